@@ -1,0 +1,61 @@
+# faxstream: `make help` lists the targets.
+SHELL := /bin/bash
+export CGO_ENABLED ?= 0
+GO      ?= go
+TOOLS   := $(CURDIR)/.tools/bin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Servers that tests run as real processes, built from the module proxy; never shipped or imported.
+NATS_SERVER := github.com/nats-io/nats-server/v2@v2.15.2
+VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+# Debian 12 packages that judge what we write.
+PACKAGES := gcc libc6-dev ghostscript libtiff-tools netpbm poppler-utils qpdf strace prometheus systemd
+PACKAGES += libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
+
+.PHONY: help build demo test check bench tools packages fuzz
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/faxstream, one static binary
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/faxstream ./cmd/faxstream
+
+demo: build ## run everything in one process and send it faxes; ARGS=--exit ends when all are assembled
+	./bin/faxstream demo $(ARGS)
+
+test: packages tools check ## install what is needed (as root on Debian 12) and run everything that CI runs
+	FAXSTREAM_TOOLS=$(TOOLS) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -timeout 20m ./...
+	$(MAKE) --no-print-directory demo ARGS="--exit --faxes 3"
+
+check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
+	@out=$$($(GO) tool gofumpt -l .); if [ -n "$$out" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; fi
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	CGO_ENABLED=1 $(GO) test -race -short -count=1 ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+
+FUZZTIME ?= 1m
+fuzz: ## run every fuzz target for FUZZTIME (default 1m)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/faxstream-fuzz.log 2>&1 || { cat /tmp/faxstream-fuzz.log; exit 1; }; \
+	  done; done
+
+bench: tools ## the benchmarks, as a table of ratios
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
+
+tools: $(TOOLS)/nats-server $(TOOLS)/versitygw ## build the servers that tests run, into .tools/bin
+
+$(TOOLS)/nats-server:
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
+
+$(TOOLS)/versitygw:
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(VERSITYGW)
+
+packages: ## install the Debian packages that tests need; without root, say what is missing
+	@missing=(); for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing+=($$p); done; \
+	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "missing Debian packages: $${missing[*]}"; echo "run as root: apt-get install --no-install-recommends $${missing[*]}"; exit 1; fi; \
+	export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"

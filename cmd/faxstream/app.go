@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/ingest/faxplus"
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/storage"
+	"github.com/faxstream/faxstream/storage/local"
+	"github.com/faxstream/faxstream/storage/s3"
+)
+
+// appEnv is what an app uses of its process.
+type appEnv struct {
+	getenv  func(string) string
+	log     *slog.Logger
+	observe func(pipeline.Step) // beside the metrics; nil: nobody
+}
+
+// app is one running faxstream: the parts, plugged together.
+type app struct {
+	webhookURL, adminURL string
+
+	log     *slog.Logger
+	bus     *bus.Bus
+	archive storage.Archive
+	closers []func() error // in the order of starting
+	failed  chan error     // a server or the board ended by itself
+	running sync.WaitGroup
+}
+
+// startApp starts the parts in the order in which they need each other; on an error it stops what it started.
+func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
+	a = &app{log: e.log, failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.stop())
+		}
+	}()
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return a, fmt.Errorf("make the state directory: %w", err)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	stages, err := newStageMetrics(reg)
+	if err != nil {
+		return a, err
+	}
+	if a.archive, err = a.openArchive(ctx, c, e.getenv); err != nil {
+		return a, err
+	}
+	a.bus, err = bus.Open(ctx, bus.Config{
+		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Log: e.log,
+		Embedded: bus.EmbeddedConfig{Dir: c.path("nats"), Listen: c.NATSListen},
+	})
+	if err != nil {
+		return a, err
+	}
+	a.closers = append(a.closers, a.bus.Close)
+	client, err := a.provider(c)
+	if err != nil {
+		return a, usageError{err}
+	}
+	err = pipeline.Start(ctx, pipeline.Config{
+		Bus: a.bus, Archive: a.archive, Provider: client, Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"),
+		Software: "faxstream " + softwareVersion(), Fetches: c.Fetches, Log: e.log,
+		Observe: func(s pipeline.Step) {
+			stages.observe(s)
+			if e.observe != nil {
+				e.observe(s)
+			}
+		},
+	})
+	if err != nil {
+		return a, err
+	}
+	if err := a.startAdmin(ctx, c, reg); err != nil {
+		return a, err
+	}
+	return a, a.startWebhook(c, reg) // last: what it takes in is worked on at once
+}
+
+func (a *app) openArchive(ctx context.Context, c serveCmd, getenv func(string) string) (storage.Archive, error) {
+	if c.Archive == "" {
+		s, err := local.Open(c.path("archive"))
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, s.Close)
+		return s, nil
+	}
+	cfg := s3.Config{Endpoint: c.S3Endpoint, Region: c.S3Region}
+	var err error
+	if cfg.Bucket, cfg.Prefix, err = s3.ParseURL(c.Archive); err != nil {
+		return nil, usageError{fmt.Errorf("--archive: %w", err)}
+	}
+	if cfg.AccessKey, err = secret(getenv, c.S3AccessKeyFile, "FAXSTREAM_S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"); err != nil {
+		return nil, usageError{fmt.Errorf("access key of --archive: %w", err)}
+	}
+	if cfg.SecretKey, err = secret(getenv, c.S3SecretKeyFile, "FAXSTREAM_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"); err != nil {
+		return nil, usageError{fmt.Errorf("secret key of --archive: %w", err)}
+	}
+	if c.S3CA != "" {
+		if cfg.CA, err = os.ReadFile(c.S3CA); err != nil {
+			return nil, usageError{fmt.Errorf("--s3-ca: %w", err)}
+		}
+	}
+	return s3.Open(ctx, cfg)
+}
+
+// secret reads a key from its file, else from the first variable that has it.
+func secret(getenv func(string) string, file string, names ...string) (string, error) {
+	if file != "" {
+		return readLine(file)
+	}
+	for _, name := range names {
+		if v := getenv(name); v != "" {
+			return v, nil
+		}
+	}
+	return "", fmt.Errorf("neither a file is given nor %s or %s in the environment", names[0], names[1])
+}
+
+func (a *app) provider(c serveCmd) (*faxplus.Client, error) {
+	cfg := c.config()
+	cfg.PagePath, cfg.Logger = c.pagePath(), a.log
+	client, err := faxplus.NewClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, func() error { client.Close(); return nil })
+	return client, nil
+}
+
+func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Registry) error {
+	board := &dashboard.Board{}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	caught := make(chan struct{})
+	a.running.Go(func() {
+		if err := board.Follow(ctx, a.bus, func() { close(caught) }); err != nil && ctx.Err() == nil {
+			a.fail(err)
+		}
+	})
+	a.closers = append(a.closers, func() error { cancel(); return nil })
+	select {
+	case <-caught:
+	case err := <-a.failed:
+		return err
+	}
+	handler := dashboard.NewHandler(dashboard.Config{
+		Board: board, Ledgers: a.bus, Archive: a.archive, Events: a.bus.Follow, Ready: a.ready, Log: a.log,
+		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+	})
+	var err error
+	a.adminURL, err = a.listen("admin", c.AdminAddr, handler)
+	return err
+}
+
+// ready says whether webhooks can be recorded and objects archived.
+func (a *app) ready(ctx context.Context) error {
+	if err := a.bus.Ready(ctx); err != nil {
+		return err
+	}
+	if s, ok := a.archive.(interface{ Check(context.Context) error }); ok {
+		return s.Check(ctx)
+	}
+	return nil
+}
+
+func (a *app) startWebhook(c serveCmd, reg prometheus.Registerer) error {
+	cfg, err := c.ingestConfig()
+	if err != nil {
+		return err
+	}
+	cfg.Recorder, cfg.Logger, cfg.Registerer = a.bus, a.log, reg
+	h, err := ingest.NewHandler(cfg)
+	if err != nil {
+		return err
+	}
+	a.webhookURL, err = a.listen("webhook", c.WebhookAddr, h)
+	return err
+}
+
+// stopTimeout is how long requests in flight may go on after a signal.
+const stopTimeout = 5 * time.Second
+
+// listen serves h on addr and returns its URL.
+func (a *app) listen(name, addr string, h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("listen for %s: %w", name, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      5 * time.Minute, // a large document to a slow reader
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	a.running.Go(func() {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.fail(fmt.Errorf("serve %s: %w", name, err))
+		}
+	})
+	a.closers = append(a.closers, func() error {
+		// Streams end at once, requests get their time.
+		timeout, stop := context.WithTimeout(context.Background(), stopTimeout)
+		defer stop()
+		defer cancel()
+		if name == "admin" {
+			cancel()
+		}
+		if err := srv.Shutdown(timeout); err != nil {
+			return errors.Join(fmt.Errorf("stop serving %s: %w", name, err), srv.Close())
+		}
+		return nil
+	})
+	return "http://" + l.Addr().String(), nil
+}
+
+func (a *app) fail(err error) {
+	select {
+	case a.failed <- err:
+	default: // one reason to stop is enough
+	}
+}
+
+// wait runs until ctx ends or a part fails, and stops in order.
+func (a *app) wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping: work in flight is finished or left to the next start")
+	case err = <-a.failed:
+	}
+	return errors.Join(err, a.stop())
+}
+
+// stop ends the parts in the reverse order of their start: first nothing comes in any more, then work in flight is finished.
+func (a *app) stop() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	a.running.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// client speaks the admin API, never the stores behind it.
+type client struct {
+	Server string `default:"http://127.0.0.1:8081" placeholder:"URL" help:"Admin address of a running faxstream."`
+}
+
+// get asks for a path below /api/v1. The caller closes the body. 404 is errNotFound.
+func (c client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	u, err := url.Parse(strings.TrimSuffix(c.Server, "/") + "/api/v1" + path)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, usagef("--server %q: want a URL such as http://127.0.0.1:8081", c.Server)
+	}
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w (is faxstream running, and is --server its admin address?)", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var e struct {
+		Error struct{ Message string }
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil || json.Unmarshal(body, &e) != nil || e.Error.Message == "" {
+		e.Error.Message = resp.Status
+	}
+	err = errors.New(e.Error.Message)
+	if resp.StatusCode == http.StatusNotFound {
+		err = fmt.Errorf("%w: %s", errNotFound, e.Error.Message)
+	}
+	return nil, err
+}
+
+func (c client) getJSON(ctx context.Context, path string, query url.Values, v any) error {
+	body, err := c.get(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("answer of %s: %w", c.Server, err)
+	}
+	return nil
+}
+
+// maxEvent bounds one event of the stream, in bytes.
+const maxEvent = 1 << 20
+
+// events calls f with the JSON of each event until ctx ends or the server stops. ready is called when the server listens.
+func (c client) events(ctx context.Context, ready func(), f func([]byte) error) error {
+	body, err := c.get(ctx, "/events", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxEvent)
+	for lines.Scan() {
+		if bytes.HasPrefix(lines.Bytes(), []byte(":")) {
+			ready()
+		}
+		if data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); ok {
+			if err := f(data); err != nil {
+				return err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("event stream of %s: %w", c.Server, err)
+	}
+	return fmt.Errorf("event stream of %s ended: the server stopped", c.Server)
+}

@@ -1,0 +1,98 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Board is the list of faxes, newest first, kept in memory from the ledgers' changes: about 300 bytes a fax.
+// The zero value is empty; feed it with Follow.
+type Board struct {
+	mu    sync.RWMutex
+	byID  map[string]Fax // guarded by mu
+	order []orderKey     // guarded by mu; ascending by opening time, then session
+}
+
+type orderKey struct {
+	opened  time.Time
+	session string
+}
+
+func (k orderKey) compare(o orderKey) int {
+	return cmp.Or(k.opened.Compare(o.opened), strings.Compare(k.session, o.session))
+}
+
+// Fax is one line of the list.
+type Fax struct {
+	Session   string    `json:"session"`
+	Direction string    `json:"direction"`
+	From      string    `json:"from"`
+	To        string    `json:"to"`
+	Status    string    `json:"status"`
+	Reason    string    `json:"reason,omitempty"` // of a partial fax
+	Revision  int       `json:"revision"`         // 0 until a document is assembled
+	Verified  bool      `json:"verified"`         // the whole file was compared with the pages
+	Expected  int       `json:"pages_expected"`   // as far as is known
+	Archived  int       `json:"pages_archived"`
+	Opened    time.Time `json:"opened"` // when the first webhook was stored
+}
+
+func summary(s session.State) Fax {
+	f := Fax{
+		Session: s.Session, Direction: s.Direction, From: s.From, To: s.To, Status: s.Status(), Revision: s.Revision(),
+		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened,
+	}
+	if s.Document != nil {
+		f.Reason = s.Document.Reason
+	}
+	return f
+}
+
+// Ledgers tells of every ledger and of each change.
+type Ledgers interface {
+	Ledgers(ctx context.Context, f func(session.State), caught func()) error
+}
+
+// Follow feeds the board until ctx ends. caught is called when all that was there has been read.
+func (b *Board) Follow(ctx context.Context, l Ledgers, caught func()) error {
+	return l.Ledgers(ctx, b.put, caught)
+}
+
+func (b *Board) put(s session.State) {
+	if s.Opened.IsZero() {
+		return // no webhook has opened it yet
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byID == nil {
+		b.byID = map[string]Fax{}
+	}
+	if _, ok := b.byID[s.Session]; !ok { // the opening time never changes
+		k := orderKey{s.Opened, s.Session}
+		i, _ := slices.BinarySearchFunc(b.order, k, orderKey.compare)
+		b.order = slices.Insert(b.order, i, k)
+	}
+	b.byID[s.Session] = summary(s)
+}
+
+// before returns up to limit faxes, newest first, that come after the fax k in that order; the zero k is the beginning.
+// more: there are others behind them.
+func (b *Board) before(k orderKey, limit int) (faxes []Fax, more bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	end := len(b.order)
+	if k.session != "" {
+		end, _ = slices.BinarySearchFunc(b.order, k, orderKey.compare)
+	}
+	start := max(0, end-limit)
+	for i := end - 1; i >= start; i-- {
+		faxes = append(faxes, b.byID[b.order[i].session])
+	}
+	return faxes, start > 0
+}

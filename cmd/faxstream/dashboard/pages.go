@@ -1,0 +1,39 @@
+package dashboard
+
+import (
+	"embed"
+	"html/template"
+	"net/http"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// parsed once; templates are safe for concurrent use.
+var pages = template.Must(template.ParseFS(files, "*.html"))
+
+func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
+	after, err := parseCursor(r.FormValue("cursor"))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	s.render(w, r, "index.html", s.list(after, defaultLimit))
+}
+
+func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
+	d, err := s.detail(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.render(w, r, "fax.html", d)
+}
+
+func (s *server) render(w http.ResponseWriter, r *http.Request, page string, data any) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	if err := pages.ExecuteTemplate(w, page, data); err != nil && r.Context().Err() == nil {
+		s.Log.Error("dashboard page failed", "page", page, "err", err)
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// demoCmd is everything in one process: the pipeline on embedded stores, and a provider to feed it.
+type demoCmd struct {
+	Exit  bool   `help:"End when every fax is assembled: exit code 0 only if all are complete."`
+	JSON  bool   `help:"With --exit: print one JSON object to stdout, with the documents' local paths."`
+	Faxes int    `default:"6" help:"How many faxes are sent, of 1 to 12 pages."`
+	Seed  uint64 `default:"1" help:"Of the faxes: the same seed sends the same."`
+	Dir   string `type:"path" help:"Directory for state and documents. Default: a new one in the temporary directory, which stays."`
+}
+
+// demoTimeout is far more than the faxes need; a demo that hangs is a failed one.
+const demoTimeout = 10 * time.Minute
+
+// demoReport is the JSON object of --exit --json.
+type demoReport struct {
+	Faxes     int            `json:"faxes"`
+	Pages     int            `json:"pages"`
+	Documents []demoDocument `json:"documents"`
+	Errors    []string       `json:"errors"`
+}
+
+type demoDocument struct {
+	Session  string `json:"session"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+	Status   string `json:"status"`
+	Pages    int    `json:"pages"`
+	TIFF     string `json:"document_tiff"`
+	PDF      string `json:"document_pdf"`
+	Manifest string `json:"manifest"`
+}
+
+func (c demoCmd) Run(ctx context.Context, e env) (err error) {
+	if c.Faxes < 1 {
+		return usagef("--faxes %d: want 1 or more", c.Faxes)
+	}
+	if c.JSON && !c.Exit {
+		return usagef("--json needs --exit: it prints what came out")
+	}
+	if c.Dir == "" {
+		if c.Dir, err = os.MkdirTemp("", "faxstream-demo-"); err != nil {
+			return fmt.Errorf("make a directory for the demo: %w", err)
+		}
+	}
+	faxes, err := simulateCmd{Faxes: c.Faxes, Seed: c.Seed}.faxes()
+	if err != nil {
+		return err
+	}
+	show := &progress{env: e, live: e.interactive(), pages: map[string]int{}}
+	for _, f := range faxes {
+		show.pages[f.Session] = len(f.Pages)
+	}
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	sim, err := startSimulator("127.0.0.1:0", faxplustest.Config{Seed: c.Seed, Faults: faxplustest.Faults{Delay: 300 * time.Millisecond}, Logger: log}, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sim.stop()) }()
+	a, err := startApp(ctx, c.serve(sim.url), appEnv{getenv: e.getenv, log: log, observe: show.step})
+	if err != nil {
+		return err
+	}
+	report, err := c.play(ctx, a, sim, faxes, show)
+	if err != nil {
+		return errors.Join(err, a.stop())
+	}
+	if c.JSON {
+		err = json.NewEncoder(e.stdout).Encode(report)
+	}
+	fmt.Fprintf(e.stderr, "\n%d faxes with %d pages assembled.\n", report.Faxes, report.Pages)
+	if !c.Exit {
+		fmt.Fprintf(e.stderr, "Dashboard: %s (until Ctrl-C)\n", a.adminURL)
+	}
+	fmt.Fprintf(e.stderr, "Folder:    %s\n", c.Dir)
+	if !c.Exit {
+		return errors.Join(err, a.wait(ctx))
+	}
+	if len(report.Errors) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not complete: %s", len(report.Errors), report.Faxes, report.Errors[0]))
+	}
+	return errors.Join(err, a.stop())
+}
+
+// serve is the configuration of the demo's pipeline.
+func (c demoCmd) serve(providerURL string) serveCmd {
+	return serveCmd{
+		Dir: c.Dir, WebhookAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		provider:        provider{FaxplusURL: providerURL, FaxplusUser: "self"},
+		FaxplusPagePath: faxplustest.PagePath, AllowFrom: []string{"127.0.0.0/8"},
+		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Fetches: 24,
+	}
+}
+
+// play sends the faxes and waits until each has a document.
+func (c demoCmd) play(ctx context.Context, a *app, sim *simulator, faxes []faxplustest.Fax, show *progress) (demoReport, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not every fax was assembled within %s", demoTimeout))
+	defer cancel()
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sent := make(chan error, 1)
+	sending.Go(func() { sent <- sim.sendAll(ctx, a.webhookURL+ingest.Path, faxes) })
+
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	docs := map[string]*session.DocAssembled{}
+	watched := make(chan error, 1)
+	sending.Go(func() {
+		watched <- a.bus.Ledgers(watch, func(s session.State) {
+			if _, ours := show.pages[s.Session]; ours && s.Document != nil && docs[s.Session] == nil {
+				docs[s.Session] = s.Document
+				show.assembled(*s.Document)
+				if len(docs) == len(faxes) {
+					stop()
+				}
+			}
+		}, func() {})
+	})
+	for range 2 {
+		select {
+		case err := <-watched:
+			if err != nil || len(docs) < len(faxes) {
+				cancel()
+				return demoReport{}, errors.Join(err, context.Cause(ctx))
+			}
+			watched = nil
+		case err := <-sent:
+			if err != nil {
+				cancel()
+				return demoReport{}, err
+			}
+			sent = nil
+		}
+	}
+	return c.report(faxes, docs), nil
+}
+
+func (c demoCmd) report(faxes []faxplustest.Fax, docs map[string]*session.DocAssembled) demoReport {
+	r := demoReport{Faxes: len(faxes), Documents: []demoDocument{}, Errors: []string{}}
+	local := func(o session.Object) string { return filepath.Join(c.Dir, "archive", filepath.FromSlash(o.Key)) }
+	for _, f := range faxes {
+		d := docs[f.Session]
+		doc := demoDocument{
+			Session: d.Session, From: d.From, To: d.To, Status: d.Status, Pages: d.Pages, PDF: local(d.PDF), Manifest: local(d.Manifest),
+		}
+		if d.TIFF != nil {
+			doc.TIFF = local(*d.TIFF)
+		}
+		r.Pages += d.Pages
+		r.Documents = append(r.Documents, doc)
+		if d.Status != session.StatusComplete {
+			r.Errors = append(r.Errors, fmt.Sprintf("fax %s is %s: %s", d.Session, d.Status, d.Reason))
+		}
+	}
+	return r
+}
+
+// progress tells people what happens: each step on a terminal, else a line for each fax.
+type progress struct {
+	env   env
+	live  bool
+	pages map[string]int // by session; only read after the start
+	mu    sync.Mutex     // one line at a time
+}
+
+// stepWords are the steps of a page that a person wants to see.
+var stepWords = map[string]string{"announce": "announced", "fetch": "fetched", "decode": "decoded", "publish": "archived and published"}
+
+func (p *progress) step(s pipeline.Step) {
+	word := stepWords[s.Stage]
+	if s.Reason != "" {
+		word = "not had: " + string(s.Reason)
+	}
+	if !p.live || s.Page == 0 || word == "" {
+		return
+	}
+	took := ""
+	if s.Took > 0 {
+		took = fmt.Sprintf(" in %.1f ms", s.Took.Seconds()*1000)
+	}
+	p.print("%.8s  page %2d of %2d  %s%s\n", s.Session, s.Page, p.pages[s.Session], word, took)
+}
+
+func (p *progress) assembled(d session.DocAssembled) {
+	p.print("%.8s  from %s to %s: %d pages, %s\n", d.Session, d.From, d.To, d.Pages, d.Status)
+}
+
+func (p *progress) print(format string, a ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.env.stderr, format, a...)
+}

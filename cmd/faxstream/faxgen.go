@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"math/rand/v2"
+	"strings"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/raster"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// faxGenerator makes faxes for the simulator: text that a person can read, from a seed.
+type faxGenerator struct {
+	seed uint64
+	face font.Face
+}
+
+func newFaxGenerator(seed uint64) (*faxGenerator, error) {
+	f, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		return nil, fmt.Errorf("read the built-in font: %w", err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: 12, DPI: 200, Hinting: font.HintingFull})
+	if err != nil {
+		return nil, fmt.Errorf("read the built-in font: %w", err)
+	}
+	return &faxGenerator{seed, face}, nil
+}
+
+// A fax line has 1,728 pixels; rows are for 196 lines an inch.
+const lineWidth = 1728
+
+var sheets = []struct {
+	name string
+	rows int
+}{{"letter", 2156}, {"A4", 2292}, {"legal", 2744}}
+
+// maxGeneratedPages is the length of the longest fax.
+const maxGeneratedPages = 12
+
+// fax makes the n-th fax (from 0): the same for the same seed.
+func (g *faxGenerator) fax(n int) (faxplustest.Fax, error) {
+	rng := rand.New(rand.NewPCG(g.seed, uint64(n)))
+	f := faxplustest.Fax{
+		Session:  fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", rng.Uint32(), rng.Uint32()&0xffff, rng.Uint32()&0xfff, rng.Uint32()&0xfff, rng.Uint64()&0xffffffffffff),
+		From:     fmt.Sprintf("+1 334-304-%04d", rng.IntN(10000)),
+		To:       fmt.Sprintf("+1 212-555-%04d", rng.IntN(100)),
+		Streamed: true,
+	}
+	sheet, standard := sheets[n%len(sheets)], n/len(sheets)%2 == 1
+	pages := 1 + rng.IntN(maxGeneratedPages)
+	var whole bytes.Buffer
+	all := tiff.NewWriter(&whole, tiff.WriterOptions{})
+	for i := range pages {
+		p := g.page(rng, sheet.rows, fmt.Sprintf("%s, page %d of %d, %s", f.Session, i+1, pages, sheet.name))
+		if standard {
+			p = everySecondRow(p)
+		}
+		strip := ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride)
+		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes, Page: i + 1, Pages: pages}
+		if _, err := all.AddPage(meta, strip); err != nil {
+			return f, fmt.Errorf("make a fax: %w", err)
+		}
+		one, err := onePage(meta, strip)
+		if err != nil {
+			return f, fmt.Errorf("make a fax: %w", err)
+		}
+		f.Pages = append(f.Pages, one)
+	}
+	err := all.Close()
+	f.Whole = whole.Bytes()
+	return f, err
+}
+
+func onePage(meta tiff.PageMeta, strip []byte) ([]byte, error) {
+	meta.Page, meta.Pages = 1, 1
+	var b bytes.Buffer
+	w := tiff.NewWriter(&b, tiff.WriterOptions{})
+	if _, err := w.AddPage(meta, strip); err != nil {
+		return nil, err
+	}
+	err := w.Close()
+	return b.Bytes(), err
+}
+
+// page draws one sheet of text at 204 by 196 pixels per inch.
+func (g *faxGenerator) page(rng *rand.Rand, rows int, title string) *raster.Page {
+	img := image.NewAlpha(image.Rect(0, 0, lineWidth, rows))
+	d := font.Drawer{Dst: img, Src: image.Opaque, Face: g.face}
+	const margin, leading = 120, 46
+	line := func(y int, text string) {
+		d.Dot = fixed.P(margin, y)
+		d.DrawString(text)
+	}
+	line(150, title)
+	for y := 150 + 2*leading; y < rows-100; y += leading {
+		var words []string
+		for range 9 {
+			words = append(words, faxWords[rng.IntN(len(faxWords))])
+		}
+		line(y, strings.Join(words, " "))
+	}
+	p := raster.New(lineWidth, rows)
+	p.XRes, p.YRes = 204, 196
+	for y := range rows {
+		row := p.Row(y)
+		for x, a := range img.Pix[y*img.Stride:][:lineWidth] {
+			if a >= 128 {
+				row[x/8] |= 0x80 >> (x % 8)
+			}
+		}
+	}
+	return p
+}
+
+// everySecondRow is what a machine that scans at standard resolution sees of a sheet.
+func everySecondRow(p *raster.Page) *raster.Page {
+	s := raster.New(p.Width, p.Height/2)
+	s.XRes, s.YRes = p.XRes, p.YRes/2
+	for y := range s.Height {
+		copy(s.Row(y), p.Row(2*y))
+	}
+	return s
+}
+
+// faxWords is what generated faxes are made of.
+var faxWords = strings.Fields(`take one tablet daily with food for ten days refill none patient plaintiff defendant hereby
+	agrees court county motion order signed dated witness contract party shall deliver amount due invoice total notice of
+	hearing medical record release authorised by doctor pharmacy insurance claim number reference please call back today`)

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitOK       = 0 // done
+	exitFailed   = 1 // it did not work; the last line on stderr says why
+	exitUsage    = 2 // a flag, an argument, the environment or the configuration file is wrong
+	exitNotFound = 3 // the fax, page or document is not there (yet)
+)
+
+const description = `Turns Fax.Plus webhooks into archived pages while the fax is still on the line, and into documents when it is over.
+
+Every flag may stand in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR) and in the YAML file of
+--config under its own name; a flag beats the environment, the environment beats the file. Data goes to stdout, everything for people to stderr.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not there (yet).`
+
+// cli is the command line.
+type cli struct {
+	Config kong.ConfigFlag `placeholder:"FILE" help:"YAML file with any of the flags below; unknown keys are errors."`
+
+	Serve    serveCmd    `cmd:"" help:"Run the pipeline: webhooks in, pages and documents out."`
+	Demo     demoCmd     `cmd:"" help:"Run everything in one process with a simulated Fax.Plus that sends faxes."`
+	Simulate simulateCmd `cmd:"" help:"Run the Fax.Plus simulator alone: its REST API, and webhooks to a target."`
+	Hooks    hooksCmd    `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
+	Ls       lsCmd       `cmd:"" help:"List faxes, newest first."`
+	Get      getCmd      `cmd:"" help:"Fetch a document or a page of a fax."`
+	Watch    watchCmd    `cmd:"" help:"Print page and document events as they happen."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+// env is what a command may use of the process.
+type env struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+}
+
+// logger writes text where people read and JSON where machines do.
+func (e env) logger() *slog.Logger {
+	if e.interactive() {
+		return slog.New(slog.NewTextHandler(e.stderr, nil))
+	}
+	return slog.New(slog.NewJSONHandler(e.stderr, nil))
+}
+
+func (e env) interactive() bool {
+	f, ok := e.stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// usageError is an error of whoever started us: exit code 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
+
+// errNotFound: what was asked for is not there (yet): exit code 3.
+var errNotFound = errors.New("not found")
+
+// exit stops kong from ending the process on --help.
+type exit int
+
+// run is the whole program; ctx ends with the first signal. It returns the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		p := recover()
+		if e, ok := p.(exit); ok {
+			code = int(e)
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("faxstream"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.DefaultEnvars("FAXSTREAM"),
+		kong.Configuration(loadYAML),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err == nil {
+		var k *kong.Context
+		if k, err = parser.Parse(args); err == nil {
+			e := env{getenv: getenv, stdout: stdout, stderr: stderr}
+			k.BindTo(ctx, (*context.Context)(nil))
+			err = k.Run(e)
+		} else {
+			err = usageError{err}
+		}
+	}
+	return exitCode(stderr, err)
+}
+
+// exitCode is the one table from an error to an exit code.
+func exitCode(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "faxstream: %v\n", err)
+	switch {
+	case errors.As(err, new(usageError)):
+		fmt.Fprintln(stderr, "Run `faxstream COMMAND --help` for the flags.")
+		return exitUsage
+	case errors.Is(err, errNotFound):
+		return exitNotFound
+	default:
+		return exitFailed
+	}
+}

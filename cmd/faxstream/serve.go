@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/ingest/faxplus"
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// serveCmd is the pipeline's configuration.
+type serveCmd struct {
+	Dir         string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. Made if it is not there."`
+	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Port 0 takes a free one. Off loopback --webhook-secret-file is required."`
+	AdminAddr   string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where API, dashboard and metrics are served; loopback only, since it has no login. Port 0 takes a free one."`
+
+	NATSURL    string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
+	NATSCreds  string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
+	NATSCA     string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the authorities that signed the certificates of --nats-url."`
+	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
+
+	Archive         string `placeholder:"s3://BUCKET/PREFIX" help:"Where objects are archived. Empty: plain files in --dir."`
+	S3Endpoint      string `name:"s3-endpoint" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`
+	S3Region        string `name:"s3-region" default:"us-east-1" help:"Region of --archive."`
+	S3AccessKeyFile string `name:"s3-access-key-file" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
+	S3SecretKeyFile string `name:"s3-secret-key-file" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
+	S3CA            string `name:"s3-ca" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
+
+	provider
+
+	FaxplusPagePath   string   `placeholder:"TEMPLATE|none" help:"Path of a single page below --faxplus-url, with {user_id}, {fax_id} and {page}; none: every page comes from the whole file. No default: the provider documents no such path, ask it."`
+	AllowFrom         []string `placeholder:"CIDR,..." help:"Addresses that may send webhooks. Empty: the two that Fax.Plus names, 34.65.253.117 and 34.65.146.131."`
+	TrustedProxies    []string `placeholder:"CIDR,..." help:"Proxies whose X-Forwarded-For is believed. Empty: nobody's."`
+	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The secret in the webhook's URL, one line; two lines while rotating. Read again at every start."`
+
+	CloseGrace   time.Duration `default:"30s" help:"After the close of a fax, how long pages whose own fetch is not over are waited for; then the whole file is used."`
+	IdleAfter    time.Duration `default:"1h" help:"Without any webhook for so long, a fax that was never closed becomes a partial document. A page takes 30 to 60 s on the line."`
+	PageDeadline time.Duration `default:"30m" help:"Since its announcement, how long a page that is not there yet is tried."`
+	WholeFor     time.Duration `default:"10m" help:"How long the whole file is tried when pages are missing."`
+	Fetches      int           `default:"24" help:"Page files fetched at once."`
+}
+
+// provider is how Fax.Plus is reached.
+type provider struct {
+	FaxplusURL       string `default:"https://restapi.fax.plus/v3" placeholder:"URL" help:"REST API of Fax.Plus."`
+	FaxplusTokenFile string `type:"path" placeholder:"FILE" help:"Personal access token, one line; read at every call, so that it can be replaced while running. Empty: none is sent."`
+	FaxplusUser      string `default:"self" help:"User id in the API's paths."`
+}
+
+func (p provider) config() faxplus.Config {
+	c := faxplus.Config{BaseURL: p.FaxplusURL, User: p.FaxplusUser}
+	if p.FaxplusTokenFile != "" {
+		c.Token = func() (string, error) { return readLine(p.FaxplusTokenFile) }
+	}
+	return c
+}
+
+// readLine reads a file of one line, such as a key.
+func readLine(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSpace(string(b))
+	if s == "" || strings.ContainsAny(s, "\r\n") {
+		return "", fmt.Errorf("%s: want exactly one line", file)
+	}
+	return s, nil
+}
+
+// Run serves until the first signal.
+func (c serveCmd) Run(ctx context.Context, e env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	a, err := startApp(ctx, c, appEnv{getenv: e.getenv, log: e.logger()})
+	if err != nil {
+		return err
+	}
+	ready := map[string]any{"ready": true, "webhook": a.webhookURL, "admin": a.adminURL}
+	if url := a.bus.ClientURL(); url != "" {
+		ready["nats"] = url
+	}
+	if err := json.NewEncoder(e.stdout).Encode(ready); err != nil {
+		return errors.Join(err, a.stop())
+	}
+	return a.wait(ctx)
+}
+
+// check refuses what cannot work or would let anybody in, before anything is started.
+func (c serveCmd) check() error {
+	switch {
+	case c.FaxplusPagePath == "":
+		return usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
+			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus, no public document names it), or `none` to take every page from the whole file")
+	case c.WebhookSecretFile == "" && !loopback(c.WebhookAddr):
+		return usagef("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: without a secret anybody can send faxes", c.WebhookAddr)
+	case !loopback(c.AdminAddr):
+		return usagef("--admin-addr %s is not a loopback address: API and dashboard have no login; reach them through SSH or a proxy that has one", c.AdminAddr)
+	case c.NATSURL != "" && c.NATSListen != "":
+		return usagef("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
+	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
+		return usagef("--nats-creds and --nats-ca need --nats-url")
+	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
+		return usagef("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
+	}
+	return nil
+}
+
+// loopback reports whether only this machine reaches an address. A name other than localhost may resolve to anything.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c serveCmd) policy() session.Policy {
+	return session.Policy{Grace: c.CloseGrace, Idle: c.IdleAfter, WholeFor: c.WholeFor, Streaming: c.pagePath() != ""}
+}
+
+func (c serveCmd) retry() pipeline.Retry {
+	r := pipeline.DefaultRetry()
+	r.Deadline = c.PageDeadline
+	return r
+}
+
+func (c serveCmd) pagePath() string {
+	if c.FaxplusPagePath == "none" {
+		return ""
+	}
+	return c.FaxplusPagePath
+}
+
+func (c serveCmd) ingestConfig() (ingest.Config, error) {
+	var cfg ingest.Config
+	var err error
+	if cfg.AllowFrom, err = prefixes("--allow-from", c.AllowFrom); err != nil {
+		return cfg, err
+	}
+	if cfg.TrustedProxies, err = prefixes("--trusted-proxies", c.TrustedProxies); err != nil {
+		return cfg, err
+	}
+	if c.WebhookSecretFile != "" {
+		secrets, err := ingest.ReadSecrets(c.WebhookSecretFile)
+		if err != nil {
+			return cfg, usageError{err}
+		}
+		cfg.Secrets = func() []string { return secrets }
+	}
+	return cfg, nil
+}
+
+// prefixes reads CIDRs; a plain address is itself.
+func prefixes(flag string, list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if ip, ipErr := netip.ParseAddr(s); ipErr == nil {
+			p, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if err != nil {
+			return nil, usagef("%s %q: want a CIDR such as 10.0.0.0/8 or an address", flag, s)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// path is a directory below --dir.
+func (c serveCmd) path(name string) string { return filepath.Join(c.Dir, name) }

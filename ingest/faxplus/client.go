@@ -1,0 +1,275 @@
+package faxplus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// DefaultBaseURL is where Fax.Plus serves its REST API.
+const DefaultBaseURL = "https://restapi.fax.plus/v3"
+
+// tries is how often one call asks in all. More than a few seconds' worth is the business of schedules, not of a call.
+const tries = 3
+
+// maxParallel sizes the pool of idle connections: as many fetches as the page worker has in flight.
+const maxParallel = 64
+
+// Config says how to reach Fax.Plus. Only Token is usually needed; PagePath too, where single pages are fetched.
+type Config struct {
+	BaseURL string // default DefaultBaseURL; without query or fragment
+	// Token gives the personal access token, asked for at every call so that it can be replaced while running.
+	// nil sends none.
+	Token func() (string, error)
+	User  string // {user_id} of paths; default "self"
+	// PagePath is the path of a single page below BaseURL, with {fax_id}, {page} and where needed {user_id};
+	// a query may follow. Empty: single pages cannot be fetched (session.ReasonNoPagePath).
+	PagePath     string
+	MaxPageBytes int64         // default 32 MiB: a page of raw bits at 400 dpi is a fifth of that
+	MaxFileBytes int64         // default 256 MiB: thousands of pages at 75 KB
+	Timeout      time.Duration // of one try from dialling to the last byte; default 60 s
+	RetryWaitMin time.Duration // before the second try; default 0.25 s
+	RetryWaitMax time.Duration // longest wait inside a call; default 2 s. A longer Retry-After ends the call.
+	Logger       *slog.Logger  // nil: silent
+}
+
+func (c *Config) setDefaults() {
+	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, DefaultBaseURL), "/")
+	c.User = cmp.Or(c.User, "self")
+	c.MaxPageBytes = cmp.Or(c.MaxPageBytes, 32<<20)
+	c.MaxFileBytes = cmp.Or(c.MaxFileBytes, 256<<20)
+	c.Timeout = cmp.Or(c.Timeout, 60*time.Second)
+	c.RetryWaitMin = cmp.Or(c.RetryWaitMin, 250*time.Millisecond)
+	c.RetryWaitMax = cmp.Or(c.RetryWaitMax, 2*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func (c *Config) check() error {
+	u, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return fmt.Errorf("faxplus: base URL: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("faxplus: base URL %q: want http(s)://host[:port][/path] without user, query or fragment", u.Redacted())
+	}
+	if c.MaxPageBytes < 0 || c.MaxFileBytes < 0 || c.Timeout < 0 || c.RetryWaitMin < 0 || c.RetryWaitMax < c.RetryWaitMin {
+		return errors.New("faxplus: limits, timeout and waits must be positive and RetryWaitMin not above RetryWaitMax")
+	}
+	if c.User == "." || c.User == ".." {
+		return fmt.Errorf("faxplus: user %q: want self or a user id", c.User)
+	}
+	return checkPagePath(c.PagePath)
+}
+
+func checkPagePath(path string) error {
+	if path == "" {
+		return nil
+	}
+	rest := strings.NewReplacer("{user_id}", "", "{fax_id}", "", "{page}", "").Replace(path)
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return fmt.Errorf("faxplus: page path %q: must begin with '/'", path)
+	case !strings.Contains(path, "{fax_id}") || !strings.Contains(path, "{page}"):
+		return fmt.Errorf("faxplus: page path %q: must contain {fax_id} and {page}", path)
+	case strings.ContainsAny(rest, "{}# "):
+		return fmt.Errorf("faxplus: page path %q: only {user_id}, {fax_id} and {page} are known, and no space or '#' may stand in it", path)
+	}
+	return nil
+}
+
+// Client asks the REST API. It may be used by many goroutines at once.
+type Client struct {
+	cfg   Config
+	pool  *http.Transport       // shared by both
+	retry *retryablehttp.Client // for what may be asked twice
+	once  *retryablehttp.Client // for what may not
+}
+
+// NewClient checks cfg and gives a client; it connects to nothing.
+func NewClient(cfg Config) (*Client, error) {
+	cfg.setDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, pool: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConns:        maxParallel,
+		MaxIdleConnsPerHost: maxParallel,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true, // Content-Length must be the file's
+	}}
+	c.retry, c.once = c.newRetry(tries), c.newRetry(1)
+	return c, nil
+}
+
+func (c *Client) newRetry(tries int) *retryablehttp.Client {
+	r := retryablehttp.NewClient()
+	r.Logger = nil // it would log at error what is an ordinary "not yet"
+	r.HTTPClient = &http.Client{Transport: keepIdle{c.pool}, CheckRedirect: sameHost, Timeout: c.cfg.Timeout}
+	r.RetryMax = tries - 1
+	r.RetryWaitMin, r.RetryWaitMax = c.cfg.RetryWaitMin, c.cfg.RetryWaitMax
+	r.CheckRetry, r.Backoff, r.ErrorHandler = c.checkRetry, backoff, closeAndPass
+	r.RequestLogHook = func(_ retryablehttp.Logger, req *http.Request, n int) {
+		if n > 0 {
+			c.cfg.Logger.Debug("asking Fax.Plus again", "path", req.URL.Path, "try", n+1)
+		}
+	}
+	return r
+}
+
+// Close closes idle connections. Calls in flight go on.
+func (c *Client) Close() { c.pool.CloseIdleConnections() }
+
+// keepIdle hides CloseIdleConnections from retryablehttp, which calls it after every call that failed: one page that is
+// not ready must not close the connections of its neighbours.
+type keepIdle struct{ http.RoundTripper }
+
+// sameHost stops at a redirect to another scheme or host and gives that answer itself, so that nobody else sees the
+// token; net/http on its own would still send it to subdomains.
+func sameHost(req *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if req.URL.Scheme != first.Scheme || req.URL.Host != first.Host || len(via) > 5 {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// checkRetry decides inside a call. It is asked first with the bare answer, which it passes on to the response handler,
+// and again with what the handler made of it.
+func (c *Client) checkRetry(ctx context.Context, _ *http.Response, err error) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if err == nil {
+		return false, nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.temporary() && e.RetryAfter <= c.cfg.RetryWaitMax, nil
+	}
+	return true, nil // no answer at all
+}
+
+// backoff waits as long as the provider asks, else four times longer each time, with up to a quarter more so that
+// pages announced together do not return together.
+func backoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
+	if resp != nil {
+		if wait := retryAfter(resp.Header); wait > 0 {
+			return wait
+		}
+	}
+	wait := least << (2 * attempt)
+	return min(most, wait+rand.N(wait/4+1))
+}
+
+// closeAndPass gives the error of the last try unwrapped.
+func closeAndPass(resp *http.Response, err error, _ int) (*http.Response, error) {
+	if resp != nil {
+		_ = resp.Body.Close() // nothing more is wanted from it
+	}
+	return nil, err
+}
+
+// retryAfter reads Retry-After (RFC 9110, 10.2.3) in either form; 0 when absent, past or unreadable, at most a day.
+func retryAfter(h http.Header) time.Duration {
+	const most = 24 * time.Hour
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+		return time.Duration(min(max(n, 0), int64(most/time.Second))) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return min(max(time.Until(t), 0), most)
+	}
+	return 0
+}
+
+// call is one request of the REST API.
+type call struct {
+	op, method, path string // path below the base URL, escaped
+	accept           string
+	body             []byte   // JSON; nil for none
+	limit            int64    // of the answer, bytes
+	tiff             bool     // the answer must be one
+	once             bool     // not idempotent: never sent twice
+	hide             []string // secrets that an answer may echo and an error must not
+}
+
+// do sends a call, within the call's tries, and gives the answer's body.
+func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
+	fail := func(reason session.Reason, err error) ([]byte, error) {
+		return nil, &Error{Op: call.op, Reason: reason, Err: err}
+	}
+	var payload any // retryablehttp takes a nil []byte for a body
+	if call.body != nil {
+		payload = call.body
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, call.method, c.cfg.BaseURL+call.path, payload)
+	if err != nil {
+		return fail(session.ReasonInternal, err)
+	}
+	token, err := c.authorize(req.Request)
+	call.hide = append(call.hide, token)
+	if err != nil {
+		return fail(session.ReasonUnauthorized, err)
+	}
+	req.Header.Set("Accept", call.accept)
+	if call.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	var body []byte
+	req.SetResponseHandler(func(resp *http.Response) error {
+		var err *Error
+		if body, err = receive(resp, call); err != nil {
+			return err
+		}
+		return nil
+	})
+	client := c.retry
+	if call.once {
+		client = c.once
+	}
+	resp, err := client.Do(req)
+	if err == nil {
+		_ = resp.Body.Close() // read to its end
+		return body, nil
+	}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return nil, e
+	}
+	return fail(session.ReasonUnavailable, err)
+}
+
+// authorize puts the token on req and gives it, so that an answer that echoes it can be cleaned before it is shown.
+func (c *Client) authorize(req *http.Request) (string, error) {
+	if c.cfg.Token == nil {
+		return "", nil
+	}
+	token, err := c.cfg.Token()
+	if err != nil {
+		return "", fmt.Errorf("reading the access token: %w", err)
+	}
+	token = strings.TrimSpace(token)
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", errors.New("the access token is empty or contains spaces or other characters that no token has")
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return token, nil
+}

@@ -1,0 +1,47 @@
+package faxplus
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Error says why the provider did not give what was asked for. All failing methods of Client return one.
+type Error struct {
+	Op         string         // what was asked for, as "page 3 of session abc"
+	Reason     session.Reason // one word for the retry table, the archive and people
+	Status     int            // HTTP status, 0 when there was no answer
+	RetryAfter time.Duration  // what the provider asks us to wait; 0 when it does not say
+	Body       []byte         // bytes of a 2xx answer that failed a check; nil for other answers and where it was too large
+	Err        error
+}
+
+func (e *Error) Error() string {
+	if e.Status != 0 {
+		return fmt.Sprintf("faxplus: %s: %s (HTTP %d): %v", e.Op, e.Reason, e.Status, e.Err)
+	}
+	return fmt.Sprintf("faxplus: %s: %s: %v", e.Op, e.Reason, e.Err)
+}
+
+// Unwrap gives the cause; errors.Is(err, context.Canceled) works when the caller gave up.
+func (e *Error) Unwrap() error { return e.Err }
+
+// FetchReason gives Reason.
+func (e *Error) FetchReason() session.Reason { return e.Reason }
+
+// FetchBody gives Body, so that bytes that failed a check can be kept.
+func (e *Error) FetchBody() []byte { return e.Body }
+
+// FetchRetryAfter gives RetryAfter.
+func (e *Error) FetchRetryAfter() time.Duration { return e.RetryAfter }
+
+// temporary reports whether asking again within seconds can help: the provider is not ready or not well, or the
+// connection broke. A whole answer of the wrong kind is not asked for again here; the pipeline does that later.
+func (e *Error) temporary() bool {
+	switch e.Reason {
+	case session.ReasonNotYet, session.ReasonUnavailable, session.ReasonTruncated:
+		return true
+	}
+	return false
+}

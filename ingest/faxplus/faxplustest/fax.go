@@ -1,0 +1,134 @@
+package faxplustest
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// timeLayout is how Fax.Plus writes times, UTC.
+const timeLayout = "2006-01-02 15:04:05"
+
+// perPage is how long a simulated page is on the line, in the times that events carry. Nothing waits for it.
+const perPage = 40 * time.Second
+
+// Fax is one fax as the simulated provider has it. Only Session is required.
+type Fax struct {
+	Session   string // as webhooks name it; lists name it ListedID
+	From, To  string // default +1 334-304-0000 and +1 334-304-0001
+	UID       string // default a fixed user id
+	FileID    string // default derived from Session
+	FileName  string // default fax-from-<digits> or fax-to-<digits>
+	Pages     [][]byte
+	Whole     []byte    // the multi-page TIFF; nil: 404
+	Status    string    // default success
+	Streamed  bool      // page events are sent
+	StartTime time.Time // default 2024-09-09 12:44:39 UTC
+	PageCount *int      // what the closing event says; nil: len(Pages)
+	Direction string    // session.Incoming (default) or session.Outgoing
+	Spam      bool      // listed in spam instead of inbox
+}
+
+func (f Fax) withDefaults() Fax {
+	id := sha256.Sum256([]byte("file/" + f.Session))
+	f.From = cmp.Or(f.From, "+1 334-304-0000")
+	f.To = cmp.Or(f.To, "+1 334-304-0001")
+	f.UID = cmp.Or(f.UID, "490ae330dbc749f0b6561dafa300f2fb")
+	f.FileID = cmp.Or(f.FileID, hex.EncodeToString(id[:16])+".tiff")
+	f.Status = cmp.Or(f.Status, "success")
+	f.Direction = cmp.Or(f.Direction, session.Incoming)
+	if f.StartTime.IsZero() {
+		f.StartTime = time.Date(2024, 9, 9, 12, 44, 39, 0, time.UTC)
+	}
+	name := "fax-from-" + digits(f.From)
+	if f.Direction == session.Outgoing {
+		name = "fax-to-" + digits(f.To)
+	}
+	f.FileName = cmp.Or(f.FileName, name)
+	return f
+}
+
+func (f Fax) pageCount() int {
+	if f.PageCount != nil {
+		return *f.PageCount
+	}
+	return len(f.Pages)
+}
+
+// ListedID is the id by which lists of faxes name the fax: not the session id, as the provider warns.
+func (f Fax) ListedID() string {
+	id := sha256.Sum256([]byte("listed/" + f.Session))
+	return hex.EncodeToString(id[:12])
+}
+
+func digits(number string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, number)
+}
+
+type hookPart struct {
+	ID        string `json:"id"`
+	Event     string `json:"event"`
+	EventTime string `json:"event_time"`
+	Target    string `json:"target"`
+}
+
+// PageEvent gives the body of the fax_page_received webhook of one page, with the fields of the provider's example.
+func PageEvent(f Fax, page int, target string) []byte {
+	f = f.withDefaults()
+	type data struct {
+		ID   string `json:"id"`
+		Page int    `json:"page"`
+		From string `json:"from"`
+		To   string `json:"to"`
+	}
+	at := f.StartTime.Add(time.Duration(page) * perPage)
+	return body(hookPart{f.Session, "fax_page_received", stamp(at), target}, data{f.Session, page, f.From, f.To})
+}
+
+// ClosedEvent gives the body of the webhook that ends a fax: fax_received, or fax_sent for an outgoing one.
+func ClosedEvent(f Fax, target string) []byte {
+	f = f.withDefaults()
+	type data struct {
+		ID        string `json:"id"`
+		UID       string `json:"uid"`
+		Pages     int    `json:"pages"`
+		From      string `json:"from"`
+		To        string `json:"to"`
+		StartTime string `json:"start_time"`
+		File      string `json:"file"`
+		FileName  string `json:"file_name"`
+		Status    string `json:"status"`
+		Cost      int    `json:"cost"`
+	}
+	event := "fax_received"
+	if f.Direction == session.Outgoing {
+		event = "fax_sent"
+	}
+	at := f.StartTime.Add(time.Duration(len(f.Pages))*perPage + perPage/2)
+	return body(hookPart{f.Session, event, stamp(at), target}, data{
+		f.Session, f.UID, f.pageCount(), f.From, f.To, stamp(f.StartTime), f.FileID, f.FileName, f.Status, f.pageCount(),
+	})
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(timeLayout) }
+
+func body(hook hookPart, data any) []byte {
+	b, err := json.Marshal(struct {
+		Hook hookPart `json:"hook"`
+		Data any      `json:"data"`
+	}{hook, data})
+	if err != nil { // cannot happen: strings and numbers
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,235 @@
+package faxplustest
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+// Config says who may ask the simulator and what goes wrong in it.
+type Config struct {
+	Token  string // demanded as a bearer token; empty: none is
+	UserID string // accepted in paths beside "self"; default that of Fax.UID
+	Seed   uint64
+	Faults Faults
+	Logger *slog.Logger // nil: silent
+}
+
+// Server is the simulator. It keeps every fax that it was given.
+type Server struct {
+	cfg    Config
+	mux    *http.ServeMux
+	client *http.Client // of webhooks
+	served atomic.Int64 // bytes of files
+
+	mu      sync.Mutex
+	faxes   map[string]*record // by session id and by listed id
+	order   []*record          // as they came
+	tries   map[file]int
+	scripts map[file]func(try int) Answer
+	hooks   []hook
+	hookSeq int
+}
+
+// record is a fax and how much of it has arrived.
+type record struct {
+	fax    Fax
+	ready  int // pages 1 to ready can be fetched
+	closed bool
+}
+
+// file is a page of a session; page 0 is the whole file.
+type file struct {
+	session string
+	page    int
+}
+
+// New gives a simulator without faxes.
+func New(cfg Config) *Server {
+	if cfg.UserID == "" {
+		cfg.UserID = Fax{}.withDefaults().UID
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		cfg: cfg, mux: http.NewServeMux(), client: newClient(),
+		faxes: map[string]*record{}, tries: map[file]int{}, scripts: map[file]func(int) Answer{},
+	}
+	s.mux.HandleFunc("GET /accounts/{user}/files/{fax}", s.getWhole)
+	s.mux.HandleFunc("GET /accounts/{user}/files/{fax}/pages/{page}", s.getPage)
+	s.mux.HandleFunc("GET /accounts/{user}/faxes/{fax}", s.getRecord)
+	s.mux.HandleFunc("GET /accounts/{user}/faxes", s.listRecords)
+	s.mux.HandleFunc("GET /hooks", s.listHooks)
+	s.mux.HandleFunc("POST /hooks", s.addHook)
+	s.mux.HandleFunc("DELETE /hooks/{id}", s.removeHook)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusNotFound, "not_found", "no such resource")
+	})
+	return s
+}
+
+// ServeHTTP serves the REST API below the root.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Add makes all files of a fax available at once, without a webhook.
+func (s *Server) Add(f Fax) { s.arrive(f, len(f.Pages), true) }
+
+// arrive takes note of what is there of a fax; what was there stays.
+func (s *Server) arrive(f Fax, ready int, closed bool) {
+	f = f.withDefaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec := s.faxes[f.Session]
+	if rec == nil {
+		rec = &record{}
+		s.faxes[f.Session], s.faxes[f.ListedID()] = rec, rec
+		s.order = append(s.order, rec)
+	}
+	rec.fax, rec.ready, rec.closed = f, max(rec.ready, ready), rec.closed || closed
+}
+
+// Script has answer decide how requests for a page of a session are answered, whatever is known of that fax; page 0 is
+// the whole file. try counts from 1. The bearer token is demanded as ever. nil ends the script.
+func (s *Server) Script(session string, page int, answer func(try int) Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scripts[file{session, page}] = answer
+}
+
+// Tries gives how often a page was asked for, with or without success; page 0 is the whole file.
+func (s *Server) Tries(session string, page int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tries[file{session, page}]
+}
+
+// Served gives how many bytes of files were sent.
+func (s *Server) Served() int64 { return s.served.Load() }
+
+// try counts a request for a file and gives what is known of it.
+func (s *Server) try(fax string, page int) (rec record, n int, script func(int) Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.faxes[fax]; known != nil {
+		rec = *known
+		fax = rec.fax.Session // a listed id names the same file
+	}
+	f := file{fax, page}
+	s.tries[f]++
+	return rec, s.tries[f], s.scripts[f]
+}
+
+func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
+	page, err := strconv.Atoi(r.PathValue("page"))
+	if err != nil || page < 1 {
+		problem(w, http.StatusBadRequest, "bad_request", "a page is a number from 1")
+		return
+	}
+	s.getFile(w, r, page)
+}
+
+func (s *Server) getWhole(w http.ResponseWriter, r *http.Request) {
+	if format := r.URL.Query().Get("format"); format != "tiff" {
+		problem(w, http.StatusNotAcceptable, "not_acceptable", "the simulator has format=tiff only")
+		return
+	}
+	s.getFile(w, r, 0)
+}
+
+func (s *Server) getFile(w http.ResponseWriter, r *http.Request, page int) {
+	rec, try, script := s.try(r.PathValue("fax"), page) // counted even when it is not admitted
+	if !s.admit(w, r) {
+		return
+	}
+	var content []byte
+	switch {
+	case page == 0 && rec.closed:
+		content = rec.fax.Whole
+	case page > 0 && page <= min(rec.ready, len(rec.fax.Pages)):
+		content = rec.fax.Pages[page-1]
+	}
+	answer := failure(http.StatusNotFound, "not_found", "file not found")
+	switch {
+	case script != nil:
+		answer = script(try)
+	case content != nil:
+		answer = s.faulty(rec.fax, page, try)
+	}
+	s.cfg.Logger.Debug("file asked for", "fax", r.PathValue("fax"), "page", page, "try", try, "status", answer.Status)
+	s.send(w, answer, content)
+}
+
+// send writes an answer whose body, where it has none, is content.
+func (s *Server) send(w http.ResponseWriter, a Answer, content []byte) {
+	if a.Status == 0 {
+		a.Status = http.StatusOK
+	}
+	if a.Status == http.StatusOK {
+		w.Header().Set("Content-Type", "image/tiff")
+		if a.Body == nil {
+			a.Body = content
+		}
+	}
+	for name, value := range a.Header {
+		w.Header().Set(name, value)
+	}
+	switch {
+	case a.ContentLength > 0:
+		w.Header().Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
+	case a.ContentLength == 0:
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+	}
+	w.WriteHeader(a.Status)
+	part := a.Body
+	if a.CutAt > 0 {
+		part = part[:min(a.CutAt, len(part))]
+	}
+	n, err := w.Write(part)
+	s.served.Add(int64(n))
+	if (a.ContentLength < 0 || a.CutAt > 0) && err == nil {
+		err = http.NewResponseController(w).Flush() // before the end: else net/http would count and send a Content-Length
+	}
+	if a.CutAt > 0 || err != nil {
+		panic(http.ErrAbortHandler) // the documented way to end the connection here
+	}
+}
+
+// admit checks the bearer token and the account of a path that names one.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+	want := "Bearer " + s.cfg.Token
+	if s.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
+		problem(w, http.StatusUnauthorized, "unauthorized", "the access token is missing or not valid")
+		return false
+	}
+	if user := r.PathValue("user"); user != "" && user != "self" && user != s.cfg.UserID {
+		problem(w, http.StatusForbidden, "forbidden", "no access to this account")
+		return false
+	}
+	return true
+}
+
+// failure is an error answer in the provider's shape.
+func failure(status int, code, description string) Answer {
+	b, err := json.Marshal(map[string]string{"error": code, "description": description})
+	if err != nil { // cannot happen: strings
+		b = nil
+	}
+	return Answer{Status: status, Body: b, Header: map[string]string{"Content-Type": "application/json"}}
+}
+
+func problem(w http.ResponseWriter, status int, code, description string) {
+	a := failure(status, code, description)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(a.Body) // fails only when the client is gone
+}
+
+func respond(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // fails only when the client is gone
+}

@@ -1,0 +1,208 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// PageFacts reads what is known of pages.
+type PageFacts interface {
+	// PageFacts gives the page.archived facts of a session by page; one that cannot be read yet is absent.
+	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
+}
+
+// assembler makes documents: plan, TIFF, PDF, manifest, event, in this order. Each is create-only, so that a crash or a
+// second assembler anywhere between them leads to the same result; the manifest is the commit point.
+type assembler struct {
+	facts    Facts
+	pages    PageFacts
+	archive  Archive
+	decoder  *decoder
+	observe  func(Step)
+	log      *slog.Logger
+	spoolDir string
+	software string
+}
+
+// maxAssemblies is after how many deliveries an order whose objects are gone or altered is buried.
+const maxAssemblies = 8
+
+func (a *assembler) ready(ctx context.Context, d bus.Delivery) error {
+	var r session.DocReady
+	if err := json.Unmarshal(d.Data, &r); err != nil {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order of a document: %w", err)}
+	}
+	start := time.Now()
+	err := a.assemble(ctx, r, d.Time)
+	lost := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errAltered) || errors.Is(err, errNoFact)
+	if lost && d.Tries >= maxAssemblies {
+		return bus.Dead{Reason: session.ReasonInternal, Err: fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)}
+	}
+	if err == nil {
+		a.observe(Step{Stage: stageAssemble, Session: r.Session, Took: time.Since(start)})
+	}
+	return err
+}
+
+// assemble makes one revision, or finds it made.
+func (a *assembler) assemble(ctx context.Context, r session.DocReady, ordered time.Time) error {
+	key := revisionKey(r.Session, r.Revision, "manifest.json")
+	var m Manifest
+	made, data, err := load(ctx, a.archive, key, &m)
+	if err != nil {
+		return err
+	}
+	if !made {
+		plan, planObject, err := a.plan(ctx, r, ordered)
+		if err != nil {
+			return err
+		}
+		if m, err = a.build(ctx, plan, planObject); err != nil {
+			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
+		}
+		// The index entry comes before the first manifest: what is committed can be listed.
+		if r.Revision == 1 {
+			if _, err := create(ctx, a.archive, indexKey(plan.Indexed, r.Session), []byte("{}\n")); err != nil {
+				return err
+			}
+		}
+		if data, err = commit(ctx, a.archive, key, &m); err != nil {
+			return err
+		}
+	}
+	_, _, err = a.facts.RecordFact(ctx, m.event(object(key, int64(len(data)), sha256.Sum256(data))))
+	if err == nil {
+		a.log.Info("document assembled", "session", m.Session, "revision", m.Revision, "status", m.Status, "pages", len(m.Pages), "missing", m.missing())
+	}
+	return err
+}
+
+// plan reads the revision's plan, or writes it.
+func (a *assembler) plan(ctx context.Context, r session.DocReady, ordered time.Time) (Plan, session.Object, error) {
+	key := revisionKey(r.Session, r.Revision, "plan.json")
+	var plan Plan
+	ok, data, err := load(ctx, a.archive, key, &plan)
+	if err == nil && !ok {
+		var facts map[int]session.PageArchived
+		if facts, err = a.pages.PageFacts(ctx, r.Session, r.Pages); err != nil {
+			return Plan{}, session.Object{}, err
+		}
+		if plan, err = newPlan(r, facts, ordered); err != nil {
+			return Plan{}, session.Object{}, err
+		}
+		data, err = commit(ctx, a.archive, key, &plan)
+	}
+	return plan, object(key, int64(len(data)), sha256.Sum256(data)), err
+}
+
+// build writes the documents of a plan into the archive and says what they contain.
+func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Object) (m Manifest, err error) {
+	d, err := newDocuments(plan, a.spoolDir, a.software)
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, d.remove()) }()
+	if err := a.write(ctx, d); err != nil {
+		return m, err
+	}
+	m = Manifest{
+		Session: plan.Session, Direction: plan.Direction, Revision: plan.Revision, From: plan.From, To: plan.To, ToToken: plan.ToToken,
+		Status: plan.Status, Reason: plan.Reason, StartTime: plan.StartTime, Facts: plan.facts(), Pages: d.pages, Plan: planObject,
+		Software: a.software,
+	}
+	document := func(ext string) func(string) string {
+		return func(h string) string { return revisionKey(plan.Session, plan.Revision, "document."+h+ext) }
+	}
+	if d.usable > 0 {
+		obj, err := d.tiffFile.store(ctx, a.archive, document(".tiff"))
+		if err != nil {
+			return m, err
+		}
+		m.TIFF = &obj
+	}
+	if m.PDF, err = d.pdfFile.store(ctx, a.archive, document(".pdf")); err != nil {
+		return m, err
+	}
+	if plan.Revision > 1 {
+		previous, err := read(ctx, a.archive, revisionKey(plan.Session, plan.Revision-1, "manifest.json"))
+		if err != nil {
+			return m, err
+		}
+		m.Previous = fmt.Sprintf("%x", sha256.Sum256(previous))
+	}
+	return m, nil
+}
+
+// write adds every page of the plan, in order, while the next ones are read and decoded.
+func (a *assembler) write(ctx context.Context, d *documents) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ahead := make(chan chan loaded, 2*cap(a.decoder.slots)) // bounds the pages in memory
+	go func() {
+		defer close(ahead)
+		for _, f := range d.plan.Pages {
+			c := make(chan loaded, 1)
+			select {
+			case ahead <- c:
+				go func() { c <- a.load(ctx, f) }()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	expected := d.plan.Expected()
+	for _, page := range expected {
+		if reason, missing := d.plan.Missing[page]; missing {
+			if err := d.slip(page, reason); err != nil {
+				return err
+			}
+			continue
+		}
+		c, ok := <-ahead
+		if !ok {
+			return context.Cause(ctx)
+		}
+		p := <-c
+		if p.err != nil {
+			return p.err
+		}
+		if err := d.add(p.fact, p.image); err != nil {
+			return err
+		}
+	}
+	if len(expected) == 0 {
+		if err := d.nothing(); err != nil {
+			return err
+		}
+	}
+	return d.close()
+}
+
+// loaded is a page on its way into the documents.
+type loaded struct {
+	fact  session.PageArchived
+	image image
+	err   error
+}
+
+// load reads and decodes the archived original of a page.
+func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
+	data, err := readObject(ctx, a.archive, f.Original)
+	if err != nil {
+		return loaded{err: err}
+	}
+	m, fl, err := a.decoder.page(ctx, data, 0)
+	if err == nil && fl != nil {
+		err = fmt.Errorf("page %d: %s: %w: it was decoded before, now: %s", f.Page, f.Original.Key, errAltered, fl.detail)
+	}
+	return loaded{f, m, err}
+}

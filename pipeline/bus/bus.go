@@ -1,0 +1,149 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config says where JetStream is.
+type Config struct {
+	URL      string // external servers, comma separated; empty: Embedded
+	Creds    string // credentials file for URL; empty: none
+	CA       string // PEM file of the authorities for URL; empty: the system's
+	Embedded EmbeddedConfig
+	MaxStore int64 // bytes on disk that the streams share; 0: DefaultMaxStore
+	Log      *slog.Logger
+}
+
+// DefaultMaxStore holds some ten million facts; a stream that reaches its share answers 503, it drops nothing.
+const DefaultMaxStore = 10 << 30
+
+const (
+	requestTimeout = 5 * time.Second // of one publish or read; beyond it JetStream counts as gone
+	reconnectWait  = 500 * time.Millisecond
+)
+
+// Bus is one process's way to JetStream. Its methods may be called concurrently.
+type Bus struct {
+	cfg      Config
+	log      *slog.Logger
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	server   *Embedded // nil when external
+	sessions jetstream.KeyValue
+	groups   map[string]*group // by stream; fixed after Open
+	stopping context.CancelFunc
+	life     context.Context // ends when Close begins
+
+	mu      sync.Mutex
+	bound   map[string]string // session -> bound number token; guarded by mu
+	running sync.WaitGroup    // consumers
+}
+
+// Open starts the embedded server or connects to the external one, and creates or updates every stream.
+// Close must be called once.
+func Open(ctx context.Context, cfg Config) (*Bus, error) {
+	if cfg.MaxStore == 0 {
+		cfg.MaxStore = DefaultMaxStore
+	}
+	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, groups: map[string]*group{}}
+	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
+	if err := b.connect(); err != nil {
+		b.stopping()
+		return nil, err
+	}
+	if err := b.ensure(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions} {
+		b.groups[s] = newGroup(b.js, s)
+	}
+	return b, nil
+}
+
+func (b *Bus) connect() error {
+	opts := []nats.Option{
+		nats.Name("faxstream"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectBufSize(-1), // a publish while disconnected fails at once: the webhook is told 503
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if b.life.Err() == nil {
+				b.log.Warn("NATS disconnected", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "url", nc.ConnectedUrlRedacted()) }),
+	}
+	url := b.cfg.URL
+	if url == "" {
+		s, err := startEmbedded(b.cfg.Embedded, b.cfg.MaxStore, b.log)
+		if err != nil {
+			return err
+		}
+		b.server = s
+		opts = append(opts, nats.InProcessServer(s.srv))
+	}
+	if b.cfg.Creds != "" {
+		opts = append(opts, nats.UserCredentials(b.cfg.Creds))
+	}
+	if b.cfg.CA != "" {
+		opts = append(opts, nats.RootCAs(b.cfg.CA))
+	}
+	var err error
+	if b.nc, err = nats.Connect(url, opts...); err == nil {
+		b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(requestTimeout))
+	}
+	if err != nil {
+		if b.nc != nil {
+			b.nc.Close()
+		}
+		b.server.stop()
+		return fmt.Errorf("connect to NATS at %s: %w", url, err)
+	}
+	return nil
+}
+
+// ClientURL is where other programs reach the embedded server; empty when it does not listen.
+func (b *Bus) ClientURL() string {
+	if b.server == nil {
+		return ""
+	}
+	return b.server.clientURL()
+}
+
+// Ready says why JetStream cannot be relied on now; nil when it can.
+func (b *Bus) Ready(ctx context.Context) error {
+	if b.nc.Status() != nats.CONNECTED {
+		return fmt.Errorf("NATS is %s", b.nc.Status())
+	}
+	if err := b.server.healthy(); err != nil {
+		return err
+	}
+	if _, err := b.js.Stream(ctx, StreamIn); err != nil {
+		return fmt.Errorf("stream %s: %w", StreamIn, err)
+	}
+	return nil
+}
+
+// Close stops the consumers, waits for their handlers, and stops the embedded server in order.
+func (b *Bus) Close() error {
+	b.stopping()
+	b.running.Wait()
+	var err error
+	if !b.nc.IsClosed() {
+		err = b.nc.FlushTimeout(requestTimeout) // the last acks
+		b.nc.Close()
+	}
+	b.server.stop()
+	if err != nil && b.cfg.URL == "" {
+		return fmt.Errorf("flush acks to NATS: %w", err)
+	}
+	return nil // an external server that is gone gets no acks: it delivers again
+}

@@ -1,0 +1,218 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Delivery is one message on its way to a handler.
+type Delivery struct {
+	Subject  string
+	Data     []byte
+	Sequence uint64    // in its stream
+	Time     time.Time // when JetStream stored it
+	Tries    int       // deliveries so far, this one included
+}
+
+// Dead is the error of a message that no further delivery can help. It is buried with its reason, then terminated.
+type Dead struct {
+	Reason session.Reason
+	Err    error
+}
+
+func (d Dead) Error() string { return d.Err.Error() }
+func (d Dead) Unwrap() error { return d.Err }
+
+// Consumer describes a durable pull consumer.
+type Consumer struct {
+	Stream  string
+	Durable string
+	Filter  []string // subjects
+	Workers int      // handlers at once; 0 is 1
+}
+
+const (
+	ackWait       = 15 * time.Second // also how long the messages of a killed process wait
+	maxAckPending = 4096
+	fetchWait     = 30 * time.Second
+)
+
+// outageDelays grow with the deliveries of one message while a store refuses. Outages are not failed attempts: there is no last one.
+var outageDelays = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second}
+
+func (b *Bus) consumer(ctx context.Context, c Consumer) (jetstream.Consumer, error) {
+	cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
+		Durable:        c.Durable,
+		FilterSubjects: c.Filter,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        ackWait,
+		MaxDeliver:     -1,
+		MaxAckPending:  maxAckPending,
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create or update consumer %s of %s: %w", c.Durable, c.Stream, err)
+	}
+	return cons, nil
+}
+
+// Consume runs handle for every message of a durable consumer, c.Workers at once, until Close. A nil error acknowledges the message;
+// Dead buries it; any other error is an outage and delivers it again later. The context of a handler that runs when Close
+// begins goes on for stopGrace, then it is cancelled.
+func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error) error {
+	return b.pull(ctx, c, 1, func(work context.Context, d []Delivery) []error {
+		return []error{handle(work, d[0])}
+	})
+}
+
+// ConsumeBatches is Consume for a handler that takes up to most messages at once and returns one error for each.
+func (b *Bus) ConsumeBatches(ctx context.Context, c Consumer, most int, handle func(context.Context, []Delivery) []error) error {
+	return b.pull(ctx, c, most, handle)
+}
+
+// stopGrace is how long a handler may go on after Close began.
+const stopGrace = 5 * time.Second
+
+func (b *Bus) pull(ctx context.Context, c Consumer, most int, handle func(context.Context, []Delivery) []error) error {
+	cons, err := b.consumer(ctx, c)
+	if err != nil {
+		return err
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(b.life, func() { time.AfterFunc(stopGrace, cancel) })
+	var workers sync.WaitGroup
+	for range max(c.Workers, 1) {
+		workers.Go(func() {
+			for b.life.Err() == nil {
+				if msgs := b.fetch(cons, c, most); len(msgs) > 0 {
+					b.run(work, c, msgs, handle)
+				}
+			}
+		})
+	}
+	b.running.Go(func() {
+		workers.Wait()
+		stop()
+		cancel()
+	})
+	return nil
+}
+
+// fetch waits for a first message and takes what else is there, up to most.
+func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.Msg {
+	ctx, cancel := context.WithTimeout(b.life, fetchWait)
+	defer cancel()
+	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
+	msgs := drain(first, err)
+	if len(msgs) > 0 && most > 1 {
+		msgs = append(msgs, drain(cons.FetchNoWait(most-1))...)
+	}
+	if err == nil && len(msgs) == 0 {
+		err = first.Error()
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrNoMessages) {
+		b.log.Warn("cannot fetch messages; trying again", "consumer", c.Durable, "err", err)
+		select {
+		case <-time.After(reconnectWait):
+		case <-b.life.Done():
+		}
+	}
+	return msgs
+}
+
+func drain(batch jetstream.MessageBatch, err error) []jetstream.Msg {
+	if err != nil {
+		return nil
+	}
+	var msgs []jetstream.Msg
+	for m := range batch.Messages() {
+		msgs = append(msgs, m)
+	}
+	return msgs
+}
+
+// run handles messages while telling the server that they are in progress, then settles each by its error.
+func (b *Bus) run(ctx context.Context, c Consumer, msgs []jetstream.Msg, handle func(context.Context, []Delivery) []error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beat sync.WaitGroup
+	beat.Go(func() { keepAlive(ctx, msgs) })
+	deliveries := make([]Delivery, 0, len(msgs))
+	for _, m := range msgs {
+		d := Delivery{Subject: m.Subject(), Data: m.Data()}
+		if meta, err := m.Metadata(); err == nil { // it fails only for what no stream delivered
+			d.Sequence, d.Time, d.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
+		}
+		deliveries = append(deliveries, d)
+	}
+	errs := handle(ctx, deliveries)
+	cancel()
+	beat.Wait()
+	for i, m := range msgs {
+		b.settle(c, m, deliveries[i], errs[i])
+	}
+}
+
+func keepAlive(ctx context.Context, msgs []jetstream.Msg) {
+	t := time.NewTicker(ackWait / 3)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			for _, m := range msgs {
+				if m.InProgress() != nil {
+					return // the connection is gone: the server will deliver again
+				}
+			}
+		}
+	}
+}
+
+// settle is the one table from a handler's error to a JetStream reply:
+//
+//	nil           Ack
+//	Dead          TermWithReason once FAX_DLQ has it, else as an outage
+//	anything else NakWithDelay, growing with the deliveries
+//
+// A reply that gets lost lets the server deliver again, which every handler stands.
+func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
+	var dead Dead
+	if errors.As(err, &dead) {
+		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+		defer cancel()
+		buried := b.Bury(ctx, session.DeadLetter{
+			Stage: c.Durable, Reason: dead.Reason, Detail: dead.Error(), Original: d.Subject, Body: d.Data, Received: d.Time,
+		})
+		if buried == nil {
+			b.log.Error("message buried in FAX_DLQ", "consumer", c.Durable, "subject", d.Subject, "reason", dead.Reason, "err", err)
+			b.reply(c, d, m.TermWithReason(string(dead.Reason)))
+			return
+		}
+		err = errors.Join(err, buried)
+	}
+	if err == nil {
+		b.reply(c, d, m.Ack())
+		return
+	}
+	delay := outageDelays[min(max(d.Tries, 1), len(outageDelays))-1]
+	if b.life.Err() != nil {
+		delay = 0 // the next process should not wait for our stop
+	} else {
+		b.log.Warn("message will be delivered again", "consumer", c.Durable, "subject", d.Subject, "delay", delay, "err", err)
+	}
+	b.reply(c, d, m.NakWithDelay(delay))
+}
+
+func (b *Bus) reply(c Consumer, d Delivery, err error) {
+	if err != nil && b.life.Err() == nil {
+		b.log.Warn("acknowledgement not sent; the message will be delivered again", "consumer", c.Durable, "subject", d.Subject, "err", err)
+	}
+}

@@ -1,0 +1,163 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// errConflict: the subject holds a message that the expected sequence did not allow for.
+var errConflict = errors.New("the subject's last sequence is not the expected one")
+
+// maxBatch bounds one atomic batch; the server takes up to 1,000.
+const maxBatch = 256
+
+// group commits what is published concurrently to one stream with one sync. JetStream has no group commit of its own:
+// under SyncAlways every message costs a sync, an atomic batch of any size costs one.
+//
+// Whoever finds the group idle becomes its committer and commits until nothing waits; the others only wait for their turn's result.
+// A conflict refuses a whole batch, so a refused batch is split in halves until the conflicts stand alone.
+// A crash in a commit leaves either the whole batch or nothing; the callers have got no answer yet.
+type group struct {
+	js     jetstream.JetStream
+	stream string
+
+	mu      sync.Mutex
+	waiting []*put // guarded by mu
+	busy    bool   // guarded by mu: somebody commits
+}
+
+// put is one message on its way. done is closed once seq and err are set.
+type put struct {
+	msg  *nats.Msg
+	done chan struct{}
+	seq  uint64
+	err  error
+}
+
+func newGroup(js jetstream.JetStream, stream string) *group { return &group{js: js, stream: stream} }
+
+// publish stores a message if the last sequence on its subject is expect, and returns its sequence.
+// An error that is not errConflict may stand for a message that was stored all the same.
+func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64, error) {
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
+	p := &put{msg: m, done: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, p)
+	lead := !g.busy
+	g.busy = true
+	g.mu.Unlock()
+	if lead {
+		go g.commitAll()
+	}
+	select {
+	case <-p.done:
+		return p.seq, p.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("publish to %s: %w", g.stream, context.Cause(ctx))
+	}
+}
+
+func (g *group) commitAll() {
+	for {
+		batch := g.take()
+		if batch == nil {
+			return
+		}
+		g.commit(batch)
+		for _, p := range batch {
+			close(p.done)
+		}
+	}
+}
+
+// take removes the next batch from the queue: in order, no subject twice. nil: nothing waits and the group is idle again.
+func (g *group) take() []*put {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.busy = false
+		return nil
+	}
+	var batch, rest []*put
+	subjects := make(map[string]bool, len(g.waiting))
+	for _, p := range g.waiting {
+		if len(batch) == maxBatch || subjects[p.msg.Subject] {
+			rest = append(rest, p)
+			continue
+		}
+		subjects[p.msg.Subject] = true
+		batch = append(batch, p)
+	}
+	g.waiting = rest
+	return batch
+}
+
+func (g *group) commit(batch []*put) {
+	if len(batch) == 1 {
+		batch[0].seq, batch[0].err = g.one(batch[0].msg)
+		return
+	}
+	last, err := g.many(batch)
+	if err == nil {
+		for i, p := range batch {
+			p.seq = last - uint64(len(batch)-1-i)
+		}
+		return
+	}
+	if !errors.Is(err, errConflict) {
+		for _, p := range batch {
+			p.err = err
+		}
+		return
+	}
+	g.commit(batch[:len(batch)/2])
+	g.commit(batch[len(batch)/2:])
+}
+
+func (g *group) one(m *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	// A batch of the message's own headers may have been tried before.
+	for _, h := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+		m.Header.Del(h)
+	}
+	m.Reply = ""
+	ack, err := g.js.PublishMsg(ctx, m, jetstream.WithExpectStream(g.stream))
+	if err != nil {
+		return 0, g.explain(err)
+	}
+	return ack.Sequence, nil
+}
+
+func (g *group) many(batch []*put) (last uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	msgs := make([]*nats.Msg, len(batch))
+	for i, p := range batch {
+		p.msg.Reply = ""
+		msgs[i] = p.msg
+	}
+	ack, err := jetstreamext.PublishMsgBatch(ctx, g.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: requestTimeout})
+	if err != nil {
+		return 0, g.explain(err)
+	}
+	return ack.Sequence, nil
+}
+
+// conflicts as the server names them, on R1 and on R3.
+var conflicts = []jetstream.ErrorCode{jetstream.JSErrCodeStreamWrongLastSequence, 10164}
+
+func (g *group) explain(err error) error {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(conflicts, api.ErrorCode) {
+		return fmt.Errorf("%s: %w (%s)", g.stream, errConflict, api.Description)
+	}
+	return fmt.Errorf("publish to %s: %w", g.stream, err)
+}

@@ -1,0 +1,128 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Streams and buckets.
+const (
+	StreamIn     = "FAX_IN"
+	StreamPages  = "FAX_PAGES"
+	StreamDocs   = "FAX_DOCS"
+	StreamText   = "FAX_TEXT"
+	StreamDLQ    = "FAX_DLQ"
+	StreamAudit  = "FAX_AUDIT"
+	StreamTimers = "FAX_TIMERS"
+
+	BucketSessions = "FAX_SESSIONS"
+	BucketAliases  = "FAX_ALIASES"
+)
+
+// horizon is how long facts are kept: that of deduplication and of subscribers.
+const horizon = 30 * 24 * time.Hour
+
+// streamShares divides the store between the streams that can be full, in percent.
+// FAX_TIMERS may have no limit (schedules forbid DiscardNew); the rest is left to it and to the ledgers.
+var streamShares = []struct {
+	name    string
+	subject string
+	percent int64
+}{
+	{StreamIn, "fax.v1.in.>", 20},
+	{StreamPages, "fax.v1.page.>", 20},
+	{StreamDocs, "fax.v1.doc.>", 10},
+	{StreamText, "fax.v1.text.>", 10},
+	{StreamDLQ, "fax.v1.dlq.>", 10},
+	{StreamAudit, "fax.v1.audit.>", 5},
+}
+
+// ensure creates or updates every stream and bucket. It may run at every start and in several processes at once.
+func (b *Bus) ensure(ctx context.Context) error {
+	for _, s := range streamShares {
+		cfg := jetstream.StreamConfig{
+			Name:               s.name,
+			Subjects:           []string{s.subject},
+			Storage:            jetstream.FileStorage,
+			Retention:          jetstream.LimitsPolicy,
+			Discard:            jetstream.DiscardNew, // full means 503, never a dropped event
+			MaxAge:             horizon,
+			MaxBytes:           b.cfg.MaxStore / 100 * s.percent,
+			AllowDirect:        true,
+			AllowAtomicPublish: true,
+			Duplicates:         2 * time.Minute,
+		}
+		if err := b.ensureStream(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	timers := jetstream.StreamConfig{
+		Name:              StreamTimers,
+		Subjects:          []string{"fax.v1.timer.>"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		MaxAge:            horizon,
+		AllowMsgSchedules: true,
+		AllowMsgTTL:       true,
+		AllowDirect:       true,
+	}
+	if err := b.ensureStream(ctx, timers); err != nil {
+		return err
+	}
+	for _, bucket := range []string{BucketSessions, BucketAliases} {
+		if err := b.ensureStream(ctx, bucketStream(bucket)); err != nil {
+			return err
+		}
+	}
+	var err error
+	if b.sessions, err = b.js.KeyValue(ctx, BucketSessions); err != nil {
+		return fmt.Errorf("bind bucket %s: %w", BucketSessions, err)
+	}
+	return nil
+}
+
+// bucketStream is the stream of a KV bucket with history 1, as nats.go lays it out, but with atomic batches allowed:
+// the ledgers of many sessions are swapped with one sync.
+func bucketStream(bucket string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               "KV_" + bucket,
+		Subjects:           []string{"$KV." + bucket + ".>"},
+		Storage:            jetstream.FileStorage,
+		MaxMsgsPerSubject:  1,
+		Discard:            jetstream.DiscardNew,
+		AllowRollup:        true,
+		DenyDelete:         true,
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
+		Duplicates:         2 * time.Minute,
+	}
+}
+
+func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	_, err := b.js.CreateOrUpdateStream(ctx, cfg)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process made it at this moment
+		_, err = b.js.UpdateStream(ctx, cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("create or update stream %s: %w", cfg.Name, err)
+	}
+	return nil
+}
+
+// streamOf is the stream that keeps a fact of this type.
+func streamOf(factType string) string {
+	switch factType {
+	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered:
+		return StreamIn
+	case session.TypePageArchived, session.TypePageAmended, session.TypePageFailed:
+		return StreamPages
+	default:
+		return StreamDocs
+	}
+}

@@ -1,0 +1,150 @@
+package ccitt
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A window reads a stream of bits, the most significant of each byte first.
+// The row decoders hold its fields in registers; everything else uses the
+// methods. Past the end of the data it reads zeros, which are the start of no
+// code, so that every decoder stops there.
+type window struct {
+	src  []byte
+	next int    // the byte of src that refill takes next
+	acc  uint64 // the next bits, left-aligned
+	have uint   // how many of them count, at least 56 after refill
+}
+
+func (w *window) refill() {
+	if w.next+8 <= len(w.src) {
+		w.acc |= binary.BigEndian.Uint64(w.src[w.next:]) >> (w.have & 63)
+		w.next += int(63-w.have) >> 3
+		w.have |= 56
+		return
+	}
+	w.acc, w.have, w.next = refillTail(w.src, w.acc, w.have, w.next)
+}
+
+// refillTail is refill for the last bytes of src and the zeros after it.
+func refillTail(src []byte, acc uint64, have uint, next int) (uint64, uint, int) {
+	for have < 56 {
+		if next < len(src) {
+			acc |= uint64(src[next]) << (56 - have)
+		}
+		have += 8
+		next++
+	}
+	return acc, have, next
+}
+
+// skip drops n bits, at most those that refill provided.
+func (w *window) skip(n uint) {
+	w.acc <<= n
+	w.have -= n
+}
+
+// pos returns the position of the next bit.
+func (w *window) pos() int { return w.next*8 - int(w.have) }
+
+// end returns the number of bits in the stream.
+func (w *window) end() int { return len(w.src) * 8 }
+
+// seek moves to bit position p, which may lie past the end.
+func (w *window) seek(p int) {
+	w.next, w.acc, w.have = p>>3, 0, 0
+	w.refill()
+	w.skip(uint(p & 7))
+}
+
+// align moves to the next multiple of n bits, counted from the stream's start.
+func (w *window) align(n int) {
+	if p := w.pos(); p%n != 0 {
+		w.seek(p + n - p%n)
+	}
+}
+
+// onlyZeros tells whether nothing but zeros follows position p.
+func (w *window) onlyZeros(p int) bool {
+	i := p >> 3
+	if i >= len(w.src) {
+		return true
+	}
+	if w.src[i]&(0xff>>(p&7)) != 0 {
+		return false
+	}
+	for _, b := range w.src[i+1:] {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+const eolBits = 12 // 000000000001, T.4 4.1.2
+
+// skipEOL consumes fill bits and an EOL code if they come next, and tells
+// whether they did. Otherwise the position is unchanged.
+func (w *window) skipEOL() bool {
+	w.refill()
+	if w.acc>>(64-eolBits+1) != 0 {
+		return false
+	}
+	start := w.pos()
+	for {
+		if z := bits.LeadingZeros64(w.acc); uint(z) < w.have {
+			w.skip(uint(z) + 1)
+			return true
+		}
+		if w.pos() >= w.end() {
+			w.seek(start)
+			return false
+		}
+		w.seek(w.next * 8)
+	}
+}
+
+// ReverseBits returns a copy of src with the bits of every byte in reverse
+// order: it turns TIFF FillOrder 2 into FillOrder 1 and back.
+func ReverseBits(src []byte) []byte {
+	dst := make([]byte, len(src))
+	i := 0
+	for ; i+8 <= len(src); i += 8 {
+		x := binary.LittleEndian.Uint64(src[i:])
+		x = x>>1&0x5555555555555555 | x&0x5555555555555555<<1
+		x = x>>2&0x3333333333333333 | x&0x3333333333333333<<2
+		x = x>>4&0x0f0f0f0f0f0f0f0f | x&0x0f0f0f0f0f0f0f0f<<4
+		binary.LittleEndian.PutUint64(dst[i:], x)
+	}
+	for ; i < len(src); i++ {
+		dst[i] = bits.Reverse8(src[i])
+	}
+	return dst
+}
+
+// A bitWriter appends bits to a slice, the most significant first.
+type bitWriter struct {
+	dst  []byte
+	acc  uint64 // the bits not yet in dst, left-aligned
+	have uint   // how many, below 32 between calls
+}
+
+// put appends the low n bits of v, n at most 32.
+func (w *bitWriter) put(v uint32, n uint) {
+	w.acc |= uint64(v) << ((64 - w.have - n) & 63)
+	w.have += n
+	if w.have >= 32 {
+		w.dst = binary.BigEndian.AppendUint32(w.dst, uint32(w.acc>>32))
+		w.acc <<= 32
+		w.have -= 32
+	}
+}
+
+// flush appends the bits held back and zeros up to a byte boundary.
+func (w *bitWriter) flush() {
+	for w.have > 0 {
+		w.dst = append(w.dst, byte(w.acc>>56))
+		w.acc <<= 8
+		w.have -= min(w.have, 8)
+	}
+}

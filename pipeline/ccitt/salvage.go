@@ -1,0 +1,377 @@
+package ccitt
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// A damaged Group 3 stream is read a second time, now from its EOL codes.
+// Damage is rarely more than single bits, and what one bit can do is known:
+//
+//   - A run code changes: the row has too few or too many pixels. It is bad.
+//   - An EOL code is broken: two rows seem to be one. The first is decoded to
+//     its last pixel, so the place where the next begins is known.
+//   - An EOL code is invented within a row: two short rows, both bad. They are
+//     one row when the page, or the T.4 K-cycle, has one row too many.
+//   - A tag bit changes: the row decodes only with the other tag.
+//
+// First all rows are found and judged, then their number is put right, then
+// they are delivered.
+
+// A found row is one that the salvager met.
+type foundRow struct {
+	start, end int  // bits; end is where decoding ended, or the segment when it failed
+	oneD       bool // its tag, after repair
+	ok         bool // exactly the width, and an EOL code or the end behind it
+	why        rowEnd
+	lost       bool // not in the stream: inserted to keep the others in place
+}
+
+func (d *decoder) salvage3() {
+	rows := d.findRows()
+	if d.o.Coding == MR {
+		rows = d.fixCycles(rows)
+	}
+	if d.o.Rows > 0 {
+		rows = d.fixCount(rows)
+	}
+	trusted := true
+	for _, r := range rows {
+		if !d.wanted() {
+			return
+		}
+		n, end := 0, rowBadCode
+		if !r.lost {
+			d.w.seek(r.start)
+			n, end = d.row(r.oneD)
+		}
+		if r.ok && r.oneD {
+			trusted = true
+		}
+		switch {
+		case r.ok && end == rowComplete && trusted:
+			d.emit(n)
+			continue
+		case r.ok && end == rowComplete: // its reference line is bad
+			d.res.markBad(d.rows, d.rows)
+			d.emit(n)
+			continue
+		}
+		if r.lost {
+			d.res.warn(r.start/8, d.rows, "a row was lost with its EOL code")
+		} else {
+			d.failed(r.why)
+		}
+		trusted = false
+		d.res.markBad(d.rows, d.rows)
+		d.repeat()
+	}
+}
+
+// row decodes a row into cur.
+func (d *decoder) row(oneD bool) (int, rowEnd) {
+	if oneD {
+		return d.w.row1D(d.cur, d.width)
+	}
+	return d.w.row2D(d.ref, d.cur, d.width)
+}
+
+// findRows goes from EOL code to EOL code and judges what lies between.
+func (d *decoder) findRows() []foundRow {
+	w := &d.w
+	limit := 2*d.limit() + 64
+	var rows []foundRow
+	w.seek(0)
+	empty := 0 // EOL codes since the last row
+	for len(rows) < limit {
+		at := w.pos()
+		if w.skipEOL() {
+			if empty++; empty > 2 {
+				d.res.EndMark = true
+				break
+			}
+			if d.o.Coding == MR {
+				w.skip(1) // refilled by skipEOL's last seek or refill
+			}
+			continue
+		}
+		if at >= w.end() || w.onlyZeros(at) {
+			d.res.EndMark = empty > 1
+			break
+		}
+		first := len(rows)
+		rows = d.findSegment(rows, at, empty > 0)
+		if first < len(rows) {
+			empty = 0
+		}
+	}
+	d.refN = 0
+	d.ref.terminate(0, d.width)
+	return rows
+}
+
+// limit returns how many rows are wanted at most.
+func (d *decoder) limit() int {
+	if d.o.Rows > 0 {
+		return d.o.Rows
+	}
+	return d.max
+}
+
+// findSegment appends the rows from bit start to the next EOL code and moves
+// there. Behind an EOL code the bit before start is the row's tag.
+func (d *decoder) findSegment(rows []foundRow, start int, marked bool) []foundRow {
+	w := &d.w
+	oneD := true
+	if d.o.Coding == MR && marked {
+		oneD = w.bit(start - 1)
+	}
+	end := w.nextEOL(start)
+	for {
+		r := d.judge(start, end, oneD)
+		if !r.ok && d.o.Coding == MR && marked {
+			if other := d.judge(start, end, !oneD); other.ok {
+				r = other
+			}
+		}
+		if !r.ok && len(rows) > 0 {
+			if moved := d.retry(rows[len(rows)-1], end); moved.ok {
+				r = moved
+			}
+		}
+		if !r.ok && r.why == rowComplete {
+			// The row has all its pixels but no EOL code follows: is there
+			// a broken one, and a row behind it?
+			if next := d.retry(r, end); next.ok {
+				r.ok = true
+				rows = append(d.keep(rows, r), next)
+				d.keepRef(next)
+				break
+			}
+		}
+		rows = d.keep(rows, r)
+		break
+	}
+	w.seek(end)
+	return rows
+}
+
+// keep appends a row and makes it the reference line if it is good.
+func (d *decoder) keep(rows []foundRow, r foundRow) []foundRow {
+	d.keepRef(r)
+	return append(rows, r)
+}
+
+func (d *decoder) keepRef(r foundRow) {
+	if !r.ok {
+		return
+	}
+	d.w.seek(r.start)
+	if n, end := d.row(r.oneD); end == rowComplete {
+		d.ref, d.cur, d.refN = d.cur, d.ref, n
+	}
+}
+
+// judge decodes the row at bit start of a segment that ends at bit end.
+func (d *decoder) judge(start, end int, oneD bool) foundRow {
+	w := &d.w
+	w.seek(start)
+	_, why := d.row(oneD)
+	r := foundRow{start: start, end: w.pos(), oneD: oneD, why: why}
+	if why != rowComplete || r.end > end {
+		if why == rowComplete {
+			r.why = rowBadCode
+		}
+		r.end = end
+		return r
+	}
+	// Behind the row may be fill bits, one of which may be damaged.
+	ones := w.ones(r.end, end)
+	r.ok = ones == 0 || ones == 1 && end-r.end < eolBits
+	return r
+}
+
+// retry looks for a row behind the complete row r, where the EOL code between
+// them has a wrong bit: 12 bits on, or at the byte boundary after them.
+func (d *decoder) retry(r foundRow, end int) foundRow {
+	w := &d.w
+	for _, at := range [2]int{r.end + eolBits, (r.end + eolBits + 7) &^ 7} {
+		if !(r.why == rowComplete) || at >= end || w.ones(r.end, at) > 2 {
+			continue
+		}
+		if d.o.Coding != MR {
+			if next := d.judge(at, end, true); next.ok {
+				return next
+			}
+			continue
+		}
+		if next := d.judge(at+1, end, w.bit(at)); next.ok {
+			return next
+		}
+	}
+	return foundRow{}
+}
+
+// nextEOL returns the position of the next EOL code, which fill bits may
+// precede, or the end of the data.
+func (w *window) nextEOL(from int) int {
+	w.seek(from)
+	zeros := 0
+	for {
+		w.refill()
+		z := uint(bits.LeadingZeros64(w.acc))
+		if z >= w.have {
+			if w.pos() >= w.end() {
+				return w.end()
+			}
+			zeros += int(w.have)
+			w.seek(w.next * 8)
+			continue
+		}
+		zeros += int(z)
+		if zeros >= eolBits-1 {
+			return w.pos() + int(z) + 1 - eolBits
+		}
+		w.skip(z + 1)
+		zeros = 0
+	}
+}
+
+// bit returns the bit at position p.
+func (w *window) bit(p int) bool {
+	return p>>3 < len(w.src) && w.src[p>>3]>>(7-p&7)&1 != 0
+}
+
+// ones counts the bits set from position from to position to, which is near.
+func (w *window) ones(from, to int) int {
+	n := 0
+	for p := from; p < to; p++ {
+		if w.bit(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// fixCycles inserts and removes rows where two good one-dimensional rows are
+// not a multiple of K apart, K being how far they are apart where nothing is
+// damaged (T.4 4.2.2).
+func (d *decoder) fixCycles(rows []foundRow) []foundRow {
+	k := cycle(rows)
+	if k < 3 {
+		return rows
+	}
+	out := make([]foundRow, 0, len(rows)+8)
+	anchor := 0
+	for i, r := range rows {
+		if !r.ok || !r.oneD {
+			continue
+		}
+		part := rows[anchor:i]
+		switch (i - anchor) % k {
+		case k - 1:
+			part = insertLost(part)
+		case 1:
+			part = mergeInvented(part)
+		}
+		out = append(out, part...)
+		anchor = i
+	}
+	return append(out, rows[anchor:]...)
+}
+
+// cycle returns the usual distance of one-dimensional rows, 0 when there is
+// none.
+func cycle(rows []foundRow) int {
+	count := map[int]int{}
+	last := -1
+	for i, r := range rows {
+		switch {
+		case !r.ok:
+			last = -1
+		case r.oneD:
+			if last >= 0 {
+				count[i-last]++
+			}
+			last = i
+		}
+	}
+	best := 0
+	for k, n := range count {
+		if n > count[best] || n == count[best] && k < best {
+			best = k
+		}
+	}
+	return best
+}
+
+// insertLost adds a row behind the longest of the bad ones.
+func insertLost(rows []foundRow) []foundRow {
+	at := -1
+	for i, r := range rows {
+		if !r.ok && !r.lost && (at < 0 || r.end-r.start > rows[at].end-rows[at].start) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return rows
+	}
+	return slices.Insert(slices.Clone(rows), at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
+}
+
+// mergeInvented makes one of the two neighbouring bad rows that are shortest
+// together.
+func mergeInvented(rows []foundRow) []foundRow {
+	at, best := -1, 0
+	for i := 1; i < len(rows); i++ {
+		if n := rows[i].end - rows[i-1].start; !rows[i-1].ok && !rows[i].ok && (at < 0 || n < best) {
+			at, best = i, n
+		}
+	}
+	if at < 0 {
+		return rows
+	}
+	return slices.Delete(slices.Clone(rows), at, at+1)
+}
+
+// fixCount inserts or removes rows near the damage until the page has its
+// height. What is still missing is at the end: the data were cut.
+func (d *decoder) fixCount(rows []foundRow) []foundRow {
+	usual := usualBits(rows)
+	for len(rows) < d.o.Rows {
+		at := -1
+		for i, r := range rows {
+			long := r.end-r.start > usual+usual/2
+			if !r.ok && !r.lost && long && (at < 0 || r.end-r.start > rows[at].end-rows[at].start) && !(i+1 < len(rows) && rows[i+1].lost) {
+				at = i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		rows = slices.Insert(rows, at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
+	}
+	for len(rows) > d.o.Rows {
+		fewer := mergeInvented(rows)
+		if len(fewer) == len(rows) {
+			break
+		}
+		rows = fewer
+	}
+	return rows
+}
+
+// usualBits returns the median size of the good rows.
+func usualBits(rows []foundRow) int {
+	var sizes []int
+	for _, r := range rows {
+		if r.ok {
+			sizes = append(sizes, r.end-r.start)
+		}
+	}
+	if len(sizes) == 0 {
+		return 0
+	}
+	slices.Sort(sizes)
+	return sizes[len(sizes)/2]
+}

@@ -1,0 +1,107 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/raster"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// image is one decoded page.
+type image struct {
+	*tiff.Decoded
+	sum string // hex SHA-256 of the raster
+}
+
+// strip is the page as one Group 4 strip: the page's own bytes where they are clean, else encoded anew.
+func (m image) strip() []byte {
+	if m.CleanG4 != nil {
+		return m.CleanG4
+	}
+	r := m.Raster
+	return ccitt.AppendG4(nil, r.Pix, r.Width, r.Height, r.Stride)
+}
+
+// decoder turns TIFF bytes into rasters, at most cap(slots) at once.
+type decoder struct{ slots chan struct{} }
+
+func newDecoder(atOnce int) *decoder { return &decoder{slots: make(chan struct{}, atOnce)} }
+
+// page decodes page i (from 0) of a TIFF. A file that is cut short gives what is there.
+func (d *decoder) page(ctx context.Context, data []byte, i int) (m image, f *failure, err error) {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return image{}, nil, context.Cause(ctx)
+	}
+	defer func() {
+		// The decoder is fuzzed and should not panic; if it does, one page is lost and not the process, again and again.
+		if p := recover(); p != nil {
+			m, err = image{}, nil
+			f = &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p), final: true}
+		}
+	}()
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		return image{}, undecodable(err), nil
+	}
+	if i >= file.NumPages() {
+		return image{}, &failure{stage: stageDecode, reason: session.ReasonNotInFile, final: true, detail: fmt.Sprintf("the file has %d pages", file.NumPages())}, nil
+	}
+	im, err := file.Page(i)
+	if err != nil {
+		return image{}, undecodable(err), nil
+	}
+	dec, err := im.Decode(ctx)
+	if ctx.Err() != nil {
+		return image{}, nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return image{}, undecodable(err), nil
+	}
+	sum := dec.Raster.SHA256()
+	return image{Decoded: dec, sum: fmt.Sprintf("%x", sum)}, nil, nil
+}
+
+// undecodable says why bytes are no page. Asking for them again cannot help.
+func undecodable(err error) *failure {
+	f := &failure{stage: stageDecode, reason: session.ReasonDamaged, detail: err.Error(), final: true}
+	if errors.Is(err, tiff.ErrUnsupported) {
+		f.reason = session.ReasonUnsupported
+	}
+	return f
+}
+
+// better orders images of one page, everywhere alike: fewest bad rows, most rows, lowest raster hash.
+func better(a, b image) bool {
+	if x, y := badRows(a), badRows(b); x != y {
+		return x < y
+	}
+	if a.Raster.Height != b.Raster.Height {
+		return a.Raster.Height > b.Raster.Height
+	}
+	return a.sum < b.sum
+}
+
+func badRows(m image) int {
+	n := 0
+	for _, r := range m.BadRows {
+		n += r.Last - r.First + 1
+	}
+	return n
+}
+
+// png is the page for OCR.
+func png(p *raster.Page) ([]byte, error) {
+	var b bytes.Buffer
+	if err := p.WritePNG(&b); err != nil {
+		return nil, fmt.Errorf("write PNG: %w", err)
+	}
+	return b.Bytes(), nil
+}

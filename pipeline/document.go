@@ -1,0 +1,186 @@
+package pipeline
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/faxstream/faxstream/pipeline/pdf"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// spool is a private temporary file that knows its size and hash: an object's key and checksum are needed before it is sent.
+type spool struct {
+	f   *os.File
+	buf *bufio.Writer
+	sum hash.Hash
+}
+
+func newSpool(dir string) (*spool, error) {
+	f, err := os.CreateTemp(dir, "document-*")
+	if err != nil {
+		return nil, fmt.Errorf("spool a document: %w", err)
+	}
+	s := &spool{f: f, sum: sha256.New()}
+	s.buf = bufio.NewWriterSize(io.MultiWriter(f, s.sum), 256<<10)
+	return s, nil
+}
+
+func (s *spool) Write(b []byte) (int, error) { return s.buf.Write(b) }
+
+// remove closes and deletes the file; what a crash leaves is deleted at the next start.
+func (s *spool) remove() error {
+	closeErr := s.f.Close()
+	if err := os.Remove(s.f.Name()); err != nil {
+		return err
+	}
+	return closeErr
+}
+
+// store sends the file to the archive under a key made of its hash.
+func (s *spool) store(ctx context.Context, a Archive, key func(h string) string) (session.Object, error) {
+	if err := s.buf.Flush(); err != nil {
+		return session.Object{}, fmt.Errorf("spool a document: %w", err)
+	}
+	size, err := s.f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return session.Object{}, fmt.Errorf("spool a document: %w", err)
+	}
+	sum := [sha256.Size]byte(s.sum.Sum(nil))
+	obj := object(key(hash16(sum)), size, sum)
+	_, err = createFrom(ctx, a, obj.Key, s.f, size, sum)
+	return obj, err
+}
+
+// documents writes the TIFF and the PDF of a plan side by side, forward only: memory does not grow with the pages.
+type documents struct {
+	plan     Plan
+	tiffFile *spool
+	pdfFile  *spool
+	tiff     *tiff.Writer
+	pdf      *pdf.Writer
+	usable   int // pages in the TIFF so far
+	width    float64
+	height   float64 // of the last page, points; a slip sheet takes after its neighbour
+	pages    []ManifestPage
+}
+
+func newDocuments(plan Plan, dir, software string) (*documents, error) {
+	d := &documents{plan: plan}
+	var err error
+	if d.tiffFile, err = newSpool(dir); err != nil {
+		return nil, err
+	}
+	if d.pdfFile, err = newSpool(dir); err != nil {
+		return nil, errors.Join(err, d.tiffFile.remove())
+	}
+	d.tiff = tiff.NewWriter(d.tiffFile, tiff.WriterOptions{})
+	title := "Fax " + plan.Session
+	if plan.Status == session.StatusPartial {
+		title += " (partial: " + plan.Reason + ")"
+	}
+	d.pdf = pdf.NewWriter(d.pdfFile, pdf.Meta{
+		Title: title, Author: plan.From, Subject: fmt.Sprintf("From %s to %s", orUnknown(plan.From), orUnknown(plan.To)),
+		Producer: software, Created: plan.StartTime,
+	})
+	return d, nil
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "an unknown number"
+	}
+	return s
+}
+
+// add writes a usable page; its strip goes into both documents byte for byte.
+func (d *documents) add(f session.PageArchived, m image) error {
+	strip := m.strip()
+	sum := sha256.Sum256(strip)
+	p := ManifestPage{
+		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
+		RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, XResolution: f.XResolution, YResolution: f.YResolution,
+		BadRows: f.BadRows, LongestBad: f.LongestBad, StripSHA256: hex.EncodeToString(sum[:]), StripSize: len(strip),
+	}
+	d.usable++
+	meta := m.meta(d.usable, len(d.plan.Pages))
+	meta.DateTime = d.plan.StartTime
+	meta.Description = fmt.Sprintf("fax %s page %d", d.plan.Session, f.Page)
+	var err error
+	if p.TIFFOffset, err = d.tiff.AddPage(meta, strip); err != nil {
+		return fmt.Errorf("page %d: %w", f.Page, err)
+	}
+	p.PDFOffset, err = d.pdf.AddG4(pdf.G4Page{
+		Width: m.Raster.Width, Height: m.Raster.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: strip, Label: strconv.Itoa(f.Page),
+	})
+	if err != nil {
+		return fmt.Errorf("page %d: %w", f.Page, err)
+	}
+	d.width, d.height = float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72
+	d.pages = append(d.pages, p)
+	return nil
+}
+
+// slip writes a sheet that says in words that a page is missing. It is in the PDF only.
+func (d *documents) slip(page int, reason session.Reason) error {
+	err := d.pdf.AddSlip(pdf.SlipPage{
+		WidthPoints: d.width, HeightPoints: d.height, Label: strconv.Itoa(page),
+		Heading: fmt.Sprintf("Page %d is missing", page),
+		Lines: []string{
+			"This sheet stands in place of a page that was not received. It is not part of the fax.",
+			"",
+			"Reason: " + string(reason),
+			"Fax: " + d.plan.Session,
+			"From: " + orUnknown(d.plan.From),
+			"To: " + orUnknown(d.plan.To),
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("slip sheet of page %d: %w", page, err)
+	}
+	d.pages = append(d.pages, ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: reason})
+	return nil
+}
+
+// nothing writes the sheet of a fax of which not even a page number is known.
+func (d *documents) nothing() error {
+	return d.pdf.AddSlip(pdf.SlipPage{
+		Heading: "This fax has no page",
+		Lines:   []string{"Neither the provider's notice nor its file has a page.", "", "Fax: " + d.plan.Session},
+	})
+}
+
+// close finishes both files.
+func (d *documents) close() error {
+	if err := d.pdf.Close(); err != nil {
+		return err
+	}
+	if d.usable == 0 {
+		return nil
+	}
+	return d.tiff.Close()
+}
+
+func (d *documents) remove() error { return errors.Join(d.tiffFile.remove(), d.pdfFile.remove()) }
+
+// meta is the page's description for a TIFF of `pages` pages. A page without a resolution gets that of a fine fax.
+func (m image) meta(page, pages int) tiff.PageMeta {
+	r := m.Raster
+	meta := tiff.PageMeta{Width: r.Width, Height: r.Height, XRes: r.XRes, YRes: r.YRes, Page: page, Pages: pages}
+	if meta.XRes <= 0 || meta.YRes <= 0 {
+		meta.XRes, meta.YRes = 204, 196
+	}
+	if n := badRows(m); n > 0 {
+		// CleanFaxData 1: bad lines were received and regenerated (RFC 2306 section 4.5.2).
+		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = n, m.LongestBadRun, 1
+	}
+	return meta
+}

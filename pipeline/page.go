@@ -1,0 +1,189 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Facts is what the pipeline writes to JetStream. Every method may be repeated: the second time changes nothing.
+type Facts interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// Bind gives the session's number token, and binds it to token if nobody has yet.
+	Bind(ctx context.Context, id, token string) (string, error)
+	// Schedule lets body arrive on the timer's due subject at its due time.
+	Schedule(ctx context.Context, t session.Timer, body []byte) error
+}
+
+// Stages as they are named in facts, metrics and Steps.
+const (
+	stageAnnounce = "announce"
+	stageFetch    = "fetch"
+	stageArchive  = "archive"
+	stageDecode   = "decode"
+	stagePublish  = "publish"
+	stageCollect  = "collect"
+	stageWhole    = "whole"
+	stageAssemble = "assemble"
+)
+
+// Step is one thing that was done, for metrics and for people who watch.
+type Step struct {
+	Stage   string
+	Session string
+	Page    int           // 0: not of one page
+	Took    time.Duration // 0: an instant
+	Reason  session.Reason
+}
+
+// pages turns bytes into archived, decoded and published pages. The page worker and the whole-file worker share it.
+type pages struct {
+	facts   Facts
+	archive Archive
+	decoder *decoder
+	observe func(Step)
+}
+
+// origin says whose bytes they are and how they came.
+type origin struct {
+	session   string
+	page      int
+	from, to  string
+	toToken   string
+	eventTime time.Time
+	source    string
+	body      string // SHA-256 of the announcing webhook
+}
+
+func (o origin) sidecar(obj session.Object, reason session.Reason) Sidecar {
+	return Sidecar{
+		Session: o.session, Page: o.page, From: o.from, To: o.to, EventTime: o.eventTime,
+		Source: o.source, Reason: reason, Object: obj,
+	}
+}
+
+// timed runs f as one stage and reports how long it took.
+func timed[T any](observe func(Step), stage string, o origin, f func() (T, error)) (T, error) {
+	start := time.Now()
+	v, err := f()
+	if err == nil {
+		observe(Step{Stage: stage, Session: o.session, Page: o.page, Took: time.Since(start)})
+	}
+	return v, err
+}
+
+// keepOriginal archives a page's bytes, before anything decodes them.
+func (p *pages) keepOriginal(ctx context.Context, o origin, data []byte, kind string) (session.Object, error) {
+	return timed(p.observe, stageArchive, o, func() (session.Object, error) {
+		sum := sha256.Sum256(data)
+		obj := object(pageKey(o.session, o.page, sum, kind), int64(len(data)), sum)
+		_, err := keep(ctx, p.archive, data, sum, o.sidecar(obj, ""))
+		return obj, err
+	})
+}
+
+// reject keeps bytes that are no page; again reports that exactly these came before.
+func (p *pages) reject(ctx context.Context, o origin, f *failure) (obj *session.Object, again bool, err error) {
+	if len(f.body) == 0 {
+		return nil, false, nil
+	}
+	sum := sha256.Sum256(f.body)
+	kept := object(pageKey(o.session, o.page, sum, kindRejected), int64(len(f.body)), sum)
+	again, err = keep(ctx, p.archive, f.body, sum, o.sidecar(kept, f.reason))
+	return &kept, again, err
+}
+
+// decode decodes page i of data.
+func (p *pages) decode(ctx context.Context, o origin, data []byte, i int) (m image, f *failure, err error) {
+	m, err = timed(p.observe, stageDecode, o, func() (image, error) {
+		var m image
+		m, f, err = p.decoder.page(ctx, data, i)
+		return m, err
+	})
+	return m, f, err
+}
+
+// publish archives the PNG and tells the world. A page that was published before with another image is amended.
+func (p *pages) publish(ctx context.Context, o origin, original session.Object, m image) error {
+	pngData, err := png(m.Raster)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(pngData)
+	pngObject := object(pageKey(o.session, o.page, sum, kindPNG), int64(len(pngData)), sum)
+	_, err = timed(p.observe, stageArchive, o, func() (bool, error) {
+		return createSum(ctx, p.archive, pngObject.Key, pngData, sum)
+	})
+	if err != nil {
+		return err
+	}
+	f := session.PageArchived{
+		Session: o.session, Page: o.page, From: o.from, To: o.to, ToToken: o.toToken, Source: o.source,
+		Original: original, PNG: pngObject, RasterSHA256: m.sum,
+		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
+		Coding: m.Coding, BadRows: badRows(m), LongestBad: m.LongestBadRun, EventTime: o.eventTime, BodySHA256: o.body,
+	}
+	_, err = timed(p.observe, stagePublish, o, func() (struct{}, error) { return struct{}{}, p.record(ctx, f) })
+	return err
+}
+
+func (p *pages) record(ctx context.Context, f session.PageArchived) error {
+	_, stored, err := p.facts.RecordFact(ctx, f)
+	if err != nil || stored == nil {
+		return err
+	}
+	var first session.PageArchived
+	if err := json.Unmarshal(stored, &first); err != nil {
+		return fmt.Errorf("stored fact %s: %w", f.Subject(), err)
+	}
+	if first.RasterSHA256 == f.RasterSHA256 {
+		return nil
+	}
+	_, _, err = p.facts.RecordFact(ctx, session.PageAmended{PageArchived: f})
+	return err
+}
+
+// found is a page object that an earlier try left.
+type found struct {
+	object session.Object
+	image  image
+}
+
+// lookup returns the best page of one source that is already archived and decodes, nil if there is none.
+// It makes a page that crashed between its archive and its event cost no second fetch.
+func (p *pages) lookup(ctx context.Context, o origin, kind string) (*found, error) {
+	var best *found
+	for key, err := range p.archive.List(ctx, pagePrefix(o.session, o.page), "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", pagePrefix(o.session, o.page), err)
+		}
+		if !isKind(key, kind) {
+			continue
+		}
+		data, err := read(ctx, p.archive, key)
+		if err != nil {
+			return nil, err
+		}
+		m, f, err := p.decode(ctx, o, data, 0)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil && (best == nil || better(m, best.image)) {
+			best = &found{object(key, int64(len(data)), sha256.Sum256(data)), m}
+		}
+	}
+	return best, nil
+}
+
+// isKind reports whether a page key ends in exactly .<hash>.<kind>: .cut.tiff is not .tiff.
+func isKind(key, kind string) bool {
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	parts := strings.SplitN(name, ".", 3)
+	return len(parts) == 3 && parts[2] == kind
+}

@@ -1,0 +1,114 @@
+package pdf
+
+import (
+	"encoding/xml"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+)
+
+// clean returns m with texts that both metadata forms can hold alike.
+func (m Meta) clean() (Meta, error) {
+	for _, s := range []*string{&m.Title, &m.Author, &m.Subject, &m.Producer} {
+		if len(*s) > maxMeta {
+			return Meta{}, fmt.Errorf("%w: metadata text of %d bytes, want up to %d", ErrInput, len(*s), maxMeta)
+		}
+		*s = strings.TrimSpace(cleanText(*s)) // readers of XMP drop the white space at both ends
+	}
+	if m.Created.IsZero() {
+		return m, nil
+	}
+	m.Created = m.Created.UTC()
+	if y := m.Created.Year(); y < 1 || y > 9999 {
+		return Meta{}, fmt.Errorf("%w: creation year %d, want 1 to 9999", ErrInput, y)
+	}
+	return m, nil
+}
+
+// cleanText replaces what XML 1.0 has no place for: control characters by spaces, invalid UTF-8 by U+FFFD.
+func cleanText(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r):
+			return ' '
+		case r == 0xFFFE || r == 0xFFFF:
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
+}
+
+// info is the document information dictionary, 14.3.3.
+func (m Meta) info() string {
+	var b strings.Builder
+	b.WriteString("<<")
+	for _, e := range [][2]string{
+		{"Title", m.Title},
+		{"Author", m.Author},
+		{"Subject", m.Subject},
+		{"Producer", m.Producer},
+	} {
+		if e[1] != "" {
+			b.WriteString("/" + e[0] + textString(e[1]))
+		}
+	}
+	if !m.Created.IsZero() {
+		// +00'00' and not Z: strict validators know only the full form of 7.9.4.
+		b.WriteString("/CreationDate(D:" + m.Created.Format("20060102150405") + "+00'00')")
+	}
+	b.WriteString(">>")
+	return b.String()
+}
+
+// xmp is the metadata stream: ISO 19005-2, 6.6.2 and 6.6.4. One description per schema, which ISO 19005-1 demands.
+func (m Meta) xmp(part int) []byte {
+	var b strings.Builder
+	b.WriteString("<?xpacket begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n" +
+		`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">` + "\n")
+	describe := func(namespace, properties string) {
+		if properties != "" {
+			b.WriteString(`<rdf:Description rdf:about="" ` + namespace + ">" + properties + "</rdf:Description>\n")
+		}
+	}
+	describe(`xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"`,
+		fmt.Sprintf("<pdfaid:part>%d</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>", part))
+	describe(`xmlns:dc="http://purl.org/dc/elements/1.1/"`,
+		element("dc:title", `<rdf:Alt><rdf:li xml:lang="x-default">`, m.Title, "</rdf:li></rdf:Alt>")+
+			element("dc:creator", "<rdf:Seq><rdf:li>", m.Author, "</rdf:li></rdf:Seq>")+
+			element("dc:description", `<rdf:Alt><rdf:li xml:lang="x-default">`, m.Subject, "</rdf:li></rdf:Alt>"))
+	describe(`xmlns:pdf="http://ns.adobe.com/pdf/1.3/"`, element("pdf:Producer", "", m.Producer, ""))
+	if !m.Created.IsZero() {
+		describe(`xmlns:xmp="http://ns.adobe.com/xap/1.0/"`,
+			element("xmp:CreateDate", "", m.Created.Format("2006-01-02T15:04:05")+"+00:00", ""))
+	}
+	b.WriteString("</rdf:RDF></x:xmpmeta>\n<?xpacket end=\"w\"?>")
+	return []byte(b.String())
+}
+
+func element(name, open, text, end string) string {
+	if text == "" {
+		return ""
+	}
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(text)) // a strings.Builder never fails
+	return "<" + name + ">" + open + b.String() + end + "</" + name + ">"
+}
+
+// textString writes a text string, 7.9.2.2: ASCII as it is, the rest as UTF-16BE in hexadecimal.
+func textString(s string) string {
+	ascii := true
+	for _, r := range s {
+		ascii = ascii && r >= ' ' && r < 0x7F
+	}
+	if ascii {
+		return "(" + strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(s) + ")"
+	}
+	var b strings.Builder
+	b.WriteString("<FEFF")
+	for _, u := range utf16.Encode([]rune(s)) {
+		fmt.Fprintf(&b, "%04X", u)
+	}
+	b.WriteString(">")
+	return b.String()
+}

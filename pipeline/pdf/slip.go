@@ -1,0 +1,172 @@
+package pdf
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	letterWidth, letterHeight = 612.0, 792.0
+	bodySize                  = 12.0   // points, where the sheet has the room
+	headingScale              = 1.6    // of the body's size
+	leading                   = 1.45   // of the size
+	shrink                    = 0.9    // per attempt to fit a small sheet
+	maxSlipText               = 16_000 // bytes of heading and lines
+)
+
+// SlipPage is a sheet that says in words why a page of the fax is not there.
+type SlipPage struct {
+	// WidthPoints and HeightPoints are the sheet's size, 3 to 75,497,472 points (1/72 inch). Both zero: letter.
+	WidthPoints, HeightPoints float64
+	// Heading and Lines are UTF-8, together up to 16,000 bytes. Lines are wrapped at the sheet's width; an empty one leaves a
+	// gap. A character that is not Latin, Greek or Cyrillic is shown as a box.
+	Heading string
+	Lines   []string
+	// Label as in G4Page.
+	Label string
+}
+
+// AddSlip adds a slip sheet as real text, smaller where the sheet is too small for it: no word is ever left out. Errors
+// are ErrInput, or those of the destination.
+func (w *Writer) AddSlip(s SlipPage) error {
+	if s.WidthPoints == 0 && s.HeightPoints == 0 {
+		s.WidthPoints, s.HeightPoints = letterWidth, letterHeight
+	}
+	if err := s.check(); err != nil {
+		return fmt.Errorf("page %d: %w", w.pages+1, err)
+	}
+	if err := w.ready(64 * maxSlipText); err != nil {
+		return err
+	}
+	if w.font == nil {
+		f, err := newFont()
+		if err != nil {
+			return err
+		}
+		w.font, w.fontObj = f, w.reserve()
+	}
+	box := newMediaBox(s.WidthPoints, s.HeightPoints)
+	content := w.reserve()
+	w.stream(content, "", []byte(w.font.layOut(s, box).content(w.font)))
+	w.addPage(box, fmt.Sprintf("/Font<</F %d 0 R>>", w.fontObj), content, s.Label)
+	return w.err
+}
+
+func (s SlipPage) check() error {
+	inRange := func(f float64) bool { return f >= minUnits && f <= maxPagePoint } // false for NaN
+	if !inRange(s.WidthPoints) || !inRange(s.HeightPoints) {
+		return fmt.Errorf("%w: slip sheet of %g by %g points, want %g to %g each way, or both 0",
+			ErrInput, s.WidthPoints, s.HeightPoints, minUnits, maxPagePoint)
+	}
+	size := len(s.Heading)
+	for _, l := range s.Lines {
+		size += len(l) + 1
+	}
+	if size > maxSlipText {
+		return fmt.Errorf("%w: slip sheet of %d bytes of text, want up to %d", ErrInput, size, maxSlipText)
+	}
+	return checkLabel(s.Label)
+}
+
+// slipLayout is a slip sheet's text, broken into rows. Lengths are in user space units.
+type slipLayout struct {
+	box           mediaBox
+	margin        float64
+	size          float64 // of the body's text
+	heading, body []string
+}
+
+// layOut breaks the text for the largest size that fits, down from bodySize.
+func (f *font) layOut(s SlipPage, box mediaBox) slipLayout {
+	l := slipLayout{box: box, margin: min(pointsPerIn, 0.1*min(box.width, box.height)), size: bodySize}
+	room := box.width - 2*l.margin
+	for ; ; l.size *= 1 { // ends: at size 0 everything fits
+		l.heading, l.body = f.wrap(s.Heading, room/(l.size*headingScale)), nil
+		for _, line := range s.Lines {
+			l.body = append(l.body, f.wrap(line, room/l.size)...)
+		}
+		if l.height() <= 1e9 && l.widest(f) <= room {
+			return l
+		}
+	}
+}
+
+func (l slipLayout) height() float64 {
+	return (float64(len(l.heading))*headingScale + float64(len(l.body)) + 1) * leading * l.size
+}
+
+// widest returns the length of the longest row; only a row of a single character can be longer than the room for it.
+func (l slipLayout) widest(f *font) (length float64) {
+	for _, row := range l.heading {
+		length = max(length, f.length(row)*l.size*headingScale)
+	}
+	for _, row := range l.body {
+		length = max(length, f.length(row)*l.size)
+	}
+	return length
+}
+
+// length of a row in ems.
+func (f *font) length(row string) (ems float64) {
+	for _, r := range row {
+		ems += f.width(r) / 1000
+	}
+	return ems
+}
+
+// wrap breaks text into rows of at most room ems, between words where it can, within a word that is longer than a row.
+func (f *font) wrap(text string, room float64) []string {
+	var rows []string
+	var row strings.Builder
+	var used float64
+	space := f.width(' ') / 1000
+	flush := func() {
+		rows = append(rows, row.String())
+		row.Reset()
+		used = 0
+	}
+	for word := range strings.FieldsSeq(cleanText(text)) {
+		length := f.length(word)
+		if row.Len() > 0 && used+space+length > room {
+			flush()
+		}
+		if row.Len() > 0 {
+			row.WriteByte(' ')
+			used += space
+		}
+		for _, r := range word {
+			width := f.width(r) / 1000
+			if row.Len() > 0 && used+width > room {
+				flush()
+			}
+			row.WriteRune(r)
+			used += width
+		}
+	}
+	flush()
+	return rows
+}
+
+// content is the page's content stream: a frame, so that the sheet is not taken for a page of the fax, and the text.
+func (l slipLayout) content(f *font) string {
+	var b strings.Builder
+	inset := l.margin / 2
+	fmt.Fprintf(&b, "q %s w %s %s %s %s re S Q\nBT\n", number(l.margin/48), number(inset), number(inset),
+		number(l.box.width-2*inset), number(l.box.height-2*inset))
+	fmt.Fprintf(&b, "1 0 0 1 %s %s Tm\n", number(l.margin), number(l.box.height-l.margin))
+	write := func(rows []string, size float64) {
+		fmt.Fprintf(&b, "/F %s Tf %s TL\n", number(size), number(size*leading))
+		for _, row := range rows {
+			b.WriteString("T* <")
+			for _, r := range row {
+				fmt.Fprintf(&b, "%04X", f.id(r))
+			}
+			b.WriteString("> Tj\n")
+		}
+	}
+	write(l.heading, l.size*headingScale)
+	fmt.Fprintf(&b, "0 %s Td\n", number(-l.size*leading/2)) // of the row that height leaves spare
+	write(l.body, l.size)
+	b.WriteString("ET")
+	return b.String()
+}

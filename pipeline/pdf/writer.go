@@ -1,0 +1,241 @@
+package pdf
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+	"time"
+)
+
+// ErrInput marks a page or metadata that cannot be written as given: a size, resolution or text out of range. A page
+// refused with it leaves no trace in the document, so that the caller may add another in its place.
+var ErrInput = errors.New("pdf: invalid input")
+
+// ErrClosed is returned by calls after Close.
+var ErrClosed = errors.New("pdf: writer is closed")
+
+const (
+	kidsPerNode = 100           // pages under one page tree node: 10,000 pages are 100 nodes of 100
+	maxObjects  = 8_388_607     // ISO 19005-2, 6.1.13
+	maxOffset   = 9_999_999_999 // ten digits of a cross-reference entry, 7.5.4
+	maxMeta     = 8_000         // bytes of one metadata text: as UTF-16 below the 32,767 bytes of a string, 6.1.13
+	bufferSize  = 64 << 10
+)
+
+// Objects with a fixed number; all others are numbered as they come.
+const (
+	objCatalog = 1 + iota
+	objPages
+	objInfo
+	objMetadata
+	objOutputIntent
+	objProfile
+	firstFree
+)
+
+// Meta is what the document says of itself, in the Info dictionary and, equal, in the XMP metadata. Texts are UTF-8 of up
+// to 8,000 bytes; empty ones are left out. Control characters become spaces.
+type Meta struct {
+	Title    string
+	Author   string
+	Subject  string
+	Producer string
+	// Created is the document's date, written in UTC to the second; years 1 to 9999. Zero: no date is written. The clock is
+	// never read.
+	Created time.Time
+}
+
+// Writer writes one document. It is not safe for concurrent use.
+type Writer struct {
+	dst    *bufio.Writer
+	digest hash.Hash // of every byte written, for the trailer's /ID
+	off    int64     // bytes written
+	err    error     // the first failure of dst, or of the metadata; every later call returns it
+	closed bool
+	part   int // of ISO 19005: 2; tests write 1, for which a free validator exists
+
+	offsets []int64 // by object number, 0 while not written
+	pages   int
+	node    int   // object number of the open page tree node
+	kids    []int // its pages
+	nodes   []int // all nodes
+	labels  labelRuns
+	font    *font // nil until the first slip sheet
+	fontObj int
+	scratch bytes.Buffer // one object's body
+}
+
+// NewWriter returns a Writer to w. Metadata out of range is reported by the first call after it, as is a failing w.
+func NewWriter(w io.Writer, m Meta) *Writer { return newWriter(w, m, 2) }
+
+func newWriter(dst io.Writer, m Meta, part int) *Writer {
+	w := &Writer{
+		dst:     bufio.NewWriterSize(dst, bufferSize),
+		digest:  sha256.New(),
+		part:    part,
+		offsets: make([]int64, firstFree),
+	}
+	m, w.err = m.clean()
+	version := "1.7"
+	if part == 1 {
+		version = "1.4"
+	}
+	// The comment's four bytes above 127 mark the file as binary: ISO 19005-2, 6.1.2.
+	w.writeString("%PDF-" + version + "\n%\xE2\xE3\xCF\xD3\n")
+	w.object(objInfo, m.info())
+	w.stream(objMetadata, "/Type/Metadata/Subtype/XML", m.xmp(part))
+	profile, err := deflate(srgbProfile())
+	w.fail(err)
+	w.stream(objProfile, "/N 3/Filter/FlateDecode", profile)
+	// DeviceGray needs an output intent (ISO 19005-2, 6.2.4.3). Its profile is RGB so that it covers colour pages too.
+	w.object(objOutputIntent, fmt.Sprintf("<</Type/OutputIntent/S/GTS_PDFA1/OutputConditionIdentifier(sRGB)/Info(sRGB)"+
+		"/DestOutputProfile %d 0 R>>", objProfile))
+	return w
+}
+
+// Close writes the font, page tree, catalog, cross-reference table and trailer, and flushes. It does not close the
+// destination. A document without a page is an error. A second Close returns what the first did.
+func (w *Writer) Close() error {
+	if w.closed {
+		return w.err
+	}
+	w.closed = true
+	if w.err == nil && w.pages == 0 {
+		w.err = errors.New("pdf: a document needs at least one page")
+	}
+	w.closeNode()
+	w.writeFont()
+	w.scratch.Reset()
+	fmt.Fprintf(&w.scratch, "<</Type/Pages/Count %d/Kids[", w.pages)
+	for _, n := range w.nodes {
+		fmt.Fprintf(&w.scratch, "%d 0 R ", n)
+	}
+	w.scratch.WriteString("]>>")
+	w.object(objPages, w.scratch.String())
+	w.object(objCatalog, fmt.Sprintf("<</Type/Catalog/Pages %d 0 R/Metadata %d 0 R/OutputIntents[%d 0 R]%s>>",
+		objPages, objMetadata, objOutputIntent, w.labels.dict()))
+	w.writeTrailer()
+	if w.err == nil {
+		w.fail(w.dst.Flush())
+	}
+	return w.err
+}
+
+// writeTrailer writes what stands after the last object: 7.5.4 and 7.5.5.
+func (w *Writer) writeTrailer() {
+	start := w.off
+	w.writeString(fmt.Sprintf("xref\n0 %d\n0000000000 65535 f \n", len(w.offsets)))
+	for _, off := range w.offsets[1:] {
+		w.writeString(fmt.Sprintf("%010d 00000 n \n", off))
+	}
+	id := w.digest.Sum(nil)[:16]
+	w.writeString(fmt.Sprintf("trailer\n<</Size %d/Root %d 0 R/Info %d 0 R/ID[<%x><%x>]>>\nstartxref\n%d\n%%%%EOF\n",
+		len(w.offsets), objCatalog, objInfo, id, id, start))
+}
+
+// ready says whether a page may be added whose objects take n bytes.
+func (w *Writer) ready(n int) error {
+	switch {
+	case w.closed:
+		return ErrClosed
+	case w.err != nil:
+		return w.err
+	case int64(n) > maxOffset-w.off || len(w.offsets) > maxObjects-10:
+		return fmt.Errorf("pdf: document full after %d pages and %d bytes: split the fax into several documents", w.pages, w.off)
+	}
+	return nil
+}
+
+// addPage writes the page object and hangs it into the page tree, a new node for every kidsPerNode pages.
+func (w *Writer) addPage(box mediaBox, resources string, content int, label string) {
+	if len(w.kids) == kidsPerNode {
+		w.closeNode()
+	}
+	if len(w.kids) == 0 {
+		w.node = w.reserve()
+		w.nodes = append(w.nodes, w.node)
+	}
+	page := w.reserve()
+	w.object(page, fmt.Sprintf("<</Type/Page/Parent %d 0 R%s/Resources<<%s>>/Contents %d 0 R>>",
+		w.node, box.entries(), resources, content))
+	w.kids = append(w.kids, page)
+	w.labels.add(w.pages, label)
+	w.pages++
+}
+
+// closeNode writes the open page tree node: all its pages are known.
+func (w *Writer) closeNode() {
+	if len(w.kids) == 0 {
+		return
+	}
+	w.scratch.Reset()
+	fmt.Fprintf(&w.scratch, "<</Type/Pages/Parent %d 0 R/Count %d/Kids[", objPages, len(w.kids))
+	for _, k := range w.kids {
+		fmt.Fprintf(&w.scratch, "%d 0 R ", k)
+	}
+	w.scratch.WriteString("]>>")
+	w.object(w.node, w.scratch.String())
+	w.kids = w.kids[:0]
+}
+
+// reserve returns the number of an object that will be written later.
+func (w *Writer) reserve() int {
+	w.offsets = append(w.offsets, 0)
+	return len(w.offsets) - 1
+}
+
+func (w *Writer) object(n int, body string) {
+	w.offsets[n] = w.off
+	w.writeString(strconv.Itoa(n) + " 0 obj\n")
+	w.writeString(body)
+	w.writeString("\nendobj\n")
+}
+
+// stream writes a stream object with the dictionary entries given and returns the offset of its data. The end-of-line
+// before endstream is not part of the data: ISO 19005-1, 6.1.7, demands it.
+func (w *Writer) stream(n int, entries string, data []byte) int64 {
+	w.offsets[n] = w.off
+	w.writeString(fmt.Sprintf("%d 0 obj\n<<%s/Length %d>>\nstream\n", n, entries, len(data)))
+	start := w.off
+	w.write(data)
+	w.writeString("\nendstream\nendobj\n")
+	return start
+}
+
+func (w *Writer) writeString(s string) { w.write([]byte(s)) }
+
+func (w *Writer) write(p []byte) {
+	if w.err != nil {
+		return
+	}
+	w.digest.Write(p)
+	n, err := w.dst.Write(p)
+	w.off += int64(n)
+	w.fail(err)
+}
+
+// fail keeps the first error.
+func (w *Writer) fail(err error) {
+	if w.err == nil && err != nil {
+		w.err = fmt.Errorf("pdf: write at byte %d: %w", w.off, err)
+	}
+}
+
+// deflate compresses for FlateDecode, 7.4.4.
+func deflate(p []byte) ([]byte, error) {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	if _, err := z.Write(p); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Config is everything that the pipeline needs. All fields are required unless they say otherwise.
+type Config struct {
+	Bus interface { // *bus.Bus, or one that fails on demand
+		Facts
+		Ledgers
+		PageFacts
+		Consumers
+	}
+	Archive  Archive
+	Provider Provider
+	Policy   session.Policy
+	Retry    Retry
+	SpoolDir string     // private directory for documents in the making; emptied at Start
+	Software string     // name and version, for manifests and documents
+	Fetches  int        // page files fetched at once; 0: 24
+	Observe  func(Step) // called from many goroutines; nil: nobody watches
+	Log      *slog.Logger
+}
+
+// Consumers delivers messages to handlers until it is closed.
+type Consumers interface {
+	Consume(ctx context.Context, c bus.Consumer, handle func(context.Context, bus.Delivery) error) error
+	ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error
+}
+
+const (
+	defaultFetches = 24
+	collectAtMost  = 256 // facts in one swap of the ledgers
+)
+
+// Start starts the page worker, the whole-file worker, the collector and the assembler. They run until the bus is closed.
+func Start(ctx context.Context, c Config) error {
+	if c.Observe == nil {
+		c.Observe = func(Step) {}
+	}
+	if c.Fetches == 0 {
+		c.Fetches = defaultFetches
+	}
+	if err := emptyDir(c.SpoolDir); err != nil {
+		return err
+	}
+	dec := newDecoder(runtime.GOMAXPROCS(0))
+	w := &worker{
+		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
+		provider: c.Provider, retry: c.Retry, log: c.Log,
+	}
+	col := &collector{facts: c.Bus, ledgers: c.Bus, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
+	asm := &assembler{
+		facts: c.Bus, pages: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe, log: c.Log,
+		spoolDir: c.SpoolDir, software: c.Software,
+	}
+	single := []struct {
+		consumer bus.Consumer
+		handle   func(context.Context, bus.Delivery) error
+	}{
+		{bus.Consumer{Stream: bus.StreamIn, Durable: "page", Filter: []string{session.TypePageAnnounced + ".>"}, Workers: c.Fetches}, w.announced},
+		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: []string{session.TypeTimerDue + "." + session.TimerRetry + ".>"}, Workers: 4}, w.again},
+		{bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, w.ordered},
+		{bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, asm.ready},
+	}
+	batches := []bus.Consumer{
+		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>"}},
+		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: []string{session.TypePageArchived + ".>", session.TypePageFailed + ".>"}},
+		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>"}},
+		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: []string{session.TypeTimerDue + "." + session.TimerGrace + ".>", session.TypeTimerDue + "." + session.TimerIdle + ".>"}},
+	}
+	for _, s := range single {
+		if err := c.Bus.Consume(ctx, s.consumer, s.handle); err != nil {
+			return err
+		}
+	}
+	for _, b := range batches {
+		if err := c.Bus.ConsumeBatches(ctx, b, collectAtMost, col.collect); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emptyDir makes dir, and removes what a killed process left in it.
+func emptyDir(dir string) error {
+	if err := os.RemoveAll(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("empty the spool directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the spool directory: %w", err)
+	}
+	return nil
+}

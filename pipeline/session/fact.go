@@ -1,0 +1,192 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Fact is one thing that happened, published once on a subject of its own.
+//
+// A store of facts holds at most one payload per subject. A second payload that is Same is a repeat;
+// one that is not is a contradiction for people to look at, never a replacement.
+type Fact interface {
+	// Subject is the JetStream subject, fax.v1.…; every token of it passed ValidToken.
+	Subject() string
+	// ID is the CloudEvents id: stable over repeats and over the receiving number in the subject.
+	ID() string
+	// Type is the CloudEvents type: the subject's fixed part.
+	Type() string
+	// SessionID is the session that it is about.
+	SessionID() string
+	// Time is when it happened, UTC, as the provider says it; zero when nobody said.
+	Time() time.Time
+	// Same reports whether the stored payload says the same. Event times, numbers and the body's hash do not count:
+	// a provider that repeats itself writes them anew.
+	Same(stored []byte) bool
+}
+
+// Subjects of facts; tokens follow.
+const (
+	TypePageAnnounced = "fax.v1.in.page"
+	TypeClosed        = "fax.v1.in.closed"
+	TypeSent          = "fax.v1.in.sent"
+	TypeWholeOrdered  = "fax.v1.in.whole"
+	TypePageArchived  = "fax.v1.page.archived"
+	TypePageAmended   = "fax.v1.page.amended"
+	TypePageFailed    = "fax.v1.page.failed"
+	TypeDocReady      = "fax.v1.doc.ready"
+	TypeDocAssembled  = "fax.v1.doc.assembled"
+	TypeWholeCut      = "fax.v1.doc.whole_cut"
+	TypeWholeFailed   = "fax.v1.doc.whole_failed"
+	TypeTimerSet      = "fax.v1.timer.set"
+	TypeTimerDue      = "fax.v1.timer.due"
+	TypeDeadLetter    = "fax.v1.dlq"
+)
+
+// Directions of a fax.
+const (
+	Incoming = "incoming"
+	Outgoing = "outgoing"
+)
+
+// PageAnnounced: the provider says that a page of a fax that is still on the line can be fetched.
+type PageAnnounced struct {
+	Session    string    `json:"session"`
+	Page       int       `json:"page"` // from 1
+	From       string    `json:"from"` // as the provider wrote it; may be empty
+	To         string    `json:"to"`
+	EventTime  time.Time `json:"event_time,omitzero"`
+	BodySHA256 string    `json:"body_sha256"` // of the webhook's body as received, hex
+}
+
+func (f PageAnnounced) Subject() string {
+	return fmt.Sprintf("%s.%s.%d", TypePageAnnounced, f.Session, f.Page)
+}
+
+func (f PageAnnounced) ID() string        { return "in.page/" + f.Session + "/" + strconv.Itoa(f.Page) }
+func (f PageAnnounced) Type() string      { return TypePageAnnounced }
+func (f PageAnnounced) SessionID() string { return f.Session }
+func (f PageAnnounced) Time() time.Time   { return f.EventTime }
+func (f PageAnnounced) Same(stored []byte) bool {
+	return sameJSON(f, stored, func(p *PageAnnounced) { p.From, p.To, p.EventTime, p.BodySHA256 = "", "", time.Time{}, "" })
+}
+
+// Closed: the provider says that a fax is over, by fax_received (Direction Incoming) or fax_sent (Outgoing).
+type Closed struct {
+	Session    string    `json:"session"`
+	Direction  string    `json:"direction"`
+	Hook       string    `json:"hook,omitempty"` // hook.id of a fax_sent: it differs from Session on a retry
+	Status     string    `json:"status"`         // an open set: success, partially_received, failed, failed_…
+	Pages      int       `json:"pages"`          // 0 when the provider said nothing usable
+	File       string    `json:"file,omitempty"` // the provider's id of the whole file
+	FileName   string    `json:"file_name,omitempty"`
+	UID        string    `json:"uid,omitempty"`
+	From       string    `json:"from"`
+	To         string    `json:"to"`
+	StartTime  time.Time `json:"start_time,omitzero"`
+	EventTime  time.Time `json:"event_time,omitzero"`
+	BodySHA256 string    `json:"body_sha256"`
+}
+
+// Digest identifies what a close says: 16 hex digits over the normalised status, the page count and the file id.
+func (f Closed) Digest() string {
+	return digest16(strings.ToLower(strings.TrimSpace(f.Status)), strconv.Itoa(f.Pages), f.File)
+}
+
+func (f Closed) Subject() string {
+	if f.Direction == Outgoing {
+		return strings.Join([]string{TypeSent, f.Session, f.hookToken(), f.Digest()}, ".")
+	}
+	return strings.Join([]string{TypeClosed, f.Session, f.Digest()}, ".")
+}
+
+// hookToken is the hook's id where it can stand in a subject, else a digest of it.
+func (f Closed) hookToken() string {
+	if ValidToken(f.Hook) {
+		return f.Hook
+	}
+	return digest16(f.Hook)
+}
+
+func (f Closed) ID() string {
+	return strings.TrimPrefix(strings.ReplaceAll(f.Subject(), ".", "/"), "fax/v1/")
+}
+func (f Closed) SessionID() string { return f.Session }
+func (f Closed) Time() time.Time   { return f.EventTime }
+func (f Closed) Type() string {
+	if f.Direction == Outgoing {
+		return TypeSent
+	}
+	return TypeClosed
+}
+
+func (f Closed) Same(stored []byte) bool {
+	return sameJSON(f, stored, func(c *Closed) { c.From, c.To, c.EventTime, c.BodySHA256 = "", "", time.Time{}, "" })
+}
+
+// ParseFact reads the payload of a message by the type that its subject begins with. A type that is none of the facts
+// of this package is an error.
+func ParseFact(factType string, data []byte) (Fact, error) {
+	read := map[string]func([]byte) (Fact, error){
+		TypePageAnnounced: parseAs[PageAnnounced],
+		TypeClosed:        parseAs[Closed],
+		TypeSent:          parseAs[Closed],
+		TypeWholeOrdered:  parseAs[WholeOrdered],
+		TypePageArchived:  parseAs[PageArchived],
+		TypePageAmended:   parseAs[PageAmended],
+		TypePageFailed:    parseAs[PageFailed],
+		TypeDocReady:      parseAs[DocReady],
+		TypeDocAssembled:  parseAs[DocAssembled],
+		TypeWholeCut:      parseAs[WholeDone],
+		TypeWholeFailed:   parseAs[WholeDone],
+	}[factType]
+	if read == nil {
+		return nil, fmt.Errorf("no fact has the type %q", factType)
+	}
+	f, err := read(data)
+	if err == nil && !ValidToken(f.SessionID()) {
+		err = fmt.Errorf("session %q is no token", f.SessionID())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fact %s: %w", factType, err)
+	}
+	return f, nil
+}
+
+func parseAs[T Fact](data []byte) (Fact, error) {
+	var f T
+	err := json.Unmarshal(data, &f)
+	return f, err
+}
+
+// DeadLetter is what could not be processed, kept whole for people: a refused webhook body, or a message with the story
+// of its attempts. It is stored with Body as the message's data and the rest as headers.
+type DeadLetter struct {
+	Stage    string    // ingest, page, collect, assemble, whole
+	Reason   Reason    // why, one word
+	Detail   string    // a sentence: what, where, what to do
+	Original string    // subject of the message that died; empty for a webhook body
+	Body     []byte    // as received, secrets removed
+	Received time.Time // UTC
+}
+
+// Subject ends in a digest of what it holds, so that a repeat of the same refusal is not stored again.
+func (d DeadLetter) Subject() string {
+	return TypeDeadLetter + "." + d.Stage + "." + digest16(string(d.Reason), d.Original, string(d.Body))
+}
+
+// sameJSON compares two payloads of one type after clear has emptied what does not count.
+func sameJSON[T any](mine T, stored []byte, clear func(*T)) bool {
+	var theirs T
+	if err := json.Unmarshal(stored, &theirs); err != nil {
+		return false
+	}
+	clear(&mine)
+	clear(&theirs)
+	a, errA := json.Marshal(mine)
+	b, errB := json.Marshal(theirs)
+	return errA == nil && errB == nil && string(a) == string(b)
+}

@@ -1,0 +1,265 @@
+package session
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Sources of a page.
+const (
+	SourceFetch     = "fetch"      // the page file, fetched while the fax was on the line
+	SourceWholeFile = "whole_file" // cut from the whole file
+)
+
+// Statuses of a document. Until its first revision is assembled a fax is StatusReceiving.
+const (
+	StatusReceiving = "receiving"
+	StatusComplete  = "complete"  // the provider says success and every expected page is there
+	StatusRecovered = "recovered" // complete, but a streamed page had to be cut from the whole file
+	StatusPartial   = "partial"   // anything else; its reason says why
+)
+
+// Statuses of a page.
+const (
+	PageStatusAnnounced = "announced"
+	PageStatusArchived  = "archived"
+	PageStatusMissing   = "missing"
+)
+
+// Object is one archived object.
+type Object struct {
+	Key    string `json:"key"`
+	Size   int64  `json:"size"`   // bytes
+	SHA256 string `json:"sha256"` // hex
+}
+
+// PageArchived: a usable page is in the archive. It is what OCR services subscribe to.
+type PageArchived struct {
+	Session      string    `json:"session"`
+	Page         int       `json:"page"` // from 1
+	From         string    `json:"from"`
+	To           string    `json:"to"`
+	ToToken      string    `json:"to_token"` // as in the subject
+	Source       string    `json:"source"`   // SourceFetch or SourceWholeFile
+	Original     Object    `json:"original"` // the page file as fetched, or as cut
+	PNG          Object    `json:"png"`      // for OCR
+	RasterSHA256 string    `json:"raster_sha256"`
+	Width        int       `json:"width"`        // pixels
+	Height       int       `json:"height"`       // pixels
+	XResolution  float64   `json:"x_resolution"` // pixels per inch
+	YResolution  float64   `json:"y_resolution"`
+	Coding       string    `json:"coding"` // mh, mr, mmr, …
+	BadRows      int       `json:"bad_rows"`
+	LongestBad   int       `json:"longest_bad_run"`
+	EventTime    time.Time `json:"event_time,omitzero"`
+	BodySHA256   string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile
+}
+
+func (f PageArchived) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d", TypePageArchived, f.ToToken, f.Session, f.Page)
+}
+
+func (f PageArchived) ID() string        { return "page.archived/" + f.Session + "/" + strconv.Itoa(f.Page) }
+func (f PageArchived) Type() string      { return TypePageArchived }
+func (f PageArchived) SessionID() string { return f.Session }
+func (f PageArchived) Time() time.Time   { return f.EventTime }
+
+// Same is always true: the first image stands, and whoever brings a later one compares RasterSHA256 and publishes
+// what differs as PageAmended.
+func (f PageArchived) Same([]byte) bool { return true }
+
+// PageAmended: a later image of an archived page differs from the one that was published.
+type PageAmended struct{ PageArchived }
+
+func (f PageAmended) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d.%.16s", TypePageAmended, f.ToToken, f.Session, f.Page, f.RasterSHA256)
+}
+
+func (f PageAmended) ID() string {
+	return fmt.Sprintf("page.amended/%s/%d/%.16s", f.Session, f.Page, f.RasterSHA256)
+}
+func (f PageAmended) Type() string { return TypePageAmended }
+
+// PageFailed: one attempt to get a page failed. It is an event on the way: the page may still arrive.
+type PageFailed struct {
+	Session string    `json:"session"`
+	Page    int       `json:"page"`
+	ToToken string    `json:"to_token"`
+	Attempt int       `json:"attempt"` // from 1
+	Stage   string    `json:"stage"`   // fetch, decode, whole
+	Reason  Reason    `json:"reason"`
+	Detail  string    `json:"detail"`
+	Final   bool      `json:"final"` // no further attempt by this way
+	Kept    *Object   `json:"kept,omitempty"`
+	At      time.Time `json:"at"` // of the attempt
+}
+
+func (f PageFailed) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d.%s-%d", TypePageFailed, f.ToToken, f.Session, f.Page, f.Stage, f.Attempt)
+}
+
+func (f PageFailed) ID() string {
+	return fmt.Sprintf("page.failed/%s/%d/%s-%d", f.Session, f.Page, f.Stage, f.Attempt)
+}
+func (f PageFailed) Type() string      { return TypePageFailed }
+func (f PageFailed) SessionID() string { return f.Session }
+func (f PageFailed) Time() time.Time   { return f.At }
+
+// Same is true for the same attempt: a redelivered attempt may fail for another reason.
+func (f PageFailed) Same([]byte) bool { return true }
+
+// WholeOrdered asks the whole-file worker to fetch the whole file and to cut the wanted pages from it.
+type WholeOrdered struct {
+	Session string    `json:"session"`
+	N       int       `json:"n"` // allocated in the ledger, from 1
+	From    string    `json:"from"`
+	To      string    `json:"to"`
+	Wanted  Ranges    `json:"wanted"` // pages that are missing
+	Until   time.Time `json:"until"`  // give up then
+}
+
+func (f WholeOrdered) Subject() string {
+	return fmt.Sprintf("%s.%s.%d", TypeWholeOrdered, f.Session, f.N)
+}
+
+func (f WholeOrdered) ID() string              { return "in.whole/" + f.Session + "/" + strconv.Itoa(f.N) }
+func (f WholeOrdered) Type() string            { return TypeWholeOrdered }
+func (f WholeOrdered) SessionID() string       { return f.Session }
+func (f WholeOrdered) Time() time.Time         { return time.Time{} }
+func (f WholeOrdered) Same(stored []byte) bool { return sameJSON(f, stored, func(*WholeOrdered) {}) }
+
+// WholeDone ends a WholeOrdered: the file is archived and what could be cut is published as pages, or it could not be had.
+type WholeDone struct {
+	Session string         `json:"session"`
+	ToToken string         `json:"to_token"`
+	N       int            `json:"n"`
+	Object  *Object        `json:"object,omitempty"` // nil: failed
+	Pages   int            `json:"pages"`            // in the file
+	Lost    map[int]Reason `json:"lost,omitempty"`   // wanted pages that could not be cut
+	Reason  Reason         `json:"reason,omitempty"` // why it failed
+	Detail  string         `json:"detail,omitempty"`
+	At      time.Time      `json:"at"`
+}
+
+func (f WholeDone) Type() string {
+	if f.Object == nil {
+		return TypeWholeFailed
+	}
+	return TypeWholeCut
+}
+
+func (f WholeDone) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d", f.Type(), f.ToToken, f.Session, f.N)
+}
+
+func (f WholeDone) ID() string {
+	return fmt.Sprintf("%s/%s/%d", strings.TrimPrefix(f.Type(), "fax.v1."), f.Session, f.N)
+}
+func (f WholeDone) SessionID() string { return f.Session }
+func (f WholeDone) Time() time.Time   { return f.At }
+func (f WholeDone) Same([]byte) bool  { return true }
+
+// DocReady orders one revision of a document. What it says is all that the plan depends on beside the page facts.
+type DocReady struct {
+	Session   string         `json:"session"`
+	Direction string         `json:"direction"`
+	ToToken   string         `json:"to_token"`
+	Revision  int            `json:"revision"` // from 1
+	From      string         `json:"from"`
+	To        string         `json:"to"`
+	Status    string         `json:"status"`
+	Reason    string         `json:"reason,omitempty"` // of a partial document
+	Pages     Ranges         `json:"pages"`            // usable
+	Missing   map[int]Reason `json:"missing,omitempty"`
+	Close     *Closed        `json:"close,omitempty"` // accepted; nil: none came
+	Seq       uint64         `json:"seq"`             // highest FAX_PAGES sequence to read
+}
+
+func (f DocReady) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d", TypeDocReady, f.ToToken, f.Session, f.Revision)
+}
+
+func (f DocReady) ID() string              { return "doc.ready/" + f.Session + "/" + strconv.Itoa(f.Revision) }
+func (f DocReady) Type() string            { return TypeDocReady }
+func (f DocReady) SessionID() string       { return f.Session }
+func (f DocReady) Time() time.Time         { return time.Time{} }
+func (f DocReady) Same(stored []byte) bool { return sameJSON(f, stored, func(*DocReady) {}) }
+
+// DocAssembled: a revision is in the archive; its manifest is the commit point.
+type DocAssembled struct {
+	Session   string  `json:"session"`
+	Direction string  `json:"direction"`
+	ToToken   string  `json:"to_token"`
+	Revision  int     `json:"revision"`
+	From      string  `json:"from"`
+	To        string  `json:"to"`
+	Status    string  `json:"status"`
+	Reason    string  `json:"reason,omitempty"`
+	Pages     int     `json:"pages"`                   // expected
+	Missing   int     `json:"missing"`                 // of them
+	TIFF      *Object `json:"document_tiff,omitempty"` // nil: no usable page
+	PDF       Object  `json:"document_pdf"`
+	Manifest  Object  `json:"manifest"`
+}
+
+func (f DocAssembled) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d", TypeDocAssembled, f.ToToken, f.Session, f.Revision)
+}
+
+func (f DocAssembled) ID() string {
+	return "doc.assembled/" + f.Session + "/" + strconv.Itoa(f.Revision)
+}
+func (f DocAssembled) Type() string            { return TypeDocAssembled }
+func (f DocAssembled) SessionID() string       { return f.Session }
+func (f DocAssembled) Time() time.Time         { return time.Time{} }
+func (f DocAssembled) Same(stored []byte) bool { return sameJSON(f, stored, func(*DocAssembled) {}) }
+
+// Timer kinds.
+const (
+	TimerGrace = "grace" // after the close: missing pages are cut from the whole file
+	TimerIdle  = "idle"  // nothing was heard for long
+	TimerRetry = "retry" // of one page, or of the whole file (page 0)
+)
+
+// Timer is one firing of a JetStream schedule. The due time stands in the subject, so that no schedule replaces another.
+type Timer struct {
+	Kind    string
+	Session string
+	Page    int // TimerRetry only
+	Due     time.Time
+}
+
+func (t Timer) tail() string {
+	s := t.Kind + "." + t.Session
+	if t.Kind == TimerRetry {
+		s += "." + strconv.Itoa(t.Page)
+	}
+	return s + "." + strconv.FormatInt(t.Due.UnixMilli(), 10)
+}
+
+// SetSubject is where the schedule is stored.
+func (t Timer) SetSubject() string { return TypeTimerSet + "." + t.tail() }
+
+// DueSubject is where it fires.
+func (t Timer) DueSubject() string { return TypeTimerDue + "." + t.tail() }
+
+// ParseTimer reads a subject on which a timer fired.
+func ParseTimer(subject string) (Timer, error) {
+	rest, ok := strings.CutPrefix(subject, TypeTimerDue+".")
+	parts := strings.Split(rest, ".")
+	t := Timer{}
+	if ok && (len(parts) == 3 || len(parts) == 4) {
+		t.Kind, t.Session = parts[0], parts[1]
+		ms, err := strconv.ParseInt(parts[len(parts)-1], 10, 64)
+		if err == nil && len(parts) == 4 {
+			t.Page, err = strconv.Atoi(parts[2])
+		}
+		t.Due = time.UnixMilli(ms).UTC()
+		if err == nil && ValidToken(t.Session) && (t.Kind == TimerRetry) == (len(parts) == 4) {
+			return t, nil
+		}
+	}
+	return Timer{}, fmt.Errorf("timer subject %q: want %s.<kind>.<session>[.<page>].<due in ms>", subject, TypeTimerDue)
+}

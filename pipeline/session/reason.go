@@ -1,0 +1,23 @@
+package session
+
+// Reason says in one word why something is missing, failed or refused. It stands in facts, manifests and the API.
+type Reason string
+
+const (
+	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 404, 409, 425, 429
+	ReasonUnavailable  Reason = "unavailable"   // the provider or the way to it failed: 5xx, timeout, connection
+	ReasonUnauthorized Reason = "unauthorized"  // 401 or 403
+	ReasonTooLarge     Reason = "too_large"     // the body is over the limit
+	ReasonEmpty        Reason = "empty"         // a body of no bytes
+	ReasonTruncated    Reason = "truncated"     // shorter than Content-Length, or strips past the end of the file
+	ReasonWrongType    Reason = "wrong_type"    // not a TIFF
+	ReasonDamaged      Reason = "damaged"       // a TIFF without one decodable row
+	ReasonUnsupported  Reason = "unsupported"   // a TIFF in a coding that we do not read
+	ReasonRefused      Reason = "refused"       // any other 4xx, or a redirect to another host
+	ReasonNoPagePath   Reason = "no_page_path"  // --faxplus-page-path none: single pages are not fetched
+	ReasonNotInFile    Reason = "not_in_file"   // the whole file has fewer pages
+	ReasonNotAnnounced Reason = "not_announced" // no webhook told of this page
+	ReasonBadRequest   Reason = "bad_request"   // a webhook body without what is needed
+	ReasonConflict     Reason = "conflict"      // contradicts a stored fact on the same subject
+	ReasonInternal     Reason = "internal"      // our own failure; the detail says which
+)

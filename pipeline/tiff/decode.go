@@ -1,0 +1,404 @@
+package tiff
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/raster"
+)
+
+// Decoded is a bilevel page in packed rows and what was amiss with it.
+type Decoded struct {
+	Raster        *raster.Page
+	BadRows       []ccitt.RowRange // rows that are not as sent, from 0
+	LongestBadRun int              // rows of the longest range
+	Warnings      []string
+	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw" or "deflate", as found
+
+	// CleanG4 is the page's strip when it can be copied byte for byte into
+	// TIFF and PDF: undamaged Group 4 in one strip, MinIsWhite, ended by EOFB,
+	// most significant bit first (turned, where the file has the other order).
+	// Otherwise nil. It may share the file's memory.
+	CleanG4 []byte
+
+	missing int // rows that ImageLength promises and an end mark denies
+}
+
+// Decode decodes a bilevel page. A damaged page is not an error as long as one
+// row can be decoded: damaged and missing rows are listed. Errors match
+// ErrMalformed, ErrTruncated, ErrLimit, or ErrUnsupported (a gray or colour
+// page, or a compression that is not for faxes), or are the context's.
+func (im *Image) Decode(ctx context.Context) (*Decoded, error) {
+	d, err := im.decode(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("tiff: page %d: %w", im.Page, err)
+	}
+	return d, nil
+}
+
+func (im *Image) decode(ctx context.Context) (*Decoded, error) {
+	if im.BitsPerSample != 1 || im.SamplesPerPixel != 1 {
+		return nil, fmt.Errorf("a gray or colour page, %d samples of %d bits: %w", im.SamplesPerPixel, im.BitsPerSample, ErrUnsupported)
+	}
+	offsets, sizes, err := im.segments()
+	if err != nil {
+		return nil, err
+	}
+	p := &pageDecoder{im: im, ctx: ctx, offsets: offsets, sizes: sizes}
+	if !im.isCCITT() {
+		return p.decode(reading{})
+	}
+	return p.sniff()
+}
+
+// A reading is one way of understanding CCITT data: the tags' or a guess.
+type reading struct {
+	coding ccitt.Coding
+	lsb    bool
+}
+
+// A pageDecoder decodes one page in one or several readings.
+type pageDecoder struct {
+	im             *Image
+	ctx            context.Context
+	offsets, sizes []uint64
+
+	out     Decoded
+	cleanG4 bool
+	decoded int // strips with rows
+}
+
+// decode decodes all strips or tiles.
+func (p *pageDecoder) decode(r reading) (*Decoded, error) {
+	im := p.im
+	p.out, p.decoded = Decoded{Coding: im.coding(r)}, 0
+	var pix []byte
+	var err error
+	if im.Tiled {
+		pix, err = p.tiles(r)
+	} else {
+		pix, err = p.strips(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rowBytes := (im.Width + 7) / 8
+	p.out.Raster = &raster.Page{
+		Width: im.Width, Height: len(pix) / rowBytes, Stride: rowBytes, Pix: pix, XRes: im.XRes, YRes: im.YRes,
+	}
+	clearPadding(p.out.Raster)
+	out := p.out
+	return &out, nil
+}
+
+// clearPadding zeroes the bits behind the width.
+func clearPadding(pg *raster.Page) {
+	if pg.Width%8 == 0 {
+		return
+	}
+	mask := byte(0xff << (8 - pg.Width%8))
+	for i := pg.Stride - 1; i < len(pg.Pix); i += pg.Stride {
+		pg.Pix[i] &= mask
+	}
+}
+
+// coding names the coding of a reading.
+func (im *Image) coding(r reading) string {
+	switch im.Compression {
+	case compressionNone:
+		return "none"
+	case compressionLZW:
+		return "lzw"
+	case compressionDeflate, compressionOldDeflate:
+		return "deflate"
+	case compressionPackBits:
+		return "packbits"
+	}
+	return r.coding.String()
+}
+
+// strips decodes the strips one below the other.
+func (p *pageDecoder) strips(r reading) ([]byte, error) {
+	im := p.im
+	var pix []byte
+	var lastErr error
+	y := 0
+	for i := range p.offsets {
+		if err := p.ctx.Err(); err != nil {
+			return nil, err
+		}
+		rows := 0
+		if im.Height > 0 {
+			if rows = min(im.RowsPerStrip, im.Height-y); rows <= 0 {
+				break // more strips than rows
+			}
+		}
+		got, err := p.strip(pix, i, im.Width, rows, r)
+		if fatal(err) {
+			return nil, err
+		}
+		pix = got.pix
+		if err != nil {
+			lastErr = fmt.Errorf("strip %d of %d at byte %d: %w", i+1, len(p.offsets), p.offsets[i], err)
+			p.warn(lastErr.Error())
+		} else {
+			p.decoded++
+		}
+		p.merge(got, y)
+		y += got.rows
+	}
+	if p.decoded == 0 {
+		if lastErr == nil {
+			lastErr = fmt.Errorf("no strips: %w", ErrMalformed)
+		}
+		return nil, lastErr
+	}
+	if missing := im.Height - y; missing > 0 {
+		p.warn(fmt.Sprintf("rows %d to %d have no strip", y, im.Height-1))
+		p.markBad(y, im.Height-1)
+		pix = append(pix, make([]byte, missing*((im.Width+7)/8))...)
+	}
+	return pix, nil
+}
+
+// fatal tells whether an error ends the page and not only a strip.
+func fatal(err error) bool {
+	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// tiles decodes the tiles and puts them together.
+func (p *pageDecoder) tiles(r reading) ([]byte, error) {
+	im := p.im
+	tw, tl := im.TileWidth, im.TileLength
+	switch {
+	case im.Height == 0:
+		return nil, fmt.Errorf("tiles without ImageLength: %w", ErrMalformed)
+	case tw <= 0 || tl <= 0 || tw%8 != 0:
+		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrMalformed)
+	case tw > im.f.lim.MaxWidth+1024 || tl > im.f.lim.MaxPixels/tw:
+		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrLimit)
+	}
+	across := (im.Width + tw - 1) / tw
+	rowBytes, tileBytes := (im.Width+7)/8, tw/8
+	pix := make([]byte, rowBytes*im.Height)
+	var tile []byte
+	var lastErr error
+	for i := range p.offsets {
+		x, y := i%across*tileBytes, i/across*tl
+		if y >= im.Height {
+			break
+		}
+		if err := p.ctx.Err(); err != nil {
+			return nil, err
+		}
+		got, err := p.strip(tile[:0], i, tw, tl, r)
+		if fatal(err) {
+			return nil, err
+		}
+		tile = got.pix
+		if err != nil {
+			lastErr = fmt.Errorf("tile %d of %d at byte %d: %w", i+1, len(p.offsets), p.offsets[i], err)
+			p.warn(lastErr.Error())
+		} else {
+			p.decoded++
+		}
+		for j := range min(tl, im.Height-y) {
+			copy(pix[(y+j)*rowBytes+x:(y+j+1)*rowBytes], tile[j*tileBytes:(j+1)*tileBytes])
+		}
+		got.clip(im.Height - y)
+		p.merge(got, y)
+	}
+	if p.decoded == 0 {
+		if lastErr == nil {
+			lastErr = fmt.Errorf("no tiles: %w", ErrMalformed)
+		}
+		return nil, lastErr
+	}
+	return pix, nil
+}
+
+// A strip is what was decoded from a strip or tile.
+type strip struct {
+	pix      []byte // with the rows of the strip appended
+	rows     int
+	bad      []ccitt.RowRange // within the strip
+	warnings []string
+}
+
+// clip forgets bad rows from row n on: the last tiles reach past the page.
+func (s *strip) clip(n int) {
+	for len(s.bad) > 0 && s.bad[len(s.bad)-1].First >= n {
+		s.bad = s.bad[:len(s.bad)-1]
+	}
+	if k := len(s.bad); k > 0 {
+		s.bad[k-1].Last = min(s.bad[k-1].Last, n-1)
+	}
+}
+
+// maxWarnings bounds Decoded.Warnings.
+const maxWarnings = 50
+
+func (p *pageDecoder) warn(text string) {
+	if len(p.out.Warnings) < maxWarnings {
+		p.out.Warnings = append(p.out.Warnings, text)
+	}
+}
+
+// merge adds a strip whose first row is row y of the page.
+func (p *pageDecoder) merge(s strip, y int) {
+	for _, w := range s.warnings {
+		p.warn(w)
+	}
+	for _, b := range s.bad {
+		p.markBad(y+b.First, y+b.Last)
+	}
+}
+
+// markBad adds a range to BadRows; tiles side by side may repeat rows.
+func (p *pageDecoder) markBad(first, last int) {
+	bs := p.out.BadRows
+	for len(bs) > 0 && bs[len(bs)-1].First > first {
+		first, last = min(first, bs[len(bs)-1].First), max(last, bs[len(bs)-1].Last)
+		bs = bs[:len(bs)-1]
+	}
+	if n := len(bs); n > 0 && first <= bs[n-1].Last+1 {
+		bs[n-1].Last = max(bs[n-1].Last, last)
+	} else {
+		bs = append(bs, ccitt.RowRange{First: first, Last: last})
+	}
+	p.out.BadRows = bs
+	b := bs[len(bs)-1]
+	p.out.LongestBadRun = max(p.out.LongestBadRun, b.Last-b.First+1)
+}
+
+// strip decodes strip or tile i of width pixels and appends exactly rows rows
+// to pix, or as many as there are when rows is 0. With an error, its rows are
+// white and bad.
+func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, error) {
+	size := uint64(0)
+	if i < len(p.sizes) {
+		size = p.sizes[i]
+	}
+	data, lacking := p.im.f.segment(p.offsets[i], size)
+	s := strip{pix: pix}
+	var err error
+	if p.im.isCCITT() {
+		s, err = p.ccittStrip(pix, data, width, rows, r)
+	} else {
+		s, err = p.plainStrip(pix, data, width, rows)
+	}
+	if lacking > 0 {
+		s.warnings = append(s.warnings, fmt.Sprintf("strip %d of %d: %d of its %d bytes lie past the end of the file", i+1, len(p.offsets), lacking, size))
+		if err != nil && !fatal(err) {
+			err = fmt.Errorf("%w: %d of %d bytes lie past the end of the file", ErrTruncated, lacking, size)
+		}
+	}
+	if err != nil && rows > 0 && !fatal(err) {
+		s.pix = append(pix, make([]byte, rows*((width+7)/8))...)
+		s.rows, s.bad = rows, []ccitt.RowRange{{First: 0, Last: rows - 1}}
+	}
+	return s, err
+}
+
+func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (strip, error) {
+	lim := p.im.f.lim
+	before := len(pix)
+	pix, res, err := ccitt.Decode(pix, data, ccitt.Options{
+		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels,
+	})
+	s := strip{pix: pix, rows: res.Rows, bad: res.BadRows}
+	for _, w := range res.Warnings {
+		s.warnings = append(s.warnings, w.String())
+	}
+	switch {
+	case errors.Is(err, ccitt.ErrUnsupported):
+		return s, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case errors.Is(err, ccitt.ErrLimit):
+		return s, fmt.Errorf("%w: %w", ErrLimit, err)
+	case err != nil:
+		return strip{pix: pix[:before], warnings: s.warnings}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if res.EndMark {
+		p.out.missing += res.Rows - res.Found
+	}
+	if p.im.zeroIsBlack() {
+		invert(pix[before : before+res.Found*((width+7)/8)])
+	}
+	if p.copyable(r) && res.Clean() && res.EndMark && res.Found == p.im.Height {
+		p.out.CleanG4 = data[:res.Bytes:res.Bytes]
+		if r.lsb {
+			p.out.CleanG4 = ccitt.ReverseBits(p.out.CleanG4)
+		}
+	}
+	return s, nil
+}
+
+// copyable tells whether the page's only strip could be CleanG4.
+func (p *pageDecoder) copyable(r reading) bool {
+	return r.coding == ccitt.MMR && len(p.offsets) == 1 && !p.im.Tiled && !p.im.zeroIsBlack()
+}
+
+// zeroIsBlack tells whether the file's 0 bits are black.
+func (im *Image) zeroIsBlack() bool {
+	switch im.Photometric {
+	case minIsBlack:
+		return true
+	case photometricPalette:
+		return im.darkEntry() == 0
+	}
+	return false
+}
+
+// darkEntry returns which of the two entries of the ColorMap is the darker.
+func (im *Image) darkEntry() int {
+	v, err := im.f.uints(im.entries[tagColorMap])
+	if err != nil || len(v) < 6 {
+		return 1
+	}
+	if v[0]+v[2]+v[4] < v[1]+v[3]+v[5] {
+		return 0
+	}
+	return 1
+}
+
+func invert(b []byte) {
+	for i := range b {
+		b[i] = ^b[i]
+	}
+}
+
+// plainStrip decodes what is not CCITT.
+func (p *pageDecoder) plainStrip(pix, data []byte, width, rows int) (strip, error) {
+	if p.im.FillOrder == 2 {
+		data = ccitt.ReverseBits(data)
+	}
+	rowBytes := (width + 7) / 8
+	if rows == 0 {
+		return strip{pix: pix}, fmt.Errorf("no ImageLength: %w", ErrMalformed)
+	}
+	before, want := len(pix), rows*rowBytes
+	pix, err := p.im.expand(pix, data, want)
+	got := len(pix) - before
+	s := strip{pix: pix, rows: rows}
+	if err != nil {
+		if got < rowBytes || errors.Is(err, ErrUnsupported) {
+			return s, err
+		}
+		s.warnings = append(s.warnings, err.Error())
+	}
+	if p.im.zeroIsBlack() {
+		invert(pix[before:])
+	}
+	if got < want {
+		s.warnings = append(s.warnings, fmt.Sprintf("%d bytes of rows instead of %d", got, want))
+		s.bad = []ccitt.RowRange{{First: got / rowBytes, Last: rows - 1}}
+		s.pix = append(pix, bytes.Repeat([]byte{0}, want-got)...)
+		if got < rowBytes {
+			return s, fmt.Errorf("%d bytes of rows instead of %d: %w", got, want, ErrMalformed)
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,198 @@
+package tiff
+
+import (
+	"fmt"
+	"math"
+)
+
+// Compression schemes as their tag names them.
+const (
+	compressionNone       = 1
+	compressionRLE        = 2 // T.4 1-D codes in byte-aligned rows
+	compressionGroup3     = 3
+	compressionGroup4     = 4
+	compressionLZW        = 5
+	compressionJPEG       = 7
+	compressionDeflate    = 8
+	compressionRLEW       = 32771 // RLE in 16-bit aligned rows
+	compressionPackBits   = 32773
+	compressionOldDeflate = 32946
+)
+
+const (
+	photometricMissing = -1
+	minIsWhite         = 0
+	minIsBlack         = 1
+	photometricPalette = 3
+)
+
+// An Image describes one page as its IFD does, with the defaults of TIFF 6.0
+// for what is missing. Numbers may be wrong; Decode copes.
+type Image struct {
+	Page          int // from 1
+	Width, Height int // pixels, rows; Height 0 when the file does not say or says nonsense
+	// XRes and YRes are pixels per inch, converted from centimetres; 0 when
+	// missing.
+	XRes, YRes      float64
+	BitsPerSample   int
+	SamplesPerPixel int
+	Compression     int
+	T4Options       int // bit 0: two-dimensional, bit 2: fill bits
+	FillOrder       int // 1: most significant bit first, 2: least
+	Photometric     int // 0: MinIsWhite, 1: MinIsBlack, 3: palette, -1: missing
+	RowsPerStrip    int // at most Height, when that is known
+	Tiled           bool
+	TileWidth       int
+	TileLength      int
+	Strips          int // strips or tiles
+
+	f       *File
+	entries map[uint16]entry
+}
+
+// Page reads the IFD of page i, counted from 0. Errors match ErrMalformed,
+// ErrTruncated or ErrLimit.
+func (f *File) Page(i int) (*Image, error) {
+	if i < 0 || i >= len(f.ifds) {
+		return nil, fmt.Errorf("tiff: page %d of %d: %w", i+1, len(f.ifds), ErrMalformed)
+	}
+	im := &Image{Page: i + 1, f: f, entries: f.entries(f.ifds[i])}
+	im.BitsPerSample = im.small(tagBitsPerSample, 1)
+	im.SamplesPerPixel = im.small(tagSamplesPerPixel, 1)
+	im.Compression = im.small(tagCompression, compressionNone)
+	im.T4Options = im.small(tagT4Options, 0)
+	im.FillOrder = im.small(tagFillOrder, 1)
+	im.Photometric = im.small(tagPhotometric, photometricMissing)
+	im.Width = im.small(tagImageWidth, 0)
+	im.Height = im.small(tagImageLength, 0)
+	im.XRes, im.YRes = im.resolution()
+	im.Tiled = im.has(tagTileOffsets)
+	im.TileWidth, im.TileLength = im.small(tagTileWidth, 0), im.small(tagTileLength, 0)
+	im.Strips = int(min(im.entries[im.offsetsTag()].count, math.MaxInt32))
+	if err := im.check(); err != nil {
+		return nil, fmt.Errorf("tiff: page %d: %w", im.Page, err)
+	}
+	return im, nil
+}
+
+// check applies the limits.
+func (im *Image) check() error {
+	lim := im.f.lim
+	switch {
+	case im.Width == 0:
+		return fmt.Errorf("no ImageWidth: %w", ErrMalformed)
+	case im.Width > lim.MaxWidth:
+		return fmt.Errorf("ImageWidth %d, allowed are %d pixels: %w", im.Width, lim.MaxWidth, ErrLimit)
+	}
+	if im.Height > lim.MaxRows || im.Height > lim.MaxPixels/im.Width {
+		// Some writers leave 0xFFFFFFFF when they do not know. The rows of
+		// CCITT data count themselves, under the same limits.
+		if !im.isCCITT() || im.Tiled {
+			return fmt.Errorf("ImageLength %d at a width of %d, allowed are %d rows and %d pixels: %w", im.Height, im.Width, lim.MaxRows, lim.MaxPixels, ErrLimit)
+		}
+		im.Height = 0
+	}
+	im.RowsPerStrip = im.small(tagRowsPerStrip, math.MaxInt32)
+	if im.RowsPerStrip == 0 || im.Strips == 1 && !im.Tiled || im.Height > 0 && im.RowsPerStrip > im.Height {
+		im.RowsPerStrip = im.Height
+	}
+	return nil
+}
+
+func (im *Image) isCCITT() bool {
+	switch im.Compression {
+	case compressionRLE, compressionGroup3, compressionGroup4, compressionRLEW:
+		return true
+	}
+	return false
+}
+
+func (im *Image) has(tag uint16) bool { _, ok := im.entries[tag]; return ok }
+
+// small returns the first value of a field that fits 31 bits; larger ones are
+// nonsense that the limits catch.
+func (im *Image) small(tag uint16, missing int) int {
+	e, ok := im.entries[tag]
+	if !ok {
+		return missing
+	}
+	return int(min(im.f.number(e), math.MaxInt32))
+}
+
+// resolution returns pixels per inch.
+func (im *Image) resolution() (x, y float64) {
+	x, y = im.f.number(im.entries[tagXResolution]), im.f.number(im.entries[tagYResolution])
+	switch im.small(tagResolutionUnit, 2) {
+	case 3: // centimetres
+		return x * 2.54, y * 2.54
+	case 1: // only the ratio is meant
+		return 0, 0
+	}
+	return x, y
+}
+
+func (im *Image) offsetsTag() uint16 {
+	if im.Tiled {
+		return tagTileOffsets
+	}
+	return tagStripOffsets
+}
+
+// segments returns where the strips or tiles lie. Sizes that are missing or 0
+// reach to the next segment or to the end of the file.
+func (im *Image) segments() (offsets, sizes []uint64, err error) {
+	countsTag := uint16(tagStripByteCounts)
+	if im.Tiled {
+		countsTag = tagTileByteCounts
+	}
+	e, ok := im.entries[im.offsetsTag()]
+	if !ok {
+		return nil, nil, fmt.Errorf("no StripOffsets or TileOffsets: %w", ErrMalformed)
+	}
+	if offsets, err = im.f.uints(e); err != nil {
+		return nil, nil, fmt.Errorf("offsets of strips: %w", err)
+	}
+	if e, ok := im.entries[countsTag]; ok {
+		if sizes, err = im.f.uints(e); err != nil {
+			return nil, nil, fmt.Errorf("sizes of strips: %w", err)
+		}
+	}
+	for len(sizes) < len(offsets) {
+		sizes = append(sizes, 0)
+	}
+	for i, off := range offsets {
+		if sizes[i] == 0 && off < im.f.size() {
+			sizes[i] = im.f.size() - off
+			if i+1 < len(offsets) && offsets[i+1] > off {
+				sizes[i] = min(sizes[i], offsets[i+1]-off)
+			}
+		}
+	}
+	return offsets, sizes, nil
+}
+
+// segment returns the bytes of a strip or tile that the file holds and how
+// many it lacks.
+func (f *File) segment(offset, size uint64) (data []byte, lacking uint64) {
+	if offset >= f.size() {
+		return nil, size
+	}
+	n := min(size, f.size()-offset)
+	return f.data[offset : offset+n], size - n
+}
+
+// Truncated tells, by an error matching ErrTruncated, that strips of the page
+// reach past the end of the file; nil when they do not.
+func (im *Image) Truncated() error {
+	offsets, sizes, err := im.segments()
+	if err != nil {
+		return fmt.Errorf("tiff: page %d: %w", im.Page, err)
+	}
+	for i := range offsets {
+		if _, lacking := im.f.segment(offsets[i], sizes[i]); lacking > 0 {
+			return fmt.Errorf("tiff: page %d: strip %d of %d, %d bytes at byte %d, reaches %d bytes past the end of the file at %d: %w",
+				im.Page, i+1, len(offsets), sizes[i], offsets[i], lacking, im.f.size(), ErrTruncated)
+		}
+	}
+	return nil
+}

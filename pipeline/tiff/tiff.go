@@ -1,0 +1,150 @@
+// Package tiff reads the TIFF files in which faxes travel and writes TIFF
+// Class F (RFC 2306). Start with [Parse] and [NewWriter].
+//
+// Reading is in two steps. Parse and [File.Page] look only at the container:
+// classic TIFF and BigTIFF in both byte orders, whose tags may be missing,
+// repeated, unsorted or wrong. [Image.Decode] then makes packed rows of a
+// bilevel page, salvaging what it can. A file that was cut in transit is told
+// from one that is wrong, because the first is worth fetching again.
+package tiff
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrMalformed says that the bytes are not what their format demands.
+	ErrMalformed = errors.New("malformed")
+	// ErrUnsupported says that the file is a TIFF of a kind that this package
+	// does not decode.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrTruncated says that the file refers to bytes past its end: it was cut.
+	ErrTruncated = errors.New("truncated")
+	// ErrLimit says that the file asks for more than Limits allow.
+	ErrLimit = errors.New("limit exceeded")
+)
+
+// Limits bound what a file may ask for. A zero field means its default.
+type Limits struct {
+	MaxWidth  int // pixels, default 20,000 (an A3 page at 1,200 dpi is 14,000)
+	MaxRows   int // a page, default 200,000 (a page of 10 m at 391 lines per inch is 154,000)
+	MaxPixels int // a page, default 200,000,000, which is 25 MB of rows
+	MaxPages  int // default 10,000
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, f := range []struct {
+		v   *int
+		def int
+	}{{&l.MaxWidth, 20_000}, {&l.MaxRows, 200_000}, {&l.MaxPixels, 200_000_000}, {&l.MaxPages, 10_000}} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+	}
+	return l
+}
+
+// A File is a parsed TIFF. It refers to the bytes given to Parse and is safe
+// for use by several goroutines.
+type File struct {
+	data  []byte
+	order binary.ByteOrder
+	big   bool // BigTIFF
+	lim   Limits
+	ifds  []uint64 // offset of each page's IFD
+	chain error    // why the chain of IFDs ends before its end
+}
+
+// Parse reads the header and follows the chain of IFDs. A chain that breaks,
+// loops or is longer than Limits.MaxPages behind the first IFD still gives a
+// File with the pages before the break, and [File.Check] tells; without a
+// first IFD the error matches ErrMalformed or ErrTruncated. Parse does not
+// copy data, which must not change while the File is in use.
+func Parse(data []byte, lim Limits) (*File, error) {
+	f := &File{data: data, lim: lim.withDefaults()}
+	first, err := f.header()
+	if err != nil {
+		return nil, err
+	}
+	seen := map[uint64]bool{}
+	for next := first; next != 0; {
+		switch {
+		case seen[next]:
+			f.chain = fmt.Errorf("tiff: page %d: its IFD at byte %d was met before: the chain is a loop: %w", len(f.ifds)+1, next, ErrMalformed)
+		case len(f.ifds) >= f.lim.MaxPages:
+			f.chain = fmt.Errorf("tiff: more than %d pages: %w", f.lim.MaxPages, ErrLimit)
+		}
+		if f.chain != nil {
+			break
+		}
+		seen[next] = true
+		following, err := f.following(next)
+		if err != nil {
+			f.chain = fmt.Errorf("tiff: page %d: %w", len(f.ifds)+1, err)
+			break
+		}
+		f.ifds = append(f.ifds, next)
+		next = following
+	}
+	if len(f.ifds) == 0 {
+		if f.chain == nil {
+			f.chain = fmt.Errorf("tiff: no page: %w", ErrMalformed)
+		}
+		return nil, f.chain
+	}
+	return f, nil
+}
+
+// header returns the offset of the first IFD (TIFF 6.0 section 2).
+func (f *File) header() (uint64, error) {
+	if len(f.data) < 8 {
+		return 0, fmt.Errorf("tiff: %d bytes are no TIFF header: %w", len(f.data), ErrTruncated)
+	}
+	switch string(f.data[:2]) {
+	case "II":
+		f.order = binary.LittleEndian
+	case "MM":
+		f.order = binary.BigEndian
+	default:
+		return 0, fmt.Errorf("tiff: not a TIFF: it begins with % x: %w", f.data[:4], ErrMalformed)
+	}
+	switch v := f.order.Uint16(f.data[2:]); v {
+	case 42:
+		return uint64(f.order.Uint32(f.data[4:])), nil
+	case 43:
+		if len(f.data) < 16 {
+			return 0, fmt.Errorf("tiff: %d bytes are no BigTIFF header: %w", len(f.data), ErrTruncated)
+		}
+		if n := f.order.Uint16(f.data[4:]); n != 8 {
+			return 0, fmt.Errorf("tiff: BigTIFF with offsets of %d bytes: %w", n, ErrUnsupported)
+		}
+		f.big = true
+		return f.order.Uint64(f.data[8:]), nil
+	default:
+		return 0, fmt.Errorf("tiff: version %d instead of 42 or 43: %w", v, ErrMalformed)
+	}
+}
+
+// NumPages returns the number of pages, at least 1.
+func (f *File) NumPages() int { return len(f.ifds) }
+
+// Check tells whether the file is whole: the chain of IFDs ends properly and
+// the data of every page lie within the file. A file that was cut gives an
+// error matching ErrTruncated.
+func (f *File) Check() error {
+	if f.chain != nil {
+		return f.chain
+	}
+	for i := range f.ifds {
+		im, err := f.Page(i)
+		if err != nil {
+			return err
+		}
+		if err := im.Truncated(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package tiff
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// WriterOptions has no fields yet: a Writer makes little-endian classic TIFF.
+type WriterOptions struct{}
+
+// PageMeta describes a page to write.
+type PageMeta struct {
+	Width, Height int     // pixels, rows
+	XRes, YRes    float64 // pixels per inch; 0: unknown, left out
+	Page, Pages   int     // page Page, from 1, of Pages; Pages 0: unknown
+
+	// Quality as RFC 2306 has it (tags 326, 328, 327). CleanFaxData is 0 for
+	// a page without bad lines, 1 when they were repaired, 2 when they are
+	// still bad.
+	BadFaxLines            int
+	ConsecutiveBadFaxLines int
+	CleanFaxData           int
+
+	DateTime    time.Time // when the page was received; zero: left out
+	Description string    // 7-bit text; empty: left out
+	Software    string    // 7-bit text; empty: left out
+}
+
+// A Writer writes TIFF Class F (RFC 2306), Group 4 in one strip a page. It
+// only moves forward and holds one page's IFD: the IFD of a page follows its
+// strip and is written when the next page, whose place it names, is known.
+//
+//	header | strip 1 | IFD 1 | strip 2 | IFD 2 | ...
+//
+// The bytes are a function of the calls alone. After an error every call
+// returns it.
+type Writer struct {
+	w       io.Writer
+	at      int64 // bytes written
+	pending []byte
+	err     error
+	closed  bool
+}
+
+// NewWriter returns a Writer to w. Nothing is written before the first page.
+func NewWriter(w io.Writer, _ WriterOptions) *Writer { return &Writer{w: w} }
+
+var errClosed = errors.New("tiff: the Writer is closed")
+
+// AddPage writes a page whose rows are in g4, Group 4 with the most
+// significant bit first and 1 as black, as ccitt.AppendG4 makes it. It returns
+// the offset of the strip in the file. A file is at most 4 GiB: then the error
+// matches ErrLimit.
+func (w *Writer) AddPage(m PageMeta, g4 []byte) (stripOffset int64, err error) {
+	switch {
+	case w.err != nil:
+		return 0, w.err
+	case w.closed:
+		return 0, errClosed
+	case m.Width < 1 || m.Height < 1 || m.Width > math.MaxInt32 || m.Height > math.MaxInt32:
+		return 0, fmt.Errorf("tiff: write page %d: %d x %d pixels: %w", m.Page, m.Width, m.Height, ErrMalformed)
+	}
+	const header = 8
+	strip := int64(header)
+	if w.at > 0 {
+		strip = w.at + int64(len(w.pending))
+	}
+	ifdAt := (strip + int64(len(g4)) + 1) &^ 1 // IFDs begin on a word boundary
+	ifd := buildIFD(m, uint32(strip), uint32(len(g4)), ifdAt)
+	if ifdAt+int64(len(ifd)) > math.MaxUint32 {
+		return 0, fmt.Errorf("tiff: write page %d: it ends past the 4 GiB of a TIFF: %w", m.Page, ErrLimit)
+	}
+	if w.at == 0 {
+		w.write([]byte{'I', 'I', 42, 0})
+		w.write(binary.LittleEndian.AppendUint32(nil, uint32(ifdAt)))
+	} else {
+		w.flushIFD(uint32(ifdAt))
+	}
+	w.write(g4)
+	if int64(len(g4))&1 != 0 {
+		w.write([]byte{0})
+	}
+	w.pending = ifd
+	return strip, w.err
+}
+
+// Close writes the last IFD. It does not close the destination. Closing a
+// Writer without pages is an error, because a TIFF has at least one.
+func (w *Writer) Close() error {
+	if w.err != nil || w.closed {
+		return w.err
+	}
+	w.closed = true
+	if w.pending == nil {
+		w.err = fmt.Errorf("tiff: a file without pages: %w", ErrMalformed)
+		return w.err
+	}
+	w.flushIFD(0)
+	return w.err
+}
+
+// flushIFD writes the IFD held back, with the offset of the next.
+func (w *Writer) flushIFD(next uint32) {
+	entries := int(binary.LittleEndian.Uint16(w.pending))
+	binary.LittleEndian.PutUint32(w.pending[2+12*entries:], next)
+	w.write(w.pending)
+	w.pending = nil
+}
+
+func (w *Writer) write(b []byte) {
+	if w.err != nil {
+		return
+	}
+	n, err := w.w.Write(b)
+	w.at += int64(n)
+	if err != nil {
+		w.err = fmt.Errorf("tiff: write: %w", err)
+	}
+}
+
+// buildIFD returns the IFD that is to stand at offset at, with its values and
+// a next offset of 0.
+func buildIFD(m PageMeta, strip, size uint32, at int64) []byte {
+	b := ifdBuilder{}
+	b.long(tagNewSubfileType, 2) // a page of several
+	b.long(tagImageWidth, uint32(m.Width))
+	b.long(tagImageLength, uint32(m.Height))
+	b.short(tagBitsPerSample, 1)
+	b.short(tagCompression, compressionGroup4)
+	b.short(tagPhotometric, minIsWhite)
+	b.short(tagFillOrder, 1)
+	b.ascii(tagImageDescription, m.Description)
+	b.long(tagStripOffsets, strip)
+	b.short(tagOrientation, 1)
+	b.short(tagSamplesPerPixel, 1)
+	b.long(tagRowsPerStrip, uint32(m.Height))
+	b.long(tagStripByteCounts, size)
+	if m.XRes > 0 && m.YRes > 0 {
+		b.rational(tagXResolution, m.XRes)
+		b.rational(tagYResolution, m.YRes)
+	}
+	b.long(tagT6Options, 0)
+	b.short(tagResolutionUnit, 2)
+	b.short(tagPageNumber, uint16(max(m.Page-1, 0)), uint16(m.Pages))
+	b.ascii(tagSoftware, m.Software)
+	if !m.DateTime.IsZero() {
+		b.ascii(tagDateTime, m.DateTime.UTC().Format("2006:01:02 15:04:05"))
+	}
+	b.long(tagBadFaxLines, uint32(m.BadFaxLines))
+	b.short(tagCleanFaxData, uint16(m.CleanFaxData))
+	b.long(tagConsecutiveBadFaxLines, uint32(m.ConsecutiveBadFaxLines))
+	return b.bytes(uint32(at))
+}
+
+// An ifdBuilder collects fields in ascending order of their tags.
+type ifdBuilder struct {
+	entries []builtEntry
+}
+
+type builtEntry struct {
+	tag, typ uint16
+	count    uint32
+	value    []byte // up to four bytes stand in the entry, more behind the IFD
+}
+
+func (b *ifdBuilder) add(tag, typ uint16, count int, value []byte) {
+	b.entries = append(b.entries, builtEntry{tag, typ, uint32(count), value})
+}
+
+func (b *ifdBuilder) long(tag uint16, v uint32) {
+	b.add(tag, typeLong, 1, binary.LittleEndian.AppendUint32(nil, v))
+}
+
+func (b *ifdBuilder) short(tag uint16, vs ...uint16) {
+	var value []byte
+	for _, v := range vs {
+		value = binary.LittleEndian.AppendUint16(value, v)
+	}
+	b.add(tag, typeShort, len(vs), value)
+}
+
+// ascii adds a text unless it is empty. What is not printable ASCII becomes a
+// question mark, as the type is 7-bit.
+func (b *ifdBuilder) ascii(tag uint16, s string) {
+	if s == "" {
+		return
+	}
+	value := make([]byte, 0, len(s)+1)
+	for _, r := range s {
+		if r < ' ' || r > '~' {
+			r = '?'
+		}
+		value = append(value, byte(r))
+	}
+	value = append(value, 0)
+	b.add(tag, typeASCII, len(value), value)
+}
+
+// rational adds a number to three decimals.
+func (b *ifdBuilder) rational(tag uint16, v float64) {
+	num, den := math.Round(min(v, 1e6)*1000), uint32(1000)
+	for den > 1 && math.Mod(num, 10) == 0 {
+		num, den = num/10, den/10
+	}
+	value := binary.LittleEndian.AppendUint32(nil, uint32(num))
+	b.add(tag, typeRational, 1, binary.LittleEndian.AppendUint32(value, den))
+}
+
+// bytes lays out the IFD for offset at.
+func (b *ifdBuilder) bytes(at uint32) []byte {
+	le := binary.LittleEndian
+	out := le.AppendUint16(nil, uint16(len(b.entries)))
+	var behind []byte
+	valuesAt := at + 2 + 12*uint32(len(b.entries)) + 4
+	for _, e := range b.entries {
+		out = le.AppendUint16(out, e.tag)
+		out = le.AppendUint16(out, e.typ)
+		out = le.AppendUint32(out, e.count)
+		if len(e.value) <= 4 {
+			out = append(out, e.value...)
+			out = append(out, make([]byte, 4-len(e.value))...)
+			continue
+		}
+		out = le.AppendUint32(out, valuesAt+uint32(len(behind)))
+		behind = append(behind, e.value...)
+		if len(behind)&1 != 0 {
+			behind = append(behind, 0)
+		}
+	}
+	return append(append(out, 0, 0, 0, 0), behind...)
+}

@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// worker gets pages: from their own files, and from the whole file what did not come so.
+type worker struct {
+	pages
+	provider Provider
+	retry    Retry
+	log      *slog.Logger
+}
+
+// retryBody travels in a retry timer's message.
+type retryBody struct {
+	Page    *session.PageAnnounced `json:"page,omitempty"`
+	Whole   *session.WholeOrdered  `json:"whole,omitempty"`
+	Attempt int                    `json:"attempt"` // the one to make, from 2
+	Since   time.Time              `json:"since"`   // of the first delivery's fact
+}
+
+// attempt is one try for one page.
+type attempt struct {
+	fact   session.PageAnnounced
+	number int       // from 1
+	since  time.Time // when the announcement was stored
+	now    time.Time // when the message that asks for this attempt was stored
+}
+
+// announced handles a page fact.
+func (w *worker) announced(ctx context.Context, d bus.Delivery) error {
+	var f session.PageAnnounced
+	if err := json.Unmarshal(d.Data, &f); err != nil {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("page fact: %w", err)}
+	}
+	if d.Tries == 1 {
+		w.observe(Step{Stage: stageAnnounce, Session: f.Session, Page: f.Page})
+	}
+	return w.try(ctx, attempt{fact: f, number: 1, since: d.Time, now: d.Time})
+}
+
+// again handles a retry timer, of a page or of the whole file.
+func (w *worker) again(ctx context.Context, d bus.Delivery) error {
+	var r retryBody
+	err := json.Unmarshal(d.Data, &r)
+	switch {
+	case err == nil && r.Page != nil:
+		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, since: r.Since, now: d.Time})
+	case err == nil && r.Whole != nil:
+		return w.tryWhole(ctx, *r.Whole, r.Attempt, d.Time)
+	case err == nil:
+		err = fmt.Errorf("neither page nor whole file")
+	}
+	return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("retry timer: %w", err)}
+}
+
+// try makes one attempt. What crashes here is delivered again: every step finds what the last try left.
+func (w *worker) try(ctx context.Context, a attempt) error {
+	o := origin{
+		session: a.fact.Session, page: a.fact.Page, from: a.fact.From, to: a.fact.To,
+		eventTime: a.fact.EventTime, source: session.SourceFetch, body: a.fact.BodySHA256,
+	}
+	var err error
+	if o.toToken, err = w.facts.Bind(ctx, o.session, session.NumberToken(o.to)); err != nil {
+		return err
+	}
+	have, err := w.lookup(ctx, o, kindOriginal)
+	if err != nil {
+		return err
+	}
+	var f *failure
+	if have == nil {
+		if have, f, err = w.fetch(ctx, o); err != nil {
+			return err
+		}
+	}
+	if f != nil {
+		return w.fail(ctx, a, o, f)
+	}
+	return w.publish(ctx, o, have.object, have.image)
+}
+
+// fetch gets a page's file, archives and decodes it.
+func (w *worker) fetch(ctx context.Context, o origin) (*found, *failure, error) {
+	start := time.Now()
+	data, err := w.provider.Page(ctx, o.session, o.page)
+	if err != nil {
+		f, err := failed(ctx, err)
+		return w.salvage(ctx, o, f, err)
+	}
+	w.observe(Step{Stage: stageFetch, Session: o.session, Page: o.page, Took: time.Since(start)})
+	if file, err := tiff.Parse(data, tiff.Limits{}); errors.Is(err, tiff.ErrTruncated) || err == nil && errors.Is(file.Check(), tiff.ErrTruncated) {
+		f := &failure{stage: stageFetch, reason: session.ReasonTruncated, detail: "the TIFF refers to bytes past its end", body: data}
+		return w.salvage(ctx, o, f, nil)
+	}
+	return w.take(ctx, o, data)
+}
+
+// take archives bytes as the page's original and decodes them.
+func (w *worker) take(ctx context.Context, o origin, data []byte) (*found, *failure, error) {
+	obj, err := w.keepOriginal(ctx, o, data, kindOriginal)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, f, err := w.decode(ctx, o, data, 0)
+	if f != nil {
+		f.kept = &obj
+	}
+	return &found{obj, m}, f, err
+}
+
+// salvage keeps what failed a check, and takes it as the page when the provider gives exactly the same bytes again: then they are what it has.
+func (w *worker) salvage(ctx context.Context, o origin, f *failure, err error) (*found, *failure, error) {
+	if err != nil {
+		return nil, nil, err
+	}
+	kept, again, err := w.reject(ctx, o, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if again && f.reason == session.ReasonTruncated {
+		return w.take(ctx, o, f.body)
+	}
+	f.kept = kept
+	return nil, f, nil
+}
+
+// fail publishes the failed attempt and schedules the next one, if there is one.
+func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) error {
+	due, more := w.retry.next(a.number, f, a.since, a.now)
+	if more {
+		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Since: a.since})
+		if err != nil {
+			return fmt.Errorf("retry of session %s page %d: %w", o.session, o.page, err)
+		}
+		t := session.Timer{Kind: session.TimerRetry, Session: o.session, Page: o.page, Due: due}
+		if err := w.facts.Schedule(ctx, t, body); err != nil {
+			return err
+		}
+	}
+	w.observe(Step{Stage: f.stage, Session: o.session, Page: o.page, Reason: f.reason})
+	w.log.Warn("page not had", "session", o.session, "page", o.page, "attempt", a.number, "reason", f.reason, "final", !more, "detail", f.detail)
+	_, _, err := w.facts.RecordFact(ctx, session.PageFailed{
+		Session: o.session, Page: o.page, ToToken: o.toToken, Attempt: a.number, Stage: f.stage,
+		Reason: f.reason, Detail: f.detail, Final: !more, Kept: f.kept, At: a.now,
+	})
+	return err
+}

@@ -1,0 +1,115 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/faxstream/faxstream/storage"
+)
+
+// readBatch is how many directory entries are read at a time.
+const readBatch = 1024
+
+// List implements [storage.Archive]. It holds the names of one directory at a
+// time and of those above it, and of these only what can still be yielded.
+func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		err := storage.ValidPrefix(prefix)
+		if err == nil {
+			w := walker{s: s, ctx: ctx, prefix: prefix, after: after, yield: yield}
+			err = w.walk(prefix[:strings.LastIndexByte(prefix, '/')+1])
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield("", fmt.Errorf("list %.100q: %w", prefix, mapError(err)))
+		}
+	}
+}
+
+var errStop = errors.New("the consumer has seen enough")
+
+type walker struct {
+	s             *Store
+	ctx           context.Context
+	prefix, after string
+	yield         func(string, error) bool
+}
+
+// walk yields the keys in dir, which is "" or ends at a slash.
+func (w *walker) walk(dir string) error {
+	names, err := w.read(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "/") {
+			err = w.walk(dir + name)
+		} else if err = w.ctx.Err(); err == nil && !w.yield(dir+name, nil) {
+			err = errStop
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read returns the names in dir below which there is something to yield, in
+// the order of the keys: a directory's name ends at a slash, because its keys
+// sort so ("a.b" before "a/b").
+func (w *walker) read(dir string) ([]string, error) {
+	f, err := w.s.root.Open(path.Join(".", dir))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var names []string
+	for {
+		if err := w.ctx.Err(); err != nil {
+			return nil, err
+		}
+		entries, err := f.ReadDir(readBatch)
+		for _, e := range entries {
+			name := e.Name()
+			if e.IsDir() {
+				name += "/"
+			}
+			if w.wanted(dir+name, e) {
+				names = append(names, name)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if errors.Is(err, syscall.ENOTDIR) { // an object where the prefix has a directory
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// wanted says whether full, a key or a directory with its slash, has
+// something to yield.
+func (w *walker) wanted(full string, e fs.DirEntry) bool {
+	if e.IsDir() {
+		return storage.ValidPrefix(full) == nil && // not +tmp
+			(strings.HasPrefix(full, w.prefix) || strings.HasPrefix(w.prefix, full)) &&
+			(full > w.after || strings.HasPrefix(w.after, full))
+	}
+	return e.Type().IsRegular() && storage.ValidKey(full) == nil &&
+		strings.HasPrefix(full, w.prefix) && full > w.after
+}

@@ -1,0 +1,266 @@
+package s3
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// Metadata names; minio-go gives them in this spelling.
+const (
+	metaSum    = "Sha256" // hexadecimal
+	metaWriter = "Writer"
+)
+
+// write is one call of Create.
+type write struct {
+	s      *Store
+	object string // key with the store's prefix
+	body   io.ReadSeeker
+	size   int64
+	sum    [sha256.Size]byte
+	parts  [][sha256.Size]byte // of each partSize bytes of body
+	writer string              // nobody else's
+}
+
+func (w *write) options() minio.PutObjectOptions {
+	opts := minio.PutObjectOptions{
+		ContentType: "application/octet-stream",
+		UserMetadata: map[string]string{
+			metaSum:    hex.EncodeToString(w.sum[:]),
+			metaWriter: w.writer,
+		},
+		// The SHA-256 that we give signs the body; without this the body
+		// would go in signed chunks instead.
+		DisableContentSha256: true,
+	}
+	opts.SetMatchETagExcept("*")
+	return opts
+}
+
+// put stores the object with one request.
+func (w *write) put(ctx context.Context) error {
+	opts := w.options()
+	opts.UserMetadata["x-amz-checksum-sha256"] = base64.StdEncoding.EncodeToString(w.sum[:])
+	return w.commit(ctx, false, bodyTimeout(w.size), func(ctx context.Context) error {
+		return w.send(0, w.size, func(body io.Reader) error {
+			_, err := w.s.core.PutObject(ctx, w.s.bucket, w.object, body, w.size, "", hex.EncodeToString(w.sum[:]), opts)
+			return err
+		})
+	})
+}
+
+// multipart stores the object in parts. An upload that fails is aborted; one
+// whose process died stays, invisible, until the bucket's lifecycle rule for
+// incomplete uploads removes it.
+func (w *write) multipart(ctx context.Context) (err error) {
+	var found minio.ObjectInfo
+	err = retry(ctx, func() (err error) {
+		found, err = w.head(ctx)
+		return err
+	})
+	if err == nil {
+		return fmt.Errorf("%w with %d bytes", fs.ErrExist, found.Size)
+	}
+	if classify(err) != missing {
+		return err
+	}
+	var id string
+	opts := w.options()
+	err = request(ctx, requestTimeout, func(ctx context.Context) (err error) {
+		id, err = w.s.core.NewMultipartUpload(ctx, w.s.bucket, w.object, minio.PutObjectOptions{
+			ContentType: opts.ContentType, UserMetadata: opts.UserMetadata,
+		})
+		return err
+	})
+	if err != nil {
+		return notAbsent(err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		// Also when the caller's context is over.
+		actx := context.WithoutCancel(ctx)
+		aerr := once(actx, requestTimeout, func(ctx context.Context) error {
+			return w.s.core.AbortMultipartUpload(ctx, w.s.bucket, w.object, id)
+		})
+		if aerr != nil && !errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%w (and the upload could not be aborted: %v)", err, aerr)
+		}
+	}()
+	parts, err := w.uploadParts(ctx, id)
+	if err != nil {
+		return err
+	}
+	precondition := minio.PutObjectOptions{}
+	precondition.SetMatchETagExcept("*")
+	return w.commit(ctx, true, bodyTimeout(w.size), func(ctx context.Context) error {
+		_, err := w.s.core.CompleteMultipartUpload(ctx, w.s.bucket, w.object, id, parts, precondition)
+		return err
+	})
+}
+
+func (w *write) uploadParts(ctx context.Context, id string) ([]minio.CompletePart, error) {
+	var parts []minio.CompletePart
+	for i, sum := range w.parts {
+		offset := int64(i) * w.s.partSize
+		size := min(w.s.partSize, w.size-offset)
+		var part minio.ObjectPart
+		err := request(ctx, bodyTimeout(size), func(ctx context.Context) error {
+			return w.send(offset, size, func(body io.Reader) (err error) {
+				part, err = w.s.core.PutObjectPart(ctx, w.s.bucket, w.object, id, i+1, body, size,
+					minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true})
+				return err
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("part %d of %d: %w", i+1, len(w.parts), notAbsent(err))
+		}
+		parts = append(parts, minio.CompletePart{PartNumber: i + 1, ETag: part.ETag})
+	}
+	return parts, nil
+}
+
+// commit makes the request that makes the object visible, until it is known
+// whether our object, or another, is there. With verify a success is not
+// believed either.
+func (w *write) commit(ctx context.Context, verify bool, limit time.Duration, do func(context.Context) error) error {
+	for n := 1; ; n++ {
+		err := once(ctx, limit, do)
+		if err == nil && !verify {
+			return nil
+		}
+		if err != nil {
+			if o := classify(err); ctx.Err() != nil || o != passing && o != exists {
+				return notAbsent(err)
+			}
+		}
+		found, herr := w.head(ctx)
+		if herr == nil {
+			return w.compare(found)
+		}
+		if o := classify(herr); ctx.Err() != nil || o != passing && o != missing {
+			return herr
+		}
+		if n == tries {
+			// Neither error may speak for the object: no %w.
+			return fmt.Errorf("whether it is stored is not known after %d tries: write: %v; look: %v", tries, err, herr)
+		}
+		if err := pause(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *write) head(ctx context.Context) (info minio.ObjectInfo, err error) {
+	err = once(ctx, requestTimeout, func(ctx context.Context) error {
+		info, err = w.s.core.StatObject(ctx, w.s.bucket, w.object, minio.StatObjectOptions{})
+		return err
+	})
+	return info, err
+}
+
+// compare returns nil when found is what this call wrote.
+func (w *write) compare(found minio.ObjectInfo) error {
+	meta := map[string]string{}
+	for k, v := range found.UserMetadata {
+		meta[strings.ToLower(k)] = v
+	}
+	if meta[strings.ToLower(metaWriter)] != w.writer {
+		return fmt.Errorf("%w with %d bytes and SHA-256 %.64q", fs.ErrExist, found.Size, meta[strings.ToLower(metaSum)])
+	}
+	if found.Size != w.size {
+		return fmt.Errorf("the service stored %d of %d bytes under %.200q and says nothing: do not trust it", found.Size, w.size, w.object)
+	}
+	return nil
+}
+
+// send calls do with size bytes of the body from offset. When it returns, the
+// body is not read any more, although the HTTP transport may still hold the
+// reader.
+func (w *write) send(offset, size int64, do func(io.Reader) error) error {
+	if _, err := w.body.Seek(offset, io.SeekStart); err != nil {
+		return fmt.Errorf("rewind body: %w", err)
+	}
+	r := &lease{r: io.LimitReader(w.body, size)}
+	defer r.end()
+	return do(r)
+}
+
+// lease is a reader that can be taken back from another goroutine.
+type lease struct {
+	mu sync.Mutex
+	r  io.Reader // nil once it has ended
+}
+
+func (l *lease) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.r == nil {
+		return 0, errors.New("the request that this body was for is over")
+	}
+	return l.r.Read(p)
+}
+
+func (l *lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.r = nil
+}
+
+// partHasher is a writer that takes the SHA-256 of each size bytes.
+type partHasher struct {
+	size int64
+	sums [][sha256.Size]byte
+	h    hash.Hash
+	n    int64 // bytes in h
+}
+
+func (p *partHasher) Write(b []byte) (int, error) {
+	total := len(b)
+	for len(b) > 0 {
+		k := int(min(int64(len(b)), p.size-p.n))
+		p.h.Write(b[:k])
+		p.n += int64(k)
+		b = b[k:]
+		if p.n == p.size {
+			p.end()
+		}
+	}
+	return total, nil
+}
+
+// end ends a part unless it is empty.
+func (p *partHasher) end() {
+	if p.n > 0 {
+		p.sums = append(p.sums, [sha256.Size]byte(p.h.Sum(nil)))
+		p.h.Reset()
+		p.n = 0
+	}
+}
+
+// bodyTimeout limits a request with size bytes.
+func bodyTimeout(size int64) time.Duration {
+	return requestTimeout + time.Duration(size/slowestUpload)*time.Second
+}
+
+// notAbsent keeps a 404 that is no answer about the object (an upload that is
+// gone) from being taken for fs.ErrNotExist.
+func notAbsent(err error) error {
+	if classify(err) == missing {
+		return fmt.Errorf("%v", err)
+	}
+	return err
+}
