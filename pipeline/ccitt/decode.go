@@ -124,7 +124,8 @@ func (d *decoder) wanted() bool {
 func (d *decoder) room() []byte {
 	n := len(d.out)
 	if cap(d.out)-n < d.rowBytes+slack {
-		d.out = slices.Grow(d.out, max(d.rowBytes+slack, min(n-d.base, 64<<20)))
+		left := (d.max - d.rows) * d.rowBytes
+		d.out = slices.Grow(d.out, max(d.rowBytes, min(n-d.base, left))+slack)
 	}
 	d.out = d.out[:n+d.rowBytes]
 	d.rows++

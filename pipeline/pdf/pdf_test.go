@@ -100,7 +100,29 @@ func build(t testing.TB, m Meta, part int, pages ...any) []byte {
 		}
 	}
 	checkXref(t, out.Bytes())
+	checkPageTree(t, out.Bytes(), len(pages))
 	return out.Bytes()
+}
+
+// checkPageTree fails unless the nodes, each of up to kidsPerNode pages, count together what the root counts: 7.7.3.
+func checkPageTree(t testing.TB, file []byte, pages int) {
+	t.Helper()
+	sum := 0
+	for _, m := range regexp.MustCompile(`/Type/Pages(/Parent 2 0 R)?/Count (\d+)/Kids\[([^\]]*)\]`).FindAllSubmatch(file, -1) {
+		count, _ := strconv.Atoi(string(m[2]))
+		kids := bytes.Count(m[3], []byte(" R"))
+		switch {
+		case len(m[1]) == 0 && count != pages:
+			t.Errorf("the root counts %d pages, want %d", count, pages)
+		case len(m[1]) > 0 && (kids != count || kids > kidsPerNode):
+			t.Errorf("a node counts %d pages and has %d, want equal and up to %d", count, kids, kidsPerNode)
+		case len(m[1]) > 0:
+			sum += count
+		}
+	}
+	if sum != pages {
+		t.Errorf("the nodes count %d pages, want %d", sum, pages)
+	}
 }
 
 // checkXref fails unless every cross-reference entry points at its object and startxref at the table.

@@ -80,12 +80,12 @@ type slipLayout struct {
 func (f *font) layOut(s SlipPage, box mediaBox) slipLayout {
 	l := slipLayout{box: box, margin: min(pointsPerIn, 0.1*min(box.width, box.height)), size: bodySize}
 	room := box.width - 2*l.margin
-	for ; ; l.size *= 1 { // ends: at size 0 everything fits
+	for ; ; l.size *= shrink { // ends: at size 0 everything fits
 		l.heading, l.body = f.wrap(s.Heading, room/(l.size*headingScale)), nil
 		for _, line := range s.Lines {
 			l.body = append(l.body, f.wrap(line, room/l.size)...)
 		}
-		if l.height() <= 1e9 && l.widest(f) <= room {
+		if l.height() <= box.height-2*l.margin && l.widest(f) <= room {
 			return l
 		}
 	}

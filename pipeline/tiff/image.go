@@ -182,8 +182,13 @@ func (f *File) segment(offset, size uint64) (data []byte, lacking uint64) {
 }
 
 // Truncated tells, by an error matching ErrTruncated, that strips of the page
-// reach past the end of the file; nil when they do not.
+// or its resolution lie past the end of the file; nil when they do not.
 func (im *Image) Truncated() error {
+	for _, tag := range [2]uint16{tagXResolution, tagYResolution} {
+		if e, ok := im.entries[tag]; ok && !im.f.within(e.value, typeSizes[e.typ]) {
+			return fmt.Errorf("tiff: page %d: the resolution at byte %d of %d: %w", im.Page, e.value, im.f.size(), ErrTruncated)
+		}
+	}
 	offsets, sizes, err := im.segments()
 	if err != nil {
 		return fmt.Errorf("tiff: page %d: %w", im.Page, err)

@@ -140,6 +140,12 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 func (s *Store) create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	s.closing.RLock()
 	defer s.closing.RUnlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := s.root.Lstat(key); err == nil {
+		return s.existing(key) // a repeat writes nothing
+	}
 	tmp := path.Join(tmpDir, strconv.FormatUint(s.lastTmp.Add(1), 36))
 	err := s.writeTemp(ctx, tmp, body, size, sum)
 	if err == nil {
@@ -177,26 +183,36 @@ func (s *Store) writeTemp(ctx context.Context, tmp string, body io.ReadSeeker, s
 func (s *Store) publish(tmp, key string) error {
 	dir := path.Dir(key)
 	link := func() error { return s.root.Link(tmp, key) }
-	err := s.unsaved.make(dir, link)
+	err := s.unsaved.add(dir, link)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.makeDirs(dir); err != nil {
 			return err
 		}
-		err = s.unsaved.make(dir, link)
+		err = s.unsaved.add(dir, link)
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return s.existing(key)
+	case err != nil:
 		return err
 	}
+	return s.saveNames(key)
+}
+
+// existing returns fs.ErrExist once the object at key is durable, or another
+// error when what is there is no object.
+func (s *Store) existing(key string) error {
+	info, err := s.root.Lstat(key)
 	if err != nil {
-		info, lerr := s.root.Lstat(key)
-		if lerr != nil {
-			return lerr
-		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is in the way: %v", info.Mode(), err)
-		}
+		return err
 	}
-	return errors.Join(err, s.saveNames(key))
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("what is there is no object: mode %s", info.Mode())
+	}
+	if err := s.saveNames(key); err != nil {
+		return err
+	}
+	return fs.ErrExist
 }
 
 // makeDirs makes dir and the directories above it. They are on disk after
@@ -206,7 +222,7 @@ func (s *Store) makeDirs(dir string) error {
 		if end < len(dir) && dir[end] != '/' {
 			continue
 		}
-		err := s.unsaved.make(path.Dir(dir[:end]), func() error { return s.root.Mkdir(dir[:end], 0o700) })
+		err := s.unsaved.add(path.Dir(dir[:end]), func() error { return s.root.Mkdir(dir[:end], 0o700) })
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}

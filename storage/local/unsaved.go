@@ -18,18 +18,18 @@ type dirNames struct {
 	saved   uint64 // of made, those on disk
 	waiting int    // save calls that hold a pointer to this
 
-	// syncing lets one fsync run at a time: those who wait for it find that
-	// the next one has saved their names together with everybody else's.
-	syncing sync.Mutex
+	// syncing, of capacity 1, is full while an fsync runs: those who wait for
+	// their turn find that the next one has saved all their names together.
+	syncing chan struct{}
 }
 
-// make calls do, which makes one name in dir.
-func (u *unsavedNames) make(dir string, do func() error) error {
+// add calls do, which makes one name in dir.
+func (u *unsavedNames) add(dir string, do func() error) error {
 	// Known as unsaved before it can be seen.
 	u.mu.Lock()
 	d := u.dirs[dir]
 	if d == nil {
-		d = &dirNames{}
+		d = &dirNames{syncing: make(chan struct{}, 1)}
 		if u.dirs == nil {
 			u.dirs = map[string]*dirNames{}
 		}
@@ -64,8 +64,8 @@ func (u *unsavedNames) save(dir string, sync func(dir string) error) error {
 	d.waiting++
 	u.mu.Unlock()
 
-	d.syncing.Lock()
-	defer d.syncing.Unlock()
+	d.syncing <- struct{}{}
+	defer func() { <-d.syncing }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d.waiting--

@@ -32,7 +32,7 @@ func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
 	}
 	save("a") // nothing was made there
 	want(0)
-	if err := u.make("a", made); err != nil {
+	if err := u.add("a", made); err != nil {
 		t.Fatal(err)
 	}
 	save("b")
@@ -42,13 +42,13 @@ func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
 	save("a")
 	want(1)
 	// A name that failed is none.
-	if err := u.make("a", func() error { return fs.ErrExist }); !errors.Is(err, fs.ErrExist) {
+	if err := u.add("a", func() error { return fs.ErrExist }); !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
 	save("a")
 	want(1)
 	// A name may be seen before its maker returns.
-	err := u.make("a", func() error { save("a"); want(2); return nil })
+	err := u.add("a", func() error { save("a"); want(2); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
 
 func TestNamesStayUnsavedWhenSyncFails(t *testing.T) {
 	var u unsavedNames
-	if err := u.make("a", made); err != nil {
+	if err := u.add("a", made); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -82,7 +82,7 @@ func TestWritersShareAnFsync(t *testing.T) {
 		var syncs atomic.Int32
 		hold := make(chan struct{})
 		write := func() {
-			if err := u.make("a", made); err != nil {
+			if err := u.add("a", made); err != nil {
 				t.Error(err)
 			}
 			err := u.save("a", func(string) error { syncs.Add(1); <-hold; return nil })

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+)
+
+// asProgram makes the test binary behave as faxstream, so that tests can start, stop and kill real processes.
+const asProgram = "FAXSTREAM_TEST_AS_PROGRAM"
+
+// patience bounds every wait of a test: long enough for a loaded machine, since it is only reached on failure.
+const patience = 90 * time.Second
+
+// process is a faxstream that runs as a process of its own.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	log    *syncBuffer
+	ready  readyLine
+	exited chan struct{}
+}
+
+type readyLine struct {
+	Ready   bool   `json:"ready"`
+	Webhook string `json:"webhook"`
+	Admin   string `json:"admin"`
+	NATS    string `json:"nats"`
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// serve starts `faxstream serve` on free ports and waits for its ready line. It is killed at the end of the test.
+func serve(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	args = append([]string{"serve", "--webhook-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--allow-from=127.0.0.0/8"}, args...)
+	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), log: &syncBuffer{}, exited: make(chan struct{})}
+	p.cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	p.cmd.Stderr = p.log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make(chan string, 1)
+	go func() {
+		r := bufio.NewReader(out)
+		s, _ := r.ReadString('\n')
+		line <- s
+		_, _ = io.Copy(io.Discard, r)
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of faxstream:\n%s", tail(p.log.String(), 60))
+		}
+	})
+	select {
+	case s := <-line:
+		if err := json.Unmarshal([]byte(s), &p.ready); err != nil || !p.ready.Ready {
+			t.Fatalf("first line %q is no ready line: %v\n%s", s, err, p.log)
+		}
+	case <-time.After(patience):
+		t.Fatalf("no ready line within %s\n%s", patience, p.log)
+	}
+	return p
+}
+
+func tail(s string, lines int) string {
+	all := strings.Split(s, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// terminate sends SIGTERM and returns the exit code.
+func (p *process) terminate() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.t.Fatalf("still running %s after SIGTERM\n%s", patience, p.log)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) target() string { return p.ready.Webhook + ingest.Path }
+
+// newSimulator serves a provider on loopback and returns the flags that point at it.
+func newSimulator(t *testing.T, cfg faxplustest.Config) (*faxplustest.Server, []string) {
+	t.Helper()
+	sim := faxplustest.New(cfg)
+	srv := httptest.NewServer(sim)
+	t.Cleanup(func() {
+		srv.Close()
+		sim.Close()
+	})
+	return sim, []string{"--faxplus-url=" + srv.URL, "--faxplus-page-path=" + faxplustest.PagePath}
+}
+
+// post sends a webhook body and returns the status.
+func post(t *testing.T, url string, body []byte) int {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(string(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// fetch gets a URL that must answer 200.
+func fetch(t *testing.T, url string) []byte {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v: %s", url, resp.Status, err, body)
+	}
+	return body
+}
+
+func (p *process) api(path string) string { return p.ready.Admin + "/api/v1" + path }
+
+func (p *process) fax(session string) dashboard.FaxDetail {
+	p.t.Helper()
+	var d dashboard.FaxDetail
+	if err := json.Unmarshal(fetch(p.t, p.api("/faxes/"+session)), &d); err != nil {
+		p.t.Fatal(err)
+	}
+	return d
+}
+
+// await polls until cond holds. Polling is for what has no signal of its own; nothing is asserted about how long it takes.
+func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+		<-tick.C
+	}
+}
+
+// awaitDocuments waits until every session has a document and returns their status.
+func (p *process) awaitDocuments(sessions ...string) map[string]dashboard.Fax {
+	p.t.Helper()
+	got := map[string]dashboard.Fax{}
+	await(p.t, fmt.Sprintf("documents of %d faxes", len(sessions)), func() bool {
+		var list struct{ Faxes []dashboard.Fax }
+		if err := json.Unmarshal(fetch(p.t, p.api("/faxes?limit=500")), &list); err != nil {
+			p.t.Fatal(err)
+		}
+		for _, f := range list.Faxes {
+			if f.Revision > 0 && slices.Contains(sessions, f.Session) {
+				got[f.Session] = f
+			}
+		}
+		return len(got) == len(sessions)
+	})
+	return got
+}
+
+// root is the project's folder.
+func root(t testing.TB) string {
+	t.Helper()
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// tool finds a program that tests run: in $FAXSTREAM_TOOLS, in .tools/bin, on PATH. Without it the test is skipped, in CI it fails.
+func tool(t testing.TB, name, install string) string {
+	t.Helper()
+	for _, dir := range []string{os.Getenv("FAXSTREAM_TOOLS"), filepath.Join(root(t), ".tools", "bin")} {
+		if path := filepath.Join(dir, name); dir != "" {
+			if _, err := os.Stat(path); err == nil {
+				return path
+			}
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		message := fmt.Sprintf("%s is not here: %s", name, install)
+		if os.Getenv("CI") == "true" {
+			t.Fatal(message)
+		}
+		t.Skip(message)
+	}
+	return path
+}
+
+// generated makes n faxes with the generator of the demo.
+func generated(t testing.TB, seed uint64, n int) []faxplustest.Fax {
+	t.Helper()
+	faxes, err := simulateCmd{Faxes: n, Seed: seed}.faxes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return faxes
+}
+
+// bodies are the webhooks of a fax, in order.
+func bodies(f faxplustest.Fax, target string) [][]byte {
+	var all [][]byte
+	for page := range f.Pages {
+		all = append(all, faxplustest.PageEvent(f, page+1, target))
+	}
+	return append(all, faxplustest.ClosedEvent(f, target))
+}
+
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
