@@ -179,6 +179,15 @@ func TestSizeIsCountedWhereItIsNotAnnounced(t *testing.T) {
 	}
 }
 
+func TestBodyAnnouncedTooLargeIsNotRead(t *testing.T) {
+	s := newSender(t, nil)
+	r := request(nil)
+	r.Body, r.ContentLength = io.NopCloser(brokenReader{}), 64<<10+1
+	if status, code := s.send(r); status != 413 || code != "too_large" {
+		t.Errorf("got %d %s", status, code)
+	}
+}
+
 func TestBodyCutOffIsNotJudged(t *testing.T) {
 	s := newSender(t, nil)
 	r := request(nil)
@@ -432,6 +441,23 @@ func TestConfigThatCannotWorkIsRefused(t *testing.T) {
 	} {
 		if _, err := ingest.NewHandler(cfg); err == nil {
 			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// BenchmarkWebhook is the cost of a webhook but for its storage.
+func BenchmarkWebhook(b *testing.B) {
+	h, err := ingest.NewHandler(ingest.Config{Recorder: &store{tb: b}, Secrets: func() []string { return []string{secret, newSecret} }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := faxplustest.PageEvent(fax(), 1, target)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, request(body)); w.Code != http.StatusOK {
+			b.Fatal(w.Code)
 		}
 	}
 }

@@ -25,7 +25,7 @@ import (
 )
 
 // natsServer runs a real nats-server process and returns its URL.
-func natsServer(t *testing.T) string {
+func natsServer(t testing.TB) string {
 	t.Helper()
 	bin := tool(t, "nats-server", "make tools")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,19 +57,19 @@ func natsServer(t *testing.T) string {
 // setting is one way to deploy: flags, environment, and where an independent subscriber connects ("": the embedded server's own listener).
 type setting struct {
 	name  string
-	start func(t *testing.T) (args, env []string, natsURL string)
+	start func(t testing.TB) (args, env []string, natsURL string)
 }
 
 func settings() []setting {
 	embedded := []string{"--nats-listen=127.0.0.1:0"}
 	return []setting{
-		{"embedded", func(*testing.T) ([]string, []string, string) { return embedded, nil, "" }},
-		{"S3", func(t *testing.T) ([]string, []string, string) {
+		{"embedded", func(testing.TB) ([]string, []string, string) { return embedded, nil, "" }},
+		{"S3", func(t testing.TB) ([]string, []string, string) {
 			endpoint, access, secret := storagetest.VersityGW(t)
 			return append([]string{"--archive=s3://" + storagetest.Bucket + "/some/prefix", "--s3-endpoint=" + endpoint}, embedded...),
 				[]string{"FAXSTREAM_S3_ACCESS_KEY=" + access, "FAXSTREAM_S3_SECRET_KEY=" + secret}, ""
 		}},
-		{"external NATS", func(t *testing.T) ([]string, []string, string) {
+		{"external NATS", func(t testing.TB) ([]string, []string, string) {
 			url := natsServer(t)
 			return []string{"--nats-url=" + url}, nil, url
 		}},
@@ -310,29 +310,13 @@ func TestKillLosesNothing(t *testing.T) {
 	for _, f := range faxes {
 		sim.Add(f)
 		sessions = append(sessions, f.Session)
-		work = append(work, bodies(f, "http://faxstream.test"+"/v1/faxplus")...)
+		work = append(work, bodies(f, "http://faxstream.test/v1/faxplus")...)
 	}
 	rng.Shuffle(len(work), func(i, j int) { work[i], work[j] = work[j], work[i] })
 	for range kills {
 		p := serve(t, nil, flags...)
-		n := min(len(work), 1+rng.IntN(2*len(work)/kills))
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		var left [][]byte
-		for _, b := range work[:n] {
-			wg.Go(func() {
-				if status, err := sim.Post(testContext(t), p.target(), b); err != nil || status != 200 {
-					mu.Lock()
-					defer mu.Unlock()
-					left = append(left, b)
-				}
-			})
-			if len(work) > 0 && rng.IntN(n) == 0 {
-				p.kill()
-			}
-		}
-		wg.Wait()
-		p.kill()
+		n := min(len(work), 2+rng.IntN(2*len(work)/kills))
+		left := postUntilKilled(t, p, sim, work[:n], 1+rng.IntN(n-1))
 		work = append(left, work[n:]...)
 	}
 	p := serve(t, nil, flags...)
@@ -352,6 +336,36 @@ func TestKillLosesNothing(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(dir, "spool", "*")); err != nil || len(left) > 0 {
 		t.Errorf("the spool directory holds %v, %v", left, err)
 	}
+}
+
+// postUntilKilled posts bodies concurrently and kills the process when `after` of them were answered 200; the others are returned.
+func postUntilKilled(t *testing.T, p *process, sim *faxplustest.Server, bodies [][]byte, after int) (left [][]byte) {
+	t.Helper()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	answered := 0
+	queue := make(chan []byte, len(bodies))
+	for _, b := range bodies {
+		queue <- b
+	}
+	close(queue)
+	for range 8 {
+		wg.Go(func() {
+			for b := range queue {
+				status, err := sim.Post(testContext(t), p.target(), b)
+				mu.Lock()
+				if err != nil || status != 200 {
+					left = append(left, b)
+				} else if answered++; answered == after {
+					p.kill()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	p.kill()
+	return left
 }
 
 // A page that cannot be had or read costs that page, says why, and stops nothing.

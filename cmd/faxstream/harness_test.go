@@ -31,7 +31,7 @@ const patience = 90 * time.Second
 
 // process is a faxstream that runs as a process of its own.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	log    *syncBuffer
 	ready  readyLine
@@ -63,7 +63,7 @@ func (s *syncBuffer) String() string {
 }
 
 // serve starts `faxstream serve` on free ports and waits for its ready line. It is killed at the end of the test.
-func serve(t *testing.T, env []string, args ...string) *process {
+func serve(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
 	args = append([]string{"serve", "--webhook-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--allow-from=127.0.0.0/8"}, args...)
 	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), log: &syncBuffer{}, exited: make(chan struct{})}
@@ -129,7 +129,7 @@ func (p *process) terminate() int {
 func (p *process) target() string { return p.ready.Webhook + ingest.Path }
 
 // newSimulator serves a provider on loopback and returns the flags that point at it.
-func newSimulator(t *testing.T, cfg faxplustest.Config) (*faxplustest.Server, []string) {
+func newSimulator(t testing.TB, cfg faxplustest.Config) (*faxplustest.Server, []string) {
 	t.Helper()
 	sim := faxplustest.New(cfg)
 	srv := httptest.NewServer(sim)
@@ -141,7 +141,7 @@ func newSimulator(t *testing.T, cfg faxplustest.Config) (*faxplustest.Server, []
 }
 
 // post sends a webhook body and returns the status.
-func post(t *testing.T, url string, body []byte) int {
+func post(t testing.TB, url string, body []byte) int {
 	t.Helper()
 	resp, err := http.Post(url, "application/json", strings.NewReader(string(body)))
 	if err != nil {
@@ -153,7 +153,7 @@ func post(t *testing.T, url string, body []byte) int {
 }
 
 // fetch gets a URL that must answer 200.
-func fetch(t *testing.T, url string) []byte {
+func fetch(t testing.TB, url string) []byte {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
@@ -179,7 +179,7 @@ func (p *process) fax(session string) dashboard.FaxDetail {
 }
 
 // await polls until cond holds. Polling is for what has no signal of its own; nothing is asserted about how long it takes.
-func await(t *testing.T, what string, cond func() bool) {
+func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -261,7 +261,7 @@ func bodies(f faxplustest.Fax, target string) [][]byte {
 	return append(all, faxplustest.ClosedEvent(f, target))
 }
 
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx

@@ -1,14 +1,36 @@
 package main
 
 import (
+	"context"
 	"os"
+	"os/signal"
+	"runtime/pprof"
+	"syscall"
 	"testing"
 )
 
 // TestMain lets the test binary be faxstream itself, so that tests can start, stop and kill real processes.
+// FAXSTREAM_TEST_PROFILE names a file for the CPU profile of such a process.
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		main()
+		os.Exit(program())
 	}
 	os.Exit(m.Run())
+}
+
+func program() int {
+	if file := os.Getenv("FAXSTREAM_TEST_PROFILE"); file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			panic(err)
+		}
+		defer pprof.StopCPUProfile()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 }

@@ -173,7 +173,7 @@ func (c *Client) checkRetry(ctx context.Context, _ *http.Response, err error) (b
 func backoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
 	if resp != nil {
 		if wait := retryAfter(resp.Header); wait > 0 {
-			return wait
+			return min(most, wait)
 		}
 	}
 	wait := least << (2 * attempt)

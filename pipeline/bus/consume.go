@@ -107,6 +107,10 @@ func (b *Bus) pull(ctx context.Context, c Consumer, most int, handle func(contex
 
 // fetch waits for a first message and takes what else is there, up to most.
 func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.Msg {
+	if !b.nc.IsConnected() { // each pull that cannot be sent would leave a subscription behind in nats.go
+		b.pause()
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(b.life, fetchWait)
 	defer cancel()
 	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
@@ -119,12 +123,17 @@ func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.M
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrNoMessages) {
 		b.log.Warn("cannot fetch messages; trying again", "consumer", c.Durable, "err", err)
-		select {
-		case <-time.After(reconnectWait):
-		case <-b.life.Done():
-		}
+		b.pause()
 	}
 	return msgs
+}
+
+// pause keeps a loop that cannot go on from spinning.
+func (b *Bus) pause() {
+	select {
+	case <-time.After(reconnectWait):
+	case <-b.life.Done():
+	}
 }
 
 func drain(batch jetstream.MessageBatch, err error) []jetstream.Msg {
@@ -168,9 +177,7 @@ func keepAlive(ctx context.Context, msgs []jetstream.Msg) {
 			return
 		case <-t.C:
 			for _, m := range msgs {
-				if m.InProgress() != nil {
-					return // the connection is gone: the server will deliver again
-				}
+				_ = m.InProgress() // fails while the connection is gone; the next one may tell the server in time
 			}
 		}
 	}

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -26,7 +29,10 @@ const (
 )
 
 // Embedded is a running server. The nil *Embedded is "none": its methods do nothing.
-type Embedded struct{ srv *server.Server }
+type Embedded struct {
+	srv  *server.Server
+	lock *os.File // holds the store's flock until stop
+}
 
 func startEmbedded(cfg EmbeddedConfig, maxStore int64, log *slog.Logger) (*Embedded, error) {
 	opts := &server.Options{
@@ -51,19 +57,49 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log *slog.Logger) (*Embed
 		}
 		opts.Host, opts.Port = host, port
 	}
-	s, err := server.NewServer(opts)
+	lock, err := lockStore(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err)
+	}
+	e, err := runServer(opts, lock, log)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err), lock.Close())
+	}
+	return e, nil
+}
+
+func runServer(opts *server.Options, lock *os.File, log *slog.Logger) (*Embedded, error) {
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, err
 	}
 	s.SetLoggerV2(natsLogger{log}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(readyTimeout) || !s.JetStreamEnabled() {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("embedded NATS server in %s: not ready after %s; its log lines above say why (is the directory used by another faxstream?)",
-			cfg.Dir, readyTimeout)
+		return nil, fmt.Errorf("not ready after %s; its log lines above say why", readyTimeout)
 	}
-	return &Embedded{s}, nil
+	return &Embedded{s, lock}, nil
+}
+
+// lockStore keeps a second server from the same store, which would spoil it: nats-server has no lock of its own.
+// The system releases the lock however the process ends.
+func lockStore(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("another faxstream uses this directory: stop it, or give this one a directory of its own")
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // loopback splits an address and refuses one that other machines could reach: this server has no accounts.
@@ -108,6 +144,7 @@ func (e *Embedded) stop() {
 	}
 	e.srv.Shutdown()
 	e.srv.WaitForShutdown()
+	_ = e.lock.Close() // nothing was written to it
 }
 
 // natsLogger passes the server's warnings and errors on; its notices are its own business.

@@ -97,7 +97,7 @@ func (b *Bus) remember(id, token string) {
 	b.bound[id] = token
 }
 
-// Ledgers calls f with every ledger that there is and then with every change, until ctx ends. caught is called once,
+// Ledgers calls f with every ledger that there is and then with every change, until ctx ends or Close begins. caught is called once,
 // when all that was there has been seen. f must not block for long.
 func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
 	w, err := b.sessions.WatchAll(ctx)
@@ -108,6 +108,8 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-b.life.Done():
 			return nil
 		case e, ok := <-w.Updates():
 			switch {

@@ -41,15 +41,9 @@ func (l line) terminate(n int, width int32) {
 // the number of its changing elements.
 func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 	src, next, acc, have := w.src, w.next, w.acc, w.have
-	white, black := whiteRuns, blackRuns
-	n, a0, end := 0, int32(0), rowComplete
-	for a0 < width {
-		if n > int(width) {
-			end = rowTooLong
-			break
-		}
-		// One refill is enough for a white and a black run of one make-up
-		// and one terminating code each: 12+8+13+12 bits.
+	pairs := whitePairs
+	n, a0 := 0, int32(0)
+	for a0 < width && n <= int(width) {
 		if next+8 <= len(src) {
 			acc |= binary.BigEndian.Uint64(src[next:]) >> (have & 63)
 			next += int(63-have) >> 3
@@ -57,104 +51,98 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 		} else {
 			acc, have, next = refillTail(src, acc, have, next)
 		}
-		e := white[acc>>(64-runBits)]
-		acc, have, a0 = acc<<(e&15), have-uint(e&15), a0+int32(e>>4)
-		if e >= 64<<4 {
-			e = white[acc>>(64-runBits)]
-			acc, have, a0 = acc<<(e&15), have-uint(e&15), a0+int32(e>>4)
-		}
-		if e == 0 {
-			end = rowBadCode
-			break
-		}
-		if e >= 64<<4 {
+		p := pairs[acc>>(64-runBits)]
+		a1 := a0 + int32(p>>16)
+		if p == 0 || a1 >= width {
+			var end rowEnd
 			w.next, w.acc, w.have = next, acc, have
-			a0 = w.longRun(white, a0, width)
-			next, acc, have = w.next, w.acc, w.have
-			if a0 < 0 {
-				end = rowBadCode
-				break
+			if n, a0, end = w.longPair(cur, n, a0, width, whiteRuns, blackRuns); end != rowComplete {
+				return cur.broken(n, width, end)
 			}
+			next, acc, have = w.next, w.acc, w.have
+			continue
 		}
-		if a0 >= width {
-			break
+		acc, have = acc<<(p&15), have-uint(p&15)
+		a0 = a1 + int32(p>>8&63)
+		cur[n], cur[n+1] = a1, a0
+		n += 2
+	}
+	w.next, w.acc, w.have = next, acc, have
+	if a0 != width {
+		return cur.broken(n, width, rowTooLong)
+	}
+	cur.terminate(n, width)
+	return n, rowComplete
+}
+
+// longPair reads two runs that stand in no table of pairs, the first of the
+// colour of runs, into cur[n:], and returns the new n and a0. It stops after
+// the first at the end of the row. Refill must have been called.
+func (w *window) longPair(cur line, n int, a0, width int32, runs, others *[1 << runBits]uint16) (int, int32, rowEnd) {
+	for range 2 {
+		r := w.run(runs, width-a0)
+		if r < 0 {
+			return n, a0, rowBadCode
+		}
+		if a0 += r; a0 > width {
+			return n, a0, rowTooLong
 		}
 		cur[n] = a0
 		n++
-
-		e = black[acc>>(64-runBits)]
-		acc, have, a0 = acc<<(e&15), have-uint(e&15), a0+int32(e>>4)
-		if e >= 64<<4 {
-			e = black[acc>>(64-runBits)]
-			acc, have, a0 = acc<<(e&15), have-uint(e&15), a0+int32(e>>4)
-		}
-		if e == 0 {
-			end = rowBadCode
+		if a0 == width {
 			break
 		}
-		if e >= 64<<4 {
-			w.next, w.acc, w.have = next, acc, have
-			a0 = w.longRun(black, a0, width)
-			next, acc, have = w.next, w.acc, w.have
-			if a0 < 0 {
-				end = rowBadCode
-				break
-			}
-		}
-		cur[n] = min(a0, width)
-		n++
+		runs, others = others, runs
 	}
-	w.next, w.acc, w.have = next, acc, have
-	if a0 > width {
-		end = rowTooLong
-	}
-	cur.terminate(n, width)
-	return n, end
+	return n, a0, rowComplete
 }
 
-// longRun finishes a run after its second make-up code. It returns -1 for bits
-// that are no code.
-func (w *window) longRun(runs *[1 << runBits]uint16, a0, width int32) int32 {
+// run reads one run of at most left pixels; -1 for bits that are no code. A
+// longer run may be returned short. Some writers leave out the terminating code
+// of a run that ends the row: it is not missed.
+func (w *window) run(runs *[1 << runBits]uint16, left int32) int32 {
+	r := int32(0)
 	for {
-		w.refill()
 		e := runs[w.acc>>(64-runBits)]
 		if e == 0 {
+			if r > 0 && r == left {
+				return r
+			}
 			return -1
 		}
 		w.skip(uint(e & 15))
-		a0 += int32(e >> 4)
-		if e < 64<<4 || a0 > width {
-			return a0
+		r += int32(e >> 4)
+		if e < 64<<4 || r > left {
+			return r
 		}
+		w.refill()
 	}
-}
-
-// run reads one run of the given colour; -1 for bits that are no code.
-func (w *window) run(runs *[1 << runBits]uint16, width int32) int32 {
-	e := runs[w.acc>>(64-runBits)]
-	w.skip(uint(e & 15))
-	switch {
-	case e == 0:
-		return -1
-	case e < 64<<4:
-		return int32(e >> 4)
-	}
-	return w.longRun(runs, int32(e>>4), width)
 }
 
 // row2D decodes a two-dimensionally coded row (T.4 4.2, T.6 2.2) into cur,
 // with ref as the reference line, and returns the number of its changing
 // elements. The names are the standard's: a0, b1 = ref[b], b2 = ref[b+1].
 func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
+	src, next, acc, have := w.src, w.next, w.acc, w.have
 	modes := modeTable
-	n, b, a0 := 0, 0, int32(0)
+	n, b, a0, end := 0, 0, int32(0), rowComplete
+rows:
 	for a0 < width {
 		if n > int(width) {
-			return cur.broken(n, width, rowTooLong)
+			end = rowTooLong
+			break
 		}
-		w.refill()
-		if w.acc>>63 != 0 { // V0, once or several times: a1 = b1
-			k := min(uint(bits.LeadingZeros64(^w.acc)), w.have)
+		if next+8 <= len(src) {
+			acc |= binary.BigEndian.Uint64(src[next:]) >> (have & 63)
+			next += int(63-have) >> 3
+			have |= 56
+		} else {
+			acc, have, next = refillTail(src, acc, have, next)
+		}
+		m := modes[acc>>(64-modeBits)]
+		switch m.mode {
+		case modeVertical0: // once or several times: a1 = b1
+			k := min(uint(bits.LeadingZeros64(^acc)), have)
 			used := uint(0)
 			for used < k && a0 < width {
 				a0 = ref[b]
@@ -165,16 +153,14 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 					b = ref.after(b, a0, width)
 				}
 			}
-			w.skip(used)
+			acc, have = acc<<(used&63), have-used
 			continue
-		}
-		m := modes[w.acc>>(64-modeBits)]
-		w.skip(uint(m.bits))
-		switch m.mode {
 		case modeVertical:
+			acc, have = acc<<(m.bits&63), have-uint(m.bits)
 			a1 := ref[b] + int32(m.delta)
 			if a1 < a0 || a1 > width {
-				return cur.broken(n, width, rowTooLong)
+				end = rowTooLong
+				break rows
 			}
 			cur[n] = a1
 			n++
@@ -185,36 +171,72 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 				b++
 			}
 		case modePass:
+			acc, have = acc<<4, have-4
 			a0 = ref[b+1]
 			if b += 2; n == 0 {
 				continue
 			}
 		case modeHorizontal:
-			first, second := whiteRuns, blackRuns
+			acc, have = acc<<3, have-3
+			pairs := whitePairs
 			if n&1 != 0 {
-				first, second = second, first
+				pairs = blackPairs
 			}
-			// 7+12+8+13+12 bits are at most 52 of the 56.
-			for _, runs := range [2]*[1 << runBits]uint16{first, second} {
-				r := w.run(runs, width)
-				if r < 0 {
-					return cur.broken(n, width, rowBadCode)
+			p := pairs[acc>>(64-runBits)]
+			if p != 0 {
+				acc, have = acc<<(p&15), have-uint(p&15)
+				a1 := a0 + int32(p>>16)
+				if a0 = a1 + int32(p>>8&63); a0 > width {
+					end = rowTooLong
+					break rows
 				}
-				if a0 += r; a0 > width {
-					return cur.broken(n, width, rowTooLong)
-				}
-				cur[n] = a0
-				n++
+				cur[n], cur[n+1] = a1, a0
+				n += 2
+				break
+			}
+			w.next, w.acc, w.have = next, acc, have
+			n, a0, end = w.horizontal(cur, n, a0, width)
+			next, acc, have = w.next, w.acc, w.have
+			if end != rowComplete {
+				break rows
 			}
 		case modeExtension:
-			return cur.broken(n, width, rowExtension)
+			end = rowExtension
+			break rows
 		default:
-			return cur.broken(n, width, rowBadCode)
+			end = rowBadCode
+			break rows
 		}
-		b = ref.after(b, a0, width)
+		for ref[b] <= a0 && ref[b] < width {
+			b += 2
+		}
 	}
+	w.next, w.acc, w.have = next, acc, have
 	cur.terminate(n, width)
-	return n, rowComplete
+	return n, end
+}
+
+// horizontal reads the two runs of a horizontal mode that stand in no table of
+// pairs. Both are there even where the first ends the row.
+func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEnd) {
+	runs, others := whiteRuns, blackRuns
+	if n&1 != 0 {
+		runs, others = others, runs
+	}
+	for range 2 {
+		w.refill()
+		r := w.run(runs, width-a0)
+		if r < 0 {
+			return n, a0, rowBadCode
+		}
+		if a0 += r; a0 > width {
+			return n, a0, rowTooLong
+		}
+		cur[n] = a0
+		n++
+		runs, others = others, runs
+	}
+	return n, a0, rowComplete
 }
 
 // after returns the index of the first element behind a0, from b on, that has

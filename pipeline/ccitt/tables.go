@@ -8,6 +8,12 @@ var (
 	whiteRuns = runTable(func(c runCode) string { return c.white })
 	blackRuns = runTable(func(c runCode) string { return c.black })
 
+	// whitePairs and blackPairs are indexed the same way and hold two runs,
+	// the first white or black, whose terminating codes fit in 13 bits
+	// together.
+	whitePairs = pairTable(whiteRuns, blackRuns)
+	blackPairs = pairTable(blackRuns, whiteRuns)
+
 	modeTable = makeModeTable()
 
 	// whiteBits and blackBits are the codes to write, indexed by run for the
@@ -29,6 +35,7 @@ const (
 	modeBad mode = iota
 	modePass
 	modeHorizontal
+	modeVertical0
 	modeVertical
 	modeExtension // uncompressed mode and other extensions
 )
@@ -48,7 +55,7 @@ var modeCodes = [...]struct {
 }{
 	{modePass, 0, "0001"},
 	{modeHorizontal, 0, "001"},
-	{modeVertical, 0, "1"},
+	{modeVertical0, 0, "1"},
 	{modeVertical, 1, "011"},
 	{modeVertical, 2, "000011"},
 	{modeVertical, 3, "0000011"},
@@ -73,6 +80,26 @@ func runTable(code func(runCode) string) *[1 << runBits]uint16 {
 		first := v << (runBits - n)
 		for i := range uint32(1) << (runBits - n) {
 			t[first+i] = uint16(c.run<<4 | n)
+		}
+	}
+	return &t
+}
+
+// A pair is two runs: first<<16 | second<<8 | length of both codes in bits; 0
+// where there is none.
+type pair uint32
+
+func pairTable(first, second *[1 << runBits]uint16) *[1 << runBits]pair {
+	var t [1 << runBits]pair
+	for i := range t {
+		a := first[i]
+		if a == 0 || a >= 64<<4 {
+			continue
+		}
+		n := int(a & 15)
+		b := second[i<<n&(1<<runBits-1)]
+		if m := n + int(b&15); b != 0 && b < 64<<4 && m <= runBits {
+			t[i] = pair(a)>>4<<16 | pair(b)>>4<<8 | pair(m)
 		}
 	}
 	return &t

@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,8 +94,11 @@ type Closed struct {
 
 // Digest identifies what a close says: 16 hex digits over the normalised status, the page count and the file id.
 func (f Closed) Digest() string {
-	return digest16(strings.ToLower(strings.TrimSpace(f.Status)), strconv.Itoa(f.Pages), f.File)
+	return digest16(normalStatus(f.Status), strconv.Itoa(f.Pages), f.File)
 }
+
+// normalStatus is a provider's status without what does not count: case and space around it.
+func normalStatus(status string) string { return strings.ToLower(strings.TrimSpace(status)) }
 
 func (f Closed) Subject() string {
 	if f.Direction == Outgoing {
@@ -124,36 +128,59 @@ func (f Closed) Type() string {
 }
 
 func (f Closed) Same(stored []byte) bool {
-	return sameJSON(f, stored, func(c *Closed) { c.From, c.To, c.EventTime, c.BodySHA256 = "", "", time.Time{}, "" })
+	return sameJSON(f, stored, func(c *Closed) {
+		c.From, c.To, c.EventTime, c.BodySHA256 = "", "", time.Time{}, ""
+		c.Status = normalStatus(c.Status) // as in the digest
+	})
 }
 
 // ParseFact reads the payload of a message by the type that its subject begins with. A type that is none of the facts
-// of this package is an error.
+// of this package is an error, and so is a payload that belongs to another type or could not stand on a subject.
 func ParseFact(factType string, data []byte) (Fact, error) {
-	read := map[string]func([]byte) (Fact, error){
-		TypePageAnnounced: parseAs[PageAnnounced],
-		TypeClosed:        parseAs[Closed],
-		TypeSent:          parseAs[Closed],
-		TypeWholeOrdered:  parseAs[WholeOrdered],
-		TypePageArchived:  parseAs[PageArchived],
-		TypePageAmended:   parseAs[PageAmended],
-		TypePageFailed:    parseAs[PageFailed],
-		TypeDocReady:      parseAs[DocReady],
-		TypeDocAssembled:  parseAs[DocAssembled],
-		TypeWholeCut:      parseAs[WholeDone],
-		TypeWholeFailed:   parseAs[WholeDone],
+	form, ok := map[string]struct {
+		parse  func([]byte) (Fact, error)
+		tokens int // of its subject, after the type
+	}{
+		TypePageAnnounced: {parseAs[PageAnnounced], 2},
+		TypeClosed:        {parseAs[Closed], 2},
+		TypeSent:          {parseAs[Closed], 3},
+		TypeWholeOrdered:  {parseAs[WholeOrdered], 2},
+		TypePageArchived:  {parseAs[PageArchived], 3},
+		TypePageAmended:   {parseAs[PageAmended], 4},
+		TypePageFailed:    {parseAs[PageFailed], 4},
+		TypeDocReady:      {parseAs[DocReady], 3},
+		TypeDocAssembled:  {parseAs[DocAssembled], 3},
+		TypeWholeCut:      {parseAs[WholeDone], 3},
+		TypeWholeFailed:   {parseAs[WholeDone], 3},
 	}[factType]
-	if read == nil {
+	if !ok {
 		return nil, fmt.Errorf("no fact has the type %q", factType)
 	}
-	f, err := read(data)
-	if err == nil && !ValidToken(f.SessionID()) {
-		err = fmt.Errorf("session %q is no token", f.SessionID())
+	f, err := form.parse(data)
+	if err == nil {
+		err = checkSubject(f, factType, form.tokens)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fact %s: %w", factType, err)
 	}
 	return f, nil
+}
+
+// checkSubject refuses a payload whose values would make a subject of another shape than its type's.
+func checkSubject(f Fact, factType string, tokens int) error {
+	if !ValidToken(f.SessionID()) {
+		return fmt.Errorf("session %q is no token", f.SessionID())
+	}
+	rest, ok := strings.CutPrefix(f.Subject(), factType+".")
+	if !ok {
+		return fmt.Errorf("the payload says %s", f.Type())
+	}
+	parts := strings.Split(rest, ".")
+	if len(parts) != tokens || slices.ContainsFunc(parts, func(t string) bool { return !ValidToken(t) }) {
+		return fmt.Errorf("the payload makes the subject %q: want %d tokens after the type, each 1 to %d letters, digits, '-' or '_'",
+			f.Subject(), tokens, MaxTokenLen)
+	}
+	return nil
 }
 
 func parseAs[T Fact](data []byte) (Fact, error) {

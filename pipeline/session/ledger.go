@@ -2,9 +2,7 @@ package session
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,41 +44,6 @@ type Effect struct {
 	Rebind Ranges        `json:"rebind,omitempty"` // publish these pages again, under the number
 }
 
-// State is what is known of one session. Its JSON is the KV document. A new session's is State{Session: id}.
-//
-// Page sets are ranges, so that a fax of any length stays small; what a page looks like stands in its own fact.
-type State struct {
-	Session     string            `json:"session"`
-	Direction   string            `json:"direction"`
-	ToToken     string            `json:"to_token,omitempty"`
-	From        string            `json:"from,omitempty"`
-	To          string            `json:"to,omitempty"`
-	NumbersPage int               `json:"numbers_page,omitempty"` // the page that From and To came from; 0: none
-	Opened      time.Time         `json:"opened"`                 // first fact stored
-	LastSeen    time.Time         `json:"last_seen"`              // last fact of the provider stored
-	Announced   Ranges            `json:"announced,omitempty"`
-	Usable      Ranges            `json:"usable,omitempty"`
-	Cut         Ranges            `json:"cut,omitempty"`     // of Usable, those from the whole file
-	Unbound     Ranges            `json:"unbound,omitempty"` // published under UnknownToken only
-	Final       Ranges            `json:"final,omitempty"`   // own fetch is over, without success
-	Failed      map[Reason]Ranges `json:"failed,omitempty"`  // the last reason of each page
-	Seq         uint64            `json:"seq,omitempty"`     // highest of FAX_PAGES seen
-	Close       *Closed           `json:"close,omitempty"`   // the best one
-	OtherCloses []Closed          `json:"other_closes,omitempty"`
-	GraceAt     time.Time         `json:"grace_at,omitzero"` // when its schedule is due; zero: not set
-	GraceOver   bool              `json:"grace_over,omitempty"`
-	IdleAt      time.Time         `json:"idle_at,omitzero"`
-	GivenUp     bool              `json:"given_up,omitempty"` // no close came within Policy.Idle
-	WholeN      int               `json:"whole_n,omitempty"`  // orders so far
-	WholeOpen   bool              `json:"whole_open,omitempty"`
-	WholeTried  Ranges            `json:"whole_tried,omitempty"` // pages asked of the whole file
-	FilePages   int               `json:"file_pages,omitempty"`  // pages in the whole file, once known
-	Ordered     int               `json:"ordered,omitempty"`     // last revision asked for
-	Planned     string            `json:"planned,omitempty"`     // digest of what was asked for
-	Document    *DocAssembled     `json:"document,omitempty"`    // last revision that is in the archive
-	Effects     []Effect          `json:"effects,omitempty"`     // not yet known to be done
-}
-
 // maxOtherCloses bounds what a provider that never stops closing can add to a ledger.
 const maxOtherCloses = 8
 
@@ -97,13 +60,6 @@ func Next(p Policy, s State, e Event) (State, error) {
 	s.Seq = max(s.Seq, e.Seq)
 	s.settle(p, e.At)
 	return s, nil
-}
-
-func (s State) clone() State {
-	s.Failed = maps.Clone(s.Failed)
-	s.OtherCloses = slices.Clone(s.OtherCloses)
-	s.Effects = slices.Clone(s.Effects)
-	return s
 }
 
 func (s *State) fold(p Policy, e Event) error {
@@ -129,7 +85,7 @@ func (s *State) fold(p Policy, e Event) error {
 		if err := checkPage(f.Page); err != nil {
 			return err
 		}
-		s.failed(f.Page, f.Reason)
+		s.failed(Span(f.Page, f.Page), f.Reason)
 		if f.Final {
 			s.Final = s.Final.Add(f.Page)
 		}
@@ -163,12 +119,21 @@ func (s *State) seen(p Policy, direction string, at time.Time) {
 	}
 }
 
-// numbers keeps the numbers of the lowest page that has any; an accepted close overrides them.
+// numbers keeps the numbers of the lowest page that has any.
 func (s *State) numbers(page int, from, to string) {
-	if s.Close != nil || from == "" && to == "" || s.NumbersPage != 0 && s.NumbersPage <= page {
+	if from == "" && to == "" || s.NumbersPage != 0 && s.NumbersPage <= page {
 		return
 	}
-	s.NumbersPage, s.From, s.To = page, from, to
+	s.NumbersPage, s.PageFrom, s.PageTo = page, from, to
+	s.renumber()
+}
+
+// renumber prefers what the accepted close says, whichever came first.
+func (s *State) renumber() {
+	s.From, s.To = s.PageFrom, s.PageTo
+	if s.Close != nil {
+		s.From, s.To = cmp.Or(s.Close.From, s.From), cmp.Or(s.Close.To, s.To)
+	}
 }
 
 func (s *State) closed(f Closed) {
@@ -184,7 +149,7 @@ func (s *State) closed(f Closed) {
 		s.record(f)
 	}
 	s.Direction = s.Close.Direction
-	s.From, s.To = cmp.Or(s.Close.From, s.From), cmp.Or(s.Close.To, s.To)
+	s.renumber()
 }
 
 func (s *State) record(f Closed) {
@@ -203,7 +168,7 @@ func better(a, b Closed) bool {
 }
 
 func closeRank(status string) int {
-	switch status = strings.ToLower(status); {
+	switch status = normalStatus(status); {
 	case status == "success":
 		return 2
 	case strings.HasPrefix(status, "partially_"):
@@ -214,6 +179,9 @@ func closeRank(status string) int {
 }
 
 func (s *State) archived(f PageArchived) {
+	if f.Source == SourceFetch { // the announcement's numbers: it may be folded later
+		s.numbers(f.Page, f.From, f.To)
+	}
 	if f.ToToken == UnknownToken {
 		if !s.Usable.Has(f.Page) {
 			s.Unbound = s.Unbound.Add(f.Page)
@@ -221,43 +189,77 @@ func (s *State) archived(f PageArchived) {
 	} else {
 		s.Unbound = s.Unbound.Remove(f.Page)
 	}
-	if !s.Usable.Has(f.Page) && f.Source == SourceWholeFile {
+	switch {
+	case f.Source != SourceWholeFile:
+		s.Cut = s.Cut.Remove(f.Page) // its own fetch was stored first, whatever the order's end says
+	case !s.Usable.Has(f.Page):
 		s.Cut = s.Cut.Add(f.Page)
 	}
 	s.Usable = s.Usable.Add(f.Page)
 }
 
-func (s *State) failed(page int, reason Reason) {
+// failed notes the reason of pages, their last one.
+func (s *State) failed(pages Ranges, reason Reason) {
+	if len(pages) == 0 {
+		return
+	}
 	if s.Failed == nil {
 		s.Failed = map[Reason]Ranges{}
 	}
-	for r, pages := range s.Failed {
-		if pages = pages.Remove(page); len(pages) == 0 {
+	for r, others := range s.Failed {
+		if others = others.Minus(pages); len(others) == 0 {
 			delete(s.Failed, r)
 		} else {
-			s.Failed[r] = pages
+			s.Failed[r] = others
 		}
 	}
-	s.Failed[reason] = s.Failed[reason].Add(page)
+	s.Failed[reason] = s.Failed[reason].Union(pages)
+}
+
+// explained is the pages that have a reason.
+func (s *State) explained() Ranges {
+	var all Ranges
+	for _, pages := range s.Failed {
+		all = all.Union(pages)
+	}
+	return all
 }
 
 func (s *State) wholeDone(f WholeDone) {
 	if f.N == s.WholeN {
 		s.WholeOpen = false
 	}
-	s.FilePages = max(s.FilePages, f.Pages)
-	for page, reason := range f.Lost {
-		// What is wrong with the page's own file says more than that the whole file has no such page.
-		if _, known := s.reason(page); !known || reason != ReasonNotInFile {
-			s.failed(page, reason)
+	s.FilePages = max(s.FilePages, min(f.Pages, MaxPages))
+	s.cut(f)
+	lost := f.Lost.byReason()
+	for reason, pages := range lost {
+		if reason != ReasonNotInFile {
+			s.failed(pages, reason)
 		}
 	}
+	// What is wrong with the page's own file says more than that the whole file has no such page.
+	s.failed(lost[ReasonNotInFile].Minus(s.explained()), ReasonNotInFile)
 	if f.Object == nil {
-		for page := range s.missing().All() {
-			if _, known := s.reason(page); !known {
-				s.failed(page, f.Reason)
-			}
-		}
+		s.failed(s.missing().Minus(s.explained()), f.Reason)
+	}
+}
+
+// cut counts the pages that an order gave: their own facts are stored before this one, but come on another stream and
+// may be folded later. Without this a document could be ordered as partial in between.
+func (s *State) cut(f WholeDone) {
+	if f.Object == nil || f.N != s.WholeN {
+		return
+	}
+	if len(s.WholeTried) == 0 { // an order for whatever the file has
+		s.WholeTried = Span(1, s.FilePages)
+	}
+	got := s.WholeTried.Intersect(Span(1, min(f.Pages, MaxPages))).Minus(s.Usable)
+	for _, lost := range f.Lost.byReason() {
+		got = got.Minus(lost)
+	}
+	s.Usable, s.Cut = s.Usable.Union(got), s.Cut.Union(got)
+	if f.ToToken == UnknownToken {
+		s.Unbound = s.Unbound.Union(got)
 	}
 }
 
@@ -290,23 +292,6 @@ func (s *State) arm(kind string, at *time.Time, due time.Time) {
 	*at = due
 	s.Effects = append(s.Effects, Effect{Timer: &Timer{Kind: kind, Session: s.Session, Due: due}})
 }
-
-// Expected is the pages that the fax has as far as we know: those of the close and those announced.
-func (s *State) Expected() Ranges {
-	n := s.Announced.Max()
-	counted := 0
-	if s.Close != nil {
-		counted = s.Close.Pages
-		if counted == 0 {
-			counted = s.FilePages
-		}
-	} else {
-		counted = n
-	}
-	return Span(1, min(counted, MaxPages)).Union(s.Announced)
-}
-
-func (s *State) missing() Ranges { return s.Expected().Minus(s.Usable) }
 
 // settle decides what the state as it is now asks for.
 func (s *State) settle(p Policy, now time.Time) {
@@ -366,7 +351,7 @@ func (s *State) order(missing Ranges) {
 	}
 	for page := range missing.All() {
 		if r.Missing == nil {
-			r.Missing = map[int]Reason{}
+			r.Missing = PageReasons{}
 		}
 		r.Missing[page] = s.missingReason(page)
 	}
@@ -405,71 +390,4 @@ func (s *State) verdict(missing Ranges) (status, reason string) {
 	default:
 		return StatusComplete, ""
 	}
-}
-
-func (s *State) reason(page int) (Reason, bool) {
-	for reason, pages := range s.Failed {
-		if pages.Has(page) {
-			return reason, true
-		}
-	}
-	return "", false
-}
-
-func (s *State) missingReason(page int) Reason {
-	if r, ok := s.reason(page); ok {
-		return r
-	}
-	if s.Announced.Has(page) {
-		return ReasonNotYet
-	}
-	return ReasonNotAnnounced
-}
-
-// Revision is the newest one in the archive, 0 while there is none.
-func (s *State) Revision() int {
-	if s.Document == nil {
-		return 0
-	}
-	return s.Document.Revision
-}
-
-// Status is the fax's status as people see it.
-func (s *State) Status() string {
-	if s.Document == nil {
-		return StatusReceiving
-	}
-	return s.Document.Status
-}
-
-// PageStatus is a page's status as people see it, with the reason of a failure where there was one.
-func (s *State) PageStatus(page int) (status, source string, reason Reason) {
-	switch r, _ := s.reason(page); {
-	case s.Usable.Has(page) && s.Cut.Has(page):
-		return PageStatusArchived, SourceWholeFile, ""
-	case s.Usable.Has(page):
-		return PageStatusArchived, SourceFetch, ""
-	case s.Document != nil || s.GivenUp:
-		return PageStatusMissing, "", s.missingReason(page)
-	default:
-		return PageStatusAnnounced, "", r
-	}
-}
-
-// Marshal gives the KV document.
-func (s State) Marshal() ([]byte, error) {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("ledger of session %s: %w", s.Session, err)
-	}
-	return b, nil
-}
-
-// ParseState reads a KV document.
-func ParseState(b []byte) (State, error) {
-	var s State
-	if err := json.Unmarshal(b, &s); err != nil {
-		return State{}, fmt.Errorf("ledger document: %w", err)
-	}
-	return s, nil
 }

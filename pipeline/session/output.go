@@ -132,15 +132,15 @@ func (f WholeOrdered) Same(stored []byte) bool { return sameJSON(f, stored, func
 
 // WholeDone ends a WholeOrdered: the file is archived and what could be cut is published as pages, or it could not be had.
 type WholeDone struct {
-	Session string         `json:"session"`
-	ToToken string         `json:"to_token"`
-	N       int            `json:"n"`
-	Object  *Object        `json:"object,omitempty"` // nil: failed
-	Pages   int            `json:"pages"`            // in the file
-	Lost    map[int]Reason `json:"lost,omitempty"`   // wanted pages that could not be cut
-	Reason  Reason         `json:"reason,omitempty"` // why it failed
-	Detail  string         `json:"detail,omitempty"`
-	At      time.Time      `json:"at"`
+	Session string      `json:"session"`
+	ToToken string      `json:"to_token"`
+	N       int         `json:"n"`
+	Object  *Object     `json:"object,omitempty"` // nil: failed
+	Pages   int         `json:"pages"`            // in the file
+	Lost    PageReasons `json:"lost,omitempty"`   // wanted pages that could not be cut
+	Reason  Reason      `json:"reason,omitempty"` // why it failed
+	Detail  string      `json:"detail,omitempty"`
+	At      time.Time   `json:"at"`
 }
 
 func (f WholeDone) Type() string {
@@ -163,18 +163,18 @@ func (f WholeDone) Same([]byte) bool  { return true }
 
 // DocReady orders one revision of a document. What it says is all that the plan depends on beside the page facts.
 type DocReady struct {
-	Session   string         `json:"session"`
-	Direction string         `json:"direction"`
-	ToToken   string         `json:"to_token"`
-	Revision  int            `json:"revision"` // from 1
-	From      string         `json:"from"`
-	To        string         `json:"to"`
-	Status    string         `json:"status"`
-	Reason    string         `json:"reason,omitempty"` // of a partial document
-	Pages     Ranges         `json:"pages"`            // usable
-	Missing   map[int]Reason `json:"missing,omitempty"`
-	Close     *Closed        `json:"close,omitempty"` // accepted; nil: none came
-	Seq       uint64         `json:"seq"`             // highest FAX_PAGES sequence to read
+	Session   string      `json:"session"`
+	Direction string      `json:"direction"`
+	ToToken   string      `json:"to_token"`
+	Revision  int         `json:"revision"` // from 1
+	From      string      `json:"from"`
+	To        string      `json:"to"`
+	Status    string      `json:"status"`
+	Reason    string      `json:"reason,omitempty"` // of a partial document
+	Pages     Ranges      `json:"pages"`            // usable
+	Missing   PageReasons `json:"missing,omitempty"`
+	Close     *Closed     `json:"close,omitempty"` // accepted; nil: none came
+	Seq       uint64      `json:"seq"`             // highest FAX_PAGES sequence to read
 }
 
 func (f DocReady) Subject() string {
@@ -257,7 +257,7 @@ func ParseTimer(subject string) (Timer, error) {
 			t.Page, err = strconv.Atoi(parts[2])
 		}
 		t.Due = time.UnixMilli(ms).UTC()
-		if err == nil && ValidToken(t.Session) && (t.Kind == TimerRetry) == (len(parts) == 4) {
+		if err == nil && ValidToken(t.Kind) && ValidToken(t.Session) && t.DueSubject() == subject {
 			return t, nil
 		}
 	}

@@ -21,10 +21,26 @@ func (r *Range) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &a); err != nil {
 		return fmt.Errorf("page range %s: %w", b, err)
 	}
-	if a[0] > a[1] {
-		return fmt.Errorf("page range %s: first is after last", b)
+	if a[0] < 1 || a[1] > MaxPages || a[0] > a[1] {
+		return fmt.Errorf("page range %s: want [first,last] within 1 to %d", b, MaxPages)
 	}
 	r.First, r.Last = a[0], a[1]
+	return nil
+}
+
+// UnmarshalJSON reads [[first,last],…] and refuses what is not sorted, disjoint and apart: Has and Add rely on it.
+func (r *Ranges) UnmarshalJSON(b []byte) error {
+	var list []Range
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	for i := 1; i < len(list); i++ {
+		if list[i].First <= list[i-1].Last+1 {
+			return fmt.Errorf("page ranges: [%d,%d] does not lie apart after [%d,%d]",
+				list[i].First, list[i].Last, list[i-1].First, list[i-1].Last)
+		}
+	}
+	*r = list
 	return nil
 }
 

@@ -1,5 +1,54 @@
 package session
 
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// PageReasons is the reason of each of some pages. Its JSON is {reason: ranges}, so that it stays small for a long fax.
+type PageReasons map[int]Reason
+
+// MarshalJSON writes {reason: [[first,last],…]}.
+func (p PageReasons) MarshalJSON() ([]byte, error) {
+	return json.Marshal(p.byReason())
+}
+
+func (p PageReasons) byReason() map[Reason]Ranges {
+	by := map[Reason]Ranges{}
+	for _, page := range slices.Sorted(maps.Keys(p)) {
+		r := by[p[page]]
+		if n := len(r); n > 0 && r[n-1].Last == page-1 {
+			r[n-1].Last = page
+		} else {
+			by[p[page]] = append(r, Range{page, page})
+		}
+	}
+	return by
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (p *PageReasons) UnmarshalJSON(b []byte) error {
+	var by map[Reason]Ranges
+	if err := json.Unmarshal(b, &by); err != nil {
+		return err
+	}
+	*p = nil
+	for reason, pages := range by {
+		for page := range pages.All() {
+			if *p == nil {
+				*p = PageReasons{}
+			}
+			if other, twice := (*p)[page]; twice {
+				return fmt.Errorf("page %d has two reasons, %q and %q", page, other, reason)
+			}
+			(*p)[page] = reason
+		}
+	}
+	return nil
+}
+
 // Reason says in one word why something is missing, failed or refused. It stands in facts, manifests and the API.
 type Reason string
 

@@ -48,7 +48,7 @@ func NumberToken(number string) string {
 		}
 		return r
 	}, n)
-	if ValidToken(bare) {
+	if ValidToken(bare) && !strings.ContainsFunc(bare, func(r rune) bool { return r < '0' || r > '9' }) {
 		return bare
 	}
 	sum := sha256.Sum256([]byte(n))

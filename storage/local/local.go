@@ -5,8 +5,8 @@
 //	+tmp/N      written, its content checked against size and SHA-256
 //	fsync       the content is on disk under a name that no key can have
 //	link(2)     to the key's path; fails when that exists: one winner
-//	unlink      +tmp/N
 //	fsync       the directory of the key: the name is on disk
+//	unlink      +tmp/N
 //
 // and a directory that is made for it is synced in its parent. A crash leaves
 // the whole object or none, and at most files in +tmp, which the next Open

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "image/png" // pdfimages writes PNG
+
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/raster"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// Real pages in every resolution and coding that a fax machine sends, in one fax: what comes out is judged by qpdf, poppler and libtiff.
+func TestDocumentsPassTheirJudges(t *testing.T) {
+	pages := []struct {
+		file          string
+		width, height float64 // of the sheet, points
+	}{
+		{"letter-standard-g4", 1728.0 / 204 * 72, 1078.0 / 98 * 72},
+		{"letter-fine-g4", 1728.0 / 204 * 72, 2156.0 / 196 * 72},
+		{"letter-superfine-g4", 1728.0 / 204 * 72, 4301.0 / 391 * 72},
+		{"a4-fine-g4", 1728.0 / 204 * 72, 2292.0 / 196 * 72},
+		{"legal-fine-g4", 1728.0 / 204 * 72, 2744.0 / 196 * 72},
+		{"letter-fine-g3", 1728.0 / 204 * 72, 2156.0 / 196 * 72},
+		{"letter-fine-g3-2d", 1728.0 / 204 * 72, 2156.0 / 196 * 72},
+		{"letter-standard-g3-2d-fill-lsb", 1728.0 / 204 * 72, 1078.0 / 98 * 72},
+		{"legal-fine-g3-2d-fill-lsb", 1728.0 / 204 * 72, 2744.0 / 196 * 72},
+	}
+	f := faxplustest.Fax{Session: "judged", Streamed: true}
+	for _, page := range pages {
+		b, err := os.ReadFile(filepath.Join(root(t), "testdata", page.file+".tiff"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Pages = append(f.Pages, b)
+	}
+	sim, flags := newSimulator(t, faxplustest.Config{})
+	sim.Add(f)
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir())...)
+	for _, b := range bodies(f, p.target()) {
+		if status := post(t, p.target(), b); status != 200 {
+			t.Fatalf("webhook answered %d", status)
+		}
+	}
+	if d := p.awaitDocuments(f.Session)[f.Session]; d.Status != session.StatusComplete {
+		t.Fatalf("the fax is %s (%s)", d.Status, d.Reason)
+	}
+	checkFax(t, p, f)
+	dir := t.TempDir()
+	pdf, tif := filepath.Join(dir, "document.pdf"), filepath.Join(dir, "document.tiff")
+	get(t, p, pdf, f.Session, "--as=pdf")
+	get(t, p, tif, f.Session, "--as=tiff")
+
+	judge(t, "qpdf", "qpdf", "--check", pdf)
+	info := judge(t, "pdfinfo", "poppler-utils", "-f", "1", "-l", strconv.Itoa(len(pages)), pdf)
+	for i, page := range pages {
+		width, height := sheetSize(t, info, i+1)
+		if math.Abs(width/page.width-1) > 0.005 || math.Abs(height/page.height-1) > 0.005 {
+			t.Errorf("%s: the sheet is %.1f x %.1f points, want %.1f x %.1f", page.file, width, height, page.width, page.height)
+		}
+	}
+	judge(t, "pdfimages", "poppler-utils", "-png", pdf, filepath.Join(dir, "page"))
+	for i, page := range pages {
+		want := rasterFromTIFF(t, f.Pages[i])
+		if got := rasterFromPNG(t, filepath.Join(dir, fmt.Sprintf("page-%03d.png", i))); got != want {
+			t.Errorf("%s: poppler sees another image in the PDF: %s, want %s", page.file, got, want)
+		}
+		file := filepath.Join(dir, fmt.Sprintf("page-%d.png", i+1))
+		get(t, p, file, f.Session, "--as=png", fmt.Sprintf("--page=%d", i+1))
+		checkOCRImage(t, file, page.width/page.height)
+	}
+	if out := judge(t, "tiffinfo", "libtiff-tools", tif); strings.Count(out, "TIFF Directory at") != len(pages) {
+		t.Errorf("tiffinfo sees %d pages, want %d", strings.Count(out, "TIFF Directory at"), len(pages))
+	}
+}
+
+// judge runs a Debian tool that must be content and say nothing on stderr.
+func judge(t *testing.T, name, pkg string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(tool(t, name, "apt-get install "+pkg), args...)
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil || complaints.Len() > 0 {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, &out, &complaints)
+	}
+	return out.String()
+}
+
+// sheetSize reads pdfinfo's line of one page.
+func sheetSize(t *testing.T, info string, page int) (width, height float64) {
+	t.Helper()
+	prefix := fmt.Sprintf("Page %4d size:", page)
+	for line := range strings.Lines(info) {
+		if rest, ok := strings.CutPrefix(line, prefix); ok {
+			if _, err := fmt.Sscanf(strings.TrimSpace(rest), "%f x %f pts", &width, &height); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			return width, height
+		}
+	}
+	t.Fatalf("pdfinfo says nothing of page %d:\n%s", page, info)
+	return 0, 0
+}
+
+func rasterFromTIFF(t *testing.T, data []byte) string {
+	t.Helper()
+	f, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return describe(decodePage(t, f, 0))
+}
+
+func describe(p *raster.Page) string {
+	return fmt.Sprintf("%dx%d, %d black, %x", p.Width, p.Height, p.BlackPixels(), sha256.Sum256(p.Pix))
+}
+
+// rasterFromPNG reads a black and white PNG with a decoder that is not ours.
+func rasterFromPNG(t *testing.T, file string) string {
+	t.Helper()
+	img := openImage(t, file)
+	b := img.Bounds()
+	p := raster.New(b.Dx(), b.Dy())
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			if color.GrayModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.Gray).Y < 128 {
+				p.Row(y)[x/8] |= 0x80 >> (x % 8)
+			}
+		}
+	}
+	return describe(p)
+}
+
+func openImage(t *testing.T, file string) image.Image {
+	t.Helper()
+	r, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	img, _, err := image.Decode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// checkOCRImage wants near-square pixels: the image has the sheet's proportions.
+func checkOCRImage(t *testing.T, file string, want float64) {
+	t.Helper()
+	b := openImage(t, file).Bounds()
+	if got := float64(b.Dx()) / float64(b.Dy()); math.Abs(got/want-1) > 0.06 {
+		t.Errorf("%s: %dx%d pixels have the proportion %.3f, the sheet has %.3f", file, b.Dx(), b.Dy(), got, want)
+	}
+}

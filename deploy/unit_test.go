@@ -1,0 +1,101 @@
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestUnitIsValid(t *testing.T) {
+	analyze := tool(t, "systemd-analyze", "install the Debian package systemd")
+	cmd := exec.Command(analyze, "verify", unit(t))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	// An unknown key is a warning with status 0.
+	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, stderr.String())
+	}
+}
+
+func TestUnitExposesLittle(t *testing.T) {
+	analyze := tool(t, "systemd-analyze", "install the Debian package systemd")
+	const threshold = 15 // tenths; it is 1.1 with systemd 252, the rest being the network that it is for
+	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold="+strconv.Itoa(threshold), unit(t)).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze security --threshold=%d: %v\n%s", threshold, err, out)
+	}
+}
+
+// TestUnitStarts runs the unit's command with the credentials and directories that systemd would give, and the example configuration.
+func TestUnitStarts(t *testing.T) {
+	dir := t.TempDir()
+	raw, err := os.ReadFile("faxstream.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/faxstream (.*)$`).FindStringSubmatch(string(raw))
+	if line == nil {
+		t.Fatal("the unit has no ExecStart of /usr/local/bin/faxstream")
+	}
+	credentials := filepath.Join(dir, "credentials")
+	if err := os.Mkdir(credentials, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	content := map[string]string{"faxstream.yaml": configuration(t), "faxplus-token": "token\n", "webhook-secret": secret + "\n"}
+	for _, m := range regexp.MustCompile(`(?m)^LoadCredential=([^:]+):/etc/faxstream/(.+)$`).FindAllStringSubmatch(string(raw), -1) {
+		text, ok := content[m[2]]
+		if !ok {
+			t.Fatalf("the unit loads /etc/faxstream/%s, which README.md does not put there", m[2])
+		}
+		write(t, filepath.Join(credentials, m[1]), text)
+	}
+	args := strings.Fields(strings.NewReplacer("%d", credentials, "%S", dir).Replace(line[1]))
+	checkReady(t, startServe(t, args))
+	if _, err := os.Stat(filepath.Join(dir, "faxstream", "nats")); err != nil {
+		t.Errorf("the state is not in the unit's state directory: %v", err)
+	}
+}
+
+// configuration is the example with ports that are free in a test.
+func configuration(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("faxstream.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:8081", "127.0.0.1:0").Replace(string(raw))
+	if strings.Count(text, "127.0.0.1:0") != 2 {
+		t.Fatal("the example does not give both addresses")
+	}
+	return text
+}
+
+// TestConfigurationInComments starts far enough to know every key that the example has in comments.
+func TestConfigurationInComments(t *testing.T) {
+	text := regexp.MustCompile(`(?m)^#([a-z0-9-]+: )`).ReplaceAllString(configuration(t), "$1")
+	file := filepath.Join(t.TempDir(), "faxstream.yaml")
+	write(t, file, text+"webhook-secret-file: /nonexistent\n")
+	cmd := exec.Command(faxstream(), "serve", "--config", file, "--dir", t.TempDir())
+	cmd.Env = clean()
+	out, err := cmd.CombinedOutput()
+	// The keys of the S3 archive are the first thing that is not there.
+	if err == nil || !strings.Contains(string(out), "s3-access-key") {
+		t.Errorf("want it to miss /run/credentials/.../s3-access-key, got %v\n%s", err, out)
+	}
+}
+
+// unit is a copy of the unit whose binary exists.
+func unit(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("faxstream.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "faxstream.service")
+	write(t, file, strings.ReplaceAll(string(raw), "/usr/local/bin/faxstream", faxstream()))
+	return file
+}

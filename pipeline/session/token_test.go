@@ -1,0 +1,122 @@
+package session
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNumberToken(t *testing.T) {
+	for _, row := range []struct{ name, number, want string }{
+		{"formatted number", "+1 334-304-0000", "13343040000"},
+		{"with brackets and dots", "+1 (334) 304.0000", "13343040000"},
+		{"space around it", "  +49 30 1 ", "49301"},
+		{"user id", "user-17_b", "user-17_b"},
+		{"empty", "", UnknownToken},
+		{"only space", "   ", UnknownToken},
+		{"a name with a space", "Front Desk", "h8b41a62a9f7d2d8a"},
+		{"only signs", "+()", "h"},
+		{"a subject wildcard", "*", "h"},
+		{"a subject", "a.b.>", "h"},
+		{"a path", "../../x", "h"},
+		{"too many digits", strings.Repeat("1", 65), "h"},
+		{"digits of another script", "٣٣٤", "h"},
+		{"digits with other signs", "123_4", "h"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := NumberToken(row.number)
+			if strings.HasPrefix(row.want, "h") && got != row.want && (len(got) != 17 || got[0] != 'h') || row.want[0] != 'h' && got != row.want {
+				t.Errorf("token %q, want %q", got, row.want)
+			}
+		})
+	}
+	if NumberToken("Front Desk") == NumberToken("FrontDesk!") {
+		t.Error("two odd numbers share a token")
+	}
+}
+
+func TestValidToken(t *testing.T) {
+	for token, want := range map[string]bool{
+		"a": true, "A-z_09": true, strings.Repeat("x", MaxTokenLen): true,
+		"": false, strings.Repeat("x", MaxTokenLen+1): false, "a.b": false, "a b": false, "*": false, ">": false, "ä": false, "a/b": false, "a\x00": false,
+	} {
+		if ValidToken(token) != want {
+			t.Errorf("ValidToken(%q) is %t", token, !want)
+		}
+	}
+}
+
+func TestMaskNumberShowsAtMostFourCharacters(t *testing.T) {
+	for number, want := range map[string]string{"+13343040000": "***0000", "12345": "***2345", "1234": "****", "": ""} {
+		if got := MaskNumber(number); got != want {
+			t.Errorf("MaskNumber(%q) is %q, want %q", number, got, want)
+		}
+	}
+}
+
+func TestTimersComeBackFromTheirSubject(t *testing.T) {
+	at := time.Date(2026, 11, 23, 9, 0, 0, 7e6, time.UTC)
+	for _, timer := range []Timer{
+		{Kind: TimerGrace, Session: "s", Due: at},
+		{Kind: TimerIdle, Session: "s-1", Due: at},
+		{Kind: TimerRetry, Session: "s", Page: 3, Due: at},
+		{Kind: TimerRetry, Session: "s", Due: at},
+	} {
+		back, err := ParseTimer(timer.DueSubject())
+		if err != nil || back != timer {
+			t.Errorf("%s comes back as %+v, %v", timer.DueSubject(), back, err)
+		}
+		if timer.SetSubject() == timer.DueSubject() {
+			t.Errorf("%s is where it is set and where it fires", timer.DueSubject())
+		}
+	}
+}
+
+func TestSubjectsThatNoTimerHasAreRefused(t *testing.T) {
+	for _, subject := range []string{
+		"", "fax.v1.timer.due", "fax.v1.timer.due.", "fax.v1.timer.due.grace.s", "fax.v1.timer.due.grace.s.x", "fax.v1.timer.due.grace.s.1.2",
+		"fax.v1.timer.due.retry.s.5", "fax.v1.timer.due.retry.s.x.5", "fax.v1.timer.due.retry.s.+1.5", "fax.v1.timer.due.retry.s.01.5",
+		"fax.v1.timer.due.grace..5", "fax.v1.timer.due..s.5", "fax.v1.timer.set.grace.s.5", "fax.v1.timer.due.grace.s.99999999999999999999", "fax.v1.timer.due.grace.s.5.6.7",
+	} {
+		if timer, err := ParseTimer(subject); err == nil {
+			t.Errorf("%q was read as %+v", subject, timer)
+		}
+	}
+}
+
+func FuzzNumberToken(f *testing.F) {
+	for _, s := range []string{"+1 334-304-0000", "user-1", "", "a.b", "*", "\xff", "unknown"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, number string) {
+		token := NumberToken(number)
+		if !ValidToken(token) {
+			t.Fatalf("NumberToken(%q) is %q", number, token)
+		}
+		if again := NumberToken(token); again != token {
+			t.Fatalf("the token of token %q is %q", token, again)
+		}
+		if len(MaskNumber(number)) > max(7, len(number)) {
+			t.Fatalf("MaskNumber(%q) is %q", number, MaskNumber(number))
+		}
+	})
+}
+
+func FuzzParseTimer(f *testing.F) {
+	f.Add(Timer{Kind: TimerGrace, Session: "s", Due: testStart}.DueSubject())
+	f.Add(Timer{Kind: TimerRetry, Session: "s", Page: 2, Due: testStart}.DueSubject())
+	f.Add("fax.v1.timer.due.retry.s.-1.-9223372036854775808")
+	f.Fuzz(func(t *testing.T, subject string) {
+		timer, err := ParseTimer(subject)
+		if err != nil {
+			return
+		}
+		if timer.DueSubject() != subject || !ValidToken(timer.Session) {
+			t.Fatalf("%q was read as %+v, which fires on %q", subject, timer, timer.DueSubject())
+		}
+		next, err := Next(streaming(), State{Session: timer.Session, Opened: testStart}, Event{At: testStart, Timer: timer})
+		if err != nil || len(next.Effects) > 0 {
+			t.Fatalf("a timer that nobody set made %+v, %v", next, err)
+		}
+	})
+}
