@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -16,6 +17,26 @@ import (
 type image struct {
 	*tiff.Decoded
 	sum string // hex SHA-256 of the raster
+}
+
+// copied gives the page's own strip, if the decoder found it clean when the page was archived; else nil.
+func copied(f session.PageArchived, data []byte) []byte {
+	if f.CleanStrip == nil {
+		return nil
+	}
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		return nil
+	}
+	im, err := file.Page(0)
+	if err != nil {
+		return nil
+	}
+	strip := im.Strip(f.CleanStrip.Size)
+	if fmt.Sprintf("%x", sha256.Sum256(strip)) != f.CleanStrip.SHA256 {
+		return nil
+	}
+	return strip
 }
 
 // strip is the page as one Group 4 strip: the page's own bytes where they are clean, else encoded anew.

@@ -102,8 +102,7 @@ func orUnknown(s string) string {
 }
 
 // add writes a usable page; its strip goes into both documents byte for byte.
-func (d *documents) add(f session.PageArchived, m image) error {
-	strip := m.strip()
+func (d *documents) add(f session.PageArchived, strip []byte) error {
 	sum := sha256.Sum256(strip)
 	p := ManifestPage{
 		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
@@ -111,7 +110,7 @@ func (d *documents) add(f session.PageArchived, m image) error {
 		BadRows: f.BadRows, LongestBad: f.LongestBad, StripSHA256: hex.EncodeToString(sum[:]), StripSize: len(strip),
 	}
 	d.usable++
-	meta := m.meta(d.usable, len(d.plan.Pages))
+	meta := pageMeta(f, d.usable, len(d.plan.Pages))
 	meta.DateTime = d.plan.StartTime
 	meta.Description = fmt.Sprintf("fax %s page %d", d.plan.Session, f.Page)
 	var err error
@@ -119,7 +118,7 @@ func (d *documents) add(f session.PageArchived, m image) error {
 		return fmt.Errorf("page %d: %w", f.Page, err)
 	}
 	p.PDFOffset, err = d.pdf.AddG4(pdf.G4Page{
-		Width: m.Raster.Width, Height: m.Raster.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: strip, Label: strconv.Itoa(f.Page),
+		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: strip, Label: strconv.Itoa(f.Page),
 	})
 	if err != nil {
 		return fmt.Errorf("page %d: %w", f.Page, err)
@@ -171,16 +170,15 @@ func (d *documents) close() error {
 
 func (d *documents) remove() error { return errors.Join(d.tiffFile.remove(), d.pdfFile.remove()) }
 
-// meta is the page's description for a TIFF of `pages` pages. A page without a resolution gets that of a fine fax.
-func (m image) meta(page, pages int) tiff.PageMeta {
-	r := m.Raster
-	meta := tiff.PageMeta{Width: r.Width, Height: r.Height, XRes: r.XRes, YRes: r.YRes, Page: page, Pages: pages}
+// pageMeta is the page's description for a TIFF of `pages` pages. A page without a resolution gets that of a fine fax.
+func pageMeta(f session.PageArchived, page, pages int) tiff.PageMeta {
+	meta := tiff.PageMeta{Width: f.Width, Height: f.Height, XRes: f.XResolution, YRes: f.YResolution, Page: page, Pages: pages}
 	if meta.XRes <= 0 || meta.YRes <= 0 {
 		meta.XRes, meta.YRes = 204, 196
 	}
-	if n := badRows(m); n > 0 {
-		// CleanFaxData 1: bad lines were received and regenerated (RFC 2306 section 4.5.2).
-		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = n, m.LongestBadRun, 1
+	if f.BadRows > 0 {
+		// CleanFaxData 1: bad lines were received and regenerated (RFC 2306).
+		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = f.BadRows, f.LongestBad, 1
 	}
 	return meta
 }

@@ -68,6 +68,19 @@ func (o origin) sidecar(obj session.Object, reason session.Reason) Sidecar {
 	}
 }
 
+// fact describes a decoded page, without its objects.
+func (o origin) fact(m image) session.PageArchived {
+	f := session.PageArchived{
+		Session: o.session, Page: o.page, From: o.from, To: o.to, ToToken: o.toToken, Source: o.source, RasterSHA256: m.sum,
+		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
+		Coding: m.Coding, BadRows: badRows(m), LongestBad: m.LongestBadRun, EventTime: o.eventTime, BodySHA256: o.body,
+	}
+	if m.CleanG4 != nil {
+		f.CleanStrip = &session.Strip{Size: len(m.CleanG4), SHA256: fmt.Sprintf("%x", sha256.Sum256(m.CleanG4))}
+	}
+	return f
+}
+
 // timed runs f as one stage and reports how long it took.
 func timed[T any](observe func(Step), stage string, o origin, f func() (T, error)) (T, error) {
 	start := time.Now()
@@ -123,12 +136,8 @@ func (p *pages) publish(ctx context.Context, o origin, original session.Object, 
 	if err != nil {
 		return err
 	}
-	f := session.PageArchived{
-		Session: o.session, Page: o.page, From: o.from, To: o.to, ToToken: o.toToken, Source: o.source,
-		Original: original, PNG: pngObject, RasterSHA256: m.sum,
-		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
-		Coding: m.Coding, BadRows: badRows(m), LongestBad: m.LongestBadRun, EventTime: o.eventTime, BodySHA256: o.body,
-	}
+	f := o.fact(m)
+	f.Original, f.PNG = original, pngObject
 	_, err = timed(p.observe, stagePublish, o, func() (struct{}, error) { return struct{}{}, p.record(ctx, f) })
 	return err
 }

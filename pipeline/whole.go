@@ -94,7 +94,7 @@ func (w *worker) cutPages(ctx context.Context, f session.WholeOrdered, o origin,
 func (w *worker) cutPage(ctx context.Context, o origin, m image) error {
 	var b bytes.Buffer
 	t := tiff.NewWriter(&b, tiff.WriterOptions{})
-	if _, err := t.AddPage(m.meta(1, 1), m.strip()); err != nil {
+	if _, err := t.AddPage(pageMeta(o.fact(m), 1, 1), m.strip()); err != nil {
 		return fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
 	}
 	if err := t.Close(); err != nil {

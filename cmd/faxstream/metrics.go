@@ -37,5 +37,8 @@ func (m *stageMetrics) observe(s pipeline.Step) {
 		m.failures.WithLabelValues(s.Stage, string(s.Reason)).Inc()
 		return
 	}
+	if s.Took == 0 {
+		return // an instant, such as an announcement: the webhooks' own counter has it
+	}
 	m.seconds.WithLabelValues(s.Stage).Observe(s.Took.Seconds())
 }

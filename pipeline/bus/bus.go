@@ -138,7 +138,9 @@ func (b *Bus) Close() error {
 	b.running.Wait()
 	var err error
 	if !b.nc.IsClosed() {
-		err = b.nc.FlushTimeout(requestTimeout) // the last acks
+		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+		err = b.nc.FlushWithContext(ctx) // the last acks
+		cancel()
 		b.nc.Close()
 	}
 	b.server.stop()

@@ -3,6 +3,7 @@ package ccitt
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // A window reads a stream of bits, the most significant of each byte first.
@@ -124,27 +125,39 @@ func ReverseBits(src []byte) []byte {
 
 // A bitWriter appends bits to a slice, the most significant first.
 type bitWriter struct {
-	dst  []byte
-	acc  uint64 // the bits not yet in dst, left-aligned
-	have uint   // how many, below 32 between calls
+	buf  []byte // up to its capacity
+	n    int    // bytes of buf written
+	acc  uint64 // the bits not yet counted in n, left-aligned
+	have uint   // how many, at most 7 between calls
 }
 
-// put appends the low n bits of v, n at most 32.
+func newBitWriter(dst []byte) bitWriter { return bitWriter{buf: dst[:cap(dst)], n: len(dst)} }
+
+// reserve makes room for n bytes and the eight that store may touch.
+func (w *bitWriter) reserve(n int) {
+	if len(w.buf)-w.n < n+8 {
+		b := slices.Grow(w.buf[:w.n], n+8)
+		w.buf = b[:cap(b)]
+	}
+}
+
+// put appends the low n bits of v, n at most 32. There must be room.
 func (w *bitWriter) put(v uint32, n uint) {
 	w.acc |= uint64(v) << ((64 - w.have - n) & 63)
-	w.have += n
-	if w.have >= 32 {
-		w.dst = binary.BigEndian.AppendUint32(w.dst, uint32(w.acc>>32))
-		w.acc <<= 32
-		w.have -= 32
-	}
+	w.n, w.acc, w.have = store(w.buf, w.n, w.acc, w.have+n)
 }
 
-// flush appends the bits held back and zeros up to a byte boundary.
-func (w *bitWriter) flush() {
-	for w.have > 0 {
-		w.dst = append(w.dst, byte(w.acc>>56))
-		w.acc <<= 8
-		w.have -= min(w.have, 8)
+// store writes the whole bytes among the first have bits of acc behind n bytes
+// of buf.
+func store(buf []byte, n int, acc uint64, have uint) (int, uint64, uint) {
+	binary.BigEndian.PutUint64(buf[n:], acc)
+	return n + int(have>>3), acc << (have &^ 7 & 63), have & 7
+}
+
+// finish pads with zeros to a byte boundary and returns what was written.
+func (w *bitWriter) finish() []byte {
+	if w.have > 0 {
+		w.put(0, 8-w.have)
 	}
+	return w.buf[:w.n]
 }

@@ -76,6 +76,10 @@ type Options struct {
 	Rows     int  // rows to deliver; 0: as many as the data holds
 	LSBFirst bool // the first bit of a byte is its least significant (TIFF FillOrder 2)
 
+	// Strict stops at the first damage instead of looking for a way on: the
+	// rows before it are delivered.
+	Strict bool
+
 	// Limits on the rows delivered; 0 means DefaultMaxRows and
 	// DefaultMaxPixels.
 	MaxRows   int

@@ -31,7 +31,7 @@ func Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 	case RLEW:
 		d.aligned(16)
 	default:
-		if !d.group3() {
+		if !d.group3() && !o.Strict {
 			d.restart()
 			d.salvage3()
 		}
@@ -207,7 +207,7 @@ func (d *decoder) group4() {
 				return
 			}
 			d.failed(end)
-			if d.o.Rows > 0 {
+			if d.o.Rows > 0 && !d.o.Strict {
 				d.resume4(start)
 			}
 			if d.rows < d.o.Rows {

@@ -45,7 +45,7 @@ func (l line) scan(row []byte, width int32) int {
 // (width+7)/8 and pix reaches to the end of the last row. Width is 1 to
 // MaxWidth, height may be 0.
 func AppendG4(dst, pix []byte, width, height, stride int) []byte {
-	w := bitWriter{dst: dst}
+	w := newBitWriter(dst)
 	ref, cur := newScanLine(width), newScanLine(width)
 	ref.terminate(0, int32(width))
 	for y := range height {
@@ -53,10 +53,10 @@ func AppendG4(dst, pix []byte, width, height, stride int) []byte {
 		w.row2D(ref, cur, int32(width))
 		ref, cur = cur, ref
 	}
+	w.reserve(8)
 	w.put(1, eolBits)
 	w.put(1, eolBits)
-	w.flush()
-	return w.dst
+	return w.finish()
 }
 
 // newScanLine has room for the changes that bits past the width may show.
@@ -79,7 +79,7 @@ func AppendG3(dst, pix []byte, width, height, stride int, o G3Options) []byte {
 	if o.K <= 0 {
 		o.K = 4
 	}
-	w := bitWriter{}
+	w := newBitWriter(dst)
 	ref, cur := newScanLine(width), newScanLine(width)
 	for y := range height {
 		n := cur.scan(pix[y*stride:y*stride+(width+7)/8], int32(width))
@@ -96,15 +96,16 @@ func AppendG3(dst, pix []byte, width, height, stride int, o G3Options) []byte {
 		o.Fill = o.Fill && i == 0
 		w.eol(o, true)
 	}
-	w.flush()
+	out := w.finish()
 	if o.LSBFirst {
-		return append(dst, ReverseBits(w.dst)...)
+		copy(out[len(dst):], ReverseBits(out[len(dst):]))
 	}
-	return append(dst, w.dst...)
+	return out
 }
 
 // eol writes an EOL code with fill and tag bit as o says.
 func (w *bitWriter) eol(o G3Options, oneD bool) {
+	w.reserve(8)
 	if o.Fill {
 		w.put(0, -(w.have+eolBits)&7)
 	}
@@ -118,66 +119,122 @@ func (w *bitWriter) eol(o G3Options, oneD bool) {
 	}
 }
 
+// rowRoom is how many bytes a row may take: no coding needs more than eight
+// bits a pixel.
+func rowRoom(width int32) int { return int(width) + 64 }
+
 // row1D writes the row with n changing elements one-dimensionally (T.4 4.1).
 func (w *bitWriter) row1D(cur line, n int, width int32) {
+	w.reserve(rowRoom(width))
+	buf, at, acc, have := w.buf, w.n, w.acc, w.have
+	codes := whiteBlack
 	a0 := int32(0)
-	for i := 0; i <= n && a0 < width; i++ {
-		w.run(cur[i]-a0, i&1 != 0)
-		a0 = cur[i]
+	for i := 0; a0 < width; i += 2 {
+		a1, a2 := cur[i], cur[i+1]
+		white, black := a1-a0, a2-a1
+		if white|black < 64 && black > 0 {
+			c := codes[white<<6|black]
+			acc |= uint64(c>>8) << ((64 - have - uint(c&255)) & 63)
+			at, acc, have = store(buf, at, acc, have+uint(c&255))
+		} else {
+			w.n, w.acc, w.have = at, acc, have
+			w.run(white, whiteBits)
+			if a1 < width {
+				w.run(black, blackBits)
+			}
+			at, acc, have = w.n, w.acc, w.have
+		}
+		a0 = a2
 	}
+	w.n, w.acc, w.have = at, acc, have
 }
 
 // run writes a run of one colour: make-up codes, then a terminating code.
-func (w *bitWriter) run(n int32, black bool) {
-	codes := whiteBits
-	if black {
-		codes = blackBits
-	}
+func (w *bitWriter) run(n int32, codes *[64 + maxRun/64]bitCode) {
 	for n >= 64 {
 		m := min(n, maxRun) >> 6
 		c := codes[63+m]
-		w.put(uint32(c.value), uint(c.bits))
+		w.put(uint32(c>>8), uint(c&255))
 		n -= m << 6
 	}
 	c := codes[n]
-	w.put(uint32(c.value), uint(c.bits))
+	w.put(uint32(c>>8), uint(c&255))
 }
 
-// verticalCodes are indexed by a1 minus b1 plus 3.
-var verticalCodes = [7]bitCode{
-	{0b0000010, 7}, {0b000010, 6}, {0b010, 3}, {0b1, 1}, {0b011, 3}, {0b000011, 6}, {0b0000011, 7},
+const (
+	passBits       = 0b0001<<8 | 4
+	horizontalBits = 0b001<<8 | 3
+)
+
+// verticalBits are indexed by a1 minus b1 plus 3.
+var verticalBits = [8]bitCode{
+	0b0000010<<8 | 7, 0b000010<<8 | 6, 0b010<<8 | 3, 0b1<<8 | 1, 0b011<<8 | 3, 0b000011<<8 | 6, 0b0000011<<8 | 7,
 }
 
 // row2D writes a row two-dimensionally (T.4 4.2, T.6 2.2).
 func (w *bitWriter) row2D(ref, cur line, width int32) {
+	w.reserve(rowRoom(width))
+	buf, at, acc, have := w.buf, w.n, w.acc, w.have
 	a0, a, b := int32(0), 0, 0 // a1 = cur[a], b1 = ref[b]
 	for a0 < width {
 		a1, b1 := cur[a], ref[b]
-		if ref[b+1] < a1 { // pass mode
-			w.put(0b0001, 4)
+		d := a1 - b1 + 3
+		var c bitCode
+		switch {
+		case ref[b+1] < a1:
+			c = passBits
 			a0 = ref[b+1]
 			b += 2
-			continue
-		}
-		if d := a1 - b1; d >= -3 && d <= 3 {
-			c := verticalCodes[d+3]
-			w.put(uint32(c.value), uint(c.bits))
+		case uint32(d) <= 6:
+			c = verticalBits[d]
 			a0 = a1
 			a++
-			if d < 0 && b > 0 && ref[b-1] > a0 {
+			if d < 3 && b > 0 && ref[b-1] > a0 {
 				b--
 			} else {
 				b++
 			}
-		} else {
-			w.put(0b001, 3)
-			w.run(a1-a0, a&1 != 0)
-			w.run(cur[a+1]-a1, a&1 == 0)
+		default:
+			first, second := a1-a0, cur[a+1]-a1
 			a0 = cur[a+1]
+			c = horizontalPair(first, second, a&1 != 0)
+			if c == 0 {
+				w.n, w.acc, w.have = at, acc, have
+				w.horizontal(first, second, a&1 != 0)
+				at, acc, have = w.n, w.acc, w.have
+			}
 			a += 2
 		}
+		acc |= uint64(c>>8) << ((64 - have - uint(c&255)) & 63)
+		at, acc, have = store(buf, at, acc, have+uint(c&255))
 		for ref[b] <= a0 && ref[b] < width {
 			b += 2
 		}
+	}
+	w.n, w.acc, w.have = at, acc, have
+}
+
+// horizontalPair returns the code of a horizontal mode with two runs below 64
+// pixels, 0 for longer ones.
+func horizontalPair(first, second int32, black bool) bitCode {
+	if first|second >= 64 {
+		return 0
+	}
+	c := whiteBlack[first<<6|second]
+	if black {
+		c = blackWhite[first<<6|second]
+	}
+	return c + 3 + horizontalBits>>8<<8<<(c&255)
+}
+
+// horizontal writes a horizontal mode with its runs.
+func (w *bitWriter) horizontal(first, second int32, black bool) {
+	w.put(horizontalBits>>8, horizontalBits&255)
+	if black {
+		w.run(first, blackBits)
+		w.run(second, whiteBits)
+	} else {
+		w.run(first, whiteBits)
+		w.run(second, blackBits)
 	}
 }

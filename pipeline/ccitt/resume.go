@@ -2,82 +2,146 @@ package ccitt
 
 // T.6 has no marks to find the way by after damage. But a page of text has
 // white rows, and the row behind a white one does not depend on anything
-// above. So wherever a row could begin behind a white row, it is tried: if all
-// rows from there to EOFB decode, thousands of codes without a fault, the place
-// is right, and as EOFB stands behind the last row, counting back gives the
-// place of the rows on the page. What lies between damage and that row, or
-// between two damages, is lost.
+// above. So wherever a row could begin behind a white row, it is tried. If all
+// rows from there to EOFB decode, thousands of codes without a fault, the way is
+// found, and as EOFB stands behind the last row, counting back from
+// Options.Rows gives the place of the rows on the page.
+//
+// A try that began at a wrong bit finds the way too, at the next white row or
+// so, with some wrong rows before. What other tries also reach is certain; the
+// rows before that are delivered, but as bad ones. What lies between damage and
+// the first row found, or between two damages, is lost.
 
-// resume4 finds the rows of the end of the page behind damage in the row that
+// A tail is the rows at the end of a stream.
+type tail struct {
+	start   int // bits
+	rows    int // up to EOFB
+	certain int // rows at the end of which several tries agree
+}
+
+// resume4 finds the rows at the end of the page behind damage in the row that
 // begins at bit from, and delivers them.
 func (d *decoder) resume4(from int) {
-	start, n := d.lastRows(from+1, d.o.Rows-d.rows-1)
-	if n == 0 {
+	t := d.findTail(from + 1)
+	if t.rows == 0 {
 		return
 	}
-	lost := d.o.Rows - n - d.rows
-	d.res.markBad(d.rows, d.rows+lost-1)
+	first, certain := d.o.Rows-t.rows, d.o.Rows-t.certain
+	// Rows that were decoded behind the damage, before it showed, may stand
+	// where the tail belongs.
+	keep := min(d.rows, certain)
+	d.out, d.rows = d.out[:d.base+keep*d.rowBytes], keep
+	d.res.markBad(min(keep, max(certain-1, 0)), max(certain-1, 0))
 	d.refN = 0
 	d.ref.terminate(0, d.width)
-	for range lost {
+	for d.rows < first {
 		d.repeat()
 	}
-	d.w.seek(start)
-	for range n {
-		k, end := d.w.row2D(d.ref, d.cur, d.width)
-		if end != rowComplete {
-			return // not met: lastRows decoded the same
+	d.w.seek(t.start)
+	for y := first; y < d.o.Rows; y++ {
+		n, end := d.w.row2D(d.ref, d.cur, d.width)
+		switch {
+		case end != rowComplete:
+			return // not met: findTail decoded the same
+		case y < keep:
+			d.ref, d.cur = d.cur, d.ref
+		default:
+			d.emit(n)
 		}
-		d.emit(k)
 	}
 }
 
-// maxTrials bounds the rows that lastRows decodes, a fraction of a second.
-const maxTrials = 500_000
+// Bounds of the search, a fraction of a second.
+const (
+	maxEffort   = 100_000_000 // bits decoded
+	rowEffort   = 200         // what a row costs, in bits
+	maxWitness  = 64          // tries that reach EOFB
+	enoughVotes = 2           // tries that make a row certain
+)
 
-// lastRows returns the first bit position from bit from on where at most limit
-// rows and then EOFB follow a white row, and the number of those rows; 0 when
-// there is none.
-func (d *decoder) lastRows(from, limit int) (start, rows int) {
+// findTail tries the bit positions from bit from on.
+func (d *decoder) findTail(from int) tail {
 	w := window{src: d.w.src}
-	ref, cur := newLine(d.o.Width), newLine(d.o.Width)
-	// Positions where a row was tried behind a white one: what comes from
-	// there is known to end in damage.
-	failed := make([]uint64, len(w.src)/8+1)
-	trials := 0
-	for p := from; p < w.end()-2*eolBits && trials < maxTrials; p++ {
+	s := search{w: &w, width: d.width, limit: d.o.Rows - 1, ref: newLine(d.o.Width), cur: newLine(d.o.Width)}
+	s.failed = make([]uint64, len(w.src)/8+1)
+	s.left, s.votes = map[int]int{}, map[int]int{}
+	var t tail
+	witnesses := 0
+	for p := from; p < w.end()-2*eolBits && s.effort < maxEffort && witnesses < maxWitness; p++ {
 		// The white row before is a single V0; a row with ink begins with H.
 		if !w.bit(p) || w.bit(p+1) || w.bit(p+2) || !w.bit(p+3) {
 			continue
 		}
-		w.seek(p + 1)
-		ref.terminate(0, d.width)
-		white := true
-		for n := 0; n <= limit; n++ {
-			at := w.pos()
-			if at >= w.end() {
-				break
+		met, rows := s.try(p + 1)
+		switch {
+		case rows == 0:
+		case t.rows == 0:
+			t = tail{start: p + 1, rows: rows}
+		case met != p+1: // it joined the way of an earlier one
+			if s.votes[s.left[met]]++; s.votes[s.left[met]] >= enoughVotes {
+				t.certain = max(t.certain, s.left[met])
 			}
-			if white {
-				if failed[at/64]>>(at%64)&1 != 0 {
-					break
-				}
-				failed[at/64] |= 1 << (at % 64)
-			}
-			w.refill()
-			if w.acc>>(64-2*eolBits) == 1<<eolBits|1 {
-				if n == 0 {
-					break
-				}
-				return p + 1, n
-			}
-			k, end := w.row2D(ref, cur, d.width)
-			if trials++; end != rowComplete {
-				break
-			}
-			white = k == 0 || cur[0] >= d.width
-			ref, cur = cur, ref
+			witnesses++
 		}
 	}
+	return t
+}
+
+// A search remembers what rows behind a white one lead to.
+type search struct {
+	w        *window
+	width    int32
+	limit    int // rows of a tail
+	ref, cur line
+	failed   []uint64    // a bit for every position from which damage is reached
+	left     map[int]int // rows up to EOFB from the positions from which it is reached
+	votes    map[int]int
+	path, at []int // positions of this try, and the rows decoded up to each
+	effort   int
+}
+
+// try decodes from bit p. It returns the number of rows up to EOFB, 0 when
+// damage comes before, and the position where a known way was met.
+func (s *search) try(p int) (met, rows int) {
+	w := s.w
+	w.seek(p)
+	s.ref.terminate(0, s.width)
+	s.path, s.at = s.path[:0], s.at[:0]
+	white := true
+	for n := 0; n <= s.limit; n++ {
+		pos := w.pos()
+		if pos >= w.end() {
+			return 0, 0
+		}
+		if white {
+			if left, ok := s.left[pos]; ok && n+left <= s.limit {
+				s.remember(n + left)
+				return pos, n + left
+			}
+			if s.failed[pos/64]>>(pos%64)&1 != 0 {
+				return 0, 0
+			}
+			s.failed[pos/64] |= 1 << (pos % 64)
+			s.path, s.at = append(s.path, pos), append(s.at, n)
+		}
+		w.refill()
+		if w.acc>>(64-2*eolBits) == 1<<eolBits|1 {
+			s.remember(n)
+			return p, n
+		}
+		k, end := w.row2D(s.ref, s.cur, s.width)
+		if s.effort += w.pos() - pos + rowEffort; end != rowComplete {
+			return 0, 0
+		}
+		white = k == 0 || s.cur[0] >= s.width
+		s.ref, s.cur = s.cur, s.ref
+	}
 	return 0, 0
+}
+
+// remember notes for the positions of path how many rows are left from there.
+func (s *search) remember(rows int) {
+	for i, pos := range s.path {
+		s.left[pos] = rows - s.at[i]
+	}
 }

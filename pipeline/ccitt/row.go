@@ -57,7 +57,7 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 			var end rowEnd
 			w.next, w.acc, w.have = next, acc, have
 			if n, a0, end = w.longPair(cur, n, a0, width, whiteRuns, blackRuns); end != rowComplete {
-				return cur.broken(n, width, end)
+				return cur.ended(n, width, end)
 			}
 			next, acc, have = w.next, w.acc, w.have
 			continue
@@ -69,10 +69,9 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 	}
 	w.next, w.acc, w.have = next, acc, have
 	if a0 != width {
-		return cur.broken(n, width, rowTooLong)
+		return cur.ended(n, width, rowTooLong)
 	}
-	cur.terminate(n, width)
-	return n, rowComplete
+	return cur.ended(n, width, rowComplete)
 }
 
 // longPair reads two runs that stand in no table of pairs, the first of the
@@ -126,12 +125,7 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 	src, next, acc, have := w.src, w.next, w.acc, w.have
 	modes := modeTable
 	n, b, a0, end := 0, 0, int32(0), rowComplete
-rows:
-	for a0 < width {
-		if n > int(width) {
-			end = rowTooLong
-			break
-		}
+	for a0 < width && n <= int(width) && end == rowComplete {
 		if next+8 <= len(src) {
 			acc |= binary.BigEndian.Uint64(src[next:]) >> (have & 63)
 			next += int(63-have) >> 3
@@ -140,8 +134,7 @@ rows:
 			acc, have, next = refillTail(src, acc, have, next)
 		}
 		m := modes[acc>>(64-modeBits)]
-		switch m.mode {
-		case modeVertical0: // once or several times: a1 = b1
+		if m.mode == modeVertical0 { // once or several times: a1 = b1
 			k := min(uint(bits.LeadingZeros64(^acc)), have)
 			used := uint(0)
 			for used < k && a0 < width {
@@ -155,12 +148,13 @@ rows:
 			}
 			acc, have = acc<<(used&63), have-used
 			continue
+		}
+		acc, have = acc<<(m.bits&63), have-uint(m.bits)
+		switch m.mode {
 		case modeVertical:
-			acc, have = acc<<(m.bits&63), have-uint(m.bits)
 			a1 := ref[b] + int32(m.delta)
-			if a1 < a0 || a1 > width {
+			if a1 < a0 {
 				end = rowTooLong
-				break rows
 			}
 			cur[n] = a1
 			n++
@@ -171,49 +165,40 @@ rows:
 				b++
 			}
 		case modePass:
-			acc, have = acc<<4, have-4
 			a0 = ref[b+1]
 			if b += 2; n == 0 {
 				continue
 			}
 		case modeHorizontal:
-			acc, have = acc<<3, have-3
 			pairs := whitePairs
 			if n&1 != 0 {
 				pairs = blackPairs
 			}
-			p := pairs[acc>>(64-runBits)]
-			if p != 0 {
+			if p := pairs[acc>>(64-runBits)]; p != 0 {
 				acc, have = acc<<(p&15), have-uint(p&15)
 				a1 := a0 + int32(p>>16)
-				if a0 = a1 + int32(p>>8&63); a0 > width {
-					end = rowTooLong
-					break rows
-				}
+				a0 = a1 + int32(p>>8&63)
 				cur[n], cur[n+1] = a1, a0
 				n += 2
-				break
-			}
-			w.next, w.acc, w.have = next, acc, have
-			n, a0, end = w.horizontal(cur, n, a0, width)
-			next, acc, have = w.next, w.acc, w.have
-			if end != rowComplete {
-				break rows
+			} else {
+				w.next, w.acc, w.have = next, acc, have
+				n, a0, end = w.horizontal(cur, n, a0, width)
+				next, acc, have = w.next, w.acc, w.have
 			}
 		case modeExtension:
 			end = rowExtension
-			break rows
 		default:
 			end = rowBadCode
-			break rows
 		}
 		for ref[b] <= a0 && ref[b] < width {
 			b += 2
 		}
 	}
 	w.next, w.acc, w.have = next, acc, have
-	cur.terminate(n, width)
-	return n, end
+	if end == rowComplete && a0 != width {
+		end = rowTooLong
+	}
+	return cur.ended(n, width, end)
 }
 
 // horizontal reads the two runs of a horizontal mode that stand in no table of
@@ -248,8 +233,8 @@ func (l line) after(b int, a0, width int32) int {
 	return b
 }
 
-// broken ends a row that cannot be read on.
-func (l line) broken(n int, width int32, end rowEnd) (int, rowEnd) {
+// ended puts the sentinels behind a row, read to its end or not.
+func (l line) ended(n int, width int32, end rowEnd) (int, rowEnd) {
 	l.terminate(n, width)
 	return n, end
 }

@@ -127,31 +127,29 @@ func (d *decoder) findSegment(rows []foundRow, start int, marked bool) []foundRo
 		oneD = w.bit(start - 1)
 	}
 	end := w.nextEOL(start)
-	for {
-		r := d.judge(start, end, oneD)
-		if !r.ok && d.o.Coding == MR && marked {
-			if other := d.judge(start, end, !oneD); other.ok {
-				r = other
-			}
+	r := d.judge(start, end, oneD)
+	if !r.ok && d.o.Coding == MR && marked {
+		if other := d.judge(start, end, !oneD); other.ok {
+			r = other
 		}
-		if !r.ok && len(rows) > 0 {
-			if moved := d.retry(rows[len(rows)-1], end); moved.ok {
-				r = moved
-			}
-		}
-		if !r.ok && r.why == rowComplete {
-			// The row has all its pixels but no EOL code follows: is there
-			// a broken one, and a row behind it?
-			if next := d.retry(r, end); next.ok {
-				r.ok = true
-				rows = append(d.keep(rows, r), next)
-				d.keepRef(next)
-				break
-			}
-		}
-		rows = d.keep(rows, r)
-		break
 	}
+	if !r.ok && len(rows) > 0 {
+		// The row above may be followed by an EOL code that seems longer
+		// than it is.
+		if moved := d.retry(rows[len(rows)-1], end); moved.ok {
+			r = moved
+		}
+	}
+	if !r.ok && r.why == rowComplete {
+		// The row has all its pixels but no EOL code follows: is there a
+		// broken one, and a row behind it?
+		if next := d.retry(r, end); next.ok {
+			r.ok = true
+			rows = d.keep(rows, r)
+			r = next
+		}
+	}
+	rows = d.keep(rows, r)
 	w.seek(end)
 	return rows
 }

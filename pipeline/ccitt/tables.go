@@ -20,6 +20,11 @@ var (
 	// terminating codes and by 63 + run/64 for the make-up codes.
 	whiteBits = bitTable(func(c runCode) string { return c.white })
 	blackBits = bitTable(func(c runCode) string { return c.black })
+
+	// whiteBlack and blackWhite are the codes of two runs below 64 pixels,
+	// indexed by first<<6 | second.
+	whiteBlack = pairBits(whiteBits, blackBits)
+	blackWhite = pairBits(blackBits, whiteBits)
 )
 
 const (
@@ -117,11 +122,8 @@ func makeModeTable() *[1 << modeBits]modeEntry {
 	return &t
 }
 
-// A bitCode is a code as it is written: the low bits of value.
-type bitCode struct {
-	value uint16
-	bits  uint16
-}
+// A bitCode is one or two codes as they are written: value<<8 | length in bits.
+type bitCode uint32
 
 func bitTable(code func(runCode) string) *[64 + maxRun/64]bitCode {
 	var t [64 + maxRun/64]bitCode
@@ -131,7 +133,16 @@ func bitTable(code func(runCode) string) *[64 + maxRun/64]bitCode {
 		if i >= 64 {
 			i = 63 + i/64
 		}
-		t[i] = bitCode{uint16(v), uint16(n)}
+		t[i] = bitCode(v<<8) | bitCode(n)
+	}
+	return &t
+}
+
+func pairBits(first, second *[64 + maxRun/64]bitCode) *[1 << 12]bitCode {
+	var t [1 << 12]bitCode
+	for i := range t {
+		a, b := first[i>>6], second[i&63]
+		t[i] = (a>>8<<(b&255)|b>>8)<<8 | (a&255 + b&255)
 	}
 	return &t
 }

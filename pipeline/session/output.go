@@ -35,6 +35,12 @@ type Object struct {
 	SHA256 string `json:"sha256"` // hex
 }
 
+// Strip is one Group 4 strip, most significant bit first, from the first row to EOFB.
+type Strip struct {
+	Size   int    `json:"size"`   // bytes
+	SHA256 string `json:"sha256"` // hex
+}
+
 // PageArchived: a usable page is in the archive. It is what OCR services subscribe to.
 type PageArchived struct {
 	Session      string    `json:"session"`
@@ -53,6 +59,7 @@ type PageArchived struct {
 	Coding       string    `json:"coding"` // mh, mr, mmr, …
 	BadRows      int       `json:"bad_rows"`
 	LongestBad   int       `json:"longest_bad_run"`
+	CleanStrip   *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip is not fit to be copied
 	EventTime    time.Time `json:"event_time,omitzero"`
 	BodySHA256   string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile
 }

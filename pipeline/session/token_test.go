@@ -14,7 +14,7 @@ func TestNumberToken(t *testing.T) {
 		{"user id", "user-17_b", "user-17_b"},
 		{"empty", "", UnknownToken},
 		{"only space", "   ", UnknownToken},
-		{"a name with a space", "Front Desk", "h8b41a62a9f7d2d8a"},
+		{"a name with a space", "Front Desk", "h"},
 		{"only signs", "+()", "h"},
 		{"a subject wildcard", "*", "h"},
 		{"a subject", "a.b.>", "h"},
@@ -25,7 +25,7 @@ func TestNumberToken(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := NumberToken(row.number)
-			if strings.HasPrefix(row.want, "h") && got != row.want && (len(got) != 17 || got[0] != 'h') || row.want[0] != 'h' && got != row.want {
+			if hashed := row.want == "h" && len(got) == 17 && got[0] == 'h'; got != row.want && !hashed {
 				t.Errorf("token %q, want %q", got, row.want)
 			}
 		})

@@ -67,7 +67,6 @@ type pageDecoder struct {
 	offsets, sizes []uint64
 
 	out     Decoded
-	cleanG4 bool
 	decoded int // strips with rows
 }
 
@@ -289,6 +288,11 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 		s, err = p.ccittStrip(pix, data, width, rows, r)
 	} else {
 		s, err = p.plainStrip(pix, data, width, rows)
+	}
+	if len(p.offsets) > 1 {
+		for j, text := range s.warnings {
+			s.warnings[j] = fmt.Sprintf("strip %d of %d: %s", i+1, len(p.offsets), text)
+		}
 	}
 	if lacking > 0 {
 		s.warnings = append(s.warnings, fmt.Sprintf("strip %d of %d: %d of its %d bytes lie past the end of the file", i+1, len(p.offsets), lacking, size))

@@ -52,7 +52,7 @@ func unpackBits(dst, src []byte, want int) []byte {
 func inflate(dst, src []byte, want int) ([]byte, error) {
 	z, err := zlib.NewReader(bytes.NewReader(src))
 	if err != nil {
-		return dst, fmt.Errorf("Deflate: %w: %w", ErrMalformed, err)
+		return dst, fmt.Errorf("inflate: %w: %w", ErrMalformed, err)
 	}
 	defer z.Close()
 	for want > 0 {
@@ -65,7 +65,7 @@ func inflate(dst, src []byte, want int) ([]byte, error) {
 			return dst, nil
 		}
 		if err != nil {
-			return dst, fmt.Errorf("Deflate: %w: %w", ErrMalformed, err)
+			return dst, fmt.Errorf("inflate: %w: %w", ErrMalformed, err)
 		}
 	}
 	return dst, nil

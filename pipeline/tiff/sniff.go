@@ -36,6 +36,9 @@ func (p *pageDecoder) sniff() (*Decoded, error) {
 	}
 	found := first
 	for _, r := range p.im.guesses(first) {
+		if !p.plausible(r) {
+			continue
+		}
 		d, guessErr := p.decode(r)
 		if guessErr != nil {
 			continue
@@ -71,6 +74,23 @@ func (im *Image) guesses(first reading) []reading {
 		}
 	}
 	return rs
+}
+
+// plausible tells whether the first rows decode without a fault in a reading.
+func (p *pageDecoder) plausible(r reading) bool {
+	const rows = 16
+	width, height := p.im.Width, p.im.RowsPerStrip
+	if p.im.Tiled {
+		width, height = p.im.TileWidth, p.im.TileLength
+	}
+	if height == 0 {
+		height = rows
+	}
+	data, _ := p.im.f.segment(p.offsets[0], p.sizes[0])
+	_, res, err := ccitt.Decode(nil, data, ccitt.Options{
+		Coding: r.coding, Width: width, Rows: min(rows, height), LSBFirst: r.lsb, Strict: true,
+	})
+	return err == nil && res.Found == res.Rows && len(res.BadRows) == 0
 }
 
 func badRows(d *Decoded) int {

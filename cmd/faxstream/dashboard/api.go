@@ -39,7 +39,7 @@ type Config struct {
 type server struct{ Config }
 
 // NewHandler serves the admin API under /api/v1, the dashboard, /healthz, /readyz and /metrics.
-// It has no login of its own: whoever reaches the listener may read everything.
+// It has no login: whoever reaches the listener may read everything. So it answers only requests made to a loopback address.
 func NewHandler(c Config) http.Handler {
 	s := &server{c}
 	mux := http.NewServeMux()
@@ -58,7 +58,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, notFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
 	})
-	return mux
+	return loopbackOnly(mux)
 }
 
 // apiError is the one shape of errors: {"error":{"code":…,"message":…}}.

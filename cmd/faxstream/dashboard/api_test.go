@@ -1,0 +1,218 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// stores is what the handler reads from: two faxes, one of them assembled without a usable page.
+type stores struct {
+	states map[string]session.State
+	facts  map[int]session.PageArchived
+	err    error
+}
+
+func (s stores) Load(_ context.Context, id string) (session.State, uint64, error) {
+	return s.states[id], 1, s.err
+}
+
+func (s stores) PageFacts(context.Context, string, session.Ranges) (map[int]session.PageArchived, error) {
+	return s.facts, s.err
+}
+
+type object struct{ *strings.Reader }
+
+func (object) Close() error { return nil }
+
+func (s stores) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, error) {
+	if key == "gone" {
+		return nil, 0, fs.ErrNotExist
+	}
+	return object{strings.NewReader("content of " + key)}, 0, nil
+}
+
+func newServer(t *testing.T, s stores) *httptest.Server {
+	t.Helper()
+	board := &Board{}
+	for _, st := range s.states {
+		board.put(st)
+	}
+	srv := httptest.NewServer(NewHandler(Config{
+		Board: board, Ledgers: s, Archive: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Ready: func(context.Context) error { return s.err },
+		Events: func(_ context.Context, f func(bus.Stored) bool) error {
+			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})
+			return nil
+		},
+	}))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func twoFaxes() stores {
+	opened := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	return stores{
+		states: map[string]session.State{
+			"abc": {
+				Session: "abc", Opened: opened, Announced: session.Span(1, 2), Usable: session.Span(1, 1),
+				Failed:   map[session.Reason]session.Ranges{session.ReasonEmpty: session.Span(2, 2)},
+				Document: &session.DocAssembled{Revision: 1, Status: session.StatusPartial, PDF: session.Object{Key: "a.pdf", SHA256: "00ff"}, Manifest: session.Object{Key: "gone"}},
+			},
+			"later": {Session: "later", Opened: opened.Add(time.Second), From: "<script>alert(1)</script>"},
+		},
+		facts: map[int]session.PageArchived{1: {Page: 1, Original: session.Object{Key: "p.tiff", SHA256: "aa"}, PNG: session.Object{Key: "p.png"}, Width: 1728, Height: 2200}},
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	srv := newServer(t, twoFaxes())
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/api/v1/faxes", 200, `"faxes":[{"session":"later"`},
+		{"/api/v1/faxes?limit=0", 400, `"code":"bad_request"`},
+		{"/api/v1/faxes?cursor=nonsense", 400, "take `next` of the previous page"},
+		{"/api/v1/faxes/abc", 200, `{"page":2,"status":"missing","source":"","reason":"empty"`},
+		{"/api/v1/faxes/abc", 200, `{"page":1,"status":"archived","source":"fetch","reason":"","sha256":"aa","width":1728,"height":2200,"bad_rows":0}`},
+		{"/api/v1/faxes/unknown", 404, `"code":"not_found"`},
+		{"/api/v1/faxes/..%2fx", 400, `"code":"bad_request"`},
+		{"/api/v1/faxes/abc/document.pdf", 200, "content of a.pdf"},
+		{"/api/v1/faxes/abc/document.tiff", 404, "no page of it is usable"},
+		{"/api/v1/faxes/abc/manifest.json", 502, `"code":"object_gone"`},
+		{"/api/v1/faxes/abc/other", 404, "want document.pdf"},
+		{"/api/v1/faxes/later/document.pdf", 404, "no document yet"},
+		{"/api/v1/faxes/abc/pages/1.tiff", 200, "content of p.tiff"},
+		{"/api/v1/faxes/abc/pages/1.png", 200, "content of p.png"},
+		{"/api/v1/faxes/abc/pages/2.png", 404, "no archived page 2"},
+		{"/api/v1/faxes/abc/pages/0.png", 400, "N from 1"},
+		{"/api/v1/events", 200, `data: {"type":"fax.v1.page.archived"`},
+		{"/healthz", 200, `"status":"ok"`},
+		{"/readyz", 200, `"status":"ready"`},
+		{"/nothing", 404, `"code":"not_found"`},
+		{"/", 200, "&lt;script&gt;"},
+		{"/fax/abc", 200, "missing (empty)"},
+	} {
+		resp, err := http.Get(srv.URL + c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || !strings.Contains(string(body), c.want) {
+			t.Errorf("GET %s: %d, %v, want %d with %q:\n%s", c.path, resp.StatusCode, err, c.status, c.want, body)
+		}
+	}
+}
+
+func TestAStoreThatDoesNotAnswerIs503(t *testing.T) {
+	s := twoFaxes()
+	s.err = errors.New("secret detail")
+	srv := newServer(t, s)
+	for _, path := range []string{"/api/v1/faxes/abc", "/api/v1/faxes/abc/pages/1.png", "/readyz"} {
+		resp, err := http.Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 503 {
+			t.Errorf("GET %s: %d, want 503", path, resp.StatusCode)
+		}
+	}
+}
+
+// A page on the web must not read faxes by letting its name resolve to loopback.
+func TestForeignHostIsRefused(t *testing.T) {
+	srv := newServer(t, twoFaxes())
+	for host, want := range map[string]int{"evil.example:80": 403, "evil.example": 403, "localhost:8081": 200, "127.0.0.1": 200, "[::1]:8081": 200} {
+		req, err := http.NewRequest(http.MethodGet, srv.URL+"/api/v1/faxes", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("Host %s: %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+}
+
+func TestRangesAndETag(t *testing.T) {
+	srv := newServer(t, twoFaxes())
+	for _, c := range []struct {
+		header, value, want string
+		status              int
+	}{
+		{"Range", "bytes=0-6", "content", 206},
+		{"If-None-Match", `"00ff"`, "", 304},
+	} {
+		req, err := http.NewRequest(http.MethodGet, srv.URL+"/api/v1/faxes/abc/document.pdf", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(c.header, c.value)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || string(body) != c.want {
+			t.Errorf("%s: %s: %d %q, want %d %q", c.header, c.value, resp.StatusCode, body, c.status, c.want)
+		}
+	}
+}
+
+// Pages of the list neither repeat nor skip a fax, also while others arrive.
+func TestCursorWalksTheWholeList(t *testing.T) {
+	s := stores{states: map[string]session.State{}}
+	opened := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for i := range 25 {
+		id := fmt.Sprintf("fax-%02d", i)
+		s.states[id] = session.State{Session: id, Opened: opened.Add(time.Duration(i/2) * time.Second)} // pairs share their time
+	}
+	srv := newServer(t, s)
+	seen := map[string]int{}
+	var order []string
+	cursor := ""
+	for range 100 {
+		resp, err := http.Get(srv.URL + "/api/v1/faxes?limit=4&cursor=" + cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var l faxList
+		err = json.NewDecoder(resp.Body).Decode(&l)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range l.Faxes {
+			seen[f.Session]++
+			order = append(order, f.Session)
+		}
+		if cursor = l.Next; cursor == "" {
+			break
+		}
+	}
+	if len(order) != 25 || len(seen) != 25 || order[0] != "fax-24" || order[24] != "fax-00" {
+		t.Errorf("walked %v", order)
+	}
+}
