@@ -65,7 +65,7 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 		return a, err
 	}
 	a.bus, err = bus.Open(ctx, bus.Config{
-		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Log: e.log,
+		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30, Log: e.log,
 		Embedded: bus.EmbeddedConfig{Dir: c.path("nats"), Listen: c.NATSListen},
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // client speaks the admin API, never the stores behind it.
 type client struct {
-	Server string `default:"http://127.0.0.1:8081" placeholder:"URL" help:"Admin address of a running faxstream."`
+	Server string `default:"http://127.0.0.1:8081" placeholder:"URL" help:"Admin address of a running faxstream. Default ${default}."`
 }
 
 // get asks for a path below /api/v1. The caller closes the body. 404 is errNotFound.

@@ -105,7 +105,7 @@ func (c demoCmd) serve(providerURL string) serveCmd {
 		Dir: c.Dir, WebhookAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 		provider:        provider{FaxplusURL: providerURL, FaxplusUser: "self"},
 		FaxplusPagePath: faxplustest.PagePath, AllowFrom: []string{"127.0.0.0/8"},
-		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Fetches: 24,
+		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Fetches: 24, NATSReplicas: 1, MaxStore: 10,
 	}
 }
 

@@ -38,13 +38,6 @@ type process struct {
 	exited chan struct{}
 }
 
-type readyLine struct {
-	Ready   bool   `json:"ready"`
-	Webhook string `json:"webhook"`
-	Admin   string `json:"admin"`
-	NATS    string `json:"nats"`
-}
-
 type syncBuffer struct {
 	mu sync.Mutex
 	b  strings.Builder

@@ -5,13 +5,26 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(program()) }
+
+// program runs until the work is done or a signal comes.
+func program() int {
+	clearEmpty()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+}
+
+// clearEmpty treats a variable that is set to nothing as not set: compose files write FAXSTREAM_X=${X:-}.
+func clearEmpty() {
+	for _, kv := range os.Environ() {
+		if name, value, _ := strings.Cut(kv, "="); value == "" && strings.HasPrefix(name, envPrefix+"_") {
+			_ = os.Unsetenv(name) // fails only for a name that cannot be set either
+		}
+	}
 }

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
 	"runtime/pprof"
-	"syscall"
 	"testing"
 )
 
@@ -13,12 +10,12 @@ import (
 // FAXSTREAM_TEST_PROFILE names a file for the CPU profile of such a process.
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Exit(program())
+		os.Exit(profiled(program))
 	}
 	os.Exit(m.Run())
 }
 
-func program() int {
+func profiled(program func() int) int {
 	if file := os.Getenv("FAXSTREAM_TEST_PROFILE"); file != "" {
 		f, err := os.Create(file)
 		if err != nil {
@@ -30,7 +27,5 @@ func program() int {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	return program()
 }

@@ -20,6 +20,9 @@ const (
 	exitNotFound = 3 // the fax, page or document is not there (yet)
 )
 
+// envPrefix begins the names of the variables that stand for flags.
+const envPrefix = "FAXSTREAM"
+
 const description = `Turns Fax.Plus webhooks into archived pages while the fax is still on the line, and into documents when it is over.
 
 Every flag may stand in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR) and in the YAML file of
@@ -90,7 +93,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.DefaultEnvars("FAXSTREAM"),
+		kong.DefaultEnvars(envPrefix),
 		kong.Configuration(loadYAML),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)

@@ -21,20 +21,22 @@ import (
 // serveCmd is the pipeline's configuration.
 type serveCmd struct {
 	Dir         string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. Made if it is not there."`
-	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Port 0 takes a free one. Off loopback --webhook-secret-file is required."`
-	AdminAddr   string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where API, dashboard and metrics are served; loopback only, since it has no login. Port 0 takes a free one."`
+	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Default ${default}; port 0 takes a free one. Off loopback --webhook-secret-file is required."`
+	AdminAddr   string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where API, dashboard and metrics are served; loopback only, since it has no login. Default ${default}; port 0 takes a free one."`
 
-	NATSURL    string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
-	NATSCreds  string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
-	NATSCA     string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the authorities that signed the certificates of --nats-url."`
-	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
+	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
+	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
+	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the authorities that signed the certificates of --nats-url."`
+	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have it."`
+	MaxStore     int    `default:"10" help:"Disk space of the streams, in GiB; three quarters are reserved at the start. A full stream answers 503."`
+	NATSListen   string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
 
 	Archive         string `placeholder:"s3://BUCKET/PREFIX" help:"Where objects are archived. Empty: plain files in --dir."`
-	S3Endpoint      string `name:"s3-endpoint" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`
-	S3Region        string `name:"s3-region" default:"us-east-1" help:"Region of --archive."`
-	S3AccessKeyFile string `name:"s3-access-key-file" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
-	S3SecretKeyFile string `name:"s3-secret-key-file" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
-	S3CA            string `name:"s3-ca" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
+	S3Endpoint      string `name:"s3-endpoint" env:"FAXSTREAM_S3_ENDPOINT" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`
+	S3Region        string `name:"s3-region" env:"FAXSTREAM_S3_REGION" default:"us-east-1" help:"Region of --archive."`
+	S3AccessKeyFile string `name:"s3-access-key-file" env:"FAXSTREAM_S3_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
+	S3SecretKeyFile string `name:"s3-secret-key-file" env:"FAXSTREAM_S3_SECRET_KEY_FILE" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
+	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
 
 	provider
 
@@ -52,7 +54,7 @@ type serveCmd struct {
 
 // provider is how Fax.Plus is reached.
 type provider struct {
-	FaxplusURL       string `default:"https://restapi.fax.plus/v3" placeholder:"URL" help:"REST API of Fax.Plus."`
+	FaxplusURL       string `default:"https://restapi.fax.plus/v3" placeholder:"URL" help:"REST API of Fax.Plus. Default ${default}."`
 	FaxplusTokenFile string `type:"path" placeholder:"FILE" help:"Personal access token, one line; read at every call, so that it can be replaced while running. Empty: none is sent."`
 	FaxplusUser      string `default:"self" help:"User id in the API's paths."`
 }
@@ -78,6 +80,14 @@ func readLine(file string) (string, error) {
 	return s, nil
 }
 
+// readyLine is the first line on stdout, once everything listens.
+type readyLine struct {
+	Ready   bool   `json:"ready"`
+	Webhook string `json:"webhook"`
+	Admin   string `json:"admin"`
+	NATS    string `json:"nats,omitempty"` // only with --nats-listen
+}
+
 // Run serves until the first signal.
 func (c serveCmd) Run(ctx context.Context, e env) error {
 	if err := c.check(); err != nil {
@@ -87,10 +97,7 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	ready := map[string]any{"ready": true, "webhook": a.webhookURL, "admin": a.adminURL}
-	if url := a.bus.ClientURL(); url != "" {
-		ready["nats"] = url
-	}
+	ready := readyLine{Ready: true, Webhook: a.webhookURL, Admin: a.adminURL, NATS: a.bus.ClientURL()}
 	if err := json.NewEncoder(e.stdout).Encode(ready); err != nil {
 		return errors.Join(err, a.stop())
 	}
@@ -111,8 +118,19 @@ func (c serveCmd) check() error {
 		return usagef("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
 	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
 		return usagef("--nats-creds and --nats-ca need --nats-url")
+	case c.NATSListen != "" && !loopback(c.NATSListen):
+		return usagef("--nats-listen %s is not a loopback address: the embedded server has no accounts; for subscribers on other machines run an external nats-server", c.NATSListen)
+	case c.NATSReplicas != 1 && (c.NATSURL == "" || c.NATSReplicas != 3 && c.NATSReplicas != 5):
+		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
+	case c.MaxStore < 1:
+		return usagef("--max-store %d: want 1 GiB or more", c.MaxStore)
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
 		return usagef("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
+	}
+	if c.FaxplusTokenFile != "" {
+		if _, err := readLine(c.FaxplusTokenFile); err != nil {
+			return usagef("--faxplus-token-file: %w", err)
+		}
 	}
 	return nil
 }

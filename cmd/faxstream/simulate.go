@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ import (
 
 // simulateCmd is the provider alone.
 type simulateCmd struct {
-	Addr   string   `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where the REST API is served. Port 0 takes a free one."`
+	Addr   string   `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where the REST API is served. Default ${default}; port 0 takes a free one."`
 	Target string   `placeholder:"URL" help:"Where webhooks go, such as http://127.0.0.1:8080/v1/faxplus. Empty: none are sent, and all files are served at once."`
 	Faxes  int      `default:"4" help:"How many faxes to make, when no files are given."`
 	Seed   uint64   `default:"1" help:"Of generated faxes and of faults: the same seed gives the same."`
@@ -45,6 +46,9 @@ func (c simulateCmd) faults() faxplustest.Faults {
 
 // Run serves until the first signal; all webhooks are sent before it only waits.
 func (c simulateCmd) Run(ctx context.Context, e env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	faxes, err := c.faxes()
 	if err != nil {
 		return err
@@ -63,11 +67,28 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 		}
 	} else if err := sim.sendAll(ctx, c.Target, faxes); err != nil {
 		return errors.Join(err, sim.stop())
-	} else {
+	} else if ctx.Err() == nil {
 		fmt.Fprintf(e.stderr, "%d faxes sent to %s; serving their files until a signal comes\n", len(faxes), withoutPath(c.Target))
 	}
 	<-ctx.Done()
 	return sim.stop()
+}
+
+// check refuses what is no probability, count, wait or URL.
+func (c simulateCmd) check() error {
+	for name, p := range map[string]float64{"duplicate": c.Duplicate, "drop": c.Drop, "error-5xx": c.Error5xx, "truncate": c.Truncate} {
+		if !(p >= 0 && p <= 1) {
+			return usagef("--%s %v: want a probability from 0 to 1", name, p)
+		}
+	}
+	if c.Faxes < 0 || c.NotReady < 0 || c.Delay < 0 {
+		return usagef("--faxes, --not-ready and --delay must not be negative")
+	}
+	u, err := url.Parse(c.Target)
+	if c.Target != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return usagef("--target: want a URL such as http://127.0.0.1:8080/v1/faxplus")
+	}
+	return nil
 }
 
 // withoutPath hides the secret of a webhook's URL.

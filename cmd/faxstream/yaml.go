@@ -18,10 +18,34 @@ type yamlFile map[string]any
 
 func loadYAML(r io.Reader) (kong.Resolver, error) {
 	f := yamlFile{}
-	if err := yaml.NewDecoder(r).Decode(&f); err != nil && !errors.Is(err, io.EOF) {
+	d := yaml.NewDecoder(r)
+	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("configuration file: it has a second document; everything belongs into one")
+	}
+	for key, v := range f {
+		if !plain(v) {
+			return nil, fmt.Errorf("configuration file: %s: want a value or a list of values", key)
+		}
+	}
 	return f, nil
+}
+
+// plain reports whether a YAML value is one that a flag can have.
+func plain(v any) bool {
+	switch v := v.(type) {
+	case nil, string, bool, int, int64, uint64, float64:
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(x any) bool {
+			_, list := x.([]any)
+			return list || !plain(x)
+		})
+	default:
+		return false
+	}
 }
 
 // Validate refuses keys that no command has a flag for.
@@ -57,7 +81,7 @@ func (f yamlFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 		}
 	}
 	v, ok := f[flag.Name]
-	if !ok {
+	if !ok || v == nil {
 		return nil, nil
 	}
 	if list, ok := v.([]any); ok { // kong splits lists at commas

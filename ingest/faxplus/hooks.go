@@ -78,14 +78,14 @@ func (c *Client) AddHook(ctx context.Context, target, event string) (string, err
 	return answer.ID, nil
 }
 
-// RemoveHook removes a webhook. Its error is an *Error, with Status 404 for an id that is not registered.
+// RemoveHook removes a webhook; it asks once. Its error is an *Error, with Status 404 for an id that is not registered.
 func (c *Client) RemoveHook(ctx context.Context, id string) error {
 	if id == "" || id == "." || id == ".." {
 		return &Error{Op: "removal of a webhook", Reason: session.ReasonBadRequest, Err: fmt.Errorf("%q is no webhook id", id)}
 	}
 	_, err := c.do(ctx, call{
 		op: fmt.Sprintf("removal of webhook %.64q", id), method: http.MethodDelete, path: "/hooks/" + escape(id),
-		accept: "application/json", limit: maxAnswer,
+		accept: "application/json", limit: maxAnswer, once: true,
 	})
 	return err
 }

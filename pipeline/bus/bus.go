@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ type Config struct {
 	Creds    string // credentials file for URL; empty: none
 	CA       string // PEM file of the authorities for URL; empty: the system's
 	Embedded EmbeddedConfig
+	Replicas int   // copies of every stream; 0: 1
 	MaxStore int64 // bytes on disk that the streams share; 0: DefaultMaxStore
 	Log      *slog.Logger
 }
@@ -43,8 +46,11 @@ type Bus struct {
 	life     context.Context // ends when Close begins
 
 	mu      sync.Mutex
-	bound   map[string]string // session -> bound number token; guarded by mu
-	running sync.WaitGroup    // consumers
+	line    context.Context       // ends when the connection is lost; guarded by mu
+	hangUp  context.CancelFunc    // ends line; guarded by mu
+	bound   map[string]string     // session -> bound number token; guarded by mu
+	replied map[string]settlement // by durable; guarded by mu
+	running sync.WaitGroup        // consumers
 }
 
 // Open starts the embedded server or connects to the external one, and creates or updates every stream.
@@ -53,8 +59,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.MaxStore == 0 {
 		cfg.MaxStore = DefaultMaxStore
 	}
-	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, groups: map[string]*group{}}
+	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
+	b.line, b.hangUp = context.WithCancel(b.life)
 	if err := b.connect(); err != nil {
 		b.stopping()
 		return nil, err
@@ -77,12 +84,13 @@ func (b *Bus) connect() error {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if b.life.Err() == nil {
 				b.log.Warn("NATS disconnected", "err", err)
+				b.lineLost()
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "url", nc.ConnectedUrlRedacted()) }),
 	}
-	url := b.cfg.URL
-	if url == "" {
+	servers := b.cfg.URL
+	if servers == "" {
 		s, err := startEmbedded(b.cfg.Embedded, b.cfg.MaxStore, b.log)
 		if err != nil {
 			return err
@@ -97,7 +105,7 @@ func (b *Bus) connect() error {
 		opts = append(opts, nats.RootCAs(b.cfg.CA))
 	}
 	var err error
-	if b.nc, err = nats.Connect(url, opts...); err == nil {
+	if b.nc, err = nats.Connect(servers, opts...); err == nil {
 		b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(requestTimeout))
 	}
 	if err != nil {
@@ -105,9 +113,35 @@ func (b *Bus) connect() error {
 			b.nc.Close()
 		}
 		b.server.stop()
-		return fmt.Errorf("connect to NATS at %s: %w", url, err)
+		return fmt.Errorf("connect to NATS at %s: %w", redacted(servers), err)
 	}
 	return nil
+}
+
+// lineLost ends the pulls of the lost connection: nobody answers them, and they would hold up the next one's.
+func (b *Bus) lineLost() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hangUp()
+	b.line, b.hangUp = context.WithCancel(b.life)
+}
+
+// redacted hides the passwords of a comma-separated list of URLs.
+func redacted(list string) string {
+	parts := strings.Split(list, ",")
+	for i, p := range parts {
+		p = strings.TrimSpace(p)
+		if !strings.Contains(p, "://") {
+			p = "nats://" + p
+		}
+		u, err := url.Parse(p)
+		if err != nil {
+			parts[i] = "(no URL)" // what cannot be parsed may hold a password anywhere
+			continue
+		}
+		parts[i] = u.Redacted()
+	}
+	return strings.Join(parts, ",")
 }
 
 // ClientURL is where other programs reach the embedded server; empty when it does not listen.
@@ -139,7 +173,9 @@ func (b *Bus) Close() error {
 	var err error
 	if !b.nc.IsClosed() {
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-		err = b.nc.FlushWithContext(ctx) // the last acks
+		if err = b.nc.FlushWithContext(ctx); err == nil && b.server != nil {
+			err = b.syncReplies(ctx)
+		}
 		cancel()
 		b.nc.Close()
 	}

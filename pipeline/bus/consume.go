@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -111,7 +112,10 @@ func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.M
 		b.pause()
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(b.life, fetchWait)
+	b.mu.Lock()
+	line := b.line
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(line, fetchWait)
 	defer cancel()
 	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
 	msgs := drain(first, err)
@@ -201,21 +205,52 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 		if buried == nil {
 			b.log.Error("message buried in FAX_DLQ", "consumer", c.Durable, "subject", d.Subject, "reason", dead.Reason, "err", err)
 			b.reply(c, d, m.TermWithReason(string(dead.Reason)))
+			b.settled(c, m, inProgress)
 			return
 		}
 		err = errors.Join(err, buried)
 	}
 	if err == nil {
 		b.reply(c, d, m.Ack())
+		b.settled(c, m, inProgress)
 		return
 	}
 	delay := outageDelays[min(max(d.Tries, 1), len(outageDelays))-1]
 	if b.life.Err() != nil {
-		delay = 0 // the next process should not wait for our stop
+		delay = time.Millisecond // the next process should not wait for our stop; a nak without delay is not stored
 	} else {
 		b.log.Warn("message will be delivered again", "consumer", c.Durable, "subject", d.Subject, "delay", delay, "err", err)
 	}
 	b.reply(c, d, m.NakWithDelay(delay))
+	b.settled(c, m, fmt.Appendf(nil, "-NAK {\"delay\": %d}", delay))
+}
+
+// inProgress changes nothing for a message that is acknowledged.
+var inProgress = []byte("+WPI")
+
+// settlement is the last reply of a durable: where it went, and what may be sent there again without changing anything.
+type settlement struct {
+	subject string
+	body    []byte
+}
+
+func (b *Bus) settled(c Consumer, m jetstream.Msg, again []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.replied[c.Durable] = settlement{m.Reply(), again}
+}
+
+// syncReplies returns once the embedded server has taken in every reply of every durable. It takes them from a queue that its
+// shutdown throws away: what was handled would be delivered again.
+func (b *Bus) syncReplies(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for durable, s := range b.replied {
+		if _, err := b.nc.RequestWithContext(ctx, s.subject, s.body); err != nil && !errors.Is(err, nats.ErrNoResponders) {
+			return fmt.Errorf("consumer %s: %w", durable, err)
+		}
+	}
+	return nil
 }
 
 func (b *Bus) reply(c Consumer, d Delivery, err error) {

@@ -105,6 +105,7 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 }
 
 func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	cfg.Replicas = max(b.cfg.Replicas, 1)
 	_, err := b.js.CreateOrUpdateStream(ctx, cfg)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process made it at this moment
 		_, err = b.js.UpdateStream(ctx, cfg)

@@ -1,23 +1,31 @@
 package bus
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"time"
-
-	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-func TestXRestartTimer(t *testing.T) {
-	dir := t.TempDir()
-	b := open(t, dir)
-	timer := session.Timer{Kind: session.TimerGrace, Session: "s", Due: time.Now().Add(time.Second).UTC().Truncate(time.Millisecond)}
-	if err := b.Schedule(t.Context(), timer, []byte("body")); err != nil {
-		t.Fatal(err)
+func TestXBatch(t *testing.T) {
+	b := open(t, t.TempDir())
+	rec := func(name string, n, rounds int) {
+		start := time.Now()
+		for r := range rounds {
+			var wg sync.WaitGroup
+			for i := range n {
+				wg.Go(func() {
+					if _, err := b.Record(t.Context(), page(fmt.Sprint(name, r), i+1)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		fmt.Println(name, n, time.Since(start)/time.Duration(rounds))
 	}
-	closeBus(t, b)
-	time.Sleep(2 * time.Second)
-	start := time.Now()
-	b = open(t, dir)
-	d := receive(t, timers(t, b))
-	t.Log(d.Subject, time.Since(start))
+	for _, n := range []int{1, 2, 3, 4, 6, 8, 16, 100, 256} {
+		rec(fmt.Sprint("new", n), n, 8)
+		rec(fmt.Sprint("new", n), n, 8)
+	}
 }

@@ -141,6 +141,15 @@ func (r *Result) warn(offset, row int, text string) {
 	}
 }
 
+// bad returns the number of bad rows.
+func (r *Result) bad() int {
+	n := 0
+	for _, b := range r.BadRows {
+		n += b.Last - b.First + 1
+	}
+	return n
+}
+
 // markBad adds rows first to last, which follow or touch those already listed.
 func (r *Result) markBad(first, last int) {
 	if n := len(r.BadRows); n > 0 && first <= r.BadRows[n-1].Last+1 {

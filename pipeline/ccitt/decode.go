@@ -75,6 +75,8 @@ type decoder struct {
 	refN     int  // changing elements in ref
 	res      Result
 	err      error
+
+	emptyRuns bool // there was a run of no pixels
 }
 
 // eager is how many bytes of rows are allocated on the word of Options.Rows
@@ -101,6 +103,7 @@ func newDecoder(dst, src []byte, o Options) *decoder {
 // restart forgets all rows, for another way of reading the same stream.
 func (d *decoder) restart() {
 	d.out, d.rows, d.res, d.err = d.out[:d.base], 0, Result{}, nil
+	d.emptyRuns = false
 	d.w = window{src: d.w.src}
 	d.refN = 0
 	d.ref.terminate(0, d.width)
@@ -134,7 +137,10 @@ func (d *decoder) room() []byte {
 
 // emit makes cur with n changing elements the next row and the reference line.
 func (d *decoder) emit(n int) {
-	d.cur.fill(d.room(), n, d.width)
+	if !d.cur.fill(d.room(), n, d.width) && !d.emptyRuns {
+		d.emptyRuns = true
+		d.res.warn(d.w.pos()/8, d.rows-1, "a run of no pixels, which not every decoder reads")
+	}
 	d.ref, d.cur, d.refN = d.cur, d.ref, n
 }
 
@@ -169,7 +175,7 @@ func (d *decoder) finish() ([]byte, Result, error) {
 	r := &d.res
 	r.Found = d.rows
 	r.Bytes = min((d.w.pos()+7)/8, len(d.w.src))
-	if d.err == nil && d.rows == 0 {
+	if d.err == nil && d.rows == r.bad() {
 		d.err = fmt.Errorf("ccitt: %d bytes of %s: %w", len(d.w.src), d.o.Coding, ErrMalformed)
 		if len(r.Warnings) > 0 {
 			d.err = fmt.Errorf("%w: %s", d.err, r.Warnings[0])
@@ -181,7 +187,7 @@ func (d *decoder) finish() ([]byte, Result, error) {
 	}
 	if missing := d.o.Rows - d.rows; missing > 0 {
 		r.warn(d.w.end()/8, d.rows, fmt.Sprintf("%d rows instead of %d", d.rows, d.o.Rows))
-		if !r.EndMark {
+		if !r.EndMark || len(r.BadRows) > 0 {
 			r.markBad(d.rows, d.o.Rows-1)
 		}
 		n := len(d.out)

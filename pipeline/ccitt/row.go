@@ -241,8 +241,8 @@ func (l line) ended(n int, width int32, end rowEnd) (int, rowEnd) {
 
 // fill writes the row with n changing elements to dst, rounded up to whole
 // 64-bit words: dst must reach up to seven bytes past the row, and those
-// bytes become zero.
-func (l line) fill(dst []byte, n int, width int32) {
+// bytes become zero. It reports whether all runs have pixels.
+func (l line) fill(dst []byte, n int, width int32) bool {
 	for n > 0 && l[n-1] >= width {
 		n--
 	}
@@ -250,7 +250,10 @@ func (l line) fill(dst []byte, n int, width int32) {
 	// changing element to the end of the word, for each of them, leaves the
 	// runs between them.
 	word, at := uint64(0), 0
+	before, gaps := int32(-1), int32(0) // gaps becomes negative when two elements are equal
 	for i, a := range l[:n] {
+		gaps |= a - before - 1
+		before = a
 		if k := int(a) >> 6 << 3; k > at {
 			binary.BigEndian.PutUint64(dst[at:], word)
 			word = -uint64(i & 1)
@@ -266,7 +269,7 @@ func (l line) fill(dst []byte, n int, width int32) {
 		for at += 8; at < size; at += 8 {
 			binary.BigEndian.PutUint64(dst[at:], 0)
 		}
-		return
+		return gaps >= 0
 	}
 	for ; at < size-8; at += 8 {
 		binary.BigEndian.PutUint64(dst[at:], word)
@@ -274,4 +277,5 @@ func (l line) fill(dst []byte, n int, width int32) {
 	}
 	word &= ^uint64(0) << (uint(size*8-int(width)) & 63)
 	binary.BigEndian.PutUint64(dst[at:], word)
+	return gaps >= 0
 }

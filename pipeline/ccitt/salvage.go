@@ -13,6 +13,7 @@ import (
 //     its last pixel, so the place where the next begins is known.
 //   - An EOL code is invented within a row: two short rows, both bad. They are
 //     one row when the page, or the T.4 K-cycle, has one row too many.
+//   - A white row of one V0 code is lost: two EOL codes follow each other.
 //   - A tag bit changes: the row decodes only with the other tag.
 //
 // First all rows are found and judged, then their number is put right, then
@@ -99,11 +100,13 @@ func (d *decoder) findRows() []foundRow {
 			d.res.EndMark = empty > 1
 			break
 		}
-		first := len(rows)
-		rows = d.findSegment(rows, at, empty > 0)
-		if first < len(rows) {
-			empty = 0
+		if empty == 2 && len(rows) > 0 {
+			// Two EOL codes and no RTC: the row between them is gone, as the
+			// single 1 of a white row may be.
+			rows = append(rows, foundRow{start: at, end: at, lost: true})
 		}
+		rows = d.findSegment(rows, at, empty > 0)
+		empty = 0
 	}
 	d.refN = 0
 	d.ref.terminate(0, d.width)
@@ -133,7 +136,7 @@ func (d *decoder) findSegment(rows []foundRow, start int, marked bool) []foundRo
 			r = other
 		}
 	}
-	if !r.ok && len(rows) > 0 {
+	if !r.ok && len(rows) > 0 && rows[len(rows)-1].ok {
 		// The row above may be followed by an EOL code that seems longer
 		// than it is.
 		if moved := d.retry(rows[len(rows)-1], end); moved.ok {
@@ -348,6 +351,11 @@ func (d *decoder) fixCount(rows []foundRow) []foundRow {
 			break
 		}
 		rows = slices.Insert(rows, at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
+	}
+	for i := len(rows) - 1; i >= 0 && len(rows) > d.o.Rows; i-- {
+		if rows[i].lost {
+			rows = slices.Delete(rows, i, i+1)
+		}
 	}
 	for len(rows) > d.o.Rows {
 		fewer := mergeInvented(rows)

@@ -1,6 +1,7 @@
 package raster
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -10,9 +11,13 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// pngLevel is the Deflate level for pages. Measured on pages of text, 1 costs
-// half the time of 6 for a tenth more bytes.
+// pngLevel is the Deflate level. On a page of text at 204x196, level 1 takes
+// 1.1 ms and 32 KB, 2 1.3 ms and 27 KB, 6 2.0 ms and 23 KB; on a dithered photo
+// 4.8, 6.3 and 9.2 ms for about the same size. CPU is what we are short of.
 const pngLevel = 1
+
+// idatSize is how many bytes go into one IDAT chunk.
+const idatSize = 32 << 10
 
 const metersPerInch = 0.0254
 
@@ -76,7 +81,8 @@ func perMeter(perInch float64) uint32 {
 }
 
 func (p *Page) writeIDAT(pw *pngWriter, cols, rows int) {
-	z, err := zlib.NewWriterLevel(idatWriter{pw}, pngLevel)
+	chunks := bufio.NewWriterSize(idatWriter{pw}, idatSize)
+	z, err := zlib.NewWriterLevel(chunks, pngLevel)
 	if err != nil {
 		pw.fail(err)
 		return
@@ -96,6 +102,7 @@ func (p *Page) writeIDAT(pw *pngWriter, cols, rows int) {
 		}
 	}
 	pw.fail(z.Close())
+	pw.fail(chunks.Flush())
 }
 
 // invert writes the row with 1 for white, as PNG grayscale has it.
@@ -125,8 +132,9 @@ func doubleInvert(dst, row []byte) {
 
 // A pngWriter writes chunks and keeps the first error.
 type pngWriter struct {
-	w   io.Writer
-	err error
+	w       io.Writer
+	err     error
+	scratch []byte
 }
 
 func (p *pngWriter) fail(err error) {
@@ -142,12 +150,13 @@ func (p *pngWriter) write(b []byte) {
 }
 
 func (p *pngWriter) chunk(name string, data []byte) {
-	head := binary.BigEndian.AppendUint32(nil, uint32(len(data)))
-	head = append(head, name...)
-	crc := crc32.Update(crc32.ChecksumIEEE(head[4:]), crc32.IEEETable, data)
-	p.write(head)
+	p.scratch = binary.BigEndian.AppendUint32(p.scratch[:0], uint32(len(data)))
+	p.scratch = append(p.scratch, name...)
+	crc := crc32.Update(crc32.ChecksumIEEE(p.scratch[4:]), crc32.IEEETable, data)
+	p.write(p.scratch)
 	p.write(data)
-	p.write(binary.BigEndian.AppendUint32(nil, crc))
+	p.scratch = binary.BigEndian.AppendUint32(p.scratch[:0], crc)
+	p.write(p.scratch)
 }
 
 // An idatWriter puts what the compressor delivers into IDAT chunks, one a write.

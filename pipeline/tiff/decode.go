@@ -122,7 +122,8 @@ func (im *Image) coding(r reading) string {
 // strips decodes the strips one below the other.
 func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	im := p.im
-	var pix []byte
+	const eager = 4 << 20 // bytes allocated on the word of ImageLength alone
+	pix := make([]byte, 0, min(im.Height*((im.Width+7)/8)+8, eager))
 	var lastErr error
 	y := 0
 	for i := range p.offsets {
@@ -329,7 +330,9 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 		p.out.missing += res.Rows - res.Found
 	}
 	if p.im.zeroIsBlack() {
-		invert(pix[before : before+res.Found*((width+7)/8)])
+		rowBytes := (width + 7) / 8
+		invert(pix[before : before+res.Found*rowBytes])
+		whiten(pix[before:], rowBytes, res.BadRows)
 	}
 	if p.copyable(r) && res.Clean() && res.EndMark && res.Found == p.im.Height {
 		p.out.CleanG4 = data[:res.Bytes:res.Bytes]
@@ -371,6 +374,19 @@ func (im *Image) darkEntry() int {
 func invert(b []byte) {
 	for i := range b {
 		b[i] = ^b[i]
+	}
+}
+
+// whiten makes bad rows white that became black by inverting a row without
+// runs: nothing is known of them.
+func whiten(pix []byte, rowBytes int, bad []ccitt.RowRange) {
+	for _, b := range bad {
+		for y := b.First; y <= b.Last; y++ {
+			row := pix[y*rowBytes : (y+1)*rowBytes]
+			if bytes.Count(row, []byte{0xff}) == rowBytes {
+				clear(row)
+			}
+		}
 	}
 }
 

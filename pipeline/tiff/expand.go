@@ -68,5 +68,9 @@ func inflate(dst, src []byte, want int) ([]byte, error) {
 			return dst, fmt.Errorf("inflate: %w: %w", ErrMalformed, err)
 		}
 	}
+	// The checksum is compared at the end of the data.
+	if _, err := z.Read(make([]byte, 1)); errors.Is(err, zlib.ErrChecksum) {
+		return dst, fmt.Errorf("inflate: rows may be wrong: %w: %w", ErrMalformed, err)
+	}
 	return dst, nil
 }

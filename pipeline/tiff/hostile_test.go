@@ -80,7 +80,7 @@ func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
 	}{
 		{"65535 x 65535 Group 4", onePage(4, 65535, 65535, junk), tiff.ErrLimit},
 		{"65535 x 65535 uncompressed", onePage(1, 65535, 65535, junk), tiff.ErrLimit},
-		{"1728 x 4e9 Group 3", onePage(3, 1728, 4e9, junk), nil},
+		{"1728 x 4e9 Group 3", onePage(3, 1728, 4e9, junk), tiff.ErrMalformed},
 		{"1728 x 4e9 uncompressed", onePage(1, 1728, 4e9, junk), tiff.ErrLimit},
 		{"1728 x 4e9 Deflate", onePage(8, 1728, 4e9, deflated(t, 1<<24)), tiff.ErrLimit},
 		{"Deflate of 2 million rows", onePage(8, 1728, 2e6, deflated(t, 216*2e6)), tiff.ErrLimit},

@@ -1,0 +1,206 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// natsServer is a real nats-server process on a fixed port and store.
+type natsServer struct {
+	t    *testing.T
+	bin  string
+	addr string
+	conf string
+	cmd  *exec.Cmd
+}
+
+func startNATS(t *testing.T) *natsServer {
+	t.Helper()
+	s := &natsServer{t: t, bin: tool(t, "nats-server"), addr: freeAddr(t)}
+	dir := t.TempDir()
+	s.conf = filepath.Join(dir, "nats.conf")
+	conf := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", s.addr, filepath.Join(dir, "store"))
+	if err := os.WriteFile(s.conf, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *natsServer) url() string { return "nats://" + s.addr }
+
+// start returns once the server takes connections.
+func (s *natsServer) start() {
+	s.t.Helper()
+	s.cmd = exec.Command(s.bin, "-c", s.conf)
+	s.cmd.Stderr = s.t.Output()
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	nc, err := nats.Connect(s.url(), nats.RetryOnFailedConnect(true), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// kill ends the process as a power cut would.
+func (s *natsServer) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait() // says that it was killed
+	s.cmd = nil
+}
+
+func (s *natsServer) open() *Bus {
+	s.t.Helper()
+	b, err := Open(s.t.Context(), Config{URL: s.url(), Log: logTo(s.t)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { closeBus(s.t, b) })
+	return b
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// tool finds a server's binary or skips the test; with CI=true it must be there.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	dirs := append([]string{os.Getenv("FAXSTREAM_TOOLS")}, filepath.SplitList(os.Getenv("PATH"))...)
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; wd != filepath.Dir(wd); wd = filepath.Dir(wd) {
+		if _, err := os.Stat(filepath.Join(wd, "go.mod")); err == nil {
+			dirs = append(dirs, filepath.Join(wd, ".tools", "bin"))
+		}
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); dir != "" && err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: run `make tools`"
+	if strings.EqualFold(os.Getenv("CI"), "true") {
+		t.Fatalf(format, name)
+	}
+	t.Skipf(format, name)
+	return ""
+}
+
+// An external server is as good as the embedded one, and two processes may share it.
+func TestExternalServer(t *testing.T) {
+	s := startNATS(t)
+	b, other := s.open(), s.open()
+	seq := mustRecord(t, b, page("s", 1))
+	if again, stored, err := other.RecordFact(t.Context(), page("s", 1)); err != nil || stored == nil || again != seq {
+		t.Errorf("the other process: seq %d, stored %s, %v", again, stored, err)
+	}
+	fired := timers(t, b)
+	timer := session.Timer{Kind: session.TimerGrace, Session: "s", Due: time.Now().UTC().Truncate(time.Millisecond)}
+	if err := other.Schedule(t.Context(), timer, []byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	if d := receive(t, fired); d.Subject != timer.DueSubject() {
+		t.Errorf("fired on %s", d.Subject)
+	}
+	if url := b.ClientURL(); url != "" {
+		t.Errorf("an external server is offered as ours: %s", url)
+	}
+}
+
+// While the server is gone every write fails at once, so that the webhook can be told so; what was answered is there when
+// it is back, and everything goes on by itself.
+func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
+	s := startNATS(t)
+	b := s.open()
+	seen := make(chan string, 256)
+	consume(t, b, pageConsumer, func(_ context.Context, d Delivery) error { seen <- d.Subject; return nil })
+	caught, ledgers := make(chan struct{}), make(chan string, 16)
+	go func() {
+		if err := b.Ledgers(t.Context(), func(s session.State) { ledgers <- s.Session }, func() { close(caught) }); err != nil {
+			t.Error(err)
+		}
+	}()
+	receive(t, caught)
+	for i := range 20 {
+		mustRecord(t, b, page("s", i+1))
+		receive(t, seen)
+	}
+	s.kill()
+	for b.nc.IsConnected() { // until the client has seen it
+		time.Sleep(time.Millisecond)
+	}
+	subscriptions := b.nc.NumSubscriptions()
+	for i := range 100 {
+		began := time.Now()
+		if _, err := b.Record(t.Context(), page("down", i+1)); err == nil {
+			t.Fatal("a fact was recorded while the server is gone")
+		}
+		if took := time.Since(began); took > requestTimeout/2 {
+			t.Fatalf("it took %s to say so", took)
+		}
+	}
+	if b.Ready(t.Context()) == nil {
+		t.Error("ready while the server is gone")
+	}
+	if n := b.nc.NumSubscriptions(); n > subscriptions {
+		t.Errorf("%d subscriptions after a while without a server, %d before: they pile up", n, subscriptions)
+	}
+	s.start()
+	for { // until the client is back
+		if _, err := b.Record(t.Context(), page("back", 1)); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for subject := range seen {
+		if subject == "fax.v1.in.page.back.1" {
+			break
+		}
+	}
+	for i := range 20 {
+		if repeat, err := b.Record(t.Context(), page("s", i+1)); err != nil || !repeat {
+			t.Fatalf("page %d was answered before the kill and is not there: repeat %t, %v", i+1, repeat, err)
+		}
+	}
+	if n := count(t, b, StreamIn); n != 21 {
+		t.Errorf("%d facts, want 21: what was refused is not stored", n)
+	}
+	if _, err := b.Save(t.Context(), session.State{Session: "new"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	for receive(t, ledgers) != "new" {
+		t.Log("an older ledger again")
+	}
+}

@@ -1,0 +1,172 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+func TestTheFirstNumberIsBoundForAll(t *testing.T) {
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeBus(t, b)
+	other, err := Open(t.Context(), Config{URL: b.ClientURL(), Log: logTo(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeBus(t, other)
+	for _, row := range []struct {
+		bus         *Bus
+		token, want string
+	}{
+		{b, "", session.UnknownToken},
+		{other, session.UnknownToken, session.UnknownToken},
+		{other, "1334", "1334"},
+		{b, "", "1334"},
+		{b, "999", "1334"},
+		{other, session.UnknownToken, "1334"},
+	} {
+		if got, err := row.bus.Bind(t.Context(), "s", row.token); err != nil || got != row.want {
+			t.Fatalf("Bind(%q) gives %q, %v; want %q", row.token, got, err, row.want)
+		}
+	}
+}
+
+func TestConcurrentBindersAgree(t *testing.T) {
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeBus(t, b)
+	buses := []*Bus{b}
+	for range 2 {
+		other, err := Open(t.Context(), Config{URL: b.ClientURL(), Log: logTo(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeBus(t, other)
+		buses = append(buses, other)
+	}
+	for s := range 20 {
+		id := fmt.Sprint("s", s)
+		tokens := make([]string, 30)
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() {
+				var err error
+				if tokens[i], err = buses[i%len(buses)].Bind(t.Context(), id, fmt.Sprint(100+i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, token := range tokens {
+			if token != tokens[0] {
+				t.Fatalf("session %s is bound to %v", id, tokens)
+			}
+		}
+	}
+}
+
+func TestALedgerIsSwappedOnlyFromItsNewestRevision(t *testing.T) {
+	b := open(t, t.TempDir())
+	s, revision, err := b.Load(t.Context(), "s")
+	if err != nil || revision != 0 || s.Session != "s" {
+		t.Fatalf("a new ledger is %+v at %d, %v", s, revision, err)
+	}
+	s.From = "first"
+	first, err := b.Save(t.Context(), s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.From = "stale"
+	for _, stale := range []uint64{0, first + 100} {
+		if _, err := b.Save(t.Context(), s, stale); !errors.Is(err, ErrSwapped) {
+			t.Errorf("Save at revision %d gives %v, want ErrSwapped", stale, err)
+		}
+	}
+	s.From = "second"
+	second, err := b.Save(t.Context(), s, first)
+	if err != nil || second <= first {
+		t.Fatalf("second revision %d after %d, %v", second, first, err)
+	}
+	if s, revision, err = b.Load(t.Context(), "s"); err != nil || revision != second || s.From != "second" {
+		t.Errorf("the ledger is %+v at %d, %v", s, revision, err)
+	}
+}
+
+// Many sessions are swapped at once, each by several writers that load again after a defeat: no update is lost.
+func TestConcurrentSwapsLoseNothing(t *testing.T) {
+	b := open(t, t.TempDir())
+	const sessions, writers, rounds = 20, 4, 5
+	var wg sync.WaitGroup
+	for i := range sessions {
+		for range writers {
+			wg.Go(func() {
+				for range rounds {
+					for {
+						s, revision, err := b.Load(t.Context(), fmt.Sprint("s", i))
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						s.WholeN++
+						if _, err = b.Save(t.Context(), s, revision); err == nil {
+							break
+						} else if !errors.Is(err, ErrSwapped) {
+							t.Error(err)
+							return
+						}
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for i := range sessions {
+		if s, _, err := b.Load(t.Context(), fmt.Sprint("s", i)); err != nil || s.WholeN != writers*rounds {
+			t.Errorf("session %d counts %d updates, want %d; %v", i, s.WholeN, writers*rounds, err)
+		}
+	}
+}
+
+func TestLedgersGivesWhatIsThereAndThenEveryChange(t *testing.T) {
+	b := open(t, t.TempDir())
+	for i := range 3 {
+		if _, err := b.Save(t.Context(), session.State{Session: fmt.Sprint("s", i)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Bind(t.Context(), fmt.Sprint("s", i), "1334"); err != nil { // no ledger
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	seen, caught, ended := make(chan string, 16), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- b.Ledgers(ctx, func(s session.State) { seen <- s.Session + s.From }, func() { close(caught) })
+	}()
+	receive(t, caught)
+	got := map[string]bool{}
+	for range 3 {
+		got[receive(t, seen)] = true
+	}
+	if len(got) != 3 || len(seen) != 0 {
+		t.Errorf("before it caught up it gave %v and %d more", got, len(seen))
+	}
+	if _, err := b.Save(t.Context(), session.State{Session: "new", From: "+49"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s := receive(t, seen); s != "new+49" {
+		t.Errorf("the change is %s", s)
+	}
+	cancel()
+	if err := receive(t, ended); err != nil {
+		t.Error(err)
+	}
+}
