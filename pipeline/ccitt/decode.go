@@ -14,15 +14,30 @@ import (
 // with the reason); [ErrLimit] and [ErrUnsupported] are the others. With an
 // error the rows appended so far are returned, but are not a page. Memory
 // follows the rows that src holds and Options.Rows, which is bounded by the
-// limits. Decode does not keep or change src.
+// limits. Decode does not keep or change src. It may write to the eight bytes
+// of dst's capacity that follow the rows.
 func Decode(dst, src []byte, o Options) ([]byte, Result, error) {
+	return new(Decoder).Decode(dst, src, o)
+}
+
+// A Decoder decodes one stream after the other, the strips of a page for
+// example, in the same memory. The zero value is ready to use.
+type Decoder struct{ ref, cur line }
+
+// Decode does what the function of this name does.
+func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 	if err := o.check(); err != nil {
 		return dst, Result{}, err
 	}
 	if o.LSBFirst {
 		src = ReverseBits(src)
 	}
+	if len(dec.ref) != lineSize(o.Width) {
+		dec.ref, dec.cur = newLine(o.Width), newLine(o.Width)
+	}
 	d := newDecoder(dst, src, o)
+	d.ref, d.cur = dec.ref, dec.cur
+	d.ref.terminate(0, d.width)
 	switch o.Coding {
 	case MMR:
 		d.group4()
@@ -91,9 +106,7 @@ func newDecoder(dst, src []byte, o Options) *decoder {
 		w: window{src: src}, o: o, width: int32(o.Width), rowBytes: (o.Width + 7) / 8,
 		out: dst, base: len(dst),
 		max: min(o.MaxRows, o.MaxPixels/o.Width),
-		ref: newLine(o.Width), cur: newLine(o.Width),
 	}
-	d.ref.terminate(0, d.width)
 	if want := o.Rows*d.rowBytes + slack; o.Rows > 0 && want <= eager {
 		d.out = slices.Grow(d.out, want)
 	}
@@ -128,7 +141,11 @@ func (d *decoder) room() []byte {
 	n := len(d.out)
 	if cap(d.out)-n < d.rowBytes+slack {
 		left := (d.max - d.rows) * d.rowBytes
-		d.out = slices.Grow(d.out, max(d.rowBytes, min(n-d.base, left))+slack)
+		grow := min(n-d.base, left)
+		if n-d.base >= eager && left <= 8*eager {
+			grow = left // once, rather than copy large pages again and again
+		}
+		d.out = slices.Grow(d.out, max(d.rowBytes, grow)+slack)
 	}
 	d.out = d.out[:n+d.rowBytes]
 	d.rows++

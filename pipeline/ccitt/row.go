@@ -29,7 +29,11 @@ const sentinels = 4
 // equal elements are such a run.
 type line []int32
 
-func newLine(width int) line { return make(line, width+2+64+sentinels) }
+// lineSize is how many elements a line needs: a row has at most one a pixel, a
+// broken row may have a chain of V0 more.
+func lineSize(width int) int { return width + 2 + 64 + sentinels }
+
+func newLine(width int) line { return make(line, lineSize(width)) }
 
 // terminate puts the sentinels behind n elements.
 func (l line) terminate(n int, width int32) {

@@ -345,7 +345,7 @@ func (s *State) order(missing Ranges) {
 	}
 	r.Status, r.Reason = s.verdict(missing)
 	// Reasons of missing pages are not in the digest: a document is not made anew for another word on a slip sheet.
-	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeSubject(s.Close))
+	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(s.Close))
 	if planned == s.Planned {
 		return
 	}
@@ -367,11 +367,12 @@ func rangesText(r Ranges) string {
 	return b.String()
 }
 
-func closeSubject(c *Closed) string {
+// closeDigest is what a close says, not which webhook said it: a sent fax that is retried is closed again in the same words.
+func closeDigest(c *Closed) string {
 	if c == nil {
 		return ""
 	}
-	return c.Subject()
+	return c.Digest()
 }
 
 // verdict is the document's status and, for a partial one, why.

@@ -66,14 +66,16 @@ type pageDecoder struct {
 	ctx            context.Context
 	offsets, sizes []uint64
 
+	dec     ccitt.Decoder
 	out     Decoded
+	rows    int // rows of the strips before
 	decoded int // strips with rows
 }
 
 // decode decodes all strips or tiles.
 func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	im := p.im
-	p.out, p.decoded = Decoded{Coding: im.coding(r)}, 0
+	p.out, p.decoded, p.rows = Decoded{Coding: im.coding(r)}, 0, 0
 	var pix []byte
 	var err error
 	if im.Tiled {
@@ -149,6 +151,7 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 		}
 		p.merge(got, y)
 		y += got.rows
+		p.rows = y
 	}
 	if p.decoded == 0 {
 		if lastErr == nil {
@@ -311,8 +314,11 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (strip, error) {
 	lim := p.im.f.lim
 	before := len(pix)
-	pix, res, err := ccitt.Decode(pix, data, ccitt.Options{
-		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels,
+	if lim.MaxRows -= p.rows; lim.MaxRows <= 0 || lim.MaxPixels/width <= p.rows {
+		return strip{pix: pix}, fmt.Errorf("more than %d rows of %d pixels: %w", p.rows, width, ErrLimit)
+	}
+	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
+		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
 	})
 	s := strip{pix: pix, rows: res.Rows, bad: res.BadRows}
 	for _, w := range res.Warnings {

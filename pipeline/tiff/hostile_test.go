@@ -88,6 +88,8 @@ func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
 		{"Group 4 of 8 million rows", onePage(4, 1728, 8<<20, white), tiff.ErrLimit},
 		{"Group 4 of 8 million rows that says 100", onePage(4, 1728, 100, white), nil},
 		{"an IFD of 65,535 entries", append([]byte{'I', 'I', 42, 0, 8, 0, 0, 0, 0xff, 0xff}, junk...), tiff.ErrTruncated},
+		{"an IFD of 60,000 entries", append([]byte{'I', 'I', 42, 0, 8, 0, 0, 0, 0x60, 0xea}, make([]byte, 12*0xea60+4)...), tiff.ErrLimit},
+		{"the same 100,000 rows in 400 strips", manyStrips(t, 400), tiff.ErrLimit},
 		{"4e9 strips", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{259, 3, 1, 4}, field{273, 4, 4e9, 8}), tiff.ErrTruncated},
 		{"strips past the end", onePage(4, 1728, 100, nil, field{999, 4, 1, 1}), tiff.ErrMalformed},
 		{"tiles of 4e9 x 4e9", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{322, 4, 1, 4e9}, field{323, 4, 1, 4e9}, field{324, 4, 1, 8}), tiff.ErrMalformed},
@@ -109,6 +111,22 @@ func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyStrips is a page without ImageLength whose strips are all the same bytes,
+// 100,000 rows in Group 4.
+func manyStrips(t testing.TB, n int) []byte {
+	t.Helper()
+	data := bytes.Repeat([]byte{0xff}, 12500)
+	at := uint32(len(data))
+	for range n {
+		data = binary.LittleEndian.AppendUint32(data, 8+2+12*4+4)
+	}
+	for range n {
+		data = binary.LittleEndian.AppendUint32(data, at)
+	}
+	arrays := 8 + 2 + 12*4 + 4 + at
+	return handMade(0, data, field{256, 4, 1, 1728}, field{259, 3, 1, 4}, field{273, 4, uint32(n), arrays}, field{279, 4, uint32(n), arrays + 4*uint32(n)})
 }
 
 // decodeAllPages decodes what can be and returns the first error.

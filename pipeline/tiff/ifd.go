@@ -92,6 +92,9 @@ func (f *File) uintAt(at, n uint64) uint64 {
 // within tells whether n bytes at offset at lie in the file.
 func (f *File) within(at, n uint64) bool { return at <= f.size() && n <= f.size()-at }
 
+// maxEntries bounds an IFD: real ones have some dozens.
+const maxEntries = 1000
+
 // following returns the offset of the IFD after that at offset at, 0 for none.
 func (f *File) following(at uint64) (uint64, error) {
 	countSize, entrySize, valueSize := f.layout()
@@ -101,6 +104,9 @@ func (f *File) following(at uint64) (uint64, error) {
 	n := f.uintAt(at, countSize)
 	if n == 0 {
 		return 0, fmt.Errorf("its IFD at byte %d has no entries: %w", at, ErrMalformed)
+	}
+	if n > maxEntries && n <= f.size()/entrySize {
+		return 0, fmt.Errorf("its IFD at byte %d claims %d entries, allowed are %d: %w", at, n, maxEntries, ErrLimit)
 	}
 	if n > f.size()/entrySize || !f.within(at+countSize, n*entrySize) {
 		return 0, fmt.Errorf("its IFD at byte %d claims %d entries, which reach past the end: %w", at, n, ErrTruncated)

@@ -96,6 +96,9 @@ func (im *Image) check() error {
 	if im.RowsPerStrip == 0 || im.Strips == 1 && !im.Tiled || im.Height > 0 && im.RowsPerStrip > im.Height {
 		im.RowsPerStrip = im.Height
 	}
+	if n := max(im.Strips, 1); im.RowsPerStrip < (im.Height+n-1)/n {
+		im.RowsPerStrip = (im.Height + n - 1) / n // too few strips for what the tag says
+	}
 	return nil
 }
 

@@ -137,10 +137,16 @@ func (f *File) Check() error {
 	if f.chain != nil {
 		return f.chain
 	}
+	strips := uint64(0)
 	for i := range f.ifds {
 		im, err := f.Page(i)
 		if err != nil {
 			return err
+		}
+		// Each offset takes two bytes at least, so this is more than there
+		// is room for.
+		if strips += uint64(im.Strips); 2*strips > f.size() {
+			return fmt.Errorf("tiff: page %d: the pages share their StripOffsets: %w", im.Page, ErrMalformed)
 		}
 		if err := im.Truncated(); err != nil {
 			return err
