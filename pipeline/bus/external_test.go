@@ -157,6 +157,10 @@ func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
 		mustRecord(t, b, page("s", i+1))
 		receive(t, seen)
 	}
+	cons, err := b.consumer(t.Context(), pageConsumer)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.kill()
 	for b.nc.IsConnected() { // until the client has seen it
 		time.Sleep(time.Millisecond)
@@ -174,8 +178,11 @@ func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
 	if b.Ready(t.Context()) == nil {
 		t.Error("ready while the server is gone")
 	}
+	for range 2 {
+		b.fetch(cons, pageConsumer, 1)
+	}
 	if n := b.nc.NumSubscriptions(); n > subscriptions {
-		t.Errorf("%d subscriptions after a while without a server, %d before: they pile up", n, subscriptions)
+		t.Errorf("%d subscriptions after pulls without a server, %d before: they pile up", n, subscriptions)
 	}
 	s.start()
 	for { // until the client is back

@@ -15,6 +15,8 @@ type window struct {
 	next int    // the byte of src that refill takes next
 	acc  uint64 // the next bits, left-aligned
 	have uint   // how many of them count, at least 56 after refill
+
+	emptyRuns bool // a two-dimensional row had a run of no pixels
 }
 
 func (w *window) refill() {

@@ -90,8 +90,6 @@ type decoder struct {
 	refN     int  // changing elements in ref
 	res      Result
 	err      error
-
-	emptyRuns bool // there was a run of no pixels
 }
 
 // eager is how many bytes of rows are allocated on the word of Options.Rows
@@ -116,7 +114,6 @@ func newDecoder(dst, src []byte, o Options) *decoder {
 // restart forgets all rows, for another way of reading the same stream.
 func (d *decoder) restart() {
 	d.out, d.rows, d.res, d.err = d.out[:d.base], 0, Result{}, nil
-	d.emptyRuns = false
 	d.w = window{src: d.w.src}
 	d.refN = 0
 	d.ref.terminate(0, d.width)
@@ -140,7 +137,7 @@ func (d *decoder) wanted() bool {
 func (d *decoder) room() []byte {
 	n := len(d.out)
 	if cap(d.out)-n < d.rowBytes+slack {
-		left := (d.max - d.rows) * d.rowBytes
+		left := (d.limit() - d.rows) * d.rowBytes
 		grow := min(n-d.base, left)
 		if n-d.base >= eager && left <= 8*eager {
 			grow = left // once, rather than copy large pages again and again
@@ -154,10 +151,7 @@ func (d *decoder) room() []byte {
 
 // emit makes cur with n changing elements the next row and the reference line.
 func (d *decoder) emit(n int) {
-	if !d.cur.fill(d.room(), n, d.width) && !d.emptyRuns {
-		d.emptyRuns = true
-		d.res.warn(d.w.pos()/8, d.rows-1, "a run of no pixels, which not every decoder reads")
-	}
+	d.cur.fill(d.room(), n, d.width)
 	d.ref, d.cur, d.refN = d.cur, d.ref, n
 }
 
@@ -201,6 +195,9 @@ func (d *decoder) finish() ([]byte, Result, error) {
 	if d.err != nil {
 		r.Rows = d.rows
 		return d.out, *r, d.err
+	}
+	if d.w.emptyRuns {
+		r.warn(0, 0, "runs of no pixels, which not every decoder reads")
 	}
 	if missing := d.o.Rows - d.rows; missing > 0 {
 		r.warn(d.w.end()/8, d.rows, fmt.Sprintf("%d rows instead of %d", d.rows, d.o.Rows))

@@ -122,6 +122,13 @@ func (w *window) run(runs *[1 << runBits]uint16, left int32) int32 {
 	}
 }
 
+// A chain of V0 codes at least so long is copied in one go; shorter ones are not
+// worth the mispredicted end of a loop.
+const (
+	chainBits = 6
+	chain     = 1<<chainBits - 1
+)
+
 // row2D decodes a two-dimensionally coded row (T.4 4.2, T.6 2.2) into cur,
 // with ref as the reference line, and returns the number of its changing
 // elements. The names are the standard's: a0, b1 = ref[b], b2 = ref[b+1].
@@ -137,8 +144,7 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 		} else {
 			acc, have, next = refillTail(src, acc, have, next)
 		}
-		m := modes[acc>>(64-modeBits)]
-		if m.mode == modeVertical0 { // once or several times: a1 = b1
+		if acc >= chain<<(64-chainBits) { // V0 many times: a1 = b1
 			k := min(uint(bits.LeadingZeros64(^acc)), have)
 			used := uint(0)
 			for used < k && a0 < width {
@@ -153,18 +159,22 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 			acc, have = acc<<(used&63), have-used
 			continue
 		}
+		m := modes[acc>>(64-modeBits)]
 		acc, have = acc<<(m.bits&63), have-uint(m.bits)
 		switch m.mode {
 		case modeVertical:
 			a1 := ref[b] + int32(m.delta)
-			if a1 < a0 {
-				end = rowTooLong
+			if a1 <= a0 {
+				w.emptyRuns = w.emptyRuns || n > 0
+				if a1 < a0 {
+					end = rowTooLong
+				}
 			}
 			cur[n] = a1
 			n++
 			a0 = a1
-			if m.delta < 0 && b > 0 && ref[b-1] > a0 {
-				b--
+			if b > 0 && ref[b-1] > a0 {
+				b-- // VL went back behind an element of the other colour
 			} else {
 				b++
 			}
@@ -221,6 +231,9 @@ func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEn
 		if a0 += r; a0 > width {
 			return n, a0, rowTooLong
 		}
+		if r == 0 && n > 0 && a0 < width {
+			w.emptyRuns = true
+		}
 		cur[n] = a0
 		n++
 		runs, others = others, runs
@@ -245,8 +258,8 @@ func (l line) ended(n int, width int32, end rowEnd) (int, rowEnd) {
 
 // fill writes the row with n changing elements to dst, rounded up to whole
 // 64-bit words: dst must reach up to seven bytes past the row, and those
-// bytes become zero. It reports whether all runs have pixels.
-func (l line) fill(dst []byte, n int, width int32) bool {
+// bytes become zero.
+func (l line) fill(dst []byte, n int, width int32) {
 	for n > 0 && l[n-1] >= width {
 		n--
 	}
@@ -254,10 +267,7 @@ func (l line) fill(dst []byte, n int, width int32) bool {
 	// changing element to the end of the word, for each of them, leaves the
 	// runs between them.
 	word, at := uint64(0), 0
-	before, gaps := int32(-1), int32(0) // gaps becomes negative when two elements are equal
 	for i, a := range l[:n] {
-		gaps |= a - before - 1
-		before = a
 		if k := int(a) >> 6 << 3; k > at {
 			binary.BigEndian.PutUint64(dst[at:], word)
 			word = -uint64(i & 1)
@@ -273,7 +283,7 @@ func (l line) fill(dst []byte, n int, width int32) bool {
 		for at += 8; at < size; at += 8 {
 			binary.BigEndian.PutUint64(dst[at:], 0)
 		}
-		return gaps >= 0
+		return
 	}
 	for ; at < size-8; at += 8 {
 		binary.BigEndian.PutUint64(dst[at:], word)
@@ -281,5 +291,4 @@ func (l line) fill(dst []byte, n int, width int32) bool {
 	}
 	word &= ^uint64(0) << (uint(size*8-int(width)) & 63)
 	binary.BigEndian.PutUint64(dst[at:], word)
-	return gaps >= 0
 }

@@ -9,8 +9,8 @@ var (
 	blackRuns = runTable(func(c runCode) string { return c.black })
 
 	// whitePairs and blackPairs are indexed the same way and hold two runs,
-	// the first white or black, whose terminating codes fit in 13 bits
-	// together.
+	// the first white or black, that have pixels and whose terminating codes
+	// fit in 13 bits together.
 	whitePairs = pairTable(whiteRuns, blackRuns)
 	blackPairs = pairTable(blackRuns, whiteRuns)
 
@@ -40,7 +40,6 @@ const (
 	modeBad mode = iota
 	modePass
 	modeHorizontal
-	modeVertical0
 	modeVertical
 	modeExtension // uncompressed mode and other extensions
 )
@@ -60,7 +59,7 @@ var modeCodes = [...]struct {
 }{
 	{modePass, 0, "0001"},
 	{modeHorizontal, 0, "001"},
-	{modeVertical0, 0, "1"},
+	{modeVertical, 0, "1"},
 	{modeVertical, 1, "011"},
 	{modeVertical, 2, "000011"},
 	{modeVertical, 3, "0000011"},
@@ -98,12 +97,12 @@ func pairTable(first, second *[1 << runBits]uint16) *[1 << runBits]pair {
 	var t [1 << runBits]pair
 	for i := range t {
 		a := first[i]
-		if a == 0 || a >= 64<<4 {
+		if a < 1<<4 || a >= 64<<4 {
 			continue
 		}
 		n := int(a & 15)
 		b := second[i<<n&(1<<runBits-1)]
-		if m := n + int(b&15); b != 0 && b < 64<<4 && m <= runBits {
+		if m := n + int(b&15); b >= 1<<4 && b < 64<<4 && m <= runBits {
 			t[i] = pair(a)>>4<<16 | pair(b)>>4<<8 | pair(m)
 		}
 	}

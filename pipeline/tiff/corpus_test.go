@@ -117,3 +117,16 @@ func TestRealFilesDecodeToTheirTrueRaster(t *testing.T) {
 		})
 	}
 }
+
+// ImageGear writes runs of no pixels, which libtiff reads as we do and others do
+// not: such a strip must not be copied into a PDF.
+func TestRunsWithoutPixelsAreNotCopied(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(corpusDir(t), "files", "sailfishos-mirror+libtiff", "test", "images", "testfax4.tiff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := decodeAll(t, data)[0]
+	if d.CleanG4 != nil || len(d.Warnings) != 1 || len(d.BadRows) > 0 {
+		t.Errorf("%d bytes to copy, warnings %q, bad rows %v", len(d.CleanG4), d.Warnings, d.BadRows)
+	}
+}
