@@ -145,18 +145,9 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 			acc, have, next = refillTail(src, acc, have, next)
 		}
 		if acc >= chain<<(64-chainBits) { // V0 many times: a1 = b1
-			k := min(uint(bits.LeadingZeros64(^acc)), have)
-			used := uint(0)
-			for used < k && a0 < width {
-				a0 = ref[b]
-				cur[n] = a0
-				n++
-				used++
-				if b++; ref[b] <= a0 { // a run of no pixels, or the end
-					b = ref.after(b, a0, width)
-				}
-			}
-			acc, have = acc<<(used&63), have-used
+			first := n
+			n, b, a0 = ref.copyTo(cur, n, b, a0, width, min(bits.LeadingZeros64(^acc), int(have)))
+			acc, have = acc<<((n-first)&63), have-uint(n-first)
 			continue
 		}
 		m := modes[acc>>(64-modeBits)]
@@ -239,6 +230,19 @@ func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEn
 		runs, others = others, runs
 	}
 	return n, a0, rowComplete
+}
+
+// copyTo copies up to k elements of the reference line from b on, which must be
+// behind a0, to cur[n:], and returns the new n, b and a0.
+func (l line) copyTo(cur line, n, b int, a0, width int32, k int) (int, int, int32) {
+	for end := n + k; n < end && a0 < width; n++ {
+		a0 = l[b]
+		cur[n] = a0
+		if b++; l[b] <= a0 { // a run of no pixels, or the end
+			b = l.after(b, a0, width)
+		}
+	}
+	return n, b, a0
 }
 
 // after returns the index of the first element behind a0, from b on, that has
