@@ -80,6 +80,9 @@ func settings() []setting {
 func TestFaxesBecomeDocuments(t *testing.T) {
 	for _, s := range settings() {
 		t.Run(s.name, func(t *testing.T) {
+			if testing.Short() && s.name != "embedded" {
+				t.Skip("one setting is enough for the race detector: the others run without -short")
+			}
 			sim, flags := newSimulator(t, faxplustest.Config{})
 			args, env, natsURL := s.start(t)
 			p := serve(t, env, append(append(args, flags...), "--dir="+t.TempDir())...)
@@ -299,7 +302,10 @@ func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 
 // The process is killed again and again while the provider sends; it sends again what was not answered 200.
 func TestKillLosesNothing(t *testing.T) {
-	const kills = 6
+	kills := 6
+	if testing.Short() {
+		kills = 2
+	}
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	dir := t.TempDir()
 	flags = append(flags, "--dir="+dir)

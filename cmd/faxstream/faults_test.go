@@ -224,9 +224,12 @@ func TestEveryFailingWriteHeals(t *testing.T) {
 	want := runWithFault(t, f, "", storagetest.None)
 	t.Logf("%d writes: %v", len(want.writes), want.writes)
 	faults := map[string]storagetest.Fault{"fails": storagetest.Fails, "persists but fails": storagetest.PersistsThenFails}
-	for _, write := range want.writes {
+	for i, write := range want.writes {
 		for name, fault := range faults {
 			t.Run(write+" "+name, func(t *testing.T) {
+				if testing.Short() && i%5 != 0 {
+					t.Skip("every fifth write with -short")
+				}
 				t.Parallel()
 				got := runWithFault(t, f, write, fault)
 				// How often a ledger is saved and a number bound depends on how facts fall into batches.

@@ -61,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
-	b.line, b.hangUp = context.WithCancel(b.life)
+	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
 	if err := b.connect(); err != nil {
 		b.stopping()
 		return nil, err
@@ -123,7 +123,7 @@ func (b *Bus) lineLost() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.hangUp()
-	b.line, b.hangUp = context.WithCancel(b.life)
+	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
 }
 
 // redacted hides the passwords of a comma-separated list of URLs.

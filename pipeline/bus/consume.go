@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ type Consumer struct {
 const (
 	ackWait       = 15 * time.Second // also how long the messages of a killed process wait
 	maxAckPending = 4096
-	fetchWait     = 30 * time.Second
+	fetchWait     = time.Second // also how long Close waits for idle pulls: a pull that is cut short may lose a message on its way until ackWait
 )
 
 // outageDelays grow with the deliveries of one message while a store refuses. Outages are not failed attempts: there is no last one.
@@ -106,6 +107,8 @@ func (b *Bus) pull(ctx context.Context, c Consumer, most int, handle func(contex
 	return nil
 }
 
+var errStopping = errors.New("this process is stopping")
+
 // fetch waits for a first message and takes what else is there, up to most.
 func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.Msg {
 	if !b.nc.IsConnected() { // each pull that cannot be sent would leave a subscription behind in nats.go
@@ -164,7 +167,12 @@ func (b *Bus) run(ctx context.Context, c Consumer, msgs []jetstream.Msg, handle 
 		}
 		deliveries = append(deliveries, d)
 	}
-	errs := handle(ctx, deliveries)
+	var errs []error
+	if b.life.Err() == nil {
+		errs = handle(ctx, deliveries)
+	} else {
+		errs = slices.Repeat([]error{errStopping}, len(msgs)) // it came while we stopped: the next process may have it at once
+	}
 	cancel()
 	beat.Wait()
 	for i, m := range msgs {

@@ -64,6 +64,9 @@ func score(want, got []byte, res ccitt.Result) (right float64, unlisted int) {
 }
 
 func TestDamageCostsTheDamagedRows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many decodings of one goroutine: runs without -short")
+	}
 	want := pageOf(t, "text")
 	for _, c := range damageCodings {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,6 +108,9 @@ func flip(src []byte, n int, seed uint64) []byte {
 }
 
 func TestEveryRowBeforeACutIsKept(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many decodings of one goroutine: runs without -short")
+	}
 	want := pageOf(t, "text")
 	for _, c := range damageCodings {
 		src := c.encode(want, pageHeight)

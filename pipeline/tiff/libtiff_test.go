@@ -36,6 +36,9 @@ func tiffcpOptions() [][]string {
 }
 
 func TestFilesWrittenByLibtiffDecodeExactly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many decodings of one goroutine: runs without -short")
+	}
 	cp := tool(t, "tiffcp", "libtiff-tools")
 	pages := []*raster.Page{textPage(1728, 300), textPage(1003, 131)}
 	doc, _ := writeDocument(t, pages)
