@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,7 +20,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/ccitt"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
 // syncRate measures how often a second the disk under dir can append 1 KB and sync it, one by one.
@@ -177,10 +180,28 @@ func postAll(b *testing.B, sim *faxplustest.Server, target string, work [][]byte
 	wg.Wait()
 }
 
-// benchPage is a Group 4 page of about 75 KB: dense text, as on a busy form.
+// benchPage is a Group 4 page of 75 KB: a sheet of dense text with the specks of a scanner.
 func benchPage(b *testing.B) []byte {
 	b.Helper()
-	page, err := os.ReadFile(filepath.Join(root(b), "testdata", "a4-fine-g4.tiff"))
+	data, err := os.ReadFile(filepath.Join(root(b), "testdata", "a4-fine-g4.tiff"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := decodePage(b, f, 0)
+	rng := rand.New(rand.NewPCG(1, 75))
+	var strip []byte
+	for len(strip) < 75_000 {
+		for range 100 {
+			x := rng.IntN(p.Width)
+			p.Row(rng.IntN(p.Height))[x/8] ^= 0x80 >> (x % 8)
+		}
+		strip = ccitt.AppendG4(strip[:0], p.Pix, p.Width, p.Height, p.Stride)
+	}
+	page, err := onePage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}, strip)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -184,7 +184,7 @@ func raster16(t *testing.T, f *tiff.File, i int) string {
 	return fmt.Sprintf("%dx%d %x", r.Width, r.Height, sum[:8])
 }
 
-func decodePage(t *testing.T, f *tiff.File, i int) *raster.Page {
+func decodePage(t testing.TB, f *tiff.File, i int) *raster.Page {
 	t.Helper()
 	im, err := f.Page(i)
 	if err != nil {

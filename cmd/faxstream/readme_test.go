@@ -14,6 +14,9 @@ import (
 
 // The commands of the README work as they stand there, but for the ports.
 func TestREADMECommands(t *testing.T) {
+	if testing.Short() {
+		t.Skip("other tests cover the same code for the race detector: runs without -short")
+	}
 	bash := tool(t, "bash", "apt-get install bash")
 	tool(t, "curl", "apt-get install curl")
 	text, err := os.ReadFile(filepath.Join(root(t), "README.md"))

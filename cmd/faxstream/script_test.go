@@ -26,6 +26,9 @@ import (
 //	signal NAME TERM|INT        send it; it must end with 0. Its output is in NAME.stdout and NAME.stderr
 //	download URL FILE
 func TestScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("other tests cover the same code for the race detector: runs without -short")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
