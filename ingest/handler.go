@@ -93,7 +93,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.metrics.count(rep, time.Since(began))
 	write(w, rep)
 	if rep.status != http.StatusOK {
-		h.cfg.Logger.Warn("webhook refused", "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
+		level := slog.LevelWarn
+		if rep.code == codeForbidden || rep.code == codeNotFound {
+			level = slog.LevelDebug // strangers must not fill the log; faxstream_webhooks_total counts them
+		}
+		h.cfg.Logger.Log(r.Context(), level, "webhook refused", "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
 	}
 }
 

@@ -45,6 +45,11 @@ func originalKey(id string, sum [sha256.Size]byte) string {
 	return fmt.Sprintf("faxes/%s/original.%s.tiff", id, hash16(sum))
 }
 
+// rejectedKey is for a whole file that was cut in transit.
+func rejectedKey(id string, sum [sha256.Size]byte) string {
+	return fmt.Sprintf("faxes/%s/original.%s.rejected", id, hash16(sum))
+}
+
 // revisionKey is a key of one revision: plan.json, manifest.json, or a document with its hash.
 func revisionKey(id string, revision int, name string) string {
 	return fmt.Sprintf("faxes/%s/r%d/%s", id, revision, name)

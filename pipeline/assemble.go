@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/pdf"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
 // PageFacts reads what is known of pages.
@@ -33,8 +35,17 @@ type assembler struct {
 	software string
 }
 
-// maxAssemblies is after how many deliveries an order whose objects are gone or altered is buried.
-const maxAssemblies = 8
+// maxAssemblies is after how many deliveries an order whose objects are gone or altered is given up.
+const maxAssemblies = 4
+
+// pageError says which page keeps a document from being made.
+type pageError struct {
+	page int
+	err  error
+}
+
+func (e pageError) Error() string { return fmt.Sprintf("page %d: %v", e.page, e.err) }
+func (e pageError) Unwrap() error { return e.err }
 
 func (a *assembler) ready(ctx context.Context, d bus.Delivery) error {
 	var r session.DocReady
@@ -43,14 +54,67 @@ func (a *assembler) ready(ctx context.Context, d bus.Delivery) error {
 	}
 	start := time.Now()
 	err := a.assemble(ctx, r, d.Time)
-	lost := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errAltered) || errors.Is(err, errNoFact)
-	if lost && d.Tries >= maxAssemblies {
-		return bus.Dead{Reason: session.ReasonInternal, Err: fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)}
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		a.observe(Step{Stage: stageAssemble, Session: r.Session, Took: time.Since(start)})
+		return nil
+	case unbuildable(err), lost(err) && d.Tries >= maxAssemblies:
+		return a.giveUp(ctx, r, err, d.Time)
+	default:
+		return err
 	}
-	return err
+}
+
+// unbuildable reports whether a document can never be made of these inputs.
+func unbuildable(err error) bool {
+	return errors.Is(err, pdf.ErrInput) || errors.Is(err, tiff.ErrMalformed) || errors.Is(err, tiff.ErrLimit)
+}
+
+// lost reports whether something that was archived is not there any more, or not yet.
+func lost(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errAltered) || errors.Is(err, errNoFact)
+}
+
+// giveUp says that this revision will never be, and which pages are to blame: the ledger orders another one without them.
+// The order goes to the dead letters, for a person to see.
+func (a *assembler) giveUp(ctx context.Context, r session.DocReady, cause error, at time.Time) error {
+	blamed, err := a.unreadable(ctx, r)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if p, ok := errors.AsType[pageError](cause); ok {
+		blamed = blamed.Add(p.page)
+	}
+	_, _, err = a.facts.RecordFact(ctx, session.DocFailed{
+		Session: r.Session, ToToken: r.ToToken, Revision: r.Revision, Pages: blamed, Reason: session.ReasonLost, Detail: cause.Error(), At: at,
+	})
+	if err != nil {
+		return err
+	}
+	return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, cause)}
+}
+
+// unreadable gives the ordered pages whose facts or originals are gone or altered. An archive that does not answer is an error.
+func (a *assembler) unreadable(ctx context.Context, r session.DocReady) (session.Ranges, error) {
+	facts, err := a.pageFacts(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var blamed session.Ranges
+	for page := range r.Pages.All() {
+		f, ok := facts[page]
+		if ok {
+			l := a.load(ctx, f)
+			if l.err != nil && !lost(l.err) && !unbuildable(l.err) {
+				return nil, l.err
+			}
+			ok = l.err == nil
+		}
+		if !ok {
+			blamed = blamed.Add(page)
+		}
+	}
+	return blamed, nil
 }
 
 // assemble makes one revision, or finds it made.
@@ -70,7 +134,7 @@ func (a *assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
 		}
 		// The index entry comes before the first manifest: what is committed can be listed.
-		if r.Revision == 1 {
+		if r.Previous == 0 {
 			if _, err := create(ctx, a.archive, indexKey(plan.Indexed, r.Session), []byte("{}\n")); err != nil {
 				return err
 			}
@@ -93,7 +157,7 @@ func (a *assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 	ok, data, err := load(ctx, a.archive, key, &plan)
 	if err == nil && !ok {
 		var facts map[int]session.PageArchived
-		if facts, err = a.pages.PageFacts(ctx, r.Session, r.Pages); err != nil {
+		if facts, err = a.pageFacts(ctx, r); err != nil {
 			return Plan{}, session.Object{}, err
 		}
 		if plan, err = newPlan(r, facts, ordered); err != nil {
@@ -102,6 +166,24 @@ func (a *assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 		data, err = commit(ctx, a.archive, key, &plan)
 	}
 	return plan, object(key, int64(len(data)), sha256.Sum256(data)), err
+}
+
+// pageFacts gives the facts of the ordered pages. Those that FAX_PAGES has let go are taken from the plan of the previous revision.
+func (a *assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]session.PageArchived, error) {
+	facts, err := a.pages.PageFacts(ctx, r.Session, r.Pages)
+	if err != nil || len(facts) == r.Pages.Len() || r.Previous == 0 {
+		return facts, err
+	}
+	var previous Plan
+	if _, _, err := load(ctx, a.archive, revisionKey(r.Session, r.Previous, "plan.json"), &previous); err != nil {
+		return nil, err
+	}
+	for _, f := range previous.Pages {
+		if _, ok := facts[f.Page]; !ok && r.Pages.Has(f.Page) {
+			facts[f.Page] = f
+		}
+	}
+	return facts, nil
 }
 
 // build writes the documents of a plan into the archive and says what they contain.
@@ -132,8 +214,8 @@ func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Obj
 	if m.PDF, err = d.pdfFile.store(ctx, a.archive, document(".pdf")); err != nil {
 		return m, err
 	}
-	if plan.Revision > 1 {
-		previous, err := read(ctx, a.archive, revisionKey(plan.Session, plan.Revision-1, "manifest.json"))
+	if plan.Previous > 0 {
+		previous, err := read(ctx, a.archive, revisionKey(plan.Session, plan.Previous, "manifest.json"))
 		if err != nil {
 			return m, err
 		}
@@ -198,17 +280,17 @@ type loaded struct {
 func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
 	data, err := readObject(ctx, a.archive, f.Original)
 	if err != nil {
-		return loaded{err: err}
+		return loaded{err: pageError{f.Page, err}}
 	}
 	if strip := copied(f, data); strip != nil {
 		return loaded{fact: f, strip: strip}
 	}
-	m, fl, err := a.decoder.page(ctx, data, 0)
+	m, fl, err := a.decoder.page(ctx, data)
 	switch {
 	case err != nil:
 		return loaded{err: err}
 	case fl != nil:
-		return loaded{err: fmt.Errorf("page %d: %s: %w: it was decoded before, now: %s", f.Page, f.Original.Key, errAltered, fl.detail)}
+		return loaded{err: pageError{f.Page, fmt.Errorf("%s: %w: it was decoded before, now: %s", f.Original.Key, errAltered, fl.detail)}}
 	case m.sum != f.RasterSHA256:
 		// The bytes are the same: another version of the decoder sees a damaged page differently. The manifest says what is in the document.
 		a.log.Warn("page decodes differently than when it was archived", "session", f.Session, "page", f.Page, "key", f.Original.Key)

@@ -53,8 +53,24 @@ type decoder struct{ slots chan struct{} }
 
 func newDecoder(atOnce int) *decoder { return &decoder{slots: make(chan struct{}, atOnce)} }
 
-// page decodes page i (from 0) of a TIFF. A file that is cut short gives what is there.
-func (d *decoder) page(ctx context.Context, data []byte, i int) (m image, f *failure, err error) {
+// page decodes the first page of a TIFF. A file that is cut short gives what is there.
+func (d *decoder) page(ctx context.Context, data []byte) (image, *failure, error) {
+	return d.run(ctx, func() (image, error) {
+		file, err := tiff.Parse(data, tiff.Limits{})
+		if err != nil {
+			return image{}, err
+		}
+		return decodePage(ctx, file, 0)
+	})
+}
+
+// pageOf decodes page i (from 0) of a TIFF that is parsed already.
+func (d *decoder) pageOf(ctx context.Context, file *tiff.File, i int) (image, *failure, error) {
+	return d.run(ctx, func() (image, error) { return decodePage(ctx, file, i) })
+}
+
+// run decodes in a slot. An error of the decoder is the page's failure; one of ctx is ours.
+func (d *decoder) run(ctx context.Context, decode func() (image, error)) (m image, f *failure, err error) {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
@@ -68,26 +84,27 @@ func (d *decoder) page(ctx context.Context, data []byte, i int) (m image, f *fai
 			f = &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p), final: true}
 		}
 	}()
-	file, err := tiff.Parse(data, tiff.Limits{})
-	if err != nil {
+	m, err = decode()
+	switch {
+	case ctx.Err() != nil:
+		return image{}, nil, context.Cause(ctx)
+	case err != nil:
 		return image{}, undecodable(err), nil
 	}
-	if i >= file.NumPages() {
-		return image{}, &failure{stage: stageDecode, reason: session.ReasonNotInFile, final: true, detail: fmt.Sprintf("the file has %d pages", file.NumPages())}, nil
-	}
+	return m, nil, nil
+}
+
+func decodePage(ctx context.Context, file *tiff.File, i int) (image, error) {
 	im, err := file.Page(i)
 	if err != nil {
-		return image{}, undecodable(err), nil
+		return image{}, err
 	}
 	dec, err := im.Decode(ctx)
-	if ctx.Err() != nil {
-		return image{}, nil, context.Cause(ctx)
-	}
 	if err != nil {
-		return image{}, undecodable(err), nil
+		return image{}, err
 	}
 	sum := dec.Raster.SHA256()
-	return image{Decoded: dec, sum: fmt.Sprintf("%x", sum)}, nil, nil
+	return image{Decoded: dec, sum: fmt.Sprintf("%x", sum)}, nil
 }
 
 // undecodable says why bytes are no page. Asking for them again cannot help.

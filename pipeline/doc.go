@@ -1,12 +1,13 @@
 // Package pipeline turns announcements into archived pages and documents. Start with Start.
 //
 //	FAX_IN  in.page ─────────► worker.announced ─ fetch ─ archive original ─ decode ─ archive PNG ─► FAX_PAGES page.archived
-//	FAX_TIMERS due.retry ────► worker.again ────┘        └─ no page: schedule a retry ────────────► FAX_PAGES page.failed
+//	FAX_TIMERS due.retry ────► worker.retryDue ─┘        └─ no page: schedule a retry ────────────► FAX_PAGES page.failed
 //	FAX_IN  in.whole ────────► worker.ordered ─ fetch the whole file ─ archive ─ cut pages ───────► FAX_PAGES page.archived,
 //	                                                                                                FAX_DOCS  doc.whole_cut or whole_failed
 //	FAX_IN, FAX_PAGES, FAX_DOCS, FAX_TIMERS ─► collector: folds facts into the session's ledger, performs what it owes:
 //	                                           a timer, an order for the whole file, doc.ready
-//	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF and PDF ─ index ─ manifest ────────────────► FAX_DOCS doc.assembled
+//	FAX_TIMERS due.whole ────► worker.retryDue, as ordered
+//	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF and PDF ─ index ─ manifest ────────────────► FAX_DOCS doc.assembled or doc.failed
 //
 // # What a crash leaves
 //
@@ -30,5 +31,7 @@
 //     (doc.verified) does not happen yet; documents say verified false.
 //   - Keys of the archive are made here (archive.go): this package may not import storage, whose interface it restates in standard types.
 //   - page.archived carries the hash of a strip that the decoder found clean. The assembler copies that strip without decoding it again.
-//   - While the provider is unavailable (5xx, no connection, 401, 403) attempts go on without a deadline.
+//   - A page or file that fails by 5xx, timeout, 401 or 403 past its deadline is given up only if a probe of the account's list
+//     succeeds; otherwise it is an outage, and everything waits. There is no stage that stops as a whole yet.
+//   - A revision whose originals are gone or altered ends as doc.failed, which names the pages; the next revision goes without them.
 package pipeline

@@ -69,7 +69,7 @@ type documents struct {
 	pdf      *pdf.Writer
 	usable   int // pages in the TIFF so far
 	width    float64
-	height   float64 // of the last page, points; a slip sheet takes after its neighbour
+	height   float64 // of the last page of ordinary size, points; a slip sheet takes after it; 0: letter
 	pages    []ManifestPage
 }
 
@@ -82,7 +82,7 @@ func newDocuments(plan Plan, dir, software string) (*documents, error) {
 	if d.pdfFile, err = newSpool(dir); err != nil {
 		return nil, errors.Join(err, d.tiffFile.remove())
 	}
-	d.tiff = tiff.NewWriter(d.tiffFile, tiff.WriterOptions{})
+	d.tiff = tiff.NewWriter(d.tiffFile)
 	title := "Fax " + plan.Session
 	if plan.Status == session.StatusPartial {
 		title += " (partial: " + plan.Reason + ")"
@@ -115,18 +115,23 @@ func (d *documents) add(f session.PageArchived, strip []byte) error {
 	meta.Description = fmt.Sprintf("fax %s page %d", d.plan.Session, f.Page)
 	var err error
 	if p.TIFFOffset, err = d.tiff.AddPage(meta, strip); err != nil {
-		return fmt.Errorf("page %d: %w", f.Page, err)
+		return pageError{f.Page, err}
 	}
 	p.PDFOffset, err = d.pdf.AddG4(pdf.G4Page{
 		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: strip, Label: strconv.Itoa(f.Page),
 	})
 	if err != nil {
-		return fmt.Errorf("page %d: %w", f.Page, err)
+		return pageError{f.Page, err}
 	}
-	d.width, d.height = float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72
+	if w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72; readable(w) && readable(h) {
+		d.width, d.height = w, h
+	}
 	d.pages = append(d.pages, p)
 	return nil
 }
+
+// readable reports whether a side, in points, can be one of a sheet of words: 7 cm to 3 m.
+func readable(side float64) bool { return side >= 200 && side <= 8500 }
 
 // slip writes a sheet that says in words that a page is missing. It is in the PDF only.
 func (d *documents) slip(page int, reason session.Reason) error {
@@ -170,10 +175,13 @@ func (d *documents) close() error {
 
 func (d *documents) remove() error { return errors.Join(d.tiffFile.remove(), d.pdfFile.remove()) }
 
-// pageMeta is the page's description for a TIFF of `pages` pages. A page without a resolution gets that of a fine fax.
+// plausible reports whether a resolution in pixels per inch can be one of a sheet of paper.
+func plausible(perInch float64) bool { return perInch >= 10 && perInch <= 5000 }
+
+// pageMeta is the page's description for a TIFF of `pages` pages. A page without a plausible resolution gets that of a fine fax.
 func pageMeta(f session.PageArchived, page, pages int) tiff.PageMeta {
 	meta := tiff.PageMeta{Width: f.Width, Height: f.Height, XRes: f.XResolution, YRes: f.YResolution, Page: page, Pages: pages}
-	if meta.XRes <= 0 || meta.YRes <= 0 {
+	if !plausible(meta.XRes) || !plausible(meta.YRes) {
 		meta.XRes, meta.YRes = 204, 196
 	}
 	if f.BadRows > 0 {

@@ -14,6 +14,8 @@ import (
 type Provider interface {
 	Page(ctx context.Context, id string, page int) ([]byte, error)
 	File(ctx context.Context, id string) ([]byte, error)
+	// Probe asks for something that does not depend on one fax: it tells an outage or a dead token from one page that cannot be had.
+	Probe(ctx context.Context) error
 }
 
 // fetchError is how a provider says why.
@@ -62,14 +64,32 @@ func DefaultRetry() Retry {
 	}
 }
 
-// next gives when attempt n+1 is due after attempt n failed at the time `at`; ok is false when it is past the deadline.
-// A provider that is unavailable has no deadline: an outage never makes a page missing.
-func (r Retry) next(n int, f *failure, since, at time.Time) (due time.Time, ok bool) {
-	if f.final || len(r.Delays) == 0 {
+// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the page's deadline is over:
+// then only an outage lets attempts go on. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
+func (r Retry) next(n int, f *failure, deadline, at time.Time) (due time.Time, ok bool) {
+	if len(r.Delays) == 0 {
 		return time.Time{}, false
 	}
-	delay := max(r.Delays[min(n, len(r.Delays))-1], min(f.wait, time.Hour))
-	due = at.Add(delay)
-	outage := f.reason == session.ReasonUnavailable || f.reason == session.ReasonUnauthorized
-	return due, outage || !due.After(since.Add(r.Deadline))
+	due = at.Add(max(r.Delays[min(n, len(r.Delays))-1], min(f.wait, time.Hour)))
+	if due.After(deadline) && at.Before(deadline) {
+		due = deadline
+	}
+	return due, !due.After(deadline)
+}
+
+// again decides whether an attempt is followed by another one. An outage never makes a page missing: when the deadline is over
+// and the provider fails in a way that may not be this page's own, a probe decides.
+func (w *worker) again(ctx context.Context, n int, f *failure, deadline, at time.Time) (due time.Time, ok bool) {
+	if f.final {
+		return time.Time{}, false
+	}
+	due, ok = w.retry.next(n, f, deadline, at)
+	if !ok && (f.reason == session.ReasonUnavailable || f.reason == session.ReasonUnauthorized) {
+		err := w.provider.Probe(ctx)
+		ok = err != nil
+		if ok {
+			w.log.Error("the provider cannot be used; pages wait for it", "err", err)
+		}
+	}
+	return due, ok
 }

@@ -112,11 +112,10 @@ func (p *pages) reject(ctx context.Context, o origin, f *failure) (obj *session.
 	return &kept, again, err
 }
 
-// decode decodes page i of data.
-func (p *pages) decode(ctx context.Context, o origin, data []byte, i int) (m image, f *failure, err error) {
-	m, err = timed(p.observe, stageDecode, o, func() (image, error) {
-		var m image
-		m, f, err = p.decoder.page(ctx, data, i)
+// decode runs one decoding as a stage.
+func (p *pages) decode(o origin, decode func() (image, *failure, error)) (m image, f *failure, err error) {
+	m, err = timed(p.observe, stageDecode, o, func() (m image, err error) {
+		m, f, err = decode()
 		return m, err
 	})
 	return m, f, err
@@ -179,7 +178,7 @@ func (p *pages) lookup(ctx context.Context, o origin, kind string) (*found, erro
 		if err != nil {
 			return nil, err
 		}
-		m, f, err := p.decode(ctx, o, data, 0)
+		m, f, err := p.decode(o, func() (image, *failure, error) { return p.decoder.page(ctx, data) })
 		if err != nil {
 			return nil, err
 		}

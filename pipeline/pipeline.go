@@ -68,14 +68,15 @@ func Start(ctx context.Context, c Config) error {
 		handle   func(context.Context, bus.Delivery) error
 	}{
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "page", Filter: []string{session.TypePageAnnounced + ".>"}, Workers: c.Fetches}, w.announced},
-		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: []string{session.TypeTimerDue + "." + session.TimerRetry + ".>"}, Workers: 4}, w.again},
+		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: []string{session.TypeTimerDue + "." + session.TimerRetry + ".>"}, Workers: c.Fetches}, w.retryDue},
+		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: []string{session.TypeTimerDue + "." + session.TimerWhole + ".>"}, Workers: 2}, w.retryDue},
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, w.ordered},
 		{bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, asm.ready},
 	}
 	batches := []bus.Consumer{
 		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>"}},
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: []string{session.TypePageArchived + ".>", session.TypePageFailed + ".>"}},
-		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>"}},
+		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>", session.TypeDocFailed + ".>"}},
 		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: []string{session.TypeTimerDue + "." + session.TimerGrace + ".>", session.TypeTimerDue + "." + session.TimerIdle + ".>"}},
 	}
 	for _, s := range single {

@@ -20,6 +20,7 @@ type Plan struct {
 	Session   string                 `json:"session"`
 	Direction string                 `json:"direction"`
 	Revision  int                    `json:"revision"`
+	Previous  int                    `json:"previous,omitempty"` // the newest revision before this one that has a manifest; 0: none
 	From      string                 `json:"from"`
 	To        string                 `json:"to"`
 	ToToken   string                 `json:"to_token"`
@@ -28,7 +29,7 @@ type Plan struct {
 	StartTime time.Time              `json:"start_time,omitzero"` // the provider's, else the lowest page's event time
 	Indexed   time.Time              `json:"indexed"`             // the day under which the fax is listed
 	Close     *session.Closed        `json:"close,omitempty"`
-	Missing   map[int]session.Reason `json:"missing,omitempty"`
+	Missing   session.PageReasons    `json:"missing,omitempty"`
 	Pages     []session.PageArchived `json:"pages"` // ascending
 }
 
@@ -38,13 +39,13 @@ var errNoFact = errors.New("the fact of an ordered page cannot be read yet")
 // newPlan joins an order with the facts of its pages. ordered is when the order was stored.
 func newPlan(r session.DocReady, facts map[int]session.PageArchived, ordered time.Time) (Plan, error) {
 	p := Plan{
-		Session: r.Session, Direction: r.Direction, Revision: r.Revision, From: r.From, To: r.To, ToToken: r.ToToken,
+		Session: r.Session, Direction: r.Direction, Revision: r.Revision, Previous: r.Previous, From: r.From, To: r.To, ToToken: r.ToToken,
 		Status: r.Status, Reason: r.Reason, Close: r.Close, Missing: r.Missing, Pages: []session.PageArchived{},
 	}
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
 		if !ok {
-			return Plan{}, fmt.Errorf("session %s page %d: %w", r.Session, page, errNoFact)
+			return Plan{}, pageError{page, errNoFact}
 		}
 		p.Pages = append(p.Pages, f)
 	}

@@ -6,7 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -22,11 +25,20 @@ func (w *worker) ordered(ctx context.Context, d bus.Delivery) error {
 	return w.tryWhole(ctx, f, 1, d.Time)
 }
 
+// wholeTry is one try for a whole file.
+type wholeTry struct {
+	order  session.WholeOrdered
+	number int       // from 1
+	now    time.Time // when the message that asks for it was stored
+	origin origin
+}
+
 // tryWhole fetches the whole file, archives it, cuts the wanted pages and says how it went.
 func (w *worker) tryWhole(ctx context.Context, f session.WholeOrdered, number int, now time.Time) error {
-	o := origin{session: f.Session, from: f.From, to: f.To, source: session.SourceWholeFile}
+	t := wholeTry{order: f, number: number, now: now}
+	t.origin = origin{session: f.Session, from: f.From, to: f.To, source: session.SourceWholeFile}
 	var err error
-	if o.toToken, err = w.facts.Bind(ctx, f.Session, session.NumberToken(f.To)); err != nil {
+	if t.origin.toToken, err = w.facts.Bind(ctx, f.Session, session.NumberToken(f.To)); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -36,92 +48,134 @@ func (w *worker) tryWhole(ctx context.Context, f session.WholeOrdered, number in
 		if err != nil {
 			return err
 		}
-		return w.failWhole(ctx, f, o, fl, number, now)
+		return w.failWhole(ctx, t, fl)
 	}
 	w.observe(Step{Stage: stageWhole, Session: f.Session, Took: time.Since(start)})
-	sum := sha256.Sum256(data)
-	obj := object(originalKey(f.Session, sum), int64(len(data)), sum)
-	if _, err := keep(ctx, w.archive, data, sum, o.sidecar(obj, "")); err != nil {
+	file, parseErr := tiff.Parse(data, tiff.Limits{MaxPages: session.MaxPages})
+	if later, err := w.incomplete(ctx, t, data, file, parseErr); later || err != nil {
 		return err
 	}
-	done := session.WholeDone{Session: f.Session, ToToken: o.toToken, N: f.N, Object: &obj, At: now}
-	if err := w.cutPages(ctx, f, o, data, &done); err != nil {
+	return w.takeWhole(ctx, t, data, file)
+}
+
+// incomplete schedules another try for a file that was cut in transit, unless exactly these bytes came before, and for one
+// that does not have all wanted pages yet, as long as there is time. later: it did.
+func (w *worker) incomplete(ctx context.Context, t wholeTry, data []byte, file *tiff.File, parseErr error) (later bool, err error) {
+	fl := &failure{stage: stageWhole, reason: session.ReasonNotInFile, detail: "the whole file has fewer pages than are wanted"}
+	switch {
+	case cut(file, parseErr):
+		fl.reason, fl.detail = session.ReasonTruncated, "the whole file refers to bytes past its end"
+		sum := sha256.Sum256(data)
+		kept := object(rejectedKey(t.order.Session, sum), int64(len(data)), sum)
+		again, err := keep(ctx, w.archive, data, sum, t.origin.sidecar(kept, fl.reason))
+		if err != nil || again {
+			return false, err
+		}
+	case parseErr != nil || file.NumPages() >= t.order.Wanted.Max():
+		return false, nil
+	}
+	due, more := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	if !more {
+		return false, nil
+	}
+	w.log.Warn("whole file is not whole", "session", t.order.Session, "attempt", t.number, "reason", fl.reason, "detail", fl.detail)
+	return true, w.scheduleWhole(ctx, t, due)
+}
+
+// takeWhole archives the file as the provider's own, cuts the wanted pages and ends the order. file is nil where the bytes are no TIFF that we can read.
+func (w *worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *tiff.File) error {
+	sum := sha256.Sum256(data)
+	obj := object(originalKey(t.order.Session, sum), int64(len(data)), sum)
+	if _, err := keep(ctx, w.archive, data, sum, t.origin.sidecar(obj, "")); err != nil {
+		return err
+	}
+	done := session.WholeDone{Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Object: &obj, At: t.now}
+	if file != nil {
+		done.Pages = file.NumPages()
+	}
+	wanted := t.order.Wanted
+	if len(wanted) == 0 { // all that the file has
+		wanted = session.Span(1, done.Pages)
+	}
+	var err error
+	if done.Lost, err = w.cutPages(ctx, t.origin, file, wanted); err != nil {
 		return err
 	}
 	_, _, err = w.facts.RecordFact(ctx, done)
 	return err
 }
 
-// cutPages publishes the wanted pages of the file; none named means all that it has.
-func (w *worker) cutPages(ctx context.Context, f session.WholeOrdered, o origin, data []byte, done *session.WholeDone) error {
-	lost := func(page int, r session.Reason) {
-		if done.Lost == nil {
-			done.Lost = map[int]session.Reason{}
-		}
-		done.Lost[page] = r
-	}
-	wanted := f.Wanted
-	file, err := tiff.Parse(data, tiff.Limits{MaxPages: session.MaxPages})
-	if err == nil {
-		done.Pages = file.NumPages()
-	}
-	if len(wanted) == 0 {
-		wanted = session.Span(1, done.Pages)
-	}
+// cutPages publishes the wanted pages of the file, several at once, and gives the reasons of those that it could not.
+func (w *worker) cutPages(ctx context.Context, o origin, file *tiff.File, wanted session.Ranges) (session.PageReasons, error) {
+	var mu sync.Mutex
+	lost := session.PageReasons{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2 * cap(w.decoder.slots)) // one decodes while another archives
 	for page := range wanted.All() {
-		if page > done.Pages && err == nil {
-			lost(page, session.ReasonNotInFile)
-			continue
-		}
+		o := o
 		o.page = page
-		m, fl, err := w.decode(ctx, o, data, page-1)
-		if err != nil {
+		group.Go(func() error {
+			reason, err := w.cutPage(ctx, o, file)
+			if reason != "" {
+				w.observe(Step{Stage: stageWhole, Session: o.session, Page: page, Reason: reason})
+				mu.Lock()
+				defer mu.Unlock()
+				lost[page] = reason
+			}
 			return err
-		}
-		if fl != nil {
-			w.observe(Step{Stage: stageWhole, Session: f.Session, Page: page, Reason: fl.reason})
-			lost(page, fl.reason)
-			continue
-		}
-		if err := w.cutPage(ctx, o, m); err != nil {
-			return err
-		}
+		})
 	}
-	return nil
+	return lost, group.Wait()
 }
 
-// cutPage archives one page as a file of its own and publishes it.
-func (w *worker) cutPage(ctx context.Context, o origin, m image) error {
+// cutPage archives one page as a file of its own and publishes it; reason says why it cannot be had.
+func (w *worker) cutPage(ctx context.Context, o origin, file *tiff.File) (reason session.Reason, err error) {
+	switch {
+	case file == nil:
+		return session.ReasonDamaged, nil
+	case o.page > file.NumPages():
+		return session.ReasonNotInFile, nil
+	}
+	m, f, err := w.decode(o, func() (image, *failure, error) { return w.decoder.pageOf(ctx, file, o.page-1) })
+	if err != nil || f != nil {
+		if f != nil {
+			reason = f.reason
+		}
+		return reason, err
+	}
 	var b bytes.Buffer
-	t := tiff.NewWriter(&b, tiff.WriterOptions{})
+	t := tiff.NewWriter(&b)
 	if _, err := t.AddPage(pageMeta(o.fact(m), 1, 1), m.strip()); err != nil {
-		return fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
+		return "", fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
 	}
 	if err := t.Close(); err != nil {
-		return fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
+		return "", fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
 	}
 	obj, err := w.keepOriginal(ctx, o, b.Bytes(), kindCut)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return w.publish(ctx, o, obj, m)
+	return "", w.publish(ctx, o, obj, m)
 }
 
-// failWhole schedules another attempt, or says that the file cannot be had.
-func (w *worker) failWhole(ctx context.Context, f session.WholeOrdered, o origin, fl *failure, number int, now time.Time) error {
-	w.observe(Step{Stage: stageWhole, Session: f.Session, Reason: fl.reason})
-	since := f.Until.Add(-w.retry.Deadline) // the order's own deadline, in terms of the table's
-	due, more := w.retry.next(number, fl, since, now)
-	w.log.Warn("whole file not had", "session", f.Session, "attempt", number, "reason", fl.reason, "final", !more, "detail", fl.detail)
-	if !more {
-		_, _, err := w.facts.RecordFact(ctx, session.WholeDone{
-			Session: f.Session, ToToken: o.toToken, N: f.N, Reason: fl.reason, Detail: fl.detail, At: now,
-		})
-		return err
+// failWhole schedules another try, or says that the file cannot be had.
+func (w *worker) failWhole(ctx context.Context, t wholeTry, fl *failure) error {
+	w.observe(Step{Stage: stageWhole, Session: t.order.Session, Reason: fl.reason})
+	due, more := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	w.log.Warn("whole file not had", "session", t.order.Session, "attempt", t.number, "reason", fl.reason, "final", !more, "detail", fl.detail)
+	if more {
+		return w.scheduleWhole(ctx, t, due)
 	}
-	body, err := json.Marshal(retryBody{Whole: &f, Attempt: number + 1})
+	_, _, err := w.facts.RecordFact(ctx, session.WholeDone{
+		Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Reason: fl.reason, Detail: fl.detail, At: t.now,
+	})
+	return err
+}
+
+func (w *worker) scheduleWhole(ctx context.Context, t wholeTry, due time.Time) error {
+	body, err := json.Marshal(retryBody{Whole: &t.order, Attempt: t.number + 1})
 	if err != nil {
-		return fmt.Errorf("retry of the whole file of session %s: %w", f.Session, err)
+		return fmt.Errorf("retry of the whole file of session %s: %w", t.order.Session, err)
 	}
-	return w.facts.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Due: due}, body)
+	return w.facts.Schedule(ctx, session.Timer{Kind: session.TimerWhole, Session: t.order.Session, Due: due}, body)
 }

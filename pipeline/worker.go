@@ -49,8 +49,8 @@ func (w *worker) announced(ctx context.Context, d bus.Delivery) error {
 	return w.try(ctx, attempt{fact: f, number: 1, since: d.Time, now: d.Time})
 }
 
-// again handles a retry timer, of a page or of the whole file.
-func (w *worker) again(ctx context.Context, d bus.Delivery) error {
+// retryDue handles a retry timer, of a page or of the whole file.
+func (w *worker) retryDue(ctx context.Context, d bus.Delivery) error {
 	var r retryBody
 	err := json.Unmarshal(d.Data, &r)
 	switch {
@@ -99,11 +99,25 @@ func (w *worker) fetch(ctx context.Context, o origin) (*found, *failure, error) 
 		return w.salvage(ctx, o, f, err)
 	}
 	w.observe(Step{Stage: stageFetch, Session: o.session, Page: o.page, Took: time.Since(start)})
-	if file, err := tiff.Parse(data, tiff.Limits{}); errors.Is(err, tiff.ErrTruncated) || err == nil && errors.Is(file.Check(), tiff.ErrTruncated) {
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if cut(file, err) {
 		f := &failure{stage: stageFetch, reason: session.ReasonTruncated, detail: "the TIFF refers to bytes past its end", body: data}
 		return w.salvage(ctx, o, f, nil)
 	}
+	if err == nil && file.NumPages() > 1 {
+		// Whose pages these are nobody can tell: an endpoint that ignores the page's number would give every page the first one's image.
+		f := &failure{
+			stage: stageFetch, reason: session.ReasonManyPages, body: data, final: true,
+			detail: fmt.Sprintf("the page's file has %d pages; is --faxplus-page-path the path of a single page?", file.NumPages()),
+		}
+		return w.salvage(ctx, o, f, nil)
+	}
 	return w.take(ctx, o, data)
+}
+
+// cut reports whether a TIFF, as parsed, was cut in transit.
+func cut(f *tiff.File, parseErr error) bool {
+	return errors.Is(parseErr, tiff.ErrTruncated) || parseErr == nil && errors.Is(f.Check(), tiff.ErrTruncated)
 }
 
 // take archives bytes as the page's original and decodes them.
@@ -112,7 +126,7 @@ func (w *worker) take(ctx context.Context, o origin, data []byte) (*found, *fail
 	if err != nil {
 		return nil, nil, err
 	}
-	m, f, err := w.decode(ctx, o, data, 0)
+	m, f, err := w.decode(o, func() (image, *failure, error) { return w.decoder.page(ctx, data) })
 	if f != nil {
 		f.kept = &obj
 	}
@@ -137,7 +151,7 @@ func (w *worker) salvage(ctx context.Context, o origin, f *failure, err error) (
 
 // fail publishes the failed attempt and schedules the next one, if there is one.
 func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) error {
-	due, more := w.retry.next(a.number, f, a.since, a.now)
+	due, more := w.again(ctx, a.number, f, a.since.Add(w.retry.Deadline), a.now)
 	if more {
 		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Since: a.since})
 		if err != nil {

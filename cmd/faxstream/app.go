@@ -251,6 +251,8 @@ func (a *app) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		a.log.Info("stopping: work in flight is finished or left to the next start")
 	case err = <-a.failed:
+	case err = <-a.bus.Failed():
+		err = fmt.Errorf("%w; ending, so that whoever supervises this process starts it anew", err)
 	}
 	return errors.Join(err, a.stop())
 }

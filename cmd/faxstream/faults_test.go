@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,12 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
-	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
-	"github.com/faxstream/faxstream/storage/local"
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
@@ -86,7 +81,6 @@ type outcome struct {
 // runWithFault takes one fax through a pipeline of its own, of which one write ("": none) has the given fault.
 func runWithFault(t *testing.T, f faxplustest.Fax, write string, fault storagetest.Fault) outcome {
 	t.Helper()
-	dir := t.TempDir()
 	var mu sync.Mutex
 	var out outcome
 	times := map[string]int{}
@@ -102,71 +96,19 @@ func runWithFault(t *testing.T, f faxplustest.Fax, write string, fault storagete
 		out.hit = true
 		return fault
 	}
-	b, err := bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := local.Open(filepath.Join(dir, "archive"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	defer func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	sim := faxplustest.New(faxplustest.Config{})
-	defer sim.Close()
-	srv := httptest.NewServer(sim)
-	defer srv.Close()
-	client, err := faxplus.NewClient(faxplus.Config{BaseURL: srv.URL, PagePath: faxplustest.PagePath, RetryWaitMin: time.Millisecond, RetryWaitMax: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	sim.Add(f)
+	r := newRig(t)
+	r.sim.Add(f)
 	cfg := serveCmd{FaxplusPagePath: faxplustest.PagePath, CloseGrace: time.Hour, IdleAfter: time.Hour}
-	err = pipeline.Start(t.Context(), pipeline.Config{
-		Bus: &faultyBus{b, fail}, Archive: &storagetest.Faulty{Archive: store, Fail: fail}, Provider: client,
-		Policy: cfg.policy(), Retry: cfg.retry(), SpoolDir: filepath.Join(dir, "spool"), Software: "test", Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.start(t, &faultyBus{r.bus, fail}, &storagetest.Faulty{Archive: r.store, Fail: fail}, cfg.policy(), cfg.retry())
 	for _, body := range bodies(f, "http://faxstream.test") {
-		e, err := faxplus.ParseEvent(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fact, _ := e.Fact(fmt.Sprintf("%x", sha256.Sum256(body)))
-		if _, err := b.Record(t.Context(), fact); err != nil {
-			t.Fatal(err)
-		}
+		r.record(t, body)
 	}
-	assembled(t, b, f.Session)
-	out.objects = hashes(t, filepath.Join(dir, "archive", "faxes"))
-	out.subjects = subjects(t, b, f.Session)
+	r.await(t, f.Session, func(s session.State) bool { return s.Document != nil })
+	out.objects = hashes(t, filepath.Join(r.dir, "archive", "faxes"))
+	out.subjects = subjects(t, r.bus, f.Session)
 	mu.Lock()
 	defer mu.Unlock()
 	return out
-}
-
-// assembled waits until the session's ledger has folded that its document is assembled, and owes nothing more than it did.
-func assembled(t *testing.T, b *bus.Bus, id string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("no document"))
-	defer cancel()
-	done := false
-	err := b.Ledgers(ctx, func(s session.State) {
-		if s.Session == id && s.Document != nil {
-			done = true
-			cancel()
-		}
-	}, func() {})
-	if err != nil || !done {
-		t.Fatalf("session %s: %v, %v", id, err, context.Cause(ctx))
-	}
 }
 
 // hashes gives the SHA-256 of every object.

@@ -59,7 +59,7 @@ func (g *faxGenerator) fax(n int) (faxplustest.Fax, error) {
 	sheet, standard := sheets[n%len(sheets)], n/len(sheets)%2 == 1
 	pages := 1 + rng.IntN(maxGeneratedPages)
 	var whole bytes.Buffer
-	all := tiff.NewWriter(&whole, tiff.WriterOptions{})
+	all := tiff.NewWriter(&whole)
 	for i := range pages {
 		p := g.page(rng, sheet.rows, fmt.Sprintf("%s, page %d of %d, %s", f.Session, i+1, pages, sheet.name))
 		if standard {
@@ -84,7 +84,7 @@ func (g *faxGenerator) fax(n int) (faxplustest.Fax, error) {
 func onePage(meta tiff.PageMeta, strip []byte) ([]byte, error) {
 	meta.Page, meta.Pages = 1, 1
 	var b bytes.Buffer
-	w := tiff.NewWriter(&b, tiff.WriterOptions{})
+	w := tiff.NewWriter(&b)
 	if _, err := w.AddPage(meta, strip); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,8 @@ type Config struct {
 	PagePath     string
 	MaxPageBytes int64         // default 32 MiB: a page of raw bits at 400 dpi is a fifth of that
 	MaxFileBytes int64         // default 256 MiB: thousands of pages at 75 KB
-	Timeout      time.Duration // of one try from dialling to the last byte; default 60 s
+	Timeout      time.Duration // of one try from dialling to the last byte; default 30 s
+	FileTimeout  time.Duration // the same for a whole file; default 5 min: MaxFileBytes at 1 MB/s
 	RetryWaitMin time.Duration // before the second try; default 0.25 s
 	RetryWaitMax time.Duration // longest wait inside a call; default 2 s. A longer Retry-After ends the call.
 	Logger       *slog.Logger  // nil: silent
@@ -51,7 +52,8 @@ func (c *Config) setDefaults() {
 	c.User = cmp.Or(c.User, "self")
 	c.MaxPageBytes = cmp.Or(c.MaxPageBytes, 32<<20)
 	c.MaxFileBytes = cmp.Or(c.MaxFileBytes, 256<<20)
-	c.Timeout = cmp.Or(c.Timeout, 60*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.FileTimeout = cmp.Or(c.FileTimeout, 5*time.Minute)
 	c.RetryWaitMin = cmp.Or(c.RetryWaitMin, 250*time.Millisecond)
 	c.RetryWaitMax = cmp.Or(c.RetryWaitMax, 2*time.Second)
 	if c.Logger == nil {
@@ -61,14 +63,12 @@ func (c *Config) setDefaults() {
 
 func (c *Config) check() error {
 	u, err := url.Parse(c.BaseURL)
-	if err != nil {
-		return fmt.Errorf("faxplus: base URL: %w", err)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		// Neither the URL nor url.Parse's error is shown: both may hold a password.
+		return errors.New("faxplus: base URL: want http(s)://host[:port][/path] without user, query or fragment")
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return fmt.Errorf("faxplus: base URL %q: want http(s)://host[:port][/path] without user, query or fragment", u.Redacted())
-	}
-	if c.MaxPageBytes < 0 || c.MaxFileBytes < 0 || c.Timeout < 0 || c.RetryWaitMin < 0 || c.RetryWaitMax < c.RetryWaitMin {
-		return errors.New("faxplus: limits, timeout and waits must be positive and RetryWaitMin not above RetryWaitMax")
+	if c.MaxPageBytes < 0 || c.MaxFileBytes < 0 || c.Timeout < 0 || c.FileTimeout < 0 || c.RetryWaitMin < 0 || c.RetryWaitMax < c.RetryWaitMin {
+		return errors.New("faxplus: limits, timeouts and waits must be positive and RetryWaitMin not above RetryWaitMax")
 	}
 	if c.User == "." || c.User == ".." {
 		return fmt.Errorf("faxplus: user %q: want self or a user id", c.User)
@@ -95,8 +95,9 @@ func checkPagePath(path string) error {
 // Client asks the REST API. It may be used by many goroutines at once.
 type Client struct {
 	cfg   Config
-	pool  *http.Transport       // shared by both
+	pool  *http.Transport       // shared by all
 	retry *retryablehttp.Client // for what may be asked twice
+	file  *retryablehttp.Client // the same for whole files
 	once  *retryablehttp.Client // for what may not
 }
 
@@ -116,14 +117,15 @@ func NewClient(cfg Config) (*Client, error) {
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // Content-Length must be the file's
 	}}
-	c.retry, c.once = c.newRetry(tries), c.newRetry(1)
+	c.retry, c.file, c.once = c.newRetry(tries, cfg.Timeout), c.newRetry(tries, cfg.FileTimeout), c.newRetry(1, cfg.Timeout)
 	return c, nil
 }
 
-func (c *Client) newRetry(tries int) *retryablehttp.Client {
+// newRetry gives a client that asks up to so many times, each try within timeout.
+func (c *Client) newRetry(tries int, timeout time.Duration) *retryablehttp.Client {
 	r := retryablehttp.NewClient()
 	r.Logger = nil // it would log at error what is an ordinary "not yet"
-	r.HTTPClient = &http.Client{Transport: keepIdle{c.pool}, CheckRedirect: sameHost, Timeout: c.cfg.Timeout}
+	r.HTTPClient = &http.Client{Transport: keepIdle{c.pool}, CheckRedirect: sameHost, Timeout: timeout}
 	r.RetryMax = tries - 1
 	r.RetryWaitMin, r.RetryWaitMax = c.cfg.RetryWaitMin, c.cfg.RetryWaitMax
 	r.CheckRetry, r.Backoff, r.ErrorHandler = c.checkRetry, backoff, closeAndPass
@@ -165,7 +167,7 @@ func (c *Client) checkRetry(ctx context.Context, _ *http.Response, err error) (b
 	if errors.As(err, &e) {
 		return e.temporary() && e.RetryAfter <= c.cfg.RetryWaitMax, nil
 	}
-	return true, nil // no answer at all
+	return !isTimeout(err), nil // no answer at all
 }
 
 // backoff waits as long as the provider asks, else four times longer each time, with up to a quarter more so that
@@ -205,10 +207,10 @@ func retryAfter(h http.Header) time.Duration {
 type call struct {
 	op, method, path string // path below the base URL, escaped
 	accept           string
-	body             []byte   // JSON; nil for none
-	limit            int64    // of the answer, bytes
-	tiff             bool     // the answer must be one
-	once             bool     // not idempotent: never sent twice
+	body             []byte // JSON; nil for none
+	limit            int64  // of the answer, bytes
+	tiff             bool   // the answer must be one
+	client           *retryablehttp.Client
 	hide             []string // secrets that an answer may echo and an error must not
 }
 
@@ -242,11 +244,7 @@ func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 		}
 		return nil
 	})
-	client := c.retry
-	if call.once {
-		client = c.once
-	}
-	resp, err := client.Do(req)
+	resp, err := call.client.Do(req)
 	if err == nil {
 		_ = resp.Body.Close() // read to its end
 		return body, nil

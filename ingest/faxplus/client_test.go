@@ -92,15 +92,15 @@ func TestEveryFailureHasItsReasonAndItsTries(t *testing.T) {
 		tries  int
 		body   []byte // kept in the error
 	}{
-		"404":                     {faxplustest.Answer{Status: 404}, session.ReasonNotYet, 3, nil},
-		"409":                     {faxplustest.Answer{Status: 409}, session.ReasonNotYet, 3, nil},
-		"425":                     {faxplustest.Answer{Status: 425}, session.ReasonNotYet, 3, nil},
-		"429":                     {faxplustest.Answer{Status: 429}, session.ReasonNotYet, 3, nil},
-		"202":                     {faxplustest.Answer{Status: 202}, session.ReasonNotYet, 3, nil},
+		"404":                     {faxplustest.Answer{Status: 404}, session.ReasonNotYet, 1, nil},
+		"409":                     {faxplustest.Answer{Status: 409}, session.ReasonNotYet, 1, nil},
+		"425":                     {faxplustest.Answer{Status: 425}, session.ReasonNotYet, 1, nil},
+		"429":                     {faxplustest.Answer{Status: 429}, session.ReasonNotYet, 1, nil},
+		"202":                     {faxplustest.Answer{Status: 202}, session.ReasonNotYet, 1, nil},
 		"500":                     {faxplustest.Answer{Status: 500}, session.ReasonUnavailable, 3, nil},
 		"501":                     {faxplustest.Answer{Status: 501}, session.ReasonUnavailable, 3, nil},
 		"503":                     {faxplustest.Answer{Status: 503}, session.ReasonUnavailable, 3, nil},
-		"408":                     {faxplustest.Answer{Status: 408}, session.ReasonUnavailable, 3, nil},
+		"408":                     {faxplustest.Answer{Status: 408}, session.ReasonUnavailable, 1, nil},
 		"401":                     {faxplustest.Answer{Status: 401, Body: []byte(`{"error":"e","description":"no ` + token + `"}`)}, session.ReasonUnauthorized, 1, nil},
 		"403":                     {faxplustest.Answer{Status: 403}, session.ReasonUnauthorized, 1, nil},
 		"400":                     {faxplustest.Answer{Status: 400}, session.ReasonRefused, 1, nil},
@@ -112,6 +112,11 @@ func TestEveryFailureHasItsReasonAndItsTries(t *testing.T) {
 		"HTML":                    {faxplustest.Answer{Body: html}, session.ReasonWrongType, 1, html},
 		"PDF":                     {faxplustest.Answer{Body: pdf}, session.ReasonWrongType, 1, pdf},
 		"JSON":                    {faxplustest.Answer{Body: []byte(`{}`)}, session.ReasonWrongType, 1, []byte(`{}`)},
+		"HTML, cut":               {faxplustest.Answer{Body: html, CutAt: 10}, session.ReasonWrongType, 1, html[:10]},
+		"HTML, cut and chunked":   {faxplustest.Answer{Body: html, ContentLength: -1, CutAt: 10}, session.ReasonWrongType, 1, html[:10]},
+		"HTML, four bytes":        {faxplustest.Answer{Body: html, ContentLength: 999, CutAt: 4}, session.ReasonWrongType, 1, html[:4]},
+		"three bytes, cut":        {faxplustest.Answer{Body: html, CutAt: 3}, session.ReasonTruncated, 3, html[:3]},
+		"HTML, too large":         {faxplustest.Answer{Body: bytes.Repeat(html, 100), ContentLength: -1}, session.ReasonTooLarge, 1, nil},
 		"two bytes":               {faxplustest.Answer{Body: []byte("II")}, session.ReasonWrongType, 1, []byte("II")},
 		"cut in half":             {faxplustest.Answer{Body: page("0123456789"), CutAt: 7}, session.ReasonTruncated, 3, page("012")},
 		"cut, chunked":            {faxplustest.Answer{Body: page("0123456789"), ContentLength: -1, CutAt: 7}, session.ReasonTruncated, 3, page("012")},
@@ -162,7 +167,7 @@ func TestSecondTrySucceedsWithinTheCall(t *testing.T) {
 	sim, c, _ := provider(t, nil)
 	sim.Add(faxplustest.Fax{Session: "s1", Pages: [][]byte{page("one")}})
 	sim.Script("s1", 1, func(try int) faxplustest.Answer {
-		return []faxplustest.Answer{{Status: 404}, {CutAt: 5}, {}}[try-1]
+		return []faxplustest.Answer{{Status: 502}, {CutAt: 5}, {}}[try-1]
 	})
 	if got, err := c.Page(t.Context(), "s1", 1); err != nil || !bytes.Equal(got, page("one")) || sim.Tries("s1", 1) != 3 {
 		t.Errorf("%q after %d tries, %v", got, sim.Tries("s1", 1), err)
@@ -186,10 +191,10 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sim, client, _ := provider(t, nil)
 			sim.Script("s1", 1, func(int) faxplustest.Answer {
-				return faxplustest.Answer{Status: 429, Header: map[string]string{"Retry-After": c.header}}
+				return faxplustest.Answer{Status: 503, Header: map[string]string{"Retry-After": c.header}}
 			})
 			_, err := client.Page(t.Context(), "s1", 1)
-			e := wantError(t, err, session.ReasonNotYet)
+			e := wantError(t, err, session.ReasonUnavailable)
 			if e.FetchRetryAfter() < c.least || c.least == 0 && e.FetchRetryAfter() != 0 || sim.Tries("s1", 1) != c.tries {
 				t.Errorf("RetryAfter %v after %d tries; want at least %v after %d", e.FetchRetryAfter(), sim.Tries("s1", 1), c.least, c.tries)
 			}
@@ -234,27 +239,30 @@ func TestNoOtherHostSeesTheToken(t *testing.T) {
 
 func TestNoAnswerIsUnavailable(t *testing.T) {
 	var tries atomic.Int32
-	for name, handler := range map[string]http.HandlerFunc{
-		"connection closed": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"no header in time": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"no body in time": func(w http.ResponseWriter, r *http.Request) {
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		tries   int32
+	}{
+		"connection closed": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 3},
+		"no header in time": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 1},
+		"no body in time": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		},
+		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tries.Store(0)
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				tries.Add(1)
-				handler(w, r)
+				c.handler(w, r)
 			}))
 			defer srv.Close()
-			c := client(t, srv.URL, func(cfg *faxplus.Config) { cfg.Timeout = 100 * time.Millisecond })
-			_, err := c.Page(t.Context(), "s1", 1)
+			client := client(t, srv.URL, func(cfg *faxplus.Config) { cfg.Timeout = 100 * time.Millisecond })
+			_, err := client.Page(t.Context(), "s1", 1)
 			wantError(t, err, session.ReasonUnavailable)
-			if tries.Load() != 3 {
-				t.Errorf("%d tries", tries.Load())
+			if tries.Load() != c.tries {
+				t.Errorf("%d tries, want %d", tries.Load(), c.tries)
 			}
 		})
 	}
@@ -269,7 +277,7 @@ func TestCancelledCallEndsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	sim.Script("s1", 1, func(int) faxplustest.Answer {
 		cancel()
-		return faxplustest.Answer{Status: 404}
+		return faxplustest.Answer{Status: 503}
 	})
 	_, err := c.Page(ctx, "s1", 1)
 	if !errors.Is(err, context.Canceled) || sim.Tries("s1", 1) != 1 {
@@ -299,6 +307,20 @@ func TestFailedCallsLeaveConnectionsOpen(t *testing.T) {
 	}
 	if opened.Load() != 1 {
 		t.Errorf("%d connections were opened", opened.Load())
+	}
+}
+
+// A whole file may take longer than a page.
+func TestAWholeFileHasATimeoutOfItsOwn(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer srv.Close()
+	c := client(t, srv.URL, func(cfg *faxplus.Config) { cfg.Timeout, cfg.FileTimeout = time.Millisecond, time.Hour })
+	_, err := c.Page(t.Context(), "s1", 1)
+	wantError(t, err, session.ReasonUnavailable)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.File(ctx, "s1"); ctx.Err() == nil {
+		t.Errorf("the file was given up before the caller gave up: %v", err)
 	}
 }
 
@@ -380,6 +402,18 @@ func TestBadConfigIsRefused(t *testing.T) {
 	} {
 		if _, err := faxplus.NewClient(cfg); err == nil {
 			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// Start errors go to terminals and journals.
+func TestBaseURLIsNotShownWithItsPassword(t *testing.T) {
+	for _, base := range []string{
+		"http://u:S3CR%ZZET@h", "http://u:S3CR ET@h", "http://u:S3CRET@h", "http://S3CRET@h", "u:S3CRET@h", "http://h?token=S3CRET", "S3CRET",
+	} {
+		_, err := faxplus.NewClient(faxplus.Config{BaseURL: base})
+		if err == nil || strings.Contains(err.Error(), "S3CR") {
+			t.Errorf("%s: %v", base, err)
 		}
 	}
 }

@@ -36,12 +36,9 @@ func (e *Error) FetchBody() []byte { return e.Body }
 // FetchRetryAfter gives RetryAfter.
 func (e *Error) FetchRetryAfter() time.Duration { return e.RetryAfter }
 
-// temporary reports whether asking again within seconds can help: the provider is not ready or not well, or the
-// connection broke. A whole answer of the wrong kind is not asked for again here; the pipeline does that later.
+// temporary reports whether asking again within the call can help: the provider is not well, or the connection broke.
+// What is not ready, too slow or of the wrong kind is asked for again by the pipeline's schedule: waiting for it here
+// would keep others from being fetched.
 func (e *Error) temporary() bool {
-	switch e.Reason {
-	case session.ReasonNotYet, session.ReasonUnavailable, session.ReasonTruncated:
-		return true
-	}
-	return false
+	return e.Status >= 500 || e.Reason == session.ReasonTruncated
 }

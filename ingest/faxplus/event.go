@@ -192,7 +192,7 @@ func (o object) whole(name string) (int, bool) {
 
 func (o object) time(name string) time.Time {
 	t, err := time.Parse(timeLayout, o.text(name))
-	if err != nil {
+	if err != nil || t.Year() < 1 { // the layout has no years above 9999; JSON and what reads it have none below 1
 		return time.Time{}
 	}
 	return t

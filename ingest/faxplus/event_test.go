@@ -86,6 +86,8 @@ func TestOddValuesAreTolerated(t *testing.T) {
 		"an unknown status":       {closedBody(`"status":"failed_on_mars"`), faxplus.Event{Status: "failed_on_mars"}},
 		"status a number":         {closedBody(`"status":7`), faxplus.Event{Status: "7"}},
 		"a bad time":              {closedBody(`"start_time":"yesterday"`), faxplus.Event{}},
+		"a time in year 0":        {closedBody(`"start_time":"0000-01-01 00:00:00"`), faxplus.Event{}},
+		"a time in year 10000":    {closedBody(`"start_time":"10000-01-01 00:00:00"`), faxplus.Event{}},
 		"a time of zeros":         {closedBody(`"start_time":"0000-00-00 00:00:00"`), faxplus.Event{}},
 		"unknown fields":          {closedBody(`"nested":{"a":[1,{"b":null}]},"status":"ok"`), faxplus.Event{Status: "ok"}},
 		"a name twice":            {closedBody(`"status":"a","status":"b"`), faxplus.Event{Status: "b"}},

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -18,8 +19,8 @@ import (
 // maxErrorText is how much of an error answer is read, bytes.
 const maxErrorText = 4 << 10
 
-// Page fetches page n, from 1, of a session: the bytes of one TIFF as served. It asks up to three times within seconds.
-// Its error is an *Error.
+// Page fetches page n, from 1, of a session: the bytes of one TIFF as served. It asks up to three times within seconds
+// where the provider fails with 5xx or the connection breaks. Its error is an *Error.
 func (c *Client) Page(ctx context.Context, sess string, n int) ([]byte, error) {
 	op := fmt.Sprintf("page %d of session %.*q", n, session.MaxTokenLen, sess)
 	if c.cfg.PagePath == "" {
@@ -30,18 +31,38 @@ func (c *Client) Page(ctx context.Context, sess string, n int) ([]byte, error) {
 	}
 	path := strings.NewReplacer("{user_id}", escape(c.cfg.User), "{fax_id}", escape(sess), "{page}", strconv.Itoa(n)).
 		Replace(c.cfg.PagePath)
-	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxPageBytes, tiff: true})
+	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxPageBytes, tiff: true, client: c.retry})
 }
 
 // File fetches a whole fax as one TIFF of all its pages; faxID is a session id or the id of a listed fax.
-// It asks up to three times within seconds. Its error is an *Error.
+// It asks again as Page does. Its error is an *Error.
 func (c *Client) File(ctx context.Context, faxID string) ([]byte, error) {
 	op := fmt.Sprintf("whole file of fax %.*q", session.MaxTokenLen, faxID)
 	if !session.ValidToken(faxID) {
 		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: errors.New("not a fax id")}
 	}
 	path := "/accounts/" + escape(c.cfg.User) + "/files/" + escape(faxID) + "?format=tiff"
-	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxFileBytes, tiff: true})
+	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxFileBytes, tiff: true, client: c.file})
+}
+
+// probeTimeout is long for an answer of a few hundred bytes.
+const probeTimeout = 10 * time.Second
+
+// Probe asks once for the account's own list of faxes. nil: the provider answers and takes our token, so that what
+// cannot be had of one fax is that fax's own matter. Otherwise an *Error: an outage (session.ReasonUnavailable) or a
+// token that is refused (session.ReasonUnauthorized).
+func (c *Client) Probe(ctx context.Context) error {
+	const op = "probe of the account's list"
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	body, err := c.do(ctx, call{
+		op: op, method: http.MethodGet, path: "/accounts/" + escape(c.cfg.User) + "/faxes?category=inbox&limit=1",
+		accept: "application/json", limit: maxAnswer, client: c.once,
+	})
+	if err == nil && !json.Valid(body) { // a captive portal or a proxy's page
+		return &Error{Op: op, Reason: session.ReasonWrongType, Status: http.StatusOK, Err: errors.New("the answer is not JSON")}
+	}
+	return err
 }
 
 // escape makes s one part of a path or of a query.
@@ -62,6 +83,8 @@ func receive(resp *http.Response, call call) ([]byte, *Error) {
 	switch {
 	case isTimeout(err):
 		return fail(session.ReasonUnavailable, nil, fmt.Errorf("after %d bytes: %w", len(body), err))
+	case call.tiff && len(body) >= 4 && int64(len(body)) <= call.limit && !isTIFF(body): // even where it is cut
+		return fail(session.ReasonWrongType, body, fmt.Errorf("not a TIFF: Content-Type %.64q, begins with % x", resp.Header.Get("Content-Type"), body[:min(8, len(body))]))
 	case err != nil:
 		return fail(session.ReasonTruncated, body, fmt.Errorf("ended after %d bytes of %s: %w", len(body), announced(resp), err))
 	case int64(len(body)) > call.limit:
@@ -70,8 +93,8 @@ func receive(resp *http.Response, call call) ([]byte, *Error) {
 		return body, nil
 	case len(body) == 0:
 		return fail(session.ReasonEmpty, body, errors.New("a body of no bytes"))
-	case !isTIFF(body):
-		return fail(session.ReasonWrongType, body, fmt.Errorf("not a TIFF: Content-Type %.64q, begins with % x", resp.Header.Get("Content-Type"), body[:min(8, len(body))]))
+	case len(body) < 4:
+		return fail(session.ReasonWrongType, body, fmt.Errorf("not a TIFF: %d bytes", len(body)))
 	}
 	return body, nil
 }

@@ -30,7 +30,7 @@ func (c *Client) Hooks(ctx context.Context) ([]Hook, error) {
 		op := "list of webhooks for " + event
 		body, err := c.do(ctx, call{
 			op: op, method: http.MethodGet, path: "/hooks?event=" + url.QueryEscape(event),
-			accept: "application/json", limit: maxAnswer,
+			accept: "application/json", limit: maxAnswer, client: c.retry,
 		})
 		if err != nil {
 			return nil, err
@@ -63,7 +63,7 @@ func (c *Client) AddHook(ctx context.Context, target, event string) (string, err
 	}
 	body, err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: "/hooks", body: request,
-		accept: "application/json", limit: maxAnswer, once: true,
+		accept: "application/json", limit: maxAnswer, client: c.once,
 		hide: []string{target, target[strings.LastIndexByte(target, '/')+1:]},
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *Client) RemoveHook(ctx context.Context, id string) error {
 	}
 	_, err := c.do(ctx, call{
 		op: fmt.Sprintf("removal of webhook %.64q", id), method: http.MethodDelete, path: "/hooks/" + escape(id),
-		accept: "application/json", limit: maxAnswer, once: true,
+		accept: "application/json", limit: maxAnswer, client: c.once,
 	})
 	return err
 }

@@ -40,6 +40,7 @@ type Bus struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	server   *Embedded // nil when external
+	health   *health
 	sessions jetstream.KeyValue
 	groups   map[string]*group // by stream; fixed after Open
 	stopping context.CancelFunc
@@ -62,6 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
+	b.health = newHealth(b.life)
 	if err := b.connect(); err != nil {
 		b.stopping()
 		return nil, err
@@ -70,7 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions} {
-		b.groups[s] = newGroup(b.js, s)
+		b.groups[s] = newGroup(b.js, s, b.health)
 	}
 	return b, nil
 }
@@ -87,11 +89,15 @@ func (b *Bus) connect() error {
 				b.lineLost()
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "url", nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "server", nc.ConnectedAddr()) }),
 	}
 	servers := b.cfg.URL
-	if servers == "" {
-		s, err := startEmbedded(b.cfg.Embedded, b.cfg.MaxStore, b.log)
+	if servers != "" {
+		if err := checkURLs(servers); err != nil {
+			return fmt.Errorf("connect to NATS: %w", err)
+		}
+	} else {
+		s, err := startEmbedded(b.cfg.Embedded, b.cfg.MaxStore, natsLogger{b.log, b.health.told})
 		if err != nil {
 			return err
 		}
@@ -113,7 +119,7 @@ func (b *Bus) connect() error {
 			b.nc.Close()
 		}
 		b.server.stop()
-		return fmt.Errorf("connect to NATS at %s: %w", redacted(servers), err)
+		return fmt.Errorf("connect to NATS at %s: %w", hosts(servers), err)
 	}
 	return nil
 }
@@ -126,8 +132,9 @@ func (b *Bus) lineLost() {
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
 }
 
-// redacted hides the passwords of a comma-separated list of URLs.
-func redacted(list string) string {
+// checkURLs refuses a list of server URLs that nats.Connect could not read: its error, like that of url.Parse, shows them
+// with their passwords and tokens.
+func checkURLs(list string) error {
 	parts := strings.Split(list, ",")
 	for i, p := range parts {
 		p = strings.TrimSpace(p)
@@ -135,11 +142,26 @@ func redacted(list string) string {
 			p = "nats://" + p
 		}
 		u, err := url.Parse(p)
-		if err != nil {
-			parts[i] = "(no URL)" // what cannot be parsed may hold a password anywhere
-			continue
+		if err != nil || u.Host == "" || strings.HasSuffix(u.Host, ":") {
+			return fmt.Errorf("URL %d of %d is none (it is not shown, for it may hold a password): want nats://[user:password@]host[:port], "+
+				"with characters of the password other than letters and digits written as %%40", i+1, len(parts))
 		}
-		parts[i] = u.Redacted()
+	}
+	return nil
+}
+
+// hosts gives a list that checkURLs has let through without users, passwords, tokens, paths and queries.
+func hosts(list string) string {
+	parts := strings.Split(list, ",")
+	for i, p := range parts {
+		p = strings.TrimSpace(p)
+		if !strings.Contains(p, "://") {
+			p = "nats://" + p
+		}
+		parts[i] = "(no URL)"
+		if u, err := url.Parse(p); err == nil {
+			parts[i] = u.Scheme + "://" + u.Host
+		}
 	}
 	return strings.Join(parts, ",")
 }
@@ -150,20 +172,6 @@ func (b *Bus) ClientURL() string {
 		return ""
 	}
 	return b.server.clientURL()
-}
-
-// Ready says why JetStream cannot be relied on now; nil when it can.
-func (b *Bus) Ready(ctx context.Context) error {
-	if b.nc.Status() != nats.CONNECTED {
-		return fmt.Errorf("NATS is %s", b.nc.Status())
-	}
-	if err := b.server.healthy(); err != nil {
-		return err
-	}
-	if _, err := b.js.Stream(ctx, StreamIn); err != nil {
-		return fmt.Errorf("stream %s: %w", StreamIn, err)
-	}
-	return nil
 }
 
 // Close stops the consumers, waits for their handlers, and stops the embedded server in order.

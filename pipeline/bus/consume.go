@@ -211,7 +211,7 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 			Stage: c.Durable, Reason: dead.Reason, Detail: dead.Error(), Original: d.Subject, Body: d.Data, Received: d.Time,
 		})
 		if buried == nil {
-			b.log.Error("message buried in FAX_DLQ", "consumer", c.Durable, "subject", d.Subject, "reason", dead.Reason, "err", err)
+			b.log.Error("message buried in FAX_DLQ", "consumer", c.Durable, "subject", maskSubject(d.Subject), "reason", dead.Reason, "err", maskSubject(err.Error()))
 			b.reply(c, d, m.TermWithReason(string(dead.Reason)))
 			b.settled(c, m, inProgress)
 			return
@@ -227,7 +227,7 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 	if b.life.Err() != nil {
 		delay = time.Millisecond // the next process should not wait for our stop; a nak without delay is not stored
 	} else {
-		b.log.Warn("message will be delivered again", "consumer", c.Durable, "subject", d.Subject, "delay", delay, "err", err)
+		b.log.Warn("message will be delivered again", "consumer", c.Durable, "subject", maskSubject(d.Subject), "delay", delay, "err", maskSubject(err.Error()))
 	}
 	b.reply(c, d, m.NakWithDelay(delay))
 	b.settled(c, m, fmt.Appendf(nil, "-NAK {\"delay\": %d}", delay))
@@ -263,6 +263,6 @@ func (b *Bus) syncReplies(ctx context.Context) error {
 
 func (b *Bus) reply(c Consumer, d Delivery, err error) {
 	if err != nil && b.life.Err() == nil {
-		b.log.Warn("acknowledgement not sent; the message will be delivered again", "consumer", c.Durable, "subject", d.Subject, "err", err)
+		b.log.Warn("acknowledgement not sent; the message will be delivered again", "consumer", c.Durable, "subject", maskSubject(d.Subject), "err", err)
 	}
 }

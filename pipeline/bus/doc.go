@@ -9,4 +9,7 @@
 //   - Concurrent Records to one stream share one sync: they are committed as one atomic batch (see group).
 //   - A handler's message is acknowledged only after the handler returned nil. Whatever crashes is delivered again.
 //   - A refused store (full, gone, timed out) is an outage, never a failed attempt: the message comes back later.
+//   - Ready is red from the first publish that a stream refuses until that stream takes one again. When the embedded
+//     server can never write again, Failed says so: the process must end and be started anew.
+//   - Receiving numbers, which stand in subjects, are masked in every log line, error and dead letter's detail.
 package bus

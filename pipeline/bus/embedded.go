@@ -34,7 +34,7 @@ type Embedded struct {
 	lock *os.File // holds the store's flock until stop
 }
 
-func startEmbedded(cfg EmbeddedConfig, maxStore int64, log *slog.Logger) (*Embedded, error) {
+func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedded, error) {
 	opts := &server.Options{
 		ServerName:         "faxstream",
 		DontListen:         cfg.Listen == "",
@@ -68,12 +68,12 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log *slog.Logger) (*Embed
 	return e, nil
 }
 
-func runServer(opts *server.Options, lock *os.File, log *slog.Logger) (*Embedded, error) {
+func runServer(opts *server.Options, lock *os.File, log natsLogger) (*Embedded, error) {
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, err
 	}
-	s.SetLoggerV2(natsLogger{log}, false, false, false)
+	s.SetLoggerV2(log, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(readyTimeout) || !s.JetStreamEnabled() {
 		s.Shutdown()
@@ -132,7 +132,7 @@ func (e *Embedded) healthy() error {
 	if e == nil {
 		return nil
 	}
-	if h := e.srv.Healthz(&server.HealthzOptions{JSEnabledOnly: true}); h.Status != "ok" {
+	if h := e.srv.Healthz(&server.HealthzOptions{}); h.Status != "ok" {
 		return fmt.Errorf("embedded NATS server: %s %s", h.Status, h.Error)
 	}
 	return nil
@@ -148,7 +148,10 @@ func (e *Embedded) stop() {
 }
 
 // natsLogger passes the server's warnings and errors on; its notices are its own business.
-type natsLogger struct{ log *slog.Logger }
+type natsLogger struct {
+	log  *slog.Logger
+	told func(line string) // gets every line of an error
+}
 
 func (l natsLogger) line(format string, v []any) string {
 	return strings.TrimSpace(fmt.Sprintf(format, v...))
@@ -162,12 +165,13 @@ func (l natsLogger) Warnf(format string, v ...any) {
 	l.log.Warn("NATS server", "line", l.line(format, v))
 }
 
-func (l natsLogger) Fatalf(format string, v ...any) {
-	l.log.Error("NATS server", "line", l.line(format, v))
-}
+func (l natsLogger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
 
 func (l natsLogger) Errorf(format string, v ...any) {
-	l.log.Error("NATS server", "line", l.line(format, v))
+	line := l.line(format, v)
+	l.log.Error("NATS server", "line", line)
+	l.told(line)
 }
+
 func (l natsLogger) Debugf(string, ...any) {}
 func (l natsLogger) Tracef(string, ...any) {}

@@ -31,6 +31,7 @@ const batchFrom = 16
 type group struct {
 	js     jetstream.JetStream
 	stream string
+	health *health
 
 	mu      sync.Mutex
 	waiting []*put // guarded by mu
@@ -46,14 +47,16 @@ type put struct {
 	err  error
 }
 
-func newGroup(js jetstream.JetStream, stream string) *group { return &group{js: js, stream: stream} }
+func newGroup(js jetstream.JetStream, stream string, h *health) *group {
+	return &group{js: js, stream: stream, health: h}
+}
 
 // publish stores a message if the last sequence on its subject is expect, and returns its sequence.
 // An error that is not errConflict may stand for a message that was stored all the same.
 func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64, error) {
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
 	if most := g.js.Conn().MaxPayload(); most > 0 && int64(m.Size()) > most { // it would refuse the whole batch
-		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server takes %d: %w", g.stream, m.Subject, m.Size(), most, nats.ErrMaxPayload)
+		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server takes %d: %w", g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
 	}
 	p := &put{ctx: ctx, msg: m, done: make(chan struct{})}
 	g.mu.Lock()
@@ -144,8 +147,8 @@ func (g *group) one(m *nats.Msg) (uint64, error) {
 	}
 	m.Reply = ""
 	ack, err := g.js.PublishMsg(ctx, m, jetstream.WithExpectStream(g.stream))
-	if err != nil {
-		return 0, g.explain(err)
+	if err = g.outcome(err); err != nil {
+		return 0, err
 	}
 	return ack.Sequence, nil
 }
@@ -159,8 +162,8 @@ func (g *group) many(batch []*put) (last uint64, err error) {
 		msgs[i] = p.msg
 	}
 	ack, err := jetstreamext.PublishMsgBatch(ctx, g.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: requestTimeout})
-	if err != nil {
-		return 0, g.explain(err)
+	if err = g.outcome(err); err != nil {
+		return 0, err
 	}
 	return ack.Sequence, nil
 }
@@ -168,9 +171,13 @@ func (g *group) many(batch []*put) (last uint64, err error) {
 // conflicts as the server names them, on R1 and on R3.
 var conflicts = []jetstream.ErrorCode{jetstream.JSErrCodeStreamWrongLastSequence, 10164}
 
-func (g *group) explain(err error) error {
+// outcome names the error of a publish and notes how it went.
+func (g *group) outcome(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(conflicts, api.ErrorCode) {
-		return fmt.Errorf("%s: %w (%s)", g.stream, errConflict, api.Description)
+		err = fmt.Errorf("%s: %w (%s)", g.stream, errConflict, api.Description)
+	} else if err != nil {
+		err = fmt.Errorf("publish to %s: %w", g.stream, err)
 	}
-	return fmt.Errorf("publish to %s: %w", g.stream, err)
+	g.health.published(g.stream, err)
+	return err
 }

@@ -55,7 +55,7 @@ func (b *Bus) pageFacts(ctx context.Context, subjects []string, facts map[int]se
 		}
 		var f session.PageArchived
 		if err := json.Unmarshal(m.Data, &f); err != nil {
-			return fmt.Errorf("page fact %s: %w", m.Subject, err)
+			return fmt.Errorf("page fact %s: %w", maskSubject(m.Subject), err)
 		}
 		// A page may stand under `unknown` and again under its number: the latter has the number.
 		if old, ok := facts[f.Page]; !ok || old.ToToken == session.UnknownToken {
@@ -92,8 +92,8 @@ func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 		}
 		run, err := cons.Consume(func(m jetstream.Msg) {
 			meta, err := m.Metadata()
-			if err != nil {
-				return // only a message that no stream delivered has none
+			if err != nil || strings.HasSuffix(m.Subject(), trial) {
+				return // only a message that no stream delivered has no metadata
 			}
 			select {
 			case events <- Stored{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()}:

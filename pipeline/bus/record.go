@@ -39,9 +39,10 @@ func (b *Bus) Record(ctx context.Context, f session.Fact) (repeat bool, err erro
 
 // RecordFact is Record for callers that need the sequence, or the payload that was there first (nil: ours is).
 func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
+	subject := maskSubject(f.Subject()) // for people
 	data, err := json.Marshal(f)
 	if err != nil {
-		return 0, nil, fmt.Errorf("record %s: %w", f.Subject(), err)
+		return 0, nil, fmt.Errorf("record %s: %w", subject, err)
 	}
 	stream := streamOf(f.Type())
 	seq, err = b.groups[stream].publish(ctx, factMsg(f, data), 0)
@@ -50,13 +51,13 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	}
 	old, err := b.last(ctx, stream, f.Subject())
 	if err != nil {
-		return 0, nil, fmt.Errorf("read back %s: %w", f.Subject(), err)
+		return 0, nil, fmt.Errorf("read back %s: %w", subject, err)
 	}
 	if !f.Same(old.Data) {
-		b.log.Error("a fact contradicts the one that is stored; kept in FAX_DLQ", "subject", f.Subject())
+		b.log.Error("a fact contradicts the one that is stored; kept in FAX_DLQ", "subject", subject)
 		err = b.Bury(ctx, session.DeadLetter{
 			Stage: "record", Reason: session.ReasonConflict, Original: f.Subject(), Body: data, Received: time.Now().UTC(),
-			Detail: fmt.Sprintf("%s holds another fact since %s; compare the two and correct by hand", f.Subject(), old.Time.UTC().Format(time.RFC3339)),
+			Detail: fmt.Sprintf("%s holds another fact since %s; compare the two and correct by hand", subject, old.Time.UTC().Format(time.RFC3339)),
 		})
 		if err != nil {
 			return 0, nil, err
@@ -85,7 +86,7 @@ func (b *Bus) Bury(ctx context.Context, d session.DeadLetter) error {
 	m.Data = d.Body
 	m.Header.Set(HeaderStage, d.Stage)
 	m.Header.Set(HeaderReason, string(d.Reason))
-	m.Header.Set(HeaderDetail, d.Detail)
+	m.Header.Set(HeaderDetail, maskSubject(d.Detail))
 	m.Header.Set(HeaderOriginal, d.Original)
 	m.Header.Set(HeaderTime, d.Received.UTC().Format(time.RFC3339))
 	_, err := b.groups[StreamDLQ].publish(ctx, m, 0)
@@ -102,7 +103,11 @@ func (b *Bus) Schedule(ctx context.Context, t session.Timer, body []byte) error 
 	// jetstream.WithScheduleAt cuts the time to whole seconds, which fires early.
 	m.Header.Set("Nats-Schedule", "@at "+t.Due.UTC().Format(time.RFC3339Nano))
 	m.Header.Set("Nats-Schedule-Target", t.DueSubject())
-	if _, err := b.js.PublishMsg(ctx, m, jetstream.WithExpectStream(StreamTimers)); err != nil {
+	_, err := b.js.PublishMsg(ctx, m, jetstream.WithExpectStream(StreamTimers))
+	if ctx.Err() == nil { // else the caller gave up, which says nothing of the stream
+		b.health.published(StreamTimers, err)
+	}
+	if err != nil {
 		return fmt.Errorf("set timer %s: %w", t.SetSubject(), err)
 	}
 	return nil

@@ -40,6 +40,7 @@ const (
 	TypePageFailed    = "fax.v1.page.failed"
 	TypeDocReady      = "fax.v1.doc.ready"
 	TypeDocAssembled  = "fax.v1.doc.assembled"
+	TypeDocFailed     = "fax.v1.doc.failed"
 	TypeWholeCut      = "fax.v1.doc.whole_cut"
 	TypeWholeFailed   = "fax.v1.doc.whole_failed"
 	TypeTimerSet      = "fax.v1.timer.set"
@@ -150,6 +151,7 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 		TypePageFailed:    {parseAs[PageFailed], 4},
 		TypeDocReady:      {parseAs[DocReady], 3},
 		TypeDocAssembled:  {parseAs[DocAssembled], 3},
+		TypeDocFailed:     {parseAs[DocFailed], 3},
 		TypeWholeCut:      {parseAs[WholeDone], 3},
 		TypeWholeFailed:   {parseAs[WholeDone], 3},
 	}[factType]

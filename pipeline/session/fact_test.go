@@ -10,7 +10,7 @@ import (
 func factTypes() []string {
 	return []string{
 		TypePageAnnounced, TypeClosed, TypeSent, TypeWholeOrdered, TypePageArchived, TypePageAmended, TypePageFailed,
-		TypeDocReady, TypeDocAssembled, TypeWholeCut, TypeWholeFailed,
+		TypeDocReady, TypeDocAssembled, TypeDocFailed, TypeWholeCut, TypeWholeFailed,
 	}
 }
 
@@ -38,6 +38,7 @@ func oneOfEach() []Fact {
 		PageFailed{Session: "s-1_X", Page: 3, ToToken: UnknownToken, Attempt: 1, Stage: "fetch", Reason: ReasonEmpty},
 		DocReady{Session: "s-1_X", ToToken: testToken, Revision: 1, Pages: Span(1, 3)},
 		DocAssembled{Session: "s-1_X", ToToken: testToken, Revision: 1},
+		DocFailed{Session: "s-1_X", ToToken: testToken, Revision: 1, Pages: Span(2, 3), Reason: ReasonLost, Detail: "d", At: testStart},
 		done, failed,
 	}
 }

@@ -218,6 +218,13 @@ func assembled(revision int) step {
 	}
 }
 
+// docFailed: the revision cannot be made, because of these pages.
+func docFailed(revision int, pages Ranges) step {
+	return func(h *history) {
+		h.feed(Event{Fact: DocFailed{Session: testSession, ToToken: testToken, Revision: revision, Pages: pages, Reason: ReasonLost, Detail: "gone"}})
+	}
+}
+
 // due: the last timer of this kind that was set fires at its time.
 func due(kind string) step { return fires(kind, 0) }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +16,9 @@ const (
 	PartialNoClose = "no_close"      // nothing was heard for Policy.Idle
 	PartialMissing = "missing_pages" // the manifest says which and why
 	PartialNoPages = "no_pages"      // closed, but neither the close nor the whole file has a page
+
+	// PartialUncounted: neither the close nor the whole file says how many pages there are; some may be missing that nobody knows of.
+	PartialUncounted = "page_count_unknown"
 )
 
 // Policy is how long a session waits. The zero value waits for nothing.
@@ -32,7 +34,7 @@ type Event struct {
 	At      time.Time // when JetStream stored it; the ledger's only clock
 	Seq     uint64    // in FAX_PAGES; 0 for the others
 	ToToken string    // the bound receiving number, "" while nobody holds one
-	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone or DocAssembled; nil for a timer
+	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocAssembled or DocFailed; nil for a timer
 	Timer   Timer     // where Fact is nil
 }
 
@@ -95,6 +97,8 @@ func (s *State) fold(p Policy, e Event) error {
 		if s.Document == nil || f.Revision > s.Document.Revision {
 			s.Document = &f
 		}
+	case DocFailed:
+		s.docFailed(f)
 	default:
 		return fmt.Errorf("the ledger does not fold a %T", e.Fact)
 	}
@@ -139,17 +143,26 @@ func (s *State) renumber() {
 func (s *State) closed(f Closed) {
 	switch {
 	case s.Close == nil:
-		s.Close = &f
+		s.accept(f)
+		s.GraceFor = nil // one that was waited for before, when the fax was given up, was not after the close
 	case s.Close.Subject() == f.Subject():
 		return
 	case better(f, *s.Close):
 		s.record(*s.Close)
-		s.Close = &f
+		s.accept(f)
 	default:
 		s.record(f)
 	}
 	s.Direction = s.Close.Direction
 	s.renumber()
+}
+
+// accept takes f for the truth. When it says something new the provider may have another file now: it is asked again.
+func (s *State) accept(f Closed) {
+	if closeDigest(s.Close) != f.Digest() {
+		s.WholeTried, s.AllTried = nil, false
+	}
+	s.Close = &f
 }
 
 func (s *State) record(f Closed) {
@@ -181,6 +194,9 @@ func closeRank(status string) int {
 func (s *State) archived(f PageArchived) {
 	if f.Source == SourceFetch { // the announcement's numbers: it may be folded later
 		s.numbers(f.Page, f.From, f.To)
+	}
+	if s.Lost.Has(f.Page) {
+		return // a repeat: a page has one fact, and what it points to is gone
 	}
 	if f.ToToken == UnknownToken {
 		if !s.Usable.Has(f.Page) {
@@ -218,7 +234,7 @@ func (s *State) failed(pages Ranges, reason Reason) {
 
 // explained is the pages that have a reason.
 func (s *State) explained() Ranges {
-	var all Ranges
+	all := s.Lost
 	for _, pages := range s.Failed {
 		all = all.Union(pages)
 	}
@@ -226,11 +242,12 @@ func (s *State) explained() Ranges {
 }
 
 func (s *State) wholeDone(f WholeDone) {
-	if f.N == s.WholeN {
-		s.WholeOpen = false
-	}
 	s.FilePages = max(s.FilePages, min(f.Pages, MaxPages))
-	s.cut(f)
+	current := f.N > 0 && f.N == s.WholeN
+	if current {
+		s.WholeOpen = false
+		s.cut(f)
+	}
 	lost := f.Lost.byReason()
 	for reason, pages := range lost {
 		if reason != ReasonNotInFile {
@@ -238,22 +255,31 @@ func (s *State) wholeDone(f WholeDone) {
 		}
 	}
 	// What is wrong with the page's own file says more than that the whole file has no such page.
-	s.failed(lost[ReasonNotInFile].Minus(s.explained()), ReasonNotInFile)
+	beyond := lost[ReasonNotInFile]
+	if current && len(s.WholeWanted) == 0 && f.Pages > 0 { // all that it has: what it has not is not listed
+		beyond = beyond.Union(s.missing().Intersect(s.WholeTried).Minus(inFile(f)))
+	}
+	s.failed(beyond.Minus(s.explained()), ReasonNotInFile)
 	if f.Object == nil {
 		s.failed(s.missing().Minus(s.explained()), f.Reason)
 	}
 }
 
-// cut counts the pages that an order gave: their own facts are stored before this one, but come on another stream and
-// may be folded later. Without this a document could be ordered as partial in between.
+func inFile(f WholeDone) Ranges { return Span(1, min(f.Pages, MaxPages)) }
+
+// cut counts the pages that the newest order gave: their own facts are stored before this one, but come on another stream
+// and may be folded later. Without this a document could be ordered as partial in between.
 func (s *State) cut(f WholeDone) {
-	if f.Object == nil || f.N != s.WholeN {
+	if f.Object == nil {
 		return
 	}
-	if len(s.WholeTried) == 0 { // an order for whatever the file has
-		s.WholeTried = Span(1, s.FilePages)
+	got := inFile(f)
+	if len(s.WholeWanted) > 0 {
+		got = got.Intersect(s.WholeWanted)
+	} else if s.AllTried { // no better close came since
+		s.WholeTried = s.WholeTried.Union(got)
 	}
-	got := s.WholeTried.Intersect(Span(1, min(f.Pages, MaxPages))).Minus(s.Usable)
+	got = got.Minus(s.Usable).Minus(s.Lost)
 	for _, lost := range f.Lost.byReason() {
 		got = got.Minus(lost)
 	}
@@ -261,6 +287,18 @@ func (s *State) cut(f WholeDone) {
 	if f.ToToken == UnknownToken {
 		s.Unbound = s.Unbound.Union(got)
 	}
+}
+
+// docFailed gives up the revision in flight and the pages that it failed at. One that is in the archive all the same, or
+// was given up before, is left alone.
+func (s *State) docFailed(f DocFailed) {
+	if f.Revision != s.Ordered || !s.inFlight() {
+		return
+	}
+	s.Void = f.Revision
+	lost := f.Pages.Intersect(s.Usable)
+	s.Lost = s.Lost.Union(lost)
+	s.Usable, s.Cut, s.Unbound = s.Usable.Minus(lost), s.Cut.Minus(lost), s.Unbound.Minus(lost)
 }
 
 // fire folds a timer. The ledger decides by its own deadlines: early, stale and repeated firings change nothing,
@@ -272,7 +310,7 @@ func (s *State) fire(p Policy, t Timer, at time.Time) {
 			s.arm(TimerGrace, &s.GraceAt, s.GraceAt.Add(time.Millisecond))
 			return
 		}
-		s.GraceOver = true
+		s.GraceAt = time.Time{}
 	case t.Kind == TimerIdle && t.Due.Equal(s.IdleAt):
 		deadline := s.LastSeen.Add(p.Idle)
 		switch {
@@ -291,104 +329,4 @@ func (s *State) arm(kind string, at *time.Time, due time.Time) {
 	due = due.Add(time.Millisecond - 1).Truncate(time.Millisecond).UTC()
 	*at = due
 	s.Effects = append(s.Effects, Effect{Timer: &Timer{Kind: kind, Session: s.Session, Due: due}})
-}
-
-// settle decides what the state as it is now asks for.
-func (s *State) settle(p Policy, now time.Time) {
-	if s.Opened.IsZero() {
-		return // a page's own fact came before the announcement that opens the session
-	}
-	if s.ToToken != "" && len(s.Unbound) > 0 {
-		s.Effects = append(s.Effects, Effect{Rebind: s.Unbound})
-		s.Unbound = nil
-	}
-	if s.Close == nil && !s.GivenUp || s.Revision() < s.Ordered || s.WholeOpen {
-		return
-	}
-	missing := s.missing()
-	untried := missing.Minus(s.WholeTried)
-	uncounted := len(s.Expected()) == 0 && s.WholeN == 0
-	if len(untried) == 0 && !uncounted {
-		s.order(missing)
-		return
-	}
-	if s.waits(p, missing) && !s.GraceOver {
-		if s.GraceAt.IsZero() {
-			s.arm(TimerGrace, &s.GraceAt, now.Add(p.Grace))
-		}
-		return
-	}
-	s.WholeN++
-	s.WholeOpen = true
-	s.WholeTried = s.WholeTried.Union(missing)
-	s.Effects = append(s.Effects, Effect{Whole: &WholeOrdered{
-		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: missing, Until: now.Add(p.WholeFor).UTC(),
-	}})
-}
-
-// waits reports whether a missing page may still come by itself.
-func (s *State) waits(p Policy, missing Ranges) bool {
-	if s.Direction == Outgoing {
-		return false
-	}
-	if p.Streaming {
-		return len(missing.Minus(s.Final)) > 0 || len(s.Expected()) == 0
-	}
-	return len(missing.Intersect(s.Announced).Minus(s.Final)) > 0
-}
-
-// order asks for a revision where the last one asked for says something else.
-func (s *State) order(missing Ranges) {
-	r := DocReady{
-		Session: s.Session, Direction: s.Direction, ToToken: cmp.Or(s.ToToken, UnknownToken), Revision: s.Ordered + 1,
-		From: s.From, To: s.To, Pages: s.Usable, Close: s.Close, Seq: s.Seq,
-	}
-	r.Status, r.Reason = s.verdict(missing)
-	// Reasons of missing pages are not in the digest: a document is not made anew for another word on a slip sheet.
-	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(s.Close))
-	if planned == s.Planned {
-		return
-	}
-	for page := range missing.All() {
-		if r.Missing == nil {
-			r.Missing = PageReasons{}
-		}
-		r.Missing[page] = s.missingReason(page)
-	}
-	s.Ordered, s.Planned = r.Revision, planned
-	s.Effects = append(s.Effects, Effect{Ready: &r})
-}
-
-func rangesText(r Ranges) string {
-	var b strings.Builder
-	for _, x := range r {
-		b.WriteString(strconv.Itoa(x.First) + "-" + strconv.Itoa(x.Last) + ",")
-	}
-	return b.String()
-}
-
-// closeDigest is what a close says, not which webhook said it: a sent fax that is retried is closed again in the same words.
-func closeDigest(c *Closed) string {
-	if c == nil {
-		return ""
-	}
-	return c.Digest()
-}
-
-// verdict is the document's status and, for a partial one, why.
-func (s *State) verdict(missing Ranges) (status, reason string) {
-	switch {
-	case s.Close == nil:
-		return StatusPartial, PartialNoClose
-	case closeRank(s.Close.Status) < 2:
-		return StatusPartial, cmp.Or(s.Close.Status, "unknown_status")
-	case len(s.Usable) == 0 && len(missing) == 0:
-		return StatusPartial, PartialNoPages
-	case len(missing) > 0:
-		return StatusPartial, PartialMissing
-	case len(s.Cut.Intersect(s.Announced)) > 0:
-		return StatusRecovered, ""
-	default:
-		return StatusComplete, ""
-	}
 }

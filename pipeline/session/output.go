@@ -180,8 +180,9 @@ type DocReady struct {
 	Reason    string      `json:"reason,omitempty"` // of a partial document
 	Pages     Ranges      `json:"pages"`            // usable
 	Missing   PageReasons `json:"missing,omitempty"`
-	Close     *Closed     `json:"close,omitempty"` // accepted; nil: none came
-	Seq       uint64      `json:"seq"`             // highest FAX_PAGES sequence to read
+	Close     *Closed     `json:"close,omitempty"`    // accepted; nil: none came
+	Seq       uint64      `json:"seq"`                // highest FAX_PAGES sequence to read
+	Previous  int         `json:"previous,omitempty"` // newest revision that has a manifest; 0: none
 }
 
 func (f DocReady) Subject() string {
@@ -223,18 +224,43 @@ func (f DocAssembled) SessionID() string       { return f.Session }
 func (f DocAssembled) Time() time.Time         { return time.Time{} }
 func (f DocAssembled) Same(stored []byte) bool { return sameJSON(f, stored, func(*DocAssembled) {}) }
 
+// DocFailed: an ordered revision will never have a manifest. Pages are those of the order that cannot be read or built
+// any more; the ledger orders the next revision without them. Where none is named a person must look.
+type DocFailed struct {
+	Session  string    `json:"session"`
+	ToToken  string    `json:"to_token"`
+	Revision int       `json:"revision"` // as ordered
+	Pages    Ranges    `json:"pages,omitempty"`
+	Reason   Reason    `json:"reason"`
+	Detail   string    `json:"detail"` // what, where, what to do
+	At       time.Time `json:"at"`
+}
+
+func (f DocFailed) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d", TypeDocFailed, f.ToToken, f.Session, f.Revision)
+}
+
+func (f DocFailed) ID() string        { return "doc.failed/" + f.Session + "/" + strconv.Itoa(f.Revision) }
+func (f DocFailed) Type() string      { return TypeDocFailed }
+func (f DocFailed) SessionID() string { return f.Session }
+func (f DocFailed) Time() time.Time   { return f.At }
+
+// Same is always true: whoever tries a revision again may fail at other pages; the first failure stands.
+func (f DocFailed) Same([]byte) bool { return true }
+
 // Timer kinds.
 const (
 	TimerGrace = "grace" // after the close: missing pages are cut from the whole file
 	TimerIdle  = "idle"  // nothing was heard for long
-	TimerRetry = "retry" // of one page, or of the whole file (page 0)
+	TimerRetry = "retry" // of one page
+	TimerWhole = "whole" // retry of the whole file
 )
 
 // Timer is one firing of a JetStream schedule. The due time stands in the subject, so that no schedule replaces another.
 type Timer struct {
 	Kind    string
 	Session string
-	Page    int // TimerRetry only
+	Page    int // TimerRetry only, from 1
 	Due     time.Time
 }
 
@@ -264,6 +290,9 @@ func ParseTimer(subject string) (Timer, error) {
 			t.Page, err = strconv.Atoi(parts[2])
 		}
 		t.Due = time.UnixMilli(ms).UTC()
+		if t.Kind == TimerRetry && t.Page < 1 {
+			err = strconv.ErrRange
+		}
 		if err == nil && ValidToken(t.Kind) && ValidToken(t.Session) && t.DueSubject() == subject {
 			return t, nil
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 )
@@ -29,7 +28,7 @@ func TestEveryOrderOfSixPagesAndTheirClose(t *testing.T) {
 		if last == nil {
 			t.Fatalf("order %v: no document was ordered", order)
 		}
-		last.Seq, last.Revision = 0, 0
+		last.Seq, last.Revision, last.Previous = 0, 0, 0
 		text, err := json.Marshal(last)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +77,7 @@ func shuffledHistory(rng *rand.Rand, order []int, pages, when int) []step {
 }
 
 func assembledIfOrdered(h *history) {
-	if h.state.Revision() < h.state.Ordered {
+	if h.state.inFlight() {
 		assembled(h.state.Ordered)(h)
 	}
 }
@@ -94,104 +93,157 @@ func lastReady(h *history) *DocReady {
 }
 
 // TestRandomHistoriesEndWithTheTruth plays random facts, timers and outcomes. Whatever the order: revisions are asked for one by one, and
-// once the timers are over the last document has exactly the pages that were archived, and its status says so.
+// once the timers are over the last document has exactly the pages that were archived and not lost, and its status says so.
 func TestRandomHistoriesEndWithTheTruth(t *testing.T) {
 	runs := 2000
 	if testing.Short() {
 		runs = 200
 	}
 	for seed := range runs {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { randomHistory(t, uint64(seed)) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { newRandomFax(t, uint64(seed)).run() })
 	}
 }
 
-func randomHistory(t *testing.T, seed uint64) {
+// randomFax is a fax and what is true of it, beside its ledger.
+type randomFax struct {
+	*history
+	rng        *rand.Rand
+	count      int // pages that can be announced
+	closeCount int // what the last close says; 0: nothing
+	closed     bool
+	have       Ranges // archived once
+	lost       Ranges // of them, not any more
+	filePages  int    // pages of the longest whole file
+	checked    int    // effects, by checkOrders
+}
+
+func newRandomFax(t *testing.T, seed uint64) *randomFax {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	count := 1 + rng.IntN(6)
+	f := &randomFax{rng: rng, count: 1 + rng.IntN(6)}
+	f.closeCount = f.count
+	if rng.IntN(4) == 0 {
+		f.closeCount = 0
+	}
 	policy := streaming()
 	policy.Streaming = rng.IntN(4) > 0
-	h := play(t, policy)
-	have := Ranges(nil)
-	archive := func(p int) {
-		source := SourceFetch
-		if have.Has(p) { // the first fact of a page stands
-			return
-		}
-		have = have.Add(p)
-		archivedAs(testToken, source, p)(h)
+	f.history = newHistory(t, policy)
+	return f
+}
+
+func (f *randomFax) run() {
+	for range 5 + f.rng.IntN(40) {
+		f.something()
+		f.checkOrders()
 	}
-	var ended bool
-	for range 5 + rng.IntN(40) {
-		p := 1 + rng.IntN(count)
-		switch rng.IntN(9) {
-		case 0, 1, 2:
-			announced(p)(h)
-		case 3, 4:
-			archive(p)
-		case 5:
-			failing(p, ReasonNotYet, rng.IntN(2) == 0)(h)
-		case 6:
-			success(count)(h)
-			ended = true
-		case 7:
-			assembledIfOrdered(h)
-		case 8:
-			fireAll(h)
-		}
-		if h.state.Ordered > h.state.Revision()+1 {
-			t.Fatalf("revision %d is ordered while %d is in the archive", h.state.Ordered, h.state.Revision())
+	if !f.closed {
+		f.close()
+	}
+	f.settleDown()
+	f.check()
+}
+
+// checkOrders: one revision in flight at a time, and a page that was lost before is not asked of the whole file.
+func (f *randomFax) checkOrders() {
+	if s := f.state; s.Ordered > max(s.Revision(), s.Void)+1 {
+		f.t.Fatalf("revision %d is ordered while %d is in flight", s.Ordered, s.Ordered-1)
+	}
+	for _, e := range f.state.Effects[f.checked:] {
+		if e.Whole != nil && len(e.Whole.Wanted.Intersect(f.lost)) > 0 {
+			f.t.Fatalf("lost pages %s are asked of the whole file", pagesText(e.Whole.Wanted.Intersect(f.lost)))
 		}
 	}
-	if !ended {
-		success(count)(h)
+	f.checked = len(f.state.Effects)
+}
+
+func (f *randomFax) close() {
+	f.closed = true
+	success(f.closeCount)(f.history)
+}
+
+func (f *randomFax) something() {
+	h, p := f.history, 1+f.rng.IntN(f.count)
+	switch f.rng.IntN(11) {
+	case 0, 1, 2:
+		announced(p)(h)
+	case 3, 4:
+		f.archive(p)
+	case 5:
+		failing(p, ReasonNotYet, f.rng.IntN(2) == 0)(h)
+	case 6:
+		f.close()
+	case 7:
+		assembledIfOrdered(h)
+	case 8:
+		fireAll(h)
+	case 9:
+		closing(Closed{Status: "partially_received", Pages: f.rng.IntN(7)})(h)
+	case 10:
+		f.failDocument()
 	}
-	have = settleDown(h, rng, have)
-	last := lastReady(h)
-	if last == nil {
-		t.Fatalf("no document\n%s", dump(t, h.state))
+}
+
+// archive: the page's own fetch succeeded, or a fact that stands already is delivered again.
+func (f *randomFax) archive(p int) {
+	source := SourceFetch
+	if f.have.Has(p) && f.state.Cut.Has(p) {
+		source = SourceWholeFile
 	}
-	missing := h.state.Expected().Minus(have)
-	if !reflect.DeepEqual(last.Pages, have) && pagesText(last.Pages) != pagesText(have) {
-		t.Fatalf("last document has pages %s, archived are %s", pagesText(last.Pages), pagesText(have))
+	f.have = f.have.Add(p)
+	archivedAs(testToken, source, p)(f.history)
+}
+
+// failDocument: the revision in flight cannot be made, for a page or two, or for no page's sake. Repeats come too.
+func (f *randomFax) failDocument() {
+	f.checkOrders() // those until now
+	if !f.state.inFlight() {
+		docFailed(f.rng.IntN(f.state.Ordered+2), Span(1, 6))(f.history)
+		return
 	}
-	if (last.Status == StatusPartial) != (len(missing) > 0) || len(last.Missing) != missing.Len() {
-		t.Fatalf("last document is %s, missing %v; really missing: %s", last.Status, last.Missing, pagesText(missing))
+	order, pages := lastReady(f.history), Ranges(nil)
+	for range f.rng.IntN(3) {
+		p := 1 + f.rng.IntN(6)
+		if order.Pages.Has(p) {
+			pages = pages.Add(p)
+		}
 	}
-	if h.state.Status() != last.Status {
-		t.Fatalf("the fax is %s, its last document %s", h.state.Status(), last.Status)
-	}
+	f.lost = f.lost.Union(pages)
+	docFailed(order.Revision, pages)(f.history)
 }
 
 // settleDown lets every timer fire and ends every order, until the ledger asks for nothing more. The whole file has some pages.
-func settleDown(h *history, rng *rand.Rand, have Ranges) Ranges {
+func (f *randomFax) settleDown() {
 	for range 50 {
-		before := dump(h.t, h.state)
-		fireAll(h)
-		if h.state.WholeOpen {
-			have = endWhole(h, rng, have)
+		before := dump(f.t, f.state)
+		fireAll(f.history)
+		if f.state.WholeOpen {
+			f.endWhole()
 		}
-		assembledIfOrdered(h)
-		if dump(h.t, h.state) == before {
-			return have
+		if f.rng.IntN(8) == 0 && f.state.inFlight() {
+			f.failDocument()
+		}
+		f.checkOrders()
+		assembledIfOrdered(f.history)
+		if dump(f.t, f.state) == before {
+			return
 		}
 	}
-	h.t.Fatalf("the ledger never comes to rest\n%s", dump(h.t, h.state))
-	return nil
+	f.t.Fatalf("the ledger never comes to rest\n%s", dump(f.t, f.state))
 }
 
-// endWhole: the whole file has its first pages; their facts come before, after or never before the order's end.
-func endWhole(h *history, rng *rand.Rand, have Ranges) Ranges {
+// endWhole: the whole file has its first pages; their facts come before or after the order's end.
+func (f *randomFax) endWhole() {
 	var order *WholeOrdered
-	for _, e := range h.state.Effects {
+	for _, e := range f.state.Effects {
 		if e.Whole != nil {
 			order = e.Whole
 		}
 	}
-	if rng.IntN(4) == 0 {
-		wholeFailed(order.N, ReasonUnavailable)(h)
-		return have
+	if f.rng.IntN(4) == 0 {
+		wholeFailed(order.N, ReasonUnavailable)(f.history)
+		return
 	}
-	inFile := 1 + rng.IntN(6)
+	inFile := 1 + f.rng.IntN(6)
+	f.filePages = max(f.filePages, inFile)
 	lost := PageReasons{}
 	wanted := order.Wanted
 	if len(wanted) == 0 {
@@ -203,17 +255,50 @@ func endWhole(h *history, rng *rand.Rand, have Ranges) Ranges {
 			lost[p] = ReasonNotInFile
 			continue
 		}
-		if !have.Has(p) {
-			facts = append(facts, cutPages(p))
-		}
-		have = have.Add(p)
+		facts = append(facts, cutPages(p)) // for one that is there it changes nothing
+		f.have = f.have.Add(p)
 	}
 	facts = append(facts, wholeCut(order.N, inFile, lost))
-	rng.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
-	for _, f := range facts {
-		f(h)
+	f.rng.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
+	for _, fact := range facts {
+		fact(f.history)
 	}
-	return have
+}
+
+func (f *randomFax) check() {
+	t, s := f.t, f.state
+	last := lastReady(f.history)
+	if last == nil {
+		t.Fatalf("no document\n%s", dump(t, s))
+	}
+	expected := Span(1, f.closeCount).Union(s.Announced).Union(f.lost)
+	if f.closeCount == 0 {
+		expected = expected.Union(Span(1, f.filePages))
+	}
+	have := f.have.Minus(f.lost)
+	missing := expected.Minus(have)
+	if pagesText(last.Pages) != pagesText(have) {
+		t.Fatalf("last document has pages %s, archived are %s, lost %s", pagesText(last.Pages), pagesText(f.have), pagesText(f.lost))
+	}
+	if len(last.Missing) != missing.Len() {
+		t.Fatalf("last document misses %v; really missing: %s", last.Missing, pagesText(missing))
+	}
+	unknown := f.closeCount == 0 && f.filePages == 0
+	if (last.Status == StatusPartial) != (len(missing) > 0 || unknown) {
+		t.Fatalf("last document is %s; missing: %s, page count unknown: %t", last.Status, pagesText(missing), unknown)
+	}
+	for p := range f.lost.All() {
+		if last.Missing[p] != ReasonLost {
+			t.Fatalf("page %d is missing as %q, want %q", p, last.Missing[p], ReasonLost)
+		}
+	}
+	want := last.Status
+	if s.Void == s.Ordered && s.Revision() < s.Void {
+		want = StatusPartial // it could not be made
+	}
+	if s.Status() != want {
+		t.Fatalf("the fax is %s, its last document %s", s.Status(), last.Status)
+	}
 }
 
 // fireAll fires every timer that was ever set, at its time or when the clock is past it: most are stale.
@@ -292,6 +377,13 @@ func TestLedgerOfALongFaxStaysSmall(t *testing.T) {
 			if s.WholeOpen {
 				next(Event{Fact: WholeDone{Session: testSession, N: s.WholeN, Reason: ReasonNotYet}})
 				size()
+			}
+			if row.failFrom != nil { // then every 96th page is lost, one at a time
+				for s.inFlight() && s.Lost.Len() < 100 {
+					p := 96*(s.Lost.Len()+1) - 1
+					next(Event{Fact: DocFailed{Session: testSession, ToToken: "2", Revision: s.Ordered, Pages: Span(p, p)}})
+					size()
+				}
 			}
 			if s.Ordered != 1 && row.order != nil && row.failFrom == nil {
 				t.Errorf("no document was ordered")

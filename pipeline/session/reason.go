@@ -60,6 +60,7 @@ const (
 	ReasonEmpty        Reason = "empty"         // a body of no bytes
 	ReasonTruncated    Reason = "truncated"     // shorter than Content-Length, or strips past the end of the file
 	ReasonWrongType    Reason = "wrong_type"    // not a TIFF
+	ReasonManyPages    Reason = "many_pages"    // a page's own file that has several pages
 	ReasonDamaged      Reason = "damaged"       // a TIFF without one decodable row
 	ReasonUnsupported  Reason = "unsupported"   // a TIFF in a coding that we do not read
 	ReasonRefused      Reason = "refused"       // any other 4xx, or a redirect to another host
@@ -68,5 +69,6 @@ const (
 	ReasonNotAnnounced Reason = "not_announced" // no webhook told of this page
 	ReasonBadRequest   Reason = "bad_request"   // a webhook body without what is needed
 	ReasonConflict     Reason = "conflict"      // contradicts a stored fact on the same subject
+	ReasonLost         Reason = "lost"          // archived once, but gone or altered since
 	ReasonInternal     Reason = "internal"      // our own failure; the detail says which
 )

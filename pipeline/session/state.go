@@ -31,18 +31,23 @@ type State struct {
 	Seq         uint64            `json:"seq,omitempty"`     // highest of FAX_PAGES seen
 	Close       *Closed           `json:"close,omitempty"`   // the best one
 	OtherCloses []Closed          `json:"other_closes,omitempty"`
-	GraceAt     time.Time         `json:"grace_at,omitzero"` // when its schedule is due; zero: not set
-	GraceOver   bool              `json:"grace_over,omitempty"`
+	GraceAt     time.Time         `json:"grace_at,omitzero"`   // when its schedule is due; zero: not set
+	GraceFor    Ranges            `json:"grace_for,omitempty"` // pages that were expected when the last grace began
+	GraceAll    bool              `json:"grace_all,omitempty"` // one was for pages that nobody had counted
 	IdleAt      time.Time         `json:"idle_at,omitzero"`
 	GivenUp     bool              `json:"given_up,omitempty"` // no close came within Policy.Idle
 	WholeN      int               `json:"whole_n,omitempty"`  // orders so far
 	WholeOpen   bool              `json:"whole_open,omitempty"`
-	WholeTried  Ranges            `json:"whole_tried,omitempty"` // pages asked of the whole file
-	FilePages   int               `json:"file_pages,omitempty"`  // pages in the whole file, once known
-	Ordered     int               `json:"ordered,omitempty"`     // last revision asked for
-	Planned     string            `json:"planned,omitempty"`     // digest of what was asked for
-	Document    *DocAssembled     `json:"document,omitempty"`    // last revision that is in the archive
-	Effects     []Effect          `json:"effects,omitempty"`     // not yet known to be done
+	WholeWanted Ranges            `json:"whole_wanted,omitempty"` // of the newest order; empty: all that the file has
+	WholeTried  Ranges            `json:"whole_tried,omitempty"`  // pages asked of the whole file under this close
+	AllTried    bool              `json:"all_tried,omitempty"`    // all that it has was asked for under this close
+	FilePages   int               `json:"file_pages,omitempty"`   // pages in the whole file, once known
+	Ordered     int               `json:"ordered,omitempty"`      // last revision asked for
+	Planned     string            `json:"planned,omitempty"`      // digest of what was asked for
+	Void        int               `json:"void,omitempty"`         // last revision that will never have a manifest
+	Lost        Ranges            `json:"lost,omitempty"`         // archived once, never usable again
+	Document    *DocAssembled     `json:"document,omitempty"`     // last revision that is in the archive
+	Effects     []Effect          `json:"effects,omitempty"`      // not yet known to be done
 }
 
 func (s State) clone() State {
@@ -52,24 +57,36 @@ func (s State) clone() State {
 	return s
 }
 
-// Expected is the pages that the fax has as far as we know: those of the close and those announced.
+// Expected is the pages that the fax has as far as we know: those of the close, those announced and those that we had.
 func (s *State) Expected() Ranges {
 	n := s.Announced.Max()
 	counted := 0
 	if s.Close != nil {
 		counted = s.Close.Pages
-		if counted == 0 {
+		if counted <= 0 {
 			counted = s.FilePages
 		}
 	} else {
 		counted = n
 	}
-	return Span(1, min(counted, MaxPages)).Union(s.Announced)
+	return Span(1, min(counted, MaxPages)).Union(s.Announced).Union(s.Lost)
 }
+
+// uncounted: the fax is over, and nobody says how many pages it has.
+func (s *State) uncounted() bool { return s.Close != nil && s.Close.Pages <= 0 && s.FilePages == 0 }
+
+// inFlight: the last revision asked for is neither in the archive nor given up.
+func (s *State) inFlight() bool { return s.Ordered > max(s.Revision(), s.Void) }
+
+// void: the last revision asked for was given up.
+func (s *State) void() bool { return s.Ordered > s.Revision() && s.Ordered == s.Void }
 
 func (s *State) missing() Ranges { return s.Expected().Minus(s.Usable) }
 
 func (s *State) reason(page int) (Reason, bool) {
+	if s.Lost.Has(page) {
+		return ReasonLost, true
+	}
 	for reason, pages := range s.Failed {
 		if pages.Has(page) {
 			return reason, true
@@ -96,12 +113,16 @@ func (s *State) Revision() int {
 	return s.Document.Revision
 }
 
-// Status is the fax's status as people see it.
+// Status is the fax's status as people see it: that of its newest document, unless a newer one could not be made.
 func (s *State) Status() string {
-	if s.Document == nil {
+	switch {
+	case s.void():
+		return StatusPartial
+	case s.Document == nil:
 		return StatusReceiving
+	default:
+		return s.Document.Status
 	}
-	return s.Document.Status
 }
 
 // PageStatus is a page's status as people see it, with the reason of a failure where there was one.
@@ -111,7 +132,7 @@ func (s *State) PageStatus(page int) (status, source string, reason Reason) {
 		return PageStatusArchived, SourceWholeFile, ""
 	case s.Usable.Has(page):
 		return PageStatusArchived, SourceFetch, ""
-	case s.Document != nil || s.GivenUp:
+	case s.Document != nil || s.GivenUp || s.void() || s.Lost.Has(page):
 		return PageStatusMissing, "", s.missingReason(page)
 	default:
 		return PageStatusAnnounced, "", r

@@ -60,7 +60,7 @@ func TestTimersComeBackFromTheirSubject(t *testing.T) {
 		{Kind: TimerGrace, Session: "s", Due: at},
 		{Kind: TimerIdle, Session: "s-1", Due: at},
 		{Kind: TimerRetry, Session: "s", Page: 3, Due: at},
-		{Kind: TimerRetry, Session: "s", Due: at},
+		{Kind: TimerWhole, Session: "s", Due: at},
 	} {
 		back, err := ParseTimer(timer.DueSubject())
 		if err != nil || back != timer {
@@ -75,7 +75,8 @@ func TestTimersComeBackFromTheirSubject(t *testing.T) {
 func TestSubjectsThatNoTimerHasAreRefused(t *testing.T) {
 	for _, subject := range []string{
 		"", "fax.v1.timer.due", "fax.v1.timer.due.", "fax.v1.timer.due.grace.s", "fax.v1.timer.due.grace.s.x", "fax.v1.timer.due.grace.s.1.2",
-		"fax.v1.timer.due.retry.s.5", "fax.v1.timer.due.retry.s.x.5", "fax.v1.timer.due.retry.s.+1.5", "fax.v1.timer.due.retry.s.01.5",
+		"fax.v1.timer.due.retry.s.5", "fax.v1.timer.due.retry.s.0.5", "fax.v1.timer.due.retry.s.-1.5", "fax.v1.timer.due.whole.s.1.5",
+		"fax.v1.timer.due.retry.s.x.5", "fax.v1.timer.due.retry.s.+1.5", "fax.v1.timer.due.retry.s.01.5",
 		"fax.v1.timer.due.grace..5", "fax.v1.timer.due..s.5", "fax.v1.timer.set.grace.s.5", "fax.v1.timer.due.grace.s.99999999999999999999", "fax.v1.timer.due.grace.s.5.6.7",
 	} {
 		if timer, err := ParseTimer(subject); err == nil {

@@ -23,12 +23,11 @@ type Decoded struct {
 	// most significant bit first (turned, where the file has the other order).
 	// Otherwise nil. It may share the file's memory.
 	CleanG4 []byte
-
-	missing int // rows that ImageLength promises and an end mark denies
 }
 
 // Decode decodes a bilevel page. A damaged page is not an error as long as one
-// row can be decoded: damaged and missing rows are listed. Errors match
+// row can be decoded: damaged and missing rows are listed, but for up to six at
+// the end of a page whose end mark says that they were never sent. Errors match
 // ErrMalformed, ErrTruncated, ErrLimit, or ErrUnsupported (a gray or colour
 // page, or a compression that is not for faxes), or are the context's.
 func (im *Image) Decode(ctx context.Context) (*Decoded, error) {
@@ -228,6 +227,7 @@ type strip struct {
 	pix      []byte // with the rows of the strip appended
 	rows     int
 	bad      []ccitt.RowRange // within the strip
+	denied   int              // rows at its end, not among bad, that an end mark says are not there
 	warnings []string
 }
 
@@ -290,6 +290,9 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 	var err error
 	if p.im.isCCITT() {
 		s, err = p.ccittStrip(pix, data, width, rows, r)
+		if last := i == len(p.offsets)-1; err == nil && s.denied > 0 && !(last && s.denied <= markRows) {
+			s.bad = append(s.bad, ccitt.RowRange{First: s.rows - s.denied, Last: s.rows - 1})
+		}
 	} else {
 		s, err = p.plainStrip(pix, data, width, rows)
 	}
@@ -310,6 +313,10 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 	}
 	return s, err
 }
+
+// markRows is by how much an ImageLength may be too large without harm: fax2tiff
+// counts the six EOL codes of the RTC as rows.
+const markRows = 6
 
 func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (strip, error) {
 	lim := p.im.f.lim
@@ -332,8 +339,8 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 	case err != nil:
 		return strip{pix: pix[:before], warnings: s.warnings}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if res.EndMark {
-		p.out.missing += res.Rows - res.Found
+	if res.EndMark && len(res.BadRows) == 0 { // else they are among the bad rows
+		s.denied = res.Rows - res.Found
 	}
 	if p.im.zeroIsBlack() {
 		rowBytes := (width + 7) / 8

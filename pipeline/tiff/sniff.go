@@ -94,7 +94,7 @@ func (p *pageDecoder) plausible(r reading) bool {
 }
 
 func badRows(d *Decoded) int {
-	n := d.missing
+	n := 0
 	for _, b := range d.BadRows {
 		n += b.Last - b.First + 1
 	}

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// WriterOptions has no fields yet: a Writer makes little-endian classic TIFF.
-type WriterOptions struct{}
-
 // PageMeta describes a page to write.
 type PageMeta struct {
 	Width, Height int     // pixels, rows
@@ -46,8 +43,8 @@ type Writer struct {
 	closed  bool
 }
 
-// NewWriter returns a Writer to w. Nothing is written before the first page.
-func NewWriter(w io.Writer, _ WriterOptions) *Writer { return &Writer{w: w} }
+// NewWriter returns a Writer of little-endian classic TIFF to w. Nothing is written before the first page.
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 var errClosed = errors.New("tiff: the Writer is closed")
 

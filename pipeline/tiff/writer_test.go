@@ -66,7 +66,7 @@ func writeDocument(t testing.TB, pages []*raster.Page) ([]byte, []int64) {
 	t.Helper()
 	var buf bytes.Buffer
 	var offsets []int64
-	w := tiff.NewWriter(&buf, tiff.WriterOptions{})
+	w := tiff.NewWriter(&buf)
 	for i, p := range pages {
 		off, err := w.AddPage(meta(p, i+1, len(pages)), g4(p))
 		if err != nil {
@@ -189,7 +189,7 @@ func TestAThousandPagesNeedTheMemoryOfOne(t *testing.T) {
 	p := textPage(1728, 2200)
 	strip := g4(p)
 	h := sha256.New()
-	w := tiff.NewWriter(h, tiff.WriterOptions{})
+	w := tiff.NewWriter(h)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range 1000 {
@@ -221,7 +221,7 @@ func (w *failingWriter) Write(b []byte) (int, error) {
 func TestWriterKeepsTheFirstError(t *testing.T) {
 	p := textPage(100, 50)
 	for _, left := range []int{0, 5, 20, 500, 900} {
-		w := tiff.NewWriter(&failingWriter{left}, tiff.WriterOptions{})
+		w := tiff.NewWriter(&failingWriter{left})
 		for range 3 {
 			w.AddPage(meta(p, 1, 3), g4(p))
 		}
@@ -232,17 +232,17 @@ func TestWriterKeepsTheFirstError(t *testing.T) {
 			t.Errorf("destination full after %d bytes: the next page says %v", left, err)
 		}
 	}
-	if err := tiff.NewWriter(io.Discard, tiff.WriterOptions{}).Close(); err == nil {
+	if err := tiff.NewWriter(io.Discard).Close(); err == nil {
 		t.Error("a file without pages was closed without an error")
 	}
-	if _, err := tiff.NewWriter(io.Discard, tiff.WriterOptions{}).AddPage(tiff.PageMeta{}, nil); !errors.Is(err, tiff.ErrMalformed) {
+	if _, err := tiff.NewWriter(io.Discard).AddPage(tiff.PageMeta{}, nil); !errors.Is(err, tiff.ErrMalformed) {
 		t.Errorf("a page without pixels: %v", err)
 	}
 }
 
 func ExampleWriter() {
 	p := raster.New(1728, 1100)
-	w := tiff.NewWriter(io.Discard, tiff.WriterOptions{})
+	w := tiff.NewWriter(io.Discard)
 	at, err := w.AddPage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: 204, YRes: 98, Page: 1, Pages: 1},
 		ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))
 	fmt.Println(at, err, w.Close())

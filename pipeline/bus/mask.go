@@ -1,0 +1,24 @@
+package bus
+
+import (
+	"regexp"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// maskSubject hides the receiving number of every page and document subject in a text: a subject, or an error's. Numbers
+// must not get into logs, nor into the details of dead letters, which are shown.
+func maskSubject(text string) string {
+	return numbered().ReplaceAllStringFunc(text, func(s string) string {
+		parts := numbered().FindStringSubmatch(s)
+		if parts[2] == session.UnknownToken {
+			return s
+		}
+		return parts[1] + session.MaskNumber(parts[2])
+	})
+}
+
+// numbered matches fax.v1.page.<event>.<to> and fax.v1.doc.<event>.<to>.
+func numbered() *regexp.Regexp {
+	return regexp.MustCompile(`(fax\.v1\.(?:page|doc)\.[a-z_]+\.)([A-Za-z0-9_-]+)`)
+}

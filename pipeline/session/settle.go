@@ -1,0 +1,136 @@
+package session
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settle decides what the state as it is now asks for.
+func (s *State) settle(p Policy, now time.Time) {
+	if s.Opened.IsZero() {
+		return // a page's own fact came before the announcement that opens the session
+	}
+	if s.ToToken != "" && len(s.Unbound) > 0 {
+		s.Effects = append(s.Effects, Effect{Rebind: s.Unbound})
+		s.Unbound = nil
+	}
+	if s.Close == nil && !s.GivenUp || s.inFlight() {
+		return
+	}
+	wanted := s.missing().Minus(s.Lost) // the one fact of a lost page would go on pointing to what is gone
+	if s.WholeOpen && s.mayGive(wanted) {
+		return
+	}
+	if len(wanted.Minus(s.WholeTried)) == 0 && (s.AllTried || !s.uncounted()) {
+		s.order(s.missing())
+		return
+	}
+	if s.WholeOpen || s.waits(p, wanted, now) {
+		return
+	}
+	s.askWhole(wanted, now.Add(p.WholeFor))
+}
+
+// mayGive reports whether the open order for the whole file can still bring a wanted page, or how many there are.
+func (s *State) mayGive(wanted Ranges) bool {
+	if len(s.WholeWanted) == 0 {
+		return len(wanted) > 0 || s.uncounted()
+	}
+	return len(wanted.Intersect(s.WholeWanted)) > 0
+}
+
+// askWhole orders the wanted pages from the whole file: all that it has where nobody knows how many there are.
+func (s *State) askWhole(wanted Ranges, until time.Time) {
+	s.WholeN++
+	s.WholeOpen = true
+	s.WholeTried = s.WholeTried.Union(wanted)
+	if s.uncounted() {
+		s.AllTried, wanted = true, nil
+	}
+	s.WholeWanted = wanted
+	s.Effects = append(s.Effects, Effect{Whole: &WholeOrdered{
+		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: wanted, Until: until.UTC(),
+	}})
+}
+
+// waits reports whether a wanted page may still come by itself. Pages that became expected after the last grace get one of their own.
+func (s *State) waits(p Policy, wanted Ranges, now time.Time) bool {
+	if s.Direction == Outgoing {
+		return false
+	}
+	coming, unknown := wanted.Minus(s.Final), s.uncounted()
+	if !p.Streaming { // nothing comes unannounced
+		coming, unknown = coming.Intersect(s.Announced), false
+	}
+	switch {
+	case len(coming) == 0 && !unknown:
+		return false
+	case !s.GraceAt.IsZero():
+		return true
+	case len(coming.Minus(s.GraceFor)) == 0 && (!unknown || s.GraceAll):
+		return false
+	}
+	s.arm(TimerGrace, &s.GraceAt, now.Add(p.Grace))
+	s.GraceFor, s.GraceAll = s.Expected(), s.GraceAll || unknown
+	return true
+}
+
+// order asks for a revision where the last one asked for says something else.
+func (s *State) order(missing Ranges) {
+	r := DocReady{
+		Session: s.Session, Direction: s.Direction, ToToken: cmp.Or(s.ToToken, UnknownToken), Revision: s.Ordered + 1,
+		From: s.From, To: s.To, Pages: s.Usable, Close: s.Close, Seq: s.Seq, Previous: s.Revision(),
+	}
+	r.Status, r.Reason = s.verdict(missing)
+	// Reasons of missing pages are not in the digest: a document is not made anew for another word on a slip sheet.
+	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(s.Close))
+	if planned == s.Planned {
+		return
+	}
+	for page := range missing.All() {
+		if r.Missing == nil {
+			r.Missing = PageReasons{}
+		}
+		r.Missing[page] = s.missingReason(page)
+	}
+	s.Ordered, s.Planned = r.Revision, planned
+	s.Effects = append(s.Effects, Effect{Ready: &r})
+}
+
+func rangesText(r Ranges) string {
+	var b strings.Builder
+	for _, x := range r {
+		b.WriteString(strconv.Itoa(x.First) + "-" + strconv.Itoa(x.Last) + ",")
+	}
+	return b.String()
+}
+
+// closeDigest is what a close says, not which webhook said it: a sent fax that is retried is closed again in the same words.
+func closeDigest(c *Closed) string {
+	if c == nil {
+		return ""
+	}
+	return c.Digest()
+}
+
+// verdict is the document's status and, for a partial one, why.
+func (s *State) verdict(missing Ranges) (status, reason string) {
+	switch {
+	case s.Close == nil:
+		return StatusPartial, PartialNoClose
+	case closeRank(s.Close.Status) < 2:
+		return StatusPartial, cmp.Or(s.Close.Status, "unknown_status")
+	case len(s.Usable) == 0 && len(missing) == 0:
+		return StatusPartial, PartialNoPages
+	case s.uncounted():
+		return StatusPartial, PartialUncounted
+	case len(missing) > 0:
+		return StatusPartial, PartialMissing
+	case len(s.Cut.Intersect(s.Announced)) > 0:
+		return StatusRecovered, ""
+	default:
+		return StatusComplete, ""
+	}
+}
