@@ -113,6 +113,8 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 			return nil
 		case e, ok := <-w.Updates():
 			switch {
+			case !ok && ctx.Err() != nil: // it ends the watch too, and may be seen here first
+				return nil
 			case !ok:
 				return fmt.Errorf("watch bucket %s: the watch ended", BucketSessions)
 			case e == nil:
