@@ -34,10 +34,10 @@ check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	CGO_ENABLED=1 $(GO) test -race -short -count=1 ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
 FUZZTIME ?= 1m
-fuzz: ## run every fuzz target for FUZZTIME (default 1m)
+fuzz: ## run every fuzz target for FUZZTIME (a time or a count such as 10000x; default 1m)
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/faxstream-fuzz.log 2>&1 || { cat /tmp/faxstream-fuzz.log; exit 1; }; \

@@ -110,8 +110,11 @@ func decodePage(ctx context.Context, file *tiff.File, i int) (image, error) {
 // undecodable says why bytes are no page. Asking for them again cannot help.
 func undecodable(err error) *failure {
 	f := &failure{stage: stageDecode, reason: session.ReasonDamaged, detail: err.Error(), final: true}
-	if errors.Is(err, tiff.ErrUnsupported) {
+	switch {
+	case errors.Is(err, tiff.ErrUnsupported):
 		f.reason = session.ReasonUnsupported
+	case errors.Is(err, tiff.ErrTruncated): // cut before its first row, and so twice
+		f.reason = session.ReasonTruncated
 	}
 	return f
 }
