@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/klauspost/compress/zlib"
 )
@@ -80,13 +81,26 @@ func perMeter(perInch float64) uint32 {
 	return uint32(min(math.Round(perInch/metersPerInch), math.MaxInt32))
 }
 
+// deflaters keeps compressors for the next page: each has some 600 KB of tables, more than a page.
+var deflaters sync.Pool
+
+func deflater(w io.Writer) (*zlib.Writer, error) {
+	if z, ok := deflaters.Get().(*zlib.Writer); ok {
+		z.Reset(w)
+		return z, nil
+	}
+	return zlib.NewWriterLevel(w, pngLevel)
+}
+
+// writeIDAT compresses the rows, from top to bottom, repeating columns and rows as asked.
 func (p *Page) writeIDAT(pw *pngWriter, cols, rows int) {
 	chunks := bufio.NewWriterSize(idatWriter{pw}, idatSize)
-	z, err := zlib.NewWriterLevel(chunks, pngLevel)
+	z, err := deflater(chunks)
 	if err != nil {
 		pw.fail(err)
 		return
 	}
+	defer deflaters.Put(z)
 	line := make([]byte, 1+(p.Width*cols+7)/8) // the first byte is the filter: None
 	for y := range p.Height {
 		if cols == 2 {
