@@ -10,7 +10,7 @@ NATS_SERVER := github.com/nats-io/nats-server/v2@v2.15.2
 VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 # Debian 12 packages that judge what we write.
-PACKAGES := gcc libc6-dev ghostscript libtiff-tools netpbm poppler-utils qpdf strace prometheus systemd
+PACKAGES := gcc libc6-dev curl libtiff-tools poppler-utils qpdf prometheus systemd
 PACKAGES += libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
 
 .PHONY: help build demo test check bench tools packages fuzz

@@ -86,6 +86,35 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 	}
 }
 
+// What /metrics says after a fax is what Prometheus reads, and has the stages that the fax went through.
+func TestMetricsAreReadByPrometheus(t *testing.T) {
+	promtool := tool(t, "promtool", "apt-get install prometheus")
+	sim, flags := newSimulator(t, faxplustest.Config{})
+	f := generated(t, 31, 1)[0]
+	sim.Add(f)
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir())...)
+	for _, b := range bodies(f, p.target()) {
+		post(t, p.target(), b)
+	}
+	p.awaitDocuments(f.Session)
+	metrics := fetch(t, p.ready.Admin+"/metrics")
+	cmd := exec.Command(promtool, "check", "metrics")
+	cmd.Stdin = bytes.NewReader(metrics)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+	for _, want := range []string{
+		fmt.Sprintf(`faxstream_stage_seconds_count{stage="fetch"} %d`, len(f.Pages)),
+		fmt.Sprintf(`faxstream_stage_seconds_count{stage="publish"} %d`, len(f.Pages)),
+		`faxstream_stage_seconds_count{stage="assemble"} 1`,
+		fmt.Sprintf(`faxstream_webhooks_total{outcome="recorded"} %d`, len(f.Pages)+1),
+	} {
+		if !bytes.Contains(metrics, []byte(want+"\n")) {
+			t.Errorf("the metrics do not say %s", want)
+		}
+	}
+}
+
 // judge runs a Debian tool that must be content and say nothing on stderr.
 func judge(t *testing.T, name, pkg string, args ...string) string {
 	t.Helper()
