@@ -76,6 +76,9 @@ func settings() []setting {
 	}
 }
 
+// patientGrace keeps a slow machine from taking pages from the whole file, whose webhooks the test sends long after the close.
+const patientGrace = "--close-grace=15m"
+
 // Twenty faxes of all sizes at once, every webhook twice and in random order.
 func TestFaxesBecomeDocuments(t *testing.T) {
 	for _, s := range settings() {
@@ -85,7 +88,7 @@ func TestFaxesBecomeDocuments(t *testing.T) {
 			}
 			sim, flags := newSimulator(t, faxplustest.Config{})
 			args, env, natsURL := s.start(t)
-			p := serve(t, env, append(append(args, flags...), "--dir="+t.TempDir())...)
+			p := serve(t, env, append(append(args, flags...), "--dir="+t.TempDir(), patientGrace)...)
 			if natsURL == "" {
 				natsURL = p.ready.NATS
 			}
@@ -273,7 +276,7 @@ func (s *subscriber) count(seen map[string]int, subject string) int {
 func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	dir := t.TempDir()
-	flags = append(flags, "--dir="+dir)
+	flags = append(flags, "--dir="+dir, patientGrace)
 	faxes := generated(t, 3, 12)
 	p := serve(t, nil, flags...)
 	var sessions []string
@@ -308,7 +311,7 @@ func TestKillLosesNothing(t *testing.T) {
 	}
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	dir := t.TempDir()
-	flags = append(flags, "--dir="+dir)
+	flags = append(flags, "--dir="+dir, patientGrace)
 	faxes := generated(t, 5, 18)
 	rng := rand.New(rand.NewPCG(9, 9))
 	var work [][]byte

@@ -48,7 +48,7 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 	}
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	sim.Add(f)
-	p := serve(t, nil, append(flags, "--dir="+t.TempDir())...)
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace)...)
 	for _, b := range bodies(f, p.target()) {
 		if status := post(t, p.target(), b); status != 200 {
 			t.Fatalf("webhook answered %d", status)
@@ -92,7 +92,7 @@ func TestMetricsAreReadByPrometheus(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	f := generated(t, 31, 1)[0]
 	sim.Add(f)
-	p := serve(t, nil, append(flags, "--dir="+t.TempDir())...)
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace)...)
 	for _, b := range bodies(f, p.target()) {
 		post(t, p.target(), b)
 	}
