@@ -394,7 +394,7 @@ func TestBadPagesCostOnlyThemselves(t *testing.T) {
 		{"cut in half", page[:len(page)/2], session.ReasonTruncated},
 	}
 	sim, flags := newSimulator(t, faxplustest.Config{})
-	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--close-grace=1s", "--whole-for=1s", "--page-deadline=1s")...)
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace, "--whole-for=1s", "--page-deadline=1s")...)
 	var sessions []string
 	for i, c := range cases {
 		f := good

@@ -17,7 +17,7 @@ import (
 
 // impatient waits are short, but long against what the pipeline itself needs: the outcome does not hang on them.
 var (
-	impatientPolicy = session.Policy{Grace: 500 * time.Millisecond, Idle: time.Hour, WholeFor: 3 * time.Second, Streaming: true}
+	impatientPolicy = session.Policy{Grace: 2 * time.Second, Idle: time.Hour, WholeFor: 3 * time.Second, Streaming: true}
 	impatientRetry  = pipeline.Retry{Delays: []time.Duration{200 * time.Millisecond}, Deadline: 3 * time.Second}
 )
 
