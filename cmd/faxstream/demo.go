@@ -60,6 +60,9 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 			return fmt.Errorf("make a directory for the demo: %w", err)
 		}
 	}
+	if err := c.claim(); err != nil {
+		return err
+	}
 	faxes, err := simulateCmd{Faxes: c.Faxes, Seed: c.Seed}.faxes()
 	if err != nil {
 		return err
@@ -97,6 +100,22 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not complete: %s", len(report.Errors), report.Faxes, report.Errors[0]))
 	}
 	return errors.Join(err, a.stop())
+}
+
+// claim marks the directory as a demo's. An archive forgets nothing: invented faxes must not get into one that has others.
+func (c demoCmd) claim() error {
+	mark := filepath.Join(c.Dir, "demo")
+	_, err := os.Stat(mark)
+	if err == nil {
+		return nil
+	}
+	if entries, err := os.ReadDir(c.Dir); err == nil && len(entries) > 0 {
+		return usagef("--dir %s is not empty and not a demo's: give the demo a directory of its own", c.Dir)
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the demo's directory: %w", err)
+	}
+	return os.WriteFile(mark, []byte("The faxes in this directory are invented.\n"), 0o600)
 }
 
 // serve is the configuration of the demo's pipeline.
