@@ -272,7 +272,7 @@ func (a *assembler) write(ctx context.Context, d *documents) error {
 // loaded is a page on its way into the documents.
 type loaded struct {
 	fact  session.PageArchived
-	strip []byte
+	strip tiff.Strip
 	err   error
 }
 
@@ -283,7 +283,7 @@ func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
 		return loaded{err: pageError{f.Page, err}}
 	}
 	if strip := copied(f, data); strip != nil {
-		return loaded{fact: f, strip: strip}
+		return loaded{fact: f, strip: tiff.G4Strip(strip)}
 	}
 	m, fl, err := a.decoder.page(ctx, data)
 	switch {
@@ -298,5 +298,6 @@ func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
 		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = now.RasterSHA256, now.Width, now.Height, now.BadRows, now.LongestBad
 		f.XResolution, f.YResolution = now.XResolution, now.YResolution
 	}
-	return loaded{fact: f, strip: m.strip()}
+	strip, err := m.strip()
+	return loaded{fact: f, strip: strip, err: err}
 }

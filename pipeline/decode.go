@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/faxstream/faxstream/pipeline/ccitt"
-	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
@@ -16,7 +15,7 @@ import (
 // image is one decoded page.
 type image struct {
 	*tiff.Decoded
-	sum string // hex SHA-256 of the raster
+	sum string // hex SHA-256 of the raster, or of the samples of a gray or colour page
 }
 
 // copied gives the page's own strip, if the decoder found it clean when the page was archived; else nil.
@@ -39,13 +38,17 @@ func copied(f session.PageArchived, data []byte) []byte {
 	return strip
 }
 
-// strip is the page as one Group 4 strip: the page's own bytes where they are clean, else encoded anew.
-func (m image) strip() []byte {
-	if m.CleanG4 != nil {
-		return m.CleanG4
+// strip is the page in one strip: in Group 4, the page's own bytes where they are clean, else encoded anew; gray and colour
+// as Deflate.
+func (m image) strip() (tiff.Strip, error) {
+	switch {
+	case m.Tones != nil:
+		return tiff.TonesStrip(m.Tones)
+	case m.CleanG4 != nil:
+		return tiff.G4Strip(m.CleanG4), nil
 	}
 	r := m.Raster
-	return ccitt.AppendG4(nil, r.Pix, r.Width, r.Height, r.Stride)
+	return tiff.G4Strip(ccitt.AppendG4(nil, r.Pix, r.Width, r.Height, r.Stride)), nil
 }
 
 // decoder turns TIFF bytes into rasters, at most cap(slots) at once.
@@ -104,6 +107,9 @@ func decodePage(ctx context.Context, file *tiff.File, i int) (image, error) {
 		return image{}, err
 	}
 	sum := dec.Raster.SHA256()
+	if dec.Tones != nil {
+		sum = dec.Tones.SHA256()
+	}
 	return image{Decoded: dec, sum: fmt.Sprintf("%x", sum)}, nil
 }
 
@@ -139,9 +145,13 @@ func badRows(m image) int {
 }
 
 // png is the page for OCR.
-func png(p *raster.Page) ([]byte, error) {
+func png(m image) ([]byte, error) {
 	var b bytes.Buffer
-	if err := p.WritePNG(&b); err != nil {
+	write := m.Raster.WritePNG
+	if m.Tones != nil {
+		write = m.Tones.WritePNG
+	}
+	if err := write(&b); err != nil {
 		return nil, fmt.Errorf("write PNG: %w", err)
 	}
 	return b.Bytes(), nil

@@ -102,12 +102,13 @@ func orUnknown(s string) string {
 }
 
 // add writes a usable page; its strip goes into both documents byte for byte.
-func (d *documents) add(f session.PageArchived, strip []byte) error {
-	sum := sha256.Sum256(strip)
+func (d *documents) add(f session.PageArchived, strip tiff.Strip) error {
+	data := strip.Bytes()
+	sum := sha256.Sum256(data)
 	p := ManifestPage{
 		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
 		RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, XResolution: f.XResolution, YResolution: f.YResolution,
-		BadRows: f.BadRows, LongestBad: f.LongestBad, StripSHA256: hex.EncodeToString(sum[:]), StripSize: len(strip),
+		BadRows: f.BadRows, LongestBad: f.LongestBad, StripSHA256: hex.EncodeToString(sum[:]), StripSize: len(data), Samples: strip.Samples(),
 	}
 	d.usable++
 	meta := pageMeta(f, d.usable, len(d.plan.Pages))
@@ -117,8 +118,8 @@ func (d *documents) add(f session.PageArchived, strip []byte) error {
 	if p.TIFFOffset, err = d.tiff.AddPage(meta, strip); err != nil {
 		return pageError{f.Page, err}
 	}
-	p.PDFOffset, err = d.pdf.AddG4(pdf.G4Page{
-		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: strip, Label: strconv.Itoa(f.Page),
+	p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
+		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: data, Samples: strip.Samples(), Label: strconv.Itoa(f.Page),
 	})
 	if err != nil {
 		return pageError{f.Page, err}

@@ -75,6 +75,9 @@ func (o origin) fact(m image) session.PageArchived {
 		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
 		Coding: m.Coding, BadRows: badRows(m), LongestBad: m.LongestBadRun, EventTime: o.eventTime, BodySHA256: o.body,
 	}
+	if m.Tones != nil {
+		f.Samples = m.Tones.Samples
+	}
 	if m.CleanG4 != nil {
 		f.CleanStrip = &session.Strip{Size: len(m.CleanG4), SHA256: fmt.Sprintf("%x", sha256.Sum256(m.CleanG4))}
 	}
@@ -123,7 +126,7 @@ func (p *pages) decode(o origin, decode func() (image, *failure, error)) (m imag
 
 // publish archives the PNG and tells the world. A page that was published before with another image is amended.
 func (p *pages) publish(ctx context.Context, o origin, original session.Object, m image) error {
-	pngData, err := png(m.Raster)
+	pngData, err := png(m)
 	if err != nil {
 		return err
 	}

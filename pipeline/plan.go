@@ -112,9 +112,10 @@ type ManifestPage struct {
 	Height       int             `json:"height,omitempty"`
 	XResolution  float64         `json:"x_resolution,omitempty"` // pixels per inch
 	YResolution  float64         `json:"y_resolution,omitempty"`
+	Samples      int             `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour (Deflate, plain TIFF 6.0); absent: bilevel (Group 4, TIFF Class F)
 	BadRows      int             `json:"bad_rows"`
 	LongestBad   int             `json:"longest_bad_run"`
-	StripSHA256  string          `json:"strip_sha256,omitempty"` // the Group 4 strip, the same in both documents
+	StripSHA256  string          `json:"strip_sha256,omitempty"` // the strip, the same in both documents
 	StripSize    int             `json:"strip_size,omitempty"`
 	TIFFOffset   int64           `json:"tiff_offset,omitempty"`
 	PDFOffset    int64           `json:"pdf_offset,omitempty"`

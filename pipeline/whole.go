@@ -143,19 +143,30 @@ func (w *worker) cutPage(ctx context.Context, o origin, file *tiff.File) (reason
 		}
 		return reason, err
 	}
-	var b bytes.Buffer
-	t := tiff.NewWriter(&b)
-	if _, err := t.AddPage(pageMeta(o.fact(m), 1, 1), m.strip()); err != nil {
+	data, err := pageFile(o.fact(m), m)
+	if err != nil {
 		return "", fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
 	}
-	if err := t.Close(); err != nil {
-		return "", fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
-	}
-	obj, err := w.keepOriginal(ctx, o, b.Bytes(), kindCut)
+	obj, err := w.keepOriginal(ctx, o, data, kindCut)
 	if err != nil {
 		return "", err
 	}
 	return "", w.publish(ctx, o, obj, m)
+}
+
+// pageFile is a page as a TIFF of its own.
+func pageFile(f session.PageArchived, m image) ([]byte, error) {
+	strip, err := m.strip()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	t := tiff.NewWriter(&b)
+	if _, err := t.AddPage(pageMeta(f, 1, 1), strip); err != nil {
+		return nil, err
+	}
+	err = t.Close()
+	return b.Bytes(), err
 }
 
 // failWhole schedules another try, or says that the file cannot be had.

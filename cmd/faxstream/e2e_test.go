@@ -182,12 +182,24 @@ func rasterOf(t *testing.T, page []byte) string {
 
 func raster16(t *testing.T, f *tiff.File, i int) string {
 	t.Helper()
-	r := decodePage(t, f, i)
-	sum := r.SHA256()
-	return fmt.Sprintf("%dx%d %x", r.Width, r.Height, sum[:8])
+	return pixels(decoded(t, f, i))
+}
+
+// pixels tells one image from another.
+func pixels(d *tiff.Decoded) string {
+	sum := d.Raster.SHA256()
+	if d.Tones != nil {
+		sum = d.Tones.SHA256()
+	}
+	return fmt.Sprintf("%dx%d %x", d.Raster.Width, d.Raster.Height, sum[:8])
 }
 
 func decodePage(t testing.TB, f *tiff.File, i int) *raster.Page {
+	t.Helper()
+	return decoded(t, f, i).Raster
+}
+
+func decoded(t testing.TB, f *tiff.File, i int) *tiff.Decoded {
 	t.Helper()
 	im, err := f.Page(i)
 	if err != nil {
@@ -197,7 +209,7 @@ func decodePage(t testing.TB, f *tiff.File, i int) *raster.Page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d.Raster
+	return d
 }
 
 // subscriber is an OCR service: a plain NATS client of its own.

@@ -20,11 +20,21 @@ import (
 
 // faxGenerator makes faxes for the simulator: text that a person can read, from a seed.
 type faxGenerator struct {
-	seed uint64
-	face font.Face
+	seed   uint64
+	coding string
+	face   font.Face
 }
 
-func newFaxGenerator(seed uint64) (*faxGenerator, error) {
+// The codings of generated faxes. What spandsp writes, and with it most providers, is Group 3 two-dimensional with fill bits,
+// the least significant bit first.
+const (
+	codingG3     = "g3-2d"
+	codingG31D   = "g3-1d"
+	codingG4     = "g4"
+	codingColour = "colour"
+)
+
+func newFaxGenerator(seed uint64, coding string) (*faxGenerator, error) {
 	f, err := opentype.Parse(goregular.TTF)
 	if err != nil {
 		return nil, fmt.Errorf("read the built-in font: %w", err)
@@ -33,7 +43,7 @@ func newFaxGenerator(seed uint64) (*faxGenerator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the built-in font: %w", err)
 	}
-	return &faxGenerator{seed, face}, nil
+	return &faxGenerator{seed, coding, face}, nil
 }
 
 // A fax line has 1,728 pixels; rows are for 196 lines an inch.
@@ -65,7 +75,10 @@ func (g *faxGenerator) fax(n int) (faxplustest.Fax, error) {
 		if standard {
 			p = everySecondRow(p)
 		}
-		strip := ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride)
+		strip, err := g.strip(p)
+		if err != nil {
+			return f, fmt.Errorf("make a fax: %w", err)
+		}
 		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes, Page: i + 1, Pages: pages}
 		if _, err := all.AddPage(meta, strip); err != nil {
 			return f, fmt.Errorf("make a fax: %w", err)
@@ -81,7 +94,38 @@ func (g *faxGenerator) fax(n int) (faxplustest.Fax, error) {
 	return f, err
 }
 
-func onePage(meta tiff.PageMeta, strip []byte) ([]byte, error) {
+// strip codes a page as the provider would.
+func (g *faxGenerator) strip(p *raster.Page) (tiff.Strip, error) {
+	o := ccitt.G3Options{TwoD: true, Fill: true, RTC: true, LSBFirst: true}
+	switch g.coding {
+	case codingColour:
+		return tiff.TonesStrip(inColour(p))
+	case codingG4:
+		return tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride)), nil
+	case codingG31D:
+		o = ccitt.G3Options{RTC: true}
+	}
+	return tiff.G3Strip(ccitt.AppendG3(nil, p.Pix, p.Width, p.Height, p.Stride, o), o), nil
+}
+
+// inColour prints a page in blue on yellowish paper.
+func inColour(p *raster.Page) *raster.Tones {
+	t := &raster.Tones{Width: p.Width, Height: p.Height, Samples: 3, XRes: p.XRes, YRes: p.YRes, Pix: make([]byte, 0, 3*p.Width*p.Height)}
+	ink, paper := []byte{0x10, 0x20, 0x80}, []byte{0xff, 0xfb, 0xe8}
+	for y := range p.Height {
+		row := p.Row(y)
+		for x := range p.Width {
+			if row[x/8]&(0x80>>(x%8)) != 0 {
+				t.Pix = append(t.Pix, ink...)
+			} else {
+				t.Pix = append(t.Pix, paper...)
+			}
+		}
+	}
+	return t
+}
+
+func onePage(meta tiff.PageMeta, strip tiff.Strip) ([]byte, error) {
 	meta.Page, meta.Pages = 1, 1
 	var b bytes.Buffer
 	w := tiff.NewWriter(&b)

@@ -25,6 +25,7 @@ type simulateCmd struct {
 	Target string   `placeholder:"URL" help:"Where webhooks go, such as http://127.0.0.1:8080/v1/faxplus. Empty: none are sent, and all files are served at once."`
 	Faxes  int      `default:"4" help:"How many faxes to make, when no files are given."`
 	Seed   uint64   `default:"1" help:"Of generated faxes and of faults: the same seed gives the same."`
+	Coding string   `default:"g3-2d" enum:"g3-2d,g3-1d,g4,colour" help:"Of the pages of generated faxes: ${enum}. Default ${default}, which with fill bits and the least significant bit first is what most providers have."`
 	Token  string   `help:"Bearer token that the API demands. Empty: none."`
 	Files  []string `arg:"" optional:"" type:"existingfile" help:"TIFF files: each is a page of one fax, in this order. Default: generated faxes."`
 
@@ -99,7 +100,7 @@ func (c simulateCmd) faxes() ([]faxplustest.Fax, error) {
 		f, err := faxOfFiles(c.Files)
 		return []faxplustest.Fax{f}, err
 	}
-	g, err := newFaxGenerator(c.Seed)
+	g, err := newFaxGenerator(c.Seed, c.Coding)
 	if err != nil {
 		return nil, err
 	}

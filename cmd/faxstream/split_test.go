@@ -24,7 +24,7 @@ func split(t testing.TB, whole []byte) [][]byte {
 
 func fileOf(t testing.TB, p *raster.Page) []byte {
 	t.Helper()
-	strip := ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride)
+	strip := tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))
 	b, err := onePage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}, strip)
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,12 @@
 // Package pdf writes fax pages as a PDF/A-2b document (ISO 19005-2, level B), in one forward pass. Start with
 // [NewWriter].
 //
-//	NewWriter ── AddG4 | AddSlip, once per page, in order ── Close
+//	NewWriter ── AddImage | AddSlip, once per page, in order ── Close
 //
 // What it keeps to:
 //
-//   - The Group 4 strip of a page is written as it was given, byte for byte, behind a CCITTFaxDecode filter.
+//   - The Group 4 strip of a page is written as it was given, byte for byte, behind a CCITTFaxDecode filter; so is a
+//     gray or colour page in Flate.
 //   - The MediaBox is the physical size of the sheet, so the two resolutions of a fax, which differ, never show.
 //   - The same calls give the same bytes: no clock, no random identifier, no map order.
 //   - Nothing is ever read back or kept but the byte offset of each object (8 bytes each, three objects a page), the runs

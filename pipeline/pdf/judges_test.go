@@ -2,7 +2,10 @@ package pdf
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"image/color"
+	"image/png"
 	"math"
 	"os"
 	"os/exec"
@@ -57,7 +60,7 @@ func documents(t *testing.T) map[string][]any {
 	fax[2].Label = "4"
 	many := make([]any, 250)
 	for i := range many {
-		many[i] = G4Page{Width: 1728, Height: 20 + i, Strip: white(20 + i)}
+		many[i] = ImagePage{Width: 1728, Height: 20 + i, Strip: white(20 + i)}
 	}
 	return map[string][]any{
 		"plain": {fixture(t, "letter-fine-g4.tiff")[0]},
@@ -65,9 +68,59 @@ func documents(t *testing.T) map[string][]any {
 		"mixed": {
 			fax[0], slip, fax[1], fax[2], shortSlip,
 			fixture(t, "letter-standard-g4.tiff")[0], fixture(t, "letter-superfine-g4.tiff")[0],
-			G4Page{Width: 1728, Height: 3, Strip: white(3)},
+			ImagePage{Width: 1728, Height: 3, Strip: white(3)},
 		},
-		"many": many,
+		"gray and colour": {tones(60, 40, 1), fixture(t, "letter-fine-g4.tiff")[0], tones(60, 41, 3)},
+		"many":            many,
+	}
+}
+
+// tones is a page whose samples count up, in Flate with differences to the left.
+func tones(width, height, samples int) ImagePage {
+	rows := make([]byte, width*height*samples)
+	for y := range height {
+		row := rows[y*width*samples:][:width*samples]
+		for x := width - 1; x >= 0; x-- {
+			for s := range samples {
+				row[x*samples+s] = 3 + byte(s) // what is to be added to the left
+			}
+		}
+	}
+	strip, err := deflate(rows)
+	if err != nil {
+		panic(err) // into memory
+	}
+	return ImagePage{Width: width, Height: height, XRes: 200, YRes: 200, Strip: strip, Samples: samples}
+}
+
+func TestGrayAndColourAreShownAsTheyAre(t *testing.T) {
+	pages := []ImagePage{tones(60, 40, 1), tones(60, 41, 3)}
+	path := save(t, build(t, Meta{}, 2, pages[0], pages[1]))
+	root := filepath.Join(filepath.Dir(path), "image")
+	run(t, "poppler-utils", "pdfimages", "-png", path, root)
+	for i, p := range pages {
+		f, err := os.Open(fmt.Sprintf("%s-%03d.png", root, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if b := img.Bounds(); b.Dx() != p.Width || b.Dy() != p.Height {
+			t.Fatalf("image %d: %v", i, b)
+		}
+		for y := range p.Height {
+			for x := range p.Width {
+				want := color.RGBA{R: byte(3 * (x + 1)), G: byte(4 * (x + 1)), B: byte(5 * (x + 1)), A: 255}
+				if p.Samples == 1 {
+					want.G, want.B = want.R, want.R
+				}
+				if got := color.RGBAModel.Convert(img.At(x, y)); got != want {
+					t.Fatalf("image %d: pixel %d, %d is %v, want %v", i, x, y, got, want)
+				}
+			}
+		}
 	}
 }
 
@@ -156,7 +209,7 @@ func TestSheetsHaveTheirSize(t *testing.T) {
 	for _, res := range [][2]float64{{204, 98}, {204, 196}, {204, 391}, {300, 300}, {400, 400}} {
 		for _, mm := range sheets {
 			rows := int(math.Round(mm[1] / 25.4 * res[1]))
-			pages = append(pages, G4Page{Width: int(math.Round(mm[0] / 25.4 * res[0])), Height: rows, XRes: res[0], YRes: res[1], Strip: white(rows)})
+			pages = append(pages, ImagePage{Width: int(math.Round(mm[0] / 25.4 * res[0])), Height: rows, XRes: res[0], YRes: res[1], Strip: white(rows)})
 			want = append(want, [2]float64{mm[0] / 25.4 * 72, mm[1] / 25.4 * 72})
 		}
 	}
@@ -189,8 +242,8 @@ func TestStripsComeBackUnchanged(t *testing.T) {
 	run(t, "poppler-utils", "pdfimages", "-all", path, root)
 	for i, p := range pages {
 		got, err := os.ReadFile(fmt.Sprintf("%s-%03d.ccitt", root, i))
-		if err != nil || !bytes.Equal(got, p.(G4Page).Strip) {
-			t.Errorf("page %d: %d bytes, want the strip's %d unchanged (%v)", i+1, len(got), len(p.(G4Page).Strip), err)
+		if err != nil || !bytes.Equal(got, p.(ImagePage).Strip) {
+			t.Errorf("page %d: %d bytes, want the strip's %d unchanged (%v)", i+1, len(got), len(p.(ImagePage).Strip), err)
 		}
 	}
 	list := strings.Split(strings.TrimSpace(run(t, "poppler-utils", "pdfimages", "-list", path)), "\n")

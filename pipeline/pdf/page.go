@@ -20,22 +20,25 @@ const (
 	maxPagePoint = maxPixels * pointsPerIn
 )
 
-// G4Page is one page as a Group 4 (T.6) image.
-type G4Page struct {
+// ImagePage is one page as an image: Group 4 (T.6), or gray or colour in Flate.
+type ImagePage struct {
 	// Width and Height of the image in pixels, 1 to 1,048,576.
 	Width, Height int
 	// XRes and YRes in pixels per inch, 1 to 10,000; fax pixels are seldom square. Both zero: 204 by 196, fine.
 	XRes, YRes float64
-	// Strip holds all rows, most significant bit first, black runs printed black. It is written unchanged and not looked
-	// into: what is damaged here looks different in every viewer, so decode, repair and encode anew first.
+	// Strip holds all rows. It is written unchanged and not looked into: what is damaged here looks different in every
+	// viewer, so decode, repair and encode anew first. Group 4 has the most significant bit first, black runs printed
+	// black; Flate has 8-bit samples, rows of differences to the pixel at the left (Predictor 2 of TIFF 6.0).
 	Strip []byte
+	// Samples of a pixel: 0 for Group 4, 1 for gray (0 is black), 3 for red, green and blue (sRGB) in Flate.
+	Samples int
 	// Label is the page's name in a viewer, such as its number in the fax; up to 200 bytes. Empty: its place in the document.
 	Label string
 }
 
-// AddG4 adds a page of the image's physical size and returns where in the document the strip begins, in bytes. Errors
+// AddImage adds a page of the image's physical size and returns where in the document the strip begins, in bytes. Errors
 // are ErrInput, or those of the destination. A page of less than a millimetre gets a sheet of one.
-func (w *Writer) AddG4(p G4Page) (stripOffset int64, err error) {
+func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 	if p.XRes == 0 && p.YRes == 0 {
 		p.XRes, p.YRes = defaultXRes, defaultYRes
 	}
@@ -49,17 +52,31 @@ func (w *Writer) AddG4(p G4Page) (stripOffset int64, err error) {
 	box := newMediaBox(width, height)
 
 	image, content := w.reserve(), w.reserve()
-	// EndOfBlock stays at its default: a strip ends with EOFB, and one without it ends with its last row.
-	stripOffset = w.stream(image, fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray"+
-		"/BitsPerComponent 1/Filter/CCITTFaxDecode/DecodeParms<</K -1/Columns %d/Rows %d/BlackIs1 false>>",
-		p.Width, p.Height, p.Width, p.Height), p.Strip)
+	stripOffset = w.stream(image, fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d%s", p.Width, p.Height, p.coding()), p.Strip)
 	w.stream(content, "", []byte(box.place(width, height)))
 	w.addPage(box, fmt.Sprintf("/XObject<</Im %d 0 R>>", image), content, p.Label)
 	return stripOffset, w.err
 }
 
-func (p G4Page) check() error {
+// coding is what the image's dictionary says of its strip: 8.9.5, 7.4.4.3 and 7.4.6. EndOfBlock stays at its default: a
+// Group 4 strip ends with EOFB, and one without it ends with its last row.
+func (p ImagePage) coding() string {
+	if p.Samples == 0 {
+		return fmt.Sprintf("/ColorSpace/DeviceGray/BitsPerComponent 1/Filter/CCITTFaxDecode"+
+			"/DecodeParms<</K -1/Columns %d/Rows %d/BlackIs1 false>>", p.Width, p.Height)
+	}
+	space := "DeviceGray"
+	if p.Samples == 3 {
+		space = "DeviceRGB"
+	}
+	return fmt.Sprintf("/ColorSpace/%s/BitsPerComponent 8/Filter/FlateDecode/DecodeParms<</Predictor 2/Colors %d/Columns %d>>",
+		space, p.Samples, p.Width)
+}
+
+func (p ImagePage) check() error {
 	switch {
+	case p.Samples != 0 && p.Samples != 1 && p.Samples != 3:
+		return fmt.Errorf("%w: %d samples a pixel, want 0 (Group 4), 1 or 3", ErrInput, p.Samples)
 	case p.Width < 1 || p.Width > maxPixels || p.Height < 1 || p.Height > maxPixels:
 		return fmt.Errorf("%w: %d by %d pixels, want 1 to %d each way", ErrInput, p.Width, p.Height, maxPixels)
 	case !(p.XRes >= 1 && p.XRes <= maxRes && p.YRes >= 1 && p.YRes <= maxRes): // written so that NaN is refused

@@ -44,7 +44,7 @@ func white(rows int) []byte {
 }
 
 // fixture returns the pages of a Group 4 file of the project's testdata, little-endian and one strip a page.
-func fixture(t testing.TB, name string) (pages []G4Page) {
+func fixture(t testing.TB, name string) (pages []ImagePage) {
 	t.Helper()
 	file, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
 	if err != nil {
@@ -62,7 +62,7 @@ func fixture(t testing.TB, name string) (pages []G4Page) {
 			}
 		}
 		rational := func(at uint32) float64 { return float64(le.Uint32(file[at:])) / float64(le.Uint32(file[at+4:])) }
-		pages = append(pages, G4Page{
+		pages = append(pages, ImagePage{
 			Width: int(tag[256]), Height: int(tag[257]), XRes: rational(tag[282]), YRes: rational(tag[283]),
 			Strip: file[tag[273] : tag[273]+tag[279]],
 		})
@@ -71,7 +71,7 @@ func fixture(t testing.TB, name string) (pages []G4Page) {
 	return pages
 }
 
-// build writes a document of G4Pages and SlipPages and checks each reported strip offset.
+// build writes a document of ImagePages and SlipPages and checks each reported strip offset.
 func build(t testing.TB, m Meta, part int, pages ...any) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -80,9 +80,9 @@ func build(t testing.TB, m Meta, part int, pages ...any) []byte {
 	for i, p := range pages {
 		var err error
 		switch p := p.(type) {
-		case G4Page:
+		case ImagePage:
 			var off int64
-			off, err = w.AddG4(p)
+			off, err = w.AddImage(p)
 			offsets[off] = p.Strip
 		case SlipPage:
 			err = w.AddSlip(p)
@@ -150,7 +150,7 @@ func TestSameCallsGiveSameBytes(t *testing.T) {
 	pages := []any{
 		fixture(t, "letter-fine-g4.tiff")[0],
 		SlipPage{Heading: "Page 2 is missing", Lines: []string{"zażółć γλώσσα страница 中文"}, Label: "2"},
-		G4Page{Width: 1728, Height: 100, Strip: white(100), Label: "3"},
+		ImagePage{Width: 1728, Height: 100, Strip: white(100), Label: "3"},
 	}
 	first := build(t, exampleMeta(), 2, pages...)
 	if !bytes.Equal(first, build(t, exampleMeta(), 2, pages...)) {
@@ -178,14 +178,14 @@ func TestZeroCreationTimeWritesNoDate(t *testing.T) {
 
 func TestPageIsPhysicalSize(t *testing.T) {
 	for _, c := range []struct {
-		page G4Page
+		page ImagePage
 		want string
 	}{
-		{G4Page{Width: 1728, Height: 2156}, "/MediaBox[0 0 609.8823 792]"},
-		{G4Page{Width: 1728, Height: 1078, XRes: 204, YRes: 98}, "/MediaBox[0 0 609.8823 792]"},
-		{G4Page{Width: 2550, Height: 3300, XRes: 300, YRes: 300}, "/MediaBox[0 0 612 792]"},
-		{G4Page{Width: 1728, Height: 5}, "/MediaBox[0 0 609.8823 3]"}, // least size of PDF/A
-		{G4Page{Width: 1728, Height: 40_000, XRes: 204, YRes: 98}, "/MediaBox[0 0 203.2941 9795.9183]/UserUnit 3"},
+		{ImagePage{Width: 1728, Height: 2156}, "/MediaBox[0 0 609.8823 792]"},
+		{ImagePage{Width: 1728, Height: 1078, XRes: 204, YRes: 98}, "/MediaBox[0 0 609.8823 792]"},
+		{ImagePage{Width: 2550, Height: 3300, XRes: 300, YRes: 300}, "/MediaBox[0 0 612 792]"},
+		{ImagePage{Width: 1728, Height: 5}, "/MediaBox[0 0 609.8823 3]"}, // least size of PDF/A
+		{ImagePage{Width: 1728, Height: 40_000, XRes: 204, YRes: 98}, "/MediaBox[0 0 203.2941 9795.9183]/UserUnit 3"},
 	} {
 		c.page.Strip = white(c.page.Height)
 		file := build(t, Meta{}, 2, c.page)
@@ -197,22 +197,22 @@ func TestPageIsPhysicalSize(t *testing.T) {
 }
 
 func TestRefusedPageLeavesNoTrace(t *testing.T) {
-	good := G4Page{Width: 1728, Height: 100, Strip: white(100)}
-	with := func(change func(*G4Page)) any {
+	good := ImagePage{Width: 1728, Height: 100, Strip: white(100)}
+	with := func(change func(*ImagePage)) any {
 		p := good
 		change(&p)
 		return p
 	}
 	refused := map[string]any{
-		"negative width":     with(func(p *G4Page) { p.Width = -1728 }),
-		"no height":          with(func(p *G4Page) { p.Height = 0 }),
-		"absurd height":      with(func(p *G4Page) { p.Height = math.MaxInt }),
-		"NaN resolution":     with(func(p *G4Page) { p.XRes, p.YRes = math.NaN(), 196 }),
-		"infinite":           with(func(p *G4Page) { p.XRes, p.YRes = 204, math.Inf(1) }),
-		"negative":           with(func(p *G4Page) { p.XRes, p.YRes = -204, -196 }),
-		"one resolution":     with(func(p *G4Page) { p.XRes = 204 }),
-		"no strip":           with(func(p *G4Page) { p.Strip = nil }),
-		"endless label":      with(func(p *G4Page) { p.Label = strings.Repeat("9", 201) }),
+		"negative width":     with(func(p *ImagePage) { p.Width = -1728 }),
+		"no height":          with(func(p *ImagePage) { p.Height = 0 }),
+		"absurd height":      with(func(p *ImagePage) { p.Height = math.MaxInt }),
+		"NaN resolution":     with(func(p *ImagePage) { p.XRes, p.YRes = math.NaN(), 196 }),
+		"infinite":           with(func(p *ImagePage) { p.XRes, p.YRes = 204, math.Inf(1) }),
+		"negative":           with(func(p *ImagePage) { p.XRes, p.YRes = -204, -196 }),
+		"one resolution":     with(func(p *ImagePage) { p.XRes = 204 }),
+		"no strip":           with(func(p *ImagePage) { p.Strip = nil }),
+		"endless label":      with(func(p *ImagePage) { p.Label = strings.Repeat("9", 201) }),
 		"slip negative":      SlipPage{WidthPoints: -612, HeightPoints: 792},
 		"slip one side":      SlipPage{WidthPoints: 612},
 		"slip NaN":           SlipPage{WidthPoints: math.NaN(), HeightPoints: 792},
@@ -221,7 +221,7 @@ func TestRefusedPageLeavesNoTrace(t *testing.T) {
 	}
 	var plain bytes.Buffer
 	w := NewWriter(&plain, Meta{})
-	if _, err := w.AddG4(good); err != nil {
+	if _, err := w.AddImage(good); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -233,15 +233,15 @@ func TestRefusedPageLeavesNoTrace(t *testing.T) {
 			w := NewWriter(&out, Meta{})
 			var err error
 			switch p := page.(type) {
-			case G4Page:
-				_, err = w.AddG4(p)
+			case ImagePage:
+				_, err = w.AddImage(p)
 			case SlipPage:
 				err = w.AddSlip(p)
 			}
 			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "page 1") {
 				t.Fatalf("got %v, want ErrInput that names the page", err)
 			}
-			if _, err := w.AddG4(good); err != nil {
+			if _, err := w.AddImage(good); err != nil {
 				t.Fatalf("good page after the refused one: %v", err)
 			}
 			if err := w.Close(); err != nil {
@@ -289,7 +289,7 @@ func TestWriteErrorStays(t *testing.T) {
 		w := NewWriter(&failAfter{n}, exampleMeta())
 		var failed error
 		for range 2 {
-			if _, err := w.AddG4(page); failed != nil && !errors.Is(err, errDisk) {
+			if _, err := w.AddImage(page); failed != nil && !errors.Is(err, errDisk) {
 				t.Fatalf("after %d bytes: call after a failure gave %v", n, err)
 			} else if err != nil {
 				failed = err
@@ -322,8 +322,8 @@ func TestClosedAndEmpty(t *testing.T) {
 	if err := w.AddSlip(SlipPage{Heading: "x"}); !errors.Is(err, ErrClosed) {
 		t.Errorf("AddSlip after Close: %v", err)
 	}
-	if _, err := w.AddG4(G4Page{Width: 1, Height: 1, Strip: white(1)}); !errors.Is(err, ErrClosed) {
-		t.Errorf("AddG4 after Close: %v", err)
+	if _, err := w.AddImage(ImagePage{Width: 1, Height: 1, Strip: white(1)}); !errors.Is(err, ErrClosed) {
+		t.Errorf("AddImage after Close: %v", err)
 	}
 }
 
@@ -335,7 +335,7 @@ func (c *countWriter) Write(p []byte) (int, error) {
 }
 
 func TestTenThousandPagesInSmallMemory(t *testing.T) {
-	page := G4Page{Width: 1728, Height: 2156, Strip: make([]byte, 50<<10)}
+	page := ImagePage{Width: 1728, Height: 2156, Strip: make([]byte, 50<<10)}
 	var before, after runtime.MemStats
 	var out countWriter
 	runtime.GC()
@@ -343,7 +343,7 @@ func TestTenThousandPagesInSmallMemory(t *testing.T) {
 	w := NewWriter(&out, exampleMeta())
 	for i := range 10_000 {
 		page.Label = strconv.Itoa(i + 1)
-		if _, err := w.AddG4(page); err != nil {
+		if _, err := w.AddImage(page); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -387,13 +387,13 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-func BenchmarkAddG4(b *testing.B) {
+func BenchmarkAddImage(b *testing.B) {
 	page := fixture(b, "a4-fine-g4.tiff")[0]
 	b.SetBytes(int64(len(page.Strip)))
 	b.ReportAllocs()
 	w := NewWriter(io.Discard, Meta{})
 	for b.Loop() {
-		if _, err := w.AddG4(page); err != nil {
+		if _, err := w.AddImage(page); err != nil {
 			b.Fatal(err)
 		}
 	}

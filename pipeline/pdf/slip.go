@@ -22,7 +22,7 @@ type SlipPage struct {
 	// gap. A character that is not Latin, Greek or Cyrillic is shown as a box.
 	Heading string
 	Lines   []string
-	// Label as in G4Page.
+	// Label as in ImagePage.
 	Label string
 }
 

@@ -29,21 +29,54 @@ const metersPerInch = 0.0254
 // (superfine, 204x391). Rows are never dropped, and other pages keep their
 // pixels. It needs memory for one row, not for an image.
 func (p *Page) WritePNG(w io.Writer) error {
-	if p.Width <= 0 || p.Height <= 0 {
-		return fmt.Errorf("raster: write PNG: a page of %d x %d pixels has no PNG", p.Width, p.Height)
+	return writePNG(w, pngSource{
+		width: p.Width, height: p.Height, xres: p.XRes, yres: p.YRes, depth: 1, color: pngGray, samples: 1,
+		row: func(line []byte, y, cols int) {
+			line[0] = pngFilterNone
+			if cols == 2 {
+				doubleInvert(line[1:], p.Row(y))
+			} else {
+				invert(line[1:], p.Row(y))
+			}
+		},
+	})
+}
+
+// Colour types and filters of PNG (third edition, 11.2.1 and 9.2).
+const (
+	pngGray       = 0
+	pngRGB        = 2
+	pngFilterNone = 0
+	pngFilterSub  = 1
+)
+
+// A pngSource is what a PNG shows.
+type pngSource struct {
+	width, height int     // pixels
+	xres, yres    float64 // pixels per inch, 0: unknown
+	depth         byte    // bits per sample
+	color         byte    // pngGray or pngRGB
+	samples       int     // per pixel
+	// row fills a line, the filter's byte first, with row y, each pixel cols times.
+	row func(line []byte, y, cols int)
+}
+
+func writePNG(w io.Writer, src pngSource) error {
+	if src.width <= 0 || src.height <= 0 {
+		return fmt.Errorf("raster: write PNG: a page of %d x %d pixels has no PNG", src.width, src.height)
 	}
-	cols, rows := p.squareFactors()
-	width, height := p.Width*cols, p.Height*rows
+	cols, rows := squareFactors(src.xres, src.yres)
+	width, height := src.width*cols, src.height*rows
 	if width > math.MaxInt32 || height > math.MaxInt32 {
 		return fmt.Errorf("raster: write PNG: %d x %d pixels exceed PNG's 2147483647", width, height)
 	}
 	pw := &pngWriter{w: w}
 	pw.write([]byte("\x89PNG\r\n\x1a\n"))
-	pw.chunk("IHDR", ihdr(width, height))
-	if p.XRes > 0 && p.YRes > 0 {
-		pw.chunk("pHYs", phys(p.XRes*float64(cols), p.YRes*float64(rows)))
+	pw.chunk("IHDR", ihdr(width, height, src.depth, src.color))
+	if src.xres > 0 && src.yres > 0 {
+		pw.chunk("pHYs", phys(src.xres*float64(cols), src.yres*float64(rows)))
 	}
-	p.writeIDAT(pw, cols, rows)
+	pw.writeIDAT(src, cols, rows)
 	pw.chunk("IEND", nil)
 	if pw.err != nil {
 		return fmt.Errorf("raster: write PNG: %w", pw.err)
@@ -52,11 +85,11 @@ func (p *Page) WritePNG(w io.Writer) error {
 }
 
 // squareFactors tells how often each column and each row is repeated.
-func (p *Page) squareFactors() (cols, rows int) {
-	if p.XRes <= 0 || p.YRes <= 0 {
+func squareFactors(xres, yres float64) (cols, rows int) {
+	if xres <= 0 || yres <= 0 {
 		return 1, 1
 	}
-	switch r := p.YRes / p.XRes; {
+	switch r := yres / xres; {
 	case r >= 0.4 && r <= 0.6:
 		return 1, 2
 	case r >= 1.7 && r <= 2.3:
@@ -65,10 +98,10 @@ func (p *Page) squareFactors() (cols, rows int) {
 	return 1, 1
 }
 
-func ihdr(width, height int) []byte {
+func ihdr(width, height int, depth, color byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(width))
 	b = binary.BigEndian.AppendUint32(b, uint32(height))
-	return append(b, 1, 0, 0, 0, 0) // bit depth 1, grayscale, Deflate, adaptive filters, no interlace
+	return append(b, depth, color, 0, 0, 0) // Deflate, adaptive filters, no interlace
 }
 
 func phys(xres, yres float64) []byte {
@@ -93,30 +126,26 @@ func deflater(w io.Writer) (*zlib.Writer, error) {
 }
 
 // writeIDAT compresses the rows, from top to bottom, repeating columns and rows as asked.
-func (p *Page) writeIDAT(pw *pngWriter, cols, rows int) {
-	chunks := bufio.NewWriterSize(idatWriter{pw}, idatSize)
+func (p *pngWriter) writeIDAT(src pngSource, cols, rows int) {
+	chunks := bufio.NewWriterSize(idatWriter{p}, idatSize)
 	z, err := deflater(chunks)
 	if err != nil {
-		pw.fail(err)
+		p.fail(err)
 		return
 	}
 	defer deflaters.Put(z)
-	line := make([]byte, 1+(p.Width*cols+7)/8) // the first byte is the filter: None
-	for y := range p.Height {
-		if cols == 2 {
-			doubleInvert(line[1:], p.Row(y))
-		} else {
-			invert(line[1:], p.Row(y))
-		}
+	line := make([]byte, 1+(src.width*cols*src.samples*int(src.depth)+7)/8)
+	for y := range src.height {
+		src.row(line, y, cols)
 		for range rows {
 			if _, err := z.Write(line); err != nil {
-				pw.fail(err)
+				p.fail(err)
 				return
 			}
 		}
 	}
-	pw.fail(z.Close())
-	pw.fail(chunks.Flush())
+	p.fail(z.Close())
+	p.fail(chunks.Flush())
 }
 
 // invert writes the row with 1 for white, as PNG grayscale has it.

@@ -47,16 +47,17 @@ type PageArchived struct {
 	Page         int       `json:"page"` // from 1
 	From         string    `json:"from"`
 	To           string    `json:"to"`
-	ToToken      string    `json:"to_token"` // as in the subject
-	Source       string    `json:"source"`   // SourceFetch or SourceWholeFile
-	Original     Object    `json:"original"` // the page file as fetched, or as cut
-	PNG          Object    `json:"png"`      // for OCR
-	RasterSHA256 string    `json:"raster_sha256"`
-	Width        int       `json:"width"`        // pixels
-	Height       int       `json:"height"`       // pixels
-	XResolution  float64   `json:"x_resolution"` // pixels per inch
+	ToToken      string    `json:"to_token"`      // as in the subject
+	Source       string    `json:"source"`        // SourceFetch or SourceWholeFile
+	Original     Object    `json:"original"`      // the page file as fetched, or as cut
+	PNG          Object    `json:"png"`           // for OCR
+	RasterSHA256 string    `json:"raster_sha256"` // of the packed 1-bit rows, 1 is black; of gray and colour, of the 8-bit samples
+	Width        int       `json:"width"`         // pixels
+	Height       int       `json:"height"`        // pixels
+	XResolution  float64   `json:"x_resolution"`  // pixels per inch
 	YResolution  float64   `json:"y_resolution"`
-	Coding       string    `json:"coding"` // mh, mr, mmr, …
+	Samples      int       `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour; absent: bilevel
+	Coding       string    `json:"coding"`            // mh, mr, mmr, jpeg, …
 	BadRows      int       `json:"bad_rows"`
 	LongestBad   int       `json:"longest_bad_run"`
 	CleanStrip   *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip is not fit to be copied

@@ -10,13 +10,18 @@ import (
 	"github.com/faxstream/faxstream/pipeline/raster"
 )
 
-// Decoded is a bilevel page in packed rows and what was amiss with it.
+// Decoded is a page in packed rows and what was amiss with it.
 type Decoded struct {
-	Raster        *raster.Page
+	Raster *raster.Page
+
+	// Tones is the page as it is when it is gray or colour; Raster is then
+	// its form in black and white. Nil for a bilevel page.
+	Tones *raster.Tones
+
 	BadRows       []ccitt.RowRange // rows that are not as sent, from 0
 	LongestBadRun int              // rows of the longest range
 	Warnings      []string
-	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw" or "deflate", as found
+	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw", "deflate" or "jpeg", as found
 
 	// CleanG4 is the page's strip when it can be copied byte for byte into
 	// TIFF and PDF: undamaged Group 4 in one strip, MinIsWhite, ended by EOFB,
@@ -25,11 +30,11 @@ type Decoded struct {
 	CleanG4 []byte
 }
 
-// Decode decodes a bilevel page. A damaged page is not an error as long as one
-// row can be decoded: damaged and missing rows are listed, but for up to six at
-// the end of a page whose end mark says that they were never sent. Errors match
-// ErrMalformed, ErrTruncated, ErrLimit, or ErrUnsupported (a gray or colour
-// page, or a compression that is not for faxes), or are the context's.
+// Decode decodes a page. A damaged page is not an error as long as one row can
+// be decoded: damaged and missing rows are listed, but for up to six at the end
+// of a page whose end mark says that they were never sent. Errors match
+// ErrMalformed, ErrTruncated, ErrLimit, or ErrUnsupported (a compression or
+// kind of colour that is not for faxes), or are the context's.
 func (im *Image) Decode(ctx context.Context) (*Decoded, error) {
 	d, err := im.decode(ctx)
 	if err != nil {
@@ -39,14 +44,16 @@ func (im *Image) Decode(ctx context.Context) (*Decoded, error) {
 }
 
 func (im *Image) decode(ctx context.Context) (*Decoded, error) {
-	if im.BitsPerSample != 1 || im.SamplesPerPixel != 1 {
-		return nil, fmt.Errorf("a gray or colour page, %d samples of %d bits: %w", im.SamplesPerPixel, im.BitsPerSample, ErrUnsupported)
-	}
 	offsets, sizes, err := im.segments()
 	if err != nil {
 		return nil, err
 	}
 	p := &pageDecoder{im: im, ctx: ctx, offsets: offsets, sizes: sizes}
+	if im.Compression == compressionJPEG || im.BitsPerSample != 1 || im.SamplesPerPixel != 1 {
+		if p.tones, err = im.tonesReader(ctx, offsets, sizes); err != nil {
+			return nil, err
+		}
+	}
 	if !im.isCCITT() {
 		return p.decode(reading{})
 	}
@@ -65,6 +72,7 @@ type pageDecoder struct {
 	ctx            context.Context
 	offsets, sizes []uint64
 
+	tones   *tonesReader // nil for a bilevel page
 	dec     ccitt.Decoder
 	out     Decoded
 	rows    int // rows of the strips before
@@ -85,13 +93,37 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	rowBytes := (im.Width + 7) / 8
-	p.out.Raster = &raster.Page{
-		Width: im.Width, Height: len(pix) / rowBytes, Stride: rowBytes, Pix: pix, XRes: im.XRes, YRes: im.YRes,
+	height := len(pix) / p.rowBytes(im.Width)
+	if p.tones != nil {
+		p.out.Tones = &raster.Tones{
+			Width: im.Width, Height: height, Samples: p.tones.samples, Pix: pix, XRes: im.XRes, YRes: im.YRes,
+		}
+		p.out.Raster = p.out.Tones.Bilevel()
+	} else {
+		p.out.Raster = &raster.Page{
+			Width: im.Width, Height: height, Stride: p.rowBytes(im.Width), Pix: pix, XRes: im.XRes, YRes: im.YRes,
+		}
+		clearPadding(p.out.Raster)
 	}
-	clearPadding(p.out.Raster)
 	out := p.out
 	return &out, nil
+}
+
+// rowBytes is the length of a decoded row of width pixels.
+func (p *pageDecoder) rowBytes(width int) int {
+	if p.tones != nil {
+		return width * p.tones.samples
+	}
+	return (width + 7) / 8
+}
+
+// appendWhite appends rows of which nothing is known.
+func (p *pageDecoder) appendWhite(pix []byte, width, rows int) []byte {
+	n := rows * p.rowBytes(width)
+	if p.tones != nil {
+		return append(pix, bytes.Repeat([]byte{0xff}, n)...)
+	}
+	return append(pix, make([]byte, n)...)
 }
 
 // clearPadding zeroes the bits behind the width.
@@ -116,6 +148,8 @@ func (im *Image) coding(r reading) string {
 		return "deflate"
 	case compressionPackBits:
 		return "packbits"
+	case compressionJPEG:
+		return "jpeg"
 	}
 	return r.coding.String()
 }
@@ -124,7 +158,7 @@ func (im *Image) coding(r reading) string {
 func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	im := p.im
 	const eager = 4 << 20 // bytes allocated on the word of ImageLength alone
-	pix := make([]byte, 0, min(im.Height*((im.Width+7)/8)+8, eager))
+	pix := make([]byte, 0, min(im.Height*p.rowBytes(im.Width)+8, eager))
 	var lastErr error
 	y := 0
 	for i := range p.offsets {
@@ -161,7 +195,7 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	if missing := im.Height - y; missing > 0 {
 		p.warn(fmt.Sprintf("rows %d to %d have no strip", y, im.Height-1))
 		p.markBad(y, im.Height-1)
-		pix = append(pix, make([]byte, missing*((im.Width+7)/8))...)
+		pix = p.appendWhite(pix, im.Width, missing)
 	}
 	return pix, nil
 }
@@ -184,7 +218,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrLimit)
 	}
 	across := (im.Width + tw - 1) / tw
-	rowBytes, tileBytes := (im.Width+7)/8, tw/8
+	rowBytes, tileBytes := p.rowBytes(im.Width), p.rowBytes(tw)
 	pix := make([]byte, rowBytes*im.Height)
 	var tile []byte
 	var lastErr error
@@ -288,7 +322,9 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 	data, lacking := p.im.f.segment(p.offsets[i], size)
 	s := strip{pix: pix}
 	var err error
-	if p.im.isCCITT() {
+	if p.tones != nil {
+		s, err = p.tones.strip(pix, data, width, rows)
+	} else if p.im.isCCITT() {
 		s, err = p.ccittStrip(pix, data, width, rows, r)
 		if last := i == len(p.offsets)-1; err == nil && s.denied > 0 && !(last && s.denied <= markRows) {
 			s.bad = append(s.bad, ccitt.RowRange{First: s.rows - s.denied, Last: s.rows - 1})
@@ -308,7 +344,7 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 		}
 	}
 	if err != nil && rows > 0 && !fatal(err) {
-		s.pix = append(pix, make([]byte, rows*((width+7)/8))...)
+		s.pix = p.appendWhite(pix, width, rows)
 		s.rows, s.bad = rows, []ccitt.RowRange{{First: 0, Last: rows - 1}}
 	}
 	return s, err

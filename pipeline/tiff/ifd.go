@@ -22,6 +22,7 @@ const (
 	tagStripByteCounts        = 279
 	tagXResolution            = 282
 	tagYResolution            = 283
+	tagPlanarConfiguration    = 284
 	tagT4Options              = 292
 	tagT6Options              = 293
 	tagResolutionUnit         = 296
@@ -37,6 +38,9 @@ const (
 	tagBadFaxLines            = 326
 	tagCleanFaxData           = 327
 	tagConsecutiveBadFaxLines = 328
+	tagExtraSamples           = 338
+	tagSampleFormat           = 339
+	tagJPEGTables             = 347
 )
 
 // Field types of TIFF 6.0 section 2 and of BigTIFF.
@@ -92,9 +96,6 @@ func (f *File) uintAt(at, n uint64) uint64 {
 // within tells whether n bytes at offset at lie in the file.
 func (f *File) within(at, n uint64) bool { return at <= f.size() && n <= f.size()-at }
 
-// maxEntries bounds an IFD: real ones have some dozens.
-const maxEntries = 1000
-
 // following returns the offset of the IFD after that at offset at, 0 for none.
 func (f *File) following(at uint64) (uint64, error) {
 	countSize, entrySize, valueSize := f.layout()
@@ -105,8 +106,8 @@ func (f *File) following(at uint64) (uint64, error) {
 	if n == 0 {
 		return 0, fmt.Errorf("its IFD at byte %d has no entries: %w", at, ErrMalformed)
 	}
-	if n > maxEntries && n <= f.size()/entrySize {
-		return 0, fmt.Errorf("its IFD at byte %d claims %d entries, allowed are %d: %w", at, n, maxEntries, ErrLimit)
+	if n > uint64(f.lim.MaxIFDEntries) && n <= f.size()/entrySize {
+		return 0, fmt.Errorf("its IFD at byte %d claims %d entries, allowed are %d: %w", at, n, f.lim.MaxIFDEntries, ErrLimit)
 	}
 	if n > f.size()/entrySize || !f.within(at+countSize, n*entrySize) {
 		return 0, fmt.Errorf("its IFD at byte %d claims %d entries, which reach past the end: %w", at, n, ErrTruncated)

@@ -23,7 +23,10 @@ const (
 	photometricMissing = -1
 	minIsWhite         = 0
 	minIsBlack         = 1
+	photometricRGB     = 2
 	photometricPalette = 3
+	photometricCIELab  = 8
+	photometricITULab  = 10 // T.42, colour fax
 )
 
 // An Image describes one page as its IFD does, with the defaults of TIFF 6.0
@@ -39,7 +42,7 @@ type Image struct {
 	Compression     int
 	T4Options       int // bit 0: two-dimensional, bit 2: fill bits
 	FillOrder       int // 1: most significant bit first, 2: least
-	Photometric     int // 0: MinIsWhite, 1: MinIsBlack, 3: palette, -1: missing
+	Photometric     int // 0: MinIsWhite, 1: MinIsBlack, 2: RGB, 3: palette, 6: YCbCr, -1: missing
 	RowsPerStrip    int // at most Height, when that is known
 	Tiled           bool
 	TileWidth       int

@@ -3,9 +3,10 @@
 //
 // Reading is in two steps. Parse and [File.Page] look only at the container:
 // classic TIFF and BigTIFF in both byte orders, whose tags may be missing,
-// repeated, unsorted or wrong. [Image.Decode] then makes packed rows of a
-// bilevel page, salvaging what it can. A file that was cut in transit is told
-// from one that is wrong, because the first is worth fetching again.
+// repeated, unsorted or wrong. [Image.Decode] then makes packed rows, salvaging
+// what it can; a gray or colour page comes as samples as well. A file that was
+// cut in transit is told from one that is wrong, because the first is worth
+// fetching again.
 package tiff
 
 import (
@@ -26,19 +27,31 @@ var (
 	ErrLimit = errors.New("limit exceeded")
 )
 
-// Limits bound what a file may ask for. A zero field means its default.
+// Limits bound what a file may ask for. A zero field means its default. Time is
+// bounded by the context of [Image.Decode].
 type Limits struct {
-	MaxWidth  int // pixels, default 20,000 (an A3 page at 1,200 dpi is 14,000)
-	MaxRows   int // a page, default 200,000 (a page of 10 m at 391 lines per inch is 154,000)
-	MaxPixels int // a page, default 200,000,000, which is 25 MB of rows
-	MaxPages  int // default 10,000
+	MaxBytes      int // of the file, default 256 MiB
+	MaxPages      int // default 10,000
+	MaxIFDEntries int // of one page, default 1,000; real ones have some dozens
+	MaxWidth      int // pixels, default 20,000 (an A3 page at 1,200 dpi is 14,000)
+	MaxRows       int // a page, default 200,000 (a page of 10 m at 391 lines per inch is 154,000)
+	MaxPixels     int // a page, default 200,000,000, which is 25 MB of rows
+	MaxTonePixels int // a gray or colour page, default 40,000,000 (an A4 page at 600 dpi is 35,000,000), which is 120 MB in colour
 }
 
 func (l Limits) withDefaults() Limits {
 	for _, f := range []struct {
 		v   *int
 		def int
-	}{{&l.MaxWidth, 20_000}, {&l.MaxRows, 200_000}, {&l.MaxPixels, 200_000_000}, {&l.MaxPages, 10_000}} {
+	}{
+		{&l.MaxBytes, 256 << 20},
+		{&l.MaxPages, 10_000},
+		{&l.MaxIFDEntries, 1_000},
+		{&l.MaxWidth, 20_000},
+		{&l.MaxRows, 200_000},
+		{&l.MaxPixels, 200_000_000},
+		{&l.MaxTonePixels, 40_000_000},
+	} {
 		if *f.v == 0 {
 			*f.v = f.def
 		}
@@ -60,10 +73,14 @@ type File struct {
 // Parse reads the header and follows the chain of IFDs. A chain that breaks,
 // loops or is longer than Limits.MaxPages behind the first IFD still gives a
 // File with the pages before the break, and [File.Check] tells; without a
-// first IFD the error matches ErrMalformed or ErrTruncated. Parse does not
-// copy data, which must not change while the File is in use.
+// first IFD the error matches ErrMalformed or ErrTruncated. A file larger than
+// Limits.MaxBytes is ErrLimit. Parse does not copy data, which must not change
+// while the File is in use.
 func Parse(data []byte, lim Limits) (*File, error) {
 	f := &File{data: data, lim: lim.withDefaults()}
+	if len(data) > f.lim.MaxBytes {
+		return nil, fmt.Errorf("tiff: a file of %d bytes, allowed are %d: %w", len(data), f.lim.MaxBytes, ErrLimit)
+	}
 	first, err := f.header()
 	if err != nil {
 		return nil, err

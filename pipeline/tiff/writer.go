@@ -1,13 +1,23 @@
 package tiff
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
+
+	"github.com/klauspost/compress/zlib"
+
+	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/raster"
 )
+
+// tiffHeader is the length of classic TIFF's header in bytes.
+const tiffHeader = 8
 
 // PageMeta describes a page to write.
 type PageMeta struct {
@@ -27,9 +37,71 @@ type PageMeta struct {
 	Software    string    // 7-bit text; empty: left out
 }
 
-// A Writer writes TIFF Class F (RFC 2306), Group 4 in one strip a page. It
-// only moves forward and holds one page's IFD: the IFD of a page follows its
-// strip and is written when the next page, whose place it names, is known.
+// A Strip is the coded rows of a page, all in one, and what the fields of its
+// IFD must say of them. The zero Strip is no page.
+type Strip struct {
+	data                   []byte
+	compression            uint16
+	t4Options              uint32
+	fillOrder, photometric uint16
+	samples                int // of 8 bits a pixel; 0: bilevel
+}
+
+// G4Strip is rows in Group 4, most significant bit first and 1 as black, as
+// ccitt.AppendG4 makes them.
+func G4Strip(data []byte) Strip {
+	return Strip{data: data, compression: compressionGroup4, fillOrder: 1}
+}
+
+// G3Strip is rows in Group 3 as ccitt.AppendG3 makes them with these options.
+func G3Strip(data []byte, o ccitt.G3Options) Strip {
+	s := Strip{data: data, compression: compressionGroup3, fillOrder: 1}
+	if o.TwoD {
+		s.t4Options |= 1
+	}
+	if o.Fill {
+		s.t4Options |= 4
+	}
+	if o.LSBFirst {
+		s.fillOrder = 2
+	}
+	return s
+}
+
+// TonesStrip compresses a gray or colour page as Deflate with Predictor 2,
+// which PDF reads too.
+func TonesStrip(t *raster.Tones) (Strip, error) {
+	var buf bytes.Buffer
+	z := zlib.NewWriter(&buf)
+	line := make([]byte, t.Width*t.Samples)
+	for y := range t.Height {
+		copy(line, t.Row(y))
+		raster.Differences(line, t.Samples)
+		if _, err := z.Write(line); err != nil {
+			return Strip{}, fmt.Errorf("tiff: deflate: %w", err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		return Strip{}, fmt.Errorf("tiff: deflate: %w", err)
+	}
+	s := Strip{data: buf.Bytes(), compression: compressionDeflate, fillOrder: 1, photometric: minIsBlack, samples: t.Samples}
+	if t.Samples == 3 {
+		s.photometric = photometricRGB
+	}
+	return s, nil
+}
+
+// Bytes returns the coded rows, which the Strip shares.
+func (s Strip) Bytes() []byte { return s.data }
+
+// Samples returns how many samples of 8 bits a pixel has: 1 for gray, 3 for
+// colour, 0 for a bilevel page.
+func (s Strip) Samples() int { return s.samples }
+
+// A Writer writes TIFF Class F (RFC 2306), one strip a page. A gray or colour
+// page makes it plain TIFF 6.0. It only moves forward and holds one page's IFD:
+// the IFD of a page follows its strip and is written when the next page, whose
+// place it names, is known.
 //
 //	header | strip 1 | IFD 1 | strip 2 | IFD 2 | ...
 //
@@ -48,11 +120,9 @@ func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 var errClosed = errors.New("tiff: the Writer is closed")
 
-// AddPage writes a page whose rows are in g4, Group 4 with the most
-// significant bit first and 1 as black, as ccitt.AppendG4 makes it. It returns
-// the offset of the strip in the file. A file is at most 4 GiB: then the error
-// matches ErrLimit.
-func (w *Writer) AddPage(m PageMeta, g4 []byte) (stripOffset int64, err error) {
+// AddPage writes a page and returns the offset of its strip in the file. A file
+// is at most 4 GiB: then the error matches ErrLimit.
+func (w *Writer) AddPage(m PageMeta, s Strip) (stripOffset int64, err error) {
 	switch {
 	case w.err != nil:
 		return 0, w.err
@@ -60,14 +130,15 @@ func (w *Writer) AddPage(m PageMeta, g4 []byte) (stripOffset int64, err error) {
 		return 0, errClosed
 	case m.Width < 1 || m.Height < 1 || m.Width > math.MaxInt32 || m.Height > math.MaxInt32:
 		return 0, fmt.Errorf("tiff: write page %d: %d x %d pixels: %w", m.Page, m.Width, m.Height, ErrMalformed)
+	case s.compression == 0:
+		return 0, fmt.Errorf("tiff: write page %d: no strip: %w", m.Page, ErrMalformed)
 	}
-	const header = 8
-	strip := int64(header)
+	strip := int64(tiffHeader)
 	if w.at > 0 {
 		strip = w.at + int64(len(w.pending))
 	}
-	ifdAt := (strip + int64(len(g4)) + 1) &^ 1 // IFDs begin on a word boundary
-	ifd := buildIFD(m, uint32(strip), uint32(len(g4)), ifdAt)
+	ifdAt := (strip + int64(len(s.data)) + 1) &^ 1 // IFDs begin on a word boundary
+	ifd := buildIFD(m, s, uint32(strip), ifdAt)
 	if ifdAt+int64(len(ifd)) > math.MaxUint32 {
 		return 0, fmt.Errorf("tiff: write page %d: it ends past the 4 GiB of a TIFF: %w", m.Page, ErrLimit)
 	}
@@ -77,8 +148,8 @@ func (w *Writer) AddPage(m PageMeta, g4 []byte) (stripOffset int64, err error) {
 	} else {
 		w.flushIFD(uint32(ifdAt))
 	}
-	w.write(g4)
-	if int64(len(g4))&1 != 0 {
+	w.write(s.data)
+	if len(s.data)&1 != 0 {
 		w.write([]byte{0})
 	}
 	w.pending = ifd
@@ -121,35 +192,48 @@ func (w *Writer) write(b []byte) {
 
 // buildIFD returns the IFD that is to stand at offset at, with its values and
 // a next offset of 0.
-func buildIFD(m PageMeta, strip, size uint32, at int64) []byte {
+func buildIFD(m PageMeta, s Strip, strip uint32, at int64) []byte {
 	b := ifdBuilder{}
 	b.long(tagNewSubfileType, 2) // a page of several
 	b.long(tagImageWidth, uint32(m.Width))
 	b.long(tagImageLength, uint32(m.Height))
-	b.short(tagBitsPerSample, 1)
-	b.short(tagCompression, compressionGroup4)
-	b.short(tagPhotometric, minIsWhite)
-	b.short(tagFillOrder, 1)
+	if s.samples > 0 {
+		b.short(tagBitsPerSample, slices.Repeat([]uint16{8}, s.samples)...)
+	} else {
+		b.short(tagBitsPerSample, 1)
+	}
+	b.short(tagCompression, s.compression)
+	b.short(tagPhotometric, s.photometric)
+	b.short(tagFillOrder, s.fillOrder)
 	b.ascii(tagImageDescription, m.Description)
 	b.long(tagStripOffsets, strip)
 	b.short(tagOrientation, 1)
-	b.short(tagSamplesPerPixel, 1)
+	b.short(tagSamplesPerPixel, uint16(max(s.samples, 1)))
 	b.long(tagRowsPerStrip, uint32(m.Height))
-	b.long(tagStripByteCounts, size)
+	b.long(tagStripByteCounts, uint32(len(s.data)))
 	if m.XRes > 0 && m.YRes > 0 {
 		b.rational(tagXResolution, m.XRes)
 		b.rational(tagYResolution, m.YRes)
 	}
-	b.long(tagT6Options, 0)
+	switch s.compression {
+	case compressionGroup3:
+		b.long(tagT4Options, s.t4Options)
+	case compressionGroup4:
+		b.long(tagT6Options, 0)
+	}
 	b.short(tagResolutionUnit, 2)
 	b.short(tagPageNumber, uint16(max(m.Page-1, 0)), uint16(m.Pages))
 	b.ascii(tagSoftware, m.Software)
 	if !m.DateTime.IsZero() {
 		b.ascii(tagDateTime, m.DateTime.UTC().Format("2006:01:02 15:04:05"))
 	}
-	b.long(tagBadFaxLines, uint32(m.BadFaxLines))
-	b.short(tagCleanFaxData, uint16(m.CleanFaxData))
-	b.long(tagConsecutiveBadFaxLines, uint32(m.ConsecutiveBadFaxLines))
+	if s.samples > 0 {
+		b.short(tagPredictor, 2)
+	} else {
+		b.long(tagBadFaxLines, uint32(m.BadFaxLines))
+		b.short(tagCleanFaxData, uint16(m.CleanFaxData))
+		b.long(tagConsecutiveBadFaxLines, uint32(m.ConsecutiveBadFaxLines))
+	}
 	return b.bytes(uint32(at))
 }
 

@@ -68,7 +68,7 @@ func writeDocument(t testing.TB, pages []*raster.Page) ([]byte, []int64) {
 	var offsets []int64
 	w := tiff.NewWriter(&buf)
 	for i, p := range pages {
-		off, err := w.AddPage(meta(p, i+1, len(pages)), g4(p))
+		off, err := w.AddPage(meta(p, i+1, len(pages)), tiff.G4Strip(g4(p)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestAThousandPagesNeedTheMemoryOfOne(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range 1000 {
-		if _, err := w.AddPage(meta(p, i+1, 1000), strip); err != nil {
+		if _, err := w.AddPage(meta(p, i+1, 1000), tiff.G4Strip(strip)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,19 +223,19 @@ func TestWriterKeepsTheFirstError(t *testing.T) {
 	for _, left := range []int{0, 5, 20, 500, 900} {
 		w := tiff.NewWriter(&failingWriter{left})
 		for range 3 {
-			w.AddPage(meta(p, 1, 3), g4(p))
+			w.AddPage(meta(p, 1, 3), tiff.G4Strip(g4(p)))
 		}
 		if err := w.Close(); !errors.Is(err, errFull) {
 			t.Errorf("destination full after %d bytes: Close says %v", left, err)
 		}
-		if _, err := w.AddPage(meta(p, 1, 3), g4(p)); !errors.Is(err, errFull) {
+		if _, err := w.AddPage(meta(p, 1, 3), tiff.G4Strip(g4(p))); !errors.Is(err, errFull) {
 			t.Errorf("destination full after %d bytes: the next page says %v", left, err)
 		}
 	}
 	if err := tiff.NewWriter(io.Discard).Close(); err == nil {
 		t.Error("a file without pages was closed without an error")
 	}
-	if _, err := tiff.NewWriter(io.Discard).AddPage(tiff.PageMeta{}, nil); !errors.Is(err, tiff.ErrMalformed) {
+	if _, err := tiff.NewWriter(io.Discard).AddPage(tiff.PageMeta{}, tiff.G4Strip(nil)); !errors.Is(err, tiff.ErrMalformed) {
 		t.Errorf("a page without pixels: %v", err)
 	}
 }
@@ -244,7 +244,7 @@ func ExampleWriter() {
 	p := raster.New(1728, 1100)
 	w := tiff.NewWriter(io.Discard)
 	at, err := w.AddPage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: 204, YRes: 98, Page: 1, Pages: 1},
-		ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))
+		tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride)))
 	fmt.Println(at, err, w.Close())
 	// Output: 8 <nil> <nil>
 }
