@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/faxstream/faxstream/pipeline/ccitt"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -58,7 +59,7 @@ func newDecoder(atOnce int) *decoder { return &decoder{slots: make(chan struct{}
 
 // page decodes the first page of a TIFF. A file that is cut short gives what is there.
 func (d *decoder) page(ctx context.Context, data []byte) (image, *failure, error) {
-	return d.run(ctx, func() (image, error) {
+	return d.run(ctx, func(ctx context.Context) (image, error) {
 		file, err := tiff.Parse(data, tiff.Limits{})
 		if err != nil {
 			return image{}, err
@@ -69,11 +70,14 @@ func (d *decoder) page(ctx context.Context, data []byte) (image, *failure, error
 
 // pageOf decodes page i (from 0) of a TIFF that is parsed already.
 func (d *decoder) pageOf(ctx context.Context, file *tiff.File, i int) (image, *failure, error) {
-	return d.run(ctx, func() (image, error) { return decodePage(ctx, file, i) })
+	return d.run(ctx, func(ctx context.Context) (image, error) { return decodePage(ctx, file, i) })
 }
 
+// maxDecode ends the decoding of a page that is made to take long; real ones take milliseconds.
+const maxDecode = 5 * time.Minute
+
 // run decodes in a slot. An error of the decoder is the page's failure; one of ctx is ours.
-func (d *decoder) run(ctx context.Context, decode func() (image, error)) (m image, f *failure, err error) {
+func (d *decoder) run(ctx context.Context, decode func(context.Context) (image, error)) (m image, f *failure, err error) {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
@@ -87,7 +91,9 @@ func (d *decoder) run(ctx context.Context, decode func() (image, error)) (m imag
 			f = &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p), final: true}
 		}
 	}()
-	m, err = decode()
+	limited, cancel := context.WithTimeout(ctx, maxDecode)
+	defer cancel()
+	m, err = decode(limited)
 	switch {
 	case ctx.Err() != nil:
 		return image{}, nil, context.Cause(ctx)

@@ -30,6 +30,7 @@ const DefaultMaxStore = 10 << 30
 
 const (
 	requestTimeout = 5 * time.Second // of one publish or read; beyond it JetStream counts as gone
+	setupTimeout   = time.Minute     // of one stream or consumer at the start: a loaded disk takes its time, and an exit would not make it faster
 	reconnectWait  = 500 * time.Millisecond
 )
 

@@ -50,6 +50,8 @@ const (
 var outageDelays = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second}
 
 func (b *Bus) consumer(ctx context.Context, c Consumer) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
 	cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
 		Durable:        c.Durable,
 		FilterSubjects: c.Filter,

@@ -106,6 +106,8 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 
 func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	cfg.Replicas = max(b.cfg.Replicas, 1)
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
 	_, err := b.js.CreateOrUpdateStream(ctx, cfg)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process made it at this moment
 		_, err = b.js.UpdateStream(ctx, cfg)

@@ -18,6 +18,10 @@ type Decoded struct {
 	// its form in black and white. Nil for a bilevel page.
 	Tones *raster.Tones
 
+	// RowsExpected is the ImageLength, 0 where the file does not say;
+	// RowsFound is how many rows the data hold, good or bad.
+	RowsExpected, RowsFound int
+
 	BadRows       []ccitt.RowRange // rows that are not as sent, from 0
 	LongestBadRun int              // rows of the longest range
 	Warnings      []string
@@ -82,7 +86,10 @@ type pageDecoder struct {
 // decode decodes all strips or tiles.
 func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	im := p.im
-	p.out, p.decoded, p.rows = Decoded{Coding: im.coding(r)}, 0, 0
+	p.out, p.decoded, p.rows = Decoded{Coding: im.coding(r), RowsExpected: im.Height}, 0, 0
+	if o := im.small(tagOrientation, 1); o != 1 {
+		p.warn(fmt.Sprintf("Orientation %d: rows and columns are left as they are stored", o))
+	}
 	var pix []byte
 	var err error
 	if im.Tiled {
@@ -183,6 +190,7 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 			p.decoded++
 		}
 		p.merge(got, y)
+		p.out.RowsFound += got.found
 		y += got.rows
 		p.rows = y
 	}
@@ -246,6 +254,9 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 		}
 		got.clip(im.Height - y)
 		p.merge(got, y)
+		if i%across == 0 {
+			p.out.RowsFound += min(got.found, im.Height-y)
+		}
 	}
 	if p.decoded == 0 {
 		if lastErr == nil {
@@ -260,6 +271,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 type strip struct {
 	pix      []byte // with the rows of the strip appended
 	rows     int
+	found    int              // of them the data hold
 	bad      []ccitt.RowRange // within the strip
 	denied   int              // rows at its end, not among bad, that an end mark says are not there
 	warnings []string
@@ -363,7 +375,7 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
 		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
 	})
-	s := strip{pix: pix, rows: res.Rows, bad: res.BadRows}
+	s := strip{pix: pix, rows: res.Rows, found: res.Found, bad: res.BadRows}
 	for _, w := range res.Warnings {
 		s.warnings = append(s.warnings, w.String())
 	}
@@ -451,7 +463,7 @@ func (p *pageDecoder) plainStrip(pix, data []byte, width, rows int) (strip, erro
 	before, want := len(pix), rows*rowBytes
 	pix, err := p.im.expand(pix, data, want)
 	got := len(pix) - before
-	s := strip{pix: pix, rows: rows}
+	s := strip{pix: pix, rows: rows, found: got / rowBytes}
 	if err != nil {
 		if got < rowBytes || errors.Is(err, ErrUnsupported) {
 			return s, err

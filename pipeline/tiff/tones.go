@@ -192,7 +192,7 @@ func (t *tonesReader) strip(pix, data []byte, width, rows int) (strip, error) {
 	if rows == 0 {
 		rows = got
 	}
-	s.rows = rows
+	s.rows, s.found = rows, min(got, rows)
 	s.pix = t.appendRows(pix, img, width, rows)
 	if w := img.Bounds().Dx(); got < rows || w < width {
 		s.warnings = append(s.warnings, fmt.Sprintf("JPEG of %d x %d pixels instead of %d x %d", w, got, width, rows))

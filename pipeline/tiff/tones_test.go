@@ -378,3 +378,32 @@ func TestDecodingGrayStopsWithItsContext(t *testing.T) {
 		}
 	}
 }
+
+func TestRowsFoundAndExpectedAreSaid(t *testing.T) {
+	p := textPage(1728, 400)
+	whole := onePage(4, 1728, 400, g4(p))
+	for name, c := range map[string]struct {
+		file            []byte
+		expected, found int
+	}{
+		"whole":            {whole, 400, 400},
+		"no ImageLength":   {onePage(4, 1728, 0, g4(p)), 0, 400},
+		"ends early":       {onePage(4, 1728, 410, g4(p)), 410, 400},
+		"gray":             {tonesDocument(t, tonesPage(20, 30, 1)), 30, 30},
+		"a JPEG too short": {jpegFile(t, 16, 20, 1, image.NewGray(image.Rect(0, 0, 16, 16))), 20, 16},
+	} {
+		ds, err := decodeAllPages(c.file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if d := ds[0]; d.RowsExpected != c.expected || d.RowsFound != c.found {
+			t.Errorf("%s: %d rows found of %d, want %d of %d", name, d.RowsFound, d.RowsExpected, c.found, c.expected)
+		}
+	}
+}
+
+func TestATurnedPageIsReported(t *testing.T) {
+	ds, err := decodeAllPages(onePage(4, 1728, 10, g4(textPage(1728, 10)), field{274, 3, 1, 3}))
+	if err != nil || len(ds[0].Warnings) != 1 || !strings.Contains(ds[0].Warnings[0], "Orientation 3") {
+		t.Errorf("%v, warnings %q", err, ds[0].Warnings)
+	}
+}
