@@ -160,6 +160,9 @@ func (a *assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 		if facts, err = a.pageFacts(ctx, r); err != nil {
 			return Plan{}, session.Object{}, err
 		}
+		if err = a.repair(ctx, r, facts); err != nil {
+			return Plan{}, session.Object{}, err
+		}
 		if plan, err = newPlan(r, facts, ordered); err != nil {
 			return Plan{}, session.Object{}, err
 		}
@@ -198,7 +201,8 @@ func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Obj
 	}
 	m = Manifest{
 		Session: plan.Session, Direction: plan.Direction, Revision: plan.Revision, From: plan.From, To: plan.To, ToToken: plan.ToToken,
-		Status: plan.Status, Reason: plan.Reason, StartTime: plan.StartTime, Facts: plan.facts(), Pages: d.pages, Plan: planObject,
+		Status: plan.Status, Reason: plan.Reason, Verified: plan.Verification == session.VerificationVerified,
+		Verification: plan.Verification, Reports: plan.Reports, StartTime: plan.StartTime, Facts: plan.facts(), Pages: d.pages, Plan: planObject,
 		Software: a.software,
 	}
 	document := func(ext string) func(string) string {

@@ -30,6 +30,7 @@ const (
 	stagePublish  = "publish"
 	stageCollect  = "collect"
 	stageWhole    = "whole"
+	stageVerify   = "verify"
 	stageAssemble = "assemble"
 )
 
@@ -126,22 +127,28 @@ func (p *pages) decode(o origin, decode func() (image, *failure, error)) (m imag
 
 // publish archives the PNG and tells the world. A page that was published before with another image is amended.
 func (p *pages) publish(ctx context.Context, o origin, original session.Object, m image) error {
-	pngData, err := png(m)
+	f, err := p.withPNG(ctx, o, original, m)
 	if err != nil {
 		return err
+	}
+	_, err = timed(p.observe, stagePublish, o, func() (struct{}, error) { return struct{}{}, p.record(ctx, f) })
+	return err
+}
+
+// withPNG archives the PNG and gives the fact of a page.
+func (p *pages) withPNG(ctx context.Context, o origin, original session.Object, m image) (session.PageArchived, error) {
+	pngData, err := png(m)
+	if err != nil {
+		return session.PageArchived{}, err
 	}
 	sum := sha256.Sum256(pngData)
 	pngObject := object(pageKey(o.session, o.page, sum, kindPNG), int64(len(pngData)), sum)
 	_, err = timed(p.observe, stageArchive, o, func() (bool, error) {
 		return createSum(ctx, p.archive, pngObject.Key, pngData, sum)
 	})
-	if err != nil {
-		return err
-	}
 	f := o.fact(m)
 	f.Original, f.PNG = original, pngObject
-	_, err = timed(p.observe, stagePublish, o, func() (struct{}, error) { return struct{}{}, p.record(ctx, f) })
-	return err
+	return f, err
 }
 
 func (p *pages) record(ctx context.Context, f session.PageArchived) error {

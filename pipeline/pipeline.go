@@ -56,7 +56,7 @@ func Start(ctx context.Context, c Config) error {
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
-		provider: c.Provider, retry: c.Retry, log: c.Log,
+		archived: c.Bus, provider: c.Provider, retry: c.Retry, log: c.Log,
 	}
 	col := &collector{facts: c.Bus, ledgers: c.Bus, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{
@@ -68,16 +68,16 @@ func Start(ctx context.Context, c Config) error {
 		handle   func(context.Context, bus.Delivery) error
 	}{
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "page", Filter: []string{session.TypePageAnnounced + ".>"}, Workers: c.Fetches}, w.announced},
-		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: []string{session.TypeTimerDue + "." + session.TimerRetry + ".>"}, Workers: c.Fetches}, w.retryDue},
-		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: []string{session.TypeTimerDue + "." + session.TimerWhole + ".>"}, Workers: 2}, w.retryDue},
+		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: timersOf(session.TimerRetry), Workers: c.Fetches}, w.retryDue},
+		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: timersOf(session.TimerWhole), Workers: 2}, w.retryDue},
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, w.ordered},
 		{bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, asm.ready},
 	}
 	batches := []bus.Consumer{
-		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>"}},
+		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>", session.TypeAgain + ".>"}},
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: []string{session.TypePageArchived + ".>", session.TypePageFailed + ".>"}},
-		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>", session.TypeDocFailed + ".>"}},
-		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: []string{session.TypeTimerDue + "." + session.TimerGrace + ".>", session.TypeTimerDue + "." + session.TimerIdle + ".>"}},
+		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>", session.TypeDocFailed + ".>", session.TypeDocVerified + ".>"}},
+		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: timersOf(session.TimerGrace, session.TimerIdle, session.TimerVerify)},
 	}
 	for _, s := range single {
 		if err := c.Bus.Consume(ctx, s.consumer, s.handle); err != nil {
@@ -90,6 +90,15 @@ func Start(ctx context.Context, c Config) error {
 		}
 	}
 	return nil
+}
+
+// timersOf is the subjects on which these kinds of timers fire.
+func timersOf(kinds ...string) []string {
+	var subjects []string
+	for _, k := range kinds {
+		subjects = append(subjects, session.TypeTimerDue+"."+k+".>")
+	}
+	return subjects
 }
 
 // emptyDir makes dir, and removes what a killed process left in it.

@@ -31,6 +31,11 @@ type Plan struct {
 	Close     *session.Closed        `json:"close,omitempty"`
 	Missing   session.PageReasons    `json:"missing,omitempty"`
 	Pages     []session.PageArchived `json:"pages"` // ascending
+
+	// Verification is what comparing with the whole file had come to when the order was made; Reports are where Pages come
+	// from that it has repaired.
+	Verification string           `json:"verification"`
+	Reports      []session.Object `json:"reports,omitempty"`
 }
 
 // errNoFact: the order counts on a page fact that the stream does not give yet.
@@ -41,6 +46,10 @@ func newPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 	p := Plan{
 		Session: r.Session, Direction: r.Direction, Revision: r.Revision, Previous: r.Previous, From: r.From, To: r.To, ToToken: r.ToToken,
 		Status: r.Status, Reason: r.Reason, Close: r.Close, Missing: r.Missing, Pages: []session.PageArchived{},
+		Verification: r.Verification,
+	}
+	for _, repair := range r.Repairs {
+		p.Reports = append(p.Reports, repair.Report)
 	}
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
@@ -74,23 +83,27 @@ func (p Plan) Expected() []int {
 
 // Manifest is the commit point of a revision and the proof of what it contains.
 type Manifest struct {
-	Session   string          `json:"session"`
-	Direction string          `json:"direction"`
-	Revision  int             `json:"revision"`
-	From      string          `json:"from"`
-	To        string          `json:"to"`
-	ToToken   string          `json:"to_token"`
-	Status    string          `json:"status"`
-	Reason    string          `json:"reason,omitempty"`
-	Verified  bool            `json:"verified"` // the whole file was compared with it
-	StartTime time.Time       `json:"start_time,omitzero"`
-	Facts     []AcceptedFact  `json:"facts"` // by subject
-	Pages     []ManifestPage  `json:"pages"` // ascending
-	Plan      session.Object  `json:"plan"`
-	TIFF      *session.Object `json:"document_tiff,omitempty"` // nil: no usable page
-	PDF       session.Object  `json:"document_pdf"`
-	Previous  string          `json:"previous_manifest_sha256,omitempty"`
-	Software  string          `json:"software"`
+	Session   string         `json:"session"`
+	Direction string         `json:"direction"`
+	Revision  int            `json:"revision"`
+	From      string         `json:"from"`
+	To        string         `json:"to"`
+	ToToken   string         `json:"to_token"`
+	Status    string         `json:"status"`
+	Reason    string         `json:"reason,omitempty"`
+	Verified  bool           `json:"verified"` // every page has the pixels of the whole file
+	StartTime time.Time      `json:"start_time,omitzero"`
+	Facts     []AcceptedFact `json:"facts"` // by subject
+	Pages     []ManifestPage `json:"pages"` // ascending
+	Plan      session.Object `json:"plan"`
+
+	Verification string           `json:"verification"` // none, pending, verified, differs or unavailable when the revision was ordered
+	Reports      []session.Object `json:"reports,omitempty"`
+
+	TIFF     *session.Object `json:"document_tiff,omitempty"` // nil: no usable page
+	PDF      session.Object  `json:"document_pdf"`
+	Previous string          `json:"previous_manifest_sha256,omitempty"`
+	Software string          `json:"software"`
 }
 
 // AcceptedFact is a webhook that the document rests on.

@@ -71,7 +71,7 @@ func (w *worker) incomplete(ctx context.Context, t wholeTry, data []byte, file *
 		if err != nil || again {
 			return false, err
 		}
-	case parseErr != nil || file.NumPages() >= t.order.Wanted.Max():
+	case parseErr != nil || file.NumPages() >= max(t.order.Wanted.Max(), t.order.Compare.Max()):
 		return false, nil
 	}
 	due, more := w.again(ctx, t.number, fl, t.order.Until, t.now)
@@ -94,12 +94,17 @@ func (w *worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *t
 		done.Pages = file.NumPages()
 	}
 	wanted := t.order.Wanted
-	if len(wanted) == 0 { // all that the file has
+	if t.order.All {
 		wanted = session.Span(1, done.Pages)
 	}
 	var err error
 	if done.Lost, err = w.cutPages(ctx, t.origin, file, wanted); err != nil {
 		return err
+	}
+	if len(t.order.Compare) > 0 {
+		if err := w.compare(ctx, t, obj, file); err != nil {
+			return err
+		}
 	}
 	_, _, err = w.facts.RecordFact(ctx, done)
 	return err
@@ -143,15 +148,20 @@ func (w *worker) cutPage(ctx context.Context, o origin, file *tiff.File) (reason
 		}
 		return reason, err
 	}
-	data, err := pageFile(o.fact(m), m)
-	if err != nil {
-		return "", fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
-	}
-	obj, err := w.keepOriginal(ctx, o, data, kindCut)
+	obj, err := w.keepCut(ctx, o, m)
 	if err != nil {
 		return "", err
 	}
 	return "", w.publish(ctx, o, obj, m)
+}
+
+// keepCut archives a page of the whole file as a file of its own.
+func (w *worker) keepCut(ctx context.Context, o origin, m image) (session.Object, error) {
+	data, err := pageFile(o.fact(m), m)
+	if err != nil {
+		return session.Object{}, fmt.Errorf("cut page %d of session %s: %w", o.page, o.session, err)
+	}
+	return w.keepOriginal(ctx, o, data, kindCut)
 }
 
 // pageFile is a page as a TIFF of its own.

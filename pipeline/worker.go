@@ -16,6 +16,7 @@ import (
 // worker gets pages: from their own files, and from the whole file what did not come so.
 type worker struct {
 	pages
+	archived PageFacts
 	provider Provider
 	retry    Retry
 	log      *slog.Logger

@@ -49,7 +49,10 @@ type serveCmd struct {
 	IdleAfter    time.Duration `default:"1h" help:"Without any webhook for so long, a fax that was never closed becomes a partial document. A page takes 30 to 60 s on the line."`
 	PageDeadline time.Duration `default:"30m" help:"Since its announcement, how long a page that is not there yet is tried."`
 	WholeFor     time.Duration `default:"10m" help:"How long the whole file is tried when pages are missing."`
+	Reconcile    string        `default:"all" enum:"off,missing,all" help:"Which faxes' streamed pages are compared with the whole file, pixel by pixel, after the close: ${enum}; missing: those for which it is fetched anyway because pages are missing. No document waits for it."`
 	Fetches      int           `default:"24" help:"Page files fetched at once."`
+
+	retryDelays []time.Duration // nil: those of pipeline.DefaultRetry
 }
 
 // provider is how Fax.Plus is reached.
@@ -146,12 +149,15 @@ func loopback(addr string) bool {
 }
 
 func (c serveCmd) policy() session.Policy {
-	return session.Policy{Grace: c.CloseGrace, Idle: c.IdleAfter, WholeFor: c.WholeFor, Streaming: c.pagePath() != ""}
+	return session.Policy{Grace: c.CloseGrace, Idle: c.IdleAfter, WholeFor: c.WholeFor, Streaming: c.pagePath() != "", Reconcile: c.Reconcile}
 }
 
 func (c serveCmd) retry() pipeline.Retry {
 	r := pipeline.DefaultRetry()
 	r.Deadline = c.PageDeadline
+	if c.retryDelays != nil {
+		r.Delays = c.retryDelays
+	}
 	return r
 }
 

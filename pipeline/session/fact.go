@@ -41,6 +41,7 @@ const (
 	TypeDocReady      = "fax.v1.doc.ready"
 	TypeDocAssembled  = "fax.v1.doc.assembled"
 	TypeDocFailed     = "fax.v1.doc.failed"
+	TypeDocVerified   = "fax.v1.doc.verified"
 	TypeWholeCut      = "fax.v1.doc.whole_cut"
 	TypeWholeFailed   = "fax.v1.doc.whole_failed"
 	TypeTimerSet      = "fax.v1.timer.set"
@@ -146,12 +147,14 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 		TypeClosed:        {parseAs[Closed], 2},
 		TypeSent:          {parseAs[Closed], 3},
 		TypeWholeOrdered:  {parseAs[WholeOrdered], 2},
+		TypeAgain:         {parseAs[Again], 2},
 		TypePageArchived:  {parseAs[PageArchived], 3},
 		TypePageAmended:   {parseAs[PageAmended], 4},
 		TypePageFailed:    {parseAs[PageFailed], 4},
 		TypeDocReady:      {parseAs[DocReady], 3},
 		TypeDocAssembled:  {parseAs[DocAssembled], 3},
 		TypeDocFailed:     {parseAs[DocFailed], 3},
+		TypeDocVerified:   {parseAs[DocVerified], 4},
 		TypeWholeCut:      {parseAs[WholeDone], 3},
 		TypeWholeFailed:   {parseAs[WholeDone], 3},
 	}[factType]
@@ -189,22 +192,6 @@ func parseAs[T Fact](data []byte) (Fact, error) {
 	var f T
 	err := json.Unmarshal(data, &f)
 	return f, err
-}
-
-// DeadLetter is what could not be processed, kept whole for people: a refused webhook body, or a message with the story
-// of its attempts. It is stored with Body as the message's data and the rest as headers.
-type DeadLetter struct {
-	Stage    string    // ingest, page, collect, assemble, whole
-	Reason   Reason    // why, one word
-	Detail   string    // a sentence: what, where, what to do
-	Original string    // subject of the message that died; empty for a webhook body
-	Body     []byte    // as received, secrets removed
-	Received time.Time // UTC
-}
-
-// Subject ends in a digest of what it holds, so that a repeat of the same refusal is not stored again.
-func (d DeadLetter) Subject() string {
-	return TypeDeadLetter + "." + d.Stage + "." + digest16(string(d.Reason), d.Original, string(d.Body))
 }
 
 // sameJSON compares two payloads of one type after clear has emptied what does not count.

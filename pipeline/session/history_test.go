@@ -118,7 +118,11 @@ func effectText(e Effect) string {
 	case e.Timer != nil:
 		return e.Timer.Kind + " timer"
 	case e.Whole != nil:
-		return fmt.Sprintf("whole %d wants %s", e.Whole.N, pagesText(e.Whole.Wanted))
+		text := fmt.Sprintf("whole %d wants %s", e.Whole.N, pagesText(e.Whole.Wanted))
+		if len(e.Whole.Compare) > 0 {
+			text += fmt.Sprintf(" compares %s of %d", pagesText(e.Whole.Compare), e.Whole.Revision)
+		}
+		return text
 	case e.Ready != nil:
 		text := fmt.Sprintf("ready %d %s", e.Ready.Revision, e.Ready.Status)
 		if e.Ready.Reason != "" {
@@ -127,6 +131,12 @@ func effectText(e Effect) string {
 		text += " " + pagesText(e.Ready.Pages)
 		for _, page := range slices.Sorted(maps.Keys(e.Ready.Missing)) {
 			text += fmt.Sprintf(" -%d:%s", page, e.Ready.Missing[page])
+		}
+		if v := e.Ready.Verification; v != VerificationNone && v != VerificationVerified {
+			text += " " + e.Ready.Verification
+		}
+		for _, r := range e.Ready.Repairs {
+			text += " repaired " + pagesText(r.Pages)
 		}
 		return text
 	default:

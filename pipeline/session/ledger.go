@@ -27,14 +27,22 @@ type Policy struct {
 	Idle      time.Duration // without any fact, until a fax without a close is given up
 	WholeFor  time.Duration // how long the whole file is tried
 	Streaming bool          // single pages can be fetched: an unannounced page may still come during Grace
+	Reconcile string        // what streamed pages are compared with the whole file; "": ReconcileOff
 }
+
+// When streamed pages are compared with the whole file.
+const (
+	ReconcileOff     = "off"     // never
+	ReconcileMissing = "missing" // when the file is fetched anyway, because pages are missing
+	ReconcileAll     = "all"     // always
+)
 
 // Event is one thing that the ledger folds: a fact or a timer's firing.
 type Event struct {
 	At      time.Time // when JetStream stored it; the ledger's only clock
 	Seq     uint64    // in FAX_PAGES; 0 for the others
 	ToToken string    // the bound receiving number, "" while nobody holds one
-	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocAssembled or DocFailed; nil for a timer
+	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed or Again; nil for a timer
 	Timer   Timer     // where Fact is nil
 }
 
@@ -92,13 +100,17 @@ func (s *State) fold(p Policy, e Event) error {
 			s.Final = s.Final.Add(f.Page)
 		}
 	case WholeDone:
-		s.wholeDone(f)
+		s.wholeDone(f, e.At)
+	case DocVerified:
+		s.verified(f)
 	case DocAssembled:
 		if s.Document == nil || f.Revision > s.Document.Revision {
 			s.Document = &f
 		}
 	case DocFailed:
 		s.docFailed(f)
+	case Again:
+		s.again(f)
 	default:
 		return fmt.Errorf("the ledger does not fold a %T", e.Fact)
 	}
@@ -161,6 +173,7 @@ func (s *State) closed(f Closed) {
 func (s *State) accept(f Closed) {
 	if closeDigest(s.Close) != f.Digest() {
 		s.WholeTried, s.AllTried = nil, false
+		s.Compared, s.VerifyTries = nil, 0
 	}
 	s.Close = &f
 }
@@ -241,12 +254,15 @@ func (s *State) explained() Ranges {
 	return all
 }
 
-func (s *State) wholeDone(f WholeDone) {
+func (s *State) wholeDone(f WholeDone, at time.Time) {
 	s.FilePages = max(s.FilePages, min(f.Pages, MaxPages))
 	current := f.N > 0 && f.N == s.WholeN
 	if current {
 		s.WholeOpen = false
 		s.cut(f)
+		if f.Object == nil {
+			s.compareLater(at)
+		}
 	}
 	lost := f.Lost.byReason()
 	for reason, pages := range lost {
@@ -256,7 +272,7 @@ func (s *State) wholeDone(f WholeDone) {
 	}
 	// What is wrong with the page's own file says more than that the whole file has no such page.
 	beyond := lost[ReasonNotInFile]
-	if current && len(s.WholeWanted) == 0 && f.Pages > 0 { // all that it has: what it has not is not listed
+	if current && s.WholeAll && f.Pages > 0 { // all that it has: what it has not is not listed
 		beyond = beyond.Union(s.missing().Intersect(s.WholeTried).Minus(inFile(f)))
 	}
 	s.failed(beyond.Minus(s.explained()), ReasonNotInFile)
@@ -274,7 +290,7 @@ func (s *State) cut(f WholeDone) {
 		return
 	}
 	got := inFile(f)
-	if len(s.WholeWanted) > 0 {
+	if !s.WholeAll {
 		got = got.Intersect(s.WholeWanted)
 	} else if s.AllTried { // no better close came since
 		s.WholeTried = s.WholeTried.Union(got)
@@ -299,6 +315,7 @@ func (s *State) docFailed(f DocFailed) {
 	lost := f.Pages.Intersect(s.Usable)
 	s.Lost = s.Lost.Union(lost)
 	s.Usable, s.Cut, s.Unbound = s.Usable.Minus(lost), s.Cut.Minus(lost), s.Unbound.Minus(lost)
+	s.unrepair(lost)
 }
 
 // fire folds a timer. The ledger decides by its own deadlines: early, stale and repeated firings change nothing,
@@ -321,6 +338,8 @@ func (s *State) fire(p Policy, t Timer, at time.Time) {
 		default:
 			s.IdleAt, s.GivenUp = time.Time{}, true
 		}
+	case t.Kind == TimerVerify && t.Due.Equal(s.VerifyAt):
+		s.VerifyAt = time.Time{}
 	}
 }
 

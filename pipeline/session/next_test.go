@@ -279,19 +279,23 @@ type transition struct {
 
 func runTransitions(t *testing.T, rows []transition) {
 	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			h := play(t, row.policy, row.steps...)
-			if h.err != nil {
-				t.Fatal(h.err)
-			}
-			if !slices.Equal(h.said, row.want) {
-				t.Errorf("asked for\n  %s\nwant\n  %s", strings.Join(h.said, "\n  "), strings.Join(row.want, "\n  "))
-			}
-			if got := h.state.Status(); got != row.status {
-				t.Errorf("status %s, want %s", got, row.status)
-			}
-		})
+		t.Run(row.name, func(t *testing.T) { runTransition(t, row) })
 	}
+}
+
+func runTransition(t *testing.T, row transition) *history {
+	t.Helper()
+	h := play(t, row.policy, row.steps...)
+	if h.err != nil {
+		t.Fatal(h.err)
+	}
+	if !slices.Equal(h.said, row.want) {
+		t.Errorf("asked for\n  %s\nwant\n  %s", strings.Join(h.said, "\n  "), strings.Join(row.want, "\n  "))
+	}
+	if got := h.state.Status(); got != row.status {
+		t.Errorf("status %s, want %s", got, row.status)
+	}
+	return h
 }
 
 func late(d time.Duration) step { return func(h *history) { h.now = h.now.Add(d) } }

@@ -21,6 +21,15 @@ const (
 	StatusPartial   = "partial"   // anything else; its reason says why
 )
 
+// What comparing a fax's streamed pages with the whole file has come to.
+const (
+	VerificationNone        = "none"        // not asked for
+	VerificationPending     = "pending"     // not over
+	VerificationVerified    = "verified"    // every page has the file's pixels
+	VerificationDiffers     = "differs"     // some page has other pixels: a person should look
+	VerificationUnavailable = "unavailable" // the file, or some page of it, cannot be had or read
+)
+
 // Statuses of a page.
 const (
 	PageStatusAnnounced = "announced"
@@ -118,14 +127,18 @@ func (f PageFailed) Time() time.Time   { return f.At }
 // Same is true for the same attempt: a redelivered attempt may fail for another reason.
 func (f PageFailed) Same([]byte) bool { return true }
 
-// WholeOrdered asks the whole-file worker to fetch the whole file and to cut the wanted pages from it.
+// WholeOrdered asks the whole-file worker to fetch the whole file, to cut the wanted pages from it and to compare the
+// streamed ones with theirs.
 type WholeOrdered struct {
-	Session string    `json:"session"`
-	N       int       `json:"n"` // allocated in the ledger, from 1
-	From    string    `json:"from"`
-	To      string    `json:"to"`
-	Wanted  Ranges    `json:"wanted"` // pages that are missing
-	Until   time.Time `json:"until"`  // give up then
+	Session  string    `json:"session"`
+	N        int       `json:"n"` // allocated in the ledger, from 1
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Wanted   Ranges    `json:"wanted"`             // pages that are missing
+	All      bool      `json:"all,omitempty"`      // all that the file has are wanted: nobody knows how many there are
+	Compare  Ranges    `json:"compare,omitempty"`  // pages that were streamed
+	Revision int       `json:"revision,omitempty"` // of the document that Compare is about
+	Until    time.Time `json:"until"`              // give up then
 }
 
 func (f WholeOrdered) Subject() string {
@@ -169,6 +182,42 @@ func (f WholeDone) SessionID() string { return f.Session }
 func (f WholeDone) Time() time.Time   { return f.At }
 func (f WholeDone) Same([]byte) bool  { return true }
 
+// DocVerified: streamed pages were compared, pixel by pixel, with the same pages of the whole file. Pages in none of the
+// ranges could not be compared. Report has the particulars of every page.
+type DocVerified struct {
+	Session   string    `json:"session"`
+	ToToken   string    `json:"to_token"`
+	Revision  int       `json:"revision"`
+	N         int       `json:"n"`                   // of the WholeOrdered
+	File      Object    `json:"file"`                // the whole file
+	Report    Object    `json:"report"`              // verified.<h>.json
+	Compared  Ranges    `json:"compared"`            // as ordered
+	Agreed    Ranges    `json:"agreed,omitempty"`    // the same pixels
+	Repaired  Ranges    `json:"repaired,omitempty"`  // the streamed page has bad rows and the file's has fewer: that is used
+	Differing Ranges    `json:"differing,omitempty"` // other pixels: the streamed page is used, the file's is kept, a person should look
+	At        time.Time `json:"at"`
+}
+
+func (f DocVerified) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d.%.16s", TypeDocVerified, f.ToToken, f.Session, f.Revision, f.Report.SHA256)
+}
+
+func (f DocVerified) ID() string {
+	return fmt.Sprintf("doc.verified/%s/%d/%.16s", f.Session, f.Revision, f.Report.SHA256)
+}
+func (f DocVerified) Type() string      { return TypeDocVerified }
+func (f DocVerified) SessionID() string { return f.Session }
+func (f DocVerified) Time() time.Time   { return f.At }
+
+// Same is always true: the report's hash is in the subject.
+func (f DocVerified) Same([]byte) bool { return true }
+
+// Repairs is the pages of a document whose image is the whole file's, as a report says.
+type Repairs struct {
+	Report Object `json:"report"`
+	Pages  Ranges `json:"pages"`
+}
+
 // DocReady orders one revision of a document. What it says is all that the plan depends on beside the page facts.
 type DocReady struct {
 	Session   string      `json:"session"`
@@ -184,6 +233,9 @@ type DocReady struct {
 	Close     *Closed     `json:"close,omitempty"`    // accepted; nil: none came
 	Seq       uint64      `json:"seq"`                // highest FAX_PAGES sequence to read
 	Previous  int         `json:"previous,omitempty"` // newest revision that has a manifest; 0: none
+
+	Verification string    `json:"verification"` // as it was when the order was made
+	Repairs      []Repairs `json:"repairs,omitempty"`
 }
 
 func (f DocReady) Subject() string {
@@ -255,6 +307,8 @@ const (
 	TimerIdle  = "idle"  // nothing was heard for long
 	TimerRetry = "retry" // of one page
 	TimerWhole = "whole" // retry of the whole file
+	// TimerVerify tries again to compare with the whole file, which could not be had.
+	TimerVerify = "verify"
 )
 
 // Timer is one firing of a JetStream schedule. The due time stands in the subject, so that no schedule replaces another.

@@ -24,35 +24,50 @@ func (s *State) settle(p Policy, now time.Time) {
 		return
 	}
 	if len(wanted.Minus(s.WholeTried)) == 0 && (s.AllTried || !s.uncounted()) {
-		s.order(s.missing())
+		s.order(p, s.missing())
+		s.compare(p, now)
 		return
 	}
 	if s.WholeOpen || s.waits(p, wanted, now) {
 		return
 	}
-	s.askWhole(wanted, now.Add(p.WholeFor))
+	s.askWhole(p, wanted, now)
 }
 
 // mayGive reports whether the open order for the whole file can still bring a wanted page, or how many there are.
 func (s *State) mayGive(wanted Ranges) bool {
-	if len(s.WholeWanted) == 0 {
+	if s.WholeAll {
 		return len(wanted) > 0 || s.uncounted()
 	}
 	return len(wanted.Intersect(s.WholeWanted)) > 0
 }
 
-// askWhole orders the wanted pages from the whole file: all that it has where nobody knows how many there are.
-func (s *State) askWhole(wanted Ranges, until time.Time) {
-	s.WholeN++
-	s.WholeOpen = true
+// askWhole orders the wanted pages from the whole file: all that it has where nobody knows how many there are. Streamed
+// pages that are there are compared on the way.
+func (s *State) askWhole(p Policy, wanted Ranges, now time.Time) {
 	s.WholeTried = s.WholeTried.Union(wanted)
-	if s.uncounted() {
+	all := s.uncounted()
+	if all {
 		s.AllTried, wanted = true, nil
 	}
-	s.WholeWanted = wanted
-	s.Effects = append(s.Effects, Effect{Whole: &WholeOrdered{
-		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: wanted, Until: until.UTC(),
-	}})
+	var compare Ranges
+	if s.comparable(p) {
+		compare = s.streamed().Minus(s.Compared)
+	}
+	s.orderWhole(p, wanted, all, compare, now)
+}
+
+func (s *State) orderWhole(p Policy, wanted Ranges, all bool, compare Ranges, now time.Time) {
+	s.WholeN++
+	s.WholeOpen, s.WholeWanted, s.WholeAll = true, wanted, all
+	s.Comparing, s.Compared = compare, s.Compared.Union(compare)
+	w := &WholeOrdered{
+		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: wanted, All: all, Compare: compare, Until: now.Add(p.WholeFor).UTC(),
+	}
+	if len(compare) > 0 {
+		w.Revision = max(s.Ordered, 1)
+	}
+	s.Effects = append(s.Effects, Effect{Whole: w})
 }
 
 // waits reports whether a wanted page may still come by itself. Pages that became expected after the last grace get one of their own.
@@ -78,14 +93,19 @@ func (s *State) waits(p Policy, wanted Ranges, now time.Time) bool {
 }
 
 // order asks for a revision where the last one asked for says something else.
-func (s *State) order(missing Ranges) {
+func (s *State) order(p Policy, missing Ranges) {
 	r := DocReady{
 		Session: s.Session, Direction: s.Direction, ToToken: cmp.Or(s.ToToken, UnknownToken), Revision: s.Ordered + 1,
 		From: s.From, To: s.To, Pages: s.Usable, Close: s.Close, Seq: s.Seq, Previous: s.Revision(),
 	}
 	r.Status, r.Reason = s.verdict(missing)
+	r.Verification, r.Repairs = s.Verification(), s.Repairs
+	if len(s.uncompared(p)) > 0 {
+		r.Verification = VerificationPending
+	}
 	// Reasons of missing pages are not in the digest: a document is not made anew for another word on a slip sheet.
-	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(s.Close))
+	// Nor is the verification, but for the images that it changes.
+	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(s.Close), repairsText(s.Repairs))
 	if planned == s.Planned {
 		return
 	}

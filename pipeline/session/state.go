@@ -38,10 +38,19 @@ type State struct {
 	GivenUp     bool              `json:"given_up,omitempty"` // no close came within Policy.Idle
 	WholeN      int               `json:"whole_n,omitempty"`  // orders so far
 	WholeOpen   bool              `json:"whole_open,omitempty"`
-	WholeWanted Ranges            `json:"whole_wanted,omitempty"` // of the newest order; empty: all that the file has
+	WholeWanted Ranges            `json:"whole_wanted,omitempty"` // of the newest order
+	WholeAll    bool              `json:"whole_all,omitempty"`    // the newest order wants all that the file has
 	WholeTried  Ranges            `json:"whole_tried,omitempty"`  // pages asked of the whole file under this close
 	AllTried    bool              `json:"all_tried,omitempty"`    // all that it has was asked for under this close
 	FilePages   int               `json:"file_pages,omitempty"`   // pages in the whole file, once known
+	Comparing   Ranges            `json:"comparing,omitempty"`    // what the newest order compares
+	Compared    Ranges            `json:"compared,omitempty"`     // streamed pages whose comparison was asked for under this close
+	VerdictN    int               `json:"verdict_n,omitempty"`    // the newest order that gave a verdict
+	Agreed      Ranges            `json:"agreed,omitempty"`       // verdicts
+	Differing   Ranges            `json:"differing,omitempty"`
+	Repairs     []Repairs         `json:"repairs,omitempty"`
+	VerifyTries int               `json:"verify_tries,omitempty"` // comparisons under this close for which the file could not be had
+	VerifyAt    time.Time         `json:"verify_at,omitzero"`     // when the next one is due
 	Ordered     int               `json:"ordered,omitempty"`      // last revision asked for
 	Planned     string            `json:"planned,omitempty"`      // digest of what was asked for
 	Void        int               `json:"void,omitempty"`         // last revision that will never have a manifest
@@ -53,6 +62,7 @@ type State struct {
 func (s State) clone() State {
 	s.Failed = maps.Clone(s.Failed)
 	s.OtherCloses = slices.Clone(s.OtherCloses)
+	s.Repairs = slices.Clone(s.Repairs)
 	s.Effects = slices.Clone(s.Effects)
 	return s
 }

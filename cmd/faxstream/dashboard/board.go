@@ -37,7 +37,8 @@ type Fax struct {
 	Status    string    `json:"status"`
 	Reason    string    `json:"reason,omitempty"` // of a partial fax
 	Revision  int       `json:"revision"`         // 0 until a document is assembled
-	Verified  bool      `json:"verified"`         // the whole file was compared with the pages
+	Verified  bool      `json:"verified"`         // every page has the pixels of the whole file
+	Verdict   string    `json:"verification"`     // none, pending, verified, differs or unavailable
 	Expected  int       `json:"pages_expected"`   // as far as is known
 	Archived  int       `json:"pages_archived"`
 	Opened    time.Time `json:"opened"` // when the first webhook was stored
@@ -46,8 +47,9 @@ type Fax struct {
 func summary(s session.State) Fax {
 	f := Fax{
 		Session: s.Session, Direction: s.Direction, From: s.From, To: s.To, Status: s.Status(), Revision: s.Revision(),
-		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened,
+		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened, Verdict: s.Verification(),
 	}
+	f.Verified = f.Verdict == session.VerificationVerified
 	if s.Document != nil {
 		f.Reason = s.Document.Reason
 	}
