@@ -9,8 +9,12 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 NATS_SERVER := github.com/nats-io/nats-server/v2@v2.15.2
 VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-# Debian 12 packages that judge what we write.
-PACKAGES := gcc libc6-dev curl libtiff-tools poppler-utils qpdf prometheus systemd
+# The collection of real faxes, where it lies beside the project, and the files that its gen.sh makes, once in a checkout.
+CORPUS    := $(abspath $(CURDIR)/../shared/corpus)
+GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
+
+# Debian 12 packages that judge what we write, or make what we read.
+PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm
 PACKAGES += libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
 
 .PHONY: help build demo test check bench tools packages fuzz
@@ -24,8 +28,8 @@ build: ## build bin/faxstream, one static binary
 demo: build ## run everything in one process and send it faxes; ARGS=--exit ends when all are assembled
 	./bin/faxstream demo $(ARGS)
 
-test: packages tools check ## install what is needed (as root on Debian 12) and run everything that CI runs
-	FAXSTREAM_TOOLS=$(TOOLS) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -timeout 20m ./...
+test: packages tools $(GENERATED:%=%/done) check ## install what is needed (as root on Debian 12) and run everything that CI runs
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -timeout 20m ./...
 	$(MAKE) --no-print-directory demo ARGS="--exit --faxes 3"
 
 check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
@@ -43,7 +47,8 @@ fuzz: ## run every fuzz target for FUZZTIME (a time or a count such as 10000x; d
 	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/faxstream-fuzz.log 2>&1 || { cat /tmp/faxstream-fuzz.log; exit 1; }; \
 	  done; done
 
-bench: tools ## the benchmarks, as a table of ratios
+bench: packages tools ## the benchmarks, as a table of ratios
+	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
 
 tools: $(TOOLS)/nats-server $(TOOLS)/versitygw ## build the servers that tests run, into .tools/bin
@@ -53,6 +58,13 @@ $(TOOLS)/nats-server:
 
 $(TOOLS)/versitygw:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(VERSITYGW)
+
+$(GENERATED:%=%/done): | packages
+	rm -rf $(GENERATED) && mkdir -p $(GENERATED) $(TOOLS)
+	gcc -O2 -o $(TOOLS)/mkccitt $(CORPUS)/mkccitt.c -ltiff
+	cp $(CORPUS)/*.ps $(GENERATED)
+	cd $(GENERATED) && { sh $(CORPUS)/gen.sh >gen.log 2>&1 || { cat gen.log; exit 1; }; }
+	touch $@
 
 packages: ## install the Debian packages that tests need; without root, say what is missing
 	@missing=(); for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing+=($$p); done; \

@@ -109,20 +109,28 @@ func (w *window) skipEOL() bool {
 
 // ReverseBits returns a copy of src with the bits of every byte in reverse
 // order: it turns TIFF FillOrder 2 into FillOrder 1 and back.
-func ReverseBits(src []byte) []byte {
-	dst := make([]byte, len(src))
-	i := 0
-	for ; i+8 <= len(src); i += 8 {
-		x := binary.LittleEndian.Uint64(src[i:])
+func ReverseBits(src []byte) []byte { return appendReversed(make([]byte, 0, len(src)), src) }
+
+// appendReversed appends the bytes of src, with their bits reversed, to dst.
+func appendReversed(dst, src []byte) []byte {
+	n := len(dst)
+	dst = append(dst, src...)
+	reverse(dst[n:])
+	return dst
+}
+
+// reverse reverses the order of the bits of every byte.
+func reverse(p []byte) {
+	for ; len(p) >= 8; p = p[8:] {
+		x := binary.LittleEndian.Uint64(p)
 		x = x>>1&0x5555555555555555 | x&0x5555555555555555<<1
 		x = x>>2&0x3333333333333333 | x&0x3333333333333333<<2
 		x = x>>4&0x0f0f0f0f0f0f0f0f | x&0x0f0f0f0f0f0f0f0f<<4
-		binary.LittleEndian.PutUint64(dst[i:], x)
+		binary.LittleEndian.PutUint64(p, x)
 	}
-	for ; i < len(src); i++ {
-		dst[i] = bits.Reverse8(src[i])
+	for i, b := range p {
+		p[i] = bits.Reverse8(b)
 	}
-	return dst
 }
 
 // A bitWriter appends bits to a slice, the most significant first.

@@ -22,7 +22,10 @@ func Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 
 // A Decoder decodes one stream after the other, the strips of a page for
 // example, in the same memory. The zero value is ready to use.
-type Decoder struct{ ref, cur line }
+type Decoder struct {
+	ref, cur line
+	reversed []byte // a stream of the other bit order
+}
 
 // Decode does what the function of this name does.
 func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
@@ -30,7 +33,8 @@ func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 		return dst, Result{}, err
 	}
 	if o.LSBFirst {
-		src = ReverseBits(src)
+		dec.reversed = appendReversed(dec.reversed[:0], src)
+		src = dec.reversed
 	}
 	if len(dec.ref) != lineSize(o.Width) {
 		dec.ref, dec.cur = newLine(o.Width), newLine(o.Width)
@@ -99,8 +103,8 @@ const eager = 4 << 20
 // slack is what line.fill may write past a row.
 const slack = 8
 
-func newDecoder(dst, src []byte, o Options) *decoder {
-	d := &decoder{
+func newDecoder(dst, src []byte, o Options) decoder {
+	d := decoder{
 		w: window{src: src}, o: o, width: int32(o.Width), rowBytes: (o.Width + 7) / 8,
 		out: dst, base: len(dst),
 		max: min(o.MaxRows, o.MaxPixels/o.Width),

@@ -40,14 +40,32 @@ func (l line) scan(row []byte, width int32) int {
 	return n
 }
 
+// An Encoder encodes one page after the other in the same memory. The zero
+// value is ready to use.
+type Encoder struct{ ref, cur line }
+
+// lines returns the lines of a row above that is white and of the first row.
+func (e *Encoder) lines(width int) (ref, cur line) {
+	// Bits past the width may show more changes.
+	if n := lineSize(width + 64); len(e.ref) < n {
+		e.ref, e.cur = make(line, n), make(line, n)
+	}
+	e.ref.terminate(0, int32(width))
+	return e.ref, e.cur
+}
+
 // AppendG4 appends the rows in pix, coded as T.6 with EOFB and padded to a
 // byte boundary, to dst. Row y begins at y*stride; stride is at least
 // (width+7)/8 and pix reaches to the end of the last row. Width is 1 to
 // MaxWidth, height may be 0.
 func AppendG4(dst, pix []byte, width, height, stride int) []byte {
+	return new(Encoder).AppendG4(dst, pix, width, height, stride)
+}
+
+// AppendG4 does what the function of this name does.
+func (e *Encoder) AppendG4(dst, pix []byte, width, height, stride int) []byte {
 	w := newBitWriter(dst)
-	ref, cur := newScanLine(width), newScanLine(width)
-	ref.terminate(0, int32(width))
+	ref, cur := e.lines(width)
 	for y := range height {
 		cur.scan(pix[y*stride:y*stride+(width+7)/8], int32(width))
 		w.row2D(ref, cur, int32(width))
@@ -58,9 +76,6 @@ func AppendG4(dst, pix []byte, width, height, stride int) []byte {
 	w.put(1, eolBits)
 	return w.finish()
 }
-
-// newScanLine has room for the changes that bits past the width may show.
-func newScanLine(width int) line { return newLine(width + 64) }
 
 // G3Options say how AppendG3 codes. The zero value is one-dimensional, EOL
 // codes not aligned, no RTC.
@@ -76,11 +91,16 @@ type G3Options struct {
 // boundary, to dst. Every row begins with EOL. The other parameters are those
 // of [AppendG4].
 func AppendG3(dst, pix []byte, width, height, stride int, o G3Options) []byte {
+	return new(Encoder).AppendG3(dst, pix, width, height, stride, o)
+}
+
+// AppendG3 does what the function of this name does.
+func (e *Encoder) AppendG3(dst, pix []byte, width, height, stride int, o G3Options) []byte {
 	if o.K <= 0 {
 		o.K = 4
 	}
 	w := newBitWriter(dst)
-	ref, cur := newScanLine(width), newScanLine(width)
+	ref, cur := e.lines(width)
 	for y := range height {
 		n := cur.scan(pix[y*stride:y*stride+(width+7)/8], int32(width))
 		oneD := !o.TwoD || y%o.K == 0
@@ -98,7 +118,7 @@ func AppendG3(dst, pix []byte, width, height, stride int, o G3Options) []byte {
 	}
 	out := w.finish()
 	if o.LSBFirst {
-		copy(out[len(dst):], ReverseBits(out[len(dst):]))
+		reverse(out[len(dst):])
 	}
 	return out
 }

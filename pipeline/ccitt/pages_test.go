@@ -91,8 +91,10 @@ func tone(x, y int) float64 {
 }
 
 func drawHalftone() []byte {
-	return threshold(func(x, y int) bool { // dots of 8 pixels at 45 degrees
-		a, b := float64(x+y)*math.Pi/8, float64(x-y)*math.Pi/8
+	const period = 204.0 / 60 // pixels: 60 lines an inch, at 45 degrees
+	step := 2 * math.Pi / period / math.Sqrt2
+	return threshold(func(x, y int) bool {
+		a, b := float64(x+y)*step, float64(x-y)*step
 		return tone(x, y) > 0.5+0.25*(math.Cos(a)+math.Cos(b))
 	})
 }

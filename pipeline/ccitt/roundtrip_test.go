@@ -2,6 +2,7 @@ package ccitt_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -111,14 +112,9 @@ func TestEveryEncodingDecodesToTheSameRaster(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				width := rapid.OneOf(rapid.IntRange(1, 130), rapid.IntRange(1, 10_000)).Draw(t, "width")
-				height := rapid.IntRange(0, 40).Draw(t, "height")
+				height := rapid.IntRange(1, 40).Draw(t, "height")
 				seed := rapid.Uint64().Draw(t, "seed")
-				pix := raster(rand.New(rand.NewPCG(seed, 1)), width, height)
-				if height == 0 {
-					c.encode(pix, width, 0, (width+7)/8)
-					return
-				}
-				checkRoundTrip(t, c, pix, width, height)
+				checkRoundTrip(t, c, raster(rand.New(rand.NewPCG(seed, 1)), width, height), width, height)
 			})
 		})
 	}
@@ -146,6 +142,86 @@ func TestEveryWidthRoundTrips(t *testing.T) {
 		pix := raster(r, width, 6)
 		for _, c := range codecs()[:6] {
 			checkRoundTrip(t, c, pix, width, 6)
+		}
+	}
+}
+
+// wholePages are the rasters that are the same all over, or nearly so.
+var wholePages = []struct {
+	name  string
+	black func(r *rand.Rand, x, y int) bool
+}{
+	{"white", func(*rand.Rand, int, int) bool { return false }},
+	{"black", func(*rand.Rand, int, int) bool { return true }},
+	{"columns, white first", func(_ *rand.Rand, x, _ int) bool { return x&1 != 0 }},
+	{"columns, black first", func(_ *rand.Rand, x, _ int) bool { return x&1 == 0 }},
+	{"rows", func(_ *rand.Rand, _, y int) bool { return y&1 != 0 }},
+	{"chequered", func(_ *rand.Rand, x, y int) bool { return (x^y)&1 != 0 }},
+	{"dithered", func(_ *rand.Rand, x, y int) bool { return bayer[y&3][x&3] < (x/7+y)&15 }},
+	{"noise", func(r *rand.Rand, _, _ int) bool { return r.IntN(2) == 0 }},
+	{"one pixel a row", func(r *rand.Rand, x, y int) bool { return x == y*37%(y+40) }},
+}
+
+var bayer = [4][4]int{{0, 8, 2, 10}, {12, 4, 14, 6}, {3, 11, 1, 9}, {15, 7, 13, 5}}
+
+func TestWholePagesRoundTripAtEveryEdgeOfTheCodeTables(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 11))
+	const height = 10
+	for _, width := range []int{1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 1727, 1728, 1729, 2431, 2559, 2560, 2561, 2623, 2624, 5119, 5120, 5121, 9999, 10_000} {
+		stride := (width + 7) / 8
+		for _, page := range wholePages {
+			pix := make([]byte, height*stride)
+			for i := range width * height {
+				if x, y := i%width, i/width; page.black(r, x, y) {
+					pix[y*stride+x/8] |= 0x80 >> (x % 8)
+				}
+			}
+			for _, c := range codecs() {
+				c.name += ", " + page.name
+				checkRoundTrip(t, c, pix, width, height)
+			}
+		}
+	}
+}
+
+func TestAPageWithoutRowsIsItsEndMark(t *testing.T) {
+	for _, c := range codecs() {
+		for _, width := range []int{1, 1728, 9999} {
+			src := c.encode(nil, width, 0, (width+7)/8)
+			got, res, err := ccitt.Decode(nil, src, ccitt.Options{Coding: c.coding, Width: width, LSBFirst: c.lsb})
+			if !errors.Is(err, ccitt.ErrMalformed) || len(got) > 0 || res.Found > 0 || len(res.Warnings) > 0 {
+				t.Errorf("%s: %d bytes of rows, %+v, %v", c.name, len(got), res, err)
+			}
+			if res.EndMark != (len(src) > 0) {
+				t.Errorf("%s: an end mark of %d bytes: EndMark is %t", c.name, len(src), res.EndMark)
+			}
+		}
+	}
+}
+
+// T.4 4.1.2 and the T4Options of TIFF: readers do not mind where EOL stands
+// and how many rows are two-dimensional, but machines do.
+func TestFillEndsEOLOnAByteAndEveryKthRowIsOneDimensional(t *testing.T) {
+	const width, height = 1001, 50
+	pix := raster(rand.New(rand.NewPCG(5, 5)), width, height)
+	for _, k := range []int{0, 1, 2, 3, 4, 100} {
+		src := ccitt.AppendG3(nil, pix, width, height, (width+7)/8, ccitt.G3Options{TwoD: true, K: k, Fill: true})
+		every := k
+		if k == 0 {
+			every = 4
+		}
+		rows := 0
+		for i := 1; i+1 < len(src); i++ {
+			if src[i-1]&0x0f != 0 || src[i] != 1 { // eleven zeros and a one stand nowhere but in EOL
+				continue
+			}
+			if oneD := src[i+1]>>7 != 0; oneD != (rows%every == 0) {
+				t.Fatalf("K %d: row %d is one-dimensional: %t", k, rows, oneD)
+			}
+			rows++
+		}
+		if rows != height {
+			t.Errorf("K %d: %d EOL codes end on a byte, want %d", k, rows, height)
 		}
 	}
 }

@@ -29,9 +29,9 @@ const sentinels = 4
 // equal elements are such a run.
 type line []int32
 
-// lineSize is how many elements a line needs: a row has at most one a pixel, a
-// broken row may have a chain of V0 more.
-func lineSize(width int) int { return width + 2 + 64 + sentinels }
+// lineSize is how many elements a line needs: a row has at most one a pixel; with
+// runs of no pixels it may have more, by what row2D adds before it notices.
+func lineSize(width int) int { return width + 2*lookups + 64 + sentinels }
 
 func newLine(width int) line { return make(line, lineSize(width)) }
 
@@ -45,7 +45,6 @@ func (l line) terminate(n int, width int32) {
 // the number of its changing elements.
 func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 	src, next, acc, have := w.src, w.next, w.acc, w.have
-	pairs := whitePairs
 	n, a0 := 0, int32(0)
 	for a0 < width && n <= int(width) {
 		if next+8 <= len(src) {
@@ -55,27 +54,28 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 		} else {
 			acc, have, next = refillTail(src, acc, have, next)
 		}
-		p := pairs[acc>>(64-runBits)]
-		a1 := a0 + int32(p>>16)
-		if p == 0 || a1 >= width {
-			var end rowEnd
-			w.next, w.acc, w.have = next, acc, have
-			if n, a0, end = w.longPair(cur, n, a0, width, whiteRuns, blackRuns); end != rowComplete {
-				return cur.ended(n, width, end)
+		// A refill is enough for so many pairs.
+		for i := 0; i < 56/runBits && a0 < width; i++ {
+			p := runPairs[0][acc>>(64-runBits)]
+			a1 := a0 + p.first()
+			if p == 0 || a1 >= width {
+				var end rowEnd
+				w.next, w.acc, w.have = next, acc, have
+				w.refill()
+				if n, a0, end = w.longPair(cur, n, a0, width, whiteRuns, blackRuns); end != rowComplete {
+					return cur.ended(n, a0, width, end)
+				}
+				next, acc, have = w.next, w.acc, w.have
+				break
 			}
-			next, acc, have = w.next, w.acc, w.have
-			continue
+			acc, have = acc<<p.bits(), have-p.bits()
+			a0 = a1 + p.second()
+			cur[n], cur[n+1] = a1, a0
+			n += 2
 		}
-		acc, have = acc<<(p&15), have-uint(p&15)
-		a0 = a1 + int32(p>>8&63)
-		cur[n], cur[n+1] = a1, a0
-		n += 2
 	}
 	w.next, w.acc, w.have = next, acc, have
-	if a0 != width {
-		return cur.ended(n, width, rowTooLong)
-	}
-	return cur.ended(n, width, rowComplete)
+	return cur.ended(n, a0, width, rowComplete)
 }
 
 // longPair reads two runs that stand in no table of pairs, the first of the
@@ -129,14 +129,19 @@ const (
 	chain     = 1<<chainBits - 1
 )
 
+// lookups is how many entries of the table of modes may be followed between two
+// refills: each consumes at most its own bits, or a horizontal mode of a pair.
+const lookups = 56 / (horizontalLen + runBits)
+
 // row2D decodes a two-dimensionally coded row (T.4 4.2, T.6 2.2) into cur,
 // with ref as the reference line, and returns the number of its changing
 // elements. The names are the standard's: a0, b1 = ref[b], b2 = ref[b+1].
 func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 	src, next, acc, have := w.src, w.next, w.acc, w.have
-	modes := modeTable
+	ref = ref[:len(cur)] // one length to hold in a register
 	n, b, a0, end := 0, 0, int32(0), rowComplete
-	for a0 < width && n <= int(width) && end == rowComplete {
+row:
+	for a0 < width && n <= int(width) { // a line has room for what a round adds
 		if next+8 <= len(src) {
 			acc |= binary.BigEndian.Uint64(src[next:]) >> (have & 63)
 			next += int(63-have) >> 3
@@ -144,71 +149,90 @@ func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
 		} else {
 			acc, have, next = refillTail(src, acc, have, next)
 		}
-		if acc >= chain<<(64-chainBits) { // V0 many times: a1 = b1
-			first := n
-			n, b, a0 = ref.copyTo(cur, n, b, a0, width, min(bits.LeadingZeros64(^acc), int(have)))
-			acc, have = acc<<((n-first)&63), have-uint(n-first)
-			continue
-		}
-		m := modes[acc>>(64-modeBits)]
-		acc, have = acc<<(m.bits&63), have-uint(m.bits)
-		switch m.mode {
-		case modeVertical:
-			a1 := ref[b] + int32(m.delta)
-			if a1 <= a0 {
-				w.emptyRuns = w.emptyRuns || n > 0
-				if a1 < a0 {
-					end = rowTooLong
+		for i := 0; i < lookups && a0 < width; i++ {
+			m := modeTable[acc>>(64-modeTableBits)]
+			switch m.mode() {
+			case modeTwoVerticals:
+				if acc >= chain<<(64-chainBits) { // V0 many times: a1 = b1
+					first := n
+					n, b, a0 = ref.copyTo(cur, n, b, a0, width, min(bits.LeadingZeros64(^acc), int(have)))
+					acc, have = acc<<((n-first)&63), have-uint(n-first)
+					continue row
 				}
+				a1 := ref[b] + m.firstDelta()
+				if a1 <= a0 && w.backward(n, a0, a1) {
+					acc, have = acc<<m.firstBits(), have-m.firstBits()
+					break row // a0 is not the width: rowTooLong
+				}
+				cur[n] = a1
+				n++
+				if a0 = a1; a0 >= width { // the second is in the next row
+					acc, have = acc<<m.firstBits(), have-m.firstBits()
+					break row
+				}
+				b = ref.turn(b, a0, width)
+				fallthrough
+			case modeVertical:
+				acc, have = acc<<m.bits(), have-m.bits()
+				a1 := ref[b] + m.delta()
+				if a1 <= a0 && w.backward(n, a0, a1) {
+					break row
+				}
+				cur[n] = a1
+				n++
+				a0 = a1
+				b = ref.turn(b, a0, width)
+			case modePass:
+				acc, have = acc<<m.bits(), have-m.bits()
+				a0 = ref[b+1]
+				if b += 2; n > 0 {
+					b = ref.after(b, a0, width)
+				}
+			case modeHorizontal:
+				if p := runPairs[n&1][acc<<horizontalLen>>(64-runBits)]; p != 0 {
+					acc, have = acc<<(horizontalLen+p.bits()), have-horizontalLen-p.bits()
+					a1 := a0 + p.first()
+					a0 = a1 + p.second()
+					cur[n], cur[n+1] = a1, a0
+					n += 2
+				} else {
+					w.next, w.acc, w.have = next, acc, have
+					n, a0, end = w.horizontal(cur, n, a0, width)
+					next, acc, have = w.next, w.acc, w.have
+					if end != rowComplete {
+						break row
+					}
+				}
+				b = ref.after(b, a0, width)
+			default:
+				acc, have, end = acc<<m.bits(), have-m.bits(), m.end()
+				break row
 			}
-			cur[n] = a1
-			n++
-			a0 = a1
-			if b > 0 && ref[b-1] > a0 {
-				b-- // VL went back behind an element of the other colour
-			} else {
-				b++
-			}
-		case modePass:
-			a0 = ref[b+1]
-			if b += 2; n == 0 {
-				continue
-			}
-		case modeHorizontal:
-			pairs := whitePairs
-			if n&1 != 0 {
-				pairs = blackPairs
-			}
-			if p := pairs[acc>>(64-runBits)]; p != 0 {
-				acc, have = acc<<(p&15), have-uint(p&15)
-				a1 := a0 + int32(p>>16)
-				a0 = a1 + int32(p>>8&63)
-				cur[n], cur[n+1] = a1, a0
-				n += 2
-			} else {
-				w.next, w.acc, w.have = next, acc, have
-				n, a0, end = w.horizontal(cur, n, a0, width)
-				next, acc, have = w.next, w.acc, w.have
-			}
-		case modeExtension:
-			end = rowExtension
-		default:
-			end = rowBadCode
-		}
-		for ref[b] <= a0 && ref[b] < width {
-			b += 2
 		}
 	}
 	w.next, w.acc, w.have = next, acc, have
-	if end == rowComplete && a0 != width {
-		end = rowTooLong
-	}
-	return cur.ended(n, width, end)
+	return cur.ended(n, a0, width, end)
 }
 
-// horizontal reads the two runs of a horizontal mode that stand in no table of
-// pairs. Both are there even where the first ends the row.
+// backward judges the n-th changing element of a row, a1, that is not behind a0:
+// the row is broken when it is left of a0, else it has a run of no pixels.
+func (w *window) backward(n int, a0, a1 int32) bool {
+	w.emptyRuns = w.emptyRuns || n > 0
+	return a1 < a0
+}
+
+// turn returns the index of b1 after a vertical mode that put a0 near element b.
+func (l line) turn(b int, a0, width int32) int {
+	if b > 0 && l[b-1] > a0 { // VL went back behind an element of the other colour
+		return b - 1
+	}
+	return l.after(b+1, a0, width)
+}
+
+// horizontal reads a horizontal mode whose two runs stand in no table of pairs.
+// Both are there even where the first ends the row.
 func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEnd) {
+	w.skip(horizontalLen)
 	runs, others := whiteRuns, blackRuns
 	if n&1 != 0 {
 		runs, others = others, runs
@@ -254,9 +278,12 @@ func (l line) after(b int, a0, width int32) int {
 	return b
 }
 
-// ended puts the sentinels behind a row, read to its end or not.
-func (l line) ended(n int, width int32, end rowEnd) (int, rowEnd) {
+// ended puts the sentinels behind a row that was read up to a0, and judges it.
+func (l line) ended(n int, a0, width int32, end rowEnd) (int, rowEnd) {
 	l.terminate(n, width)
+	if end == rowComplete && a0 != width {
+		end = rowTooLong
+	}
 	return n, end
 }
 

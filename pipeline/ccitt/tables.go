@@ -8,12 +8,12 @@ var (
 	whiteRuns = runTable(func(c runCode) string { return c.white })
 	blackRuns = runTable(func(c runCode) string { return c.black })
 
-	// whitePairs and blackPairs are indexed the same way and hold two runs,
-	// the first white or black, that have pixels and whose terminating codes
-	// fit in 13 bits together.
-	whitePairs = pairTable(whiteRuns, blackRuns)
-	blackPairs = pairTable(blackRuns, whiteRuns)
+	// runPairs are indexed the same way and hold two runs, the first white in
+	// runPairs[0] and black in runPairs[1], that have pixels and whose
+	// terminating codes fit in 13 bits together.
+	runPairs = [2][1 << runBits]pair{pairTable(whiteRuns, blackRuns), pairTable(blackRuns, whiteRuns)}
 
+	// modeTable is indexed by the next 12 bits of the stream.
 	modeTable = makeModeTable()
 
 	// whiteBits and blackBits are the codes to write, indexed by run for the
@@ -31,6 +31,9 @@ const (
 	runBits  = 13   // of the longest run code
 	maxRun   = 2560 // of the longest make-up code
 	modeBits = 7    // of the longest mode code
+
+	modeTableBits = 12
+	horizontalLen = 3 // of the code of horizontal mode
 )
 
 // A mode is one coding mode of T.4 4.2.1.3 or T.6 2.2.
@@ -41,14 +44,33 @@ const (
 	modePass
 	modeHorizontal
 	modeVertical
-	modeExtension // uncompressed mode and other extensions
+	modeTwoVerticals // two vertical modes, one after the other
+	modeExtension    // uncompressed mode and other extensions
 )
 
-// A modeEntry is indexed by the next 7 bits of the stream.
-type modeEntry struct {
-	mode  mode
-	bits  uint8
-	delta int8 // a1 minus b1 in vertical mode
+// A modeEntry says what the next bits of the stream are: one mode code, or two
+// that are both vertical modes. From the least significant bit: 4 bits of length
+// of the code or both; 4 bits of mode; 8 bits of length of the first of two; 8
+// bits of a1 minus b1 of the first of two; 8 bits of a1 minus b1 of the only or
+// second one.
+type modeEntry int32
+
+func newModeEntry(m mode, bits int, delta int8) modeEntry {
+	return modeEntry(bits) | modeEntry(m)<<4 | modeEntry(delta)<<24
+}
+
+func (m modeEntry) bits() uint        { return uint(m & 15) }
+func (m modeEntry) mode() mode        { return mode(m >> 4 & 15) }
+func (m modeEntry) delta() int32      { return int32(m >> 24) }
+func (m modeEntry) firstBits() uint   { return uint(m >> 8 & 15) }
+func (m modeEntry) firstDelta() int32 { return int32(m << 8 >> 24) }
+
+// end tells how a row ends in a code that is not decoded.
+func (m modeEntry) end() rowEnd {
+	if m.mode() == modeExtension {
+		return rowExtension
+	}
+	return rowBadCode
 }
 
 // modeCodes are the rows of table 4 of T.4 (table 1 of T.6).
@@ -93,8 +115,11 @@ func runTable(code func(runCode) string) *[1 << runBits]uint16 {
 // where there is none.
 type pair uint32
 
-func pairTable(first, second *[1 << runBits]uint16) *[1 << runBits]pair {
-	var t [1 << runBits]pair
+func (p pair) first() int32  { return int32(p >> 16) }
+func (p pair) second() int32 { return int32(p >> 8 & 63) }
+func (p pair) bits() uint    { return uint(p & 15) }
+
+func pairTable(first, second *[1 << runBits]uint16) (t [1 << runBits]pair) {
 	for i := range t {
 		a := first[i]
 		if a < 1<<4 || a >= 64<<4 {
@@ -106,19 +131,29 @@ func pairTable(first, second *[1 << runBits]uint16) *[1 << runBits]pair {
 			t[i] = pair(a)>>4<<16 | pair(b)>>4<<8 | pair(m)
 		}
 	}
-	return &t
+	return t
 }
 
-func makeModeTable() *[1 << modeBits]modeEntry {
-	var t [1 << modeBits]modeEntry
+func makeModeTable() (t [1 << modeTableBits]modeEntry) {
+	var single [1 << modeBits]modeEntry
 	for _, c := range modeCodes {
 		v, n := parseCode(c.code)
 		first := v << (modeBits - n)
 		for i := range uint32(1) << (modeBits - n) {
-			t[first+i] = modeEntry{c.mode, uint8(n), c.delta}
+			single[first+i] = newModeEntry(c.mode, n, c.delta)
 		}
 	}
-	return &t
+	for i := range t {
+		const rest = modeTableBits - modeBits
+		first := single[i>>rest]
+		second := single[i<<first.bits()>>rest&(1<<modeBits-1)]
+		t[i] = first
+		if n := first.bits() + second.bits(); first.mode() == modeVertical && second.mode() == modeVertical && n <= modeTableBits {
+			t[i] = newModeEntry(modeTwoVerticals, int(n), int8(second.delta())) |
+				modeEntry(first.bits())<<8 | modeEntry(first.delta()&0xff)<<16
+		}
+	}
+	return t
 }
 
 // A bitCode is one or two codes as they are written: value<<8 | length in bits.
