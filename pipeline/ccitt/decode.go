@@ -189,6 +189,9 @@ func (d *decoder) failed(end rowEnd) {
 func (d *decoder) finish() ([]byte, Result, error) {
 	r := &d.res
 	r.Found = d.rows
+	if d.w.emptyRuns {
+		r.warn(0, 0, "runs of no pixels, which not every decoder reads")
+	}
 	r.Bytes = min((d.w.pos()+7)/8, len(d.w.src))
 	if d.err == nil && d.rows == r.bad() {
 		d.err = fmt.Errorf("ccitt: %d bytes of %s: %w", len(d.w.src), d.o.Coding, ErrMalformed)
@@ -199,9 +202,6 @@ func (d *decoder) finish() ([]byte, Result, error) {
 	if d.err != nil {
 		r.Rows = d.rows
 		return d.out, *r, d.err
-	}
-	if d.w.emptyRuns {
-		r.warn(0, 0, "runs of no pixels, which not every decoder reads")
 	}
 	if missing := d.o.Rows - d.rows; missing > 0 {
 		r.warn(d.w.end()/8, d.rows, fmt.Sprintf("%d rows instead of %d", d.rows, d.o.Rows))

@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -263,80 +261,5 @@ func TestOnlyCleanGroup4IsCopied(t *testing.T) {
 		if (ds[0].CleanG4 != nil) != c.copy || c.copy && !bytes.Equal(ds[0].CleanG4, strip) {
 			t.Errorf("%s: %d bytes to copy, warnings %q", c.name, len(ds[0].CleanG4), ds[0].Warnings)
 		}
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	doc, _ := writeDocument(f, somePages[3:])
-	f.Add(doc)
-	f.Add(onePage(3, 24, 3, ccitt.AppendG3(nil, make([]byte, 9), 24, 3, 3, ccitt.G3Options{TwoD: true}), field{292, 4, 1, 5}))
-	f.Add(onePage(5, 16, 2, []byte{0x80, 0x00, 0x20, 0x10}))
-	f.Add(onePage(8, 1728, 2, deflated(f, 432)))
-	f.Add(onePage(32773, 1728, 2, []byte{0x81, 0, 0x81, 0xff}))
-	f.Add(handMade(0, make([]byte, 40), field{256, 4, 1, 20}, field{257, 4, 1, 10}, field{322, 4, 1, 16}, field{323, 4, 1, 16}, field{324, 4, 1, 8}, field{325, 4, 1, 32}))
-	f.Add([]byte("MM\x00\x2b\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01"))
-	if dir := filepath.Join("..", "..", "..", "shared", "corpus", "files"); dirExists(dir) {
-		addSmallFiles(f, dir)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		lim := tiff.Limits{MaxWidth: 4000, MaxRows: 5000, MaxPixels: 1 << 22, MaxPages: 20}
-		file, err := tiff.Parse(data, lim)
-		if err != nil {
-			checkTyped(t, err)
-			return
-		}
-		for i := range file.NumPages() {
-			im, err := file.Page(i)
-			if err != nil {
-				checkTyped(t, err)
-				continue
-			}
-			d, err := im.Decode(context.Background())
-			if err != nil {
-				checkTyped(t, err)
-				continue
-			}
-			r := d.Raster
-			if r.Width > lim.MaxWidth || r.Height > lim.MaxRows || r.Width*r.Height > lim.MaxPixels || len(r.Pix) != r.Stride*r.Height {
-				t.Fatalf("page of %d x %d", r.Width, r.Height)
-			}
-			for _, b := range d.BadRows {
-				if b.First < 0 || b.Last < b.First || b.Last >= r.Height {
-					t.Fatalf("bad rows %v of %d", d.BadRows, r.Height)
-				}
-			}
-		}
-		if err := file.Check(); err != nil {
-			checkTyped(t, err)
-		}
-	})
-}
-
-func checkTyped(t *testing.T, err error) {
-	t.Helper()
-	for _, want := range []error{tiff.ErrMalformed, tiff.ErrTruncated, tiff.ErrUnsupported, tiff.ErrLimit} {
-		if errors.Is(err, want) {
-			return
-		}
-	}
-	t.Fatalf("untyped error: %v", err)
-}
-
-func dirExists(dir string) bool { fi, err := os.Stat(dir); return err == nil && fi.IsDir() }
-
-// addSmallFiles seeds a fuzz target with the real files below 4 KiB.
-func addSmallFiles(f *testing.F, dir string) {
-	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if err == nil && len(data) < 4096 {
-			f.Add(data)
-		}
-		return err
-	})
-	if err != nil {
-		f.Fatal(err)
 	}
 }

@@ -147,6 +147,9 @@ func (f *File) header() (uint64, error) {
 // NumPages returns the number of pages, at least 1.
 func (f *File) NumPages() int { return len(f.ifds) }
 
+// Chain tells why the chain of IFDs ends before its end; nil when it does not.
+func (f *File) Chain() error { return f.chain }
+
 // Check tells whether the file is whole: the chain of IFDs ends properly and
 // the data of every page lie within the file. A file that was cut gives an
 // error matching ErrTruncated.

@@ -91,10 +91,10 @@ func (t *tonesReader) check() error {
 		return fmt.Errorf("samples in planes: %w", ErrUnsupported)
 	}
 	if v := im.small(tagSampleFormat, 1); v != 1 {
-		return fmt.Errorf("SampleFormat %d: %w", v, ErrUnsupported)
+		return fmt.Errorf("a SampleFormat of %d: %w", v, ErrUnsupported)
 	}
 	if v := im.small(tagPredictor, 1); v != 1 && v != 2 {
-		return fmt.Errorf("Predictor %d: %w", v, ErrUnsupported)
+		return fmt.Errorf("a Predictor of %d: %w", v, ErrUnsupported)
 	}
 	switch im.Compression {
 	case compressionNone, compressionLZW, compressionDeflate, compressionOldDeflate, compressionPackBits:
@@ -195,7 +195,7 @@ func (t *tonesReader) strip(pix, data []byte, width, rows int) (strip, error) {
 	s.rows, s.found = rows, min(got, rows)
 	s.pix = t.appendRows(pix, img, width, rows)
 	if w := img.Bounds().Dx(); got < rows || w < width {
-		s.warnings = append(s.warnings, fmt.Sprintf("JPEG of %d x %d pixels instead of %d x %d", w, got, width, rows))
+		s.warnings = append(s.warnings, fmt.Sprintf("a JPEG of %d x %d pixels instead of %d x %d", w, got, width, rows))
 	}
 	if got < rows {
 		s.bad = []ccitt.RowRange{{First: got, Last: rows - 1}}
@@ -216,7 +216,7 @@ func (t *tonesReader) decodeJPEG(data []byte, width int) (image.Image, error) {
 		return nil, err
 	}
 	if most := max(t.im.f.lim.MaxWidth, width); cfg.Width > most || cfg.Height > t.im.f.lim.MaxRows {
-		return nil, fmt.Errorf("JPEG of %d x %d pixels: %w", cfg.Width, cfg.Height, ErrLimit)
+		return nil, fmt.Errorf("a JPEG of %d x %d pixels: %w", cfg.Width, cfg.Height, ErrLimit)
 	}
 	return jpeg.Decode(t.reader(s))
 }

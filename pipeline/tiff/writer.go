@@ -91,6 +91,19 @@ func TonesStrip(t *raster.Tones) (Strip, error) {
 	return s, nil
 }
 
+// Strip is the page in one strip: in Group 4, the page's own bytes where they
+// are clean, else coded anew; a gray or colour page as Deflate.
+func (d *Decoded) Strip() (Strip, error) {
+	switch r := d.Raster; {
+	case d.Tones != nil:
+		return TonesStrip(d.Tones)
+	case d.CleanG4 != nil:
+		return G4Strip(d.CleanG4), nil
+	default:
+		return G4Strip(ccitt.AppendG4(nil, r.Pix, r.Width, r.Height, r.Stride)), nil
+	}
+}
+
 // Bytes returns the coded rows, which the Strip shares.
 func (s Strip) Bytes() []byte { return s.data }
 
