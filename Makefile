@@ -17,7 +17,7 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm
 PACKAGES += libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
 
-.PHONY: help build demo test check bench tools packages fuzz
+.PHONY: help build demo test check bench tools packages fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,11 @@ fuzz: ## run every fuzz target for FUZZTIME (a time or a count such as 10000x; d
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/faxstream-fuzz.log 2>&1 || { cat /tmp/faxstream-fuzz.log; exit 1; }; \
 	  done; done
+
+SESSIONS ?= 1000000
+soak: ## simulate SESSIONS faxes (default 1000000; FAXSTREAM_SEED is the first) and 100,000 histories of one; hours
+	FAXSTREAM_SESSIONS=$(SESSIONS) FAXSTREAM_SEED=$${FAXSTREAM_SEED:-0} $(GO) test -count=1 -timeout 0 -v -run '^TestSimulation$$' ./pipeline
+	FAXSTREAM_SESSIONS=100000 $(GO) test -count=1 -timeout 0 -v -run '^TestHistoriesOfOneFaxGiveTheSameDocument$$' ./pipeline
 
 bench: packages tools ## the benchmarks, as a table of ratios
 	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt

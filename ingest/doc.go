@@ -1,4 +1,5 @@
-// Package ingest takes the provider's webhooks in. Start with NewHandler.
+// Package ingest takes the provider's webhooks in, and finds the faxes whose webhooks all got lost. Start with NewHandler;
+// NewReconciler is for the latter.
 //
 // A webhook is answered 200 only when the Recorder says that its fact is on disk; 503 asks the sender to come again;
 // 4xx is for what can never be valid. The checks, each with its answer, in this order:

@@ -162,6 +162,19 @@ func (h *Handler) take(ctx context.Context, body []byte) reply {
 	return reply{http.StatusOK, codeRecorded, "", nil}
 }
 
+// Again takes in the body of a webhook that was refused and buried, as if it had come now. One that is refused again is
+// buried again, which is no error. An error means that it is neither recorded nor buried.
+func (h *Handler) Again(ctx context.Context, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.RecordTimeout)
+	defer cancel()
+	rep := h.take(ctx, body)
+	h.cfg.Logger.Info("refused webhook taken again", "outcome", rep.code)
+	if rep.status == http.StatusServiceUnavailable {
+		return fmt.Errorf("take a refused webhook again: %w", rep.err)
+	}
+	return nil
+}
+
 // bury keeps a body that can never be valid and says why it is not.
 func (h *Handler) bury(ctx context.Context, body []byte, why error) reply {
 	clean := h.scrub()
@@ -171,7 +184,7 @@ func (h *Handler) bury(ctx context.Context, body []byte, why error) reply {
 	}
 	rep.err = errors.New(rep.message)
 	err := h.cfg.Recorder.Bury(ctx, session.DeadLetter{
-		Stage:    "ingest",
+		Stage:    session.StageIngest,
 		Reason:   session.ReasonBadRequest,
 		Detail:   rep.message,
 		Body:     []byte(clean(string(faxplus.RedactTarget(body)))),

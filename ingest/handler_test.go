@@ -490,3 +490,27 @@ func FuzzHandler(f *testing.F) {
 		}
 	})
 }
+
+// A refused body that is taken again is judged as if it had come now; a store that refuses is an error and not an outcome.
+func TestARefusedBodyIsTakenAgain(t *testing.T) {
+	s := &store{tb: t}
+	h, err := ingest.NewHandler(ingest.Config{Recorder: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, bad := []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"s","page":2}}`), []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"s","page":0}}`)
+	for _, body := range [][]byte{good, bad} {
+		if err := h.Again(t.Context(), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.facts) != 1 || s.facts["fax.v1.in.page.s.2"] == nil || len(s.buried) != 1 || s.buried[0].Stage != session.StageIngest {
+		t.Errorf("recorded %v, buried %v", s.facts, s.buried)
+	}
+	s.fail = errors.New("full")
+	for _, body := range [][]byte{good, bad} {
+		if err := h.Again(t.Context(), body); !errors.Is(err, s.fail) {
+			t.Errorf("with a store that refuses: %v", err)
+		}
+	}
+}

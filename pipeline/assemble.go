@@ -302,6 +302,6 @@ func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
 		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = now.RasterSHA256, now.Width, now.Height, now.BadRows, now.LongestBad
 		f.XResolution, f.YResolution = now.XResolution, now.YResolution
 	}
-	strip, err := m.strip()
+	strip, err := m.Strip()
 	return loaded{fact: f, strip: strip, err: err}
 }

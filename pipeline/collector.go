@@ -21,6 +21,8 @@ type Ledgers interface {
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
 	// PageFact reads the page.archived fact under one number token.
 	PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error)
+	// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: it, or one that came first.
+	Claim(ctx context.Context, kind, value, id string) (owner string, err error)
 }
 
 // collector folds facts into ledgers and performs what they owe.
@@ -30,6 +32,7 @@ type Ledgers interface {
 type collector struct {
 	facts   Facts
 	ledgers Ledgers
+	archive Archive
 	policy  session.Policy
 	observe func(Step)
 
@@ -133,10 +136,16 @@ func (c *collector) fold(ctx context.Context, id string, events []*session.Event
 
 // swap folds events into the newest state it knows of and saves it. l.mu is held.
 func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*session.Event, errs []error) error {
-	if !l.loaded {
+	fresh := !l.loaded
+	if fresh {
 		s, revision, err := c.ledgers.Load(ctx, id)
 		if err != nil {
 			return err
+		}
+		if revision == 0 {
+			if s, err = c.restore(ctx, s); err != nil {
+				return err
+			}
 		}
 		l.loaded, l.state, l.revision, l.done = true, s, revision, false
 	}
@@ -152,6 +161,9 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 		if err := c.bind(ctx, &next, e); err != nil {
 			return err
 		}
+		if err := c.claim(ctx, &next, e); err != nil {
+			return err
+		}
 		folded, err := session.Next(c.policy, next, *e)
 		if err != nil {
 			errs[i] = bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %s: %w", id, err)}
@@ -162,8 +174,12 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 	}
 	before := l.state
 	before.Effects = nil
-	if len(next.Effects) == 0 && reflect.DeepEqual(before, next) {
-		return nil // repeats
+	restored := l.revision == 0 && !l.state.Opened.IsZero()
+	if len(next.Effects) == 0 && reflect.DeepEqual(before, next) && !restored {
+		if !fresh {
+			return bus.ErrSwapped // repeats of what this process knows; another one may know more
+		}
+		return nil
 	}
 	revision, err := c.ledgers.Save(ctx, next, l.revision)
 	if err != nil {
@@ -197,6 +213,20 @@ func (c *collector) bind(ctx context.Context, s *session.State, e *session.Event
 	return err
 }
 
+// claim finds out whether another session has this fax already: the provider's id of the whole file is one fax's. Sent faxes
+// that are tried again keep their session.
+func (c *collector) claim(ctx context.Context, s *session.State, e *session.Event) error {
+	f, ok := e.Fact.(session.Closed)
+	if !ok || f.Direction == session.Outgoing || f.File == "" || s.Close != nil && s.Close.File == f.File {
+		return nil
+	}
+	owner, err := c.ledgers.Claim(ctx, session.AliasFile, f.File, s.Session)
+	if owner != s.Session {
+		e.Owner = owner
+	}
+	return err
+}
+
 // perform does what a state owes: only short publishes, each of which may be repeated.
 func (c *collector) perform(ctx context.Context, id string, effects []session.Effect) error {
 	for _, e := range effects {
@@ -206,6 +236,8 @@ func (c *collector) perform(ctx context.Context, id string, effects []session.Ef
 			err = c.facts.Schedule(ctx, *e.Timer, nil)
 		case e.Whole != nil:
 			_, _, err = c.facts.RecordFact(ctx, *e.Whole)
+		case e.Ask != nil:
+			_, _, err = c.facts.RecordFact(ctx, *e.Ask)
 		case e.Ready != nil:
 			_, _, err = c.facts.RecordFact(ctx, *e.Ready)
 		case len(e.Rebind) > 0:

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline/ccitt"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
@@ -37,19 +36,6 @@ func copied(f session.PageArchived, data []byte) []byte {
 		return nil
 	}
 	return strip
-}
-
-// strip is the page in one strip: in Group 4, the page's own bytes where they are clean, else encoded anew; gray and colour
-// as Deflate.
-func (m image) strip() (tiff.Strip, error) {
-	switch {
-	case m.Tones != nil:
-		return tiff.TonesStrip(m.Tones)
-	case m.CleanG4 != nil:
-		return tiff.G4Strip(m.CleanG4), nil
-	}
-	r := m.Raster
-	return tiff.G4Strip(ccitt.AppendG4(nil, r.Pix, r.Width, r.Height, r.Stride)), nil
 }
 
 // decoder turns TIFF bytes into rasters, at most cap(slots) at once.
@@ -88,7 +74,7 @@ func (d *decoder) run(ctx context.Context, decode func(context.Context) (image, 
 		// The decoder is fuzzed and should not panic; if it does, one page is lost and not the process, again and again.
 		if p := recover(); p != nil {
 			m, err = image{}, nil
-			f = &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p), final: true}
+			f = &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p)}
 		}
 	}()
 	limited, cancel := context.WithTimeout(ctx, maxDecode)
@@ -121,7 +107,7 @@ func decodePage(ctx context.Context, file *tiff.File, i int) (image, error) {
 
 // undecodable says why bytes are no page. Asking for them again cannot help.
 func undecodable(err error) *failure {
-	f := &failure{stage: stageDecode, reason: session.ReasonDamaged, detail: err.Error(), final: true}
+	f := &failure{stage: stageDecode, reason: session.ReasonDamaged, detail: err.Error()}
 	switch {
 	case errors.Is(err, tiff.ErrUnsupported):
 		f.reason = session.ReasonUnsupported

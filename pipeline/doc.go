@@ -8,6 +8,8 @@
 //	FAX_IN, FAX_PAGES, FAX_DOCS, FAX_TIMERS ─► collector: folds facts into the session's ledger, performs what it owes:
 //	                                           a timer, an order for the whole file, doc.ready
 //	FAX_TIMERS due.whole ────► worker.retryDue, as ordered
+//	FAX_IN  in.ask ──────────► worker.ask ─ the provider's record of a silent fax ────────────────► FAX_IN in.closed, in.record
+//	FAX_AUDIT ───────────────► actions: retry, drop and replay by people ─────────────────────────► FAX_IN in.again, timers
 //	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF and PDF ─ index ─ manifest ────────────────► FAX_DOCS doc.assembled or doc.failed
 //
 // # What a crash leaves
@@ -25,6 +27,25 @@
 //	TIFF or PDF                  the same bytes under the same key
 //	manifest                     the manifest: only the event is published, from it
 //
+// # What goes wrong, and what comes of it
+//
+//	fault                                       what the user sees                      what is kept                       shown by
+//	a webhook twice, late, in any order         nothing                                 one fact                           TestEveryOrderGivesTheSameDocument, TestChaos
+//	a page's webhook lost                       the page, from the whole file           both files                         TestFallbacks, TestChaos
+//	the close lost                              the provider's record counts            the record as a close              TestIdle, TestChaos
+//	all webhooks lost                           the fax, within --list-every            the whole file                     TestAFaxWithoutAnyWebhookIsFoundAndComplete
+//	a page not ready, refused, cut, of no type  the page, later; else whole file        the bytes as rejected              TestRemedies, TestFallbacks
+//	a page that nobody has                      partial, a slip sheet, a dead letter    every attempt                      TestFallbacks
+//	a damaged page                              the page with bad rows listed           the bytes; the file's if better    TestStreamedPagesAreCompared…
+//	a whole file that differs                   an alert; the streamed page             both images, the report            TestStreamedPagesAreCompared…
+//	two closes that differ                      the better one                          both                               TestNext, TestChaos
+//	one fax under two sessions                  one document; the other is folded       the pages of both                  TestLateWebhooksOfAFaxThatWasFound…
+//	a dead token                                everything waits, /readyz says why      everything                         TestGate, TestADeadTokenIsWaitedFor
+//	archive or NATS away, a disk full           503 or waiting, then it drains          everything that was answered 200   TestEveryFailingWriteHeals, TestSimulation
+//	the process killed                          nothing                                 everything that was answered 200   TestKillLosesNothing, TestSimulation
+//	JetStream lost                              the faxes that have documents go on     the archive                        TestASessionThatIsOnlyInTheArchive
+//	an archived original gone or altered        that page missing (lost), a letter      the rest                           TestALostOriginalCostsItsPage
+//
 // # Where this differs from the design on paper
 //
 //   - Every retry is a schedule, also the short ones: one mechanism, and the attempt's number travels in the message.
@@ -33,7 +54,11 @@
 //     where a page is repaired. A verdict counts for the pages of its order, not for object hashes: a page's fact never changes.
 //   - Keys of the archive are made here (archive.go): this package may not import storage, whose interface it restates in standard types.
 //   - page.archived carries the hash of a strip that the decoder found clean. The assembler copies that strip without decoding it again.
-//   - A page or file that fails by 5xx, timeout, 401 or 403 past its deadline is given up only if a probe of the account's list
-//     succeeds; otherwise it is an outage, and everything waits. There is no stage that stops as a whole yet.
+//   - A token that is refused, and at a page's deadline a provider that fails, are told from one page's trouble by a probe of the
+//     account's list (gate.go): the stages that ask the provider then stand still, and nothing counts as an attempt. What is done
+//     about each reason stands in one table (retry.go).
+//   - A fax that nobody has closed is asked for by in.ask, answered by in.record (ask.go); the in-flight question is in the ledger.
+//   - A page that is missing for good leaves a dead letter when both its own fetch is over and a document was ordered without it
+//     (letters.go). Actions of people go into FAX_AUDIT first and are done from there (actions.go).
 //   - A revision whose originals are gone or altered ends as doc.failed, which names the pages; the next revision goes without them.
 package pipeline

@@ -24,11 +24,16 @@ type Config struct {
 	Provider Provider
 	Policy   session.Policy
 	Retry    Retry
-	SpoolDir string     // private directory for documents in the making; emptied at Start
-	Software string     // name and version, for manifests and documents
-	Fetches  int        // page files fetched at once; 0: 24
-	Observe  func(Step) // called from many goroutines; nil: nobody watches
+	SpoolDir string      // private directory for documents in the making; emptied at Start
+	Software string      // name and version, for manifests and documents
+	Fetches  int         // page files fetched at once; 0: 24
+	Observe  func(Step)  // called from many goroutines; nil: nobody watches
+	Stopped  func(error) // told why fetching stopped, and nil when it goes on; nil: nobody listens
 	Log      *slog.Logger
+
+	// Letters is where dead letters and actions are kept; nil: nothing is buried, and nothing is done about letters.
+	Letters *bus.Bus
+	Ingest  func(ctx context.Context, body []byte) error // takes in the body of a refused webhook once more
 }
 
 // Consumers delivers messages to handlers until it is closed.
@@ -56,9 +61,9 @@ func Start(ctx context.Context, c Config) error {
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
-		archived: c.Bus, provider: c.Provider, retry: c.Retry, log: c.Log,
+		archived: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), retry: c.Retry, log: c.Log,
 	}
-	col := &collector{facts: c.Bus, ledgers: c.Bus, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
+	col := &collector{facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{
 		facts: c.Bus, pages: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe, log: c.Log,
 		spoolDir: c.SpoolDir, software: c.Software,
@@ -71,25 +76,33 @@ func Start(ctx context.Context, c Config) error {
 		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: timersOf(session.TimerRetry), Workers: c.Fetches}, w.retryDue},
 		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: timersOf(session.TimerWhole), Workers: 2}, w.retryDue},
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, w.ordered},
+		{bus.Consumer{Stream: bus.StreamIn, Durable: "ask", Filter: []string{session.TypeRecordAsked + ".>"}, Workers: 1}, w.ask},
 		{bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, asm.ready},
 	}
 	batches := []bus.Consumer{
-		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>", session.TypeAgain + ".>"}},
+		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>", session.TypeRecordSaid + ".>", session.TypeAgain + ".>"}},
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: []string{session.TypePageArchived + ".>", session.TypePageFailed + ".>"}},
 		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>", session.TypeDocFailed + ".>", session.TypeDocVerified + ".>"}},
 		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: timersOf(session.TimerGrace, session.TimerIdle, session.TimerVerify)},
 	}
+	handlers := map[string]func(context.Context, bus.Delivery) error{}
 	for _, s := range single {
+		handlers[s.consumer.Durable] = s.handle
 		if err := c.Bus.Consume(ctx, s.consumer, s.handle); err != nil {
 			return err
 		}
 	}
 	for _, b := range batches {
+		handlers[b.Durable] = func(ctx context.Context, d bus.Delivery) error { return col.collect(ctx, []bus.Delivery{d})[0] }
 		if err := c.Bus.ConsumeBatches(ctx, b, collectAtMost, col.collect); err != nil {
 			return err
 		}
 	}
-	return nil
+	if c.Letters == nil {
+		return nil
+	}
+	l := &letters{bus: c.Letters, facts: c.Bus, pages: w.pages, handlers: handlers, ingest: c.Ingest, log: c.Log}
+	return l.start(ctx)
 }
 
 // timersOf is the subjects on which these kinds of timers fire.

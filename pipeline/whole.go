@@ -22,7 +22,7 @@ func (w *worker) ordered(ctx context.Context, d bus.Delivery) error {
 	if err := json.Unmarshal(d.Data, &f); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("whole-file order: %w", err)}
 	}
-	return w.tryWhole(ctx, f, 1, d.Time)
+	return w.tryWhole(ctx, wholeTry{order: f, number: 1, now: d.Time})
 }
 
 // wholeTry is one try for a whole file.
@@ -30,15 +30,24 @@ type wholeTry struct {
 	order  session.WholeOrdered
 	number int       // from 1
 	now    time.Time // when the message that asks for it was stored
+	tried  []session.Attempt
 	origin origin
 }
 
+// failed adds this try to the story.
+func (t *wholeTry) failed(fl *failure) {
+	t.tried = session.Tried(t.tried, session.Attempt{Stage: stageWhole, Number: t.number, Reason: fl.reason, Detail: fl.detail, At: t.now})
+}
+
 // tryWhole fetches the whole file, archives it, cuts the wanted pages and says how it went.
-func (w *worker) tryWhole(ctx context.Context, f session.WholeOrdered, number int, now time.Time) error {
-	t := wholeTry{order: f, number: number, now: now}
+func (w *worker) tryWhole(ctx context.Context, t wholeTry) error {
+	f := t.order
 	t.origin = origin{session: f.Session, from: f.From, to: f.To, source: session.SourceWholeFile}
 	var err error
 	if t.origin.toToken, err = w.facts.Bind(ctx, f.Session, session.NumberToken(f.To)); err != nil {
+		return err
+	}
+	if err := w.gate.pass(ctx); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -52,7 +61,7 @@ func (w *worker) tryWhole(ctx context.Context, f session.WholeOrdered, number in
 	}
 	w.observe(Step{Stage: stageWhole, Session: f.Session, Took: time.Since(start)})
 	file, parseErr := tiff.Parse(data, tiff.Limits{MaxPages: session.MaxPages})
-	if later, err := w.incomplete(ctx, t, data, file, parseErr); later || err != nil {
+	if later, err := w.incomplete(ctx, &t, data, file, parseErr); later || err != nil {
 		return err
 	}
 	return w.takeWhole(ctx, t, data, file)
@@ -60,7 +69,7 @@ func (w *worker) tryWhole(ctx context.Context, f session.WholeOrdered, number in
 
 // incomplete schedules another try for a file that was cut in transit, unless exactly these bytes came before, and for one
 // that does not have all wanted pages yet, as long as there is time. later: it did.
-func (w *worker) incomplete(ctx context.Context, t wholeTry, data []byte, file *tiff.File, parseErr error) (later bool, err error) {
+func (w *worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file *tiff.File, parseErr error) (later bool, err error) {
 	fl := &failure{stage: stageWhole, reason: session.ReasonNotInFile, detail: "the whole file has fewer pages than are wanted"}
 	switch {
 	case cut(file, parseErr):
@@ -74,12 +83,13 @@ func (w *worker) incomplete(ctx context.Context, t wholeTry, data []byte, file *
 	case parseErr != nil || file.NumPages() >= max(t.order.Wanted.Max(), t.order.Compare.Max()):
 		return false, nil
 	}
-	due, more := w.again(ctx, t.number, fl, t.order.Until, t.now)
-	if !more {
-		return false, nil
+	t.failed(fl)
+	due, more, err := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	if err != nil || !more {
+		return false, err
 	}
 	w.log.Warn("whole file is not whole", "session", t.order.Session, "attempt", t.number, "reason", fl.reason, "detail", fl.detail)
-	return true, w.scheduleWhole(ctx, t, due)
+	return true, w.scheduleWhole(ctx, *t, due)
 }
 
 // takeWhole archives the file as the provider's own, cuts the wanted pages and ends the order. file is nil where the bytes are no TIFF that we can read.
@@ -89,7 +99,7 @@ func (w *worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *t
 	if _, err := keep(ctx, w.archive, data, sum, t.origin.sidecar(obj, "")); err != nil {
 		return err
 	}
-	done := session.WholeDone{Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Object: &obj, At: t.now}
+	done := session.WholeDone{Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Object: &obj, Attempts: t.tried, At: t.now}
 	if file != nil {
 		done.Pages = file.NumPages()
 	}
@@ -166,7 +176,7 @@ func (w *worker) keepCut(ctx context.Context, o origin, m image) (session.Object
 
 // pageFile is a page as a TIFF of its own.
 func pageFile(f session.PageArchived, m image) ([]byte, error) {
-	strip, err := m.strip()
+	strip, err := m.Strip()
 	if err != nil {
 		return nil, err
 	}
@@ -182,19 +192,23 @@ func pageFile(f session.PageArchived, m image) ([]byte, error) {
 // failWhole schedules another try, or says that the file cannot be had.
 func (w *worker) failWhole(ctx context.Context, t wholeTry, fl *failure) error {
 	w.observe(Step{Stage: stageWhole, Session: t.order.Session, Reason: fl.reason})
-	due, more := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	t.failed(fl)
+	due, more, err := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	if err != nil {
+		return err
+	}
 	w.log.Warn("whole file not had", "session", t.order.Session, "attempt", t.number, "reason", fl.reason, "final", !more, "detail", fl.detail)
 	if more {
 		return w.scheduleWhole(ctx, t, due)
 	}
-	_, _, err := w.facts.RecordFact(ctx, session.WholeDone{
-		Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Reason: fl.reason, Detail: fl.detail, At: t.now,
+	_, _, err = w.facts.RecordFact(ctx, session.WholeDone{
+		Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Reason: fl.reason, Detail: fl.detail, Attempts: t.tried, At: t.now,
 	})
 	return err
 }
 
 func (w *worker) scheduleWhole(ctx context.Context, t wholeTry, due time.Time) error {
-	body, err := json.Marshal(retryBody{Whole: &t.order, Attempt: t.number + 1})
+	body, err := json.Marshal(retryBody{Whole: &t.order, Attempt: t.number + 1, Tried: t.tried})
 	if err != nil {
 		return fmt.Errorf("retry of the whole file of session %s: %w", t.order.Session, err)
 	}

@@ -18,6 +18,7 @@ type worker struct {
 	pages
 	archived PageFacts
 	provider Provider
+	gate     *gate
 	retry    Retry
 	log      *slog.Logger
 }
@@ -26,14 +27,17 @@ type worker struct {
 type retryBody struct {
 	Page    *session.PageAnnounced `json:"page,omitempty"`
 	Whole   *session.WholeOrdered  `json:"whole,omitempty"`
-	Attempt int                    `json:"attempt"` // the one to make, from 2
-	Since   time.Time              `json:"since"`   // of the first delivery's fact
+	Attempt int                    `json:"attempt"`          // the one to make, from 2
+	Since   time.Time              `json:"since"`            // of the first delivery's fact
+	Before  int                    `json:"before,omitempty"` // attempts that a page had before somebody asked for it again
+	Tried   []session.Attempt      `json:"tried,omitempty"`  // for the whole file so far
 }
 
 // attempt is one try for one page.
 type attempt struct {
 	fact   session.PageAnnounced
 	number int       // from 1
+	before int       // attempts before those; they have their facts
 	since  time.Time // when the announcement was stored
 	now    time.Time // when the message that asks for this attempt was stored
 }
@@ -56,9 +60,9 @@ func (w *worker) retryDue(ctx context.Context, d bus.Delivery) error {
 	err := json.Unmarshal(d.Data, &r)
 	switch {
 	case err == nil && r.Page != nil:
-		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, since: r.Since, now: d.Time})
+		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, since: r.Since, now: d.Time})
 	case err == nil && r.Whole != nil:
-		return w.tryWhole(ctx, *r.Whole, r.Attempt, d.Time)
+		return w.tryWhole(ctx, wholeTry{order: *r.Whole, number: r.Attempt, now: d.Time, tried: r.Tried})
 	case err == nil:
 		err = fmt.Errorf("neither page nor whole file")
 	}
@@ -81,6 +85,9 @@ func (w *worker) try(ctx context.Context, a attempt) error {
 	}
 	var f *failure
 	if have == nil {
+		if err := w.gate.pass(ctx); err != nil {
+			return err
+		}
 		if have, f, err = w.fetch(ctx, o); err != nil {
 			return err
 		}
@@ -108,7 +115,7 @@ func (w *worker) fetch(ctx context.Context, o origin) (*found, *failure, error) 
 	if err == nil && file.NumPages() > 1 {
 		// Whose pages these are nobody can tell: an endpoint that ignores the page's number would give every page the first one's image.
 		f := &failure{
-			stage: stageFetch, reason: session.ReasonManyPages, body: data, final: true,
+			stage: stageFetch, reason: session.ReasonManyPages, body: data,
 			detail: fmt.Sprintf("the page's file has %d pages; is --faxplus-page-path the path of a single page?", file.NumPages()),
 		}
 		return w.salvage(ctx, o, f, nil)
@@ -152,9 +159,12 @@ func (w *worker) salvage(ctx context.Context, o origin, f *failure, err error) (
 
 // fail publishes the failed attempt and schedules the next one, if there is one.
 func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) error {
-	due, more := w.again(ctx, a.number, f, a.since.Add(w.retry.Deadline), a.now)
+	due, more, err := w.again(ctx, a.number, f, a.since.Add(w.retry.Deadline), a.now)
+	if err != nil {
+		return err
+	}
 	if more {
-		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Since: a.since})
+		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Before: a.before, Since: a.since})
 		if err != nil {
 			return fmt.Errorf("retry of session %s page %d: %w", o.session, o.page, err)
 		}
@@ -165,8 +175,8 @@ func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) erro
 	}
 	w.observe(Step{Stage: f.stage, Session: o.session, Page: o.page, Reason: f.reason})
 	w.log.Warn("page not had", "session", o.session, "page", o.page, "attempt", a.number, "reason", f.reason, "final", !more, "detail", f.detail)
-	_, _, err := w.facts.RecordFact(ctx, session.PageFailed{
-		Session: o.session, Page: o.page, ToToken: o.toToken, Attempt: a.number, Stage: f.stage,
+	_, _, err = w.facts.RecordFact(ctx, session.PageFailed{
+		Session: o.session, Page: o.page, ToToken: o.toToken, Attempt: a.before + a.number, Stage: f.stage,
 		Reason: f.reason, Detail: f.detail, Final: !more, Kept: f.kept, At: a.now,
 	})
 	return err

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ import (
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/storage"
 	"github.com/faxstream/faxstream/storage/local"
 	"github.com/faxstream/faxstream/storage/s3"
@@ -41,8 +43,12 @@ type app struct {
 	archive storage.Archive
 	closers []func() error // in the order of starting
 	failed  chan error     // a server or the board ended by itself
+	stopped atomic.Value   // of stoppage: why fetching stands still
 	running sync.WaitGroup
 }
+
+// stoppage wraps an error, nil too, for an atomic.Value.
+type stoppage struct{ error }
 
 // startApp starts the parts in the order in which they need each other; on an error it stops what it started.
 func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
@@ -61,17 +67,28 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	if err != nil {
 		return a, err
 	}
+	buried, err := countLetters(reg)
+	if err != nil {
+		return a, err
+	}
 	if a.archive, err = a.openArchive(ctx, c, e.getenv); err != nil {
 		return a, err
 	}
 	a.bus, err = bus.Open(ctx, bus.Config{
-		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30, Log: e.log,
+		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30, Log: e.log, Buried: buried,
 		Embedded: bus.EmbeddedConfig{Dir: c.path("nats"), Listen: c.NATSListen},
 	})
 	if err != nil {
 		return a, err
 	}
 	a.closers = append(a.closers, a.bus.Close)
+	if err := errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus)); err != nil {
+		return a, err
+	}
+	webhooks, err := a.webhooks(c, reg)
+	if err != nil {
+		return a, err
+	}
 	client, err := a.provider(c)
 	if err != nil {
 		return a, usageError{err}
@@ -79,6 +96,8 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	err = pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Provider: client, Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"),
 		Software: "faxstream " + softwareVersion(), Fetches: c.Fetches, Log: e.log,
+		Letters: a.bus, Ingest: webhooks.Again,
+		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Observe: func(s pipeline.Step) {
 			stages.observe(s)
 			if e.observe != nil {
@@ -89,10 +108,17 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	if err != nil {
 		return a, err
 	}
-	if err := a.startAdmin(ctx, c, reg); err != nil {
+	open := &ingest.OpenSessions{}
+	reconciler, err := a.reconciler(c, ingest.ReconcilerConfig{Provider: client, Open: open, Registerer: reg})
+	if err != nil {
+		return a, usageError{err}
+	}
+	if err := a.startAdmin(ctx, c, reg, open.Put, reconciler); err != nil {
 		return a, err
 	}
-	return a, a.startWebhook(c, reg) // last: what it takes in is worked on at once
+	a.startReconciler(ctx, c, reconciler)
+	a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks) // last: what it takes in is worked on at once
+	return a, err
 }
 
 func (a *app) openArchive(ctx context.Context, c serveCmd, getenv func(string) string) (storage.Archive, error) {
@@ -147,12 +173,13 @@ func (a *app) provider(c serveCmd) (*faxplus.Client, error) {
 	return client, nil
 }
 
-func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Registry) error {
+// startAdmin returns once the board has seen every ledger, and so has seen.
+func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Registry, seen func(session.State), r *ingest.Reconciler) error {
 	board := &dashboard.Board{}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	caught := make(chan struct{})
 	a.running.Go(func() {
-		if err := board.Follow(ctx, a.bus, func() { close(caught) }); err != nil && ctx.Err() == nil {
+		if err := board.Follow(ctx, teed{a.bus, seen}, func() { close(caught) }); err != nil && ctx.Err() == nil {
 			a.fail(err)
 		}
 	})
@@ -163,8 +190,9 @@ func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Regist
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Archive: a.archive, Events: a.bus.Follow, Ready: a.ready, Log: a.log,
-		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Events: a.bus.Follow, Ready: a.ready, Log: a.log,
+		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})
 	var err error
 	a.adminURL, err = a.listen("admin", c.AdminAddr, handler)
@@ -177,23 +205,24 @@ func (a *app) ready(ctx context.Context) error {
 		return err
 	}
 	if s, ok := a.archive.(interface{ Check(context.Context) error }); ok {
-		return s.Check(ctx)
+		if err := s.Check(ctx); err != nil {
+			return err
+		}
+	}
+	if s, _ := a.stopped.Load().(stoppage); s.error != nil {
+		return fmt.Errorf("fetching stands still, the provider cannot be used: %w", s.error)
 	}
 	return nil
 }
 
-func (a *app) startWebhook(c serveCmd, reg prometheus.Registerer) error {
+// webhooks makes the handler of webhooks; nothing reaches it before it listens.
+func (a *app) webhooks(c serveCmd, reg prometheus.Registerer) (*ingest.Handler, error) {
 	cfg, err := c.ingestConfig()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg.Recorder, cfg.Logger, cfg.Registerer = a.bus, a.log, reg
-	h, err := ingest.NewHandler(cfg)
-	if err != nil {
-		return err
-	}
-	a.webhookURL, err = a.listen("webhook", c.WebhookAddr, h)
-	return err
+	return ingest.NewHandler(cfg)
 }
 
 // stopTimeout is how long requests in flight may go on after a signal.

@@ -20,14 +20,39 @@ type client struct {
 
 // get asks for a path below /api/v1. The caller closes the body. 404 is errNotFound.
 func (c client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	return c.request(ctx, http.MethodGet, path, query, nil)
+}
+
+// postJSON sends an order as JSON to a path below /api/v1 and reads the answer into v.
+func (c client) postJSON(ctx context.Context, path string, order, v any) error {
+	data, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	body, err := c.request(ctx, http.MethodPost, path, nil, data)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("answer of %s: %w", c.Server, err)
+	}
+	return nil
+}
+
+// request sends a JSON body where order is not nil.
+func (c client) request(ctx context.Context, method, path string, query url.Values, order []byte) (io.ReadCloser, error) {
 	u, err := url.Parse(strings.TrimSuffix(c.Server, "/") + "/api/v1" + path)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, usagef("--server %q: want a URL such as http://127.0.0.1:8081", c.Server)
 	}
 	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(order))
 	if err != nil {
 		return nil, err
+	}
+	if order != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -19,7 +18,8 @@ import (
 
 // demoCmd is everything in one process: the pipeline on embedded stores, and a provider to feed it.
 type demoCmd struct {
-	Exit  bool   `help:"End when every fax is assembled: exit code 0 only if all are complete."`
+	Exit  bool   `help:"End when every fax is assembled: exit code 0 only if all are complete, or with --chaos as they must be."`
+	Chaos bool   `help:"The provider does one to three things wrong with each fax. A table at the end says which, and whether the fax became what it must."`
 	JSON  bool   `help:"With --exit: print one JSON object to stdout, with the documents' local paths."`
 	Faxes int    `default:"6" help:"How many faxes are sent, of 1 to 12 pages."`
 	Seed  uint64 `default:"1" help:"Of the faxes: the same seed sends the same."`
@@ -46,6 +46,8 @@ type demoDocument struct {
 	TIFF     string `json:"document_tiff"`
 	PDF      string `json:"document_pdf"`
 	Manifest string `json:"manifest"`
+
+	Faults []faxplustest.Fault `json:"faults,omitempty"`
 }
 
 func (c demoCmd) Run(ctx context.Context, e env) (err error) {
@@ -63,7 +65,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	if err := c.claim(); err != nil {
 		return err
 	}
-	faxes, err := simulateCmd{Faxes: c.Faxes, Seed: c.Seed}.faxes()
+	faxes, err := simulateCmd{Faxes: c.Faxes, Seed: c.Seed, Chaos: c.Chaos}.faxes()
 	if err != nil {
 		return err
 	}
@@ -71,22 +73,33 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	for _, f := range faxes {
 		show.pages[f.Session] = len(f.Pages)
 	}
-	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	sim, err := startSimulator("127.0.0.1:0", faxplustest.Config{Seed: c.Seed, Faults: faxplustest.Faults{Delay: 300 * time.Millisecond}, Logger: log}, log)
+	level := slog.LevelWarn
+	if c.Chaos { // what goes wrong stands in the table
+		level = slog.LevelError
+	}
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	sim, err := startSimulator("127.0.0.1:0", faxplustest.Config{Seed: c.Seed, Delay: 300 * time.Millisecond, Logger: log}, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sim.stop()) }()
-	a, err := startApp(ctx, c.serve(sim.url), appEnv{getenv: e.getenv, log: log, observe: show.step})
+	cfg := c.serve(sim.url)
+	a, err := startApp(ctx, cfg, appEnv{getenv: e.getenv, log: log, observe: show.step})
 	if err != nil {
 		return err
 	}
-	report, err := c.play(ctx, a, sim, faxes, show)
+	limited, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not every fax was assembled within %s", demoTimeout))
+	trials, err := runTrials(limited, a, sim, faxes, 2*cfg.WholeFor, show.assembled)
+	cancel()
 	if err != nil {
 		return errors.Join(err, a.stop())
 	}
+	report := c.report(trials)
+	if c.Chaos {
+		err = printTrials(e.stderr, trials)
+	}
 	if c.JSON {
-		err = json.NewEncoder(e.stdout).Encode(report)
+		err = errors.Join(err, json.NewEncoder(e.stdout).Encode(report))
 	}
 	fmt.Fprintf(e.stderr, "\n%d faxes with %d pages assembled.\n", report.Faxes, report.Pages)
 	if !c.Exit {
@@ -97,7 +110,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 		return errors.Join(err, a.wait(ctx))
 	}
 	if len(report.Errors) > 0 {
-		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not complete: %s", len(report.Errors), report.Faxes, report.Errors[0]))
+		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not what they must be: %s", len(report.Errors), report.Faxes, report.Errors[0]))
 	}
 	return errors.Join(err, a.stop())
 }
@@ -120,73 +133,46 @@ func (c demoCmd) claim() error {
 
 // serve is the configuration of the demo's pipeline.
 func (c demoCmd) serve(providerURL string) serveCmd {
-	return serveCmd{
+	s := serveCmd{
 		Dir: c.Dir, WebhookAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 		provider:        provider{FaxplusURL: providerURL, FaxplusUser: "self"},
 		FaxplusPagePath: faxplustest.PagePath, AllowFrom: []string{"127.0.0.0/8"},
-		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Fetches: 24, NATSReplicas: 1, MaxStore: 10,
+		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute,
+		Reconcile: session.ReconcileAll, Fetches: 24, NATSReplicas: 1, MaxStore: 10,
 	}
+	if c.Chaos {
+		s.hurry()
+	}
+	return s
 }
 
-// play sends the faxes and waits until each has a document.
-func (c demoCmd) play(ctx context.Context, a *app, sim *simulator, faxes []faxplustest.Fax, show *progress) (demoReport, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not every fax was assembled within %s", demoTimeout))
-	defer cancel()
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	sent := make(chan error, 1)
-	sending.Go(func() { sent <- sim.sendAll(ctx, a.webhookURL+ingest.Path, faxes) })
-
-	watch, stop := context.WithCancel(ctx)
-	defer stop()
-	docs := map[string]*session.DocAssembled{}
-	watched := make(chan error, 1)
-	sending.Go(func() {
-		watched <- a.bus.Ledgers(watch, func(s session.State) {
-			if _, ours := show.pages[s.Session]; ours && s.Document != nil && docs[s.Session] == nil {
-				docs[s.Session] = s.Document
-				show.assembled(*s.Document)
-				if len(docs) == len(faxes) {
-					stop()
-				}
-			}
-		}, func() {})
-	})
-	for range 2 {
-		select {
-		case err := <-watched:
-			if err != nil || len(docs) < len(faxes) {
-				cancel()
-				return demoReport{}, errors.Join(err, context.Cause(ctx))
-			}
-			watched = nil
-		case err := <-sent:
-			if err != nil {
-				cancel()
-				return demoReport{}, err
-			}
-			sent = nil
-		}
-	}
-	return c.report(faxes, docs), nil
+// hurry shortens every wait, so that whoever watches sees the end of each fax within a minute.
+func (c *serveCmd) hurry() {
+	c.CloseGrace, c.IdleAfter, c.GiveUpAfter = 3*time.Second, 6*time.Second, 12*time.Second
+	c.PageDeadline, c.WholeFor = 8*time.Second, 8*time.Second
+	c.retryDelays = []time.Duration{250 * time.Millisecond, time.Second}
 }
 
-func (c demoCmd) report(faxes []faxplustest.Fax, docs map[string]*session.DocAssembled) demoReport {
-	r := demoReport{Faxes: len(faxes), Documents: []demoDocument{}, Errors: []string{}}
+func (c demoCmd) report(trials []*trial) demoReport {
+	r := demoReport{Faxes: len(trials), Documents: []demoDocument{}, Errors: []string{}}
 	local := func(o session.Object) string { return filepath.Join(c.Dir, "archive", filepath.FromSlash(o.Key)) }
-	for _, f := range faxes {
-		d := docs[f.Session]
+	for _, t := range trials {
+		if wrong := t.wrong(); wrong != "" {
+			r.Errors = append(r.Errors, fmt.Sprintf("fax %s: %s", t.fax.Session, wrong))
+		}
+		d := t.state.Document
+		if d == nil {
+			continue
+		}
 		doc := demoDocument{
 			Session: d.Session, From: d.From, To: d.To, Status: d.Status, Pages: d.Pages, PDF: local(d.PDF), Manifest: local(d.Manifest),
+			Faults: t.fax.Faults,
 		}
 		if d.TIFF != nil {
 			doc.TIFF = local(*d.TIFF)
 		}
 		r.Pages += d.Pages
 		r.Documents = append(r.Documents, doc)
-		if d.Status != session.StatusComplete {
-			r.Errors = append(r.Errors, fmt.Sprintf("fax %s is %s: %s", d.Session, d.Status, d.Reason))
-		}
 	}
 	return r
 }

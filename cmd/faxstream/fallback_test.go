@@ -212,11 +212,22 @@ func TestADeadTokenIsWaitedFor(t *testing.T) {
 		}
 		return s.WholeOpen && time.Since(s.LastSeen) > impatientPolicy.Grace+impatientPolicy.WholeFor+time.Second
 	})
-	if s, _, err := r.bus.Load(t.Context(), f.Session); err != nil || s.Document != nil {
-		t.Fatalf("with a dead token there is a document: %+v, %v", s.Document, err)
+	s, _, err := r.bus.Load(t.Context(), f.Session)
+	if err != nil || s.Document != nil || len(s.Failed) > 0 {
+		t.Fatalf("with a dead token there is a document or a failed page: %+v, %v, %v", s.Document, s.Failed, err)
+	}
+	if why, _ := r.reason.Load().(stoppage); why.error == nil || !strings.Contains(why.Error(), "not valid") {
+		t.Errorf("fetching is said to stand still because of %v", why.error)
+	}
+	// Beside the first answers only probes are made, one in ten seconds.
+	if n := r.asked.Load(); n > int64(4*len(f.Pages)+10) {
+		t.Errorf("the provider was asked %d times while its token was dead", n)
 	}
 	r.dead.Store(false)
-	s := r.await(t, f.Session, func(s session.State) bool { return s.Document != nil && s.Document.Missing == 0 })
+	s = r.await(t, f.Session, func(s session.State) bool { return s.Document != nil && s.Document.Missing == 0 })
+	if why, _ := r.reason.Load().(stoppage); why.error != nil {
+		t.Errorf("fetching goes on, but is said to stand still: %v", why.error)
+	}
 	if st := s.Status(); st != session.StatusComplete && st != session.StatusRecovered {
 		t.Errorf("the fax is %s", st)
 	}

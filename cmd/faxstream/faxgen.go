@@ -67,31 +67,39 @@ func (g *faxGenerator) fax(n int) (faxplustest.Fax, error) {
 		Streamed: true,
 	}
 	sheet, standard := sheets[n%len(sheets)], n/len(sheets)%2 == 1
-	pages := 1 + rng.IntN(maxGeneratedPages)
+	pages := make([]*raster.Page, 1+rng.IntN(maxGeneratedPages))
+	for i := range pages {
+		pages[i] = g.page(rng, sheet.rows, fmt.Sprintf("%s, page %d of %d, %s", f.Session, i+1, len(pages), sheet.name))
+		if standard {
+			pages[i] = everySecondRow(pages[i])
+		}
+	}
+	err := g.scan(&f, pages)
+	return f, err
+}
+
+// scan gives f these pages: each as a file of its own, and all in one.
+func (g *faxGenerator) scan(f *faxplustest.Fax, pages []*raster.Page) error {
 	var whole bytes.Buffer
 	all := tiff.NewWriter(&whole)
-	for i := range pages {
-		p := g.page(rng, sheet.rows, fmt.Sprintf("%s, page %d of %d, %s", f.Session, i+1, pages, sheet.name))
-		if standard {
-			p = everySecondRow(p)
-		}
+	for i, p := range pages {
 		strip, err := g.strip(p)
 		if err != nil {
-			return f, fmt.Errorf("make a fax: %w", err)
+			return fmt.Errorf("make a fax: %w", err)
 		}
-		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes, Page: i + 1, Pages: pages}
+		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes, Page: i + 1, Pages: len(pages)}
 		if _, err := all.AddPage(meta, strip); err != nil {
-			return f, fmt.Errorf("make a fax: %w", err)
+			return fmt.Errorf("make a fax: %w", err)
 		}
 		one, err := onePage(meta, strip)
 		if err != nil {
-			return f, fmt.Errorf("make a fax: %w", err)
+			return fmt.Errorf("make a fax: %w", err)
 		}
 		f.Pages = append(f.Pages, one)
 	}
 	err := all.Close()
 	f.Whole = whole.Bytes()
-	return f, err
+	return err
 }
 
 // strip codes a page as the provider would.

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/term"
 )
 
 type getCmd struct {
@@ -22,6 +24,9 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOutput(e, c.Output, c.As); err != nil {
+		return err
+	}
 	body, err := c.get(ctx, path, nil)
 	if err != nil {
 		return err
@@ -32,6 +37,20 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	return writeFile(c.Output, body)
+}
+
+// checkOutput refuses to disturb a terminal, and to put a file in the place of a device or a pipe.
+func checkOutput(e env, output, kind string) error {
+	if output == "" {
+		if f, ok := e.stdout.(*os.File); ok && kind != "manifest" && term.IsTerminal(int(f.Fd())) {
+			return usagef("stdout is a terminal, and %s is binary: give -o FILE, or send stdout elsewhere", kind)
+		}
+		return nil
+	}
+	if fi, err := os.Stat(output); err == nil && !fi.Mode().IsRegular() {
+		return usagef("-o %s: it is there and is no regular file; to write to a device or a pipe, leave -o out and use the shell's >", output)
+	}
+	return nil
 }
 
 func (c getCmd) path() (string, error) {

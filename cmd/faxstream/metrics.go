@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"math"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // stageMetrics counts the pipeline's steps. Registered per instance, so that several run in one process.
@@ -41,4 +46,35 @@ func (m *stageMetrics) observe(s pipeline.Step) {
 		return // an instant, such as an announcement: the webhooks' own counter has it
 	}
 	m.seconds.WithLabelValues(s.Stage).Observe(s.Took.Seconds())
+}
+
+// countLetters counts what is buried by this process.
+func countLetters(r prometheus.Registerer) (func(session.DeadLetter), error) {
+	total := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "faxstream_dead_letters_total",
+		Help: "Dead letters that this process has stored, by reason.",
+	}, []string{"reason"})
+	return func(d session.DeadLetter) { total.WithLabelValues(string(d.Reason)).Inc() }, r.Register(total)
+}
+
+// gaugeTimeout is how long a scrape waits for JetStream.
+const gaugeTimeout = 2 * time.Second
+
+// gaugeLetters shows how many dead letters wait for somebody, whoever buried them; NaN while JetStream does not say.
+func gaugeLetters(r prometheus.Registerer, letters interface {
+	LiveLetters(ctx context.Context) (uint64, error)
+},
+) error {
+	return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "faxstream_dead_letters",
+		Help: "Dead letters that nobody has acted on yet: look at faxstream dlq ls.",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
+		defer cancel()
+		n, err := letters.LiveLetters(ctx)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(n)
+	}))
 }

@@ -29,12 +29,15 @@ type rig struct {
 	sim    *faxplustest.Server
 	client *faxplus.Client
 	dead   atomic.Bool // the provider refuses everything
+	asked  atomic.Int64
+	reason atomic.Value // of stoppage
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{dir: t.TempDir(), sim: faxplustest.New(faxplustest.Config{})}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.asked.Add(1)
 		if r.dead.Load() {
 			http.Error(w, `{"error":"unauthorized","description":"the token is not valid"}`, http.StatusUnauthorized)
 			return
@@ -77,6 +80,7 @@ func (r *rig) start(t *testing.T, b fullBus, a pipeline.Archive, p session.Polic
 	t.Helper()
 	err := pipeline.Start(t.Context(), pipeline.Config{
 		Bus: b, Archive: a, Provider: r.client, Policy: p, Retry: retry,
+		Stopped:  func(err error) { r.reason.Store(stoppage{err}) },
 		SpoolDir: filepath.Join(r.dir, "spool"), Software: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

@@ -34,14 +34,18 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not there (yet).
 type cli struct {
 	Config kong.ConfigFlag `placeholder:"FILE" help:"YAML file with any of the flags below; unknown keys are errors."`
 
-	Serve    serveCmd    `cmd:"" help:"Run the pipeline: webhooks in, pages and documents out."`
-	Demo     demoCmd     `cmd:"" help:"Run everything in one process with a simulated Fax.Plus that sends faxes."`
-	Simulate simulateCmd `cmd:"" help:"Run the Fax.Plus simulator alone: its REST API, and webhooks to a target."`
-	Hooks    hooksCmd    `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
-	Ls       lsCmd       `cmd:"" help:"List faxes, newest first."`
-	Get      getCmd      `cmd:"" help:"Fetch a document or a page of a fax."`
-	Watch    watchCmd    `cmd:"" help:"Print page and document events as they happen."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Run the pipeline: webhooks in, pages and documents out."`
+	Demo      demoCmd      `cmd:"" help:"Run everything in one process with a simulated Fax.Plus that sends faxes."`
+	Simulate  simulateCmd  `cmd:"" help:"Run the Fax.Plus simulator alone: its REST API, and webhooks to a target."`
+	Hooks     hooksCmd     `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
+	Ls        lsCmd        `cmd:"" help:"List faxes, newest first."`
+	Get       getCmd       `cmd:"" help:"Fetch a document or a page of a fax."`
+	Watch     watchCmd     `cmd:"" help:"Print page and document events as they happen."`
+	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop what was refused or could not be had."`
+	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive; nothing is fetched."`
+	Reconcile reconcileCmd `cmd:"" help:"Look at the provider for faxes that no webhook announced, and take them in."`
+	Tiff      tiffCmd      `cmd:"" help:"Look into TIFF files: what their pages are, one page as an image, how fast they are read."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // env is what a command may use of the process.
@@ -94,6 +98,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.DefaultEnvars(envPrefix),
+		kong.Vars{"faults": faultNames()},
 		kong.Configuration(loadYAML),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)

@@ -46,11 +46,17 @@ type serveCmd struct {
 	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The secret in the webhook's URL, one line; two lines while rotating. Read again at every start."`
 
 	CloseGrace   time.Duration `default:"30s" help:"After the close of a fax, how long pages whose own fetch is not over are waited for; then the whole file is used."`
-	IdleAfter    time.Duration `default:"1h" help:"Without any webhook for so long, a fax that was never closed becomes a partial document. A page takes 30 to 60 s on the line."`
+	IdleAfter    time.Duration `default:"1h" help:"Without any webhook for so long, the provider is asked whether a fax that was never closed is over. A page takes 30 to 60 s on the line."`
+	GiveUpAfter  time.Duration `default:"6h" help:"Without any webhook for so long, a fax that was never closed and that the provider does not know becomes a partial document."`
 	PageDeadline time.Duration `default:"30m" help:"Since its announcement, how long a page that is not there yet is tried."`
 	WholeFor     time.Duration `default:"10m" help:"How long the whole file is tried when pages are missing."`
 	Reconcile    string        `default:"all" enum:"off,missing,all" help:"Which faxes' streamed pages are compared with the whole file, pixel by pixel, after the close: ${enum}; missing: those for which it is fetched anyway because pages are missing. No document waits for it."`
 	Fetches      int           `default:"24" help:"Page files fetched at once."`
+
+	ListEvery   time.Duration `default:"15m" help:"How often the provider's lists are compared with what is here, to find faxes whose webhooks all got lost; 0: never."`
+	ListOverlap time.Duration `default:"2h" help:"How far a comparison reaches back beyond the last one: longer than nearly every call, for a fax may be listed by its start only when it is over."`
+	ListGrace   time.Duration `default:"10m" help:"After the end of a fax, how long its webhook may be late before the fax is taken from the list."`
+	ListRate    int           `default:"30" help:"Most requests for lists in a minute. The provider watches for abusive polling."`
 
 	retryDelays []time.Duration // nil: those of pipeline.DefaultRetry
 }
@@ -127,7 +133,9 @@ func (c serveCmd) check() error {
 		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
 	case c.MaxStore < 1:
 		return usagef("--max-store %d: want 1 GiB or more", c.MaxStore)
-	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
+	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
+		return usagef("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
+	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
 		return usagef("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
 	}
 	if c.FaxplusTokenFile != "" {
@@ -149,7 +157,7 @@ func loopback(addr string) bool {
 }
 
 func (c serveCmd) policy() session.Policy {
-	return session.Policy{Grace: c.CloseGrace, Idle: c.IdleAfter, WholeFor: c.WholeFor, Streaming: c.pagePath() != "", Reconcile: c.Reconcile}
+	return session.Policy{Grace: c.CloseGrace, Idle: c.IdleAfter, GiveUp: c.GiveUpAfter, Ask: true, WholeFor: c.WholeFor, Streaming: c.pagePath() != "", Reconcile: c.Reconcile}
 }
 
 func (c serveCmd) retry() pipeline.Retry {

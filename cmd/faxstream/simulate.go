@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,20 +31,10 @@ type simulateCmd struct {
 	Token  string   `help:"Bearer token that the API demands. Empty: none."`
 	Files  []string `arg:"" optional:"" type:"existingfile" help:"TIFF files: each is a page of one fax, in this order. Default: generated faxes."`
 
-	Duplicate float64       `help:"Probability (0 to 1) that a webhook is sent twice."`
-	Reorder   bool          `help:"Send the webhooks of a fax in random order."`
-	Delay     time.Duration `help:"Longest random wait before a webhook."`
-	Drop      float64       `help:"Probability (0 to 1) that a page's webhook is never sent."`
-	NotReady  int           `help:"So many first tries of each page are answered 404."`
-	Error5xx  float64       `name:"error-5xx" help:"Probability (0 to 1) that a request for a file is answered 503."`
-	Truncate  float64       `help:"Probability (0 to 1) that a file's body ends early."`
-}
-
-func (c simulateCmd) faults() faxplustest.Faults {
-	return faxplustest.Faults{
-		Duplicate: c.Duplicate, Reorder: c.Reorder, Delay: c.Delay, Drop: c.Drop,
-		NotReady: c.NotReady, Error5xx: c.Error5xx, Truncate: c.Truncate,
-	}
+	Fault []string      `placeholder:"NAME" help:"What goes wrong with every fax: ${faults}."`
+	Chaos bool          `help:"One to three faults for each fax, drawn by --seed. A line on stdout says which, and what must become of the fax."`
+	Delay time.Duration `help:"Longest random wait before a webhook."`
+	While time.Duration `default:"2s" help:"How long a while is, in which a webhook is late or the token dead. Default ${default}."`
 }
 
 // Run serves until the first signal; all webhooks are sent before it only waits.
@@ -54,12 +46,15 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	sim, err := startSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Faults: c.faults(), Logger: e.logger()}, e.logger())
+	sim, err := startSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: e.logger()}, e.logger())
 	if err != nil {
 		return err
 	}
 	ready := map[string]any{"ready": true, "api": sim.url, "page_path": faxplustest.PagePath}
 	if err := json.NewEncoder(e.stdout).Encode(ready); err != nil {
+		return errors.Join(err, sim.stop())
+	}
+	if err := c.announce(e.stdout, sim, faxes); err != nil {
 		return errors.Join(err, sim.stop())
 	}
 	if c.Target == "" {
@@ -75,15 +70,43 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	return sim.stop()
 }
 
-// check refuses what is no probability, count, wait or URL.
-func (c simulateCmd) check() error {
-	for name, p := range map[string]float64{"duplicate": c.Duplicate, "drop": c.Drop, "error-5xx": c.Error5xx, "truncate": c.Truncate} {
-		if !(p >= 0 && p <= 1) {
-			return usagef("--%s %v: want a probability from 0 to 1", name, p)
+// faultyFax is the line of one fax with faults.
+type faultyFax struct {
+	Session  string              `json:"session"`
+	Pages    int                 `json:"pages"`
+	Faults   []faxplustest.Fault `json:"faults"`
+	Usable   []int               `json:"usable"`            // pages that must end usable
+	Missing  []int               `json:"missing,omitempty"` // pages that must end missing
+	Statuses []string            `json:"statuses"`          // one of these must be the document's
+}
+
+// announce says what is about to go wrong with which fax.
+func (c simulateCmd) announce(w io.Writer, sim *simulator, faxes []faxplustest.Fax) error {
+	if !c.Chaos && len(c.Fault) == 0 {
+		return nil
+	}
+	for _, f := range faxes {
+		t := sim.Truth(f)
+		line := faultyFax{f.Session, len(f.Pages), f.Faults, slices.Sorted(maps.Keys(t.Pages)), t.Missing, t.Statuses}
+		if err := json.NewEncoder(w).Encode(line); err != nil {
+			return err
 		}
 	}
-	if c.Faxes < 0 || c.NotReady < 0 || c.Delay < 0 {
-		return usagef("--faxes, --not-ready and --delay must not be negative")
+	return nil
+}
+
+// check refuses what is no fault, count, wait or URL.
+func (c simulateCmd) check() error {
+	for _, name := range c.Fault {
+		if !slices.Contains(faxplustest.AllFaults(), faxplustest.Fault(name)) {
+			return usagef("--fault %q: want one of %s", name, faultNames())
+		}
+	}
+	if c.Chaos && len(c.Fault) > 0 {
+		return usagef("--chaos draws the faults itself: give it or --fault")
+	}
+	if c.Faxes < 0 || c.Delay < 0 || c.While < 0 {
+		return usagef("--faxes, --delay and --while must not be negative")
 	}
 	u, err := url.Parse(c.Target)
 	if c.Target != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
@@ -95,7 +118,30 @@ func (c simulateCmd) check() error {
 // withoutPath hides the secret of a webhook's URL.
 func withoutPath(target string) string { return hookLine{Target: target}.hidden().Target }
 
+// faultNames lists the names that --fault takes.
+func faultNames() string {
+	var names []string
+	for _, f := range faxplustest.AllFaults() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+// faxes makes the faxes and gives them their faults.
 func (c simulateCmd) faxes() ([]faxplustest.Fax, error) {
+	faxes, err := c.cleanFaxes()
+	for i, f := range faxes {
+		if c.Chaos {
+			faxes[i].Faults = faxplustest.Chaos(c.Seed, f.Session)
+		}
+		for _, name := range c.Fault {
+			faxes[i].Faults = append(faxes[i].Faults, faxplustest.Fault(name))
+		}
+	}
+	return faxes, err
+}
+
+func (c simulateCmd) cleanFaxes() ([]faxplustest.Fax, error) {
 	if len(c.Files) > 0 {
 		f, err := faxOfFiles(c.Files)
 		return []faxplustest.Fax{f}, err

@@ -83,7 +83,8 @@ func colourFax(t *testing.T) faxplustest.Fax {
 		}
 	}
 	for _, args := range [][]string{
-		{"-c", "jpeg", path("gray.tiff"), path("3.tiff")}, {"-c", "jpeg", "-r", "160", path("2.tiff"), path("4.tiff")},
+		{"-c", "jpeg", path("gray.tiff"), path("3.tiff")},
+		{"-c", "jpeg", "-r", "160", path("2.tiff"), path("4.tiff")},
 		{path("1.tiff"), path("2.tiff"), path("3.tiff"), path("4.tiff"), path("whole.tiff")},
 	} {
 		if out, err := exec.Command(cp, args...).CombinedOutput(); err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Config says where JetStream is.
@@ -23,6 +25,7 @@ type Config struct {
 	Replicas int   // copies of every stream; 0: 1
 	MaxStore int64 // bytes on disk that the streams share; 0: DefaultMaxStore
 	Log      *slog.Logger
+	Buried   func(session.DeadLetter) // called with each dead letter that is new; nil: nobody counts
 }
 
 // DefaultMaxStore holds some ten million facts; a stream that reaches its share answers 503, it drops nothing.
@@ -72,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if err := b.ensure(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions} {
+	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions, "KV_" + BucketAliases} {
 		b.groups[s] = newGroup(b.js, s, b.health)
 	}
 	return b, nil

@@ -60,6 +60,7 @@ func (b *Bus) consumer(ctx context.Context, c Consumer) (jetstream.Consumer, err
 		MaxDeliver:     -1,
 		MaxAckPending:  maxAckPending,
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		Metadata:       map[string]string{ours: c.Durable},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create or update consumer %s of %s: %w", c.Durable, c.Stream, err)
@@ -210,11 +211,12 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 		defer cancel()
 		buried := b.Bury(ctx, session.DeadLetter{
-			Stage: c.Durable, Reason: dead.Reason, Detail: dead.Error(), Original: d.Subject, Body: d.Data, Received: d.Time,
+			Stage: c.Durable, Session: session.SessionOf(d.Subject), Reason: dead.Reason, Detail: dead.Error(),
+			Original: d.Subject, Body: d.Data, Received: d.Time,
 		})
 		if buried == nil {
 			b.log.Error("message buried in FAX_DLQ", "consumer", c.Durable, "subject", maskSubject(d.Subject), "reason", dead.Reason, "err", maskSubject(err.Error()))
-			b.reply(c, d, m.TermWithReason(string(dead.Reason)))
+			b.reply(c, d, m.TermWithReason(buriedReason+string(dead.Reason)))
 			b.settled(c, m, inProgress)
 			return
 		}

@@ -11,5 +11,6 @@
 //   - A refused store (full, gone, timed out) is an outage, never a failed attempt: the message comes back later.
 //   - Ready is red from the first publish that a stream refuses until that stream takes one again. When the embedded
 //     server can never write again, Failed says so: the process must end and be started anew.
+//   - A provider's name for a fax belongs to one session: the first that claims it, by a create-only write.
 //   - Receiving numbers, which stand in subjects, are masked in every log line, error and dead letter's detail.
 package bus

@@ -14,21 +14,24 @@ import (
 // ErrSwapped: somebody else changed the ledger since it was loaded. Load it again and fold anew.
 var ErrSwapped = errors.New("the ledger was changed meanwhile")
 
-// Load reads a session's ledger and its revision in the bucket. A session that has none gets a new one, revision 0.
+// Load reads a session's ledger and its revision from the bucket's leader, since a replica may be behind. A session that has none
+// gets a new one, revision 0.
 func (b *Bus) Load(ctx context.Context, id string) (session.State, uint64, error) {
-	e, err := b.sessions.Get(ctx, id)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	e, err := b.last(ctx, "KV_"+BucketSessions, ledgerSubject(id))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return session.State{Session: id}, 0, nil
 	}
 	if err != nil {
 		return session.State{}, 0, fmt.Errorf("load ledger of %s: %w", id, err)
 	}
-	s, err := session.ParseState(e.Value())
+	s, err := session.ParseState(e.Data)
 	if err != nil {
 		return session.State{}, 0, fmt.Errorf("load ledger of %s: %w", id, err)
 	}
-	return s, e.Revision(), nil
+	return s, e.Sequence, nil
 }
+
+func ledgerSubject(id string) string { return "$KV." + BucketSessions + "." + id }
 
 // Save swaps a session's ledger if its revision is still the one that Load gave, and returns the new revision.
 // ErrSwapped when it is not. After any other error the ledger may have been swapped all the same.
@@ -37,7 +40,7 @@ func (b *Bus) Save(ctx context.Context, s session.State, revision uint64) (uint6
 	if err != nil {
 		return 0, err
 	}
-	m := nats.NewMsg("$KV." + BucketSessions + "." + s.Session)
+	m := nats.NewMsg(ledgerSubject(s.Session))
 	m.Data = data
 	next, err := b.groups["KV_"+BucketSessions].publish(ctx, m, revision)
 	if errors.Is(err, errConflict) {

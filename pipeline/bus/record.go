@@ -13,7 +13,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// CloudEvents 1.0 binary headers, and those of a dead letter.
+// CloudEvents 1.0 binary headers.
 const (
 	HeaderID          = "ce-id"
 	HeaderType        = "ce-type"
@@ -21,11 +21,6 @@ const (
 	HeaderTime        = "ce-time"
 	HeaderSpecVersion = "ce-specversion"
 	HeaderContentType = "content-type"
-
-	HeaderStage    = "Fax-Stage"
-	HeaderReason   = "Fax-Reason"
-	HeaderDetail   = "Fax-Detail"
-	HeaderOriginal = "Fax-Original-Subject"
 )
 
 // Record stores a fact. When err is nil JetStream holds it durably. repeat: it held the same fact already.
@@ -56,7 +51,7 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	if !f.Same(old.Data) {
 		b.log.Error("a fact contradicts the one that is stored; kept in FAX_DLQ", "subject", subject)
 		err = b.Bury(ctx, session.DeadLetter{
-			Stage: "record", Reason: session.ReasonConflict, Original: f.Subject(), Body: data, Received: time.Now().UTC(),
+			Stage: session.StageRecord, Session: f.SessionID(), Reason: session.ReasonConflict, Original: f.Subject(), Body: data, Received: time.Now().UTC(),
 			Detail: fmt.Sprintf("%s holds another fact since %s; compare the two and correct by hand", subject, old.Time.UTC().Format(time.RFC3339)),
 		})
 		if err != nil {
@@ -78,22 +73,6 @@ func factMsg(f session.Fact, data []byte) *nats.Msg {
 		m.Header.Set(HeaderTime, t.UTC().Format(time.RFC3339))
 	}
 	return m
-}
-
-// Bury stores a dead letter; nil means that FAX_DLQ holds it. The same letter again is stored once.
-func (b *Bus) Bury(ctx context.Context, d session.DeadLetter) error {
-	m := nats.NewMsg(d.Subject())
-	m.Data = d.Body
-	m.Header.Set(HeaderStage, d.Stage)
-	m.Header.Set(HeaderReason, string(d.Reason))
-	m.Header.Set(HeaderDetail, maskSubject(d.Detail))
-	m.Header.Set(HeaderOriginal, d.Original)
-	m.Header.Set(HeaderTime, d.Received.UTC().Format(time.RFC3339))
-	_, err := b.groups[StreamDLQ].publish(ctx, m, 0)
-	if err != nil && !errors.Is(err, errConflict) {
-		return fmt.Errorf("store a dead letter of stage %s: %w", d.Stage, err)
-	}
-	return nil
 }
 
 // Schedule sets a timer: JetStream publishes body on its due subject at its due time. Setting the same timer again changes nothing.

@@ -75,6 +75,9 @@ func (b *Bus) ensure(ctx context.Context) error {
 	if err := b.ensureStream(ctx, timers); err != nil {
 		return err
 	}
+	if err := b.adviseOn(ctx, []string{StreamIn, StreamPages, StreamDocs, StreamAudit, StreamTimers}); err != nil {
+		return err
+	}
 	for _, bucket := range []string{BucketSessions, BucketAliases} {
 		if err := b.ensureStream(ctx, bucketStream(bucket)); err != nil {
 			return err
@@ -121,7 +124,8 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 // streamOf is the stream that keeps a fact of this type.
 func streamOf(factType string) string {
 	switch factType {
-	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered:
+	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain,
+		session.TypeRecordAsked, session.TypeRecordSaid:
 		return StreamIn
 	case session.TypePageArchived, session.TypePageAmended, session.TypePageFailed:
 		return StreamPages

@@ -39,3 +39,9 @@ func (s *State) again(f Again) {
 		s.Repairs = append(s.Repairs, *f.Repairs)
 	}
 }
+
+// Missing is the expected pages that are not usable.
+func (s *State) Missing() Ranges { return s.missing() }
+
+// Uncounted: the fax is over, and nobody says how many pages it has.
+func (s *State) Uncounted() bool { return s.uncounted() }

@@ -35,6 +35,8 @@ const (
 	TypeClosed        = "fax.v1.in.closed"
 	TypeSent          = "fax.v1.in.sent"
 	TypeWholeOrdered  = "fax.v1.in.whole"
+	TypeRecordAsked   = "fax.v1.in.ask"
+	TypeRecordSaid    = "fax.v1.in.record"
 	TypePageArchived  = "fax.v1.page.archived"
 	TypePageAmended   = "fax.v1.page.amended"
 	TypePageFailed    = "fax.v1.page.failed"
@@ -147,6 +149,8 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 		TypeClosed:        {parseAs[Closed], 2},
 		TypeSent:          {parseAs[Closed], 3},
 		TypeWholeOrdered:  {parseAs[WholeOrdered], 2},
+		TypeRecordAsked:   {parseAs[RecordAsked], 2},
+		TypeRecordSaid:    {parseAs[RecordSaid], 2},
 		TypeAgain:         {parseAs[Again], 2},
 		TypePageArchived:  {parseAs[PageArchived], 3},
 		TypePageAmended:   {parseAs[PageAmended], 4},

@@ -119,10 +119,15 @@ func effectText(e Effect) string {
 		return e.Timer.Kind + " timer"
 	case e.Whole != nil:
 		text := fmt.Sprintf("whole %d wants %s", e.Whole.N, pagesText(e.Whole.Wanted))
+		if e.Whole.All {
+			text = fmt.Sprintf("whole %d wants all", e.Whole.N)
+		}
 		if len(e.Whole.Compare) > 0 {
 			text += fmt.Sprintf(" compares %s of %d", pagesText(e.Whole.Compare), e.Whole.Revision)
 		}
 		return text
+	case e.Ask != nil:
+		return fmt.Sprintf("ask %d", e.Ask.N)
 	case e.Ready != nil:
 		text := fmt.Sprintf("ready %d %s", e.Ready.Revision, e.Ready.Status)
 		if e.Ready.Reason != "" {

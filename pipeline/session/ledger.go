@@ -24,7 +24,9 @@ const (
 // Policy is how long a session waits. The zero value waits for nothing.
 type Policy struct {
 	Grace     time.Duration // after the close, for pages whose own fetch is not over
-	Idle      time.Duration // without any fact, until a fax without a close is given up
+	Idle      time.Duration // without any word of the provider, until a fax without a close is looked into
+	GiveUp    time.Duration // without any word, until it is given up; only with Ask, else after Idle
+	Ask       bool          // the provider's record says whether an idle fax is over
 	WholeFor  time.Duration // how long the whole file is tried
 	Streaming bool          // single pages can be fetched: an unannounced page may still come during Grace
 	Reconcile string        // what streamed pages are compared with the whole file; "": ReconcileOff
@@ -42,7 +44,8 @@ type Event struct {
 	At      time.Time // when JetStream stored it; the ledger's only clock
 	Seq     uint64    // in FAX_PAGES; 0 for the others
 	ToToken string    // the bound receiving number, "" while nobody holds one
-	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed or Again; nil for a timer
+	Owner   string    // of a close: the session that has claimed its file before; empty: this one
+	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed, RecordSaid or Again; nil for a timer
 	Timer   Timer     // where Fact is nil
 }
 
@@ -50,6 +53,7 @@ type Event struct {
 type Effect struct {
 	Timer  *Timer        `json:"timer,omitempty"`
 	Whole  *WholeOrdered `json:"whole,omitempty"`
+	Ask    *RecordAsked  `json:"ask,omitempty"`
 	Ready  *DocReady     `json:"ready,omitempty"`
 	Rebind Ranges        `json:"rebind,omitempty"` // publish these pages again, under the number
 }
@@ -86,6 +90,9 @@ func (s *State) fold(p Policy, e Event) error {
 	case Closed:
 		s.seen(p, f.Direction, e.At)
 		s.closed(f)
+		if e.Owner != "" && e.Owner != s.Session && s.Ordered == 0 { // what has a document keeps it
+			s.FoldedInto = e.Owner
+		}
 	case PageArchived:
 		if err := checkPage(f.Page); err != nil {
 			return err
@@ -109,6 +116,8 @@ func (s *State) fold(p Policy, e Event) error {
 		}
 	case DocFailed:
 		s.docFailed(f)
+	case RecordSaid:
+		s.said(p, f, e.At)
 	case Again:
 		s.again(f)
 	default:
@@ -335,6 +344,9 @@ func (s *State) fire(p Policy, t Timer, at time.Time) {
 			s.IdleAt = time.Time{}
 		case at.Before(deadline):
 			s.arm(TimerIdle, &s.IdleAt, deadline)
+		case p.Ask:
+			s.IdleAt = time.Time{}
+			s.ask()
 		default:
 			s.IdleAt, s.GivenUp = time.Time{}, true
 		}

@@ -200,19 +200,19 @@ func TestNext(t *testing.T) {
 		{
 			"close counting 0 pages: the whole file says how many", wholeOnly(),
 			[]step{lied, wholeCut(1, 3, nil), assembled(1)},
-			[]string{"idle timer", "whole 1 wants none", "ready 1 complete 1-3"},
+			[]string{"idle timer", "whole 1 wants all", "ready 1 complete 1-3"},
 			StatusComplete,
 		},
 		{
 			"close counting 0 pages, one lost in the whole file: not asked for twice", wholeOnly(),
 			[]step{lied, cutPages(1, 3), wholeCut(1, 3, PageReasons{2: ReasonDamaged}), assembled(1)},
-			[]string{"idle timer", "whole 1 wants none", "ready 1 partial(missing_pages) 1-1,3-3 -2:damaged"},
+			[]string{"idle timer", "whole 1 wants all", "ready 1 partial(missing_pages) 1-1,3-3 -2:damaged"},
 			StatusPartial,
 		},
 		{
 			"close counting 0 pages and no whole file: partial, and says that there is nothing", wholeOnly(),
 			[]step{lied, wholeFailed(1, ReasonNotYet), assembled(1)},
-			[]string{"idle timer", "whole 1 wants none", "ready 1 partial(no_pages) none"},
+			[]string{"idle timer", "whole 1 wants all", "ready 1 partial(no_pages) none"},
 			StatusPartial,
 		},
 		{

@@ -19,6 +19,7 @@ const (
 	StatusComplete  = "complete"  // the provider says success and every expected page is there
 	StatusRecovered = "recovered" // complete, but a streamed page had to be cut from the whole file
 	StatusPartial   = "partial"   // anything else; its reason says why
+	StatusFolded    = "folded"    // the same fax as another session's, which has the document
 )
 
 // What comparing a fax's streamed pages with the whole file has come to.
@@ -135,7 +136,7 @@ type WholeOrdered struct {
 	From     string    `json:"from"`
 	To       string    `json:"to"`
 	Wanted   Ranges    `json:"wanted"`             // pages that are missing
-	All      bool      `json:"all,omitempty"`      // all that the file has are wanted: nobody knows how many there are
+	All      bool      `json:"all,omitempty"`      // all that the file has are wanted, for nobody knows how many there are; Wanted at least
 	Compare  Ranges    `json:"compare,omitempty"`  // pages that were streamed
 	Revision int       `json:"revision,omitempty"` // of the document that Compare is about
 	Until    time.Time `json:"until"`              // give up then
@@ -162,6 +163,8 @@ type WholeDone struct {
 	Reason  Reason      `json:"reason,omitempty"` // why it failed
 	Detail  string      `json:"detail,omitempty"`
 	At      time.Time   `json:"at"`
+
+	Attempts []Attempt `json:"attempts,omitempty"` // that gave nothing, this one included where it failed
 }
 
 func (f WholeDone) Type() string {

@@ -9,8 +9,8 @@ import (
 
 // settle decides what the state as it is now asks for.
 func (s *State) settle(p Policy, now time.Time) {
-	if s.Opened.IsZero() {
-		return // a page's own fact came before the announcement that opens the session
+	if s.Opened.IsZero() || s.FoldedInto != "" {
+		return // a page's own fact came before the announcement that opens the session; or another session has the document
 	}
 	if s.ToToken != "" && len(s.Unbound) > 0 {
 		s.Effects = append(s.Effects, Effect{Rebind: s.Unbound})
@@ -47,9 +47,7 @@ func (s *State) mayGive(wanted Ranges) bool {
 func (s *State) askWhole(p Policy, wanted Ranges, now time.Time) {
 	s.WholeTried = s.WholeTried.Union(wanted)
 	all := s.uncounted()
-	if all {
-		s.AllTried, wanted = true, nil
-	}
+	s.AllTried = s.AllTried || all
 	var compare Ranges
 	if s.comparable(p) {
 		compare = s.streamed().Minus(s.Compared)
@@ -92,20 +90,19 @@ func (s *State) waits(p Policy, wanted Ranges, now time.Time) bool {
 	return true
 }
 
-// order asks for a revision where the last one asked for says something else.
+// order asks for a revision where the last one asked for says something else. Pages that were cut from the whole file while nobody
+// knew how many there are, and that a better close does not count, are left out.
 func (s *State) order(p Policy, missing Ranges) {
 	r := DocReady{
 		Session: s.Session, Direction: s.Direction, ToToken: cmp.Or(s.ToToken, UnknownToken), Revision: s.Ordered + 1,
-		From: s.From, To: s.To, Pages: s.Usable, Close: s.Close, Seq: s.Seq, Previous: s.Revision(),
+		From: s.From, To: s.To, Pages: s.Usable.Minus(s.Cut.Minus(s.Expected())), Close: s.Close, Seq: s.Seq, Previous: s.Revision(),
 	}
 	r.Status, r.Reason = s.verdict(missing)
 	r.Verification, r.Repairs = s.Verification(), s.Repairs
 	if len(s.uncompared(p)) > 0 {
 		r.Verification = VerificationPending
 	}
-	// Reasons of missing pages are not in the digest: a document is not made anew for another word on a slip sheet.
-	// Nor is the verification, but for the images that it changes.
-	planned := digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(s.Close), repairsText(s.Repairs))
+	planned := planned(r, missing)
 	if planned == s.Planned {
 		return
 	}
@@ -117,6 +114,12 @@ func (s *State) order(p Policy, missing Ranges) {
 	}
 	s.Ordered, s.Planned = r.Revision, planned
 	s.Effects = append(s.Effects, Effect{Ready: &r})
+}
+
+// planned identifies what an order asks for. Reasons of missing pages are not in it: a document is not made anew for another
+// word on a slip sheet. Nor is the verification, but for the images that it changes.
+func planned(r DocReady, missing Ranges) string {
+	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs))
 }
 
 func rangesText(r Ranges) string {

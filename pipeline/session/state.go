@@ -35,8 +35,11 @@ type State struct {
 	GraceFor    Ranges            `json:"grace_for,omitempty"` // pages that were expected when the last grace began
 	GraceAll    bool              `json:"grace_all,omitempty"` // one was for pages that nobody had counted
 	IdleAt      time.Time         `json:"idle_at,omitzero"`
-	GivenUp     bool              `json:"given_up,omitempty"` // no close came within Policy.Idle
-	WholeN      int               `json:"whole_n,omitempty"`  // orders so far
+	FoldedInto  string            `json:"folded_into,omitempty"` // the session that had this fax's file before; it has the document
+	AskedN      int               `json:"asked_n,omitempty"`     // how often the provider's record was asked for
+	Asking      bool              `json:"asking,omitempty"`      // the last one is not answered yet
+	GivenUp     bool              `json:"given_up,omitempty"`    // no close came
+	WholeN      int               `json:"whole_n,omitempty"`     // orders so far
 	WholeOpen   bool              `json:"whole_open,omitempty"`
 	WholeWanted Ranges            `json:"whole_wanted,omitempty"` // of the newest order
 	WholeAll    bool              `json:"whole_all,omitempty"`    // the newest order wants all that the file has
@@ -126,6 +129,8 @@ func (s *State) Revision() int {
 // Status is the fax's status as people see it: that of its newest document, unless a newer one could not be made.
 func (s *State) Status() string {
 	switch {
+	case s.FoldedInto != "":
+		return StatusFolded
 	case s.void():
 		return StatusPartial
 	case s.Document == nil:

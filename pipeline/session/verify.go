@@ -10,7 +10,7 @@ func (s *State) streamed() Ranges { return s.Usable.Minus(s.Cut) }
 
 // comparable reports whether the fax's streamed pages are to be compared when the whole file is fetched.
 func (s *State) comparable(p Policy) bool {
-	return s.Close != nil && s.Direction == Incoming && (p.Reconcile == ReconcileMissing || p.Reconcile == ReconcileAll)
+	return s.Close != nil && s.FoldedInto == "" && s.Direction == Incoming && (p.Reconcile == ReconcileMissing || p.Reconcile == ReconcileAll)
 }
 
 // uncompared is the pages for which the whole file is to be ordered, because nobody has compared them yet.

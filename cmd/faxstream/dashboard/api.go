@@ -26,20 +26,25 @@ type Config struct {
 		Load(ctx context.Context, id string) (session.State, uint64, error)
 		PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
 	}
+	Letters Letters
 	Archive interface {
 		Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
 	}
 	// Events calls f with each event of pages and documents from now on, until ctx ends or f returns false.
-	Events  func(ctx context.Context, f func(bus.Stored) bool) error
-	Ready   func(ctx context.Context) error // nil error: the pipeline can work
-	Metrics http.Handler
-	Log     *slog.Logger
+	Events func(ctx context.Context, f func(bus.Stored) bool) error
+	Ready  func(ctx context.Context) error // nil error: the pipeline can work
+	// Reconcile looks for faxes at the provider that started since then and that nobody knows of, feeds them in unless dry,
+	// and gives a report that is written as JSON.
+	Reconcile func(ctx context.Context, since time.Time, dry bool) any
+	Metrics   http.Handler
+	Log       *slog.Logger
 }
 
 type server struct{ Config }
 
 // NewHandler serves the admin API under /api/v1, the dashboard, /healthz, /readyz and /metrics.
-// It has no login: whoever reaches the listener may read everything. So it answers only requests made to a loopback address.
+// It has no login: whoever reaches the listener may read everything and order retries. So it answers only requests made to a
+// loopback address, and no page of another origin may change anything.
 func NewHandler(c Config) http.Handler {
 	s := &server{c}
 	mux := http.NewServeMux()
@@ -49,6 +54,12 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("GET /api/v1/faxes/{session}", s.fax)
 	mux.HandleFunc("GET /api/v1/faxes/{session}/{document}", s.document)
 	mux.HandleFunc("GET /api/v1/faxes/{session}/pages/{file}", s.page)
+	mux.HandleFunc("POST /api/v1/faxes/{session}/replay", s.replay)
+	mux.HandleFunc("GET /api/v1/dlq", s.listLetters)
+	mux.HandleFunc("GET /api/v1/dlq/{id}", s.letter)
+	mux.HandleFunc("POST /api/v1/dlq/{id}/retry", s.actOnLetter(session.ActionRetried))
+	mux.HandleFunc("POST /api/v1/dlq/{id}/drop", s.actOnLetter(session.ActionDropped))
+	mux.HandleFunc("POST /api/v1/reconcile", s.reconcile)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -58,7 +69,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, notFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
 	})
-	return loopbackOnly(mux)
+	return loopbackOnly(sameOrigin(mux))
 }
 
 // apiError is the one shape of errors: {"error":{"code":…,"message":…}}.

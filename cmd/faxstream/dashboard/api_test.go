@@ -33,6 +33,23 @@ func (s stores) PageFacts(context.Context, string, session.Ranges) (map[int]sess
 	return s.facts, s.err
 }
 
+// One dead letter waits.
+func (s stores) Letters(context.Context, bus.LetterFilter, int) ([]bus.Letter, bool, error) {
+	l, err := s.Letter(context.Background(), 7)
+	return []bus.Letter{l}, true, err
+}
+
+func (s stores) Letter(_ context.Context, id uint64) (bus.Letter, error) {
+	if id != 7 {
+		return bus.Letter{}, bus.ErrNoLetter
+	}
+	return bus.Letter{ID: 7, DeadLetter: session.DeadLetter{Stage: "ingest", Body: []byte{0xff}}}, s.err
+}
+
+func (s stores) LiveLetters(context.Context) (uint64, error) { return 1, s.err }
+func (s stores) Act(context.Context, session.Action) error   { return s.err }
+func (s stores) RemoveLetter(context.Context, uint64) error  { return s.err }
+
 type object struct{ *strings.Reader }
 
 func (object) Close() error { return nil }
@@ -51,7 +68,7 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 		board.put(st)
 	}
 	srv := httptest.NewServer(NewHandler(Config{
-		Board: board, Ledgers: s, Archive: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Board: board, Ledgers: s, Letters: s, Archive: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
 		Ready: func(context.Context) error { return s.err },
 		Events: func(_ context.Context, f func(bus.Stored) bool) error {
 			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})
@@ -105,6 +122,10 @@ func TestAnswers(t *testing.T) {
 		{"/readyz", 200, `"status":"ready"`},
 		{"/nothing", 404, `"code":"not_found"`},
 		{"/", 200, "&lt;script&gt;"},
+		{"/", 200, "1 dead letter:"},
+		{"/api/v1/dlq", 200, `"next":7`},
+		{"/api/v1/dlq/7", 200, `"event_base64":"/w=="`},
+		{"/api/v1/dlq/8", 404, `"code":"not_found"`},
 		{"/fax/abc", 200, "missing (empty)"},
 	} {
 		resp, err := http.Get(srv.URL + c.path)
@@ -123,7 +144,7 @@ func TestAStoreThatDoesNotAnswerIs503(t *testing.T) {
 	s := twoFaxes()
 	s.err = errors.New("secret detail")
 	srv := newServer(t, s)
-	for _, path := range []string{"/api/v1/faxes/abc", "/api/v1/faxes/abc/pages/1.png", "/readyz"} {
+	for _, path := range []string{"/api/v1/faxes/abc", "/api/v1/faxes/abc/pages/1.png", "/api/v1/dlq", "/api/v1/dlq/7", "/readyz"} {
 		resp, err := http.Get(srv.URL + path)
 		if err != nil {
 			t.Fatal(err)

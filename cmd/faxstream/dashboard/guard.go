@@ -34,3 +34,13 @@ func loopbackHost(hostport string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback() || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
+
+// sameOrigin refuses requests that change something and come from a page of another origin: a browser says so by
+// Sec-Fetch-Site or Origin, and without this any page could send them. Programs send neither and are let through.
+func sameOrigin(h http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, &apiError{http.StatusForbidden, "cross_origin", "a page of another origin may not change anything here"})
+	}))
+	return p.Handler(h)
+}

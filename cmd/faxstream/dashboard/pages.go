@@ -18,7 +18,15 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	s.render(w, r, "index.html", s.list(after, defaultLimit))
+	letters, err := s.Letters.LiveLetters(r.Context())
+	if err != nil {
+		s.Log.Error("the number of dead letters is not known", "err", err)
+	}
+	s.render(w, r, "index.html", struct {
+		faxList
+		Letters   uint64
+		Uncertain bool // JetStream did not say how many letters there are
+	}{s.list(after, defaultLimit), letters, err != nil})
 }
 
 func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {

@@ -4,89 +4,134 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
-	"time"
+	"slices"
 )
 
-// Faults are what goes wrong. The zero value: nothing. Probabilities are from 0 to 1.
-type Faults struct {
-	Duplicate float64       // probability that an event is sent once more
-	Reorder   bool          // the events of a fax are sent in random order
-	Delay     time.Duration // longest wait before an event; each waits a random part of it
-	Drop      float64       // probability that a page event is never sent; closing events always are
-	NotReady  int           // so many first tries of each page are answered 404
-	Error5xx  float64       // probability that a request for a file is answered 503
-	Truncate  float64       // probability that a file's body ends early, short of its Content-Length
+// Fault is one thing that a provider does wrong with a fax, by name. Which pages it hits, how often and where follows from
+// Config.Seed and the session. Faults combine: of two that answer one request the first in Fax.Faults answers.
+type Fault string
+
+// Faults of the webhooks of pages.
+const (
+	// Duplicate: some webhooks are sent twice, the second time at once or after all others.
+	Duplicate Fault = "duplicate"
+	// Reorder: the webhooks of the fax are sent in random order.
+	Reorder Fault = "reorder"
+	// LatePage: the webhook of one page comes Config.While after all others.
+	LatePage Fault = "late-page"
+	// DropPage: some pages are never announced, though they can be fetched.
+	DropPage Fault = "drop-page"
+	// Collision: a second fax is announced and closed under the same session id, with another receiving number and file id.
+	Collision Fault = "collision"
+)
+
+// Faults of the webhook that ends a fax.
+const (
+	// CloseFirst: the end is announced before the pages.
+	CloseFirst Fault = "close-first"
+	// DropClose: the end is never announced; the fax's record says that it is over.
+	DropClose Fault = "drop-close"
+	// PartialThenSuccess: the end is announced as partially_received with half of the pages, then as success with all.
+	PartialThenSuccess Fault = "partial-then-success"
+	// SuccessThenPartial: the same two, the other way round.
+	SuccessThenPartial Fault = "success-then-partial"
+	// CountMore: the end counts a page or two that do not exist.
+	CountMore Fault = "count-more"
+	// CountFewer: the end counts one page too few.
+	CountFewer Fault = "count-fewer"
+	// CountZero: the end counts no page.
+	CountZero Fault = "count-zero"
+)
+
+// Faults of the files. Those that pass are over after one to three requests for the same file.
+const (
+	// NotReady: some pages are 404 at first, though announced.
+	NotReady Fault = "not-ready"
+	// GonePage: some pages are 404 for ever; the whole file has them.
+	GonePage Fault = "gone-page"
+	// Unauthorized: the files of the fax are 401 at first, while the rest of the account is served.
+	Unauthorized Fault = "unauthorized"
+	// Foreign: the fax is of another account: its files and its record are 403 for ever, and it is in no list.
+	Foreign Fault = "foreign"
+	// DeadToken: everything is 401, whatever fax it is about, for Config.While from the first word of the fax.
+	DeadToken Fault = "dead-token"
+	// Busy: 429 at first, with a Retry-After of one second.
+	Busy Fault = "busy"
+	// Burst5xx: 500, 502, 503 or 504 at first, up to six times.
+	Burst5xx Fault = "burst-5xx"
+	// Slow: some bodies trickle over half of Config.While.
+	Slow Fault = "slow"
+	// Truncated: at first the connection ends within the body, short of its Content-Length.
+	Truncated Fault = "truncated"
+	// WrongLength: at first Content-Length says more than the body has, or less, and then the body ends there.
+	WrongLength Fault = "wrong-length"
+	// WrongType: at first a login page in HTML, with 200.
+	WrongType Fault = "wrong-type"
+	// HalfChunked: a chunked body of half the file that ends in good order; some pages for ever, others and the whole file once.
+	HalfChunked Fault = "half-chunked"
+	// Corrupted: some pages have a few bytes of noise in the middle of their rows.
+	Corrupted Fault = "corrupted"
+	// TwoAnswers: some pages alternate between two images of the same size, one black where the other is white.
+	TwoAnswers Fault = "two-answers"
+)
+
+// Faults of the whole file alone.
+const (
+	// WholeDiffers: one page of the whole file is another image than the page's own file.
+	WholeDiffers Fault = "whole-differs"
+	// WholeMissing: the whole file is 404 for ever.
+	WholeMissing Fault = "whole-missing"
+)
+
+// groups of faults; Chaos takes at most one of each, so that a mixture has a truth that can be told.
+var groups = [][]Fault{
+	{Duplicate, Reorder, LatePage, DropPage, Collision},
+	{CloseFirst, DropClose, PartialThenSuccess, SuccessThenPartial, CountMore, CountFewer, CountZero},
+	{
+		NotReady, GonePage, Unauthorized, Foreign, DeadToken, Busy, Burst5xx, Slow, Truncated, WrongLength, WrongType, HalfChunked,
+		Corrupted, TwoAnswers,
+	},
+	{WholeDiffers, WholeMissing},
+}
+
+// AllFaults gives every fault once.
+func AllFaults() []Fault { return slices.Concat(groups...) }
+
+// Chaos gives one to three faults for a session: the same for the same seed, whatever other faxes there are.
+func Chaos(seed uint64, session string) []Fault {
+	var faults []Fault
+	groups := slices.Clone(groups)
+	for i := range 1 + draw(seed, session, "how many")%3 {
+		all := slices.Concat(groups...)
+		fault := all[draw(seed, session, "fault", i)%uint64(len(all))]
+		faults = append(faults, fault)
+		groups = slices.DeleteFunc(groups, func(g []Fault) bool { return slices.Contains(g, fault) })
+	}
+	return faults
+}
+
+func (f Fax) has(fault Fault) bool { return slices.Contains(f.Faults, fault) }
+
+// hits reports whether a fault of f concerns a page; page 0 is the whole file. At least one page is always hit.
+func (s *Server) hits(f Fax, fault Fault, page int) bool {
+	return f.has(fault) && (page == s.victim(f, fault) || s.chance(f, fault, "hits", page) < 0.4)
+}
+
+// victim is the page that a fault hits in any case.
+func (s *Server) victim(f Fax, fault Fault) int {
+	return 1 + int(s.draw(f, fault, "victim")%uint64(max(len(f.Pages), 1)))
 }
 
 // chance gives a number in [0,1) that depends on the seed and on what it decides about, and on nothing else.
-func chance(seed uint64, about ...any) float64 {
-	return float64(draw(seed, about...)>>11) / (1 << 53)
+func (s *Server) chance(f Fax, fault Fault, about ...any) float64 {
+	return float64(s.draw(f, fault, about...)>>11) / (1 << 53)
+}
+
+func (s *Server) draw(f Fax, fault Fault, about ...any) uint64 {
+	return draw(s.cfg.Seed, append([]any{f.Session, fault}, about...)...)
 }
 
 func draw(seed uint64, about ...any) uint64 {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %#v", seed, about))
 	return binary.BigEndian.Uint64(sum[:])
-}
-
-// event is one step of a fax's story: a page is there, or the fax is over, and a webhook says so or not.
-type event struct {
-	page int           // 0: the fax is over
-	body []byte        // nil: dropped
-	wait time.Duration // before it
-}
-
-// story gives the steps of f in the order in which they are sent, with the faults of f's seed.
-func (s *Server) story(f Fax, target string) []event {
-	var events []event
-	add := func(page int, body []byte) {
-		about := func(what string) float64 { return chance(s.cfg.Seed, what, f.Session, page) }
-		if page > 0 && about("drop") < s.cfg.Faults.Drop {
-			body = nil
-		}
-		n := 1
-		if body != nil && about("duplicate") < s.cfg.Faults.Duplicate {
-			n = 2
-		}
-		for range n {
-			wait := time.Duration(float64(s.cfg.Faults.Delay) * chance(s.cfg.Seed, "delay", f.Session, len(events)))
-			events = append(events, event{page, body, wait})
-		}
-	}
-	for p := 1; f.Streamed && p <= len(f.Pages); p++ {
-		add(p, PageEvent(f, p, target))
-	}
-	add(0, ClosedEvent(f, target))
-	if s.cfg.Faults.Reorder {
-		order := rand.New(rand.NewPCG(s.cfg.Seed, draw(s.cfg.Seed, "order", f.Session)))
-		order.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
-	}
-	return events
-}
-
-// Answer is a scripted answer to one request for a file. The zero Answer: the file as it is.
-type Answer struct {
-	Status        int               // default 200
-	Body          []byte            // nil with a Status of 0 or 200: the file as it is
-	Header        map[string]string // added; Content-Type is image/tiff for 200 unless it is here
-	ContentLength int64             // 0: what the body has; -1: chunked; else announced as it is
-	CutAt         int               // > 0: the connection ends after so many bytes of the body
-}
-
-// faulty gives the answer that the faults have for one try, counted from 1.
-func (s *Server) faulty(f Fax, page, try int) Answer {
-	about := func(what string) float64 { return chance(s.cfg.Seed, what, f.Session, page, try) }
-	switch {
-	case page > 0 && try <= s.cfg.Faults.NotReady:
-		return failure(404, "not_found", "file not found")
-	case about("error") < s.cfg.Faults.Error5xx:
-		return failure(503, "unavailable", "try again later")
-	case about("truncate") < s.cfg.Faults.Truncate:
-		size := len(f.Whole)
-		if page > 0 {
-			size = len(f.Pages[page-1])
-		}
-		return Answer{CutAt: 1 + int(about("cut")*float64(max(size-2, 0)))}
-	}
-	return Answer{}
 }

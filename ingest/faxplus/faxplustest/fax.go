@@ -32,6 +32,7 @@ type Fax struct {
 	PageCount *int      // what the closing event says; nil: len(Pages)
 	Direction string    // session.Incoming (default) or session.Outgoing
 	Spam      bool      // listed in spam instead of inbox
+	Faults    []Fault   // what goes wrong with it
 }
 
 func (f Fax) withDefaults() Fax {

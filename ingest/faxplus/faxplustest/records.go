@@ -45,12 +45,14 @@ func (s *Server) getRecord(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rec := s.faxes[r.PathValue("fax")]
-	if rec == nil {
+	switch rec := s.faxes[r.PathValue("fax")]; {
+	case rec == nil:
 		problem(w, http.StatusNotFound, "not_found", "fax not found")
-		return
+	case rec.fax.has(Foreign):
+		problem(w, http.StatusForbidden, "forbidden", "no access to this fax")
+	default:
+		respond(w, rec.json())
 	}
-	respond(w, rec.json())
 }
 
 // listRecords lists faxes that are over, newest first.
@@ -96,7 +98,7 @@ func (s *Server) closedBetween(category string, after, before time.Time) []faxJS
 			in = "spam"
 		}
 		start := rec.fax.StartTime
-		if rec.closed && (category == "" || category == in) && !start.Before(after) && start.Before(before) {
+		if rec.closed && !rec.fax.has(Foreign) && (category == "" || category == in) && !start.Before(after) && start.Before(before) {
 			found = append(found, rec)
 		}
 	}

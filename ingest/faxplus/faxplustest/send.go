@@ -22,7 +22,7 @@ func newClient() *http.Client {
 func (s *Server) Close() { s.client.CloseIdleConnections() }
 
 // Send tells a fax's story to target: its pages become available one by one, each announced where the fax is streamed,
-// then the whole file, announced by the closing event; all with the faults of Config. An answer of 5xx or 429, and no
+// then the whole file, announced by the closing event; all with its faults. An answer of 5xx or 429, and no
 // answer, are tried again with growing waits until ctx ends, so that a receiver may restart meanwhile. Any other answer
 // than 2xx ends the story with an error.
 func (s *Server) Send(ctx context.Context, target string, f Fax) error {

@@ -1,22 +1,27 @@
 package faxplustest
 
 import (
+	"cmp"
+	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// Config says who may ask the simulator and what goes wrong in it.
+// Config says who may ask the simulator and how time passes in it. What goes wrong stands in each Fax.
 type Config struct {
-	Token  string // demanded as a bearer token; empty: none is
-	UserID string // accepted in paths beside "self"; default that of Fax.UID
-	Seed   uint64
-	Faults Faults
-	Logger *slog.Logger // nil: silent
+	Token  string        // demanded as a bearer token; empty: none is
+	UserID string        // accepted in paths beside "self"; default that of Fax.UID
+	Seed   uint64        // of everything random
+	Delay  time.Duration // longest wait before a webhook; each waits a random part of it
+	While  time.Duration // how long a while is, in which a webhook is late or the token dead; default 2 s
+	Logger *slog.Logger  // nil: silent
 }
 
 // Server is the simulator. It keeps every fax that it was given.
@@ -33,6 +38,7 @@ type Server struct {
 	scripts map[file]func(try int) Answer
 	hooks   []hook
 	hookSeq int
+	dead    time.Time // until then every request is 401
 }
 
 // record is a fax and how much of it has arrived.
@@ -56,6 +62,7 @@ func New(cfg Config) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.While = cmp.Or(cfg.While, 2*time.Second)
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), client: newClient(),
 		faxes: map[string]*record{}, tries: map[file]int{}, scripts: map[file]func(int) Answer{},
@@ -81,11 +88,14 @@ func (s *Server) Add(f Fax) { s.arrive(f, len(f.Pages), true) }
 
 // arrive takes note of what is there of a fax; what was there stays.
 func (s *Server) arrive(f Fax, ready int, closed bool) {
-	f = f.withDefaults()
+	f = s.spoil(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec := s.faxes[f.Session]
 	if rec == nil {
+		if f.has(DeadToken) {
+			s.dead = time.Now().Add(s.cfg.While)
+		}
 		rec = &record{}
 		s.faxes[f.Session], s.faxes[f.ListedID()] = rec, rec
 		s.order = append(s.order, rec)
@@ -153,19 +163,21 @@ func (s *Server) getFile(w http.ResponseWriter, r *http.Request, page int) {
 	case page > 0 && page <= min(rec.ready, len(rec.fax.Pages)):
 		content = rec.fax.Pages[page-1]
 	}
-	answer := failure(http.StatusNotFound, "not_found", "file not found")
+	answer := notFound
 	switch {
 	case script != nil:
 		answer = script(try)
 	case content != nil:
-		answer = s.faulty(rec.fax, page, try)
+		answer = s.faulty(rec.fax, page, try, content)
+	case rec.fax.has(Foreign):
+		answer = forbidden
 	}
 	s.cfg.Logger.Debug("file asked for", "fax", r.PathValue("fax"), "page", page, "try", try, "status", answer.Status)
-	s.send(w, answer, content)
+	s.send(r.Context(), w, answer, content)
 }
 
 // send writes an answer whose body, where it has none, is content.
-func (s *Server) send(w http.ResponseWriter, a Answer, content []byte) {
+func (s *Server) send(ctx context.Context, w http.ResponseWriter, a Answer, content []byte) {
 	if a.Status == 0 {
 		a.Status = http.StatusOK
 	}
@@ -189,7 +201,7 @@ func (s *Server) send(w http.ResponseWriter, a Answer, content []byte) {
 	if a.CutAt > 0 {
 		part = part[:min(a.CutAt, len(part))]
 	}
-	n, err := w.Write(part)
+	n, err := trickle(ctx, w, part, a.Over)
 	s.served.Add(int64(n))
 	if (a.ContentLength < 0 || a.CutAt > 0) && err == nil {
 		err = http.NewResponseController(w).Flush() // before the end: else net/http would count and send a Content-Length
@@ -199,10 +211,28 @@ func (s *Server) send(w http.ResponseWriter, a Answer, content []byte) {
 	}
 }
 
+// trickle writes b in pieces over some time; at once where that is 0.
+func trickle(ctx context.Context, w http.ResponseWriter, b []byte, over time.Duration) (n int, err error) {
+	const pieces = 10
+	for i := 0; over > 0 && i < pieces; i++ {
+		piece := b[n : len(b)*(i+1)/(pieces+1)]
+		written, err := w.Write(piece)
+		n += written
+		if err = errors.Join(err, http.NewResponseController(w).Flush(), sleep(ctx, over/pieces)); err != nil {
+			return n, err
+		}
+	}
+	written, err := w.Write(b[n:])
+	return n + written, err
+}
+
 // admit checks the bearer token and the account of a path that names one.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	dead := time.Now().Before(s.dead)
+	s.mu.Unlock()
 	want := "Bearer " + s.cfg.Token
-	if s.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
+	if dead || s.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
 		problem(w, http.StatusUnauthorized, "unauthorized", "the access token is missing or not valid")
 		return false
 	}
@@ -211,15 +241,6 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
-}
-
-// failure is an error answer in the provider's shape.
-func failure(status int, code, description string) Answer {
-	b, err := json.Marshal(map[string]string{"error": code, "description": description})
-	if err != nil { // cannot happen: strings
-		b = nil
-	}
-	return Answer{Status: status, Body: b, Header: map[string]string{"Content-Type": "application/json"}}
 }
 
 func problem(w http.ResponseWriter, status int, code, description string) {

@@ -73,9 +73,9 @@ func (g *target) names(t *testing.T) string {
 }
 
 // run sends faxes with one seed and gives what a target saw and what each try of each page was answered.
-func run(t *testing.T, seed uint64, faults faxplustest.Faults, faxes ...faxplustest.Fax) (string, map[string][]int) {
+func run(t *testing.T, seed uint64, faxes ...faxplustest.Fax) (string, map[string][]int) {
 	t.Helper()
-	sim := faxplustest.New(faxplustest.Config{Seed: seed, Faults: faults})
+	sim := faxplustest.New(faxplustest.Config{Seed: seed, While: time.Millisecond})
 	defer sim.Close()
 	g := &target{}
 	hooks, api := httptest.NewServer(g), httptest.NewServer(sim)
@@ -110,63 +110,6 @@ func get(t *testing.T, url string) int {
 		return -1
 	}
 	return resp.StatusCode
-}
-
-func TestSameSeedTellsTheSameStory(t *testing.T) {
-	faults := faxplustest.Faults{Duplicate: 0.4, Reorder: true, Drop: 0.2, Delay: time.Millisecond, NotReady: 1, Error5xx: 0.3, Truncate: 0.3}
-	a, b := fax("a", 8), fax("b", 5)
-	events1, answers1 := run(t, 7, faults, a, b)
-	events2, answers2 := run(t, 7, faults, a, b)
-	if events1 != events2 || fmt.Sprint(answers1) != fmt.Sprint(answers2) {
-		t.Errorf("one seed, two stories:\n%s\n%s\n%v\n%v", events1, events2, answers1, answers2)
-	}
-	_, swapped := run(t, 7, faults, b, a)
-	if fmt.Sprint(answers1) != fmt.Sprint(swapped) {
-		t.Errorf("the order of faxes changed the answers:\n%v\n%v", answers1, swapped)
-	}
-	events3, answers3 := run(t, 8, faults, a, b)
-	if events1 == events3 || fmt.Sprint(answers1) == fmt.Sprint(answers3) {
-		t.Errorf("two seeds, one story: %s %v", events1, answers1)
-	}
-	all := map[int]int{}
-	for _, tries := range answers1 {
-		if tries[0] != 404 {
-			t.Errorf("a first try was answered %d", tries[0])
-		}
-		for _, status := range tries {
-			all[status]++
-		}
-	}
-	if all[200] == 0 || all[503] == 0 || all[-1] == 0 {
-		t.Errorf("not every fault occurred: %v", all)
-	}
-}
-
-func TestFaultsOfWebhooks(t *testing.T) {
-	cases := map[string]struct {
-		faults faxplustest.Faults
-		want   string
-	}{
-		"none":        {faxplustest.Faults{}, "p1 p2 p3 closed"},
-		"all twice":   {faxplustest.Faults{Duplicate: 1}, "p1 p1 p2 p2 p3 p3 closed closed"},
-		"all dropped": {faxplustest.Faults{Drop: 1, Duplicate: 1}, "closed closed"},
-	}
-	for name, c := range cases {
-		if got, _ := run(t, 1, c.faults, fax("s", 3)); got != c.want {
-			t.Errorf("%s: got %s, want %s", name, got, c.want)
-		}
-	}
-	f := fax("s", 3)
-	f.Streamed = false
-	if got, _ := run(t, 1, faxplustest.Faults{}, f); got != "closed" {
-		t.Errorf("not streamed: got %s", got)
-	}
-	events, _ := run(t, 1, faxplustest.Faults{Reorder: true}, fax("s", 9))
-	sorted := strings.Fields(events)
-	slices.Sort(sorted)
-	if events == "p1 p2 p3 p4 p5 p6 p7 p8 p9 closed" || strings.Join(sorted, " ") != "closed p1 p2 p3 p4 p5 p6 p7 p8 p9" {
-		t.Errorf("reordered: %s", events)
-	}
 }
 
 func TestFilesAreThereWhenTheyAreAnnouncedAndNotBefore(t *testing.T) {

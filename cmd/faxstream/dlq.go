@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/user"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// dlqCmd is what a person does about dead letters.
+type dlqCmd struct {
+	Ls    dlqLsCmd    `cmd:"" help:"List dead letters, oldest first."`
+	Show  dlqShowCmd  `cmd:"" help:"Show one dead letter: the event that died and every attempt."`
+	Retry dlqRetryCmd `cmd:"" help:"Make what died happen again, from the first attempt and with a fresh deadline; the letters are removed."`
+	Drop  dlqDropCmd  `cmd:"" help:"Remove dead letters for good; FAX_AUDIT keeps them with who, when and why."`
+}
+
+// letterFilter chooses dead letters. Nothing that chooses comes from the environment: a variable must not widen a drop.
+type letterFilter struct {
+	Session string `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
+	Reason  string `env:"-" placeholder:"WORD" help:"Only those with this reason, such as not_ready or bad_request."`
+	Stage   string `env:"-" placeholder:"STAGE" help:"Only those of this stage: ingest, page, whole, assemble, record, ..."`
+	Since   moment `env:"-" placeholder:"TIME" help:"Only those buried since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+}
+
+// moment is a point in time on the command line: an age, a UTC day, or RFC 3339.
+type moment struct{ time.Time }
+
+func (m *moment) UnmarshalText(text []byte) error {
+	s := string(text)
+	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
+		m.Time = time.Now().Add(-age).UTC()
+		return nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, s); err == nil {
+			m.Time = t.UTC()
+			return nil
+		}
+	}
+	return fmt.Errorf("%q: want an age such as 48h, a day such as 2026-11-24, or a time such as 2026-11-24T12:00:00Z", s)
+}
+
+func (f letterFilter) empty() bool { return f == letterFilter{} }
+
+// each calls do with every letter that there is now, oldest first. Letters that are buried meanwhile are left alone.
+func (f letterFilter) each(ctx context.Context, c client, do func(dashboard.Letter) error) error {
+	query := url.Values{"limit": {strconv.Itoa(lsPage)}}
+	for name, v := range map[string]string{"session": f.Session, "reason": f.Reason, "stage": f.Stage} {
+		if v != "" {
+			query.Set(name, v)
+		}
+	}
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.Format(time.RFC3339))
+	}
+	var all []dashboard.Letter
+	for {
+		var list struct {
+			Letters []dashboard.Letter `json:"letters"`
+			Next    uint64             `json:"next"`
+		}
+		if err := c.getJSON(ctx, "/dlq", query, &list); err != nil {
+			return err
+		}
+		all = append(all, list.Letters...)
+		if list.Next == 0 {
+			break
+		}
+		query.Set("after", strconv.FormatUint(list.Next, 10))
+	}
+	for _, l := range all {
+		if err := do(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type dlqLsCmd struct {
+	client
+	letterFilter
+	JSON bool `help:"Print one JSON object a line."`
+}
+
+func (c dlqLsCmd) Run(ctx context.Context, e env) error {
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(w, "ID\tBURIED (UTC)\tSTAGE\tSESSION\tPAGE\tREASON\tDETAIL")
+	}
+	err := c.each(ctx, c.client, func(l dashboard.Letter) error {
+		if c.JSON {
+			return json.NewEncoder(e.stdout).Encode(l)
+		}
+		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Buried.UTC().Format(time.DateTime), l.Stage, l.Session, pageText(l.Page), l.Reason, oneLine(l.Detail))
+		return err
+	})
+	return errors.Join(err, w.Flush())
+}
+
+func pageText(page int) string {
+	if page == 0 {
+		return ""
+	}
+	return strconv.Itoa(page)
+}
+
+// oneLine keeps a detail, which may quote what a provider sent, from breaking a list: no control character reaches the terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+type dlqShowCmd struct {
+	client
+	ID   uint64 `arg:"" help:"Of the letter, as ls prints it."`
+	JSON bool   `help:"Print one JSON object."`
+}
+
+func (c dlqShowCmd) Run(ctx context.Context, e env) error {
+	var l dashboard.Letter
+	if err := c.getJSON(ctx, fmt.Sprintf("/dlq/%d", c.ID), nil, &l); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(l)
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	for _, line := range [][2]string{
+		{"id", strconv.FormatUint(l.ID, 10)},
+		{"buried", l.Buried.UTC().Format(time.RFC3339)},
+		{"stage", l.Stage},
+		{"session", l.Session},
+		{"page", pageText(l.Page)},
+		{"reason", string(l.Reason)},
+		{"detail", l.Detail},
+		{"subject", l.Subject},
+		{"received", l.Received.UTC().Format(time.RFC3339)},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", line[0], oneLine(line[1]))
+		}
+	}
+	for _, a := range l.Attempts {
+		fmt.Fprintf(w, "attempt %d\t%s %s %s: %s\n", a.Number, a.At.UTC().Format(time.RFC3339), a.Stage, a.Reason, oneLine(a.Detail))
+	}
+	event := oneLine(l.Event)
+	if l.Event == "" && len(l.Binary) > 0 {
+		event = fmt.Sprintf("%d bytes that are no text; --json has them in base64", len(l.Binary))
+	}
+	fmt.Fprintf(w, "event\t%s\n", event)
+	return w.Flush()
+}
+
+// letterChoice names the letters of one action: ids, a filter, or all.
+type letterChoice struct {
+	client
+	letterFilter
+	IDs  []uint64 `arg:"" optional:"" name:"id" help:"Of the letters, as ls prints them."`
+	All  bool     `env:"-" help:"All letters that there are."`
+	By   string   `placeholder:"NAME" help:"Who does it, for FAX_AUDIT. Default: the user of this process."`
+	JSON bool     `help:"Print one JSON object a line."`
+}
+
+// act orders one action for each chosen letter. One that somebody else has acted on meanwhile is no error unless it was named.
+func (c letterChoice) act(ctx context.Context, e env, path, done, why string) error {
+	ways := 0
+	for _, given := range []bool{len(c.IDs) > 0, !c.empty(), c.All} {
+		if given {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return usagef("say which letters: ids, or a filter (--session, --reason, --stage, --since), or --all; one of the three")
+	}
+	one := func(id uint64) error {
+		var l dashboard.Letter
+		order := map[string]string{"by": whoAsks(c.By), "why": why}
+		if err := c.postJSON(ctx, fmt.Sprintf("/dlq/%d/%s", id, path), order, &l); err != nil {
+			return err
+		}
+		if c.JSON {
+			return json.NewEncoder(e.stdout).Encode(l)
+		}
+		_, err := fmt.Fprintln(e.stdout, strings.TrimSpace(fmt.Sprintf("%s %d %s %s %s", done, l.ID, l.Stage, l.Session, pageText(l.Page))))
+		return err
+	}
+	for _, id := range c.IDs {
+		if err := one(id); err != nil {
+			return err
+		}
+	}
+	if len(c.IDs) > 0 {
+		return nil
+	}
+	return c.each(ctx, c.client, func(l dashboard.Letter) error {
+		err := one(l.ID)
+		if errors.Is(err, errNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// whoAsks is the name that stands in FAX_AUDIT.
+func whoAsks(by string) string {
+	if by != "" {
+		return by
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "unknown"
+}
+
+type dlqRetryCmd struct {
+	letterChoice
+	Why string `env:"-" placeholder:"TEXT" help:"Why it is tried again, for FAX_AUDIT."`
+}
+
+func (c dlqRetryCmd) Run(ctx context.Context, e env) error {
+	return c.act(ctx, e, "retry", session.ActionRetried, c.Why)
+}
+
+type dlqDropCmd struct {
+	letterChoice
+	Why string `env:"-" required:"" placeholder:"TEXT" help:"Why it is given up, for FAX_AUDIT. (--reason chooses letters.)"`
+}
+
+func (c dlqDropCmd) Run(ctx context.Context, e env) error {
+	if strings.TrimSpace(c.Why) == "" {
+		return usagef("--why: a dead letter is dropped with a reason only")
+	}
+	return c.act(ctx, e, "drop", session.ActionDropped, c.Why)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+type reconcileCmd struct {
+	client
+	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	DryRun bool   `help:"Only say what would be taken in."`
+	JSON   bool   `help:"Print one JSON object a line, for every fax that the provider lists."`
+}
+
+// Run prints the faxes that were not known; with --json all.
+func (c reconcileCmd) Run(ctx context.Context, e env) error {
+	var report ingest.Report
+	if err := c.postJSON(ctx, "/reconcile", map[string]any{"since": c.Since.Time, "dry_run": c.DryRun}, &report); err != nil {
+		return err
+	}
+	if err := c.print(e, report); err != nil {
+		return err
+	}
+	if report.Error != "" {
+		return errors.New("not every fax was looked at: " + report.Error)
+	}
+	return nil
+}
+
+func (c reconcileCmd) print(e env, report ingest.Report) error {
+	if c.JSON {
+		out := json.NewEncoder(e.stdout)
+		for _, f := range report.Faxes {
+			if err := out.Encode(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "START (UTC)\tLISTED ID\tFROM\tTO\tPAGES\tSTATUS\tOUTCOME")
+	for _, f := range report.Faxes {
+		if f.Outcome == ingest.OutcomeKnown {
+			continue
+		}
+		outcome := f.Outcome
+		if f.Outcome != ingest.OutcomeFed && len(f.Sessions) > 0 {
+			outcome += " (" + strings.Join(f.Sessions, ", ") + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), f.ID, f.From, f.To, f.Pages, f.Status, outcome)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(e.stderr, "%d faxes listed since %s, %d of them known\n", len(report.Faxes), report.Since.Format(time.DateTime), report.Count(ingest.OutcomeKnown))
+	return err
+}
+
+// reconciler makes what looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass
+// through open.
+func (a *app) reconciler(c serveCmd, cfg ingest.ReconcilerConfig) (*ingest.Reconciler, error) {
+	cfg.Sessions, cfg.Notes, cfg.Logger = a.bus, a.bus, a.log
+	cfg.Every, cfg.Overlap, cfg.Grace, cfg.Rate = c.ListEvery, c.ListOverlap, c.ListGrace, c.ListRate
+	return ingest.NewReconciler(cfg)
+}
+
+// startReconciler lets it run by itself, unless that is switched off.
+func (a *app) startReconciler(ctx context.Context, c serveCmd, r *ingest.Reconciler) {
+	if c.ListEvery == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.running.Go(func() { r.Run(ctx) })
+	a.closers = append(a.closers, func() error { cancel(); return nil })
+}
+
+// teed passes every ledger that the board sees on to another who wants them.
+type teed struct {
+	from dashboard.Ledgers
+	also func(session.State)
+}
+
+func (t teed) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
+	return t.from.Ledgers(ctx, func(s session.State) {
+		t.also(s)
+		f(s)
+	}, caught)
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// JetStream is lost, the archive is there: the webhooks of a fax that has a document come again and make no second one, and a
+// page that was missing makes revision 2.
+func TestASessionThatIsOnlyInTheArchive(t *testing.T) {
+	r := newRig(t)
+	r.start(t, r.bus, r.store, impatientPolicy, impatientRetry)
+	pages := split(t, fixture(t, "three-pages-fine-g4"))
+	count := 3
+	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: pages, PageCount: &count}
+	r.sim.Add(f)
+	r.sim.Script(f.Session, 0, fetchOf(nil))
+	r.sim.Script(f.Session, 3, fetchOf(nil))
+	for _, b := range bodies(f, "http://x") {
+		r.record(t, b)
+	}
+	first := r.await(t, f.Session, func(s session.State) bool { return s.Document != nil })
+	if first.Status() != session.StatusPartial {
+		t.Fatalf("the fax is %s", first.Status())
+	}
+
+	r.loseJetStream(t)
+	r.start(t, r.bus, r.store, impatientPolicy, impatientRetry)
+	for _, b := range bodies(f, "http://x") {
+		r.record(t, b)
+	}
+	s := r.await(t, f.Session, func(s session.State) bool { return s.Usable.Len() == 2 && s.Final.Has(3) })
+	if s.Ordered != 1 || s.Document == nil || s.Document.Manifest != first.Document.Manifest {
+		t.Errorf("order %d, document %+v; want the one that there was", s.Ordered, s.Document)
+	}
+
+	r.sim.Script(f.Session, 3, fetchOf(pages[2]))
+	r.sim.Script(f.Session, 0, fetchOf(fixture(t, "three-pages-fine-g4")))
+	closed := f
+	closed.PageCount, closed.FileName = nil, "again.tiff"
+	r.loseJetStream(t)
+	r.start(t, r.bus, r.store, impatientPolicy, impatientRetry)
+	for _, b := range bodies(closed, "http://x") {
+		r.record(t, b)
+	}
+	s = r.await(t, f.Session, func(s session.State) bool { return s.Revision() == 2 })
+	if s.Status() != session.StatusComplete {
+		t.Errorf("the fax is %s (%s)", s.Status(), s.Document.Reason)
+	}
+	if s.Document.PDF == first.Document.PDF {
+		t.Error("revision 2 has the document of revision 1")
+	}
+}
+
+// loseJetStream stops the bus and starts an empty one.
+func (r *rig) loseJetStream(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join(r.dir, "nats")
+	if err := errors.Join(r.bus.Close(), os.RemoveAll(dir)); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	r.bus, err = bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: dir}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

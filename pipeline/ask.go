@@ -1,0 +1,46 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// ask reads the provider's record of a fax that has been silent for long. A close that it tells is taken as the webhook's.
+func (w *worker) ask(ctx context.Context, d bus.Delivery) error {
+	var f session.RecordAsked
+	if err := json.Unmarshal(d.Data, &f); err != nil {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("question for a record: %w", err)}
+	}
+	if err := w.gate.pass(ctx); err != nil {
+		return err
+	}
+	answer := session.RecordSaid{Session: f.Session, N: f.N, At: d.Time, Says: session.RecordUnknown}
+	closed, open, err := w.provider.Outcome(ctx, f.Session)
+	if err != nil {
+		fl, err := failed(ctx, err)
+		if err != nil {
+			return err
+		}
+		if fl.reason == session.ReasonUnavailable || fl.reason == session.ReasonUnauthorized && !w.gate.usable(ctx) {
+			return fmt.Errorf("record of session %s: %s", f.Session, fl.detail)
+		}
+		w.log.Warn("the provider's record of a silent fax cannot be had", "session", f.Session, "reason", fl.reason, "detail", fl.detail)
+	}
+	switch {
+	case open:
+		answer.Says = session.RecordOpen
+	case closed != nil:
+		answer.Says = session.RecordClosed
+		closed.Session = f.Session // the record may have another id
+		w.log.Info("the provider says that a silent fax is over", "session", f.Session, "status", closed.Status, "pages", closed.Pages)
+		if _, _, err := w.facts.RecordFact(ctx, *closed); err != nil {
+			return err
+		}
+	}
+	_, _, err = w.facts.RecordFact(ctx, answer)
+	return err
+}

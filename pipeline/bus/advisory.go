@@ -1,0 +1,103 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// StreamAdvisories keeps what the server says of messages that it will not deliver any more.
+const StreamAdvisories = "FAX_ADVISORIES"
+
+const (
+	advisoryMaxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
+	advisoryTerminated    = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED"
+
+	// maxAdvisories bounds the stream, which drops the oldest: no part of faxstream ends a message in these ways by itself.
+	maxAdvisories = 100_000
+
+	// buriedReason begins the reason of every termination that a dead letter stands for already.
+	buriedReason = "buried: "
+
+	// ours is the metadata key of the durables whose messages must not end unseen. Those of subscribers are their own business.
+	ours = "faxstream"
+)
+
+// adviseOn makes the stream of the advisories about consumers of these streams.
+func (b *Bus) adviseOn(ctx context.Context, streams []string) error {
+	cfg := jetstream.StreamConfig{
+		Name:      StreamAdvisories,
+		Storage:   jetstream.FileStorage,
+		Retention: jetstream.LimitsPolicy,
+		Discard:   jetstream.DiscardOld,
+		MaxMsgs:   maxAdvisories,
+		MaxAge:    horizon,
+	}
+	for _, s := range streams {
+		cfg.Subjects = append(cfg.Subjects, advisoryMaxDeliveries+"."+s+".*", advisoryTerminated+"."+s+".*")
+	}
+	return b.ensureStream(ctx, cfg)
+}
+
+// advisory is what the server says of one message.
+type advisory struct {
+	Stream     string `json:"stream"`
+	Consumer   string `json:"consumer"`
+	Sequence   uint64 `json:"stream_seq"`
+	Deliveries uint64 `json:"deliveries"`
+	Reason     string `json:"reason"` // of a termination
+}
+
+// BuryAbandoned is the safety net: until Close it buries every message that the server gave up (MaxDeliver) or that was terminated
+// by whatever has not buried it, if it was one of our durables'. No handler does so today; a consumer that was altered by hand,
+// or another version of faxstream, may.
+func (b *Bus) BuryAbandoned(ctx context.Context) error {
+	return b.Consume(ctx, Consumer{Stream: StreamAdvisories, Durable: "abandoned", Filter: []string{"$JS.EVENT.ADVISORY.CONSUMER.>"}}, b.abandoned)
+}
+
+func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
+	var a advisory
+	if err := json.Unmarshal(d.Data, &a); err != nil {
+		return Dead{session.ReasonInternal, fmt.Errorf("advisory: %w", err)}
+	}
+	if strings.HasPrefix(a.Reason, buriedReason) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	cons, err := b.js.Consumer(ctx, a.Stream, a.Consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && cons.CachedInfo().Config.Metadata[ours] == "" {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("consumer %s of %s: %w", a.Consumer, a.Stream, err)
+	}
+	letter := session.DeadLetter{Stage: a.Consumer, Reason: session.ReasonInternal, Received: d.Time}
+	letter.Detail = fmt.Sprintf("message %d of %s was given up after %d deliveries", a.Sequence, a.Stream, a.Deliveries)
+	if strings.HasPrefix(d.Subject, advisoryTerminated) {
+		letter.Detail = fmt.Sprintf("message %d of %s was terminated after %d deliveries: %s", a.Sequence, a.Stream, a.Deliveries, a.Reason)
+	}
+	stream, err := b.js.Stream(ctx, a.Stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", a.Stream, err)
+	}
+	m, err := stream.GetMsg(ctx, a.Sequence)
+	switch {
+	case err == nil:
+		letter.Original, letter.Body, letter.Received = m.Subject, m.Data, m.Time.UTC()
+		letter.Session = session.SessionOf(m.Subject)
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		letter.Original = fmt.Sprintf("%s/%d", a.Stream, a.Sequence)
+		letter.Detail += "; the stream has it no more"
+	default:
+		return fmt.Errorf("message %d of %s: %w", a.Sequence, a.Stream, err)
+	}
+	b.log.Error("a message was abandoned; it goes to FAX_DLQ", "consumer", a.Consumer, "stream", a.Stream, "sequence", a.Sequence)
+	return b.Bury(ctx, letter)
+}

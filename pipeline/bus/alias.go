@@ -1,0 +1,93 @@
+package bus
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: this session, or the
+// one that came first. It stays so for ever. kind is one of session.Alias…; value is the provider's text, of any shape
+// but empty. After an error the claim may have been stored all the same; the same call may be made again.
+func (b *Bus) Claim(ctx context.Context, kind, value, id string) (owner string, err error) {
+	if !session.ValidToken(id) {
+		return "", fmt.Errorf("claim a %s: session %q is no token", kind, id)
+	}
+	if owner, err = b.Owner(ctx, kind, value); owner != "" || err != nil {
+		return owner, err
+	}
+	m := nats.NewMsg(aliasSubject(kind, value))
+	m.Data = []byte(id)
+	_, err = b.groups["KV_"+BucketAliases].publish(ctx, m, 0)
+	if errors.Is(err, errConflict) {
+		return b.Owner(ctx, kind, value)
+	}
+	if err != nil {
+		return "", fmt.Errorf("claim a %s for session %s: %w", kind, id, err)
+	}
+	return id, nil
+}
+
+// Owner returns the session that has claimed a name; empty when nobody has.
+func (b *Bus) Owner(ctx context.Context, kind, value string) (string, error) {
+	if !session.ValidToken(kind) || value == "" {
+		return "", fmt.Errorf("the owner of a %s: want a kind that is a token and a value", kind)
+	}
+	e, err := b.last(ctx, "KV_"+BucketAliases, aliasSubject(kind, value))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the owner of a %s: %w", kind, err)
+	}
+	if owner := string(e.Data); session.ValidToken(owner) {
+		return owner, nil
+	}
+	return "", fmt.Errorf("read the owner of a %s: %q is no session", kind, e.Data)
+}
+
+// aliasSubject is where the owner of a name stands. The name itself is hashed: it may be of any length and shape.
+func aliasSubject(kind, value string) string {
+	sum := sha256.Sum256([]byte(value))
+	return "$KV." + BucketAliases + "." + kind + "." + hex.EncodeToString(sum[:16])
+}
+
+// noteSubject is where a small document stands that processes share. It begins like no kind of alias.
+func noteSubject(key string) string { return "$KV." + BucketAliases + ".note." + key }
+
+// Note reads a small document that processes share, and its revision; nil and 0 when nobody has written it.
+func (b *Bus) Note(ctx context.Context, key string) (data []byte, revision uint64, err error) {
+	e, err := b.last(ctx, "KV_"+BucketAliases, noteSubject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read note %s: %w", key, err)
+	}
+	return e.Data, e.Sequence, nil
+}
+
+// PutNote writes a note if its revision is still the one that Note gave; ok is false when it is not. After an error it
+// may have been written all the same. key must be a token.
+func (b *Bus) PutNote(ctx context.Context, key string, data []byte, revision uint64) (next uint64, ok bool, err error) {
+	if !session.ValidToken(key) {
+		return 0, false, fmt.Errorf("write note %q: its key is no token", key)
+	}
+	m := nats.NewMsg(noteSubject(key))
+	m.Data = data
+	next, err = b.groups["KV_"+BucketAliases].publish(ctx, m, revision)
+	if errors.Is(err, errConflict) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("write note %s: %w", key, err)
+	}
+	return next, true, nil
+}

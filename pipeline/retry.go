@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// A remedy is what an attempt that failed is followed by.
+type remedy int
+
+const (
+	// fallBack: the same answer would come again. A page is taken from the whole file; of the whole file, its pages are missing
+	// and a dead letter tells.
+	fallBack remedy = iota
+	// tryLater: by schedule, with growing delays until the deadline; then fallBack.
+	tryLater
+	// tryLaterThenProbe: the same, but at the deadline a probe tells a page that cannot be had from a provider that is away: then the stage stops.
+	tryLaterThenProbe
+	// probeThenTryLater: the probe comes first: a dead token stops the stage at once, a refusal of one page alone is tried again.
+	probeThenTryLater
+)
+
+// remedies is the one table of what is done about a failed attempt, by its reason. Retries within a call are made before, by the
+// provider's client: connections that fail, 429 and 5xx, for seconds. Our own stores' failures are no attempts and not here: the
+// message is delivered again until they work.
+var remedies = map[session.Reason]remedy{
+	session.ReasonNotYet:       tryLater,          // 404, 409, 425, 429: not ready
+	session.ReasonEmpty:        tryLater,          // caught while it was written
+	session.ReasonTruncated:    tryLater,          // the same; exactly the same bytes twice are taken for the page
+	session.ReasonWrongType:    tryLater,          // an error page that says 200
+	session.ReasonTooLarge:     tryLater,          // the same
+	session.ReasonRefused:      tryLater,          // another 4xx, a redirect elsewhere: a proxy's mood
+	session.ReasonNotInFile:    tryLater,          // a whole file that is still growing
+	session.ReasonUnavailable:  tryLaterThenProbe, // 5xx, timeout, connection
+	session.ReasonUnauthorized: probeThenTryLater, // 401, 403
+	session.ReasonNoPagePath:   fallBack,          // single pages are not fetched
+	session.ReasonManyPages:    fallBack,          // a page's file with several pages
+	session.ReasonDamaged:      fallBack,          // not one row can be decoded
+	session.ReasonUnsupported:  fallBack,          // a coding that we do not read
+	session.ReasonInternal:     fallBack,          // the decoder gave up
+}
+
+// Retry says when a failed attempt is made again.
+type Retry struct {
+	Delays   []time.Duration // after attempt 1, 2, …; the last one goes on
+	Deadline time.Duration   // since the announcement; an attempt that would come later is not made
+}
+
+// DefaultRetry is gentle: a page that is not there after half an hour comes from the whole file.
+func DefaultRetry() Retry {
+	return Retry{
+		Delays:   []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute},
+		Deadline: 30 * time.Minute,
+	}
+}
+
+// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the page's deadline is over:
+// then only an outage lets attempts go on. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
+func (r Retry) next(n int, f *failure, deadline, at time.Time) (due time.Time, ok bool) {
+	if len(r.Delays) == 0 {
+		return time.Time{}, false
+	}
+	due = at.Add(max(r.Delays[min(n, len(r.Delays))-1], min(f.wait, time.Hour)))
+	if due.After(deadline) && at.Before(deadline) {
+		due = deadline
+	}
+	return due, !due.After(deadline) || n < leastAttempts
+}
+
+// longest is the delay that goes on.
+func (r Retry) longest() time.Duration {
+	if len(r.Delays) == 0 {
+		return 0
+	}
+	return r.Delays[len(r.Delays)-1]
+}
+
+// leastAttempts are made even past the deadline, which counts from when the page was announced: a backlog or a stop of our own
+// may have used it up before the first one.
+const leastAttempts = 4
+
+// afterOutage is how long a page or file that an outage held up past its deadline is tried when it is over, but no longer
+// than any page is.
+const afterOutage = 5 * time.Minute
+
+// again decides by the table whether an attempt is followed by another one, and when. An outage never makes a page missing: an
+// error means that the provider cannot be used, the attempt does not count, and the stage stands still.
+func (w *worker) again(ctx context.Context, n int, f *failure, deadline, at time.Time) (due time.Time, ok bool, err error) {
+	r := remedies[f.reason]
+	if r == fallBack {
+		return time.Time{}, false, nil
+	}
+	due, ok = w.retry.next(n, f, w.gate.extended(deadline, min(afterOutage, w.retry.Deadline)), at)
+	if r == probeThenTryLater || r == tryLaterThenProbe && !ok {
+		if !w.gate.usable(ctx) {
+			return time.Time{}, false, fmt.Errorf("%w: %s", errStopped, f.detail)
+		}
+	}
+	return due, ok, nil
+}

@@ -1,0 +1,130 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// TestRemedies goes through the table: what follows an attempt that failed, before the deadline and after it, with a provider
+// that can be used otherwise and with one that cannot.
+func TestRemedies(t *testing.T) {
+	const (
+		later = "later"
+		over  = "over"
+		stop  = "stop"
+	)
+	type row struct {
+		before, beforeDown string
+		after, afterDown   string
+	}
+	patient := row{later, later, over, over}
+	final := row{over, over, over, over}
+	rows := map[session.Reason]row{
+		session.ReasonNotYet:       patient,
+		session.ReasonEmpty:        patient,
+		session.ReasonTruncated:    patient,
+		session.ReasonWrongType:    patient,
+		session.ReasonTooLarge:     patient,
+		session.ReasonRefused:      patient,
+		session.ReasonNotInFile:    patient,
+		session.ReasonUnavailable:  {later, later, over, stop},
+		session.ReasonUnauthorized: {later, stop, over, stop},
+		session.ReasonNoPagePath:   final,
+		session.ReasonManyPages:    final,
+		session.ReasonDamaged:      final,
+		session.ReasonUnsupported:  final,
+		session.ReasonInternal:     final,
+	}
+	for reason, want := range rows {
+		for i, want := range []string{want.before, want.beforeDown, want.after, want.afterDown} {
+			synctest.Test(t, func(t *testing.T) {
+				var down error
+				if i%2 == 1 {
+					down = errors.New("401")
+				}
+				w := &worker{retry: DefaultRetry(), gate: newGate(func(context.Context) error { return down }, probeEvery, nil, slog.New(slog.DiscardHandler))}
+				since := time.Now()
+				at := since.Add(time.Minute)
+				if i >= 2 {
+					at = since.Add(w.retry.Deadline)
+				}
+				due, ok, err := w.again(t.Context(), leastAttempts, &failure{reason: reason}, since.Add(w.retry.Deadline), at)
+				got := over
+				switch {
+				case err != nil:
+					got = stop
+				case ok:
+					got = later
+				}
+				if got != want || ok && !due.After(at) {
+					t.Errorf("%s, case %d: %s, due %v after the attempt; want %s", reason, i, got, due.Sub(at), want)
+				}
+			})
+		}
+	}
+	if len(rows) != len(remedies) {
+		t.Errorf("%d reasons are tested, the table has %d", len(rows), len(remedies))
+	}
+}
+
+// Behind a closed gate messages wait; one probe in ten seconds is made whatever their number, and all go on when it succeeds.
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var probes atomic.Int64
+		var alive atomic.Bool
+		var told []error
+		g := newGate(func(context.Context) error {
+			probes.Add(1)
+			if alive.Load() {
+				return nil
+			}
+			return errors.New("the token is not valid")
+		}, probeEvery, func(err error) { told = append(told, err) }, slog.New(slog.DiscardHandler))
+		if err := g.pass(t.Context()); err != nil {
+			t.Fatalf("an open gate: %v", err)
+		}
+		start := time.Now()
+		if g.usable(t.Context()) {
+			t.Fatal("the gate is open behind a dead token")
+		}
+		results := make(chan error, 100)
+		for range 100 {
+			go func() {
+				for {
+					err := g.pass(t.Context())
+					if err == nil || !errors.Is(err, errStopped) {
+						results <- err
+						return
+					}
+				}
+			}()
+		}
+		time.Sleep(time.Hour) // virtual
+		if n := probes.Load(); len(results) > 0 || n > 3600/10+1 {
+			t.Fatalf("after an hour %d have passed, %d probes", len(results), n)
+		}
+		alive.Store(true)
+		for range 100 {
+			if err := <-results; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(told) != 2 || told[0] == nil || told[1] != nil {
+			t.Errorf("told %v; want why it stopped, then that it goes on", told)
+		}
+		// What waited has some time of its own, though its deadline is over.
+		if got := g.extended(start.Add(time.Minute), 5*time.Minute); !got.After(time.Now().Add(4 * time.Minute)) {
+			t.Errorf("the deadline is %v from now", time.Until(got))
+		}
+		if later := time.Now().Add(time.Hour); !g.extended(later, time.Minute).Equal(later) {
+			t.Error("a deadline that is not over was changed")
+		}
+	})
+}

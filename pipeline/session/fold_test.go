@@ -1,0 +1,34 @@
+package session
+
+import "testing"
+
+// A close whose file belongs to another session makes no second document.
+func TestASessionFoldsIntoTheOwnerOfItsFile(t *testing.T) {
+	owned := func(owner string, f Closed) step {
+		return func(h *history) {
+			f.Session, f.Direction = testSession, Incoming
+			h.feed(Event{ToToken: testToken, Owner: owner, Fact: f})
+		}
+	}
+	success := Closed{Status: "success", Pages: 1, File: "f"}
+	runTransitions(t, []transition{
+		{
+			"another session's file: no document, no order", reconciling(),
+			[]step{announced(1), archivedPages(1), owned("other", success), due(TimerIdle), announced(2), archivedPages(2)},
+			[]string{"idle timer"},
+			StatusFolded,
+		},
+		{
+			"its own file", streaming(),
+			[]step{announced(1), archivedPages(1), owned(testSession, success), assembled(1)},
+			[]string{"idle timer", "ready 1 complete 1-1"},
+			StatusComplete,
+		},
+		{
+			"what has a document keeps it", streaming(),
+			[]step{announced(1), archivedPages(1), due(TimerIdle), assembled(1), owned("other", success), assembled(2)},
+			[]string{"idle timer", "ready 1 partial(no_close) 1-1", "ready 2 complete 1-1"},
+			StatusComplete,
+		},
+	})
+}

@@ -1,0 +1,39 @@
+package session
+
+import "time"
+
+// Restore makes the ledger of a session of which only the archive knows any more: ready is the order of its newest revision,
+// doc that revision, pages what is in it. What comes of the session later is folded as if the ledger had never been lost.
+func Restore(ready DocReady, doc DocAssembled, pages []PageArchived, opened time.Time) State {
+	s := State{
+		Session: ready.Session, Direction: ready.Direction, ToToken: ready.ToToken, From: ready.From, To: ready.To,
+		PageFrom: ready.From, PageTo: ready.To, NumbersPage: 1,
+		Opened: opened, LastSeen: opened, Close: ready.Close, GivenUp: ready.Close == nil,
+		Ordered: doc.Revision, Document: &doc,
+	}
+	for _, f := range pages {
+		s.Usable = s.Usable.Add(f.Page)
+		if f.BodySHA256 != "" { // of the webhook; a page that was repaired has it too
+			s.Announced = s.Announced.Add(f.Page)
+		} else if f.Source == SourceWholeFile {
+			s.Cut = s.Cut.Add(f.Page)
+		}
+	}
+	if ready.Status == StatusRecovered { // one of those that were cut had been announced; which one makes no difference
+		s.Announced = s.Announced.Union(s.Cut)
+	}
+	var missing Ranges
+	for page, reason := range ready.Missing {
+		missing = missing.Add(page)
+		s.failed(Span(page, page), reason)
+		if ready.Close == nil || page > ready.Close.Pages {
+			s.Announced = s.Announced.Add(page) // why else was it expected
+		}
+	}
+	s.WholeTried, s.AllTried = missing, true // they were asked of the whole file before the document was made without them
+	if ready.Close != nil && ready.Close.Pages <= 0 {
+		s.FilePages = s.Usable.Union(missing).Max()
+	}
+	s.Planned = planned(ready, missing)
+	return s
+}
