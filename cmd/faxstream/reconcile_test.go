@@ -24,6 +24,9 @@ func silent(t *testing.T, id string) faxplustest.Fax {
 // reconciler is the rig's, in a hurry.
 func (r *rig) reconciler(t *testing.T) *ingest.Reconciler {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("several documents from whole files: runs without -short")
+	}
 	open := &ingest.OpenSessions{}
 	rec, err := ingest.NewReconciler(ingest.ReconcilerConfig{Provider: r.client, Sessions: r.bus, Notes: r.bus, Open: open, Rate: 60_000})
 	if err != nil {

@@ -72,7 +72,11 @@ func Next(p Policy, s State, e Event) (State, error) {
 		return State{}, err
 	}
 	s.Seq = max(s.Seq, e.Seq)
-	s.settle(p, e.At)
+	now := e.At
+	if s.LastSeen.After(now) { // of facts that were folded before it, as another stream's may be
+		now = s.LastSeen
+	}
+	s.settle(p, now)
 	return s, nil
 }
 
@@ -165,7 +169,7 @@ func (s *State) closed(f Closed) {
 	switch {
 	case s.Close == nil:
 		s.accept(f)
-		s.GraceFor = nil // one that was waited for before, when the fax was given up, was not after the close
+		s.GraceAt, s.GraceFor = time.Time{}, nil // one that was waited for before, when the fax was given up, was not after the close
 	case s.Close.Subject() == f.Subject():
 		return
 	case better(f, *s.Close):
