@@ -46,7 +46,7 @@ var remedies = map[session.Reason]remedy{
 // Retry says when a failed attempt is made again.
 type Retry struct {
 	Delays   []time.Duration // after attempt 1, 2, …; the last one goes on
-	Deadline time.Duration   // since the announcement; an attempt that would come later is not made
+	Deadline time.Duration   // since the announcement; beyond leastAttempts, an attempt that would come later is not made
 }
 
 // DefaultRetry is gentle: a page that is not there after half an hour comes from the whole file.
@@ -57,8 +57,8 @@ func DefaultRetry() Retry {
 	}
 }
 
-// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the page's deadline is over:
-// then only an outage lets attempts go on. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
+// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the page's deadline is over
+// and the least attempts are made: then only an outage lets attempts go on. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
 func (r Retry) next(n int, f *failure, deadline, at time.Time) (due time.Time, ok bool) {
 	if len(r.Delays) == 0 {
 		return time.Time{}, false
