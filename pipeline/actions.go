@@ -82,7 +82,7 @@ func (l *letters) pageAgain(ctx context.Context, d session.DeadLetter, asked str
 	if err := json.Unmarshal(d.Body, &f); err != nil || !session.ValidToken(f.Session) || f.Page < 1 || f.Page > session.MaxPages {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of a page: session %q, page %d: %w", f.Session, f.Page, err)}
 	}
-	r := retryBody{Page: &f, Attempt: 1, Since: now}
+	r := retryBody{Page: &f, Attempt: 1}
 	for _, a := range d.Attempts {
 		r.Before = max(r.Before, a.Number)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -46,7 +47,7 @@ var remedies = map[session.Reason]remedy{
 // Retry says when a failed attempt is made again.
 type Retry struct {
 	Delays   []time.Duration // after attempt 1, 2, …; the last one goes on
-	Deadline time.Duration   // since the announcement; beyond leastAttempts, an attempt that would come later is not made
+	Deadline time.Duration   // since the announcement; an attempt that would come later is not made, but for the second one
 }
 
 // DefaultRetry is gentle: a page that is not there after half an hour comes from the whole file.
@@ -57,8 +58,8 @@ func DefaultRetry() Retry {
 	}
 }
 
-// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the page's deadline is over
-// and the least attempts are made: then only an outage lets attempts go on. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
+// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the deadline is over and the least
+// attempts are made. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
 func (r Retry) next(n int, f *failure, deadline, at time.Time) (due time.Time, ok bool) {
 	if len(r.Delays) == 0 {
 		return time.Time{}, false
@@ -78,13 +79,34 @@ func (r Retry) longest() time.Duration {
 	return r.Delays[len(r.Delays)-1]
 }
 
-// leastAttempts are made even past the deadline, which counts from when the page was announced: a backlog or a stop of our own
-// may have used it up before the first one.
-const leastAttempts = 3
+// leastAttempts are made even past the deadline: only when the second one comes too late can be seen that a backlog or an outage of
+// ours has used up the time.
+const leastAttempts = 2
 
-// afterOutage is how long a page or file that an outage held up past its deadline is tried when it is over, but no longer
-// than any page is.
-const afterOutage = 5 * time.Minute
+// heldUp is how late a retry comes only after an outage of ours. afterOutage is how long a page or file that an outage held up
+// past its deadline is tried when it is over, but no longer than any page is.
+const (
+	heldUp      = time.Minute
+	afterOutage = 5 * time.Minute
+)
+
+func (r Retry) afterOutage() time.Duration { return min(afterOutage, r.Deadline) }
+
+// extend moves the deadline of a retry that comes much later than it was due: our own stores or processes were away, and that
+// must not cost the page.
+func (w *worker) extend(r *retryBody, d bus.Delivery) error {
+	t, err := session.ParseTimer(d.Subject)
+	if err != nil {
+		return err
+	}
+	if r.Until.IsZero() {
+		r.Until = d.Time.Add(w.retry.Deadline)
+	}
+	if late := d.Time.Add(w.retry.afterOutage()); d.Time.Sub(t.Due) > heldUp && late.After(r.Until) {
+		r.Until = late
+	}
+	return nil
+}
 
 // again decides by the table whether an attempt is followed by another one, and when. An outage never makes a page missing: an
 // error means that the provider cannot be used, the attempt does not count, and the stage stands still.
@@ -93,7 +115,7 @@ func (w *worker) again(ctx context.Context, n int, f *failure, deadline, at time
 	if r == fallBack {
 		return time.Time{}, false, nil
 	}
-	due, ok = w.retry.next(n, f, w.gate.extended(deadline, min(afterOutage, w.retry.Deadline)), at)
+	due, ok = w.retry.next(n, f, w.gate.extended(deadline, w.retry.afterOutage()), at)
 	if r == probeThenTryLater || r == tryLaterThenProbe && !ok {
 		if !w.gate.usable(ctx) {
 			return time.Time{}, false, fmt.Errorf("%w: %s", errStopped, f.detail)

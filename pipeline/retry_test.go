@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -71,6 +72,28 @@ func TestRemedies(t *testing.T) {
 	}
 	if len(rows) != len(remedies) {
 		t.Errorf("%d reasons are tested, the table has %d", len(rows), len(remedies))
+	}
+}
+
+// A retry that comes much later than it was due was held up by an outage of ours, which must not cost the page its time.
+func TestAnOutageOfOursMovesTheDeadline(t *testing.T) {
+	w := &worker{retry: DefaultRetry()}
+	due := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name        string
+		until, came time.Time // zero until: a page that was asked for again
+		want        time.Time
+	}{
+		{"in time", due.Add(time.Minute), due.Add(2 * time.Second), due.Add(time.Minute)},
+		{"late, with time left", due.Add(3 * time.Hour), due.Add(2 * time.Hour), due.Add(3 * time.Hour)},
+		{"late, and the time is over", due.Add(time.Minute), due.Add(2 * time.Hour), due.Add(2*time.Hour + afterOutage)},
+		{"asked for again", time.Time{}, due, due.Add(w.retry.Deadline)},
+	} {
+		timer := session.Timer{Kind: session.TimerRetry, Session: "s", Page: 1, Due: due}
+		r := retryBody{Until: c.until}
+		if err := w.extend(&r, bus.Delivery{Subject: timer.DueSubject(), Time: c.came}); err != nil || !r.Until.Equal(c.want) {
+			t.Errorf("%s: until %v, %v; want %v", c.name, r.Until, err, c.want)
+		}
 	}
 }
 

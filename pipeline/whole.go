@@ -22,13 +22,14 @@ func (w *worker) ordered(ctx context.Context, d bus.Delivery) error {
 	if err := json.Unmarshal(d.Data, &f); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("whole-file order: %w", err)}
 	}
-	return w.tryWhole(ctx, wholeTry{order: f, number: 1, now: d.Time})
+	return w.tryWhole(ctx, wholeTry{order: f, number: 1, until: d.Time.Add(f.TryFor), now: d.Time})
 }
 
 // wholeTry is one try for a whole file.
 type wholeTry struct {
 	order  session.WholeOrdered
 	number int       // from 1
+	until  time.Time // the deadline
 	now    time.Time // when the message that asks for it was stored
 	tried  []session.Attempt
 	origin origin
@@ -84,7 +85,7 @@ func (w *worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file 
 		return false, nil
 	}
 	t.failed(fl)
-	due, more, err := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	due, more, err := w.again(ctx, t.number, fl, t.until, t.now)
 	if err != nil || !more {
 		return false, err
 	}
@@ -193,7 +194,7 @@ func pageFile(f session.PageArchived, m image) ([]byte, error) {
 func (w *worker) failWhole(ctx context.Context, t wholeTry, fl *failure) error {
 	w.observe(Step{Stage: stageWhole, Session: t.order.Session, Reason: fl.reason})
 	t.failed(fl)
-	due, more, err := w.again(ctx, t.number, fl, t.order.Until, t.now)
+	due, more, err := w.again(ctx, t.number, fl, t.until, t.now)
 	if err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func (w *worker) failWhole(ctx context.Context, t wholeTry, fl *failure) error {
 }
 
 func (w *worker) scheduleWhole(ctx context.Context, t wholeTry, due time.Time) error {
-	body, err := json.Marshal(retryBody{Whole: &t.order, Attempt: t.number + 1, Tried: t.tried})
+	body, err := json.Marshal(retryBody{Whole: &t.order, Attempt: t.number + 1, Until: t.until, Tried: t.tried})
 	if err != nil {
 		return fmt.Errorf("retry of the whole file of session %s: %w", t.order.Session, err)
 	}

@@ -27,8 +27,8 @@ type worker struct {
 type retryBody struct {
 	Page    *session.PageAnnounced `json:"page,omitempty"`
 	Whole   *session.WholeOrdered  `json:"whole,omitempty"`
-	Attempt int                    `json:"attempt"`          // the one to make, from 2
-	Since   time.Time              `json:"since"`            // of the first delivery's fact
+	Attempt int                    `json:"attempt"`          // the one to make; 1: somebody asked for it again
+	Until   time.Time              `json:"until,omitzero"`   // the deadline; zero: as for an announcement
 	Before  int                    `json:"before,omitempty"` // attempts that a page had before somebody asked for it again
 	Tried   []session.Attempt      `json:"tried,omitempty"`  // for the whole file so far
 }
@@ -38,7 +38,7 @@ type attempt struct {
 	fact   session.PageAnnounced
 	number int       // from 1
 	before int       // attempts before those; they have their facts
-	since  time.Time // when the announcement was stored
+	until  time.Time // the deadline
 	now    time.Time // when the message that asks for this attempt was stored
 }
 
@@ -51,18 +51,21 @@ func (w *worker) announced(ctx context.Context, d bus.Delivery) error {
 	if d.Tries == 1 {
 		w.observe(Step{Stage: stageAnnounce, Session: f.Session, Page: f.Page})
 	}
-	return w.try(ctx, attempt{fact: f, number: 1, since: d.Time, now: d.Time})
+	return w.try(ctx, attempt{fact: f, number: 1, until: d.Time.Add(w.retry.Deadline), now: d.Time})
 }
 
 // retryDue handles a retry timer, of a page or of the whole file.
 func (w *worker) retryDue(ctx context.Context, d bus.Delivery) error {
 	var r retryBody
 	err := json.Unmarshal(d.Data, &r)
+	if err == nil {
+		err = w.extend(&r, d)
+	}
 	switch {
 	case err == nil && r.Page != nil:
-		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, since: r.Since, now: d.Time})
+		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, until: r.Until, now: d.Time})
 	case err == nil && r.Whole != nil:
-		return w.tryWhole(ctx, wholeTry{order: *r.Whole, number: r.Attempt, now: d.Time, tried: r.Tried})
+		return w.tryWhole(ctx, wholeTry{order: *r.Whole, number: r.Attempt, until: r.Until, now: d.Time, tried: r.Tried})
 	case err == nil:
 		err = fmt.Errorf("neither page nor whole file")
 	}
@@ -159,12 +162,12 @@ func (w *worker) salvage(ctx context.Context, o origin, f *failure, err error) (
 
 // fail publishes the failed attempt and schedules the next one, if there is one.
 func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) error {
-	due, more, err := w.again(ctx, a.number, f, a.since.Add(w.retry.Deadline), a.now)
+	due, more, err := w.again(ctx, a.number, f, a.until, a.now)
 	if err != nil {
 		return err
 	}
 	if more {
-		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Before: a.before, Since: a.since})
+		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Before: a.before, Until: a.until})
 		if err != nil {
 			return fmt.Errorf("retry of session %s page %d: %w", o.session, o.page, err)
 		}

@@ -33,7 +33,7 @@ func oneOfEach() []Fact {
 		PageAnnounced{Session: "s-1_X", Page: 3, To: testNumber, EventTime: testStart},
 		Closed{Session: "s-1_X", Direction: Incoming, Status: "success", Pages: 3},
 		Closed{Session: "s-1_X", Direction: Outgoing, Hook: "a hook that is no token", Status: "success"},
-		WholeOrdered{Session: "s-1_X", N: 1, Wanted: Span(1, 3), Until: testStart},
+		WholeOrdered{Session: "s-1_X", N: 1, Wanted: Span(1, 3), TryFor: time.Minute},
 		RecordAsked{Session: "s-1_X", N: 2},
 		RecordSaid{Session: "s-1_X", N: 2, Says: RecordOpen, At: testStart},
 		DocVerified{Session: "s-1_X", ToToken: "49123", Revision: 1, N: 1, Report: Object{SHA256: strings.Repeat("ab", 32)}, Compared: Span(1, 2), At: testStart},

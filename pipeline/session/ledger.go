@@ -231,11 +231,14 @@ func (s *State) archived(f PageArchived) {
 	} else {
 		s.Unbound = s.Unbound.Remove(f.Page)
 	}
-	switch {
-	case f.Source != SourceWholeFile:
-		s.Cut = s.Cut.Remove(f.Page) // its own fetch was stored first, whatever the order's end says
-	case !s.Usable.Has(f.Page):
-		s.Cut = s.Cut.Add(f.Page)
+	// Of the facts under `unknown` and under the number, the document uses the number's: it says where the page is from, whatever
+	// the order's end says.
+	if underNumber := f.ToToken != UnknownToken || s.ToToken == ""; underNumber || !s.Usable.Has(f.Page) {
+		if f.Source == SourceWholeFile {
+			s.Cut = s.Cut.Add(f.Page)
+		} else {
+			s.Cut = s.Cut.Remove(f.Page)
+		}
 	}
 	s.Usable = s.Usable.Add(f.Page)
 }

@@ -240,6 +240,24 @@ func TestNext(t *testing.T) {
 			StatusComplete,
 		},
 		{
+			"a page under unknown that is folded after the whole file's under the number: the number's counts", streaming(),
+			[]step{
+				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), cutPages(2), wholeCut(1, 2, nil), assembled(1),
+				archivedAs(UnknownToken, SourceFetch, 2),
+			},
+			[]string{"idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 recovered 1-2"},
+			StatusRecovered,
+		},
+		{
+			"a page under unknown that is folded before the whole file's under the number: the number's counts", streaming(),
+			[]step{
+				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), archivedAs(UnknownToken, SourceFetch, 2), cutPages(2), wholeCut(1, 2, nil),
+				assembled(1), assembled(2),
+			},
+			[]string{"idle timer", "grace timer", "whole 1 wants 2-2", "rebind 2-2", "ready 1 complete 1-2", "ready 2 recovered 1-2"},
+			StatusRecovered,
+		},
+		{
 			"pages under unknown and never a number: the document goes there too", streaming(),
 			[]step{anonymous(1), archivedAs(UnknownToken, SourceFetch, 1), due(TimerIdle), assembled(1)},
 			[]string{"idle timer", "ready 1 partial(no_close) 1-1"},

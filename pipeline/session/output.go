@@ -131,15 +131,17 @@ func (f PageFailed) Same([]byte) bool { return true }
 // WholeOrdered asks the whole-file worker to fetch the whole file, to cut the wanted pages from it and to compare the
 // streamed ones with theirs.
 type WholeOrdered struct {
-	Session  string    `json:"session"`
-	N        int       `json:"n"` // allocated in the ledger, from 1
-	From     string    `json:"from"`
-	To       string    `json:"to"`
-	Wanted   Ranges    `json:"wanted"`             // pages that are missing
-	All      bool      `json:"all,omitempty"`      // all that the file has are wanted, for nobody knows how many there are; Wanted at least
-	Compare  Ranges    `json:"compare,omitempty"`  // pages that were streamed
-	Revision int       `json:"revision,omitempty"` // of the document that Compare is about
-	Until    time.Time `json:"until"`              // give up then
+	Session  string `json:"session"`
+	N        int    `json:"n"` // allocated in the ledger, from 1
+	From     string `json:"from"`
+	To       string `json:"to"`
+	Wanted   Ranges `json:"wanted"`             // pages that are missing
+	All      bool   `json:"all,omitempty"`      // all that the file has are wanted, for nobody knows how many there are; Wanted at least
+	Compare  Ranges `json:"compare,omitempty"`  // pages that were streamed
+	Revision int    `json:"revision,omitempty"` // of the document that Compare is about
+
+	// TryFor is how long the file is tried, from when the order is stored.
+	TryFor time.Duration `json:"try_for_ns"`
 }
 
 func (f WholeOrdered) Subject() string {

@@ -25,13 +25,13 @@ func (s *State) settle(p Policy, now time.Time) {
 	}
 	if len(wanted.Minus(s.WholeTried)) == 0 && (s.AllTried || !s.uncounted()) {
 		s.order(p, s.missing())
-		s.compare(p, now)
+		s.compare(p)
 		return
 	}
 	if s.WholeOpen || s.waits(p, wanted, now) {
 		return
 	}
-	s.askWhole(p, wanted, now)
+	s.askWhole(p, wanted)
 }
 
 // mayGive reports whether the open order for the whole file can still bring a wanted page, or how many there are.
@@ -44,7 +44,7 @@ func (s *State) mayGive(wanted Ranges) bool {
 
 // askWhole orders the wanted pages from the whole file: all that it has where nobody knows how many there are. Streamed
 // pages that are there are compared on the way.
-func (s *State) askWhole(p Policy, wanted Ranges, now time.Time) {
+func (s *State) askWhole(p Policy, wanted Ranges) {
 	s.WholeTried = s.WholeTried.Union(wanted)
 	all := s.uncounted()
 	s.AllTried = s.AllTried || all
@@ -52,15 +52,15 @@ func (s *State) askWhole(p Policy, wanted Ranges, now time.Time) {
 	if s.comparable(p) {
 		compare = s.streamed().Minus(s.Compared)
 	}
-	s.orderWhole(p, wanted, all, compare, now)
+	s.orderWhole(p, wanted, all, compare)
 }
 
-func (s *State) orderWhole(p Policy, wanted Ranges, all bool, compare Ranges, now time.Time) {
+func (s *State) orderWhole(p Policy, wanted Ranges, all bool, compare Ranges) {
 	s.WholeN++
 	s.WholeOpen, s.WholeWanted, s.WholeAll = true, wanted, all
 	s.Comparing, s.Compared = compare, s.Compared.Union(compare)
 	w := &WholeOrdered{
-		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: wanted, All: all, Compare: compare, Until: now.Add(p.WholeFor).UTC(),
+		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: wanted, All: all, Compare: compare, TryFor: p.WholeFor,
 	}
 	if len(compare) > 0 {
 		w.Revision = max(s.Ordered, 1)

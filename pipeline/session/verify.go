@@ -22,9 +22,9 @@ func (s *State) uncompared(p Policy) Ranges {
 }
 
 // compare orders the whole file for streamed pages. No document waits for it.
-func (s *State) compare(p Policy, now time.Time) {
+func (s *State) compare(p Policy) {
 	if pages := s.uncompared(p); len(pages) > 0 {
-		s.orderWhole(p, nil, false, pages, now)
+		s.orderWhole(p, nil, false, pages)
 	}
 }
 
