@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -190,6 +191,11 @@ type procBus struct {
 
 func (b *procBus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
 	err = b.w.perform(ctx, "bus", "record "+f.Subject(), true, func() (err error) {
+		if a, ok := f.(session.PageArchived); ok && a.Source == session.SourceFetch {
+			if best, ok := handlingOf(ctx).found[a.Page]; ok && a.RasterSHA256 != best {
+				b.w.broken("page %d is published as %.16s, though the archive has the better %.16s", a.Page, a.RasterSHA256, best)
+			}
+		}
 		seq, stored, err = b.record(f)
 		return err
 	})
@@ -413,6 +419,7 @@ func (a *memArchive) List(ctx context.Context, prefix, after string) iter.Seq2[s
 		var keys []string
 		err := a.w.perform(ctx, "archive", "list "+prefix, false, func() error {
 			keys = a.keys(prefix)
+			a.note(handlingOf(ctx), prefix, keys)
 			return nil
 		})
 		if err != nil {
@@ -424,5 +431,37 @@ func (a *memArchive) List(ctx context.Context, prefix, after string) iter.Seq2[s
 				return
 			}
 		}
+	}
+}
+
+// note lets a handling know the best of the originals that it finds of a page: it must neither fetch nor publish another one.
+func (a *memArchive) note(h *handling, prefix string, keys []string) {
+	var page int
+	if _, err := fmt.Sscanf(prefix, "faxes/"+a.w.fax.id+"/pages/%d.", &page); err != nil {
+		return
+	}
+	type order struct {
+		bad, rows int // fewest, most
+		sum       string
+	}
+	var best *order
+	for _, k := range keys {
+		d := decoded(a.objects[k], 0)
+		if d == nil || strings.Count(k, ".") != 2 || !strings.HasSuffix(k, ".tiff") {
+			continue
+		}
+		o := order{rows: d.Raster.Height, sum: hash(d.Raster.SHA256())}
+		for _, r := range d.BadRows {
+			o.bad += r.Last - r.First + 1
+		}
+		if best == nil || cmp.Or(cmp.Compare(o.bad, best.bad), cmp.Compare(best.rows, o.rows), cmp.Compare(o.sum, best.sum)) < 0 {
+			best = &o
+		}
+	}
+	if best != nil {
+		if h.found == nil {
+			h.found = map[int]string{}
+		}
+		h.found[page] = best.sum
 	}
 }

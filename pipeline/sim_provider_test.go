@@ -74,6 +74,9 @@ func (p provider) Page(ctx context.Context, id string, page int) (data []byte, e
 		case id != p.id || page > len(p.pages):
 			return refusal{reason: session.ReasonNotYet}
 		}
+		if _, ok := handlingOf(ctx).found[page]; ok {
+			p.w.broken("page %d is fetched again, though it is in the archive", page)
+		}
 		data, err = p.pages[page-1].get(p.w.rng, p.w.announced()[page])
 		return err
 	})
@@ -137,19 +140,27 @@ func (p *sentPage) serve(data []byte) []byte {
 
 // rasterOf is the hash of page i (from 0) of a TIFF; "" where there is none.
 func rasterOf(data []byte, i int) string {
-	file, err := tiff.Parse(data, tiff.Limits{})
-	if err != nil || i >= file.NumPages() {
-		return ""
-	}
-	im, err := file.Page(i)
-	if err != nil {
-		return ""
-	}
-	d, err := im.Decode(context.Background())
-	if err != nil {
+	d := decoded(data, i)
+	if d == nil {
 		return ""
 	}
 	return hash(d.Raster.SHA256())
+}
+
+func decoded(data []byte, i int) *tiff.Decoded {
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil || i >= file.NumPages() {
+		return nil
+	}
+	im, err := file.Page(i)
+	if err != nil {
+		return nil
+	}
+	d, err := im.Decode(context.Background())
+	if err != nil {
+		return nil
+	}
+	return d
 }
 
 func (p provider) File(ctx context.Context, id string) (data []byte, err error) {

@@ -69,9 +69,16 @@ type handling struct {
 	proc   *process
 	sub    *subscription
 	msgs   []*pendingMsg
+	found  map[int]string // rasters of pages that it has found in the archive: the best of each
 }
 
 type handlingKey struct{}
+
+// handlingOf gives the handling on whose behalf a call is made.
+func handlingOf(ctx context.Context) *handling {
+	h, _ := ctx.Value(handlingKey{}).(*handling)
+	return h
+}
 
 // process is one run of the pipeline, from Start until it is killed or stopped.
 type process struct {
@@ -125,8 +132,8 @@ func (w *world) later(at time.Time, what string, do func()) {
 
 // perform waits until the world makes or refuses a call.
 func (w *world) perform(ctx context.Context, store, name string, write bool, do func() error) error {
-	h, ok := ctx.Value(handlingKey{}).(*handling)
-	if !ok {
+	h := handlingOf(ctx)
+	if h == nil {
 		return fmt.Errorf("%s: the context is not the handler's", name)
 	}
 	op := &operation{by: h, name: name, store: store, write: write, do: do, reply: make(chan error, 1)}

@@ -1,0 +1,276 @@
+package pipeline
+
+import (
+	"encoding/csv"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// checkDocuments: both documents hold each page's strip where the manifest says, and whoever decodes them (ours, libtiff,
+// poppler) sees the pixels that were archived.
+func (wb *workbench) checkDocuments(m Manifest) {
+	t := wb.t
+	t.Helper()
+	var pages []ManifestPage // those that are there
+	for _, p := range m.Pages {
+		if p.Status == session.PageStatusArchived {
+			pages = append(pages, p)
+		}
+	}
+	tiffName, pdfName := wb.saved(m)
+	tiffData, pdfData := wb.read(m.TIFF.Key), wb.read(m.PDF.Key)
+	if sha(tiffData) != m.TIFF.SHA256 || sha(pdfData) != m.PDF.SHA256 {
+		t.Errorf("%s: the documents have other hashes than the manifest says", m.Session)
+	}
+	images := filepath.Join(filepath.Dir(pdfName), "image")
+	judge(t, "poppler-utils", "pdfimages", "-all", pdfName, images)
+	judge(t, "poppler-utils", "pdfimages", pdfName, images)
+	plain := filepath.Join(filepath.Dir(pdfName), "plain.tiff")
+	judge(t, "libtiff-tools", "tiffcp", "-c", "none", tiffName, plain)
+	libtiff, err := os.ReadFile(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := rasters(t, tiffData), rasters(t, libtiff)
+	if len(ours) != len(pages) || len(theirs) != len(pages) {
+		t.Fatalf("%s: the TIFF has %d pages, libtiff finds %d, want %d", m.Session, len(ours), len(theirs), len(pages))
+	}
+	for i, p := range pages {
+		if sha(tiffData[p.TIFFOffset:][:p.StripSize]) != p.StripSHA256 || sha(pdfData[p.PDFOffset:][:p.StripSize]) != p.StripSHA256 {
+			t.Errorf("%s page %d: a document has another strip where the manifest says", m.Session, p.Page)
+		}
+		if ours[i] != p.RasterSHA256 || theirs[i] != p.RasterSHA256 {
+			t.Errorf("%s page %d: the TIFF decodes to %s, libtiff says %s, want %s", m.Session, p.Page, ours[i], theirs[i], p.RasterSHA256)
+		}
+		if p.Samples > 0 {
+			continue
+		}
+		if strip := read2(t, fmt.Sprintf("%s-%03d.ccitt", images, i)); sha(strip) != p.StripSHA256 {
+			t.Errorf("%s page %d: poppler finds another strip of %d bytes in the PDF", m.Session, p.Page, len(strip))
+		}
+		if got := pbmRaster(read2(t, fmt.Sprintf("%s-%03d.pbm", images, i))); got != p.RasterSHA256 {
+			t.Errorf("%s page %d: poppler sees %s in the PDF, want %s", m.Session, p.Page, got, p.RasterSHA256)
+		}
+	}
+}
+
+func read2(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// rasters are the hashes of a file's pages.
+func rasters(t testing.TB, data []byte) (sums []string) {
+	t.Helper()
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range file.NumPages() {
+		m, err := decodePage(t.Context(), file, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, m.sum)
+	}
+	return sums
+}
+
+// pbmRaster is the hash of a raw PBM's rows, without what poppler sets past their ends.
+func pbmRaster(file []byte) string {
+	m := regexp.MustCompile(`^P4\s+(\d+)\s+\d+\s`).FindSubmatch(file)
+	rows := file[len(m[0]):]
+	width, _ := strconv.Atoi(string(m[1])) // digits
+	if stride := (width + 7) / 8; width%8 != 0 {
+		for at := stride - 1; at < len(rows); at += stride {
+			rows[at] &= 0xFF << (-width & 7)
+		}
+	}
+	return sha(rows)
+}
+
+// TestRealFaxesComeBackFromTheirDocuments takes every page of the collection that is faultless and black and white through
+// archive and documents, and back.
+func TestRealFaxesComeBackFromTheirDocuments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many decodings: runs without -short")
+	}
+	corpus := filepath.Join("..", "..", "shared", "corpus")
+	index, err := os.Open(filepath.Join(corpus, "index.csv"))
+	if err != nil {
+		t.Skipf("no collection of real faxes beside the project: %v", err)
+	}
+	defer index.Close()
+	rows, err := csv.NewReader(index).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	type key struct {
+		session string
+		page    int
+	}
+	wb := newWorkbench(t, localArchive(t))
+	want := map[key]string{}
+	files := map[string]string{} // of several pages: their session
+	lost := map[string]session.PageReasons{}
+	single := 0
+	for _, row := range rows[1:] {
+		name, page := row[column["file"]], row[column["page"]]
+		if row[column["kind"]] != "strict" || row[column["raster_sha256"]] == "" {
+			continue
+		}
+		data := read2(t, filepath.Join(corpus, "files", name))
+		file, err := tiff.Parse(data, tiff.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := key{"single", single + 1}
+		if file.NumPages() == 1 {
+			single++
+			wb.page(at.session, at.page, data)
+		} else {
+			if files[name] == "" {
+				files[name] = fmt.Sprintf("file-%d", len(files)+1)
+				lost[files[name]] = wb.cut(files[name], data) // one has a page of gray in a coding that faxes do not have
+			}
+			number, err := strconv.Atoi(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = key{files[name], number}
+		}
+		want[at] = row[column["raster_sha256"]]
+	}
+	if len(want) < 100 {
+		t.Fatalf("only %d pages", len(want))
+	}
+	for _, id := range slices.Concat([]string{"single"}, slices.Sorted(maps.Values(files))) {
+		m := wb.assemble(wb.order(id, lost[id]))
+		for _, p := range m.Pages {
+			if sum, ok := want[key{id, p.Page}]; ok && p.RasterSHA256 != sum {
+				t.Errorf("%s page %d: archived as %s, want %s", id, p.Page, p.RasterSHA256, sum)
+			}
+			delete(want, key{id, p.Page})
+		}
+		wb.checkDocuments(m)
+	}
+	if len(want) > 0 {
+		t.Errorf("these pages never came into a document: %v", want)
+	}
+}
+
+// TestAMixedFaxPassesItsJudges: pages of every kind in one fax, with pages missing at its start and in its middle.
+func TestAMixedFaxPassesItsJudges(t *testing.T) {
+	wb := newWorkbench(t, localArchive(t))
+	damaged := testdata(t, "letter-fine-g3.tiff")
+	for i := len(damaged) / 2; i < len(damaged)/2+40; i++ {
+		damaged[i] ^= 0x5A
+	}
+	for page, data := range map[int][]byte{
+		2: testdata(t, "a4-fine-g4.tiff"),
+		3: testdata(t, "letter-standard-g3-2d-fill-lsb.tiff"),
+		4: damaged,
+		5: tonesFile(t, 1700, 200, 1),
+		7: testdata(t, "letter-superfine-g4.tiff"),
+		8: tonesFile(t, 300, 400, 3),
+		9: testdata(t, "legal-fine-g3-2d-fill-lsb.tiff"),
+	} {
+		wb.page("mixed", page, data)
+	}
+	m := wb.assemble(wb.order("mixed", session.PageReasons{1: session.ReasonNotInFile, 6: session.ReasonNotYet}))
+	wb.checkDocuments(m)
+	tiffName, pdfName := wb.saved(m)
+
+	t.Run("TIFF", func(t *testing.T) {
+		info := judge(t, "libtiff-tools", "tiffinfo", "-D", tiffName)
+		pages := strings.Split(info, "=== TIFF directory")[1:]
+		if len(pages) != 7 || strings.Contains(info, "arning") {
+			t.Fatalf("%d pages:\n%s", len(pages), info)
+		}
+		for i, has := range [][]string{
+			{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 0-7", "clean (0 = 0x0)", "Image Length: 2292", "fax mixed page 2"},
+			{"CCITT Group 4", "Resolution: 204, 98", "Page Number: 1-7", "clean (0 = 0x0)", "min-is-white", "fax mixed page 3"},
+			{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 2-7", "receiver regenerated (1 = 0x1)", "Bad Fax Lines: ", "fax mixed page 4"},
+			{"AdobeDeflate", "Resolution: 200, 200", "Page Number: 3-7", "min-is-black", "Bits/Sample: 8", "fax mixed page 5"},
+			{"CCITT Group 4", "Resolution: 204, 391", "Page Number: 4-7", "clean (0 = 0x0)", "fax mixed page 7"},
+			{"AdobeDeflate", "Samples/Pixel: 3", "Page Number: 5-7", "RGB color", "fax mixed page 8"},
+			{"CCITT Group 4", "Page Number: 6-7", "Image Length: 2744", "fax mixed page 9"},
+		} {
+			for _, text := range append(has, "multi-page document", "DateTime: 2026:11:23 09:30:00", "pixels/inch", "Rows/Strip: ") {
+				if !strings.Contains(pages[i], text) {
+					t.Errorf("tiffinfo does not say %q of page %d:\n%s", text, i+1, pages[i])
+				}
+			}
+		}
+	})
+	t.Run("PDF", func(t *testing.T) {
+		judge(t, "qpdf", "qpdf", "--check", pdfName)
+		const letter, a4, legal, gray, small = "609.882 x 792", "609.882 x 841.959", "609.882 x 1008", "612 x 72", "108 x 144"
+		info := judge(t, "poppler-utils", "pdfinfo", "-isodates", "-l", "9", pdfName)
+		for i, size := range []string{a4, a4, letter, letter, gray, letter, letter, small, legal} {
+			if !regexp.MustCompile(fmt.Sprintf(`(?m)^Page +%d size: +%s`, i+1, size)).MatchString(info) {
+				t.Errorf("page %d is not of %s points", i+1, size)
+			}
+		}
+		info += judge(t, "poppler-utils", "pdfinfo", "-meta", pdfName)
+		for _, text := range []string{
+			"Title:           Fax mixed (partial: missing_pages)\n", "Author:          +15550100\n", "CreationDate:    2026-11-23T09:30:00Z\n",
+			"Subject:         From +15550100 to +15550199, pages: 9, of which missing: 2\n", "Producer:        faxstream test\n",
+			"<pdfaid:part>2<", ">Fax mixed (partial: missing_pages)<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<", "pages: 9, of which missing: 2<",
+		} {
+			if !strings.Contains(info, text) {
+				t.Errorf("pdfinfo does not say %q", text)
+			}
+		}
+		if t.Failed() {
+			t.Log(info)
+		}
+		for page, want := range map[string]string{
+			"1": "Page 1 is missing\n.*The file of the whole fax ends before this page. .not_in_file.\n.*Fax: mixed\n",
+			"6": "Page 6 is missing\n.*The fax provider did not have this page. .not_ready.\n.*From: .15550100\nTo: .15550199\n",
+		} {
+			if text := judge(t, "poppler-utils", "pdftotext", "-f", page, "-l", page, pdfName, "-"); !regexp.MustCompile(`(?s)` + want).MatchString(text) {
+				t.Errorf("the sheet of page %s says\n%s", page, text)
+			}
+		}
+	})
+}
+
+// A fax whose missing page lies at the front keeps the numbers of the others: a viewer shows them as labels.
+func TestPagesKeepTheirNumbers(t *testing.T) {
+	wb := newWorkbench(t, localArchive(t))
+	for _, page := range []int{3, 4, 8} {
+		wb.page("gaps", page, testdata(t, "letter-standard-g4.tiff"))
+	}
+	_, pdfName := wb.saved(wb.assemble(wb.order("gaps", session.PageReasons{5: session.ReasonLost})))
+	labels := judge(t, "qpdf", "qpdf", "--json", "--json-key=pages", pdfName)
+	if !regexp.MustCompile(`(?s)"/St": 3.*"/St": 8`).MatchString(labels) {
+		t.Errorf("no labels 3 and 8 in %.3000s", labels)
+	}
+}
+
+// tiffcmp sees the same pixels in the document as in what the fax server sent, in another coding.
+func TestTiffcmpSeesNoDifference(t *testing.T) {
+	wb := newWorkbench(t, localArchive(t))
+	wb.cut("three", testdata(t, "three-pages-fine-g3-2d-fill-lsb.tiff"))
+	tiffName, _ := wb.saved(wb.assemble(wb.order("three", nil)))
+	judge(t, "libtiff-tools", "tiffcmp", "-t", filepath.Join("..", "testdata", "three-pages-fine-g3-2d-fill-lsb.tiff"), tiffName) // ends with 1 where a pixel differs
+}
