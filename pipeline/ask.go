@@ -35,7 +35,12 @@ func (w *worker) ask(ctx context.Context, d bus.Delivery) error {
 		answer.Says = session.RecordOpen
 	case closed != nil:
 		answer.Says = session.RecordClosed
-		closed.Session = f.Session // the record may have another id
+		if closed.Session != f.Session { // so that it is not taken for an unknown fax when it is listed
+			if _, err := w.aliases.Claim(ctx, session.AliasListed, closed.Session, f.Session); err != nil {
+				return err
+			}
+		}
+		closed.Session = f.Session
 		w.log.Info("the provider says that a silent fax is over", "session", f.Session, "status", closed.Status, "pages", closed.Pages)
 		if _, _, err := w.facts.RecordFact(ctx, *closed); err != nil {
 			return err

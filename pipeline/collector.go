@@ -21,6 +21,11 @@ type Ledgers interface {
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
 	// PageFact reads the page.archived fact under one number token.
 	PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error)
+	Aliases
+}
+
+// Aliases keeps whose fax each of the provider's names means.
+type Aliases interface {
 	// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: it, or one that came first.
 	Claim(ctx context.Context, kind, value, id string) (owner string, err error)
 }

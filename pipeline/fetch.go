@@ -14,7 +14,8 @@ import (
 type Provider interface {
 	Page(ctx context.Context, id string, page int) ([]byte, error)
 	File(ctx context.Context, id string) ([]byte, error)
-	// Outcome reads what the provider itself says of a fax: its close where it is over there, else whether it is going on.
+	// Outcome reads what the provider itself says of a fax: its close where it is over there, else whether it is going on. The
+	// close's session is what the provider's lists call the fax.
 	// An error whose reason is session.ReasonNotYet says that the provider does not know it.
 	Outcome(ctx context.Context, id string) (closed *session.Closed, open bool, err error)
 	// Probe asks for something that does not depend on one fax: it tells an outage or a dead token from one page that cannot be had.

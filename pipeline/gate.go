@@ -49,10 +49,12 @@ func (g *gate) pass(ctx context.Context) error {
 		g.mu.Lock()
 		reason, changed, due := g.reason, g.changed, time.Until(g.probed.Add(g.every))
 		g.mu.Unlock()
-		if reason == nil {
+		switch {
+		case reason == nil:
 			return nil
-		}
-		if due <= 0 {
+		case ctx.Err() != nil: // before a probe, which would tell nothing
+			return context.Cause(ctx)
+		case due <= 0:
 			g.usable(ctx)
 			continue
 		}

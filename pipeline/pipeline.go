@@ -61,7 +61,7 @@ func Start(ctx context.Context, c Config) error {
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
-		archived: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), retry: c.Retry, log: c.Log,
+		archived: c.Bus, aliases: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), retry: c.Retry, log: c.Log,
 	}
 	col := &collector{facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{

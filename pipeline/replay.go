@@ -111,7 +111,7 @@ func (l *letters) decodeAgain(ctx context.Context, old session.PageArchived) (*s
 // report archives what came out otherwise, for the assembler. Its key is made of its content: a repeat writes the same.
 func (l *letters) report(ctx context.Context, plan Plan, verdicts map[int]PageVerdict, asked string) (*session.Repairs, error) {
 	r := Report{Session: plan.Session, Revision: plan.Revision, Pages: []PageVerdict{}}
-	repairs := &session.Repairs{}
+	repairs := &session.Repairs{Decoded: true}
 	for _, f := range plan.Pages {
 		if v, ok := verdicts[f.Page]; ok {
 			r.Pages = append(r.Pages, v)

@@ -118,6 +118,13 @@ func TestGate(t *testing.T) {
 		if g.usable(t.Context()) {
 			t.Fatal("the gate is open behind a dead token")
 		}
+		stopping, stop := context.WithCancel(t.Context())
+		stop()
+		time.Sleep(probeEvery) // virtual: a probe is due, but whoever is stopping does not wait for it
+		if err := g.pass(stopping); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a closed gate lets somebody who is stopping wait: %v", err)
+		}
+		probes.Store(0)
 		results := make(chan error, waiters)
 		for range waiters {
 			go func() {

@@ -398,6 +398,9 @@ func (w *world) checkStatus(s session.State, m pipeline.Manifest) {
 	if w.accepted() == nil && w.fax.policy.Ask && w.fax.record != nil {
 		w.broken("the provider's record says how the fax ended, but nobody asked")
 	}
+	if owner := w.bus.owners[session.AliasListed+w.fax.listed()]; w.told() && owner != s.Session {
+		w.broken("the provider's record was read, but its name in the lists belongs to %q", owner)
+	}
 	if c := w.accepted(); c != nil && (m.From != c.From || m.To != c.To) {
 		w.broken("the document is from %q to %q, the close says %q to %q", m.From, m.To, c.From, c.To)
 	}
@@ -407,6 +410,18 @@ func (w *world) checkStatus(s session.State, m pipeline.Manifest) {
 	if want := cmp.Or(w.bus.bound[s.Session], session.UnknownToken); m.ToToken != want {
 		w.broken("the document went to %s, want %s", m.ToToken, want)
 	}
+}
+
+// told reports whether the provider's record was taken for a close.
+func (w *world) told() bool {
+	for _, m := range w.bus.all {
+		f, err := session.ParseFact(bus.EventType(m.subject), m.data)
+		said, ok := f.(session.RecordSaid)
+		if err == nil && ok && said.Says == session.RecordClosed {
+			return true
+		}
+	}
+	return false
 }
 
 // published is the first image of a page that subscribers got under a number.

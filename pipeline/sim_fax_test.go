@@ -210,6 +210,7 @@ func (f *fax) trouble(rng *rand.Rand) {
 	f.ends = simStart.Add(time.Duration(rng.Int64N(int64(3 * time.Hour))))
 	if rng.IntN(3) > 0 {
 		c := f.closeHook("success", len(f.pages))
+		c.Session = f.listed() // the provider's lists have names of their own
 		f.record = &c
 	}
 }
@@ -237,6 +238,8 @@ func (p *sentPage) trouble(rng *rand.Rand) {
 		p.other = tiffFile(rng, randomPage(rng))
 	}
 }
+
+func (f *fax) listed() string { return "listed-" + f.id }
 
 func bodyHash(s string) string { return hash(sha256.Sum256([]byte(s))) }
 

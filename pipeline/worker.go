@@ -17,6 +17,7 @@ import (
 type worker struct {
 	pages
 	archived PageFacts
+	aliases  Aliases
 	provider Provider
 	gate     *gate
 	retry    Retry

@@ -112,7 +112,8 @@ func (c *Client) Record(ctx context.Context, faxID string) (Record, error) {
 	return r, nil
 }
 
-// Outcome gives the close that a fax's record tells, under faxID, or that the fax goes on. Its error is Record's.
+// Outcome gives the close that a fax's record tells, under the record's own id where it is one, or that the fax goes on. Its
+// error is Record's.
 func (c *Client) Outcome(ctx context.Context, faxID string) (closed *session.Closed, open bool, err error) {
 	r, err := c.Record(ctx, faxID)
 	if err != nil {
@@ -121,8 +122,10 @@ func (c *Client) Outcome(ctx context.Context, faxID string) (closed *session.Clo
 	if !r.Terminal() {
 		return nil, true, nil
 	}
-	r.ID = faxID
-	f, _ := r.Closed() // Record has refused an id that is none
+	f, ok := r.Closed()
+	if !ok {
+		f.Session = faxID
+	}
 	return &f, false, nil
 }
 

@@ -36,6 +36,7 @@ func (s *State) again(f Again) {
 	s.Lost, s.Usable = s.Lost.Minus(back), s.Usable.Union(back)
 	if f.Repairs != nil {
 		s.unrepair(f.Repairs.Pages)
+		s.Agreed = s.Agreed.Minus(f.Repairs.Pages) // that was the image before
 		s.Repairs = append(s.Repairs, *f.Repairs)
 	}
 }

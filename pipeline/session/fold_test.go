@@ -25,9 +25,18 @@ func TestASessionFoldsIntoTheOwnerOfItsFile(t *testing.T) {
 			StatusComplete,
 		},
 		{
-			"what has a document keeps it", streaming(),
-			[]step{announced(1), archivedPages(1), due(TimerIdle), assembled(1), owned("other", success), assembled(2)},
-			[]string{"idle timer", "ready 1 partial(no_close) 1-1", "ready 2 complete 1-1"},
+			"given up without a close, and then it is another session's fax: no second document", streaming(),
+			[]step{announced(1), archivedPages(1), due(TimerIdle), assembled(1), owned("other", success)},
+			[]string{"idle timer", "ready 1 partial(no_close) 1-1"},
+			StatusFolded,
+		},
+		{
+			"what has a document of its own close keeps it", streaming(),
+			[]step{
+				announced(1), archivedPages(1), owned(testSession, Closed{Status: "partially_received", Pages: 1, File: "e"}), assembled(1),
+				owned("other", success), assembled(2),
+			},
+			[]string{"idle timer", "ready 1 partial(partially_received) 1-1", "ready 2 complete 1-1"},
 			StatusComplete,
 		},
 	})

@@ -93,8 +93,10 @@ func (s *State) fold(p Policy, e Event) error {
 		s.numbers(f.Page, f.From, f.To)
 	case Closed:
 		s.seen(p, f.Direction, e.At)
+		first := s.Close == nil
 		s.closed(f)
-		if e.Owner != "" && e.Owner != s.Session && s.Ordered == 0 { // what has a document keeps it
+		// A document that was made after a close stays the session's own. One that was made for want of a close was a guess.
+		if e.Owner != "" && e.Owner != s.Session && first {
 			s.FoldedInto = e.Owner
 		}
 	case PageArchived:

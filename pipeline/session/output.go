@@ -217,10 +217,11 @@ func (f DocVerified) Time() time.Time   { return f.At }
 // Same is always true: the report's hash is in the subject.
 func (f DocVerified) Same([]byte) bool { return true }
 
-// Repairs is the pages of a document whose image is the whole file's, as a report says.
+// Repairs is the pages of a document whose image is another one than that of their fact, as a report says.
 type Repairs struct {
-	Report Object `json:"report"`
-	Pages  Ranges `json:"pages"`
+	Report  Object `json:"report"`
+	Pages   Ranges `json:"pages"`
+	Decoded bool   `json:"decoded,omitempty"` // the same bytes, decoded anew; else the whole file's
 }
 
 // DocReady orders one revision of a document. What it says is all that the plan depends on beside the page facts.

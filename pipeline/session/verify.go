@@ -67,7 +67,9 @@ func (s *State) unrepair(pages Ranges) {
 func (s *State) Repaired() Ranges {
 	var all Ranges
 	for _, r := range s.Repairs {
-		all = all.Union(r.Pages)
+		if !r.Decoded {
+			all = all.Union(r.Pages)
+		}
 	}
 	return all
 }

@@ -61,6 +61,14 @@ func TestVerification(t *testing.T) {
 			StatusComplete,
 		}, VerificationVerified},
 		{transition{
+			"a page that is decoded anew afterwards is not what was compared", reconciling(),
+			on(assembled(1), judged(1, Span(1, 2), Span(1, 2), nil, nil), wholeCut(1, 2, nil), func(h *history) {
+				h.feed(Event{Fact: Again{Session: testSession, Repairs: &Repairs{Report: Object{SHA256: "aa"}, Pages: Span(2, 2), Decoded: true}}})
+			}, assembled(2)),
+			[]string{"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "ready 2 complete 1-2 unavailable repaired 2-2"},
+			StatusComplete,
+		}, VerificationUnavailable},
+		{transition{
 			"a page that differs is told and changes nothing", reconciling(),
 			on(assembled(1), judged(1, Span(1, 2), Span(1, 1), nil, Span(2, 2)), wholeCut(1, 2, nil)),
 			[]string{"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1"},
