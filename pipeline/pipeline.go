@@ -18,6 +18,7 @@ type Config struct {
 		Facts
 		Ledgers
 		PageFacts
+		AllLedgers
 		Consumers
 	}
 	Archive  Archive
@@ -29,6 +30,7 @@ type Config struct {
 	Fetches  int         // page files fetched at once; 0: 24
 	Observe  func(Step)  // called from many goroutines; nil: nobody watches
 	Stopped  func(error) // told why fetching stopped, and nil when it goes on; nil: nobody listens
+	Doubted  func(error) // told that the path of single pages may be wrong, and nil when a page comes; nil: nobody listens
 	Log      *slog.Logger
 
 	// Letters is where dead letters and actions are kept; nil: nothing is buried, and nothing is done about letters.
@@ -47,7 +49,8 @@ const (
 	collectAtMost  = 256 // facts in one swap of the ledgers
 )
 
-// Start starts the page worker, the whole-file worker, the collector and the assembler. They run until the bus is closed.
+// Start starts the page worker, the whole-file worker, the collector and the assembler. They run until the bus is closed, and the sweep of
+// timers until ctx ends.
 func Start(ctx context.Context, c Config) error {
 	if c.Observe == nil {
 		c.Observe = func(Step) {}
@@ -61,7 +64,8 @@ func Start(ctx context.Context, c Config) error {
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
-		archived: c.Bus, aliases: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), retry: c.Retry, log: c.Log,
+		archived: c.Bus, aliases: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
+		retry: c.Retry, log: c.Log,
 	}
 	col := &collector{facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{
@@ -98,6 +102,8 @@ func Start(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	sweep := &sweeper{ledgers: c.Bus, facts: c.Bus, log: c.Log}
+	go sweep.run(ctx)
 	if c.Letters == nil {
 		return nil
 	}

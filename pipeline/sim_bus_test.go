@@ -10,10 +10,12 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -251,6 +253,9 @@ func (w *world) fireAt(at time.Time, t session.Timer) {
 			return
 		}
 		i := slices.IndexFunc(b.schedules, func(s schedule) bool { return s.timer == t })
+		if i < 0 {
+			return // lost, or fired twice
+		}
 		body := b.schedules[i].body
 		b.schedules = slices.Delete(b.schedules, i, i+1)
 		b.store(bus.StreamTimers, t.DueSubject(), "", body)
@@ -292,6 +297,32 @@ func (b *procBus) Claim(ctx context.Context, kind, value, id string) (owner stri
 		return nil
 	})
 	return owner, err
+}
+
+func (b *procBus) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
+	err := b.w.perform(ctx, "bus", "read all ledgers", false, func() error {
+		for _, id := range slices.Sorted(maps.Keys(b.ledgers)) {
+			s, err := b.ledger(id)
+			if err != nil {
+				return err
+			}
+			f(s)
+		}
+		caught()
+		return nil
+	})
+	if err == nil {
+		<-ctx.Done()
+	}
+	return err
+}
+
+// forget loses the schedules that ledgers wait for, and lets so much time pass that somebody notices.
+func (b *memBus) forget(w *world) {
+	b.schedules = slices.DeleteFunc(b.schedules, func(s schedule) bool {
+		return s.timer.Kind != session.TimerRetry && s.timer.Kind != session.TimerWhole
+	})
+	w.later(time.Now().Add(2*pipeline.SimulatedSweep), "schedules were lost long ago", func() {})
 }
 
 func (b *procBus) PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error) {

@@ -74,6 +74,9 @@ func troubledWorld(seed uint64, dir string) *world {
 		if rng.IntN(15) == 0 {
 			w.archive.outage = gone()
 		}
+		if rng.IntN(15) == 0 {
+			w.later(simStart.Add(time.Duration(rng.Int64N(int64(10*time.Minute)))), "schedules are lost", func() { w.bus.forget(w) })
+		}
 		processes := 1 + rng.IntN(2)
 		for i := range processes {
 			w.later(simStart, fmt.Sprintf("process %d starts", i), func() { w.start(i) })

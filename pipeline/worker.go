@@ -20,6 +20,7 @@ type worker struct {
 	aliases  Aliases
 	provider Provider
 	gate     *gate
+	path     *pathWatch
 	retry    Retry
 	log      *slog.Logger
 }
@@ -111,6 +112,7 @@ func (w *worker) fetch(ctx context.Context, o origin) (*found, *failure, error) 
 		return w.salvage(ctx, o, f, err)
 	}
 	w.observe(Step{Stage: stageFetch, Session: o.session, Page: o.page, Took: time.Since(start)})
+	w.path.had()
 	file, err := tiff.Parse(data, tiff.Limits{})
 	if cut(file, err) {
 		f := &failure{stage: stageFetch, reason: session.ReasonTruncated, detail: "the TIFF refers to bytes past its end", body: data}
@@ -176,6 +178,9 @@ func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) erro
 		if err := w.facts.Schedule(ctx, t, body); err != nil {
 			return err
 		}
+	}
+	if f.reason == session.ReasonNotYet {
+		w.path.notThere(o.session, a.number)
 	}
 	w.observe(Step{Stage: f.stage, Session: o.session, Page: o.page, Reason: f.reason})
 	w.log.Warn("page not had", "session", o.session, "page", o.page, "attempt", a.number, "reason", f.reason, "final", !more, "detail", f.detail)

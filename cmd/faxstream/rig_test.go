@@ -73,6 +73,7 @@ type fullBus interface {
 	pipeline.Facts
 	pipeline.Ledgers
 	pipeline.PageFacts
+	pipeline.AllLedgers
 	pipeline.Consumers
 }
 

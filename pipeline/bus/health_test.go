@@ -57,6 +57,9 @@ func purge(t *testing.T, b *Bus, stream string) {
 
 func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 	b := small(t)
+	if warnings, err := b.Warnings(t.Context()); len(warnings) > 0 || err != nil {
+		t.Fatalf("empty streams: %q, %v", warnings, err)
+	}
 	refused, err := fill(t, b, "s")
 	if b.Ready(t.Context()) == nil {
 		t.Fatalf("ready, though the last publish failed: %v", err)
@@ -66,6 +69,9 @@ func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 		if err := b.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), StreamIn) || !strings.Contains(err.Error(), "maximum bytes") {
 			t.Errorf("ready with a full stream: %v", err)
 		}
+	}
+	if warnings, err := b.Warnings(t.Context()); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], StreamIn) {
+		t.Errorf("warnings of a full stream: %q, %v", warnings, err)
 	}
 	purge(t, b, StreamIn)
 	mustRecord(t, b, refused)

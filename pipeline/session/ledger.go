@@ -364,6 +364,21 @@ func (s *State) fire(p Policy, t Timer, at time.Time) {
 	}
 }
 
+// Timers is the schedules that the session waits for.
+func (s *State) Timers() []Timer {
+	if s.FoldedInto != "" {
+		return nil
+	}
+	var timers []Timer
+	for kind, due := range map[string]time.Time{TimerGrace: s.GraceAt, TimerIdle: s.IdleAt, TimerVerify: s.VerifyAt} {
+		if !due.IsZero() {
+			timers = append(timers, Timer{Kind: kind, Session: s.Session, Due: due})
+		}
+	}
+	slices.SortFunc(timers, func(a, b Timer) int { return cmp.Compare(a.Kind, b.Kind) })
+	return timers
+}
+
 // arm sets a schedule, rounded up to the millisecond that its subject can say.
 func (s *State) arm(kind string, at *time.Time, due time.Time) {
 	due = due.Add(time.Millisecond - 1).Truncate(time.Millisecond).UTC()
