@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,36 +54,14 @@ func revisionKey(id string, revision int, name string) string {
 	return fmt.Sprintf("faxes/%s/r%d/%s", id, revision, name)
 }
 
+// indexText is what an entry of the index holds.
+const indexText = "{}\n"
+
 func indexKey(start time.Time, id string) string {
 	return start.UTC().Format("index/2006/01/02/150405") + "-" + id
 }
 
 func hash16(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:8]) }
-
-// Sidecar says beside a page object what it is, so that the archive alone tells the whole story.
-type Sidecar struct {
-	Session   string         `json:"session"`
-	Page      int            `json:"page"` // 0: the whole file
-	From      string         `json:"from"`
-	To        string         `json:"to"`
-	EventTime time.Time      `json:"event_time,omitzero"`
-	Source    string         `json:"source"`
-	Reason    session.Reason `json:"reason,omitempty"` // of rejected bytes
-	Object    session.Object `json:"object"`
-}
-
-// keep archives bytes under their key, the sidecar before them: a sidecar without its object is no page, an object is
-// never without its sidecar. existed: the same bytes were there.
-func keep(ctx context.Context, a Archive, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return false, fmt.Errorf("sidecar of %s: %w", s.Object.Key, err)
-	}
-	if _, err := create(ctx, a, s.Object.Key+".json", text); err != nil {
-		return false, err
-	}
-	return createSum(ctx, a, s.Object.Key, data, sum)
-}
 
 // create stores data under key; existed: something was there, and stays.
 func create(ctx context.Context, a Archive, key string, data []byte) (existed bool, err error) {

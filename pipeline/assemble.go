@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ type assembler struct {
 	log      *slog.Logger
 	spoolDir string
 	software string
+	key      ed25519.PrivateKey // signs manifests; nil: they are not signed
 }
 
 // maxAssemblies is after how many deliveries an order whose objects are gone or altered is given up.
@@ -130,16 +132,19 @@ func (a *assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 		if err != nil {
 			return err
 		}
-		if m, err = a.build(ctx, plan, planObject); err != nil {
+		if m, err = a.build(ctx, plan, planObject, a.store); err != nil {
 			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
 		}
 		// The index entry comes before the first manifest: what is committed can be listed.
 		if r.Previous == 0 {
-			if _, err := create(ctx, a.archive, indexKey(plan.Indexed, r.Session), []byte("{}\n")); err != nil {
+			if _, err := create(ctx, a.archive, indexKey(plan.Indexed, r.Session), []byte(indexText)); err != nil {
 				return err
 			}
 		}
-		if data, err = commit(ctx, a.archive, key, &m); err != nil {
+		if data, err = m.encode(a.key); err != nil {
+			return fmt.Errorf("write %s: %w", key, err)
+		}
+		if data, err = commit(ctx, a.archive, key, data, &m); err != nil {
 			return err
 		}
 	}
@@ -166,7 +171,10 @@ func (a *assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 		if plan, err = newPlan(r, facts, ordered); err != nil {
 			return Plan{}, session.Object{}, err
 		}
-		data, err = commit(ctx, a.archive, key, &plan)
+		if data, err = indented(plan); err != nil {
+			return Plan{}, session.Object{}, fmt.Errorf("write %s: %w", key, err)
+		}
+		data, err = commit(ctx, a.archive, key, data, &plan)
 	}
 	return plan, object(key, int64(len(data)), sha256.Sum256(data)), err
 }
@@ -189,8 +197,15 @@ func (a *assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]
 	return facts, nil
 }
 
-// build writes the documents of a plan into the archive and says what they contain.
-func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Object) (m Manifest, err error) {
+// store sends a document to the archive under a key made of its hash.
+func (a *assembler) store(ctx context.Context, s *spool, key func(h string) string) (session.Object, error) {
+	return s.store(ctx, a.archive, key)
+}
+
+// build makes the documents of a plan, hands them to store and says what they contain.
+func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Object,
+	store func(context.Context, *spool, func(h string) string) (session.Object, error),
+) (m Manifest, err error) {
 	d, err := newDocuments(plan, a.spoolDir, a.software)
 	if err != nil {
 		return m, err
@@ -199,23 +214,19 @@ func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Obj
 	if err := a.write(ctx, d); err != nil {
 		return m, err
 	}
-	m = Manifest{
-		Session: plan.Session, Direction: plan.Direction, Revision: plan.Revision, From: plan.From, To: plan.To, ToToken: plan.ToToken,
-		Status: plan.Status, Reason: plan.Reason, Verified: plan.Verification == session.VerificationVerified,
-		Verification: plan.Verification, Reports: plan.Reports, StartTime: plan.StartTime, Facts: plan.facts(), Pages: d.pages, Plan: planObject,
-		Software: a.software,
-	}
+	m = newManifest(plan, planObject, a.software)
+	m.Pages = append(m.Pages, d.pages...)
 	document := func(ext string) func(string) string {
 		return func(h string) string { return revisionKey(plan.Session, plan.Revision, "document."+h+ext) }
 	}
 	if d.usable > 0 {
-		obj, err := d.tiffFile.store(ctx, a.archive, document(".tiff"))
+		obj, err := store(ctx, d.tiffFile, document(".tiff"))
 		if err != nil {
 			return m, err
 		}
 		m.TIFF = &obj
 	}
-	if m.PDF, err = d.pdfFile.store(ctx, a.archive, document(".pdf")); err != nil {
+	if m.PDF, err = store(ctx, d.pdfFile, document(".pdf")); err != nil {
 		return m, err
 	}
 	if plan.Previous > 0 {
@@ -264,6 +275,7 @@ func (a *assembler) write(ctx context.Context, d *documents) error {
 		if err := d.add(p.fact, p.strip); err != nil {
 			return err
 		}
+		d.pages[len(d.pages)-1].Sidecar = p.sidecar
 	}
 	if len(expected) == 0 {
 		if err := d.nothing(); err != nil {
@@ -275,13 +287,30 @@ func (a *assembler) write(ctx context.Context, d *documents) error {
 
 // loaded is a page on its way into the documents.
 type loaded struct {
-	fact  session.PageArchived
-	strip tiff.Strip
-	err   error
+	fact    session.PageArchived
+	sidecar string // hex SHA-256; empty: there is none
+	strip   tiff.Strip
+	err     error
 }
 
-// load reads the archived original of a page. A strip that the decoder found clean is copied, anything else decoded again and encoded.
+// load reads the archived original of a page and what stands beside it.
 func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
+	l := a.loadPage(ctx, f)
+	if l.err != nil {
+		return l
+	}
+	text, err := read(ctx, a.archive, sidecarKey(f.Original.Key))
+	switch {
+	case err == nil:
+		l.sidecar = fmt.Sprintf("%x", sha256.Sum256(text))
+	case !errors.Is(err, fs.ErrNotExist): // a page is not lost for want of its sidecar: what it said is in the plan
+		l.err = pageError{f.Page, err}
+	}
+	return l
+}
+
+// loadPage reads an original. A strip that the decoder found clean is copied, anything else decoded again and encoded.
+func (a *assembler) loadPage(ctx context.Context, f session.PageArchived) loaded {
 	data, err := readObject(ctx, a.archive, f.Original)
 	if err != nil {
 		return loaded{err: pageError{f.Page, err}}

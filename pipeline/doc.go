@@ -10,6 +10,7 @@
 //	FAX_TIMERS due.whole ────► worker.retryDue, as ordered
 //	FAX_IN  in.ask ──────────► worker.ask ─ the provider's record of a silent fax ────────────────► FAX_IN in.closed, in.record
 //	FAX_AUDIT ───────────────► actions: retry, drop and replay by people ─────────────────────────► FAX_IN in.again, timers
+//	FAX_AUDIT ───────────────► Sealer: each day's entries, chained by hash ────────────────────────► the archive, audit/
 //	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF and PDF ─ index ─ manifest ────────────────► FAX_DOCS doc.assembled or doc.failed
 //
 // # What a crash leaves
@@ -41,14 +42,18 @@
 //	two closes that differ                      the better one                          both                               TestNext, TestChaos
 //	one fax under two sessions                  one document; the other is folded       the pages of both                  TestLateWebhooksOfAFaxThatWasFound…
 //	a dead token                                everything waits, /readyz says why      everything                         TestGate, TestADeadTokenIsWaitedFor
-//	archive or NATS away, a disk full           503 or waiting, then it drains          everything that was answered 200   TestEveryFailingWriteHeals, TestSimulation
-//	the process killed                          nothing                                 everything that was answered 200   TestKillLosesNothing, TestSimulation
+//	provider, archive or NATS away              503 or waiting, red; then it drains     everything that was answered 200   TestOutages, TestEveryFailingWriteHeals, TestSimulation
+//	a full disk under the embedded server       503, red; then it goes on by itself     everything that was answered 200   TestAFullDiskIsOutlived
+//	the process or its servers killed           nothing                                 everything that was answered 200   TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
+//	a timer lost with its stream                the document, an hour later            everything                         TestSimulation
+//	a path of single pages that is wrong        the pages at the end, a warning        everything                         TestAWrongPagePathIsDoubted
 //	JetStream lost                              the faxes that have documents go on     the archive                        TestASessionThatIsOnlyInTheArchive
 //	an archived original gone or altered        that page missing (lost), a letter      the rest                           TestALostOriginalCostsItsPage
 //
 // # Where this differs from the design on paper
 //
-//   - Every retry is a schedule, also the short ones: one mechanism, and the attempt's number travels in the message.
+//   - Every retry is a schedule, also the short ones: one mechanism, and the attempt's number travels in the message. So does its
+//     deadline, which moves when the retry comes much later than it was due: then we were away, and not the page.
 //   - The whole-file worker ends every order with doc.whole_cut or doc.whole_failed. One that compares streamed pages with the whole
 //     file publishes doc.verified before it; the particulars of each page are in an archived report, which the next revision reads
 //     where a page is repaired. A verdict counts for the pages of its order, not for object hashes: a page's fact never changes.

@@ -11,6 +11,9 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/faxstream/faxstream/pipeline/pdf"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -45,8 +48,8 @@ func (s *spool) remove() error {
 	return closeErr
 }
 
-// store sends the file to the archive under a key made of its hash.
-func (s *spool) store(ctx context.Context, a Archive, key func(h string) string) (session.Object, error) {
+// object names the file by a key made of its hash.
+func (s *spool) object(key func(h string) string) (session.Object, error) {
 	if err := s.buf.Flush(); err != nil {
 		return session.Object{}, fmt.Errorf("spool a document: %w", err)
 	}
@@ -55,26 +58,40 @@ func (s *spool) store(ctx context.Context, a Archive, key func(h string) string)
 		return session.Object{}, fmt.Errorf("spool a document: %w", err)
 	}
 	sum := [sha256.Size]byte(s.sum.Sum(nil))
-	obj := object(key(hash16(sum)), size, sum)
-	_, err = createFrom(ctx, a, obj.Key, s.f, size, sum)
+	return object(key(hash16(sum)), size, sum), nil
+}
+
+// store sends the file to the archive under a key made of its hash.
+func (s *spool) store(ctx context.Context, a Archive, key func(h string) string) (session.Object, error) {
+	obj, err := s.object(key)
+	if err != nil {
+		return obj, err
+	}
+	_, err = createFrom(ctx, a, obj.Key, s.f, obj.Size, [sha256.Size]byte(s.sum.Sum(nil)))
 	return obj, err
 }
 
 // documents writes the TIFF and the PDF of a plan side by side, forward only: memory does not grow with the pages.
 type documents struct {
 	plan     Plan
+	date     time.Time // of the fax, as both documents say it; zero: none
 	tiffFile *spool
 	pdfFile  *spool
 	tiff     *tiff.Writer
 	pdf      *pdf.Writer
 	usable   int // pages in the TIFF so far
 	width    float64
-	height   float64 // of the last page of ordinary size, points; a slip sheet takes after it; 0: letter
+	height   float64 // of the last page of ordinary size, points, at first the first one's; a slip sheet takes after it; 0: letter
 	pages    []ManifestPage
 }
 
 func newDocuments(plan Plan, dir, software string) (*documents, error) {
-	d := &documents{plan: plan}
+	d := &documents{plan: plan, date: dated(plan.StartTime)}
+	for _, f := range plan.Pages {
+		if d.takeAfter(f); d.width > 0 {
+			break
+		}
+	}
 	var err error
 	if d.tiffFile, err = newSpool(dir); err != nil {
 		return nil, err
@@ -83,15 +100,32 @@ func newDocuments(plan Plan, dir, software string) (*documents, error) {
 		return nil, errors.Join(err, d.tiffFile.remove())
 	}
 	d.tiff = tiff.NewWriter(d.tiffFile)
-	title := "Fax " + plan.Session
-	if plan.Status == session.StatusPartial {
-		title += " (partial: " + plan.Reason + ")"
-	}
-	d.pdf = pdf.NewWriter(d.pdfFile, pdf.Meta{
-		Title: title, Author: plan.From, Subject: fmt.Sprintf("From %s to %s", orUnknown(plan.From), orUnknown(plan.To)),
-		Producer: software, Created: plan.StartTime,
-	})
+	d.pdf = pdf.NewWriter(d.pdfFile, d.about(software))
 	return d, nil
+}
+
+// about is what the PDF says of itself: nothing that another revision of the same pages, or the clock, would change.
+func (d *documents) about(software string) pdf.Meta {
+	plan := d.plan
+	m := pdf.Meta{
+		Title: "Fax " + plan.Session, Author: plan.From, Producer: software, Created: d.date,
+		Subject: fmt.Sprintf("From %s to %s, pages: %d", orUnknown(plan.From), orUnknown(plan.To), len(plan.Pages)+len(plan.Missing)),
+	}
+	if plan.Status == session.StatusPartial {
+		m.Title += " (partial: " + plan.Reason + ")"
+	}
+	if len(plan.Missing) > 0 {
+		m.Subject += fmt.Sprintf(", of which missing: %d", len(plan.Missing))
+	}
+	return m
+}
+
+// dated is t, or no time if it has not the four digits of a year that the documents have room for.
+func dated(t time.Time) time.Time {
+	if y := t.UTC().Year(); y < 1 || y > 9999 {
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 func orUnknown(s string) string {
@@ -105,62 +139,37 @@ func orUnknown(s string) string {
 func (d *documents) add(f session.PageArchived, strip tiff.Strip) error {
 	data := strip.Bytes()
 	sum := sha256.Sum256(data)
-	p := ManifestPage{
-		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
-		RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, XResolution: f.XResolution, YResolution: f.YResolution,
-		BadRows: f.BadRows, LongestBad: f.LongestBad, StripSHA256: hex.EncodeToString(sum[:]), StripSize: len(data), Samples: strip.Samples(),
-	}
+	p := newManifestPage(f)
+	p.StripSHA256, p.StripSize, p.Samples = hex.EncodeToString(sum[:]), len(data), strip.Samples()
 	d.usable++
 	meta := pageMeta(f, d.usable, len(d.plan.Pages))
-	meta.DateTime = d.plan.StartTime
+	meta.DateTime = d.date
 	meta.Description = fmt.Sprintf("fax %s page %d", d.plan.Session, f.Page)
-	var err error
-	if p.TIFFOffset, err = d.tiff.AddPage(meta, strip); err != nil {
-		return pageError{f.Page, err}
-	}
-	p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
-		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: data, Samples: strip.Samples(), Label: strconv.Itoa(f.Page),
+	var both errgroup.Group // most of either document's time goes into its hash
+	both.Go(func() (err error) {
+		p.TIFFOffset, err = d.tiff.AddPage(meta, strip)
+		return err
 	})
-	if err != nil {
+	both.Go(func() (err error) {
+		p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
+			Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: data, Samples: strip.Samples(), Label: strconv.Itoa(f.Page),
+		})
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return pageError{f.Page, err}
 	}
-	if w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72; readable(w) && readable(h) {
-		d.width, d.height = w, h
-	}
+	d.takeAfter(f)
 	d.pages = append(d.pages, p)
 	return nil
 }
 
-// readable reports whether a side, in points, can be one of a sheet of words: 7 cm to 3 m.
-func readable(side float64) bool { return side >= 200 && side <= 8500 }
-
-// slip writes a sheet that says in words that a page is missing. It is in the PDF only.
-func (d *documents) slip(page int, reason session.Reason) error {
-	err := d.pdf.AddSlip(pdf.SlipPage{
-		WidthPoints: d.width, HeightPoints: d.height, Label: strconv.Itoa(page),
-		Heading: fmt.Sprintf("Page %d is missing", page),
-		Lines: []string{
-			"This sheet stands in place of a page that was not received. It is not part of the fax.",
-			"",
-			"Reason: " + string(reason),
-			"Fax: " + d.plan.Session,
-			"From: " + orUnknown(d.plan.From),
-			"To: " + orUnknown(d.plan.To),
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("slip sheet of page %d: %w", page, err)
+// takeAfter gives the slip sheets behind a page its size, unless it is too short or too long for words.
+func (d *documents) takeAfter(f session.PageArchived) {
+	meta := pageMeta(f, 1, 1)
+	if w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72; readable(w) && readable(h) {
+		d.width, d.height = w, h
 	}
-	d.pages = append(d.pages, ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: reason})
-	return nil
-}
-
-// nothing writes the sheet of a fax of which not even a page number is known.
-func (d *documents) nothing() error {
-	return d.pdf.AddSlip(pdf.SlipPage{
-		Heading: "This fax has no page",
-		Lines:   []string{"Neither the provider's notice nor its file has a page.", "", "Fax: " + d.plan.Session},
-	})
 }
 
 // close finishes both files.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
@@ -55,16 +56,16 @@ func (wb *workbench) checkDocuments(m Manifest) {
 		if p.Samples > 0 {
 			continue
 		}
-		if strip := read2(t, fmt.Sprintf("%s-%03d.ccitt", images, i)); sha(strip) != p.StripSHA256 {
+		if strip := readFile(t, fmt.Sprintf("%s-%03d.ccitt", images, i)); sha(strip) != p.StripSHA256 {
 			t.Errorf("%s page %d: poppler finds another strip of %d bytes in the PDF", m.Session, p.Page, len(strip))
 		}
-		if got := pbmRaster(read2(t, fmt.Sprintf("%s-%03d.pbm", images, i))); got != p.RasterSHA256 {
+		if got := pbmRaster(readFile(t, fmt.Sprintf("%s-%03d.pbm", images, i))); got != p.RasterSHA256 {
 			t.Errorf("%s page %d: poppler sees %s in the PDF, want %s", m.Session, p.Page, got, p.RasterSHA256)
 		}
 	}
 }
 
-func read2(t testing.TB, name string) []byte {
+func readFile(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -103,13 +104,16 @@ func pbmRaster(file []byte) string {
 	return sha(rows)
 }
 
-// TestRealFaxesComeBackFromTheirDocuments takes every page of the collection that is faultless and black and white through
-// archive and documents, and back.
-func TestRealFaxesComeBackFromTheirDocuments(t *testing.T) {
-	if testing.Short() {
-		t.Skip("many decodings: runs without -short")
-	}
-	corpus := filepath.Join("..", "..", "shared", "corpus")
+// realPage is a page of the collection of real faxes beside the project.
+type realPage struct {
+	file   string
+	page   int
+	raster string // hex SHA-256
+}
+
+// realPages are those that are faultless and black and white.
+func realPages(t *testing.T, corpus string) (pages []realPage) {
+	t.Helper()
 	index, err := os.Open(filepath.Join(corpus, "index.csv"))
 	if err != nil {
 		t.Skipf("no collection of real faxes beside the project: %v", err)
@@ -123,46 +127,59 @@ func TestRealFaxesComeBackFromTheirDocuments(t *testing.T) {
 	for i, name := range rows[0] {
 		column[name] = i
 	}
+	for _, row := range rows[1:] {
+		page, err := strconv.Atoi(row[column["page"]])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := (realPage{row[column["file"]], page, row[column["raster_sha256"]]}); row[column["kind"]] == "strict" && p.raster != "" {
+			pages = append(pages, p)
+		}
+	}
+	if len(pages) < 100 {
+		t.Fatalf("only %d pages", len(pages))
+	}
+	return pages
+}
+
+// TestRealFaxesComeBackFromTheirDocuments takes every page of the collection that is faultless and black and white through
+// archive and documents, and back: the files of one page as a fax whose pages were streamed, each other as a fax that came whole.
+func TestRealFaxesComeBackFromTheirDocuments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many decodings: runs without -short")
+	}
+	corpus := filepath.Join("..", "..", "shared", "corpus")
 	type key struct {
 		session string
 		page    int
 	}
 	wb := newWorkbench(t, localArchive(t))
 	want := map[key]string{}
-	files := map[string]string{} // of several pages: their session
+	sessions := map[string]string{} // of the files of several pages
 	lost := map[string]session.PageReasons{}
-	single := 0
-	for _, row := range rows[1:] {
-		name, page := row[column["file"]], row[column["page"]]
-		if row[column["kind"]] != "strict" || row[column["raster_sha256"]] == "" {
-			continue
-		}
-		data := read2(t, filepath.Join(corpus, "files", name))
+	const streamed = "streamed"
+	for _, p := range realPages(t, corpus) {
+		data := readFile(t, filepath.Join(corpus, "files", p.file))
 		file, err := tiff.Parse(data, tiff.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := key{"single", single + 1}
+		at := key{streamed, len(wb.facts[streamed]) + 1}
 		if file.NumPages() == 1 {
-			single++
 			wb.page(at.session, at.page, data)
 		} else {
-			if files[name] == "" {
-				files[name] = fmt.Sprintf("file-%d", len(files)+1)
-				lost[files[name]] = wb.cut(files[name], data) // one has a page of gray in a coding that faxes do not have
+			id := fmt.Sprintf("file-%d", len(sessions)+1)
+			if known, ok := sessions[p.file]; ok {
+				id = known
+			} else {
+				lost[id] = wb.cut(id, data) // one has a page of gray in a coding that faxes do not have
 			}
-			number, err := strconv.Atoi(page)
-			if err != nil {
-				t.Fatal(err)
-			}
-			at = key{files[name], number}
+			sessions[p.file] = id
+			at = key{id, p.page}
 		}
-		want[at] = row[column["raster_sha256"]]
+		want[at] = p.raster
 	}
-	if len(want) < 100 {
-		t.Fatalf("only %d pages", len(want))
-	}
-	for _, id := range slices.Concat([]string{"single"}, slices.Sorted(maps.Values(files))) {
+	for _, id := range append(slices.Sorted(maps.Values(sessions)), streamed) {
 		m := wb.assemble(wb.order(id, lost[id]))
 		for _, p := range m.Pages {
 			if sum, ok := want[key{id, p.Page}]; ok && p.RasterSHA256 != sum {
@@ -199,59 +216,83 @@ func TestAMixedFaxPassesItsJudges(t *testing.T) {
 	wb.checkDocuments(m)
 	tiffName, pdfName := wb.saved(m)
 
-	t.Run("TIFF", func(t *testing.T) {
-		info := judge(t, "libtiff-tools", "tiffinfo", "-D", tiffName)
-		pages := strings.Split(info, "=== TIFF directory")[1:]
-		if len(pages) != 7 || strings.Contains(info, "arning") {
-			t.Fatalf("%d pages:\n%s", len(pages), info)
+	t.Run("looks", func(t *testing.T) { judgeLooks(t, m, pdfName) })
+	t.Run("TIFF", func(t *testing.T) { judgeMixedTIFF(t, tiffName) })
+	t.Run("PDF", func(t *testing.T) { judgeMixedPDF(t, pdfName) })
+}
+
+// judgeLooks: poppler draws the black and white pages, at their own resolution, as they were archived.
+func judgeLooks(t *testing.T, m Manifest, pdfName string) {
+	t.Helper()
+	for i, p := range m.Pages {
+		if p.Status == session.PageStatusMissing || p.Samples > 0 {
+			continue
 		}
-		for i, has := range [][]string{
-			{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 0-7", "clean (0 = 0x0)", "Image Length: 2292", "fax mixed page 2"},
-			{"CCITT Group 4", "Resolution: 204, 98", "Page Number: 1-7", "clean (0 = 0x0)", "min-is-white", "fax mixed page 3"},
-			{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 2-7", "receiver regenerated (1 = 0x1)", "Bad Fax Lines: ", "fax mixed page 4"},
-			{"AdobeDeflate", "Resolution: 200, 200", "Page Number: 3-7", "min-is-black", "Bits/Sample: 8", "fax mixed page 5"},
-			{"CCITT Group 4", "Resolution: 204, 391", "Page Number: 4-7", "clean (0 = 0x0)", "fax mixed page 7"},
-			{"AdobeDeflate", "Samples/Pixel: 3", "Page Number: 5-7", "RGB color", "fax mixed page 8"},
-			{"CCITT Group 4", "Page Number: 6-7", "Image Length: 2744", "fax mixed page 9"},
-		} {
-			for _, text := range append(has, "multi-page document", "DateTime: 2026:11:23 09:30:00", "pixels/inch", "Rows/Strip: ") {
-				if !strings.Contains(pages[i], text) {
-					t.Errorf("tiffinfo does not say %q of page %d:\n%s", text, i+1, pages[i])
-				}
+		sheet := strconv.Itoa(i + 1)
+		look := filepath.Join(t.TempDir(), sheet)
+		judge(t, "poppler-utils", "pdftoppm", "-mono", "-singlefile", "-f", sheet, "-l", sheet,
+			"-rx", fmt.Sprint(p.XResolution), "-ry", fmt.Sprint(p.YResolution), pdfName, look)
+		if got := pbmRaster(readFile(t, look+".pbm")); got != p.RasterSHA256 {
+			t.Errorf("page %d: poppler draws %s, want %s", p.Page, got, p.RasterSHA256)
+		}
+	}
+}
+
+func judgeMixedTIFF(t *testing.T, tiffName string) {
+	t.Helper()
+	info := judge(t, "libtiff-tools", "tiffinfo", "-D", tiffName)
+	pages := strings.Split(info, "=== TIFF directory")[1:]
+	if len(pages) != 7 || strings.Contains(info, "arning") {
+		t.Fatalf("%d pages:\n%s", len(pages), info)
+	}
+	for i, has := range [][]string{
+		{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 0-7", "clean (0 = 0x0)", "Image Length: 2292", "fax mixed page 2"},
+		{"CCITT Group 4", "Resolution: 204, 98", "Page Number: 1-7", "clean (0 = 0x0)", "min-is-white", "fax mixed page 3"},
+		{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 2-7", "receiver regenerated (1 = 0x1)", "Bad Fax Lines: ", "fax mixed page 4"},
+		{"AdobeDeflate", "Resolution: 200, 200", "Page Number: 3-7", "min-is-black", "Bits/Sample: 8", "fax mixed page 5"},
+		{"CCITT Group 4", "Resolution: 204, 391", "Page Number: 4-7", "clean (0 = 0x0)", "fax mixed page 7"},
+		{"AdobeDeflate", "Samples/Pixel: 3", "Page Number: 5-7", "RGB color", "fax mixed page 8"},
+		{"CCITT Group 4", "Page Number: 6-7", "Image Length: 2744", "fax mixed page 9"},
+	} {
+		for _, text := range append(has, "multi-page document", "DateTime: 2026:11:23 09:30:00", "pixels/inch", "Rows/Strip: ") {
+			if !strings.Contains(pages[i], text) {
+				t.Errorf("tiffinfo does not say %q of page %d:\n%s", text, i+1, pages[i])
 			}
 		}
-	})
-	t.Run("PDF", func(t *testing.T) {
-		judge(t, "qpdf", "qpdf", "--check", pdfName)
-		const letter, a4, legal, gray, small = "609.882 x 792", "609.882 x 841.959", "609.882 x 1008", "612 x 72", "108 x 144"
-		info := judge(t, "poppler-utils", "pdfinfo", "-isodates", "-l", "9", pdfName)
-		for i, size := range []string{a4, a4, letter, letter, gray, letter, letter, small, legal} {
-			if !regexp.MustCompile(fmt.Sprintf(`(?m)^Page +%d size: +%s`, i+1, size)).MatchString(info) {
-				t.Errorf("page %d is not of %s points", i+1, size)
-			}
+	}
+}
+
+func judgeMixedPDF(t *testing.T, pdfName string) {
+	t.Helper()
+	judge(t, "qpdf", "qpdf", "--check", pdfName)
+	const letter, a4, legal, gray, small = "609.882 x 792", "609.882 x 841.959", "609.882 x 1008", "612 x 72", "108 x 144"
+	info := judge(t, "poppler-utils", "pdfinfo", "-isodates", "-l", "9", pdfName)
+	for i, size := range []string{a4, a4, letter, letter, gray, letter, letter, small, legal} {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^Page +%d size: +%s`, i+1, size)).MatchString(info) {
+			t.Errorf("page %d is not of %s points", i+1, size)
 		}
-		info += judge(t, "poppler-utils", "pdfinfo", "-meta", pdfName)
-		for _, text := range []string{
-			"Title:           Fax mixed (partial: missing_pages)\n", "Author:          +15550100\n", "CreationDate:    2026-11-23T09:30:00Z\n",
-			"Subject:         From +15550100 to +15550199, pages: 9, of which missing: 2\n", "Producer:        faxstream test\n",
-			"<pdfaid:part>2<", ">Fax mixed (partial: missing_pages)<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<", "pages: 9, of which missing: 2<",
-		} {
-			if !strings.Contains(info, text) {
-				t.Errorf("pdfinfo does not say %q", text)
-			}
+	}
+	info += judge(t, "poppler-utils", "pdfinfo", "-meta", pdfName)
+	for _, text := range []string{
+		"Title:           Fax mixed (partial: missing_pages)\n", "Author:          +15550100\n", "CreationDate:    2026-11-23T09:30:00Z\n",
+		"Subject:         From +15550100 to +15550199, pages: 9, of which missing: 2\n", "Producer:        faxstream test\n",
+		"<pdfaid:part>2<", ">Fax mixed (partial: missing_pages)<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<", "pages: 9, of which missing: 2<",
+	} {
+		if !strings.Contains(info, text) {
+			t.Errorf("pdfinfo does not say %q", text)
 		}
-		if t.Failed() {
-			t.Log(info)
+	}
+	if t.Failed() {
+		t.Log(info)
+	}
+	for page, want := range map[string]string{
+		"1": "Page 1 is missing\n.*The file of the whole fax ends before this page. .not_in_file.\n.*Fax: mixed\n",
+		"6": "Page 6 is missing\n.*The fax provider did not have this page. .not_ready.\n.*From: .15550100\nTo: .15550199\n",
+	} {
+		if text := judge(t, "poppler-utils", "pdftotext", "-f", page, "-l", page, pdfName, "-"); !regexp.MustCompile(`(?s)` + want).MatchString(text) {
+			t.Errorf("the sheet of page %s says\n%s", page, text)
 		}
-		for page, want := range map[string]string{
-			"1": "Page 1 is missing\n.*The file of the whole fax ends before this page. .not_in_file.\n.*Fax: mixed\n",
-			"6": "Page 6 is missing\n.*The fax provider did not have this page. .not_ready.\n.*From: .15550100\nTo: .15550199\n",
-		} {
-			if text := judge(t, "poppler-utils", "pdftotext", "-f", page, "-l", page, pdfName, "-"); !regexp.MustCompile(`(?s)` + want).MatchString(text) {
-				t.Errorf("the sheet of page %s says\n%s", page, text)
-			}
-		}
-	})
+	}
 }
 
 // A fax whose missing page lies at the front keeps the numbers of the others: a viewer shows them as labels.
@@ -264,6 +305,18 @@ func TestPagesKeepTheirNumbers(t *testing.T) {
 	labels := judge(t, "qpdf", "qpdf", "--json", "--json-key=pages", pdfName)
 	if !regexp.MustCompile(`(?s)"/St": 3.*"/St": 8`).MatchString(labels) {
 		t.Errorf("no labels 3 and 8 in %.3000s", labels)
+	}
+}
+
+// A provider's clock may say anything: a fax of the year 0 gets its document, without a date.
+func TestAFaxOfNoPossibleYearGetsItsDocument(t *testing.T) {
+	wb := newWorkbench(t, localArchive(t))
+	wb.page("old", 1, testdata(t, "letter-standard-g4.tiff"))
+	order := wb.order("old", nil)
+	order.Close.StartTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	tiffName, pdfName := wb.saved(wb.assemble(order))
+	if out := judge(t, "poppler-utils", "pdfinfo", pdfName) + judge(t, "libtiff-tools", "tiffinfo", tiffName); strings.Contains(out, "Date") {
+		t.Error(out)
 	}
 }
 

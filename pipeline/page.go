@@ -64,7 +64,7 @@ type origin struct {
 
 func (o origin) sidecar(obj session.Object, reason session.Reason) Sidecar {
 	return Sidecar{
-		Session: o.session, Page: o.page, From: o.from, To: o.to, EventTime: o.eventTime,
+		Session: o.session, Page: o.page, From: o.from, To: o.to, EventTime: o.eventTime, BodySHA256: o.body,
 		Source: o.source, Reason: reason, Object: obj,
 	}
 }

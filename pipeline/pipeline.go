@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,12 +26,13 @@ type Config struct {
 	Provider Provider
 	Policy   session.Policy
 	Retry    Retry
-	SpoolDir string      // private directory for documents in the making; emptied at Start
-	Software string      // name and version, for manifests and documents
-	Fetches  int         // page files fetched at once; 0: 24
-	Observe  func(Step)  // called from many goroutines; nil: nobody watches
-	Stopped  func(error) // told why fetching stopped, and nil when it goes on; nil: nobody listens
-	Doubted  func(error) // told that the path of single pages may be wrong, and nil when a page comes; nil: nobody listens
+	SpoolDir string             // private directory for documents in the making; emptied at Start
+	Software string             // name and version, for manifests and documents
+	SignKey  ed25519.PrivateKey // signs manifests; nil: they are not signed
+	Fetches  int                // page files fetched at once; 0: 24
+	Observe  func(Step)         // called from many goroutines; nil: nobody watches
+	Stopped  func(error)        // told why fetching stopped, and nil when it goes on; nil: nobody listens
+	Doubted  func(error)        // told that the path of single pages may be wrong, and nil when a page comes; nil: nobody listens
 	Log      *slog.Logger
 
 	// Letters is where dead letters and actions are kept; nil: nothing is buried, and nothing is done about letters.
@@ -70,7 +72,7 @@ func Start(ctx context.Context, c Config) error {
 	col := &collector{facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{
 		facts: c.Bus, pages: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe, log: c.Log,
-		spoolDir: c.SpoolDir, software: c.Software,
+		spoolDir: c.SpoolDir, software: c.Software, key: c.SignKey,
 	}
 	single := []struct {
 		consumer bus.Consumer

@@ -104,6 +104,8 @@ type Manifest struct {
 	PDF      session.Object  `json:"document_pdf"`
 	Previous string          `json:"previous_manifest_sha256,omitempty"`
 	Software string          `json:"software"`
+
+	Signature *Signature `json:"signature,omitempty"` // the last field; nil: no key was configured
 }
 
 // AcceptedFact is a webhook that the document rests on.
@@ -119,6 +121,7 @@ type ManifestPage struct {
 	Source       string          `json:"source,omitempty"` // fetch or whole_file
 	Reason       session.Reason  `json:"reason,omitempty"` // of a missing page
 	Original     *session.Object `json:"original,omitempty"`
+	Sidecar      string          `json:"sidecar_sha256,omitempty"` // of what stands beside the original; absent: nothing does
 	PNG          *session.Object `json:"png,omitempty"`
 	RasterSHA256 string          `json:"raster_sha256,omitempty"`
 	Width        int             `json:"width,omitempty"` // pixels
@@ -132,6 +135,24 @@ type ManifestPage struct {
 	StripSize    int             `json:"strip_size,omitempty"`
 	TIFFOffset   int64           `json:"tiff_offset,omitempty"`
 	PDFOffset    int64           `json:"pdf_offset,omitempty"`
+}
+
+// newManifestPage is what a page's fact says of it; its strip and where that stands come from the documents.
+func newManifestPage(f session.PageArchived) ManifestPage {
+	return ManifestPage{
+		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
+		RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, XResolution: f.XResolution, YResolution: f.YResolution,
+		BadRows: f.BadRows, LongestBad: f.LongestBad, Samples: f.Samples,
+	}
+}
+
+// newManifest is what a plan alone says of its revision; pages and documents are added as they are made.
+func newManifest(p Plan, plan session.Object, software string) Manifest {
+	return Manifest{
+		Session: p.Session, Direction: p.Direction, Revision: p.Revision, From: p.From, To: p.To, ToToken: p.ToToken,
+		Status: p.Status, Reason: p.Reason, Verified: p.Verification == session.VerificationVerified,
+		Verification: p.Verification, Reports: p.Reports, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{}, Plan: plan, Software: software,
+	}
 }
 
 func (m Manifest) missing() int {
@@ -152,13 +173,9 @@ func (m Manifest) event(self session.Object) session.DocAssembled {
 	}
 }
 
-// commit writes v as JSON under key, create-only. It returns the bytes that stand there: ours, or the first writer's, which v is set to.
-func commit[T any](ctx context.Context, a Archive, key string, v *T) ([]byte, error) {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", key, err)
-	}
-	data = append(data, '\n')
+// commit writes data, the JSON of v, under key, create-only. It returns the bytes that stand there: ours, or the first writer's,
+// which v is set to.
+func commit[T any](ctx context.Context, a Archive, key string, data []byte, v *T) ([]byte, error) {
 	existed, err := create(ctx, a, key, data)
 	if err != nil || !existed {
 		return data, err
@@ -178,7 +195,7 @@ func load[T any](ctx context.Context, a Archive, key string, v *T) (ok bool, dat
 	}
 	var fresh T
 	if err := json.Unmarshal(data, &fresh); err != nil {
-		return false, nil, fmt.Errorf("read %s: %w", key, err)
+		return false, nil, fmt.Errorf("read %s: %w: %w", key, errUnreadable, err)
 	}
 	*v = fresh
 	return true, data, nil

@@ -3,9 +3,8 @@ package pipeline
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -13,43 +12,129 @@ import (
 // restore looks in the archive for a session that has no ledger, before it is taken for new: JetStream may have been lost, or
 // have let it go. fresh is what a new session gets.
 func (c *collector) restore(ctx context.Context, fresh session.State) (session.State, error) {
-	revision, err := newestRevision(ctx, c.archive, fresh.Session)
-	if err != nil || revision == 0 {
+	var keys []string
+	prefix := "faxes/" + fresh.Session + "/r"
+	for key, err := range c.archive.List(ctx, prefix, "") {
+		if err != nil {
+			return fresh, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		keys = append(keys, key)
+	}
+	r, err := recall(ctx, c.archive, fresh.Session, keys)
+	if err != nil || r == nil {
 		return fresh, err
 	}
-	key := revisionKey(fresh.Session, revision, "manifest.json")
-	var m Manifest
-	_, data, err := load(ctx, c.archive, key, &m)
-	if err != nil {
-		return fresh, err
-	}
-	var plan Plan
-	if _, _, err := load(ctx, c.archive, m.Plan.Key, &plan); err != nil {
-		return fresh, err
-	}
-	ready := session.DocReady{
-		Session: plan.Session, Direction: plan.Direction, ToToken: plan.ToToken, Revision: plan.Revision, From: plan.From, To: plan.To,
-		Status: plan.Status, Reason: plan.Reason, Missing: plan.Missing, Close: plan.Close,
-	}
-	for _, f := range plan.Pages {
-		ready.Pages = ready.Pages.Add(f.Page)
-	}
-	doc := m.event(object(key, int64(len(data)), sha256.Sum256(data)))
-	return session.Restore(ready, doc, plan.Pages, plan.Indexed), nil
+	return r.state, r.takeNames(ctx, c.facts, c.ledgers)
 }
 
-// newestRevision is the highest revision of a session that has a manifest; 0: none.
-func newestRevision(ctx context.Context, a Archive, id string) (int, error) {
-	newest := 0
-	prefix := "faxes/" + id + "/r"
-	for key, err := range a.List(ctx, prefix, "") {
+// recalled is what the archive tells of a session that has a plan.
+type recalled struct {
+	plan  Plan                  // the newest
+	ready session.DocReady      // its order
+	doc   *session.DocAssembled // the newest revision that has a manifest; nil: none has
+	state session.State
+}
+
+// errUnreadable: an archived JSON object is not what this program writes.
+var errUnreadable = errors.New("it cannot be read, or belongs to another fax")
+
+// recall reads the newest plan and manifest of a session. keys are those of its revisions at least, ascending; nil: it has no plan.
+func recall(ctx context.Context, a Archive, id string, keys []string) (*recalled, error) {
+	planned := revisionsOf(keys, id, func(name string) bool { return name == "plan.json" })
+	if len(planned) == 0 {
+		return nil, nil
+	}
+	r := &recalled{}
+	newest := planned[len(planned)-1]
+	key := revisionKey(id, newest, "plan.json")
+	if _, _, err := load(ctx, a, key, &r.plan); err != nil {
+		return nil, err
+	}
+	if r.plan.Session != id || r.plan.Revision != newest || !session.ValidToken(r.plan.ToToken) {
+		return nil, fmt.Errorf("read %s: %w", key, errUnreadable)
+	}
+	committed := revisionsOf(keys, id, func(name string) bool { return name == "manifest.json" })
+	if len(committed) > 0 {
+		key := revisionKey(id, committed[len(committed)-1], "manifest.json")
+		var m Manifest
+		_, data, err := load(ctx, a, key, &m)
 		if err != nil {
-			return 0, fmt.Errorf("list %s: %w", prefix, err)
+			return nil, err
 		}
-		number, rest, _ := strings.Cut(strings.TrimPrefix(key, prefix), "/")
-		if n, err := strconv.Atoi(number); err == nil && rest == "manifest.json" {
-			newest = max(newest, n)
+		if m.Session != id {
+			return nil, fmt.Errorf("read %s: %w", key, errUnreadable)
+		}
+		doc := m.event(object(key, int64(len(data)), sha256.Sum256(data)))
+		r.doc = &doc
+	}
+	r.ready = r.plan.order()
+	if r.doc != nil && r.doc.Revision >= newest {
+		r.state = session.Restore(r.ready, *r.doc, r.plan.Pages, r.plan.Indexed)
+	} else {
+		r.state = session.RestoreOrdered(r.ready, r.doc, r.plan.Pages, r.plan.Indexed)
+	}
+	return r, r.verdicts(ctx, a, keys)
+}
+
+// order is the order that a plan was made for, as far as the plan keeps it. Repairs are in the pages.
+func (p Plan) order() session.DocReady {
+	ready := session.DocReady{
+		Session: p.Session, Direction: p.Direction, ToToken: p.ToToken, Revision: p.Revision, Previous: p.Previous, From: p.From, To: p.To,
+		Status: p.Status, Reason: p.Reason, Missing: p.Missing, Close: p.Close, Verification: p.Verification,
+	}
+	for _, f := range p.Pages {
+		ready.Pages = ready.Pages.Add(f.Page)
+	}
+	return ready
+}
+
+// verdicts takes over what comparisons with the whole file have said of the images that are in use: they need not be made again.
+func (r *recalled) verdicts(ctx context.Context, a Archive, keys []string) error {
+	used := map[int]string{}
+	for _, f := range r.plan.Pages {
+		used[f.Page] = f.Original.Key
+	}
+	s := &r.state
+	for _, key := range keys {
+		if !isReport(key) {
+			continue
+		}
+		var report Report
+		if _, _, err := load(ctx, a, key, &report); err != nil {
+			if errors.Is(err, errUnreadable) {
+				continue // its pages are compared again
+			}
+			return err
+		}
+		if report.File.Key == "" {
+			continue // made without the whole file
+		}
+		for _, v := range report.Pages {
+			inUse := v.Streamed.Original != nil && v.Streamed.Original.Key == used[v.Page]
+			repaired := v.Repair != nil && v.Repair.Original.Key == used[v.Page]
+			if !inUse && !repaired {
+				continue
+			}
+			s.Compared, s.Agreed, s.Differing = s.Compared.Add(v.Page), s.Agreed.Remove(v.Page), s.Differing.Remove(v.Page)
+			switch {
+			case repaired || v.Verdict == verdictAgreed:
+				s.Agreed = s.Agreed.Add(v.Page)
+			case v.Verdict == verdictDiffers:
+				s.Differing = s.Differing.Add(v.Page)
+			}
 		}
 	}
-	return newest, nil
+	return nil
+}
+
+// takeNames binds the session's number again and claims the whole file's id. Whoever has them by now keeps them.
+func (r *recalled) takeNames(ctx context.Context, facts Facts, ledgers Ledgers) error {
+	if _, err := facts.Bind(ctx, r.plan.Session, r.plan.ToToken); err != nil {
+		return err
+	}
+	if c := r.plan.Close; c != nil && c.Direction != session.Outgoing && c.File != "" {
+		_, err := ledgers.Claim(ctx, session.AliasFile, c.File, r.plan.Session)
+		return err
+	}
+	return nil
 }

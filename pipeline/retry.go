@@ -44,7 +44,9 @@ var remedies = map[session.Reason]remedy{
 	session.ReasonInternal:     fallBack,          // the decoder gave up
 }
 
-// Retry says when a failed attempt is made again.
+// Retry says when a failed attempt is made again. A file that can never be had is asked for once at once, once after each delay and
+// once at the deadline, each time by the tries of one call: three where the provider fails, else one (ingest/faxplus). A
+// redelivery of a message adds none of these: it follows an outage of ours or a gate that is closed.
 type Retry struct {
 	Delays   []time.Duration // after attempt 1, 2, …; the last one goes on
 	Deadline time.Duration   // since the announcement; an attempt that would come later is not made, but for the second one

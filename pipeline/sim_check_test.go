@@ -265,7 +265,8 @@ func (w *world) accepted() *session.Closed {
 	return best
 }
 
-// counted is how many pages the fax has, as the accepted close, the whole file or the highest announced page says; 0: nobody does.
+// counted is how many pages the fax has, as the accepted close, the whole file as it was taken or the highest announced page says;
+// 0: nobody does. A file that grows after it was taken for a close that counts no pages is beyond what anybody can know.
 func (w *world) counted() int {
 	c := w.accepted()
 	switch {
@@ -278,8 +279,20 @@ func (w *world) counted() int {
 	case c.Pages > 0:
 		return c.Pages
 	default:
-		return w.fax.whole.pages
+		return w.taken()
 	}
+}
+
+// taken is the most pages of a whole file that was taken.
+func (w *world) taken() (pages int) {
+	for _, m := range w.bus.all {
+		if f, err := session.ParseFact(bus.EventType(m.subject), m.data); err == nil {
+			if done, ok := f.(session.WholeDone); ok {
+				pages = max(pages, done.Pages)
+			}
+		}
+	}
+	return pages
 }
 
 // announced gives the pages that were announced, and when.

@@ -75,7 +75,6 @@ type wholeFile struct {
 	calls   int
 	full    []byte
 	cut     []byte // without the last page
-	pages   int    // most that were served
 	rasters []map[string]bool
 }
 

@@ -45,13 +45,16 @@ func (p provider) gone() error {
 // all are blocked.
 func (p provider) Probe(context.Context) error { return p.gone() }
 
+// knows reports whether the provider takes an id for this fax: its session's, or that of its lists.
+func (p provider) knows(id string) bool { return id == p.id || id == p.listed() }
+
 // Outcome is the provider's record of the fax.
 func (p provider) Outcome(ctx context.Context, id string) (closed *session.Closed, open bool, err error) {
 	err = p.w.perform(ctx, "provider", "get record", false, func() error {
 		if err := p.gone(); err != nil {
 			return err
 		}
-		if id != p.id || p.record == nil {
+		if !p.knows(id) || p.record == nil {
 			return refusal{reason: session.ReasonNotYet}
 		}
 		if open = time.Now().Before(p.ends); !open {
@@ -71,7 +74,7 @@ func (p provider) Page(ctx context.Context, id string, page int) (data []byte, e
 		switch {
 		case !p.policy.Streaming:
 			return refusal{reason: session.ReasonNoPagePath}
-		case id != p.id || page > len(p.pages):
+		case !p.knows(id) || page > len(p.pages):
 			return refusal{reason: session.ReasonNotYet}
 		}
 		if _, ok := handlingOf(ctx).found[page]; ok {
@@ -168,7 +171,7 @@ func (p provider) File(ctx context.Context, id string) (data []byte, err error) 
 		if err := p.gone(); err != nil {
 			return err
 		}
-		if id != p.id {
+		if !p.knows(id) {
 			return refusal{reason: session.ReasonNotYet}
 		}
 		data, err = p.whole.get(p.w.rng)
@@ -207,7 +210,6 @@ func (f *wholeFile) serve(data []byte) {
 	if err != nil {
 		return
 	}
-	f.pages = max(f.pages, file.NumPages())
 	for i := range file.NumPages() {
 		if i == len(f.rasters) {
 			f.rasters = append(f.rasters, map[string]bool{})

@@ -76,7 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions, "KV_" + BucketAliases} {
-		b.groups[s] = newGroup(b.js, s, b.health)
+		b.groups[s] = newGroup(b.js, s, b.health, b.connection)
 	}
 	return b, nil
 }
@@ -128,7 +128,14 @@ func (b *Bus) connect() error {
 	return nil
 }
 
-// lineLost ends the pulls of the lost connection: nobody answers them, and they would hold up the next one's.
+// connection ends when the connection that is there now is lost.
+func (b *Bus) connection() context.Context {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.line
+}
+
+// lineLost ends the pulls and publishes of the lost connection: nobody answers them, and they would hold up the next one's.
 func (b *Bus) lineLost() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,9 @@ const (
 
 // outageDelays grow with the deliveries of one message while a store refuses. Outages are not failed attempts: there is no last one.
 var outageDelays = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second}
+
+// outageReminder: of the further deliveries of a message in an outage every so many is a warning in the log, the others are not.
+const outageReminder = 40
 
 func (b *Bus) consumer(ctx context.Context, c Consumer) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
@@ -118,10 +122,7 @@ func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.M
 		b.pause()
 		return nil
 	}
-	b.mu.Lock()
-	line := b.line
-	b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(line, fetchWait)
+	ctx, cancel := context.WithTimeout(b.connection(), fetchWait)
 	defer cancel()
 	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
 	msgs := drain(first, err)
@@ -231,7 +232,12 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 	if b.life.Err() != nil {
 		delay = time.Millisecond // the next process should not wait for our stop; a nak without delay is not stored
 	} else {
-		b.log.Warn("message will be delivered again", "consumer", c.Durable, "subject", maskSubject(d.Subject), "delay", delay, "err", maskSubject(err.Error()))
+		level := slog.LevelDebug // in a long outage thousands of messages come again and again
+		if d.Tries <= len(outageDelays) || d.Tries%outageReminder == 0 {
+			level = slog.LevelWarn
+		}
+		b.log.Log(context.Background(), level, "message will be delivered again",
+			"consumer", c.Durable, "subject", maskSubject(d.Subject), "tries", d.Tries, "delay", delay, "err", maskSubject(err.Error()))
 	}
 	b.reply(c, d, m.NakWithDelay(delay))
 	b.settled(c, m, fmt.Appendf(nil, "-NAK {\"delay\": %d}", delay))

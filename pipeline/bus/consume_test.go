@@ -1,9 +1,12 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -245,6 +248,29 @@ func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
 		closeBus(t, b)
 		if took := time.Since(before); took < stopGrace || took > stopGrace+time.Second {
 			t.Errorf("Close took %s, want %s", took, stopGrace)
+		}
+	})
+}
+
+// A message that a store refuses for hours is told of, but not at every delivery: thousands may wait so.
+func TestALongOutageDoesNotFillTheLog(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: dir}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRecord(t, b, page("s", 1))
+		tries := 0
+		consume(t, b, pageConsumer, func(_ context.Context, d Delivery) error {
+			tries = d.Tries
+			return errors.New("the archive is away")
+		})
+		time.Sleep(time.Hour)
+		closeBus(t, b)
+		if told := strings.Count(log.String(), "delivered again"); tries < 200 || told < 5 || told > 20 {
+			t.Errorf("%d lines for %d deliveries, want from 5 to 20", told, tries)
 		}
 	})
 }

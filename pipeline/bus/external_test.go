@@ -2,12 +2,14 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,6 +139,30 @@ func TestExternalServer(t *testing.T) {
 	if url := b.ClientURL(); url != "" {
 		t.Errorf("an external server is offered as ours: %s", url)
 	}
+}
+
+// A webhook that is being stored when the server dies is told so at once, not when its time is over.
+func TestAPublishInFlightFailsWithItsServer(t *testing.T) {
+	s := startNATS(t)
+	b := s.open()
+	mustRecord(t, b, page("s", 1))
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil { // it takes nothing any more, but the connection stands
+		t.Fatal(err)
+	}
+	sent := b.nc.Stats().OutMsgs
+	failed := make(chan error, 1)
+	go func() {
+		_, err := b.Record(t.Context(), page("s", 2))
+		failed <- err
+	}()
+	for b.nc.Stats().OutMsgs == sent {
+		time.Sleep(time.Millisecond)
+	}
+	s.kill()
+	if err := receive(t, failed); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the publish ended with %v, want an error before its time was over", err)
+	}
+	s.start()
 }
 
 // While the server is gone every write fails at once, so that the webhook can be told so; what was answered is there when

@@ -32,6 +32,7 @@ type group struct {
 	js     jetstream.JetStream
 	stream string
 	health *health
+	line   func() context.Context // ends with the connection: whoever waits on a lost one would wait until its timeout
 
 	mu      sync.Mutex
 	waiting []*put // guarded by mu
@@ -47,13 +48,16 @@ type put struct {
 	err  error
 }
 
-func newGroup(js jetstream.JetStream, stream string, h *health) *group {
-	return &group{js: js, stream: stream, health: h}
+func newGroup(js jetstream.JetStream, stream string, h *health, line func() context.Context) *group {
+	return &group{js: js, stream: stream, health: h, line: line}
 }
 
 // publish stores a message if the last sequence on its subject is expect, and returns its sequence.
 // An error that is not errConflict may stand for a message that was stored all the same.
 func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64, error) {
+	if err := g.health.mustRestart(); err != nil { // the server would not answer
+		return 0, fmt.Errorf("publish to %s: %w", g.stream, err)
+	}
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
 	if most := g.js.Conn().MaxPayload(); most > 0 && int64(m.Size()) > most { // it would refuse the whole batch
 		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server takes %d: %w", g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
@@ -139,7 +143,7 @@ func (g *group) commit(batch []*put) {
 }
 
 func (g *group) one(m *nats.Msg) (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(g.line(), requestTimeout)
 	defer cancel()
 	// A batch of the message's own headers may have been tried before.
 	for _, h := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
@@ -154,7 +158,7 @@ func (g *group) one(m *nats.Msg) (uint64, error) {
 }
 
 func (g *group) many(batch []*put) (last uint64, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(g.line(), requestTimeout)
 	defer cancel()
 	msgs := make([]*nats.Msg, len(batch))
 	for i, p := range batch {

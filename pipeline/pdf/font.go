@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"golang.org/x/image/font/gofont/goregular"
@@ -14,9 +15,13 @@ import (
 // replacement is shown, and read by text extraction, for a character that the font lacks.
 const replacement = '□'
 
-// font is the subset of Go Regular (Latin, Greek and Cyrillic) that the slip sheets of one document use. Glyphs are
-// numbered densely in the order of their first use, so that text can be written before the subset is known.
+// font is the subset of Go Regular (Latin, Greek and Cyrillic) that the texts of one document use. Glyphs are numbered
+// densely in the order of their first use, so that text can be written before the subset is known.
 type font struct {
+	name   string // behind the tag of a subset
+	object int    // its number in the document
+	blank  bool   // its glyphs have widths but no outlines, and so there is one for every character
+
 	tables     map[string][]byte // of the whole font
 	whole      *sfnt.Font
 	buf        sfnt.Buffer
@@ -31,12 +36,24 @@ type glyph struct {
 	text   rune   // 0: .notdef
 }
 
-func newFont() (*font, error) {
+// newFont returns an empty subset, and reserves its object.
+func (w *Writer) newFont(name string, blank bool) (*font, error) {
+	f, err := parseFont(name, blank)
+	if err != nil {
+		return nil, fmt.Errorf("pdf: font: %w", err)
+	}
+	f.object = w.reserve()
+	return f, nil
+}
+
+func parseFont(name string, blank bool) (*font, error) {
 	whole, err := sfnt.Parse(goregular.TTF)
 	if err != nil {
-		return nil, fmt.Errorf("slip sheet font: %w", err)
+		return nil, err
 	}
 	f := &font{
+		name:   name,
+		blank:  blank,
 		tables: map[string][]byte{},
 		whole:  whole,
 		glyphs: make([]glyph, 1),
@@ -50,10 +67,13 @@ func newFont() (*font, error) {
 	f.unitsPerEm = int(binary.BigEndian.Uint16(f.tables["head"][18:]))
 	f.metrics = int(binary.BigEndian.Uint16(f.tables["hhea"][34:]))
 	if binary.BigEndian.Uint16(f.tables["head"][50:]) != 0 {
-		return nil, errors.New("slip sheet font: long glyph offsets are not supported")
+		return nil, errors.New("long glyph offsets are not supported")
 	}
 	return f, nil
 }
+
+// resource is the font's entry among a page's resources.
+func (f *font) resource() string { return fmt.Sprintf("/Font<</F %d 0 R>>", f.object) }
 
 // id returns the glyph number for r, or for the replacement.
 func (f *font) id(r rune) uint16 {
@@ -61,12 +81,22 @@ func (f *font) id(r rune) uint16 {
 		return id
 	}
 	source, err := f.whole.GlyphIndex(&f.buf, r)
-	if r != replacement && (err != nil || source == 0) {
+	lacking := !f.blank && (err != nil || source == 0)
+	if r != replacement && (lacking || len(f.glyphs) == math.MaxUint16) { // which leaves a number for the replacement
 		return f.id(replacement)
 	}
 	f.glyphs = append(f.glyphs, glyph{uint16(source), r})
 	f.ids[r] = uint16(len(f.glyphs) - 1)
 	return f.ids[r]
+}
+
+// codes are the glyph numbers of a text in hexadecimal, as it is shown with Identity-H.
+func (f *font) codes(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		fmt.Fprintf(&b, "%04X", f.id(r))
+	}
+	return b.String()
 }
 
 // width of r in thousandths of the font size.
@@ -77,6 +107,14 @@ func (f *font) advance(source uint16) int {
 	units := int(binary.BigEndian.Uint16(f.tables["hmtx"][4*i:]))
 	return (units*1000 + f.unitsPerEm/2) / f.unitsPerEm
 }
+
+// measure reads a length from a table, in thousandths of the font size.
+func (f *font) measure(table string, at int) int {
+	return int(int16(binary.BigEndian.Uint16(f.tables[table][at:]))) * 1000 / f.unitsPerEm
+}
+
+func (f *font) ascent() int  { return f.measure("hhea", 4) }
+func (f *font) descent() int { return f.measure("hhea", 6) } // below the baseline, so negative
 
 func (f *font) bearing(source uint16) []byte {
 	at := 4*int(source) + 2
@@ -96,9 +134,11 @@ func (f *font) outline(source uint16) []byte {
 func (f *font) file() []byte {
 	var glyf, hmtx []byte
 	loca := make([]byte, 4)
-	for _, g := range f.glyphs {
+	for i, g := range f.glyphs {
 		source := g.source
-		glyf = append(glyf, f.outline(source)...)
+		if !f.blank || i == 0 { // readers want a table that is not empty
+			glyf = append(glyf, f.outline(source)...)
+		}
 		glyf = append(glyf, make([]byte, -len(glyf)&3)...)
 		loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf)))
 		hmtx = append(append(hmtx, f.tables["hmtx"][4*min(int(source), f.metrics-1):][:2]...), f.bearing(source)...)
@@ -174,20 +214,19 @@ func (f *font) toUnicode() string {
 		"/CIDSystemInfo<</Registry(Adobe)/Ordering(UCS)/Supplement 0>>def/CMapName/Adobe-Identity-UCS def/CMapType 2 def\n" +
 		"1 begincodespacerange<0000><FFFF>endcodespacerange\n")
 	for i, g := range f.glyphs {
-		if g.text != 0 { // the font's characters all lie below U+10000
-			fmt.Fprintf(&b, "1 beginbfchar<%04X><%04X>endbfchar\n", i, g.text)
+		if g.text != 0 {
+			fmt.Fprintf(&b, "1 beginbfchar<%04X><%s>endbfchar\n", i, utf16Hex(string(g.text)))
 		}
 	}
 	b.WriteString("endcmap CMapName currentdict/CMap defineresource pop end end")
 	return b.String()
 }
 
-// writeFont writes the subset and its descriptions: 9.7.4 and 9.8.
-func (w *Writer) writeFont() {
-	if w.font == nil {
+// writeFont writes the subset and its descriptions, 9.7.4 and 9.8. A nil font is in no text.
+func (w *Writer) writeFont(f *font) {
+	if f == nil {
 		return
 	}
-	f := w.font
 	program := f.file()
 	packed, err := deflate(program)
 	w.fail(err)
@@ -207,16 +246,13 @@ func (w *Writer) writeFont() {
 	for i := range 6 {
 		digest[i] = 'A' + digest[i]%26
 	}
-	name := "/" + string(digest[:6]) + "+GoRegular" // the tag of a subset, 9.6.4
-	em := func(table string, at int) int {
-		return int(int16(binary.BigEndian.Uint16(f.tables[table][at:]))) * 1000 / f.unitsPerEm
-	}
+	name := "/" + string(digest[:6]) + "+" + f.name // the tag of a subset, 9.6.4
 	w.object(descriptor, fmt.Sprintf("<</Type/FontDescriptor/FontName%s/Flags 4/FontBBox[%d %d %d %d]/ItalicAngle 0"+
 		"/Ascent %d/Descent %d/CapHeight 700/StemV 80/FontFile2 %d 0 R/CIDSet %d 0 R>>", name,
-		em("head", 36), em("head", 38), em("head", 40), em("head", 42), em("hhea", 4), em("hhea", 6), file, set))
+		f.measure("head", 36), f.measure("head", 38), f.measure("head", 40), f.measure("head", 42), f.ascent(), f.descent(), file, set))
 	w.object(cid, fmt.Sprintf("<</Type/Font/Subtype/CIDFontType2/BaseFont%s/CIDSystemInfo<</Registry(Adobe)"+
 		"/Ordering(Identity)/Supplement 0>>/FontDescriptor %d 0 R/CIDToGIDMap/Identity/W[0[%s]]>>",
 		name, descriptor, strings.Join(widths, " ")))
-	w.object(w.fontObj, fmt.Sprintf("<</Type/Font/Subtype/Type0/BaseFont%s/Encoding/Identity-H"+
+	w.object(f.object, fmt.Sprintf("<</Type/Font/Subtype/Type0/BaseFont%s/Encoding/Identity-H"+
 		"/DescendantFonts[%d 0 R]/ToUnicode %d 0 R>>", name, cid, unicode))
 }

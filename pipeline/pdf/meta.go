@@ -62,7 +62,7 @@ func (m Meta) info() string {
 }
 
 // xmp is the metadata stream: ISO 19005-2, 6.6.2 and 6.6.4. One description per schema, which ISO 19005-1 demands.
-func (m Meta) xmp(part int) []byte {
+func (m Meta) xmp() []byte {
 	var b strings.Builder
 	b.WriteString("<?xpacket begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n" +
 		`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">` + "\n")
@@ -71,8 +71,7 @@ func (m Meta) xmp(part int) []byte {
 			b.WriteString(`<rdf:Description rdf:about="" ` + namespace + ">" + properties + "</rdf:Description>\n")
 		}
 	}
-	describe(`xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"`,
-		fmt.Sprintf("<pdfaid:part>%d</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>", part))
+	describe(`xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"`, "<pdfaid:part>2</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>")
 	describe(`xmlns:dc="http://purl.org/dc/elements/1.1/"`,
 		element("dc:title", `<rdf:Alt><rdf:li xml:lang="x-default">`, m.Title, "</rdf:li></rdf:Alt>")+
 			element("dc:creator", "<rdf:Seq><rdf:li>", m.Author, "</rdf:li></rdf:Seq>")+
@@ -104,11 +103,14 @@ func textString(s string) string {
 	if ascii {
 		return "(" + strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(s) + ")"
 	}
+	return "<FEFF" + utf16Hex(s) + ">"
+}
+
+// utf16Hex writes UTF-16BE in hexadecimal.
+func utf16Hex(s string) string {
 	var b strings.Builder
-	b.WriteString("<FEFF")
 	for _, u := range utf16.Encode([]rune(s)) {
 		fmt.Fprintf(&b, "%04X", u)
 	}
-	b.WriteString(">")
 	return b.String()
 }

@@ -32,6 +32,8 @@ type ImagePage struct {
 	Strip []byte
 	// Samples of a pixel: 0 for Group 4, 1 for gray (0 is black), 3 for red, green and blue (sRGB) in Flate.
 	Samples int
+	// Words are text over the image that is found and copied, and never seen, in reading order; up to 50,000.
+	Words []Word
 	// Label is the page's name in a viewer, such as its number in the fax; up to 200 bytes. Empty: its place in the document.
 	Label string
 }
@@ -45,7 +47,7 @@ func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 	if err := p.check(); err != nil {
 		return 0, fmt.Errorf("page %d: %w", w.pages+1, err)
 	}
-	if err := w.ready(len(p.Strip)); err != nil {
+	if err := w.ready(len(p.Strip) + textSize(p.Words)); err != nil {
 		return 0, err
 	}
 	width, height := float64(p.Width)/p.XRes*pointsPerIn, float64(p.Height)/p.YRes*pointsPerIn
@@ -53,8 +55,14 @@ func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 
 	image, content := w.reserve(), w.reserve()
 	stripOffset = w.stream(image, fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d%s", p.Width, p.Height, p.coding()), p.Strip)
-	w.stream(content, "", []byte(box.place(width, height)))
-	w.addPage(box, fmt.Sprintf("/XObject<</Im %d 0 R>>", image), content, p.Label)
+	resources := fmt.Sprintf("/XObject<</Im %d 0 R>>", image)
+	if len(p.Words) == 0 {
+		w.stream(content, "", []byte(box.place(width, height)))
+	} else {
+		w.text(content, p, box, box.place(width, height))
+		resources += w.words.resource()
+	}
+	w.addPage(box, resources, content, p.Label)
 	return stripOffset, w.err
 }
 
@@ -83,6 +91,9 @@ func (p ImagePage) check() error {
 		return fmt.Errorf("%w: %g by %g pixels per inch, want 1 to %g each way, or both 0", ErrInput, p.XRes, p.YRes, maxRes)
 	case len(p.Strip) == 0 || len(p.Strip) > maxStrip:
 		return fmt.Errorf("%w: strip of %d bytes, want 1 to %d", ErrInput, len(p.Strip), maxStrip)
+	}
+	if err := p.checkWords(); err != nil {
+		return err
 	}
 	return checkLabel(p.Label)
 }

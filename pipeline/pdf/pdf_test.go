@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,10 +74,10 @@ func fixture(t testing.TB, name string) (pages []ImagePage) {
 }
 
 // build writes a document of ImagePages and SlipPages and checks each reported strip offset.
-func build(t testing.TB, m Meta, part int, pages ...any) []byte {
+func build(t testing.TB, m Meta, pages ...any) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := newWriter(&out, m, part)
+	w := NewWriter(&out, m)
 	offsets := map[int64][]byte{}
 	for i, p := range pages {
 		var err error
@@ -152,23 +154,29 @@ func TestSameCallsGiveSameBytes(t *testing.T) {
 		SlipPage{Heading: "Page 2 is missing", Lines: []string{"zażółć γλώσσα страница 中文"}, Label: "2"},
 		ImagePage{Width: 1728, Height: 100, Strip: white(100), Label: "3"},
 	}
-	first := build(t, exampleMeta(), 2, pages...)
-	if !bytes.Equal(first, build(t, exampleMeta(), 2, pages...)) {
+	first := build(t, exampleMeta(), pages...)
+	if !bytes.Equal(first, build(t, exampleMeta(), pages...)) {
 		t.Error("two runs differ")
 	}
 	id := regexp.MustCompile(`/ID\[<(\w{32})><`)
-	other := build(t, exampleMeta(), 2, pages[:2]...)
+	other := build(t, exampleMeta(), pages[:2]...)
 	if a, b := id.Find(first), id.Find(other); a == nil || bytes.Equal(a, b) {
 		t.Errorf("identifiers %s and %s of different documents", a, b)
+	}
+	changed := pages[0].(ImagePage)
+	changed.Strip = bytes.Clone(changed.Strip)
+	changed.Strip[len(changed.Strip)/2] ^= 1
+	if a, b := id.Find(first), id.Find(build(t, exampleMeta(), changed, pages[1], pages[2])); bytes.Equal(a, b) {
+		t.Errorf("identifier %s of two documents that differ in one bit of a strip", a)
 	}
 }
 
 func TestZeroCreationTimeWritesNoDate(t *testing.T) {
-	file := build(t, Meta{Title: "x"}, 2, SlipPage{Heading: "x"})
+	file := build(t, Meta{Title: "x"}, SlipPage{Heading: "x"})
 	if bytes.Contains(file, []byte("Date")) {
 		t.Error("a date is written")
 	}
-	file = build(t, exampleMeta(), 2, SlipPage{Heading: "x"})
+	file = build(t, exampleMeta(), SlipPage{Heading: "x"})
 	for _, want := range []string{"/CreationDate(D:20261123130506+00'00')", "<xmp:CreateDate>2026-11-23T13:05:06+00:00<"} {
 		if !bytes.Contains(file, []byte(want)) {
 			t.Errorf("no %s", want)
@@ -188,7 +196,7 @@ func TestPageIsPhysicalSize(t *testing.T) {
 		{ImagePage{Width: 1728, Height: 40_000, XRes: 204, YRes: 98}, "/MediaBox[0 0 203.2941 9795.9183]/UserUnit 3"},
 	} {
 		c.page.Strip = white(c.page.Height)
-		file := build(t, Meta{}, 2, c.page)
+		file := build(t, Meta{}, c.page)
 		if !bytes.Contains(file, []byte(c.want)) {
 			t.Errorf("%dx%d at %gx%g: no %s but %s", c.page.Width, c.page.Height, c.page.XRes, c.page.YRes, c.want,
 				regexp.MustCompile(`/MediaBox[^/]*(/UserUnit \d+)?`).Find(file))
@@ -213,6 +221,10 @@ func TestRefusedPageLeavesNoTrace(t *testing.T) {
 		"one resolution":     with(func(p *ImagePage) { p.XRes = 204 }),
 		"no strip":           with(func(p *ImagePage) { p.Strip = nil }),
 		"endless label":      with(func(p *ImagePage) { p.Label = strings.Repeat("9", 201) }),
+		"word outside":       with(func(p *ImagePage) { p.Words = []Word{{"x", image.Rect(1700, 90, 1729, 100)}} }),
+		"word of no place":   with(func(p *ImagePage) { p.Words = []Word{{"x", image.Rect(9, 9, 9, 20)}} }),
+		"endless word":       with(func(p *ImagePage) { p.Words = []Word{{strings.Repeat("x", 1001), image.Rect(0, 0, 9, 9)}} }),
+		"endless words":      with(func(p *ImagePage) { p.Words = slices.Repeat([]Word{{"x", image.Rect(0, 0, 9, 9)}}, 50_001) }),
 		"slip negative":      SlipPage{WidthPoints: -612, HeightPoints: 792},
 		"slip one side":      SlipPage{WidthPoints: 612},
 		"slip NaN":           SlipPage{WidthPoints: math.NaN(), HeightPoints: 792},
@@ -284,7 +296,7 @@ func (f *failAfter) Write(p []byte) (int, error) {
 
 func TestWriteErrorStays(t *testing.T) {
 	page := fixture(t, "a4-fine-g4.tiff")[0]
-	whole := len(build(t, exampleMeta(), 2, page, page, SlipPage{Heading: "x"}))
+	whole := len(build(t, exampleMeta(), page, page, SlipPage{Heading: "x"}))
 	for n := 0; n < whole; n += 997 {
 		w := NewWriter(&failAfter{n}, exampleMeta())
 		var failed error

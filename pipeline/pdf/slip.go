@@ -38,17 +38,17 @@ func (w *Writer) AddSlip(s SlipPage) error {
 	if err := w.ready(64 * maxSlipText); err != nil {
 		return err
 	}
-	if w.font == nil {
-		f, err := newFont()
+	if w.slips == nil {
+		f, err := w.newFont("GoRegular", false)
 		if err != nil {
 			return err
 		}
-		w.font, w.fontObj = f, w.reserve()
+		w.slips = f
 	}
 	box := newMediaBox(s.WidthPoints, s.HeightPoints)
 	content := w.reserve()
-	w.stream(content, "", []byte(w.font.layOut(s, box).content(w.font)))
-	w.addPage(box, fmt.Sprintf("/Font<</F %d 0 R>>", w.fontObj), content, s.Label)
+	w.stream(content, "", []byte(w.slips.layOut(s, box).content(w.slips)))
+	w.addPage(box, w.slips.resource(), content, s.Label)
 	return w.err
 }
 
@@ -157,11 +157,7 @@ func (l slipLayout) content(f *font) string {
 	write := func(rows []string, size float64) {
 		fmt.Fprintf(&b, "/F %s Tf %s TL\n", number(size), number(size*leading))
 		for _, row := range rows {
-			b.WriteString("T* <")
-			for _, r := range row {
-				fmt.Fprintf(&b, "%04X", f.id(r))
-			}
-			b.WriteString("> Tj\n")
+			b.WriteString("T* <" + f.codes(row) + "> Tj\n")
 		}
 	}
 	write(l.heading, l.size*headingScale)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
+	"image"
 	"io"
 	"testing"
 )
@@ -12,7 +13,7 @@ import (
 // subsetOf returns the subset that the text needs and its tables by name.
 func subsetOf(t *testing.T, text string) (*font, map[string][]byte) {
 	t.Helper()
-	f, err := newFont()
+	f, err := parseFont("GoRegular", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestSubsetHasTheGlyphsItNames(t *testing.T) {
 }
 
 func TestNoGlyphIsComposite(t *testing.T) {
-	f, err := newFont()
+	f, err := parseFont("GoRegular", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func TestNoGlyphIsComposite(t *testing.T) {
 }
 
 func TestWrapKeepsEveryWord(t *testing.T) {
-	f, err := newFont()
+	f, err := parseFont("GoRegular", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +107,10 @@ func FuzzTexts(f *testing.F) {
 			return
 		}
 		if err != nil {
+			t.Fatal(err)
+		}
+		words := []Word{{heading, image.Rect(0, 0, 1, 1)}, {line, image.Rect(0, 0, 1728, 2)}}
+		if _, err := w.AddImage(ImagePage{Width: 1728, Height: 2, Strip: white(2), Words: words}); err != nil && !errors.Is(err, ErrInput) {
 			t.Fatal(err)
 		}
 		if err := w.Close(); err != nil {

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"compress/zlib"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -26,7 +29,11 @@ const (
 	maxOffset   = 9_999_999_999 // ten digits of a cross-reference entry, 7.5.4
 	maxMeta     = 8_000         // bytes of one metadata text: as UTF-16 below the 32,767 bytes of a string, 6.1.13
 	bufferSize  = 64 << 10
+	longWrite   = 1 << 10
 )
+
+// castagnoli takes a tenth of the time of SHA-256, and an identifier need not withstand anybody.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Objects with a fixed number; all others are numbered as they come.
 const (
@@ -54,11 +61,10 @@ type Meta struct {
 // Writer writes one document. It is not safe for concurrent use.
 type Writer struct {
 	dst    *bufio.Writer
-	digest hash.Hash // of every byte written, for the trailer's /ID
+	digest hash.Hash // for the trailer's /ID: of every byte written, of long streams their CRC-32C
 	off    int64     // bytes written
 	err    error     // the first failure of dst, or of the metadata; every later call returns it
 	closed bool
-	part   int // of ISO 19005: 2; tests write 1, for which a free validator exists
 
 	offsets []int64 // by object number, 0 while not written
 	pages   int
@@ -66,31 +72,24 @@ type Writer struct {
 	kids    []int // its pages
 	nodes   []int // all nodes
 	labels  labelRuns
-	font    *font // nil until the first slip sheet
-	fontObj int
+	slips   *font        // of the slip sheets; nil until the first
+	words   *font        // of the text over the images; nil until the first word
 	scratch bytes.Buffer // one object's body
 }
 
 // NewWriter returns a Writer to w. Metadata out of range is reported by the first call after it, as is a failing w.
-func NewWriter(w io.Writer, m Meta) *Writer { return newWriter(w, m, 2) }
-
-func newWriter(dst io.Writer, m Meta, part int) *Writer {
+func NewWriter(dst io.Writer, m Meta) *Writer {
 	w := &Writer{
 		dst:     bufio.NewWriterSize(dst, bufferSize),
 		digest:  sha256.New(),
-		part:    part,
 		offsets: make([]int64, firstFree),
 	}
 	m, w.err = m.clean()
-	version := "1.7"
-	if part == 1 {
-		version = "1.4"
-	}
 	// The comment's four bytes above 127 mark the file as binary: ISO 19005-2, 6.1.2.
-	w.writeString("%PDF-" + version + "\n%\xE2\xE3\xCF\xD3\n")
+	w.writeString("%PDF-1.7\n%\xE2\xE3\xCF\xD3\n")
 	w.object(objInfo, m.info())
-	w.stream(objMetadata, "/Type/Metadata/Subtype/XML", m.xmp(part))
-	profile, err := deflate(srgbProfile())
+	w.stream(objMetadata, "/Type/Metadata/Subtype/XML", m.xmp())
+	profile, err := packedProfile()
 	w.fail(err)
 	w.stream(objProfile, "/N 3/Filter/FlateDecode", profile)
 	// DeviceGray needs an output intent (ISO 19005-2, 6.2.4.3). Its profile is RGB so that it covers colour pages too.
@@ -110,7 +109,8 @@ func (w *Writer) Close() error {
 		w.err = errors.New("pdf: a document needs at least one page")
 	}
 	w.closeNode()
-	w.writeFont()
+	w.writeFont(w.slips)
+	w.writeFont(w.words)
 	w.scratch.Reset()
 	fmt.Fprintf(&w.scratch, "<</Type/Pages/Count %d/Kids[", w.pages)
 	for _, n := range w.nodes {
@@ -214,7 +214,12 @@ func (w *Writer) write(p []byte) {
 	if w.err != nil {
 		return
 	}
-	w.digest.Write(p)
+	if len(p) < longWrite {
+		w.digest.Write(p)
+	} else {
+		sum := crc32.Checksum(p, castagnoli)
+		w.digest.Write(binary.BigEndian.AppendUint32(nil, sum)) // its length is in the dictionary before it
+	}
 	n, err := w.dst.Write(p)
 	w.off += int64(n)
 	w.fail(err)
@@ -226,6 +231,9 @@ func (w *Writer) fail(err error) {
 		w.err = fmt.Errorf("pdf: write at byte %d: %w", w.off, err)
 	}
 }
+
+// packedProfile is the same in every document, and packing it takes as long as writing ten pages.
+var packedProfile = sync.OnceValues(func() ([]byte, error) { return deflate(srgbProfile()) })
 
 // deflate compresses for FlateDecode, 7.4.4.
 func deflate(p []byte) ([]byte, error) {

@@ -117,7 +117,8 @@ func TestPNGReportsTheWritersError(t *testing.T) {
 	}
 }
 
-func BenchmarkPNG(b *testing.B) {
+// textPage is a sheet with lines of something like text.
+func textPage() *Page {
 	p := New(1728, 2200)
 	for y := 100; y < 2100; y++ {
 		if y%33 < 20 {
@@ -128,6 +129,11 @@ func BenchmarkPNG(b *testing.B) {
 		}
 	}
 	p.XRes, p.YRes = 204, 196
+	return p
+}
+
+func BenchmarkPNG(b *testing.B) {
+	p := textPage()
 	b.SetBytes(int64(len(p.Pix)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -93,7 +93,7 @@ const (
 // what follows from it is done from there, as often as it takes.
 type Action struct {
 	Kind     string      `json:"action"`
-	By       string      `json:"by"`  // as the caller says; the listener has no login
+	By       string      `json:"by"`  // the name of the token that was shown, or without login what the caller says
 	Why      string      `json:"why"` // may be empty but for ActionDropped
 	LetterID uint64      `json:"letter_id,omitempty"`
 	Letter   *DeadLetter `json:"letter,omitempty"` // whole: it is in FAX_DLQ no more

@@ -1,0 +1,365 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Reader is what checking and rebuilding need of an archive.
+type Reader interface {
+	Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
+	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
+}
+
+// readOnly makes an Archive of a Reader for code that only reads.
+type readOnly struct{ Reader }
+
+func (readOnly) Create(_ context.Context, key string, _ io.ReadSeeker, _ int64, _ [sha256.Size]byte) error {
+	return fmt.Errorf("create %s: the archive is only read here", key)
+}
+
+// Checker proves from the archive alone that faxes are as they were written: every object that is named is there, with its size
+// and hash; sidecars, plans and manifests agree; each page of the documents has the pixels of its archived original; revisions are
+// chained by hash and, where keys are given, signed; the fax is in the index. Where the same software made a revision it is
+// made again and must come out byte for byte the same.
+//
+// What the archive alone cannot tell: that the newest revision, or a whole fax with its index entry, was removed without trace; and, of
+// the newest manifest where it is not signed, that it was replaced by another that fits a replaced plan.
+type Checker struct {
+	Archive  Reader
+	Keys     []ed25519.PublicKey // that may have signed manifests; none: signatures are only counted
+	Software string              // name and version of this program, as in manifests
+	SpoolDir string              // a private directory for documents under examination
+	Log      *slog.Logger
+}
+
+// maxListed bounds the objects of one fax that are listed: of 10,000 pages with some objects each, in many revisions.
+const maxListed = 1_000_000
+
+// Session checks one fax. An error matching fs.ErrNotExist: nothing of it is in the archive; other errors: the archive could not be read.
+func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
+	if !session.ValidToken(id) {
+		return Finding{}, fmt.Errorf("session %q: %w", id, fs.ErrNotExist)
+	}
+	k := &checking{
+		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
+		rasters: map[string]string{},
+		remaker: &assembler{
+			archive: readOnly{c.Archive}, decoder: newDecoder(runtime.GOMAXPROCS(0)), observe: func(Step) {}, log: c.Log,
+			spoolDir: c.SpoolDir, software: c.Software,
+		},
+	}
+	if err := k.list(ctx); err != nil {
+		return Finding{}, err
+	}
+	if len(k.listed) == 0 {
+		return Finding{}, fmt.Errorf("session %s: nothing of it is in the archive: %w", id, fs.ErrNotExist)
+	}
+	for _, step := range []func(context.Context) error{k.revisions, k.reports, k.objects, k.sidecars, k.index} {
+		if err := step(ctx); err != nil {
+			return Finding{}, fmt.Errorf("check session %s: %w", id, err)
+		}
+	}
+	return *k.found, nil
+}
+
+// All checks every fax, several at once, and calls report with each finding, one at a time.
+func (c Checker) All(ctx context.Context, report func(Finding) error) error {
+	var mu sync.Mutex
+	known := map[string]bool{}
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	tell := func(f Finding) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return report(f)
+	}
+	for id, err := range sessionsOf(inner, c.Archive) {
+		if err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		known[id] = true
+		group.Go(func() error {
+			f, err := c.Session(inner, id)
+			if err != nil {
+				return err
+			}
+			return tell(f)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for key, err := range c.Archive.List(ctx, "index/", "") {
+		if err != nil {
+			return fmt.Errorf("list index/: %w", err)
+		}
+		_, id, _ := strings.Cut(key[strings.LastIndexByte(key, '/')+1:], "-")
+		if known[id] {
+			continue
+		}
+		f := Finding{Session: id, Faults: []Fault{}}
+		f.fault(FaultGone, key, 0, "")
+		if err := tell(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sessionsOf yields the sessions of which the archive has anything.
+func sessionsOf(ctx context.Context, a Reader) iter.Seq2[string, error] {
+	const prefix = "faxes/"
+	return func(yield func(string, error) bool) {
+		next := func(after string) (id string, err error) {
+			for key, err := range a.List(ctx, prefix, after) {
+				if err != nil {
+					return "", fmt.Errorf("list %s: %w", prefix, err)
+				}
+				id, _, _ = strings.Cut(strings.TrimPrefix(key, prefix), "/")
+				return id, nil
+			}
+			return "", nil
+		}
+		for after := ""; ; {
+			id, err := next(after)
+			if err != nil || id == "" {
+				if err != nil {
+					yield("", err)
+				}
+				return
+			}
+			if session.ValidToken(id) && !yield(id, nil) {
+				return
+			}
+			after = prefix + id + "0" // behind every key of this fax: '0' follows '/'
+		}
+	}
+}
+
+// digest is what an object was found to be.
+type digest struct {
+	size int64
+	sum  [sha256.Size]byte
+}
+
+// checking is one check of one fax.
+type checking struct {
+	Checker
+	id      string
+	found   *Finding
+	listed  []string                  // every key of the fax, ascending
+	seen    map[string]digest         // objects that were read
+	named   map[string]session.Object // by manifests and reports
+	rasters map[string]string         // of originals, by key; "" where it does not decode
+	remaker *assembler
+	indexed string // key of the index entry; "": no revision says
+}
+
+func (k *checking) prefix() string { return "faxes/" + k.id + "/" }
+
+func (k *checking) list(ctx context.Context) error {
+	for key, err := range k.Archive.List(ctx, k.prefix(), "") {
+		if err != nil {
+			return fmt.Errorf("list %s: %w", k.prefix(), err)
+		}
+		if len(k.listed) >= maxListed {
+			return fmt.Errorf("list %s: more than %d objects are of no fax", k.prefix(), maxListed)
+		}
+		k.listed = append(k.listed, key)
+	}
+	return nil
+}
+
+func (k *checking) has(key string) bool {
+	_, ok := slices.BinarySearch(k.listed, key)
+	return ok
+}
+
+// name notes that the archive names an object, which must be there.
+func (k *checking) name(o session.Object, by string) {
+	old, ok := k.named[o.Key]
+	if ok && old != o {
+		k.found.fault(FaultContradicts, by, 0, "It and another one name "+o.Key+" with different hashes")
+	}
+	if !ok {
+		k.named[o.Key] = o
+	}
+}
+
+// load reads a named object into memory. ok is false when it is not there or not what was written: then that is a fault already.
+func (k *checking) load(ctx context.Context, o session.Object, by string) (data []byte, ok bool, err error) {
+	k.name(o, by)
+	if !k.has(o.Key) {
+		return nil, false, nil // objects will say so
+	}
+	data, err = read(ctx, readOnly{k.Archive}, o.Key)
+	if err != nil {
+		return nil, false, err
+	}
+	return data, k.look(o.Key, digest{int64(len(data)), sha256.Sum256(data)}), nil
+}
+
+// look compares an object that was read with all that is said of it.
+func (k *checking) look(key string, d digest) bool {
+	_, again := k.seen[key]
+	if !again {
+		k.found.Objects++
+		k.found.Bytes += d.size
+	}
+	k.seen[key] = d
+	o, named := k.named[key]
+	whole := true
+	switch {
+	case named && (o.SHA256 != fmt.Sprintf("%x", d.sum) || o.Size >= 0 && o.Size != d.size):
+		whole = false
+		if !again {
+			k.found.fault(FaultAltered, key, 0, fmt.Sprintf("It has %d bytes and SHA-256 %x, want %d and %s", d.size, d.sum, o.Size, o.SHA256))
+		}
+	case keyHash(key) != "" && keyHash(key) != hash16(d.sum):
+		whole = false
+		if !again {
+			k.found.fault(FaultAltered, key, 0, fmt.Sprintf("Its SHA-256 is %x", d.sum))
+		}
+	}
+	return whole
+}
+
+// keyHash is the hash in a key such as pages/0001.<h>.tiff; "" where there is none. A sidecar's key has that of its object.
+func keyHash(key string) string {
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	if isSidecar(key) {
+		return ""
+	}
+	parts := strings.SplitN(name, ".", 3)
+	if len(parts) < 3 || len(parts[1]) != 16 || strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
+}
+
+// isSidecar reports whether a key is that of a sidecar: of a page or of the whole file.
+func isSidecar(key string) bool {
+	return needsSidecar(strings.TrimSuffix(key, ".json")) && strings.HasSuffix(key, ".json")
+}
+
+// needsSidecar reports whether an object is one that has a sidecar.
+func needsSidecar(key string) bool {
+	parts := strings.Split(key, "/")
+	return len(parts) >= 3 && (parts[2] == "pages" || strings.HasPrefix(parts[2], "original.")) &&
+		(strings.HasSuffix(key, "."+kindOriginal) || strings.HasSuffix(key, "."+kindRejected))
+}
+
+// objects reads everything that no other step has read: what is named must be there and whatever carries a hash must have it.
+func (k *checking) objects(ctx context.Context) error {
+	for _, key := range k.listed {
+		if _, done := k.seen[key]; !done {
+			d, err := k.sum(ctx, key)
+			if err != nil {
+				return err
+			}
+			k.look(key, d)
+		}
+		if _, named := k.named[key]; !named && !strings.HasSuffix(key, "/manifest.json") && !(isSidecar(key) && k.has(strings.TrimSuffix(key, ".json"))) {
+			k.found.Orphans++
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(k.named)) {
+		if k.has(key) {
+			continue
+		}
+		if isSidecar(key) {
+			continue // sidecars says so
+		}
+		k.found.fault(FaultMissing, key, 0, "")
+	}
+	return nil
+}
+
+// sum reads an object through, in constant memory.
+func (k *checking) sum(ctx context.Context, key string) (digest, error) {
+	r, _, err := k.Archive.Open(ctx, key)
+	if err != nil {
+		return digest{}, fmt.Errorf("read %s: %w", key, err)
+	}
+	defer r.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, r)
+	if err != nil {
+		return digest{}, fmt.Errorf("read %s: %w", key, err)
+	}
+	return digest{n, [sha256.Size]byte(h.Sum(nil))}, nil
+}
+
+// sidecars wants one beside every object that must have it, that says what the object is.
+func (k *checking) sidecars(ctx context.Context) error {
+	for _, key := range k.listed {
+		if needsSidecar(key) && !k.has(sidecarKey(key)) {
+			k.found.fault(FaultSidecar, sidecarKey(key), 0, "It is not there")
+		}
+		if !isSidecar(key) {
+			continue
+		}
+		data, err := read(ctx, readOnly{k.Archive}, key)
+		if err != nil {
+			return err
+		}
+		s, err := parseSidecar(data)
+		object := strings.TrimSuffix(key, ".json")
+		d, there := k.seen[object]
+		switch {
+		case err != nil:
+			k.found.fault(FaultSidecar, key, 0, err.Error())
+		case s.Session != k.id || s.Object.Key != object || s.Page != pageOfKey(object):
+			k.found.fault(FaultSidecar, key, 0, fmt.Sprintf("It speaks of session %s page %d, %s", s.Session, s.Page, s.Object.Key))
+		case there && (s.Object.Size != d.size || s.Object.SHA256 != fmt.Sprintf("%x", d.sum)):
+			k.found.fault(FaultSidecar, key, 0, "It has another size or hash of its object")
+		}
+	}
+	return nil
+}
+
+// pageOfKey is the page in the key of a page object; 0: it is of the whole file.
+func pageOfKey(key string) int {
+	_, name, ok := strings.Cut(key, "/pages/")
+	number, _, _ := strings.Cut(name, ".")
+	page, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0
+	}
+	return page
+}
+
+// index wants the fax's entry in the index of its day.
+func (k *checking) index(ctx context.Context) error {
+	if k.indexed == "" {
+		return nil
+	}
+	text, err := read(ctx, readOnly{k.Archive}, k.indexed)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		k.found.fault(FaultIndex, k.indexed, 0, "")
+	case err != nil:
+		return err
+	case string(text) != indexText:
+		k.found.fault(FaultIndex, k.indexed, 0, "Its entry is not what was written")
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package pdf
+
+import (
+	"fmt"
+	"image"
+	"strings"
+)
+
+const (
+	maxWords    = 50_000 // on a page; a dense one has 2,000
+	maxWordText = 1_000  // bytes of one word
+	leastSize   = 0.001  // font size in user space units: a smaller one rounds to none
+)
+
+// Word is a piece of text and where on a page it is to be found.
+type Word struct {
+	// Text is UTF-8 of up to 1,000 bytes, in any alphabet; white space at its ends does not count.
+	Text string
+	// Box is where the text stands in the image, in pixels from its upper left corner: not empty, and inside of the image.
+	Box image.Rectangle
+}
+
+func (p ImagePage) checkWords() error {
+	if len(p.Words) > maxWords {
+		return fmt.Errorf("%w: %d words, want up to %d", ErrInput, len(p.Words), maxWords)
+	}
+	sheet := image.Rect(0, 0, p.Width, p.Height)
+	for i, word := range p.Words {
+		switch {
+		case len(word.Text) > maxWordText:
+			return fmt.Errorf("%w: word %d of %d bytes, want up to %d", ErrInput, i+1, len(word.Text), maxWordText)
+		case word.Box.Empty() || !word.Box.In(sheet):
+			return fmt.Errorf("%w: word %d at %v, want a box in an image of %d by %d pixels", ErrInput, i+1, word.Box, p.Width, p.Height)
+		}
+	}
+	return nil
+}
+
+// textSize is more than the bytes that words take in the document, with their glyphs' descriptions.
+func textSize(words []Word) (n int) {
+	for _, word := range words {
+		n += 200 + 50*len(word.Text)
+	}
+	return n
+}
+
+// text writes a page's content stream: what draws its image, and its words in text rendering mode 3, which draws nothing
+// (9.3.6).
+func (w *Writer) text(content int, p ImagePage, box mediaBox, place string) {
+	if w.words == nil {
+		f, err := w.newFont("Blank", true)
+		if err != nil {
+			w.fail(err)
+			return
+		}
+		w.words = f
+	}
+	var b strings.Builder
+	b.WriteString(place + "\nBT 3 Tr\n")
+	for _, word := range p.Words {
+		if text := strings.TrimSpace(cleanText(word.Text)); text != "" {
+			b.WriteString(w.words.over(p, word.Box, box, text))
+		}
+	}
+	b.WriteString("ET")
+	packed, err := deflate([]byte(b.String()))
+	w.fail(err)
+	w.stream(content, "/Filter/FlateDecode", packed)
+}
+
+// over sets text so that it fills its box, from the font's descent to its ascent: that is what a reader takes for the place
+// of a word, and marks when the word is found.
+func (f *font) over(p ImagePage, at image.Rectangle, box mediaBox, text string) string {
+	unitX, unitY := pointsPerIn/p.XRes/box.unit, pointsPerIn/p.YRes/box.unit // of a pixel
+	size := max(leastSize, float64(at.Dy())*unitY*1000/float64(f.ascent()-f.descent()))
+	stretch := 100.0 // per cent
+	if length := f.length(text) * size; length > 0 {
+		stretch = max(leastSize, 100*float64(at.Dx())*unitX/length)
+	}
+	x := float64(at.Min.X) * unitX
+	y := box.height - float64(at.Max.Y)*unitY - float64(f.descent())/1000*size
+	return fmt.Sprintf("/F %s Tf %s Tz 1 0 0 1 %s %s Tm <%s> Tj\n", number(size), number(stretch), number(x), number(y), f.codes(text))
+}

@@ -1,0 +1,342 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// AuditLog is FAX_AUDIT.
+type AuditLog interface {
+	// AuditCreated is when the stream was made; one that was made anew counts its sequences from 1 again.
+	AuditCreated(ctx context.Context) (time.Time, error)
+	// AuditEntries calls f with the entries that have a sequence above after, ascending, until f returns false.
+	AuditEntries(ctx context.Context, after uint64, f func(session.AuditEntry) bool) error
+}
+
+// Sealer puts each UTC day's entries of FAX_AUDIT into one object of the archive, audit/2026/11/27.jsonl:
+//
+//	the header       a Seal, which has the SHA-256 of the seal before it and of the lines below
+//	a line an entry  a SealedEntry, in the stream's order
+//	the signature    a Signature of all bytes above, where a key is configured
+//
+// Every day has a seal from that of the first entry on, also one without entries, so that a seal that was removed leaves a hole.
+// A seal goes on where the one before it ends, by sequence, up to the first entry of a later day: no entry is left out, whatever the clocks of
+// several servers say. Seals are created once and are a function of stream, day and key, so several processes may seal at the same time:
+// the first one wins, and the others go on from what it wrote. A crash leaves a whole seal or none. FAX_AUDIT keeps 30 days,
+// which is how long sealing may stand still before an entry is lost.
+type Sealer struct {
+	Audit    AuditLog
+	Archive  Archive
+	SpoolDir string             // private
+	Key      ed25519.PrivateKey // signs seals; nil: they are not signed
+	Log      *slog.Logger
+}
+
+const (
+	// sealDelay is how long after its end a day is sealed: the entries of servers whose clocks lag are in by then.
+	sealDelay = 10 * time.Minute
+	// sealRetry is how long a sealing that failed waits.
+	sealRetry = 5 * time.Minute
+	// maxSealDays bounds what one run may seal: of more the clock is likely wrong, and seals cannot be taken back.
+	maxSealDays = 400
+)
+
+// Seal is the header of one day's object.
+type Seal struct {
+	Day      string    `json:"day"`                       // such as 2026-11-27, UTC
+	Previous string    `json:"previous_sha256,omitempty"` // of the whole object of the day before; empty: this is the first seal
+	Stream   time.Time `json:"stream_created"`            // of FAX_AUDIT; sequences are of this stream
+	After    uint64    `json:"after"`                     // the last sequence of the seal before, 0 where that has another stream
+	Last     uint64    `json:"last"`                      // the last sequence in here, After where there is no entry
+	Entries  int       `json:"entries"`
+	SHA256   string    `json:"entries_sha256"`   // of the lines of the entries
+	KeyID    string    `json:"key_id,omitempty"` // of the key that signed; empty: not signed
+}
+
+// SealedEntry is one line of a seal.
+type SealedEntry struct {
+	Sequence uint64          `json:"sequence"`
+	Time     time.Time       `json:"time"` // UTC; when JetStream stored it
+	Subject  string          `json:"subject"`
+	Entry    json.RawMessage `json:"entry,omitempty"`        // a session.Access or session.Action
+	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is no JSON
+}
+
+// Sealed makes the line of an entry.
+func Sealed(e session.AuditEntry) SealedEntry {
+	s := SealedEntry{Sequence: e.Sequence, Time: e.Time.UTC(), Subject: e.Subject}
+	if json.Valid(e.Data) {
+		s.Entry = e.Data
+	} else {
+		s.Bytes = e.Data
+	}
+	return s
+}
+
+const sealPrefix = "audit/"
+
+func sealKey(day time.Time) string { return sealPrefix + day.Format("2006/01/02") + ".jsonl" }
+
+// sealDay is the day that a key of a seal names.
+func sealDay(key string) (time.Time, bool) {
+	day, err := time.Parse("2006/01/02", strings.TrimSuffix(strings.TrimPrefix(key, sealPrefix), ".jsonl"))
+	return day, err == nil && sealKey(day) == key
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// LastSealable is the last day that can be sealed by now.
+func LastSealable(now time.Time) time.Time { return dayOf(now.Add(-sealDelay)).AddDate(0, 0, -1) }
+
+// Run seals what is due at once and then every day, until ctx ends. What fails is tried again.
+func (s Sealer) Run(ctx context.Context) {
+	for {
+		sealed, err := s.Seal(ctx)
+		wait := time.Until(LastSealable(time.Now()).AddDate(0, 0, 2).Add(sealDelay))
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.Log.Error("the audit cannot be sealed; trying again", "err", err)
+			wait = sealRetry
+		case sealed > 0:
+			s.Log.Info("audit sealed", "days", sealed)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Seal writes the seals of all days that are over and have none, and says how many it wrote.
+func (s Sealer) Seal(ctx context.Context) (sealed int, err error) {
+	created, err := s.Audit.AuditCreated(ctx)
+	if err != nil {
+		return 0, err
+	}
+	newest, err := s.newest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.compare(ctx, newest, created); err != nil {
+		return 0, err
+	}
+	due := LastSealable(time.Now())
+	day, err := s.next(ctx, newest)
+	if err != nil || day.IsZero() {
+		return 0, err
+	}
+	if ahead := newest.day; ahead.After(dayOf(time.Now())) {
+		return 0, fmt.Errorf("the newest seal is of %s, a day to come: the clock is wrong, or was; entries are sealed once that day is over", ahead.Format(time.DateOnly))
+	}
+	if due.Sub(day) > maxSealDays*24*time.Hour {
+		return 0, fmt.Errorf("%s to %s have no seal: is the clock right? More than %d days are not sealed at once", day.Format(time.DateOnly), due.Format(time.DateOnly), maxSealDays)
+	}
+	for ; !day.After(due); day = day.AddDate(0, 0, 1) {
+		wrote, err := s.seal(ctx, day, created, &newest)
+		if err != nil {
+			return sealed, fmt.Errorf("seal the audit of %s: %w", day.Format(time.DateOnly), err)
+		}
+		if wrote {
+			sealed++
+		}
+	}
+	return sealed, nil
+}
+
+// sealedDay is a seal that stands in the archive.
+type sealedDay struct {
+	Seal
+	day time.Time // zero: there is no seal
+	sum string    // SHA-256 of the object, hex
+}
+
+// newest reads the last seal.
+func (s Sealer) newest(ctx context.Context) (sealedDay, error) {
+	var day time.Time
+	for key, err := range s.Archive.List(ctx, sealPrefix, "") {
+		if err != nil {
+			return sealedDay{}, fmt.Errorf("list %s: %w", sealPrefix, err)
+		}
+		if d, ok := sealDay(key); ok {
+			day = d
+		}
+	}
+	if day.IsZero() {
+		return sealedDay{}, nil
+	}
+	return s.existing(ctx, day)
+}
+
+// existing reads the seal of a day that has one.
+func (s Sealer) existing(ctx context.Context, day time.Time) (sealedDay, error) {
+	seal, sum, err := readSeal(ctx, s.Archive, day, func(SealedEntry) error { return nil })
+	return sealedDay{seal, day, sum}, err
+}
+
+// compareWithin is how old a seal may be so that FAX_AUDIT surely still has its entries.
+const compareWithin = 25 * 24 * time.Hour
+
+// compare refuses to go on from a newest seal that does not have the entries of FAX_AUDIT: nothing in the archive tells that one, which no
+// other follows yet, was replaced together with its hashes.
+func (s Sealer) compare(ctx context.Context, newest sealedDay, created time.Time) error {
+	if newest.day.IsZero() || !newest.Stream.Equal(created) || time.Since(newest.day) > compareWithin {
+		return nil
+	}
+	again := Seal{After: newest.After}
+	if err := s.spool(ctx, io.Discard, newest.day.AddDate(0, 0, 1), newest.Last, &again); err != nil {
+		return err
+	}
+	if again.SHA256 != newest.SHA256 {
+		return fmt.Errorf("%w: %s does not have the entries of FAX_AUDIT; bring back the version that was written", errSeal, sealKey(newest.day))
+	}
+	return nil
+}
+
+// next is the day after the newest seal, or the day of the first entry where there is none; zero: there is nothing to seal.
+func (s Sealer) next(ctx context.Context, newest sealedDay) (day time.Time, err error) {
+	if !newest.day.IsZero() {
+		return newest.day.AddDate(0, 0, 1), nil
+	}
+	err = s.Audit.AuditEntries(ctx, 0, func(e session.AuditEntry) bool {
+		day = dayOf(e.Time)
+		return false
+	})
+	return day, err
+}
+
+// seal writes the seal of a day after previous, which becomes the one that stands there then: ours, or another process's.
+func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *sealedDay) (wrote bool, err error) {
+	f, err := os.CreateTemp(s.SpoolDir, "seal-*")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	seal := Seal{Day: day.Format(time.DateOnly), Previous: previous.sum, Stream: created}
+	if created.Equal(previous.Stream) {
+		seal.After = previous.Last
+	}
+	if err := s.spool(ctx, f, day.AddDate(0, 0, 1), math.MaxUint64, &seal); err != nil {
+		return false, err
+	}
+	whole, size, sum, err := s.finish(f, seal)
+	if err != nil {
+		return false, err
+	}
+	existed, err := createFrom(ctx, s.Archive, sealKey(day), whole, size, sum)
+	if err != nil {
+		return false, err
+	}
+	*previous = sealedDay{seal, day, hex.EncodeToString(sum[:])}
+	if existed {
+		*previous, err = s.existing(ctx, day)
+	}
+	return !existed, err
+}
+
+// spool writes the lines of the entries after seal.After, before end and up to the sequence last, and what the seal says of them.
+func (s Sealer) spool(ctx context.Context, f io.Writer, end time.Time, last uint64, seal *Seal) error {
+	sum := sha256.New()
+	out := bufio.NewWriter(io.MultiWriter(f, sum))
+	seal.Last = seal.After
+	var failed error
+	err := s.Audit.AuditEntries(ctx, seal.After, func(e session.AuditEntry) bool {
+		if !e.Time.Before(end) || e.Sequence > last {
+			return false
+		}
+		line, err := json.Marshal(Sealed(e))
+		if err == nil {
+			_, err = out.Write(append(line, '\n'))
+		}
+		if err != nil {
+			failed = fmt.Errorf("entry %d: %w", e.Sequence, err)
+			return false
+		}
+		seal.Last, seal.Entries = e.Sequence, seal.Entries+1
+		return true
+	})
+	if err := errors.Join(failed, err, out.Flush()); err != nil {
+		return err
+	}
+	seal.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+// finish joins header, spooled lines and signature.
+func (s Sealer) finish(spooled *os.File, seal Seal) (whole io.ReadSeeker, size int64, sum [sha256.Size]byte, err error) {
+	if s.Key != nil {
+		seal.KeyID = KeyID(s.Key.Public().(ed25519.PublicKey))
+	}
+	head, err := json.Marshal(seal)
+	if err != nil {
+		return nil, 0, sum, err
+	}
+	head = append(head, '\n')
+	var tail []byte
+	if s.Key != nil {
+		if tail, err = json.Marshal(Signature{KeyID: seal.KeyID, Ed25519: base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key, seal.signed(head)))}); err != nil {
+			return nil, 0, sum, err
+		}
+		tail = append(tail, '\n')
+	}
+	lines, err := spooled.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, 0, sum, err
+	}
+	size = int64(len(head)) + lines + int64(len(tail))
+	whole = io.NewSectionReader(joined{head, spooled, lines, tail}, 0, size)
+	h := sha256.New()
+	if _, err := io.Copy(h, whole); err != nil {
+		return nil, 0, sum, err
+	}
+	return whole, size, [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// signed is what the signature is over: the header's line, which has the hash of the others.
+func (s Seal) signed(head []byte) []byte { return append([]byte("faxstream audit seal\n"), head...) }
+
+// joined reads a head, a file and a tail as one.
+type joined struct {
+	head  []byte
+	lines io.ReaderAt
+	size  int64 // of lines, bytes
+	tail  []byte
+}
+
+func (j joined) ReadAt(p []byte, off int64) (n int, err error) {
+	at := int64(0)
+	for _, part := range []struct {
+		r    io.ReaderAt
+		size int64
+	}{{bytes.NewReader(j.head), int64(len(j.head))}, {j.lines, j.size}, {bytes.NewReader(j.tail), int64(len(j.tail))}} {
+		if in := off + int64(n) - at; in >= 0 && in < part.size && n < len(p) {
+			k, err := part.r.ReadAt(p[n:min(int64(len(p)), int64(n)+part.size-in)], in)
+			if n += k; err != nil && !errors.Is(err, io.EOF) {
+				return n, err
+			}
+		}
+		at += part.size
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
