@@ -14,8 +14,8 @@ CORPUS    := $(abspath $(CURDIR)/../shared/corpus)
 GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 
 # Debian 12 packages that judge what we write, or make what we read.
-PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm
-PACKAGES += libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
+PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm strace
+PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
 
 .PHONY: help build demo test check bench tools packages fuzz soak
 
@@ -48,12 +48,17 @@ fuzz: ## run every fuzz target for FUZZTIME (a time or a count such as 10000x; d
 	  done; done
 
 SESSIONS ?= 1000000
-soak: ## simulate SESSIONS faxes (default 1000000; FAXSTREAM_SEED is the first) and 100,000 histories of one; hours
+KILLS  ?= 1000
+OUTAGE ?= 1h
+soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the first), 100,000 histories of one, KILLS kills, outages of OUTAGE; hours
 	FAXSTREAM_SESSIONS=$(SESSIONS) FAXSTREAM_SEED=$${FAXSTREAM_SEED:-0} $(GO) test -count=1 -timeout 0 -v -run '^TestSimulation$$' ./pipeline
 	FAXSTREAM_SESSIONS=100000 $(GO) test -count=1 -timeout 0 -v -run '^TestHistoriesOfOneFaxGiveTheSameDocument$$' ./pipeline
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 0 -v -run '^TestKillLosesNothing$$' ./cmd/faxstream
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
 
 bench: packages tools ## the benchmarks, as a table of ratios
-	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt
+	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt ./pipeline
+	$(GO) test -run '^$$' -bench Peers -benchtime 0.5s ./pipeline/raster
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
 
 tools: $(TOOLS)/nats-server $(TOOLS)/versitygw ## build the servers that tests run, into .tools/bin

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,11 +40,13 @@ type app struct {
 	webhookURL, adminURL string
 
 	log     *slog.Logger
+	state   string // directory
 	bus     *bus.Bus
 	archive storage.Archive
 	closers []func() error // in the order of starting
 	failed  chan error     // a server or the board ended by itself
 	stopped atomic.Value   // of stoppage: why fetching stands still
+	doubted atomic.Value   // of stoppage: why single pages may never come
 	running sync.WaitGroup
 }
 
@@ -52,7 +55,7 @@ type stoppage struct{ error }
 
 // startApp starts the parts in the order in which they need each other; on an error it stops what it started.
 func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
-	a = &app{log: e.log, failed: make(chan error, 4)}
+	a = &app{log: e.log, state: c.Dir, failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.stop())
@@ -74,15 +77,14 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	if a.archive, err = a.openArchive(ctx, c, e.getenv); err != nil {
 		return a, err
 	}
-	a.bus, err = bus.Open(ctx, bus.Config{
-		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30, Log: e.log, Buried: buried,
-		Embedded: bus.EmbeddedConfig{Dir: c.path("nats"), Listen: c.NATSListen},
-	})
+	cfg := c.busConfig(c.path("nats"), e.log)
+	cfg.Buried, cfg.Embedded.Listen = buried, c.NATSListen
+	a.bus, err = bus.Open(ctx, cfg)
 	if err != nil {
 		return a, err
 	}
 	a.closers = append(a.closers, a.bus.Close)
-	if err := errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus)); err != nil {
+	if err := errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), reg.Register(fillCollector{a.bus})); err != nil {
 		return a, err
 	}
 	webhooks, err := a.webhooks(c, reg)
@@ -93,11 +95,16 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	if err != nil {
 		return a, usageError{err}
 	}
+	signKey, err := c.signKey()
+	if err != nil {
+		return a, usagef("--sign-key: %w", err)
+	}
 	err = pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Provider: client, Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"),
-		Software: "faxstream " + softwareVersion(), Fetches: c.Fetches, Log: e.log,
+		Software: softwareName(), SignKey: signKey, Fetches: c.Fetches, Log: e.log,
 		Letters: a.bus, Ingest: webhooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
+		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
 		Observe: func(s pipeline.Step) {
 			stages.observe(s)
 			if e.observe != nil {
@@ -117,7 +124,8 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 		return a, err
 	}
 	a.startReconciler(ctx, c, reconciler)
-	a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks) // last: what it takes in is worked on at once
+	a.startSealer(ctx, c, pipeline.Sealer{Key: signKey})
+	a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks, nil) // last: what it takes in is worked on at once
 	return a, err
 }
 
@@ -189,13 +197,18 @@ func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Regist
 	case err := <-a.failed:
 		return err
 	}
+	refused, err := countRefused(reg)
+	if err != nil {
+		return err
+	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Events: a.bus.Follow, Ready: a.ready, Log: a.log,
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Audit: a.bus, Trail: a.trail, Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Tokens: c.tokens(), Refused: refused, BehindTLS: c.AdminPlainHTTP,
+		LinkKey:   func() ([]byte, error) { return dashboard.LinkKey(c.path("link.key")) },
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})
-	var err error
-	a.adminURL, err = a.listen("admin", c.AdminAddr, handler)
+	a.adminURL, err = a.listen("admin", c.AdminAddr, handler, c.tls(a.log))
 	return err
 }
 
@@ -215,6 +228,15 @@ func (a *app) ready(ctx context.Context) error {
 	return nil
 }
 
+// warnings says what will soon keep us from working, or lets us work worse than we could.
+func (a *app) warnings(ctx context.Context) ([]string, error) {
+	warnings, err := a.bus.Warnings(ctx)
+	if d, _ := a.doubted.Load().(stoppage); d.error != nil {
+		warnings = append(warnings, d.Error())
+	}
+	return warnings, err
+}
+
 // webhooks makes the handler of webhooks; nothing reaches it before it listens.
 func (a *app) webhooks(c serveCmd, reg prometheus.Registerer) (*ingest.Handler, error) {
 	cfg, err := c.ingestConfig()
@@ -228,15 +250,21 @@ func (a *app) webhooks(c serveCmd, reg prometheus.Registerer) (*ingest.Handler, 
 // stopTimeout is how long requests in flight may go on after a signal.
 const stopTimeout = 5 * time.Second
 
-// listen serves h on addr and returns its URL.
-func (a *app) listen(name, addr string, h http.Handler) (string, error) {
+// listen serves h on addr, with TLS where it is configured, and returns its URL.
+func (a *app) listen(name, addr string, h http.Handler, secure *tls.Config) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("listen for %s: %w", name, err)
 	}
+	serve, scheme := (*http.Server).Serve, "http://"
+	if secure != nil {
+		scheme = "https://"
+		serve = func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	srv := &http.Server{
 		Handler:           h,
+		TLSConfig:         secure,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      5 * time.Minute, // a large document to a slow reader
@@ -246,7 +274,7 @@ func (a *app) listen(name, addr string, h http.Handler) (string, error) {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	a.running.Go(func() {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(srv, l); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})
@@ -263,7 +291,7 @@ func (a *app) listen(name, addr string, h http.Handler) (string, error) {
 		}
 		return nil
 	})
-	return "http://" + l.Addr().String(), nil
+	return scheme + l.Addr().String(), nil
 }
 
 func (a *app) fail(err error) {
@@ -273,15 +301,18 @@ func (a *app) fail(err error) {
 	}
 }
 
-// wait runs until ctx ends or a part fails, and stops in order.
+// wait runs until ctx ends or a part fails, and stops in order. When the embedded server has lost its disk it goes on to answer
+// 503, red, until there is room, and ends with errStoreDied.
 func (a *app) wait(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
 		a.log.Info("stopping: work in flight is finished or left to the next start")
 	case err = <-a.failed:
-	case err = <-a.bus.Failed():
-		err = fmt.Errorf("%w; ending, so that whoever supervises this process starts it anew", err)
+	case died := <-a.bus.Failed():
+		a.log.Error("webhooks are answered 503 until the disk can be written again", "err", died)
+		awaitRoom(ctx, a.state)
+		err = fmt.Errorf("%w: %w", errStoreDied, died)
 	}
 	return errors.Join(err, a.stop())
 }

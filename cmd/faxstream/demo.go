@@ -134,11 +134,12 @@ func (c demoCmd) claim() error {
 // serve is the configuration of the demo's pipeline.
 func (c demoCmd) serve(providerURL string) serveCmd {
 	s := serveCmd{
-		Dir: c.Dir, WebhookAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		archiveStore: archiveStore{Dir: c.Dir}, natsStore: natsStore{NATSReplicas: 1, MaxStore: 10},
+		WebhookAddr: "127.0.0.1:0", adminAccess: adminAccess{AdminAddr: "127.0.0.1:0"},
 		provider:        provider{FaxplusURL: providerURL, FaxplusUser: "self"},
 		FaxplusPagePath: faxplustest.PagePath, AllowFrom: []string{"127.0.0.0/8"},
 		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute,
-		Reconcile: session.ReconcileAll, Fetches: 24, NATSReplicas: 1, MaxStore: 10,
+		Reconcile: session.ReconcileAll, Fetches: 24,
 	}
 	if c.Chaos {
 		s.hurry()

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,36 +22,6 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
-
-// natsServer runs a real nats-server process and returns its URL.
-func natsServer(t testing.TB) string {
-	t.Helper()
-	bin := tool(t, "nats-server", "make tools")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
-	cmd := exec.Command(bin, "-js", "-sd", t.TempDir(), "-a", "127.0.0.1", "-p", fmt.Sprint(addr.Port))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	url := "nats://" + addr.String()
-	await(t, "nats-server", func() bool {
-		nc, err := nats.Connect(url)
-		if err != nil {
-			return false
-		}
-		nc.Close()
-		return true
-	})
-	return url
-}
 
 // setting is one way to deploy: flags, environment, and where an independent subscriber connects ("": the embedded server's own listener).
 type setting struct {
@@ -313,80 +282,6 @@ func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 	for _, f := range faxes {
 		checkFax(t, p, f)
 	}
-}
-
-// The process is killed again and again while the provider sends; it sends again what was not answered 200.
-func TestKillLosesNothing(t *testing.T) {
-	kills := 6
-	if testing.Short() {
-		kills = 2
-	}
-	sim, flags := newSimulator(t, faxplustest.Config{})
-	dir := t.TempDir()
-	flags = append(flags, "--dir="+dir, patientGrace)
-	faxes := generated(t, 5, 18)
-	rng := rand.New(rand.NewPCG(9, 9))
-	var work [][]byte
-	var sessions []string
-	for _, f := range faxes {
-		sim.Add(f)
-		sessions = append(sessions, f.Session)
-		work = append(work, bodies(f, "http://faxstream.test/v1/faxplus")...)
-	}
-	rng.Shuffle(len(work), func(i, j int) { work[i], work[j] = work[j], work[i] })
-	for range kills {
-		p := serve(t, nil, flags...)
-		n := min(len(work), 2+rng.IntN(2*len(work)/kills))
-		left := postUntilKilled(t, p, sim, work[:n], 1+rng.IntN(n-1))
-		work = append(left, work[n:]...)
-	}
-	p := serve(t, nil, flags...)
-	for _, b := range work {
-		if status := post(t, p.target(), b); status != 200 {
-			t.Fatalf("webhook answered %d", status)
-		}
-	}
-	for id, f := range p.awaitDocuments(sessions...) {
-		if f.Status != session.StatusComplete || f.Revision != 1 {
-			t.Errorf("fax %s is %s (%s), revision %d; want complete, revision 1", id, f.Status, f.Reason, f.Revision)
-		}
-	}
-	for _, f := range faxes {
-		checkFax(t, p, f)
-	}
-	if left, err := filepath.Glob(filepath.Join(dir, "spool", "*")); err != nil || len(left) > 0 {
-		t.Errorf("the spool directory holds %v, %v", left, err)
-	}
-}
-
-// postUntilKilled posts bodies concurrently and kills the process when `after` of them were answered 200; the others are returned.
-func postUntilKilled(t *testing.T, p *process, sim *faxplustest.Server, bodies [][]byte, after int) (left [][]byte) {
-	t.Helper()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	answered := 0
-	queue := make(chan []byte, len(bodies))
-	for _, b := range bodies {
-		queue <- b
-	}
-	close(queue)
-	for range 8 {
-		wg.Go(func() {
-			for b := range queue {
-				status, err := sim.Post(testContext(t), p.target(), b)
-				mu.Lock()
-				if err != nil || status != 200 {
-					left = append(left, b)
-				} else if answered++; answered == after {
-					p.kill()
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	p.kill()
-	return left
 }
 
 // A page that cannot be had or read costs that page, says why, and stops nothing.

@@ -233,6 +233,29 @@ func TestADeadTokenIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A path on which no page is ever found is suspected after twenty faxes, until a page comes.
+func TestAWrongPagePathIsDoubted(t *testing.T) {
+	r := newRig(t)
+	r.start(t, r.bus, r.store, impatientPolicy, impatientRetry)
+	doubt := func() error {
+		d, _ := r.doubt.Load().(stoppage)
+		return d.error
+	}
+	f := generated(t, 22, 1)[0]
+	for i := range 20 {
+		g := f
+		g.Session = fmt.Sprintf("nowhere-%d", i) // the simulator has no such pages
+		r.record(t, faxplustest.PageEvent(g, 1, "http://x"))
+	}
+	await(t, "a doubt about the path of pages", func() bool { return doubt() != nil })
+	if !strings.Contains(doubt().Error(), "--faxplus-page-path") {
+		t.Errorf("the doubt does not say what to look at: %v", doubt())
+	}
+	r.sim.Add(f)
+	r.record(t, faxplustest.PageEvent(f, 1, "http://x"))
+	await(t, "the end of the doubt", func() bool { return doubt() == nil })
+}
+
 // An original that is gone from the archive costs its page, not the fax.
 func TestALostOriginalCostsItsPage(t *testing.T) {
 	r := newRig(t)

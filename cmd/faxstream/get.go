@@ -15,8 +15,9 @@ type getCmd struct {
 	client
 	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
 	Page    int    `placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string `default:"pdf" enum:"pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf, tiff, manifest. Of a page: png, or original (tiff is the same): the bytes as fetched."`
-	Output  string `short:"o" type:"path" placeholder:"FILE" help:"File to write; made anew or replaced only when all has arrived. Default: stdout."`
+	As      string `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf (auto), tiff, manifest. Of a page: png (auto), or original (tiff is the same): the bytes as fetched."`
+	Output  string `short:"o" type:"path" placeholder:"FILE" help:"File to write; made anew or replaced only when all has arrived and has its hash. An interrupted download goes on when the same command is given again. Default: stdout."`
+	Reason  string `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
 func (c getCmd) Run(ctx context.Context, e env) error {
@@ -27,16 +28,11 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	if err := checkOutput(e, c.Output, c.As); err != nil {
 		return err
 	}
-	body, err := c.get(ctx, path, nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
+	d := download{client: c.client, path: path, reason: c.Reason, output: c.Output}
 	if c.Output == "" {
-		_, err := io.Copy(e.stdout, body)
-		return err
+		return d.stream(ctx, e.stdout)
 	}
-	return writeFile(c.Output, body)
+	return d.file(ctx)
 }
 
 // checkOutput refuses to disturb a terminal, and to put a file in the place of a device or a pipe.
@@ -54,23 +50,38 @@ func checkOutput(e env, output, kind string) error {
 }
 
 func (c getCmd) path() (string, error) {
+	as, err := fileKind(c.Page, c.As)
 	base := "/faxes/" + url.PathEscape(c.Session)
 	switch {
-	case c.Page < 0:
-		return "", usagef("--page %d: want 1 or more", c.Page)
-	case c.Page > 0 && (c.As == "png"):
-		return fmt.Sprintf("%s/pages/%d.png", base, c.Page), nil
-	case c.Page > 0 && (c.As == "original" || c.As == "tiff"):
+	case err != nil:
+		return "", err
+	case as == "original":
 		return fmt.Sprintf("%s/pages/%d.tiff", base, c.Page), nil
 	case c.Page > 0:
-		return "", usagef("--as %s is of the whole document: leave --page out, or ask for --as png or original", c.As)
-	case c.As == "manifest":
+		return fmt.Sprintf("%s/pages/%d.png", base, c.Page), nil
+	case as == "manifest":
 		return base + "/manifest.json", nil
-	case c.As == "pdf" || c.As == "tiff":
-		return base + "/document." + c.As, nil
 	default:
-		return "", usagef("--as %s is of one page: give --page N", c.As)
+		return base + "/document." + as, nil
 	}
+}
+
+// fileKind says what `auto` is: of a page png, of the document pdf. It refuses what is not of the one asked for.
+func fileKind(page int, as string) (string, error) {
+	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "manifest": "manifest"}
+	if page > 0 {
+		of = map[string]string{"auto": "png", "png": "png", "original": "original", "tiff": "original"}
+	}
+	kind, ok := of[as]
+	switch {
+	case page < 0:
+		return "", usagef("--page %d: want 1 or more", page)
+	case !ok && page > 0:
+		return "", usagef("--as %s is of the whole document: leave --page out, or ask for --as png or original", as)
+	case !ok:
+		return "", usagef("--as %s is of one page: give --page N", as)
+	}
+	return kind, nil
 }
 
 // writeFile writes a file that is whole or not there: medical data, so for the owner only.

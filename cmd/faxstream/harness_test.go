@@ -34,6 +34,7 @@ type process struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	log    *syncBuffer
+	line   chan string // the first one on stdout
 	ready  readyLine
 	exited chan struct{}
 }
@@ -58,9 +59,28 @@ func (s *syncBuffer) String() string {
 // serve starts `faxstream serve` on free ports and waits for its ready line. It is killed at the end of the test.
 func serve(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
+	p := launch(t, serveCommand(env, args...))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of faxstream:\n%s", tail(p.log.String(), 60))
+		}
+	})
+	p.awaitReady()
+	return p
+}
+
+// serveCommand is `faxstream serve` on free ports.
+func serveCommand(env []string, args ...string) *exec.Cmd {
 	args = append([]string{"serve", "--webhook-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--allow-from=127.0.0.0/8"}, args...)
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), log: &syncBuffer{}, exited: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	return cmd
+}
+
+// launch starts a faxstream and does not wait for it. It is killed at the end of the test.
+func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, log: &syncBuffer{}, line: make(chan string, 1), exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -69,30 +89,29 @@ func serve(t testing.TB, env []string, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line := make(chan string, 1)
 	go func() {
 		r := bufio.NewReader(out)
 		s, _ := r.ReadString('\n')
-		line <- s
+		p.line <- s
 		_, _ = io.Copy(io.Discard, r)
 		_ = p.cmd.Wait()
 		close(p.exited)
 	}()
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("log of faxstream:\n%s", tail(p.log.String(), 60))
-		}
-	})
+	t.Cleanup(p.kill)
+	return p
+}
+
+// awaitReady returns once the process takes webhooks.
+func (p *process) awaitReady() {
+	p.t.Helper()
 	select {
-	case s := <-line:
+	case s := <-p.line:
 		if err := json.Unmarshal([]byte(s), &p.ready); err != nil || !p.ready.Ready {
-			t.Fatalf("first line %q is no ready line: %v\n%s", s, err, p.log)
+			p.t.Fatalf("first line %q is no ready line: %v\n%s", s, err, p.log)
 		}
 	case <-time.After(patience):
-		t.Fatalf("no ready line within %s\n%s", patience, p.log)
+		p.t.Fatalf("no ready line within %s\n%s", patience, p.log)
 	}
-	return p
 }
 
 func tail(s string, lines int) string {

@@ -3,18 +3,26 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 )
 
 type lsCmd struct {
 	client
-	JSON  bool `help:"Print one JSON object a line."`
-	Limit int  `default:"50" help:"Most faxes to list; 0: all."`
+	To        string `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference."`
+	From      string `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
+	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Until     moment `env:"-" placeholder:"TIME" help:"Only faxes opened before then."`
+	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial or folded."`
+	Direction string `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
+	JSON      bool   `help:"Print one JSON object a line."`
+	Limit     int    `default:"50" help:"Most faxes to list; 0: all."`
 }
 
 // lsPage is how many faxes one request asks for.
@@ -29,7 +37,7 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 		fmt.Fprintln(w, "OPENED (UTC)\tSESSION\tFROM\tTO\tPAGES\tSTATUS")
 	}
 	left := c.Limit
-	query := url.Values{}
+	query := c.filter()
 	for {
 		n := lsPage
 		if c.Limit > 0 {
@@ -37,8 +45,8 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 		}
 		query.Set("limit", strconv.Itoa(n))
 		var list struct {
-			Faxes []dashboard.Fax `json:"faxes"`
-			Next  string          `json:"next"`
+			Faxes            []dashboard.Fax
+			Next, Incomplete string
 		}
 		if err := c.getJSON(ctx, "/faxes", query, &list); err != nil {
 			return err
@@ -49,11 +57,30 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 			}
 		}
 		left -= len(list.Faxes)
+		if list.Incomplete != "" {
+			return errors.Join(w.Flush(), errors.New(list.Incomplete))
+		}
 		if list.Next == "" || c.Limit > 0 && left <= 0 {
 			return w.Flush()
 		}
 		query.Set("cursor", list.Next)
 	}
+}
+
+// filter is what the server is asked for.
+func (c lsCmd) filter() url.Values {
+	query := url.Values{}
+	for name, v := range map[string]string{"to": c.To, "from": c.From, "status": c.Status, "direction": c.Direction} {
+		if v != "" {
+			query.Set(name, v)
+		}
+	}
+	for name, t := range map[string]moment{"since": c.Since, "until": c.Until} {
+		if !t.IsZero() {
+			query.Set(name, t.Format(time.RFC3339))
+		}
+	}
+	return query
 }
 
 func (c lsCmd) line(e env, w *tabwriter.Writer, f dashboard.Fax) error {

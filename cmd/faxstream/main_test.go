@@ -4,6 +4,8 @@ import (
 	"os"
 	"runtime/pprof"
 	"testing"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
 )
 
 // TestMain lets the test binary be faxstream itself, so that tests can start, stop and kill real processes.
@@ -12,6 +14,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(profiled(program))
 	}
+	ats.Register() // one clock for the embedded servers of all tests, outside any bubble of synctest
 	os.Exit(m.Run())
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -77,4 +78,34 @@ func gaugeLetters(r prometheus.Registerer, letters interface {
 		}
 		return float64(n)
 	}))
+}
+
+// fillCollector shows how full the streams are; nothing while JetStream does not say.
+type fillCollector struct {
+	streams interface {
+		Fill(ctx context.Context) ([]bus.Fill, error)
+	}
+}
+
+var (
+	fillBytes = prometheus.NewDesc("faxstream_stream_bytes", "Bytes in a stream of JetStream.", []string{"stream"}, nil)
+	fillLimit = prometheus.NewDesc("faxstream_stream_limit_bytes", "Bytes with which a stream is full, and webhooks or work wait.", []string{"stream"}, nil)
+)
+
+func (fillCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- fillBytes
+	ch <- fillLimit
+}
+
+func (c fillCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
+	defer cancel()
+	fills, err := c.streams.Fill(ctx)
+	if err != nil {
+		return // absent; /readyz says why
+	}
+	for _, f := range fills {
+		ch <- prometheus.MustNewConstMetric(fillBytes, prometheus.GaugeValue, float64(f.Bytes), f.Stream)
+		ch <- prometheus.MustNewConstMetric(fillLimit, prometheus.GaugeValue, float64(f.Limit), f.Stream)
+	}
 }

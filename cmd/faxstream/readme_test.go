@@ -61,7 +61,7 @@ func TestREADMECommands(t *testing.T) {
 	if out, err := shell(blocks[1][1]).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for file, magic := range map[string]string{"fax.pdf": "%PDF-", "manifest.json": "{", "page-1.tiff": "II*", "page-1.png": "\x89PNG", "page-1.pbm": "P4"} {
+	for file, magic := range map[string]string{"fax.pdf": "%PDF-", "linked.pdf": "%PDF-", "manifest.json": "{", "page-1.tiff": "II*", "page-1.png": "\x89PNG", "page-1.pbm": "P4"} {
 		if data, err := os.ReadFile(filepath.Join(dir, file)); err != nil || !strings.HasPrefix(string(data), magic) {
 			t.Errorf("%s: %v, begins with %.8q", file, err, data)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -30,7 +31,9 @@ type rig struct {
 	client *faxplus.Client
 	dead   atomic.Bool // the provider refuses everything
 	asked  atomic.Int64
-	reason atomic.Value // of stoppage
+	reason atomic.Value       // of stoppage
+	doubt  atomic.Value       // of stoppage
+	key    ed25519.PrivateKey // signs manifests; nil: they are not
 }
 
 func newRig(t *testing.T) *rig {
@@ -82,7 +85,8 @@ func (r *rig) start(t *testing.T, b fullBus, a pipeline.Archive, p session.Polic
 	err := pipeline.Start(t.Context(), pipeline.Config{
 		Bus: b, Archive: a, Provider: r.client, Policy: p, Retry: retry,
 		Stopped:  func(err error) { r.reason.Store(stoppage{err}) },
-		SpoolDir: filepath.Join(r.dir, "spool"), Software: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Doubted:  func(err error) { r.doubt.Store(stoppage{err}) },
+		SpoolDir: filepath.Join(r.dir, "spool"), Software: "test", SignKey: r.key, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

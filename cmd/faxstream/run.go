@@ -40,10 +40,17 @@ type cli struct {
 	Hooks     hooksCmd     `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
 	Ls        lsCmd        `cmd:"" help:"List faxes, newest first."`
 	Get       getCmd       `cmd:"" help:"Fetch a document or a page of a fax."`
+	Link      linkCmd      `cmd:"" help:"Make a link to a document or page that needs no login and expires."`
+	Token     tokenCmd     `cmd:"" help:"Make a token for the admin API and dashboard."`
+	Audit     auditCmd     `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that the record is as it was written."`
 	Watch     watchCmd     `cmd:"" help:"Print page and document events as they happen."`
 	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop what was refused or could not be had."`
 	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive; nothing is fetched."`
 	Reconcile reconcileCmd `cmd:"" help:"Look at the provider for faxes that no webhook announced, and take them in."`
+	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that faxes are as they were written."`
+	Rebuild   rebuildCmd   `cmd:"" help:"Bring back into an empty JetStream what the archive knows, after its directory or cluster was lost."`
+	Keys      keysCmd      `cmd:"" help:"Make a key that signs manifests."`
+	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of plans, manifests, sidecars or reports in the archive."`
 	Tiff      tiffCmd      `cmd:"" help:"Look into TIFF files: what their pages are, one page as an image, how fast they are read."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
@@ -92,6 +99,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		}
 	}()
 	var c cli
+	e := env{getenv: getenv, stdout: stdout, stderr: stderr}
 	parser, err := kong.New(&c,
 		kong.Name("faxstream"),
 		kong.Description(description),
@@ -100,12 +108,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		kong.DefaultEnvars(envPrefix),
 		kong.Vars{"faults": faultNames()},
 		kong.Configuration(loadYAML),
+		kong.Bind(e),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err == nil {
 		var k *kong.Context
 		if k, err = parser.Parse(args); err == nil {
-			e := env{getenv: getenv, stdout: stdout, stderr: stderr}
 			k.BindTo(ctx, (*context.Context)(nil))
 			err = k.Run(e)
 		} else {

@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -15,28 +14,19 @@ import (
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // serveCmd is the pipeline's configuration.
 type serveCmd struct {
-	Dir         string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. Made if it is not there."`
+	archiveStore
+	natsStore
+
+	adminAccess
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Default ${default}; port 0 takes a free one. Off loopback --webhook-secret-file is required."`
-	AdminAddr   string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where API, dashboard and metrics are served; loopback only, since it has no login. Default ${default}; port 0 takes a free one."`
 
-	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
-	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
-	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the authorities that signed the certificates of --nats-url."`
-	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have it."`
-	MaxStore     int    `default:"10" help:"Disk space of the streams, in GiB; three quarters are reserved at the start. A full stream answers 503."`
-	NATSListen   string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
-
-	Archive         string `placeholder:"s3://BUCKET/PREFIX" help:"Where objects are archived. Empty: plain files in --dir."`
-	S3Endpoint      string `name:"s3-endpoint" env:"FAXSTREAM_S3_ENDPOINT" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`
-	S3Region        string `name:"s3-region" env:"FAXSTREAM_S3_REGION" default:"us-east-1" help:"Region of --archive."`
-	S3AccessKeyFile string `name:"s3-access-key-file" env:"FAXSTREAM_S3_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
-	S3SecretKeyFile string `name:"s3-secret-key-file" env:"FAXSTREAM_S3_SECRET_KEY_FILE" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
-	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
+	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
 
 	provider
 
@@ -52,6 +42,7 @@ type serveCmd struct {
 	WholeFor     time.Duration `default:"10m" help:"How long the whole file is tried when pages are missing."`
 	Reconcile    string        `default:"all" enum:"off,missing,all" help:"Which faxes' streamed pages are compared with the whole file, pixel by pixel, after the close: ${enum}; missing: those for which it is fetched anyway because pages are missing. No document waits for it."`
 	Fetches      int           `default:"24" help:"Page files fetched at once."`
+	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key, as faxstream keys makes it, with which manifests are signed. Empty: they are not."`
 
 	ListEvery   time.Duration `default:"15m" help:"How often the provider's lists are compared with what is here, to find faxes whose webhooks all got lost; 0: never."`
 	ListOverlap time.Duration `default:"2h" help:"How far a comparison reaches back beyond the last one: longer than nearly every call, for a fax may be listed by its start only when it is over."`
@@ -59,6 +50,48 @@ type serveCmd struct {
 	ListRate    int           `default:"30" help:"Most requests for lists in a minute. The provider watches for abusive polling."`
 
 	retryDelays []time.Duration // nil: those of pipeline.DefaultRetry
+}
+
+// archiveStore is where objects are archived.
+type archiveStore struct {
+	Dir string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. Made if it is not there."`
+
+	Archive         string `placeholder:"s3://BUCKET/PREFIX" help:"Where objects are archived. Empty: plain files in --dir."`
+	S3Endpoint      string `name:"s3-endpoint" env:"FAXSTREAM_S3_ENDPOINT" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`
+	S3Region        string `name:"s3-region" env:"FAXSTREAM_S3_REGION" default:"us-east-1" help:"Region of --archive."`
+	S3AccessKeyFile string `name:"s3-access-key-file" env:"FAXSTREAM_S3_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
+	S3SecretKeyFile string `name:"s3-secret-key-file" env:"FAXSTREAM_S3_SECRET_KEY_FILE" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
+	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
+}
+
+// natsStore is where JetStream is.
+type natsStore struct {
+	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
+	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
+	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the authorities that signed the certificates of --nats-url."`
+	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have it."`
+	MaxStore     int    `default:"10" help:"Disk space of the streams, in GiB; three quarters are reserved at the start. A full stream answers 503."`
+}
+
+// busConfig is that of the bus; dir is the embedded server's.
+func (c natsStore) busConfig(dir string, log *slog.Logger) bus.Config {
+	return bus.Config{
+		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30, Log: log,
+		Embedded: bus.EmbeddedConfig{Dir: dir},
+	}
+}
+
+// check refuses what cannot work.
+func (c natsStore) check() error {
+	switch {
+	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
+		return usagef("--nats-creds and --nats-ca need --nats-url")
+	case c.NATSReplicas != 1 && (c.NATSURL == "" || c.NATSReplicas != 3 && c.NATSReplicas != 5):
+		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
+	case c.MaxStore < 1:
+		return usagef("--max-store %d: want 1 GiB or more", c.MaxStore)
+	}
+	return nil
 }
 
 // provider is how Fax.Plus is reached.
@@ -102,41 +135,36 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	a, err := startApp(ctx, c, appEnv{getenv: e.getenv, log: e.logger()})
+	with := appEnv{getenv: e.getenv, log: e.logger()}
+	a, err := startApp(ctx, c, with)
 	if err != nil {
 		return err
 	}
-	ready := readyLine{Ready: true, Webhook: a.webhookURL, Admin: a.adminURL, NATS: a.bus.ClientURL()}
-	if err := json.NewEncoder(e.stdout).Encode(ready); err != nil {
-		return errors.Join(err, a.stop())
-	}
-	return a.wait(ctx)
+	return c.serve(ctx, a, e, with)
 }
 
 // check refuses what cannot work or would let anybody in, before anything is started.
 func (c serveCmd) check() error {
+	if err := c.adminAccess.check(); err != nil {
+		return err
+	}
 	switch {
 	case c.FaxplusPagePath == "":
 		return usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
 			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus, no public document names it), or `none` to take every page from the whole file")
 	case c.WebhookSecretFile == "" && !loopback(c.WebhookAddr):
 		return usagef("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: without a secret anybody can send faxes", c.WebhookAddr)
-	case !loopback(c.AdminAddr):
-		return usagef("--admin-addr %s is not a loopback address: API and dashboard have no login; reach them through SSH or a proxy that has one", c.AdminAddr)
 	case c.NATSURL != "" && c.NATSListen != "":
 		return usagef("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
-	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
-		return usagef("--nats-creds and --nats-ca need --nats-url")
 	case c.NATSListen != "" && !loopback(c.NATSListen):
 		return usagef("--nats-listen %s is not a loopback address: the embedded server has no accounts; for subscribers on other machines run an external nats-server", c.NATSListen)
-	case c.NATSReplicas != 1 && (c.NATSURL == "" || c.NATSReplicas != 3 && c.NATSReplicas != 5):
-		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
-	case c.MaxStore < 1:
-		return usagef("--max-store %d: want 1 GiB or more", c.MaxStore)
 	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
 		return usagef("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
 		return usagef("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
+	}
+	if err := c.natsStore.check(); err != nil {
+		return err
 	}
 	if c.FaxplusTokenFile != "" {
 		if _, err := readLine(c.FaxplusTokenFile); err != nil {
@@ -212,4 +240,4 @@ func prefixes(flag string, list []string) ([]netip.Prefix, error) {
 }
 
 // path is a directory below --dir.
-func (c serveCmd) path(name string) string { return filepath.Join(c.Dir, name) }
+func (c archiveStore) path(name string) string { return filepath.Join(c.Dir, name) }

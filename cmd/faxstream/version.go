@@ -24,6 +24,9 @@ func softwareVersion() string {
 	return "(devel)"
 }
 
+// softwareName is how this program calls itself in manifests and documents.
+func softwareName() string { return "faxstream " + softwareVersion() }
+
 func (c versionCmd) Run(e env) error {
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(map[string]string{"version": softwareVersion(), "go": runtime.Version()})

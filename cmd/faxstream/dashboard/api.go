@@ -3,7 +3,6 @@ package dashboard
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -27,26 +24,43 @@ type Config struct {
 		PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
 	}
 	Letters Letters
-	Archive interface {
+	Archive interface { // a Linker, or links are signed here
 		Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
+	}
+	Audit interface {
+		// RecordAccess stores an access durably before it returns nil.
+		RecordAccess(ctx context.Context, a session.Access) error
 	}
 	// Events calls f with each event of pages and documents from now on, until ctx ends or f returns false.
 	Events func(ctx context.Context, f func(bus.Stored) bool) error
 	Ready  func(ctx context.Context) error // nil error: the pipeline can work
+	// Warnings says what will keep it from working soon, or lets it work worse than it could; nil: nobody does.
+	Warnings func(ctx context.Context) ([]string, error)
 	// Reconcile looks for faxes at the provider that started since then and that nobody knows of, feeds them in unless dry,
 	// and gives a report that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any
+	Older     Older // nil: only faxes that have a ledger are known
+	Trail     Trail // the audit
 	Metrics   http.Handler
 	Log       *slog.Logger
+
+	// Tokens gives the tokens that are let in, as they are now; nil: no login, and only requests made to a loopback address.
+	Tokens    func() ([]Token, error)
+	Refused   func(reason string)    // told of each request that is not let in: none, wrong, limited, scope or link; nil: nobody counts
+	BehindTLS bool                   // a proxy speaks TLS for us
+	LinkKey   func() ([]byte, error) // signs links
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	logins logins
+}
 
-// NewHandler serves the admin API under /api/v1, the dashboard, /healthz, /readyz and /metrics.
-// It has no login: whoever reaches the listener may read everything and order retries. So it answers only requests made to a
-// loopback address, and no page of another origin may change anything.
+// NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics. Without tokens whoever
+// reaches the listener may do everything, so it answers only requests made to a loopback address; with them a rebound name is no
+// danger, since a foreign page has neither token nor cookie. In both cases no page of another origin may change anything.
 func NewHandler(c Config) http.Handler {
-	s := &server{c}
+	s := &server{Config: c}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.indexPage)
 	mux.HandleFunc("GET /fax/{session}", s.faxPage)
@@ -55,6 +69,12 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("GET /api/v1/faxes/{session}/{document}", s.document)
 	mux.HandleFunc("GET /api/v1/faxes/{session}/pages/{file}", s.page)
 	mux.HandleFunc("POST /api/v1/faxes/{session}/replay", s.replay)
+	mux.HandleFunc("POST /api/v1/faxes/{session}/links", s.link)
+	mux.HandleFunc("GET /links/{link}", s.followLink)
+	mux.HandleFunc("GET /api/v1/audit", s.audit)
+	mux.HandleFunc("GET /login", s.loginPage)
+	mux.HandleFunc("POST /login", s.logIn)
+	mux.HandleFunc("POST /logout", s.logOut)
 	mux.HandleFunc("GET /api/v1/dlq", s.listLetters)
 	mux.HandleFunc("GET /api/v1/dlq/{id}", s.letter)
 	mux.HandleFunc("POST /api/v1/dlq/{id}/retry", s.actOnLetter(session.ActionRetried))
@@ -69,7 +89,10 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, notFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
 	})
-	return loopbackOnly(sameOrigin(mux))
+	if c.Tokens == nil {
+		return loopbackOnly(sameOrigin(mux))
+	}
+	return sameOrigin(s.restricted(mux))
 }
 
 // apiError is the one shape of errors: {"error":{"code":…,"message":…}}.
@@ -120,68 +143,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-const (
-	defaultLimit = 50
-	maxLimit     = 500
-)
-
-// faxList is a page of faxes. Next, where it is not empty, is the cursor of the following page.
-type faxList struct {
-	Faxes []Fax  `json:"faxes"`
-	Next  string `json:"next,omitempty"`
-}
-
-func (s *server) listFaxes(w http.ResponseWriter, r *http.Request) {
-	limit := defaultLimit
-	if v := r.FormValue("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxLimit {
-			writeError(w, badRequest("limit %q: want 1 to %d", v, maxLimit))
-			return
-		}
-		limit = n
-	}
-	after, err := parseCursor(r.FormValue("cursor"))
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, s.list(after, limit))
-}
-
-func (s *server) list(after orderKey, limit int) faxList {
-	faxes, more := s.Board.before(after, limit)
-	l := faxList{Faxes: faxes}
-	if l.Faxes == nil {
-		l.Faxes = []Fax{}
-	}
-	if more {
-		last := faxes[len(faxes)-1]
-		l.Next = orderKey{last.Opened, last.Session}.cursor()
-	}
-	return l
-}
-
-func (k orderKey) cursor() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(k.opened.UTC().Format(time.RFC3339Nano) + " " + k.session))
-}
-
-func parseCursor(c string) (k orderKey, err error) {
-	if c == "" {
-		return k, nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(c)
-	if err == nil {
-		at, id, _ := strings.Cut(string(b), " ")
-		k.session = id
-		k.opened, err = time.Parse(time.RFC3339Nano, at)
-	}
-	if err != nil || !session.ValidToken(k.session) {
-		return orderKey{}, badRequest("cursor %q is none that this server gave: take `next` of the previous page", c)
-	}
-	return k, nil
-}
-
 // FaxDetail is one fax with its pages.
 type FaxDetail struct {
 	Fax
@@ -213,12 +174,54 @@ func (s *server) load(r *http.Request) (session.State, error) {
 	return st, err
 }
 
-func (s *server) detail(r *http.Request) (FaxDetail, error) {
+// find is load for reading: a fax that has no ledger (any more) is looked for in the archive.
+func (s *server) find(r *http.Request) (session.State, error) {
 	st, err := s.load(r)
+	if e, ok := errors.AsType[*apiError](err); !ok || e.status != http.StatusNotFound || s.Older == nil {
+		return st, err
+	}
+	old, _, olderErr := s.Older.Fax(r.Context(), r.PathValue("session"))
+	if errors.Is(olderErr, fs.ErrNotExist) {
+		return st, err
+	}
+	return old, olderErr
+}
+
+// facts gives what is archived of some pages: from the stream, and of a fax that has a document from the archive where the stream
+// has let them go.
+func (s *server) facts(ctx context.Context, st session.State, pages session.Ranges) (map[int]session.PageArchived, error) {
+	facts, err := s.Ledgers.PageFacts(ctx, st.Session, pages)
+	if err != nil || s.Older == nil || st.Document == nil {
+		return facts, err
+	}
+	gone := false
+	for n := range pages.All() {
+		if _, ok := facts[n]; !ok && st.Usable.Has(n) {
+			gone = true
+			break
+		}
+	}
+	if !gone {
+		return facts, nil
+	}
+	_, archived, err := s.Older.Fax(ctx, st.Session)
+	if errors.Is(err, fs.ErrNotExist) {
+		return facts, nil
+	}
+	for n := range pages.All() {
+		if f, ok := archived[n]; ok && facts[n].Page == 0 {
+			facts[n] = f
+		}
+	}
+	return facts, err
+}
+
+func (s *server) detail(r *http.Request) (FaxDetail, error) {
+	st, err := s.find(r)
 	if err != nil {
 		return FaxDetail{}, err
 	}
-	facts, err := s.Ledgers.PageFacts(r.Context(), st.Session, st.Usable)
+	facts, err := s.facts(r.Context(), st, st.Usable)
 	if err != nil {
 		return FaxDetail{}, err
 	}
@@ -243,96 +246,29 @@ func (s *server) fax(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, d)
 }
 
-// document serves document.pdf, document.tiff and manifest.json of the newest revision.
-func (s *server) document(w http.ResponseWriter, r *http.Request) {
-	st, err := s.load(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	name := r.PathValue("document")
-	if st.Document == nil {
-		s.fail(w, r, notFound("session %s has no document yet: it is %s", st.Session, st.Status()))
-		return
-	}
-	types := map[string]struct {
-		object *session.Object
-		mime   string
-	}{
-		"document.pdf":  {&st.Document.PDF, "application/pdf"},
-		"document.tiff": {st.Document.TIFF, "image/tiff"},
-		"manifest.json": {&st.Document.Manifest, "application/json"},
-	}
-	t, ok := types[name]
-	switch {
-	case !ok:
-		err = notFound("no %s: want document.pdf, document.tiff, manifest.json or pages/N.tiff and pages/N.png", name)
-	case t.object == nil:
-		err = notFound("session %s has no document.tiff: no page of it is usable; document.pdf says why", st.Session)
-	default:
-		err = s.serve(w, r, *t.object, t.mime, st.Session+"-"+name)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-	}
-}
-
-// page serves pages/N.tiff (the bytes as fetched) and pages/N.png.
-func (s *server) page(w http.ResponseWriter, r *http.Request) {
-	if err := s.pageFile(w, r); err != nil {
-		s.fail(w, r, err)
-	}
-}
-
-func (s *server) pageFile(w http.ResponseWriter, r *http.Request) error {
-	number, ext, _ := strings.Cut(r.PathValue("file"), ".")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || n > session.MaxPages || ext != "tiff" && ext != "png" {
-		return badRequest("%q: want N.tiff or N.png with N from 1 to %d", r.PathValue("file"), session.MaxPages)
-	}
-	st, err := s.load(r)
-	if err != nil {
-		return err
-	}
-	facts, err := s.Ledgers.PageFacts(r.Context(), st.Session, session.Span(n, n))
-	if err != nil {
-		return err
-	}
-	f, ok := facts[n]
-	if !ok {
-		return notFound("session %s has no archived page %d", st.Session, n)
-	}
-	name := fmt.Sprintf("%s-page-%d.%s", st.Session, n, ext)
-	if ext == "png" {
-		return s.serve(w, r, f.PNG, "image/png", name)
-	}
-	return s.serve(w, r, f.Original, "image/tiff", name)
-}
-
-// serve sends an archived object, with ranges; its hash is its ETag, since an object never changes.
-func (s *server) serve(w http.ResponseWriter, r *http.Request, o session.Object, mime, name string) error {
-	body, _, err := s.Archive.Open(r.Context(), o.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		s.Log.Error("an archived object is gone", "key", o.Key)
-		return &apiError{http.StatusBadGateway, "object_gone", fmt.Sprintf("the archive has no %s any more; look for it in a backup", o.Key)}
-	}
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	w.Header().Set("Content-Type", mime)
-	w.Header().Set("ETag", `"`+o.SHA256+`"`)
-	w.Header().Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", name))
-	http.ServeContent(w, r, "", time.Time{}, body)
-	return nil
+// readiness is the answer of /readyz where the pipeline can work: green, and yellow with warnings. Red is an error.
+type readiness struct {
+	Status   string   `json:"status"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
-	if err := s.Ready(r.Context()); err != nil {
+	state := readiness{Status: "ready"}
+	err := s.Ready(r.Context())
+	if err == nil && s.Warnings != nil {
+		state.Warnings, err = s.Warnings(r.Context())
+	}
+	if _, ok := callerOf(r); !ok && s.Tokens != nil {
+		state.Warnings = nil
+		if err != nil {
+			err = errors.New("why is told to those who show a token")
+		}
+	}
+	if err != nil {
 		writeError(w, unavailable("not ready: %v", err))
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	writeJSON(w, http.StatusOK, state)
 }
 
 // event is one line of the stream.

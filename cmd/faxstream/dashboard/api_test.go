@@ -50,6 +50,8 @@ func (s stores) LiveLetters(context.Context) (uint64, error) { return 1, s.err }
 func (s stores) Act(context.Context, session.Action) error   { return s.err }
 func (s stores) RemoveLetter(context.Context, uint64) error  { return s.err }
 
+func (s stores) RecordAccess(context.Context, session.Access) error { return s.err }
+
 type object struct{ *strings.Reader }
 
 func (object) Close() error { return nil }
@@ -68,7 +70,7 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 		board.put(st)
 	}
 	srv := httptest.NewServer(NewHandler(Config{
-		Board: board, Ledgers: s, Letters: s, Archive: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
 		Ready: func(context.Context) error { return s.err },
 		Events: func(_ context.Context, f func(bus.Stored) bool) error {
 			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})

@@ -41,7 +41,8 @@ type Fax struct {
 	Verdict   string    `json:"verification"`     // none, pending, verified, differs or unavailable
 	Expected  int       `json:"pages_expected"`   // as far as is known
 	Archived  int       `json:"pages_archived"`
-	Opened    time.Time `json:"opened"` // when the first webhook was stored
+	Opened    time.Time `json:"opened"`                 // when the first webhook was stored
+	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): this is what the archive says
 }
 
 func summary(s session.State) Fax {
@@ -83,18 +84,31 @@ func (b *Board) put(s session.State) {
 	b.byID[s.Session] = summary(s)
 }
 
-// before returns up to limit faxes, newest first, that come after the fax k in that order; the zero k is the beginning.
-// more: there are others behind them.
-func (b *Board) before(k orderKey, limit int) (faxes []Fax, more bool) {
+// before returns up to limit faxes that a filter chooses, newest first, that come after the fax k in that order; the zero k is the
+// beginning. more: there are others behind them.
+func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []Fax, more bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	end := len(b.order)
 	if k.session != "" {
 		end, _ = slices.BinarySearchFunc(b.order, k, orderKey.compare)
 	}
-	start := max(0, end-limit)
-	for i := end - 1; i >= start; i-- {
-		faxes = append(faxes, b.byID[b.order[i].session])
+	for i := end - 1; i >= 0 && !b.order[i].opened.Before(f.since); i-- {
+		x := b.byID[b.order[i].session]
+		if !f.has(x) {
+			continue
+		}
+		if len(faxes) == limit {
+			return faxes, true
+		}
+		faxes = append(faxes, x)
 	}
-	return faxes, start > 0
+	return faxes, false
+}
+
+func (b *Board) has(session string) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	_, ok := b.byID[session]
+	return ok
 }

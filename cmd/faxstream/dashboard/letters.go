@@ -136,27 +136,35 @@ const maxOrder = 16 << 10
 
 // order is what a person says with an action.
 type order struct {
-	By    string `json:"by"`    // a name; this listener has no login that could check it
+	By    string `json:"by"`    // a name; with a login that of the token, whatever was said
 	Why   string `json:"why"`   // demanded for a drop
 	Stage string `json:"stage"` // of a replay: decode or assemble
 }
 
 func readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
+	return o, readOrderInto(w, r, &o, &o)
+}
+
+// readOrderInto is readOrder for an order with more in it: into is what is read, and o is in it.
+func readOrderInto(w http.ResponseWriter, r *http.Request, into any, o *order) error {
 	if t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(t) != "application/json" {
-		return o, badRequest("want a JSON object with Content-Type application/json")
+		return badRequest("want a JSON object with Content-Type application/json")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
 	if err == nil {
-		err = json.Unmarshal(body, &o)
+		err = json.Unmarshal(body, into)
 	}
 	if err != nil {
-		return o, badRequest("want a JSON object of at most %d bytes: %v", maxOrder, err)
+		return badRequest("want a JSON object of at most %d bytes: %v", maxOrder, err)
+	}
+	if t, ok := callerOf(r); ok {
+		o.By = t.Name
 	}
 	if o.By = strings.TrimSpace(o.By); o.By == "" {
-		return o, badRequest("by: say who asks for this")
+		return badRequest("by: say who asks for this")
 	}
 	o.Why = strings.TrimSpace(o.Why)
-	return o, nil
+	return nil
 }
 
 // actOnLetter stores what is to be done with a letter and takes it from the list. Where taking it fails after it was stored, the

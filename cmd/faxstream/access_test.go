@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// writePair makes a certificate of its own authority for 127.0.0.1.
+func writePair(t *testing.T, dir, name string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if err := errors.Join(
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
+		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+// A renewed certificate is spoken with at the next connection; a half-renewed one leaves the old one in use.
+func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := writePair(t, dir, "first")
+	c := adminAccess{AdminCert: cert, AdminKey: key}.tls(slog.New(slog.DiscardHandler))
+	name := func() string {
+		t.Helper()
+		pair, err := c.GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(pair.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf.Subject.CommonName
+	}
+	later := func(file string, by time.Duration) { // a clock that ticks slower than the test runs must not hide the change
+		t.Helper()
+		if err := os.Chtimes(file, time.Time{}, time.Now().Add(by)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := name(); got != "first" {
+		t.Errorf("the certificate is %q", got)
+	}
+	old, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePair(t, dir, "second")
+	fresh, err := os.ReadFile(key)
+	if err == nil {
+		err = os.WriteFile(key, old, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	later(cert, time.Second)
+	if got := name(); got != "first" {
+		t.Errorf("with the old key the certificate is %q", got)
+	}
+	if err := os.WriteFile(key, fresh, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later(key, time.Second)
+	if got := name(); got != "second" {
+		t.Errorf("after the renewal the certificate is %q", got)
+	}
+}
+
+// The commands reach a listener that demands TLS and a token, and say what is wrong when they lack one of them.
+func TestCommandsSpeakTLSWithAToken(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := writePair(t, dir, "admin")
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer sesame" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":{"code":"unauthorized","message":"show a token"}}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"faxes":[]}`)
+	}))
+	srv.Listener = tls.NewListener(srv.Listener, adminAccess{AdminCert: cert, AdminKey: key}.tls(slog.New(slog.DiscardHandler)))
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.Start()
+	defer srv.Close()
+	file := filepath.Join(dir, "token")
+	if err := os.WriteFile(file, []byte("sesame\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env  string
+		args []string
+		code int
+		says string
+	}{
+		{"", []string{"--server-ca", cert, "--token-file", file}, exitOK, ""},
+		{"sesame", []string{"--server-ca", cert}, exitOK, ""},
+		{"", []string{"--server-ca", cert}, exitFailed, "show a token"},
+		{"sesame", nil, exitFailed, "certificate"},
+		{"", []string{"--server-ca", file}, exitUsage, "no PEM certificate"},
+		{"", []string{"--token-file", filepath.Join(dir, "none")}, exitUsage, "--token-file"},
+	} {
+		var out, errs bytes.Buffer
+		getenv := func(name string) string { return map[string]string{"FAXSTREAM_TOKEN": c.env}[name] }
+		if code := run(t.Context(), append([]string{"ls", "--server", "https://" + srv.Listener.Addr().String()}, c.args...), getenv, &out, &errs); code != c.code || !strings.Contains(errs.String(), c.says) {
+			t.Errorf("%v with FAXSTREAM_TOKEN=%q: %d %s, want %d with %q", c.args, c.env, code, &errs, c.code, c.says)
+		}
+	}
+}
+
+// unreliable serves versions of one object and cuts answers short.
+type unreliable struct {
+	body   []byte
+	sum    string // as the ETag says
+	cut    int    // bytes after which the connection breaks; 0: never
+	ranges []string
+}
+
+func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u.ranges = append(u.ranges, r.Header.Get("Range"))
+	w.Header().Set("ETag", strconv.Quote(u.sum))
+	if u.cut > 0 {
+		w = &cutting{w, u.cut}
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(u.body))
+}
+
+type cutting struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutting) Write(p []byte) (int, error) {
+	if c.left < len(p) {
+		_, _ = c.ResponseWriter.Write(p[:c.left])
+		_ = http.NewResponseController(c.ResponseWriter).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	c.left -= len(p)
+	return c.ResponseWriter.Write(p)
+}
+
+// An interrupted download goes on where it stopped; what is altered, or of another revision, never gets the file's name.
+func TestDownloadsGoOn(t *testing.T) {
+	sumOf := func(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
+	first, second := bytes.Repeat([]byte("first "), 5000), bytes.Repeat([]byte("second"), 5000)
+	u := &unreliable{body: first, sum: sumOf(first)}
+	srv := httptest.NewServer(u)
+	defer srv.Close()
+	dir := t.TempDir()
+	output := filepath.Join(dir, "fax.pdf")
+	get := func(code int, says string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), []string{"get", "abc", "--server", srv.URL, "-o", output}, func(string) string { return "" }, &out, &errs); got != code || !strings.Contains(errs.String(), says) {
+			t.Fatalf("exit code %d: %s, want %d with %q", got, &errs, code, says)
+		}
+	}
+	holds := func(want []byte, parts int) {
+		t.Helper()
+		got, err := os.ReadFile(output)
+		if want == nil && !errors.Is(err, os.ErrNotExist) || want != nil && !bytes.Equal(got, want) {
+			t.Errorf("the file has %d bytes, %v, want %d", len(got), err, len(want))
+		}
+		left, err := filepath.Glob(output + ".*")
+		if err != nil || len(left) != parts {
+			t.Errorf("%v are left, want %d", left, parts)
+		}
+	}
+	u.cut = 12345
+	get(exitFailed, "the same command goes on from there")
+	holds(nil, 1)
+	u.cut = 0
+	get(exitOK, "")
+	holds(first, 0)
+	if last := u.ranges[len(u.ranges)-1]; last != "bytes=12345-" {
+		t.Errorf("asked for %q", last)
+	}
+	// All of it has arrived, but the process ended before it had its name.
+	if err := os.Rename(output, partName(output, u.sum)); err != nil {
+		t.Fatal(err)
+	}
+	get(exitOK, "")
+	holds(first, 0)
+	// Interrupted, and then there is another revision.
+	u.cut = 20000
+	get(exitFailed, "")
+	u.body, u.sum, u.cut = second, sumOf(second), 0
+	holds(first, 1)
+	get(exitOK, "")
+	holds(second, 0)
+	// The part was altered, or what is served is not what it is said to be.
+	if err := os.WriteFile(partName(output, u.sum), []byte("something else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	get(exitFailed, "it was altered")
+	holds(second, 0)
+	u.sum = sumOf(first)
+	get(exitFailed, "it was altered")
+	holds(second, 0)
+	// Two at once.
+	u.cut = 100
+	get(exitFailed, "")
+	f, err := os.Open(partName(output, u.sum))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lock(t, f)
+	get(exitFailed, "another download writes it")
+	holds(second, 1)
+}
+
+func lock(t *testing.T, f *os.File) {
+	t.Helper()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// auditCmd shows who did what, and proves that the record is as it was written.
+type auditCmd struct {
+	client
+	archiveStore
+	Since   moment   `env:"-" placeholder:"TIME" help:"Entries since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. Default: all."`
+	Until   moment   `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day that must have a seal, by default yesterday (UTC)."`
+	Session string   `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
+	By      string   `env:"-" placeholder:"NAME" help:"Only those of this token or user."`
+	Verify  bool     `env:"-" help:"Prove from the archive alone that the chain of daily seals is unbroken and each seal as it was written. Neither a server nor NATS is asked."`
+	Offline bool     `env:"-" help:"List what is sealed in the archive, without a server: not the entries since the last seal."`
+	Key     []string `type:"path" placeholder:"FILE" help:"With --verify: public keys, as faxstream keys prints them, one of which must have signed each seal."`
+	JSON    bool     `help:"Print one JSON object a line."`
+}
+
+func (c auditCmd) Run(ctx context.Context, e env) error {
+	switch {
+	case c.Verify && (!c.Since.IsZero() || c.Session != "" || c.By != "" || c.Offline):
+		return usagef("--verify checks the whole chain: leave --since, --session, --by and --offline out")
+	case c.Verify:
+		return c.verify(ctx, e)
+	}
+	p := auditPrinter{json: json.NewEncoder(e.stdout), asJSON: c.JSON, table: tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)}
+	if !c.JSON {
+		fmt.Fprintln(p.table, "TIME (UTC)\tBY\tWHAT\tSESSION\tPAGE\tWHY")
+	}
+	list := c.online
+	if c.Offline {
+		list = func(ctx context.Context, give func(dashboard.AuditLine) error) error { return c.sealed(ctx, e, give) }
+	}
+	return errors.Join(list(ctx, p.print), p.table.Flush())
+}
+
+// verify says what the chain is, and fails where it is broken.
+func (c auditCmd) verify(ctx context.Context, e env) (err error) {
+	keys, err := readPublicKeys(c.Key)
+	if err != nil {
+		return usagef("--key: %w", err)
+	}
+	archive, done, err := c.openReader(ctx, e.getenv)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	until := c.Until.Time
+	if until.IsZero() {
+		until = pipeline.LastSealable(time.Now())
+	}
+	report, err := pipeline.VerifySeals(ctx, archive, until, keys)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = json.NewEncoder(e.stdout).Encode(report)
+	} else {
+		_, err = fmt.Fprintf(e.stdout, "%d seals from %s to %s (signed %d), %d entries, %d faults\n",
+			report.Seals, cmp.Or(report.First, "-"), cmp.Or(report.Last, "-"), report.Signed, report.Entries, len(report.Faults))
+		for _, fault := range report.Faults {
+			_, printErr := fmt.Fprintln(e.stdout, " ", fault)
+			err = errors.Join(err, printErr)
+		}
+	}
+	if err == nil && len(report.Faults) > 0 {
+		err = fmt.Errorf("the audit is not as it was written: %d faults", len(report.Faults))
+	}
+	return err
+}
+
+func (c auditCmd) filter() dashboard.AuditFilter {
+	return dashboard.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: c.Session, By: c.By}
+}
+
+// online asks the server, which has the seals and what came since.
+func (c auditCmd) online(ctx context.Context, give func(dashboard.AuditLine) error) error {
+	query := url.Values{}
+	for name, v := range map[string]string{"session": c.Session, "by": c.By} {
+		if v != "" {
+			query.Set(name, v)
+		}
+	}
+	for name, t := range map[string]time.Time{"since": c.Since.Time, "until": c.Until.Time} {
+		if !t.IsZero() {
+			query.Set(name, t.Format(time.RFC3339))
+		}
+	}
+	body, err := c.get(ctx, "/audit", query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for lines := json.NewDecoder(bufio.NewReader(body)); ; {
+		var l dashboard.AuditLine
+		err := lines.Decode(&l)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = give(l)
+		}
+		if err != nil {
+			return fmt.Errorf("answer of %s: %w", c.Server, err)
+		}
+	}
+}
+
+// sealed reads the seals.
+func (c auditCmd) sealed(ctx context.Context, e env, give func(dashboard.AuditLine) error) (err error) {
+	archive, done, err := c.openReader(ctx, e.getenv)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	f := c.filter()
+	_, err = sealedLines(ctx, archive, f.Since, f.Until, func(l dashboard.AuditLine) error {
+		if !f.Has(l) {
+			return nil
+		}
+		return give(l)
+	})
+	return err
+}
+
+// sealedLines reads the seals that may have entries from since to until, and gives the newest seal. An entry may stand in the seal of a
+// later day than its own.
+func sealedLines(ctx context.Context, archive pipeline.Reader, since, until time.Time, give func(dashboard.AuditLine) error) (pipeline.Seal, error) {
+	if until.IsZero() {
+		until = time.Now()
+	}
+	return pipeline.SealedEntries(ctx, archive, since, until.AddDate(0, 0, 1), func(e pipeline.SealedEntry) error { return give(dashboard.AuditLine(e)) })
+}
+
+// trail gives the audit from the seals and, behind them, from FAX_AUDIT.
+func (a *app) trail(ctx context.Context, since, until time.Time, give func(dashboard.AuditLine) error) error {
+	last, err := sealedLines(ctx, a.archive, since, until, give)
+	if err != nil {
+		return err
+	}
+	created, err := a.bus.AuditCreated(ctx)
+	if err != nil {
+		return err
+	}
+	after := uint64(0)
+	if last.Stream.Equal(created) {
+		after = last.Last
+	}
+	var failed error
+	err = a.bus.AuditEntries(ctx, after, func(e session.AuditEntry) bool {
+		failed = give(dashboard.AuditLine(pipeline.Sealed(e)))
+		return failed == nil
+	})
+	return errors.Join(failed, err)
+}
+
+// startSealer lets the audit be sealed, every day.
+func (a *app) startSealer(ctx context.Context, c serveCmd, s pipeline.Sealer) {
+	s.Audit, s.Archive, s.SpoolDir, s.Log = a.bus, a.archive, c.path("spool"), a.log
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.running.Go(func() { s.Run(ctx) })
+	a.closers = append(a.closers, func() error { cancel(); return nil })
+}
+
+// auditPrinter prints entries as JSON or as a table.
+type auditPrinter struct {
+	json   *json.Encoder
+	asJSON bool
+	table  *tabwriter.Writer
+}
+
+func (p auditPrinter) print(l dashboard.AuditLine) error {
+	if p.asJSON {
+		return p.json.Encode(l)
+	}
+	var e struct {
+		Access, Action, By, Why, Session, Stage string
+		Page                                    int
+		Letter                                  struct {
+			Session string
+			Page    int
+		}
+	}
+	if err := json.Unmarshal(l.Entry, &e); err != nil {
+		e.Access = "unreadable"
+	}
+	what := strings.TrimSpace(e.Access + e.Action + " " + e.Stage)
+	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), oneLine(e.By), what,
+		e.Session+e.Letter.Session, pageText(max(e.Page, e.Letter.Page)), oneLine(e.Why))
+	return err
+}

@@ -1,0 +1,197 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// file is an archived object as it is given out.
+type file struct {
+	session string
+	page    int // from 1; 0: of the document
+	object  session.Object
+	name    string // of the file that a browser saves
+	mime    string
+}
+
+func (f file) access(kind string) session.Access {
+	return session.Access{Kind: kind, Session: f.session, Page: f.page, Object: f.object.Key}
+}
+
+// file finds what a person asks for: of the newest revision pdf, tiff or manifest; of a page png, or original: the bytes as fetched.
+func (s *server) file(r *http.Request, as string, page int) (file, error) {
+	switch {
+	case page < 0 || page > session.MaxPages:
+		return file{}, badRequest("page %d: want 1 to %d, or none for the document", page, session.MaxPages)
+	case page > 0:
+		return s.pageFile(r, page, as)
+	default:
+		return s.documentFile(r, as)
+	}
+}
+
+func (s *server) documentFile(r *http.Request, as string) (file, error) {
+	st, err := s.find(r)
+	if err != nil {
+		return file{}, err
+	}
+	d := st.Document
+	if d == nil {
+		return file{}, notFound("session %s has no document yet: it is %s", st.Session, st.Status())
+	}
+	f := file{session: st.Session}
+	switch as {
+	case "pdf":
+		f.object, f.mime, f.name = d.PDF, "application/pdf", st.Session+"-document.pdf"
+	case "tiff":
+		if d.TIFF == nil {
+			return file{}, notFound("session %s has no document.tiff: no page of it is usable; document.pdf says why", st.Session)
+		}
+		f.object, f.mime, f.name = *d.TIFF, "image/tiff", st.Session+"-document.tiff"
+	case "manifest":
+		f.object, f.mime, f.name = d.Manifest, "application/json", st.Session+"-manifest.json"
+	default:
+		return file{}, badRequest("%q: a document is pdf, tiff or manifest", as)
+	}
+	return f, nil
+}
+
+func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
+	st, err := s.find(r)
+	if err != nil {
+		return file{}, err
+	}
+	facts, err := s.facts(r.Context(), st, session.Span(page, page))
+	if err != nil {
+		return file{}, err
+	}
+	p, ok := facts[page]
+	if !ok {
+		return file{}, notFound("session %s has no archived page %d", st.Session, page)
+	}
+	f := file{session: st.Session, page: page}
+	name := fmt.Sprintf("%s-page-%d.", st.Session, page)
+	switch as {
+	case "png":
+		f.object, f.mime, f.name = p.PNG, "image/png", name+"png"
+	case "original", "tiff":
+		f.object, f.mime, f.name = p.Original, "image/tiff", name+"tiff"
+	default:
+		return file{}, badRequest("%q: a page is png or original", as)
+	}
+	return f, nil
+}
+
+// document serves document.pdf, document.tiff and manifest.json of the newest revision.
+func (s *server) document(w http.ResponseWriter, r *http.Request) {
+	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[r.PathValue("document")]
+	if !ok {
+		s.fail(w, r, notFound("no %s: want document.pdf, document.tiff, manifest.json or pages/N.tiff and pages/N.png", r.PathValue("document")))
+		return
+	}
+	s.give(w, r, as, 0)
+}
+
+// page serves pages/N.tiff (the bytes as fetched) and pages/N.png.
+func (s *server) page(w http.ResponseWriter, r *http.Request) {
+	number, ext, _ := strings.Cut(r.PathValue("file"), ".")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > session.MaxPages || ext != "tiff" && ext != "png" {
+		s.fail(w, r, badRequest("%q: want N.tiff or N.png with N from 1 to %d", r.PathValue("file"), session.MaxPages))
+		return
+	}
+	s.give(w, r, ext, n)
+}
+
+func (s *server) give(w http.ResponseWriter, r *http.Request, as string, page int) {
+	f, err := s.file(r, as, page)
+	if err == nil {
+		err = s.serveFile(w, r, f, f.access(session.AccessRead))
+	}
+	if err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// serveFile sends an archived object, with ranges; its hash is its ETag, since an object never changes. Who is about to get bytes
+// of it is in FAX_AUDIT before the first one leaves.
+func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a session.Access) error {
+	body, _, err := s.Archive.Open(r.Context(), f.object.Key)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.Log.Error("an archived object is gone", "key", f.object.Key)
+		return &apiError{http.StatusBadGateway, "object_gone", fmt.Sprintf("the archive has no %s any more; look for it in a backup", f.object.Key)}
+	}
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	etag := `"` + f.object.SHA256 + `"`
+	if r.Method != http.MethodHead && r.Header.Get("If-None-Match") != etag { // else no byte of it leaves
+		if err := s.record(r, a); err != nil {
+			return err
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.mime)
+	h.Set("ETag", etag)
+	h.Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", f.name))
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r, "", time.Time{}, body)
+	return nil
+}
+
+// Headers by which a program says who asks and why. With a login the token's name counts as who.
+const (
+	HeaderBy     = "X-Faxstream-By"
+	HeaderReason = "X-Faxstream-Reason"
+)
+
+// maxStated bounds what a caller says of who and why, bytes.
+const maxStated = 300
+
+// record stores an access, filled up with who is asking, from where and why. An access that cannot be stored must not be given.
+func (s *server) record(r *http.Request, a session.Access) error {
+	t, ok := callerOf(r)
+	switch {
+	case ok:
+		a.By, a.Login = t.Name, true
+	case a.By == "":
+		a.By = stated(r.Header.Get(HeaderBy))
+	}
+	if a.By == "" {
+		a.By = "local"
+	}
+	if a.Why == "" {
+		a.Why = stated(r.Header.Get(HeaderReason))
+	}
+	if ip := address(r); ip.IsValid() {
+		a.Address = ip.String()
+	}
+	if err := s.Audit.RecordAccess(r.Context(), a); err != nil {
+		s.Log.Error("an access cannot be recorded, so it is refused", "kind", a.Kind, "session", a.Session, "err", err)
+		return unavailable("the access could not be recorded in FAX_AUDIT, so it is refused; try again, and look at /readyz")
+	}
+	return nil
+}
+
+// stated is what a caller says, as text of bounded length.
+func stated(s string) string {
+	if len(s) > maxStated {
+		s = s[:maxStated]
+	}
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		if c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, s))
+}

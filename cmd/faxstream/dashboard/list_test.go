@@ -1,0 +1,248 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// shelf is an archive's index with its faxes.
+type shelf struct {
+	faxes map[string]session.State // Opened is when the index has it
+	pages map[int]session.PageArchived
+	err   error
+	reads atomic.Int64
+}
+
+func (s *shelf) Before(_ context.Context, at time.Time, id string, since time.Time, f func(time.Time, string) bool) error {
+	var all []orderKey
+	for id, st := range s.faxes {
+		all = append(all, orderKey{st.Opened, id})
+	}
+	slices.SortFunc(all, func(a, b orderKey) int { return b.compare(a) })
+	for _, k := range all {
+		if k.compare(orderKey{at, id}) < 0 && !k.opened.Before(since) && !f(k.opened, k.session) {
+			break
+		}
+	}
+	return s.err
+}
+
+func (s *shelf) Fax(_ context.Context, id string) (session.State, map[int]session.PageArchived, error) {
+	s.reads.Add(1)
+	st, ok := s.faxes[id]
+	switch {
+	case strings.HasPrefix(id, "spoilt"):
+		return st, nil, fmt.Errorf("manifest: %w", fs.ErrInvalid)
+	case !ok || strings.HasPrefix(id, "open"):
+		return st, nil, fs.ErrNotExist
+	}
+	return st, s.pages, nil
+}
+
+// noon is the first time in these tests; faxes come an hour apart.
+var noon = time.Date(2020, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func fax(i int, to, status string) session.State {
+	st := session.State{
+		Session: fmt.Sprintf("fax-%04d", i), Opened: noon.Add(time.Duration(i) * time.Hour), To: to, From: "+1 222", Direction: session.Incoming,
+	}
+	if status != session.StatusReceiving {
+		st.Document = &session.DocAssembled{Revision: 1, Status: status, PDF: session.Object{Key: "a.pdf"}}
+	}
+	return st
+}
+
+// library serves a board and a shelf.
+func library(t *testing.T, board []session.State, older *shelf) *httptest.Server {
+	t.Helper()
+	s := twoFaxes()
+	b := &Board{}
+	for _, st := range board {
+		b.put(st)
+	}
+	srv := httptest.NewServer(NewHandler(Config{
+		Board: b, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+	}))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// walk reads all pages of a list and gives the numbers of the faxes.
+func walk(t *testing.T, srv *httptest.Server, query string) (numbers []string) {
+	t.Helper()
+	for cursor, pages := "", 0; ; pages++ {
+		resp, err := http.Get(srv.URL + "/api/v1/faxes?" + query + "&cursor=" + cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var l faxList
+		err = json.NewDecoder(resp.Body).Decode(&l)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || pages > 1000 {
+			t.Fatalf("page %d: %s, %v", pages, resp.Status, err)
+		}
+		for _, f := range l.Faxes {
+			numbers = append(numbers, strings.TrimPrefix(f.Session, "fax-"))
+		}
+		if cursor = l.Next; cursor == "" {
+			return numbers
+		}
+	}
+}
+
+// Board and archive make one list, newest first, in which no fax is missing or stands twice, whatever the size of its pages.
+func TestBoardAndArchiveAreOneList(t *testing.T) {
+	older := &shelf{faxes: map[string]session.State{}}
+	var board []session.State
+	var want []string
+	for i := range 120 {
+		st := fax(i, "+1 111", session.StatusComplete)
+		switch {
+		case i%3 == 0: // both have it, opened a little later than the index says
+			older.faxes[st.Session] = st
+			st.Opened = st.Opened.Add(7 * time.Second)
+			board = append(board, st)
+		case i%3 == 1 || i < 40:
+			older.faxes[st.Session] = st
+		default:
+			board = append(board, st)
+		}
+		want = append(want, strings.TrimPrefix(st.Session, "fax-"))
+	}
+	slices.Reverse(want)
+	older.faxes["spoilt"] = session.State{Session: "spoilt", Opened: noon.Add(90 * time.Minute)}
+	older.faxes["open"] = session.State{Session: "open", Opened: noon.Add(91 * time.Minute)}
+	srv := library(t, board, older)
+	for _, limit := range []int{1, 7, 40, 500} {
+		if got := walk(t, srv, fmt.Sprintf("limit=%d", limit)); !slices.Equal(got, want) {
+			t.Errorf("with %d on a page: %v", limit, got)
+		}
+	}
+}
+
+// A filter that few faxes of a large archive pass reads it in portions, and finds them all.
+func TestARareFaxIsFoundInALargeArchive(t *testing.T) {
+	older := &shelf{faxes: map[string]session.State{}}
+	for i := range 2500 {
+		to := "+1 111"
+		if i%1200 == 17 {
+			to = "+1 (999) 0"
+		}
+		st := fax(i, to, session.StatusComplete)
+		older.faxes[st.Session] = st
+	}
+	srv := library(t, []session.State{fax(3000, "19990", session.StatusReceiving), fax(-1, "19990", session.StatusReceiving)}, older)
+	if got := walk(t, srv, "to=19990&limit=10"); !slices.Equal(got, []string{"3000", "2417", "1217", "0017", "-001"}) {
+		t.Errorf("%v", got)
+	}
+	older.reads.Store(0)
+	if _, err := http.Get(srv.URL + "/api/v1/faxes?to=19990"); err != nil || older.reads.Load() > maxScanned {
+		t.Errorf("one request read %d faxes, %v", older.reads.Load(), err)
+	}
+}
+
+func TestFaxesAreChosen(t *testing.T) {
+	out := fax(3, "+1 333", session.StatusPartial)
+	out.Direction = session.Outgoing
+	srv := library(t, []session.State{fax(5, "+1 111", session.StatusReceiving), out, fax(4, "user-7", session.StatusComplete)},
+		&shelf{faxes: map[string]session.State{"fax-0001": fax(1, "+1 111", session.StatusComplete), "fax-0002": fax(2, "+1 333", session.StatusPartial)}})
+	at := func(i int) string {
+		return url.QueryEscape(noon.Add(time.Duration(i) * time.Hour).Format(time.RFC3339))
+	}
+	for query, want := range map[string]string{
+		"":                                     "0005 0004 0003 0002 0001",
+		"to=%2B1+111":                          "0005 0001",
+		"to=1-111":                             "0005 0001",
+		"to=user-7":                            "0004",
+		"from=1222&status=complete":            "0004 0001",
+		"status=partial":                       "0003 0002",
+		"status=receiving":                     "0005",
+		"direction=outgoing":                   "0003",
+		"since=" + at(3):                       "0005 0004 0003",
+		"until=" + at(2):                       "0001",
+		"since=" + at(2) + "&until=" + at(4):   "0003 0002",
+		"since=" + at(9):                       "",
+		"to=1333&direction=incoming&limit=500": "0002",
+	} {
+		if got := strings.Join(walk(t, srv, query), " "); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	for _, query := range []string{"since=yesterday", "until=1", "status=done", "direction=up", "limit=501"} {
+		resp, err := http.Get(srv.URL + "/api/v1/faxes?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != 400 {
+			t.Errorf("%s: %s", query, resp.Status)
+		}
+	}
+}
+
+// While the archive is away the board is listed, and it is said that something may be missing.
+func TestTheBoardIsListedWithoutTheArchive(t *testing.T) {
+	srv := library(t, []session.State{fax(5, "+1 111", session.StatusReceiving)}, &shelf{err: errors.New("no answer")})
+	for path, want := range map[string]string{"/api/v1/faxes": `"incomplete":"the archive did not answer`, "/": "the archive did not answer"} {
+		resp, err := http.Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), want) || !strings.Contains(string(body), "fax-0005") {
+			t.Errorf("%s: %s, %v: %s", path, resp.Status, err, body)
+		}
+	}
+}
+
+// A fax that has no ledger is served from the archive, and a page whose fact the stream has let go too.
+func TestWhatOnlyTheArchiveKnowsIsServed(t *testing.T) {
+	st := fax(1, "+1 111", session.StatusComplete)
+	st.Usable = session.Span(1, 1)
+	abc := twoFaxes().states["abc"]
+	abc.Usable = session.Span(1, 2)
+	older := &shelf{
+		faxes: map[string]session.State{st.Session: st, "abc": abc},
+		pages: map[int]session.PageArchived{
+			1: {Page: 1, Original: session.Object{Key: "old-1.tiff", SHA256: "11"}}, 2: {Page: 2, Original: session.Object{Key: "old-2.tiff", SHA256: "22"}},
+		},
+	}
+	s := twoFaxes()
+	s.states["abc"] = abc
+	h := NewHandler(Config{Board: &Board{}, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler()})
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/api/v1/faxes/abc", 200, `"sha256":"aa"`}, // of page 1
+		{"/api/v1/faxes/fax-0001/document.pdf", 200, "content of a.pdf"},
+		{"/api/v1/faxes/fax-0001/pages/1.tiff", 200, "content of p.tiff"}, // its fact is still there
+		{"/api/v1/faxes/fax-0001", 200, `"status":"complete"`},
+		{"/api/v1/faxes/abc/pages/2.tiff", 200, "content of old-2.tiff"},
+		{"/api/v1/faxes/abc/pages/1.tiff", 200, "content of p.tiff"},
+		{"/api/v1/faxes/abc", 200, `"sha256":"22"`},
+		{"/api/v1/faxes/unknown", 404, "no fax has the session"},
+	} {
+		r := httptest.NewRequest("GET", "http://localhost"+c.path, nil)
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%s: %d %s, want %d with %q", c.path, w.Code, w.Body, c.status, c.want)
+		}
+	}
+}

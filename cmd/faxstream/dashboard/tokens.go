@@ -1,0 +1,149 @@
+package dashboard
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Scope is one thing that a token allows. None includes another.
+type Scope string
+
+// The scopes.
+const (
+	ScopeRead    Scope = "read"    // whatever is got: lists, documents, pages, links to them, the audit, metrics
+	ScopeOperate Scope = "operate" // retry, drop, replay, reconcile
+	ScopeAdmin   Scope = "admin"   // hold, release, purge, and whatever else changes something
+)
+
+// scopes is all there are.
+var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin}
+
+// Token is one line of the file of tokens. The token itself is known only to whoever got it.
+//
+// The hash is a plain SHA-256: a token has 256 random bits, so there is no dictionary to try, and a slow hash such as bcrypt
+// would only let strangers burn our processor.
+type Token struct {
+	Name   string // session.ValidToken; what FAX_AUDIT calls its holder
+	Scopes []Scope
+	sum    [sha256.Size]byte
+}
+
+// tokenPrefix lets people and scanners see what a leaked string is.
+const tokenPrefix = "faxstream_"
+
+// NewToken makes a token: its secret, which is kept nowhere, and its line for the file of tokens.
+func NewToken(name string, allowed []Scope) (secret, line string, err error) {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
+	line = Token{Name: name, Scopes: allowed, sum: sha256.Sum256([]byte(secret))}.line()
+	if _, err := parseToken(line); err != nil {
+		return "", "", err
+	}
+	return secret, line, nil
+}
+
+func (t Token) line() string {
+	words := make([]string, 0, len(t.Scopes))
+	for _, s := range t.Scopes {
+		words = append(words, string(s))
+	}
+	return t.Name + " " + strings.Join(words, ",") + " sha256:" + hex.EncodeToString(t.sum[:])
+}
+
+func (t Token) may(s Scope) bool { return slices.Contains(t.Scopes, s) }
+
+// maxTokens bounds the file of tokens, bytes: thousands of lines.
+const maxTokens = 1 << 20
+
+// ReadTokens reads a file of tokens. Its errors show no part of a line but the name.
+func ReadTokens(file string) ([]Token, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokens+1))
+	if err == nil && len(text) > maxTokens {
+		err = fmt.Errorf("longer than %d bytes", maxTokens)
+	}
+	var tokens []Token
+	if err == nil {
+		tokens, err = ParseTokens(string(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return tokens, nil
+}
+
+// ParseTokens reads lines of a name, scopes and a hash, separated by spaces; empty lines and those that begin with # mean nothing.
+// Each name and each hash stands there once.
+func ParseTokens(text string) (tokens []Token, err error) {
+	names, sums := map[string]bool{}, map[[sha256.Size]byte]bool{}
+	for i, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		t, err := parseToken(line)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		case names[t.Name]:
+			return nil, fmt.Errorf("line %d: %s stands there twice: give each token a name of its own", i+1, t.Name)
+		case sums[t.sum]:
+			return nil, fmt.Errorf("line %d: %s has the token of another line", i+1, t.Name)
+		}
+		names[t.Name], sums[t.sum] = true, true
+		tokens = append(tokens, t)
+	}
+	if len(tokens) == 0 {
+		return nil, errors.New("no token in it: make one with `faxstream token NAME --scope read` and append the line that it prints")
+	}
+	return tokens, nil
+}
+
+func parseToken(line string) (t Token, err error) {
+	words := strings.Fields(line)
+	if len(words) != 3 {
+		return t, fmt.Errorf("%d words, want three: name, scopes and hash, as `faxstream token` prints them", len(words))
+	}
+	if t.Name = words[0]; !session.ValidToken(t.Name) {
+		return t, fmt.Errorf("a name must be 1 to %d letters, digits, '-' and '_'", session.MaxTokenLen)
+	}
+	for word := range strings.SplitSeq(words[1], ",") {
+		s := Scope(word)
+		if !slices.Contains(scopes, s) || t.may(s) {
+			return t, fmt.Errorf("%s: want scopes out of read, operate and admin, separated by commas, each once", t.Name)
+		}
+		t.Scopes = append(t.Scopes, s)
+	}
+	sum, ok := strings.CutPrefix(words[2], "sha256:")
+	raw, err := hex.DecodeString(sum)
+	if err != nil || !ok || len(raw) != sha256.Size {
+		return t, fmt.Errorf("%s: want sha256: and 64 hex digits, as `faxstream token` prints them", t.Name)
+	}
+	t.sum = [sha256.Size]byte(raw)
+	return t, nil
+}
+
+// find gives the token with this hash. It looks at every line whatever it finds, so that its time tells nothing.
+func find(tokens []Token, sum [sha256.Size]byte) (found Token, ok bool) {
+	for _, t := range tokens {
+		if subtle.ConstantTimeCompare(t.sum[:], sum[:]) == 1 {
+			found, ok = t, true
+		}
+	}
+	return found, ok
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/faxstream/faxstream/pipeline"
+)
+
+// keysCmd makes the key with which manifests are signed.
+type keysCmd struct {
+	File   string `arg:"" type:"path" help:"The private key, PEM, mode 0600. It must not be there yet, but with --public."`
+	Public bool   `help:"Make none: print the public key of the one in FILE."`
+	JSON   bool   `help:"Print one JSON object."`
+}
+
+// Run prints the public key; its id goes to stderr.
+func (c keysCmd) Run(e env) error {
+	key, err := c.key()
+	if err != nil {
+		return err
+	}
+	public := key.Public().(ed25519.PublicKey)
+	text, err := pipeline.PublicPEM(public)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]string{"file": c.File, "key_id": pipeline.KeyID(public), "public_key": string(text)})
+	}
+	if _, err := e.stdout.Write(text); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and %s secret\n", pipeline.KeyID(public), c.File)
+	return err
+}
+
+func (c keysCmd) key() (ed25519.PrivateKey, error) {
+	if c.Public {
+		return readSigningKey(c.File)
+	}
+	key, text, err := pipeline.NewSigningKey()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s is there: a key is never overwritten; give another name, or --public for its public key", c.File)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(c.File))
+	}
+	return key, nil
+}
+
+// signKey is the key of --sign-key; nil without one.
+func (c serveCmd) signKey() (ed25519.PrivateKey, error) {
+	if c.SignKey == "" {
+		return nil, nil
+	}
+	return readSigningKey(c.SignKey)
+}
+
+// readSigningKey reads the file of --sign-key.
+func readSigningKey(file string) (ed25519.PrivateKey, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	key, err := pipeline.ParseSigningKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return key, nil
+}
+
+// readPublicKeys reads the files of --key.
+func readPublicKeys(files []string) (keys []ed25519.PublicKey, err error) {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		some, err := pipeline.ParsePublicKeys(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		keys = append(keys, some...)
+	}
+	return keys, nil
+}

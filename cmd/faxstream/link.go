@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+)
+
+// linkCmd makes a link that needs no login and expires.
+type linkCmd struct {
+	client
+	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
+	Page    int           `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
+	As      string        `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf (auto), tiff, manifest. Of a page: png (auto), or original: the bytes as fetched."`
+	TTL     time.Duration `name:"ttl" env:"-" default:"10m" help:"How long it is good: 1s to 168h. Default ${default}."`
+	Reason  string        `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	By      string        `placeholder:"NAME" help:"Who asks, for FAX_AUDIT, where there is no login. Default: the user of this process."`
+	JSON    bool          `help:"Print one JSON object with the URL and its end."`
+}
+
+// Run prints the URL: presigned by the S3 service of the archive, or of the admin listener.
+func (c linkCmd) Run(ctx context.Context, e env) error {
+	as, err := fileKind(c.Page, c.As)
+	if err != nil {
+		return err
+	}
+	order := map[string]any{"as": as, "page": c.Page, "ttl": c.TTL.String(), "by": whoAsks(c.By), "why": c.Reason}
+	var l dashboard.Link
+	if err := c.postJSON(ctx, "/faxes/"+url.PathEscape(c.Session)+"/links", order, &l); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(l)
+	}
+	if _, err := fmt.Fprintln(e.stdout, l.URL); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stderr, "whoever has this link can read it until %s\n", l.Expires.Local().Format(time.DateTime))
+	return err
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// outageLength is how long what faxstream needs is away: FAXSTREAM_OUTAGE, else long enough for several retries.
+func outageLength(t *testing.T) time.Duration {
+	t.Helper()
+	v := os.Getenv("FAXSTREAM_OUTAGE")
+	if v == "" {
+		return 4 * time.Second
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 {
+		t.Fatalf("FAXSTREAM_OUTAGE=%s: want a duration such as 1h", v)
+	}
+	return d
+}
+
+// switchedProvider is the simulator behind a switch.
+type switchedProvider struct {
+	sim   *faxplustest.Server
+	addr  string
+	srv   *httptest.Server
+	sick  atomic.Bool  // it answers 503
+	asked atomic.Int64 // requests
+}
+
+func startProvider(t *testing.T) *switchedProvider {
+	t.Helper()
+	p := &switchedProvider{sim: faxplustest.New(faxplustest.Config{}), addr: fixedAddr(t)}
+	p.start(t)
+	t.Cleanup(func() {
+		p.srv.Close()
+		p.sim.Close()
+	})
+	return p
+}
+
+func (p *switchedProvider) start(t *testing.T) {
+	t.Helper()
+	var l net.Listener
+	await(t, "the provider's port is free", func() bool {
+		var err error
+		l, err = net.Listen("tcp", p.addr) // a process that was forked when it was closed may still have it
+		return err == nil
+	})
+	p.srv = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.asked.Add(1)
+		if p.sick.Load() {
+			http.Error(w, `{"error":"unavailable","description":"maintenance"}`, http.StatusServiceUnavailable)
+			return
+		}
+		p.sim.ServeHTTP(w, r)
+	})}}
+	p.srv.Start()
+}
+
+// outage is one thing that faxstream needs, how it is taken away, and what is seen of that.
+type outage struct {
+	name      string
+	args, env []string
+	provider  *switchedProvider
+	natsURL   string // "": the embedded server's own listener
+	begin     func()
+	end       func()
+	refuses   bool   // webhooks are answered 503 meanwhile
+	reason    string // in /readyz
+}
+
+func outages() map[string]func(t *testing.T) outage {
+	embedded := []string{"--nats-listen=127.0.0.1:0"}
+	return map[string]func(t *testing.T) outage{
+		"provider refuses connections": func(t *testing.T) outage {
+			p := startProvider(t)
+			return outage{
+				args: embedded, provider: p, reason: "the provider cannot be used",
+				begin: func() { p.srv.CloseClientConnections(); p.srv.Close() }, end: func() { p.start(t) },
+			}
+		},
+		"provider answers 503": func(t *testing.T) outage {
+			p := startProvider(t)
+			return outage{
+				args: embedded, provider: p, reason: "the provider cannot be used",
+				begin: func() { p.sick.Store(true) }, end: func() { p.sick.Store(false) },
+			}
+		},
+		"archive is gone": func(t *testing.T) outage {
+			s, args, env := startS3(t)
+			return outage{args: append(args, embedded...), env: env, provider: startProvider(t), reason: "bucket", begin: s.kill, end: s.start}
+		},
+		"NATS is gone": func(t *testing.T) outage {
+			s := startNATS(t)
+			return outage{
+				args: []string{"--nats-url=" + s.natsURL()}, natsURL: s.natsURL(), provider: startProvider(t), reason: "NATS is",
+				begin: s.kill, end: s.start, refuses: true,
+			}
+		},
+	}
+}
+
+// What faxstream needs goes away while faxes are under way and others come. Nothing that was answered 200 is lost, nothing
+// spins or piles up meanwhile, and when it is back every fax becomes complete without anybody's help.
+func TestOutages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has real servers and an outage of seconds: runs without -short")
+	}
+	for name, make := range outages() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, length := make(t), outageLength(t)
+			o.name = name
+			p := serve(t, o.env, append(
+				o.args, "--faxplus-url=http://"+o.provider.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+t.TempDir(),
+				fmt.Sprintf("--page-deadline=%s", length/4), fmt.Sprintf("--close-grace=%s", max(3*length, 15*time.Minute)),
+			)...)
+			w := &outageWorld{t: t, outage: o, p: p, sender: newSender(t, patience)}
+			if o.refuses {
+				w.sender = newSender(t, answerWithin)
+			}
+			w.run(length)
+		})
+	}
+}
+
+// outageWorld is one run of TestOutages.
+type outageWorld struct {
+	outage
+	t      *testing.T
+	p      *process
+	sender *sender
+	faxes  []faxplustest.Fax
+	left   [][]byte // webhooks that were not answered 200
+}
+
+func (w *outageWorld) run(length time.Duration) {
+	t := w.t
+	var first [][]byte
+	for range 12 {
+		first = append(first, w.next()...)
+	}
+	var unanswered []error
+	answered := 0
+	w.left, unanswered = w.sender.sendAll(w.p.target(), first, func([]byte) {
+		if answered++; answered == len(first)/2 {
+			w.begin()
+		}
+	})
+	if len(unanswered) > 0 {
+		t.Errorf("webhooks without an answer when the outage began: %v", unanswered)
+	}
+	before := w.usage()
+	w.trickle(length)
+	await(t, "/readyz says "+w.reason, func() bool {
+		status, text := w.readyz()
+		return status == http.StatusServiceUnavailable && strings.Contains(text, w.reason)
+	})
+	w.checkUsage(before, w.usage())
+	if w.refuses && len(w.left) == 0 {
+		t.Error("every webhook was answered 200")
+	}
+	w.end()
+	await(t, "/readyz is green", func() bool { status, _ := w.readyz(); return status == http.StatusOK })
+	await(t, "every webhook is taken", func() bool { w.send(nil); return len(w.left) == 0 })
+	w.checkAfter()
+}
+
+// next is the webhooks of another fax.
+func (w *outageWorld) next() [][]byte {
+	n := len(w.faxes)
+	f := smallFax(w.t, fmt.Sprintf("%s-%d", strings.ReplaceAll(w.name, " ", "-"), n), uint64(n))
+	w.provider.sim.Add(f)
+	w.faxes = append(w.faxes, f)
+	return bodies(f, w.p.target())
+}
+
+// send sends webhooks, and those that were not answered 200 before.
+func (w *outageWorld) send(bodies [][]byte) {
+	w.left, _ = w.sender.sendAll(w.p.target(), append(w.left, bodies...), func([]byte) {})
+}
+
+// trickle sends webhooks of new faxes while the outage goes on.
+func (w *outageWorld) trickle(length time.Duration) {
+	over := time.After(length)
+	next := time.NewTicker(max(length/400, 200*time.Millisecond))
+	defer next.Stop()
+	for {
+		for _, body := range w.next() {
+			status, err := w.sender.send(w.p.target(), body)
+			if err != nil {
+				w.t.Errorf("webhook: %v", err)
+			}
+			if status != http.StatusOK {
+				w.left = append(w.left, body)
+			}
+			if (status == http.StatusServiceUnavailable) != w.refuses {
+				w.t.Errorf("webhook answered %d during the outage", status)
+			}
+		}
+		select {
+		case <-over:
+			return
+		case <-next.C:
+		}
+	}
+}
+
+func (w *outageWorld) readyz() (int, string) {
+	resp, err := http.Get(w.p.ready.Admin + "/readyz")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// usage is what a process has used.
+type usage struct {
+	at         time.Time
+	cpu        time.Duration
+	resident   int64 // bytes
+	goroutines int
+	lines      int   // of its log
+	asked      int64 // requests to the provider
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("%.1f s CPU, %d MB resident, %d goroutines, %d lines logged, %d requests to the provider",
+		u.cpu.Seconds(), u.resident>>20, u.goroutines, u.lines, u.asked)
+}
+
+func (w *outageWorld) usage() usage {
+	m := metrics(w.t, w.p)
+	return usage{
+		at: time.Now(), cpu: time.Duration(m["process_cpu_seconds_total"] * float64(time.Second)),
+		resident: int64(m["process_resident_memory_bytes"]), goroutines: int(m["go_goroutines"]),
+		lines: strings.Count(w.p.log.String(), "\n"), asked: w.provider.asked.Load(),
+	}
+}
+
+// metrics reads the metrics without labels.
+func metrics(t testing.TB, p *process) map[string]float64 {
+	t.Helper()
+	m := map[string]float64{}
+	for line := range strings.Lines(string(fetch(t, p.ready.Admin+"/metrics"))) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			m[name] = v
+		}
+	}
+	return m
+}
+
+// checkUsage bounds what an outage costs, by what it is about and not by what is usual: a loop without a pause makes
+// thousands of requests or lines and uses a whole core in each second.
+func (w *outageWorld) checkUsage(before, after usage) {
+	t, long := w.t, after.at.Sub(before.at)
+	t.Logf("%s long, %d faxes\nbegan with %s\nended with %s", long.Round(time.Second), len(w.faxes), before, after)
+	files := len(w.faxes)
+	for _, f := range w.faxes {
+		files += len(f.Pages)
+	}
+	const triesOfOneFile = 3 * 8 // a call asks three times, and within the deadline eight calls are made at most
+	if n, most := after.asked-before.asked, int64(files*triesOfOneFile+int(long.Seconds())); n > most {
+		t.Errorf("%d requests to the provider, want at most %d", n, most)
+	}
+	if n, most := after.lines-before.lines, 10*files+20*int(long.Seconds()); n > most {
+		t.Errorf("%d lines logged, want at most %d", n, most)
+	}
+	if cpu := after.cpu - before.cpu; cpu > time.Duration(math.Round(float64(long)*0.6))+time.Second {
+		t.Errorf("%s of CPU time in %s", cpu, long)
+	}
+	if grown := after.resident - before.resident; grown > 64<<20 {
+		t.Errorf("%d MB more resident after the outage than before", grown>>20)
+	}
+	if grown := after.goroutines - before.goroutines; grown > 200 {
+		t.Errorf("%d more goroutines after the outage than before", grown)
+	}
+}
+
+// checkAfter wants every fax to become complete, and one document of each.
+func (w *outageWorld) checkAfter() {
+	t := w.t
+	natsURL := w.natsURL
+	if natsURL == "" {
+		natsURL = w.p.ready.NATS
+	}
+	b := readStreams(t, natsURL)
+	defer b.close()
+	b.awaitAssembled(w.faxes)
+	for _, f := range w.faxes {
+		if s := w.p.fax(f.Session); s.Status != session.StatusComplete {
+			t.Errorf("fax %s is %s (%s)", f.Session, s.Status, s.Reason)
+		}
+		checkFax(t, w.p, f)
+	}
+	b.checkOneDocumentEach(w.faxes)
+	t.Logf("drained: %s", w.usage())
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/bus"
+)
+
+// rebuildCmd fills an empty JetStream from the archive, before faxstream serve is started on it.
+type rebuildCmd struct {
+	archiveStore
+	natsStore
+	PublishAgain time.Duration `default:"720h" help:"Pages and documents of faxes up to this old are published again for subscribers, with the ids that they had; older faxes only get their ledgers back. Default: 30 days, for which streams keep them."`
+	JSON         bool          `help:"Print one JSON object."`
+}
+
+// Run changes nothing where JetStream has everything.
+func (c rebuildCmd) Run(ctx context.Context, e env) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if c.PublishAgain < 0 {
+		return usagef("--publish-again must not be negative")
+	}
+	a := &app{log: e.logger()}
+	defer func() { err = errors.Join(err, a.stop()) }()
+	if a.archive, err = a.openArchive(ctx, serveCmd{archiveStore: c.archiveStore}, e.getenv); err != nil {
+		return err
+	}
+	if a.bus, err = bus.Open(ctx, c.busConfig(c.path("nats"), a.log)); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.bus.Close)
+	done, err := pipeline.Rebuild(ctx, pipeline.RebuildConfig{Bus: a.bus, Archive: a.archive, Since: time.Now().Add(-c.PublishAgain), Log: a.log})
+	if err != nil {
+		return fmt.Errorf("%w; what was brought back by then stays, run it again", err)
+	}
+	return c.print(e, done)
+}
+
+func (c rebuildCmd) print(e env, done pipeline.Rebuilt) error {
+	if c.JSON {
+		if err := json.NewEncoder(e.stdout).Encode(done); err != nil {
+			return err
+		}
+	} else if _, err := fmt.Fprintf(e.stdout, "faxes: %d, open: %d; written: ledgers %d, facts %d\n", done.Faxes, done.Open, done.Ledgers, done.Facts); err != nil {
+		return err
+	}
+	if len(done.Silent) > 0 {
+		fmt.Fprintf(e.stderr, "only the whole file was archived of %s: the reconciler of serve takes them in again (look back far enough with `faxstream reconcile --since`)\n",
+			strings.Join(done.Silent, ", "))
+	}
+	if len(done.Broken) > 0 {
+		return fmt.Errorf("not rebuilt, because what is archived cannot be read: %s; `faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
+	}
+	return nil
+}

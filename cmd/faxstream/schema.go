@@ -1,0 +1,17 @@
+package main
+
+import "github.com/faxstream/faxstream/pipeline"
+
+type schemaCmd struct {
+	Name string `arg:"" enum:"plan,manifest,sidecar,report" help:"${enum}."`
+}
+
+// Run prints the JSON Schema of one kind of archived object.
+func (c schemaCmd) Run(e env) error {
+	text, err := pipeline.Schema(c.Name)
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(text)
+	return err
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/storage/local"
+)
+
+// verifyCmd proves from the archive alone that faxes are as they were written.
+type verifyCmd struct {
+	archiveStore
+	Session string   `arg:"" optional:"" help:"Session id of the fax."`
+	All     bool     `env:"-" help:"Every fax in the archive, and the index."`
+	Key     []string `type:"path" placeholder:"FILE" help:"Public keys, as faxstream keys prints them, one of which must have signed each manifest; repeat it for keys that were replaced. Without it signatures are only counted."`
+	JSON    bool     `help:"Print one JSON object a line, for every fax."`
+}
+
+// Run needs neither NATS nor the provider, and writes nothing to the archive.
+func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
+	if (c.Session == "") != c.All {
+		return usagef("say which faxes: a session, or --all; one of the two")
+	}
+	checker := pipeline.Checker{Software: softwareName(), Log: e.logger()}
+	if checker.Keys, err = readPublicKeys(c.Key); err != nil {
+		return usagef("--key: %w", err)
+	}
+	archive, done, err := c.openReader(ctx, e.getenv)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	checker.Archive = archive
+	if checker.SpoolDir, err = os.MkdirTemp("", "faxstream-verify-"); err != nil {
+		return fmt.Errorf("make a directory for documents: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(checker.SpoolDir)) }()
+	v := &verdicts{out: e.stdout, json: c.JSON}
+	if c.All {
+		err = checker.All(ctx, v.add)
+	} else {
+		err = c.one(ctx, checker, v)
+	}
+	if err != nil {
+		return err
+	}
+	return v.sum(e.stderr)
+}
+
+func (c verifyCmd) one(ctx context.Context, checker pipeline.Checker, v *verdicts) error {
+	f, err := checker.Session(ctx, c.Session)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: nothing of session %s is in the archive", errNotFound, c.Session)
+	}
+	if err != nil {
+		return err
+	}
+	return v.add(f)
+}
+
+// openReader opens the archive for reading: a directory also while faxstream serve has it.
+func (c archiveStore) openReader(ctx context.Context, getenv func(string) string) (pipeline.Reader, func() error, error) {
+	if strings.HasPrefix(c.Archive, "s3://") {
+		a := &app{}
+		s, err := a.openArchive(ctx, serveCmd{archiveStore: c}, getenv)
+		return s, a.stop, err
+	}
+	dir := c.Archive
+	if dir == "" {
+		dir = c.path("archive")
+	}
+	r, err := local.OpenReader(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, r.Close, nil
+}
+
+// verdicts prints what was found and adds it up.
+type verdicts struct {
+	out                  io.Writer
+	json                 bool
+	faxes, faulty, wrong int
+}
+
+func (v *verdicts) add(f pipeline.Finding) error {
+	v.faxes++
+	v.wrong += len(f.Faults)
+	if len(f.Faults) > 0 {
+		v.faulty++
+	}
+	if v.json {
+		return json.NewEncoder(v.out).Encode(f)
+	}
+	result := "ok"
+	if len(f.Faults) > 0 {
+		result = "FAULTY"
+	}
+	_, err := fmt.Fprintf(v.out, "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), pages: %d, objects: %d, orphans: %d\n",
+		result, f.Session, f.Revisions, f.Signed, f.Unverified, f.Unsigned, f.Remade, f.Pages, f.Objects, f.Orphans)
+	for _, fault := range f.Faults {
+		page := ""
+		if fault.Page > 0 {
+			page = fmt.Sprintf(" page %d", fault.Page)
+		}
+		_, printErr := fmt.Fprintf(v.out, "  %s: %s%s: %s\n    %s\n", fault.Kind, fault.Where, page, fault.What, fault.Do)
+		err = errors.Join(err, printErr)
+	}
+	return err
+}
+
+// sum is an error when anything is wrong.
+func (v *verdicts) sum(stderr io.Writer) error {
+	if v.wrong > 0 {
+		return fmt.Errorf("faults: %d, in %d of %d faxes", v.wrong, v.faulty, v.faxes)
+	}
+	_, err := fmt.Fprintf(stderr, "faxes: %d, all as they were written\n", v.faxes)
+	return err
+}
