@@ -47,7 +47,7 @@
 //	the process or its servers killed           nothing                                 everything that was answered 200   TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
 //	a timer lost with its stream                the document, an hour later            everything                         TestSimulation
 //	a path of single pages that is wrong        the pages at the end, a warning        everything                         TestAWrongPagePathIsDoubted
-//	JetStream lost                              the faxes that have documents go on     the archive                        TestASessionThatIsOnlyInTheArchive
+//	JetStream lost                              nothing, once it is rebuilt            the archive                        TestRebuild, TestASessionThatIsOnlyInTheArchive
 //	an archived original gone or altered        that page missing (lost), a letter      the rest                           TestALostOriginalCostsItsPage
 //
 // # Where this differs from the design on paper

@@ -149,6 +149,7 @@ func TestAPublishInFlightFailsWithItsServer(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil { // it takes nothing any more, but the connection stands
 		t.Fatal(err)
 	}
+	awaitStopped(t, s.cmd.Process.Pid)
 	sent := b.nc.Stats().OutMsgs
 	failed := make(chan error, 1)
 	go func() {
@@ -162,7 +163,25 @@ func TestAPublishInFlightFailsWithItsServer(t *testing.T) {
 	if err := receive(t, failed); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the publish ended with %v, want an error before its time was over", err)
 	}
-	s.start()
+}
+
+// awaitStopped returns when every thread of a process stands still: kill(2) returns before that.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
+	for running := true; running; {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		running = false
+		for _, file := range files {
+			stat, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			running = running || !strings.Contains(string(stat), ") T ")
+		}
+	}
 }
 
 // While the server is gone every write fails at once, so that the webhook can be told so; what was answered is there when

@@ -90,7 +90,7 @@ func (h *health) told(text string) {
 }
 
 // Failed receives one error at most: the embedded server cannot write any more, which it never gets over by itself.
-// The process must end and be started again; until then every publish fails. An external server is not watched.
+// The bus must be closed and opened anew; until then every publish fails. An external server is not watched.
 func (b *Bus) Failed() <-chan error { return b.health.failed }
 
 // Ready says why JetStream cannot be relied on now; nil when it can. After a publish to a stream failed it tries that

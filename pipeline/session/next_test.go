@@ -264,6 +264,12 @@ func TestNext(t *testing.T) {
 			StatusPartial,
 		},
 		{
+			"a document that went to unknown is made again under the number", streaming(),
+			[]step{anonymous(1), archivedAs(UnknownToken, SourceFetch, 1), due(TimerIdle), assembled(1), announced(1), archivedPages(1), assembled(2)},
+			[]string{"idle timer", "ready 1 partial(no_close) 1-1", "rebind 1-1", "ready 2 partial(no_close) 1-1"},
+			StatusPartial,
+		},
+		{
 			"page 0, negative or beyond the limit: refused, the session is as before", streaming(),
 			[]step{
 				announced(1), refused(announced(0)), refused(announced(-1)), refused(announced(MaxPages + 1)), refused(announced(100_000)),

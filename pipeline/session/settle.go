@@ -117,9 +117,10 @@ func (s *State) order(p Policy, missing Ranges) {
 }
 
 // planned identifies what an order asks for. Reasons of missing pages are not in it: a document is not made anew for another
-// word on a slip sheet. Nor is the verification, but for the images that it changes.
+// word on a slip sheet. Nor is the verification, but for the images that it changes. The number is, so that those who wait
+// for its faxes hear of one that had to go to unknown.
 func planned(r DocReady, missing Ranges) string {
-	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs))
+	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs), r.ToToken)
 }
 
 func rangesText(r Ranges) string {
