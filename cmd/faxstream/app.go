@@ -202,7 +202,7 @@ func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Regist
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Audit: a.bus, Trail: a.trail, Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: pipeline.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail, Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
 		Tokens: c.tokens(), Refused: refused, BehindTLS: c.AdminPlainHTTP,
 		LinkKey:   func() ([]byte, error) { return dashboard.LinkKey(c.path("link.key")) },
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),

@@ -27,7 +27,9 @@ type Config struct {
 	Archive interface { // a Linker, or links are signed here
 		Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
 	}
-	Audit interface {
+	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
+	Thumbnail func(ctx context.Context, original []byte) ([]byte, error)
+	Audit     interface {
 		// RecordAccess stores an access durably before it returns nil.
 		RecordAccess(ctx context.Context, a session.Access) error
 	}

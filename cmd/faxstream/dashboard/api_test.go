@@ -60,7 +60,8 @@ func (s stores) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, e
 	if key == "gone" {
 		return nil, 0, fs.ErrNotExist
 	}
-	return object{strings.NewReader("content of " + key)}, 0, nil
+	content := "content of " + key
+	return object{strings.NewReader(content)}, int64(len(content)), nil
 }
 
 func newServer(t *testing.T, s stores) *httptest.Server {
@@ -71,7 +72,8 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 	}
 	srv := httptest.NewServer(NewHandler(Config{
 		Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
-		Ready: func(context.Context) error { return s.err },
+		Ready:     func(context.Context) error { return s.err },
+		Thumbnail: func(_ context.Context, original []byte) ([]byte, error) { return append([]byte("small "), original...), nil },
 		Events: func(_ context.Context, f func(bus.Stored) bool) error {
 			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})
 			return nil
@@ -117,6 +119,8 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/faxes/later/document.pdf", 404, "no document yet"},
 		{"/api/v1/faxes/abc/pages/1.tiff", 200, "content of p.tiff"},
 		{"/api/v1/faxes/abc/pages/1.png", 200, "content of p.png"},
+		{"/api/v1/faxes/abc/pages/1.thumbnail.png", 200, "small content of p.tiff"},
+		{"/api/v1/faxes/abc/pages/2.thumbnail.png", 404, "no archived page 2"},
 		{"/api/v1/faxes/abc/pages/2.png", 404, "no archived page 2"},
 		{"/api/v1/faxes/abc/pages/0.png", 400, "N from 1"},
 		{"/api/v1/events", 200, `data: {"type":"fax.v1.page.archived"`},

@@ -100,12 +100,18 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	s.give(w, r, as, 0)
 }
 
-// page serves pages/N.tiff (the bytes as fetched) and pages/N.png.
+// page serves pages/N.tiff (the bytes as fetched), pages/N.png and pages/N.thumbnail.png.
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	number, ext, _ := strings.Cut(r.PathValue("file"), ".")
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || n > session.MaxPages || ext != "tiff" && ext != "png" {
-		s.fail(w, r, badRequest("%q: want N.tiff or N.png with N from 1 to %d", r.PathValue("file"), session.MaxPages))
+	if err != nil || n < 1 || n > session.MaxPages || ext != "tiff" && ext != "png" && ext != "thumbnail.png" {
+		s.fail(w, r, badRequest("%q: want N.tiff, N.png or N.thumbnail.png with N from 1 to %d", r.PathValue("file"), session.MaxPages))
+		return
+	}
+	if ext == "thumbnail.png" {
+		if err := s.thumbnail(w, r, n); err != nil {
+			s.fail(w, r, err)
+		}
 		return
 	}
 	s.give(w, r, ext, n)
@@ -126,8 +132,7 @@ func (s *server) give(w http.ResponseWriter, r *http.Request, as string, page in
 func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a session.Access) error {
 	body, _, err := s.Archive.Open(r.Context(), f.object.Key)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.Log.Error("an archived object is gone", "key", f.object.Key)
-		return &apiError{http.StatusBadGateway, "object_gone", fmt.Sprintf("the archive has no %s any more; look for it in a backup", f.object.Key)}
+		return s.gone(f)
 	}
 	if err != nil {
 		return err
@@ -147,6 +152,12 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a ses
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", time.Time{}, body)
 	return nil
+}
+
+// gone says that the archive has lost an object.
+func (s *server) gone(f file) error {
+	s.Log.Error("an archived object is gone", "key", f.object.Key)
+	return &apiError{http.StatusBadGateway, "object_gone", fmt.Sprintf("the archive has no %s any more; look for it in a backup", f.object.Key)}
 }
 
 // Headers by which a program says who asks and why. With a login the token's name counts as who.

@@ -1,0 +1,70 @@
+package dashboard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// maxThumbnailed bounds the original of which a thumbnail is made, bytes.
+const maxThumbnailed = 64 << 20
+
+// thumbnail serves pages/N.thumbnail.png, which is made of the original when somebody looks.
+func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) error {
+	if s.Thumbnail == nil {
+		return notFound("this server makes no thumbnails")
+	}
+	f, err := s.file(r, "original", page)
+	if err != nil {
+		return err
+	}
+	etag := `"` + f.object.SHA256 + `-thumbnail"`
+	h := w.Header()
+	h.Set("ETag", etag)
+	h.Set("Cache-Control", "private, no-cache")
+	if r.Header.Get("If-None-Match") == etag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if err := s.record(r, f.access(session.AccessRead)); err != nil {
+		return err
+	}
+	data, err := s.original(r, f)
+	if err != nil {
+		return err
+	}
+	small, err := s.Thumbnail(r.Context(), data)
+	if err != nil {
+		return notFound("page %d of session %s cannot be shown: %v", page, f.session, err)
+	}
+	h.Set("Content-Type", "image/png")
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(small))
+	return nil
+}
+
+// original reads a page's archived bytes into memory.
+func (s *server) original(r *http.Request, f file) ([]byte, error) {
+	body, size, err := s.Archive.Open(r.Context(), f.object.Key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s.gone(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	if size > maxThumbnailed {
+		return nil, notFound("page %d of session %s has %d bytes: too many for a thumbnail", f.page, f.session, size)
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(body, data); err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.object.Key, err)
+	}
+	return data, nil
+}
