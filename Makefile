@@ -8,6 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # Servers that tests run as real processes, built from the module proxy; never shipped or imported.
 NATS_SERVER := github.com/nats-io/nats-server/v2@v2.15.2
 VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+MINIO       := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
 # The collection of real faxes, where it lies beside the project, and the files that its gen.sh makes, once in a checkout.
 CORPUS    := $(abspath $(CURDIR)/../shared/corpus)
@@ -17,7 +18,7 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
 
-.PHONY: help build demo test check bench tools packages fuzz soak
+.PHONY: help build demo test check bench tools minio packages fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,11 +64,16 @@ bench: packages tools ## the benchmarks, as a table of ratios
 
 tools: $(TOOLS)/nats-server $(TOOLS)/versitygw ## build the servers that tests run, into .tools/bin
 
+minio: $(TOOLS)/minio ## build the S3 server that is tested besides, where it is there; five to eleven minutes
+
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
 
 $(TOOLS)/versitygw:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(VERSITYGW)
+
+$(TOOLS)/minio:
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(MINIO)
 
 $(GENERATED:%=%/done): | packages
 	rm -rf $(GENERATED) && mkdir -p $(GENERATED) $(TOOLS)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,7 +139,8 @@ func (a *app) openArchive(ctx context.Context, c serveCmd, getenv func(string) s
 		a.closers = append(a.closers, s.Close)
 		return s, nil
 	}
-	cfg := s3.Config{Endpoint: c.S3Endpoint, Region: c.S3Region}
+	cfg := s3.Config{Endpoint: c.S3Endpoint, Region: c.S3Region, Addressing: s3.Addressing(strings.TrimPrefix(c.S3Addressing, "auto"))}
+	c.put(&cfg, a.log)
 	var err error
 	if cfg.Bucket, cfg.Prefix, err = s3.ParseURL(c.Archive); err != nil {
 		return nil, usageError{fmt.Errorf("--archive: %w", err)}

@@ -21,6 +21,7 @@ import (
 // serveCmd is the pipeline's configuration.
 type serveCmd struct {
 	archiveStore
+	archiveTerms
 	natsStore
 
 	adminAccess
@@ -61,6 +62,7 @@ type archiveStore struct {
 	S3Region        string `name:"s3-region" env:"FAXSTREAM_S3_REGION" default:"us-east-1" help:"Region of --archive."`
 	S3AccessKeyFile string `name:"s3-access-key-file" env:"FAXSTREAM_S3_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
 	S3SecretKeyFile string `name:"s3-secret-key-file" env:"FAXSTREAM_S3_SECRET_KEY_FILE" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
+	S3Addressing    string `name:"s3-addressing" env:"FAXSTREAM_S3_ADDRESSING" default:"auto" enum:"auto,path,virtual-host" help:"Where requests name the bucket: ${enum}. path: https://host/bucket/key; virtual-host: https://bucket.host/key; auto: in the host at Amazon, else in the path."`
 	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
 }
 
@@ -164,6 +166,9 @@ func (c serveCmd) check() error {
 		return usagef("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
 	}
 	if err := c.natsStore.check(); err != nil {
+		return err
+	}
+	if err := c.archiveTerms.check(c.Archive); err != nil {
 		return err
 	}
 	if c.FaxplusTokenFile != "" {

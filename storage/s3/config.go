@@ -45,7 +45,32 @@ type Config struct {
 
 	Addressing Addressing
 	CA         []byte // PEM certificates to trust besides the system's
+
+	// Encryption is how the service encrypts new objects: "" as the bucket
+	// says, "s3" with keys of the service's own, "kms:KEYID" with that key of
+	// its key management.
+	Encryption string
+
+	// Retention is for how long after its write no version of an object can
+	// be deleted, by Object Lock; 0 sets none. What is there already keeps
+	// what it has. That the bucket keeps it is tried out once.
+	Retention time.Duration
+	// Mode says whom the retention binds. Default Governance.
+	Mode Mode
+	// NoRetention, where it is set, is told at most once why the bucket cannot
+	// keep Retention, and the store then works without. Otherwise that is an
+	// error of Open, or of Create where the service was away at Open.
+	NoRetention func(error)
 }
+
+// Mode is a mode of Object Lock.
+type Mode string
+
+// The modes.
+const (
+	Governance Mode = "governance" // whoever has s3:BypassGovernanceRetention may delete all the same
+	Compliance Mode = "compliance" // nobody may, also the account's owner
+)
 
 // maxPrefix keeps prefix and key below the 1,024 bytes of S3.
 const maxPrefix = 100

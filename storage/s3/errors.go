@@ -68,7 +68,7 @@ func classify(err error) outcome {
 	case code == http.StatusRequestTimeout, code == http.StatusConflict, code == http.StatusTooEarly,
 		code == http.StatusTooManyRequests, code == 499:
 		return passing // 409: another conditional write of the key is under way
-	case code >= 300 && code < 500:
+	case code >= 300 && code < 500, code == http.StatusNotImplemented:
 		return refused // 404, too: versitygw says so for an unknown user
 	}
 	return passing

@@ -9,11 +9,14 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
 
 	"github.com/faxstream/faxstream/storage"
+	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
 type fault = func(*proxy, http.ResponseWriter, *http.Request)
@@ -42,7 +45,10 @@ func wantOutcome(t *testing.T, err, want error) {
 // What the network does to a PUT is never guessed: Create says nil, fs.ErrExist
 // or that it does not know, and each is true. No more than 3 PUTs are made.
 func TestCreateThroughFaults(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testCreateThroughFaults)
+}
+
+func testCreateThroughFaults(t *testing.T, s *Store, p *proxy) {
 	small, large := noise(75_000), noise(3<<20)
 	theirs := []byte("another writer's")
 	for i, tc := range []struct {
@@ -122,7 +128,10 @@ func TestCreateThroughFaults(t *testing.T) {
 }
 
 func TestMultipartThroughFaults(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testMultipartThroughFaults)
+}
+
+func testMultipartThroughFaults(t *testing.T, s *Store, p *proxy) {
 	body := noise(12 << 20) // three parts
 	for i, tc := range []struct {
 		name   string
@@ -167,7 +176,10 @@ func TestMultipartThroughFaults(t *testing.T) {
 }
 
 func TestMultipartDoesNotSendWhatExists(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testMultipartDoesNotSendWhatExists)
+}
+
+func testMultipartDoesNotSendWhatExists(t *testing.T, s *Store, p *proxy) {
 	if err := create(t.Context(), s, "x", []byte("first")); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +194,10 @@ func TestMultipartDoesNotSendWhatExists(t *testing.T) {
 // On a service that lets a completion overwrite, the one who was overwritten
 // before it looked is told so.
 func TestMultipartThatWasOverwrittenHasNotWon(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testMultipartThatWasOverwrittenHasNotWon)
+}
+
+func testMultipartThatWasOverwrittenHasNotWon(t *testing.T, s *Store, p *proxy) {
 	theirs := noise(9 << 20)
 	p.faults(http.MethodHead, nil, func(p *proxy, w http.ResponseWriter, r *http.Request) {
 		_, err := s.core.Client.PutObject(r.Context(), s.bucket, "x", bytes.NewReader(theirs), int64(len(theirs)), minio.PutObjectOptions{})
@@ -196,7 +211,10 @@ func TestMultipartThatWasOverwrittenHasNotWon(t *testing.T) {
 }
 
 func TestOpenThroughFaults(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testOpenThroughFaults)
+}
+
+func testOpenThroughFaults(t *testing.T, s *Store, p *proxy) {
 	body := noise(2 << 20)
 	if err := create(t.Context(), s, "x", body); err != nil {
 		t.Fatal(err)
@@ -254,7 +272,10 @@ func (c *cutWriter) Write(b []byte) (int, error) {
 }
 
 func TestReadingThatBreaksOffIsAnErrorAndCanGoOn(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testReadingThatBreaksOffIsAnErrorAndCanGoOn)
+}
+
+func testReadingThatBreaksOffIsAnErrorAndCanGoOn(t *testing.T, s *Store, p *proxy) {
 	body := noise(2 << 20)
 	if err := create(t.Context(), s, "x", body); err != nil {
 		t.Fatal(err)
@@ -277,7 +298,10 @@ func TestReadingThatBreaksOffIsAnErrorAndCanGoOn(t *testing.T) {
 
 // Seeking alone asks for nothing, as http.ServeContent needs it.
 func TestSeekingCostsARequestOnlyWhenRead(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testSeekingCostsARequestOnlyWhenRead)
+}
+
+func testSeekingCostsARequestOnlyWhenRead(t *testing.T, s *Store, p *proxy) {
 	body := noise(1 << 20)
 	if err := create(t.Context(), s, "x", body); err != nil {
 		t.Fatal(err)
@@ -305,7 +329,10 @@ func TestSeekingCostsARequestOnlyWhenRead(t *testing.T) {
 }
 
 func TestListRetries(t *testing.T) {
-	s, p := openBehindProxy(t)
+	eachServer(t, testListRetries)
+}
+
+func testListRetries(t *testing.T, s *Store, p *proxy) {
 	if err := create(t.Context(), s, "a/b", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -327,5 +354,25 @@ func TestListRetries(t *testing.T) {
 	wantOutcome(t, err, errPassing)
 	if n := p.count(http.MethodGet); n != 3 {
 		t.Fatalf("%d GETs, want 3", n)
+	}
+}
+
+// Where the service takes the precondition on a completion (versitygw does not), one of several racing uploads in parts wins.
+func TestOfRacingUploadsInPartsOneWins(t *testing.T) {
+	s, _ := openBehindProxy(t, storagetest.MinIO)
+	errs := make([]error, 6)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = create(t.Context(), s, "x", append(noise(10<<20), byte(i))) })
+	}
+	wg.Wait()
+	winner := slices.Index(errs, nil)
+	for i, err := range errs {
+		if i != winner && !errors.Is(err, fs.ErrExist) {
+			t.Errorf("writer %d: %v, want fs.ErrExist; the winner is %d", i, err, winner)
+		}
+	}
+	if winner >= 0 {
+		wantObject(t, s, "x", append(noise(10<<20), byte(winner)))
 	}
 }

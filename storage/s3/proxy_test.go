@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 
@@ -39,14 +40,29 @@ func newProxy(t *testing.T, endpoint string) *proxy {
 	}}
 }
 
-// open starts a server, the proxy before it and a store that talks to it.
-func openBehindProxy(t *testing.T) (*Store, *proxy) {
+// server starts a real one.
+type server = func(testing.TB) (endpoint, access, secret string)
+
+var servers = map[string]server{"versitygw": storagetest.VersityGW, "minio": storagetest.MinIO}
+
+// eachServer runs a test with a store that talks to each server through a
+// proxy.
+func eachServer(t *testing.T, test func(*testing.T, *Store, *proxy)) {
+	t.Parallel() // much of it waits between tries
+	for name, start := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, p := openBehindProxy(t, start)
+			test(t, s, p)
+		})
+	}
+}
+
+func openBehindProxy(t *testing.T, start server) (*Store, *proxy) {
 	t.Helper()
-	endpoint, access, secret := storagetest.VersityGW(t)
-	p := newProxy(t, endpoint)
-	srv := httptest.NewServer(p)
-	t.Cleanup(srv.Close)
-	s := open(t, Config{Bucket: storagetest.Bucket, Endpoint: srv.URL, AccessKey: access, SecretKey: secret})
+	c, p := behindProxy(t, start)
+	c.Bucket = storagetest.Bucket
+	s := open(t, c)
 	s.partSize, s.singlePut = 5<<20, 8<<20
 	p.reset()
 	return s, p
@@ -73,6 +89,19 @@ func (p *proxy) count(method string) (n int) {
 		}
 	}
 	return n
+}
+
+func (p *proxy) methods() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.seen)
+}
+
+// set says what happens to every request from here on; nil: all pass.
+func (p *proxy) set(do func(p *proxy, w http.ResponseWriter, r *http.Request, n int)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen, p.do = nil, do
 }
 
 func (p *proxy) reset() {

@@ -26,8 +26,14 @@
 // a GET or HEAD again by itself when a connection that it kept turns out to be
 // closed.)
 //
+// Encryption by the service and a retention by Object Lock go with the write
+// itself, so that no object is ever there without them. That the service does
+// what it takes in silence is tried out once (terms.go).
+//
 // The keys need s3:PutObject, s3:GetObject, s3:ListBucket (without it the
-// service says 403 for what is not there) and s3:AbortMultipartUpload.
+// service says 403 for what is not there) and s3:AbortMultipartUpload; for a
+// retention also s3:PutObjectRetention and s3:GetBucketObjectLockConfiguration,
+// and while it is tried out s3:GetObjectVersion and s3:DeleteObjectVersion.
 package s3
 
 import (
@@ -65,24 +71,34 @@ type Store struct {
 
 	partSize  int64 // bytes; parts of a multipart upload
 	singlePut int64 // bytes; larger objects are uploaded in parts
+
+	agreement agreement
 }
 
 var _ storage.Archive = (*Store)(nil)
 
 // Open checks the configuration and that the service takes it: a wrong key or
-// bucket is an error matching [storage.ErrRefused]. A service that does not
-// answer is no error here, because work can wait for it; [Store.Check] says
-// how it stands.
+// bucket, or terms that it does not keep, are an error matching
+// [storage.ErrRefused]. A service that does not answer is no error here,
+// because work can wait for it; [Store.Check] says how it stands.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	core, err := c.core()
 	if err != nil {
 		return nil, fmt.Errorf("open S3 archive: %w", err)
 	}
+	asked, err := c.terms()
+	if err != nil {
+		return nil, fmt.Errorf("open S3 archive: %w", err)
+	}
 	s := &Store{core: core, bucket: c.Bucket, partSize: 16 << 20, singlePut: 64 << 20}
+	s.agreement = agreement{turn: make(chan struct{}, 1), asked: asked, without: c.NoRetention}
 	if c.Prefix != "" {
 		s.prefix = c.Prefix + "/"
 	}
 	if err := s.Check(ctx); errors.Is(err, storage.ErrRefused) || ctx.Err() != nil {
+		return nil, fmt.Errorf("open S3 archive: %w", err)
+	}
+	if _, err := s.agree(ctx); errors.Is(err, storage.ErrRefused) || ctx.Err() != nil {
 		return nil, fmt.Errorf("open S3 archive: %w", err)
 	}
 	return s, nil
@@ -104,20 +120,24 @@ func (s *Store) Check(ctx context.Context) error {
 // Create implements [storage.Archive].
 func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	err := storage.ValidKey(key)
-	parts := partHasher{size: s.partSize, h: sha256.New()}
+	parts := newPartHasher(s.partSize)
 	var dst io.Writer = io.Discard
 	if size > s.singlePut {
-		dst = &parts
+		dst = parts
 	}
 	if err == nil {
 		// Before a byte is sent: not every service compares checksums.
 		err = storage.CopyBody(ctx, dst, body, size, sum, nil)
 		parts.end()
 	}
+	var agreed terms
+	if err == nil {
+		agreed, err = s.agree(ctx)
+	}
 	if err == nil {
 		w := write{
 			s: s, object: s.prefix + key, body: body, size: size,
-			sum: sum, parts: parts.sums, writer: rand.Text(),
+			sum: sum, parts: parts.sums, writer: rand.Text(), terms: agreed, start: time.Now(),
 		}
 		if size <= s.singlePut {
 			err = w.put(ctx)

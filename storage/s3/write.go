@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -30,22 +31,28 @@ type write struct {
 	body   io.ReadSeeker
 	size   int64
 	sum    [sha256.Size]byte
-	parts  [][sha256.Size]byte // of each partSize bytes of body
-	writer string              // nobody else's
+	parts  []partSum // of each partSize bytes of body
+	writer string    // nobody else's
+	terms  terms
+	start  time.Time // a retention counts from it
+}
+
+const contentType = "application/octet-stream"
+
+func (w *write) metadata() map[string]string {
+	return map[string]string{metaSum: hex.EncodeToString(w.sum[:]), metaWriter: w.writer}
 }
 
 func (w *write) options() minio.PutObjectOptions {
 	opts := minio.PutObjectOptions{
-		ContentType: "application/octet-stream",
-		UserMetadata: map[string]string{
-			metaSum:    hex.EncodeToString(w.sum[:]),
-			metaWriter: w.writer,
-		},
+		ContentType:  contentType,
+		UserMetadata: w.metadata(),
 		// The SHA-256 that we give signs the body; without this the body
 		// would go in signed chunks instead.
 		DisableContentSha256: true,
 	}
 	opts.SetMatchETagExcept("*")
+	w.terms.set(&opts, w.start)
 	return opts
 }
 
@@ -77,11 +84,10 @@ func (w *write) multipart(ctx context.Context) (err error) {
 		return err
 	}
 	var id string
-	opts := w.options()
+	begin := minio.PutObjectOptions{ContentType: contentType, UserMetadata: w.metadata()}
+	w.terms.set(&begin, w.start)
 	err = request(ctx, requestTimeout, func(ctx context.Context) (err error) {
-		id, err = w.s.core.NewMultipartUpload(ctx, w.s.bucket, w.object, minio.PutObjectOptions{
-			ContentType: opts.ContentType, UserMetadata: opts.UserMetadata,
-		})
+		id, err = w.s.core.NewMultipartUpload(ctx, w.s.bucket, w.object, begin)
 		return err
 	})
 	if err != nil {
@@ -121,7 +127,7 @@ func (w *write) uploadParts(ctx context.Context, id string) ([]minio.CompletePar
 		err := request(ctx, bodyTimeout(size), func(ctx context.Context) error {
 			return w.send(offset, size, func(body io.Reader) (err error) {
 				part, err = w.s.core.PutObjectPart(ctx, w.s.bucket, w.object, id, i+1, body, size,
-					minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true})
+					minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum.sha256[:]), Md5Base64: base64.StdEncoding.EncodeToString(sum.md5[:]), DisableContentSha256: true})
 				return err
 			})
 		})
@@ -220,19 +226,31 @@ func (l *lease) end() {
 	l.r = nil
 }
 
-// partHasher is a writer that takes the SHA-256 of each size bytes.
+// partSum is what goes with a part. Amazon demands the MD5, or a checksum that
+// the whole upload then has to have, for parts of what will be locked.
+type partSum struct {
+	sha256 [sha256.Size]byte
+	md5    [md5.Size]byte
+}
+
+// partHasher is a writer that takes the sums of each size bytes.
 type partHasher struct {
-	size int64
-	sums [][sha256.Size]byte
-	h    hash.Hash
-	n    int64 // bytes in h
+	size        int64
+	sums        []partSum
+	sha256, md5 hash.Hash
+	n           int64 // bytes in the hashes
+}
+
+func newPartHasher(size int64) *partHasher {
+	return &partHasher{size: size, sha256: sha256.New(), md5: md5.New()}
 }
 
 func (p *partHasher) Write(b []byte) (int, error) {
 	total := len(b)
 	for len(b) > 0 {
 		k := int(min(int64(len(b)), p.size-p.n))
-		p.h.Write(b[:k])
+		p.sha256.Write(b[:k])
+		p.md5.Write(b[:k])
 		p.n += int64(k)
 		b = b[k:]
 		if p.n == p.size {
@@ -245,8 +263,9 @@ func (p *partHasher) Write(b []byte) (int, error) {
 // end ends a part unless it is empty.
 func (p *partHasher) end() {
 	if p.n > 0 {
-		p.sums = append(p.sums, [sha256.Size]byte(p.h.Sum(nil)))
-		p.h.Reset()
+		p.sums = append(p.sums, partSum{[sha256.Size]byte(p.sha256.Sum(nil)), [md5.Size]byte(p.md5.Sum(nil))})
+		p.sha256.Reset()
+		p.md5.Reset()
 		p.n = 0
 	}
 }

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -18,8 +19,14 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Bucket is the bucket that [VersityGW] makes.
-const Bucket = "faxstream-test"
+// The buckets that [VersityGW] and [MinIO] make.
+const (
+	Bucket       = "faxstream-test"
+	LockedBucket = "faxstream-locked" // with Object Lock
+)
+
+// Key is the id of the only key of the key management that [MinIO] has.
+const Key = "faxstream-key"
 
 // Keys of the test server's only user.
 const (
@@ -28,7 +35,7 @@ const (
 )
 
 // VersityGW starts a real versitygw, an S3 server over a directory of the
-// test's, with an empty [Bucket], and returns the URL of its endpoint and the
+// test's, with an empty [Bucket] and [LockedBucket], and returns the URL of its endpoint and the
 // keys of its user. The test's cleanup stops it. The binary is looked for in
 // the folder $FAXSTREAM_TOOLS, on PATH and in .tools/bin of the project; where
 // there is none the test is skipped, or with CI=true fails.
@@ -48,16 +55,21 @@ func VersityGW(t testing.TB) (endpoint, access, secret string) {
 	return endpoint, accessKey, secretKey
 }
 
-// MinIO is [VersityGW] for a minio server, which takes minutes to build:
-// without it the test is always skipped.
+// MinIO is [VersityGW] for a minio server, which can also encrypt. Where
+// `make minio` has not built one, which takes minutes, and with -short the
+// test is skipped.
 func MinIO(t testing.TB) (endpoint, access, secret string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("versitygw is enough for the race detector: runs without -short")
+	}
 	bin := tool(t, "minio", false)
 	data := t.TempDir()
 	endpoint = startS3(t, func(addr string) *exec.Cmd {
 		cmd := exec.Command(bin, "server", "--quiet", "--address", addr, data)
 		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+accessKey, "MINIO_ROOT_PASSWORD="+secretKey,
-			"MINIO_BROWSER=off", "MINIO_UPDATE=off")
+			"MINIO_BROWSER=off", "MINIO_UPDATE=off",
+			"MINIO_KMS_SECRET_KEY="+Key+":"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 		return cmd
 	})
 	return endpoint, accessKey, secretKey
@@ -98,7 +110,7 @@ func startServer(t testing.TB, cmd *exec.Cmd, addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
-		if err := makeBucket(ctx, addr); err == nil {
+		if err := makeBuckets(ctx, addr); err == nil {
 			t.Cleanup(stop)
 			return nil
 		} else if ctx.Err() != nil {
@@ -113,8 +125,8 @@ func startServer(t testing.TB, cmd *exec.Cmd, addr string) error {
 	}
 }
 
-// makeBucket also tells a server that answers from one that does not yet.
-func makeBucket(ctx context.Context, addr string) error {
+// makeBuckets also tells a server that answers from one that does not yet.
+func makeBuckets(ctx context.Context, addr string) error {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	c, err := minio.New(addr, &minio.Options{
@@ -125,7 +137,13 @@ func makeBucket(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	return c.MakeBucket(ctx, Bucket, minio.MakeBucketOptions{})
+	for name, locked := range map[string]bool{Bucket: false, LockedBucket: true} {
+		err := c.MakeBucket(ctx, name, minio.MakeBucketOptions{ObjectLocking: locked})
+		if err != nil && minio.ToErrorResponse(err).Code != minio.BucketAlreadyOwnedByYou {
+			return err
+		}
+	}
+	return nil
 }
 
 func freeAddr(t testing.TB) string {
@@ -160,7 +178,7 @@ func tool(t testing.TB, name string, required bool) string {
 			break
 		}
 	}
-	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: run `make tools`"
+	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: run `make tools` or `make minio`"
 	if required {
 		t.Fatalf(format, name)
 	}

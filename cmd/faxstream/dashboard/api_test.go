@@ -72,8 +72,10 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 	}
 	srv := httptest.NewServer(NewHandler(Config{
 		Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
-		Ready:     func(context.Context) error { return s.err },
-		Thumbnail: func(_ context.Context, original []byte) ([]byte, error) { return append([]byte("small "), original...), nil },
+		Ready: func(context.Context) error { return s.err },
+		Thumbnail: func(_ context.Context, original []byte) ([]byte, error) {
+			return append([]byte("small "), original...), nil
+		},
 		Events: func(_ context.Context, f func(bus.Stored) bool) error {
 			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})
 			return nil
