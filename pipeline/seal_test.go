@@ -15,6 +15,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,12 +69,19 @@ func (v vault) List(_ context.Context, prefix, after string) iter.Seq2[string, e
 type journal struct {
 	created time.Time
 	entries []session.AuditEntry
-	down    error
+	down    atomic.Bool
+}
+
+func (j *journal) err() error {
+	if j.down.Load() {
+		return errors.New("no JetStream")
+	}
+	return nil
 }
 
 func newJournal() *journal { return &journal{created: time.Now().UTC()} }
 
-func (j *journal) AuditCreated(context.Context) (time.Time, error) { return j.created, j.down }
+func (j *journal) AuditCreated(context.Context) (time.Time, error) { return j.created, j.err() }
 
 func (j *journal) AuditEntries(_ context.Context, after uint64, f func(session.AuditEntry) bool) error {
 	for _, e := range j.entries {
@@ -81,7 +89,7 @@ func (j *journal) AuditEntries(_ context.Context, after uint64, f func(session.A
 			break
 		}
 	}
-	return j.down
+	return j.err()
 }
 
 // add stores an access now, or some time from now as a server with another clock would.
@@ -276,8 +284,7 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 func forge(t *testing.T, v vault, j *journal, s Sealer, key string) {
 	t.Helper()
 	delete(v, key)
-	other := *j
-	other.entries = slices.Clone(j.entries)
+	other := journal{created: j.created, entries: slices.Clone(j.entries)}
 	for i, e := range other.entries {
 		other.entries[i].Data = bytes.ReplaceAll(e.Data, []byte(`"read"`), []byte(`"none"`))
 	}
@@ -318,21 +325,28 @@ func TestAReplacedNewestSealStopsTheChain(t *testing.T) {
 // Run waits for the end of each day, and tries again what failed.
 func TestSealingRunsEveryDay(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v vault) {
-		ctx, cancel := context.WithCancel(t.Context())
 		j.add("alice", 0)
-		go s.Run(ctx)
-		time.Sleep(days(3) + 11*time.Minute)
+		run := func(d time.Duration) (stop func()) {
+			ctx, cancel := context.WithCancel(t.Context())
+			go s.Run(ctx)
+			time.Sleep(d)
+			return func() {
+				cancel()
+				synctest.Wait()
+			}
+		}
+		run(days(3) + 11*time.Minute)()
 		wantSound(t, v, 3, 1)
-		j.down = errors.New("no JetStream")
-		time.Sleep(days(1))
+		j.down.Store(true)
+		run(days(1))()
 		if len(v) != 3 {
 			t.Errorf("%d seals without JetStream", len(v))
 		}
-		j.down = nil
+		stop := run(time.Minute)
+		j.down.Store(false)
 		time.Sleep(sealRetry)
+		stop()
 		wantSound(t, v, 4, 1)
-		cancel()
-		synctest.Wait()
 	})
 }
 
