@@ -190,6 +190,19 @@ func (p *process) fax(session string) dashboard.FaxDetail {
 	return d
 }
 
+// awaitStatus waits for the status of a fax's newest document: its ledger hears of that a moment after its event.
+func (p *process) awaitStatus(id, status string) {
+	p.t.Helper()
+	var last dashboard.FaxDetail
+	await(p.t, "fax "+id+" is "+status, func() bool {
+		last = p.fax(id)
+		return last.Status == status || last.Revision > 0
+	})
+	if last.Status != status {
+		p.t.Errorf("fax %s is %s (%s), want %s", id, last.Status, last.Reason, status)
+	}
+}
+
 // await polls until cond holds. Polling is for what has no signal of its own; nothing is asserted about how long it takes.
 func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()

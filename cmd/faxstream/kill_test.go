@@ -241,9 +241,7 @@ func (w *killWorld) check() {
 	}
 	s.checkOneDocumentEach(w.faxes)
 	for _, f := range w.faxes {
-		if d := w.p.fax(f.Session); d.Status != session.StatusComplete {
-			t.Errorf("fax %s is %s (%s)", f.Session, d.Status, d.Reason)
-		}
+		w.p.awaitStatus(f.Session, session.StatusComplete)
 		checkFax(t, w.p, f)
 	}
 	if left, err := filepath.Glob(filepath.Join(w.dir, "spool", "*")); err != nil || len(left) > 0 {

@@ -308,9 +308,7 @@ func (w *outageWorld) checkAfter() {
 	defer b.close()
 	b.awaitAssembled(w.faxes)
 	for _, f := range w.faxes {
-		if s := w.p.fax(f.Session); s.Status != session.StatusComplete {
-			t.Errorf("fax %s is %s (%s)", f.Session, s.Status, s.Reason)
-		}
+		w.p.awaitStatus(f.Session, session.StatusComplete)
 		checkFax(t, w.p, f)
 	}
 	b.checkOneDocumentEach(w.faxes)
