@@ -100,7 +100,9 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	if err != nil {
 		return a, usagef("--sign-key: %w", err)
 	}
-	err = pipeline.Start(ctx, pipeline.Config{
+	working, stop := context.WithCancel(ctx) // an app that is started anew in this process leaves nothing of the old one running
+	a.closers = append(a.closers, func() error { stop(); return nil })
+	err = pipeline.Start(working, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Provider: client, Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"),
 		Software: softwareName(), SignKey: signKey, Fetches: c.Fetches, Log: e.log,
 		Letters: a.bus, Ingest: webhooks.Again,

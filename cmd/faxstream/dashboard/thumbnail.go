@@ -25,10 +25,8 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 		return err
 	}
 	etag := `"` + f.object.SHA256 + `-thumbnail"`
-	h := w.Header()
-	h.Set("ETag", etag)
-	h.Set("Cache-Control", "private, no-cache")
 	if r.Header.Get("If-None-Match") == etag {
+		w.Header().Set("ETag", etag)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -43,6 +41,9 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	if err != nil {
 		return notFound("page %d of session %s cannot be shown: %v", page, f.session, err)
 	}
+	h := w.Header() // only now: a browser must not keep an error under the image's ETag
+	h.Set("ETag", etag)
+	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Content-Type", "image/png")
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(small))
