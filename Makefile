@@ -18,7 +18,7 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
 
-.PHONY: help build demo test check bench tools minio packages fuzz soak
+.PHONY: help build demo test check bench tools packages fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,9 +62,7 @@ bench: packages tools ## the benchmarks, as a table of ratios
 	$(GO) test -run '^$$' -bench Peers -benchtime 0.5s ./pipeline/raster
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
 
-tools: $(TOOLS)/nats-server $(TOOLS)/versitygw ## build the servers that tests run, into .tools/bin
-
-minio: $(TOOLS)/minio ## build the S3 server that is tested besides, where it is there; five to eleven minutes
+tools: $(TOOLS)/nats-server $(TOOLS)/versitygw $(TOOLS)/minio ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)

@@ -118,6 +118,8 @@ func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]ses
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
+	case errors.Is(err, ErrPurged):
+		return session.State{}, nil, fmt.Errorf("fax %s: %w: %w", id, fs.ErrNotExist, err)
 	case errors.Is(err, errUnreadable) || syntax || shape:
 		return session.State{}, nil, fmt.Errorf("fax %s: %w: %w", id, fs.ErrInvalid, err)
 	case err != nil:

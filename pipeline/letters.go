@@ -32,15 +32,12 @@ type letters struct {
 
 // start consumes until the bus is closed.
 func (l *letters) start(ctx context.Context) error {
-	for _, s := range []struct {
-		consumer bus.Consumer
-		handle   func(context.Context, bus.Delivery) error
-	}{
+	for _, s := range []consumption{
 		{bus.Consumer{Stream: bus.StreamPages, Durable: "letters-pages", Filter: []string{session.TypePageFailed + ".>"}, Workers: 4}, l.pageFailed},
 		{bus.Consumer{Stream: bus.StreamDocs, Durable: "letters-docs", Filter: []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"}, Workers: 4}, l.docEvent},
 		{bus.Consumer{Stream: bus.StreamAudit, Durable: "actions", Filter: []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"}, Workers: 4}, l.act},
 	} {
-		if err := l.bus.Consume(ctx, s.consumer, s.handle); err != nil {
+		if err := l.bus.Consume(ctx, s.consumer, forPurged(l.log, s.handle)); err != nil {
 			return err
 		}
 	}
@@ -121,7 +118,7 @@ func (l *letters) resolve(ctx context.Context, s session.State, missing session.
 		if x.Stage == session.StagePage && x.Page == 0 {
 			continue // a message of the durable `page` that died
 		}
-		err := l.bus.Act(ctx, session.Action{Kind: session.ActionResolved, By: "faxstream", Why: what, LetterID: x.ID, Letter: &x.DeadLetter})
+		_, err := l.bus.Act(ctx, session.Action{Kind: session.ActionResolved, By: "faxstream", Why: what, LetterID: x.ID, Letter: &x.DeadLetter})
 		if err == nil {
 			err = l.bus.RemoveLetter(ctx, x.ID)
 		}

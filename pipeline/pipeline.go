@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -35,6 +36,10 @@ type Config struct {
 	Doubted  func(error)        // told that the path of single pages may be wrong, and nil when a page comes; nil: nobody listens
 	Log      *slog.Logger
 
+	// Keeper is Archive's, for holds and purges; nil: nothing is done about them. Retention is as in Keeping.
+	Keeper    Keeper
+	Retention time.Duration
+
 	// Letters is where dead letters and actions are kept; nil: nothing is buried, and nothing is done about letters.
 	Letters *bus.Bus
 	Ingest  func(ctx context.Context, body []byte) error // takes in the body of a refused webhook once more
@@ -44,6 +49,12 @@ type Config struct {
 type Consumers interface {
 	Consume(ctx context.Context, c bus.Consumer, handle func(context.Context, bus.Delivery) error) error
 	ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error
+}
+
+// consumption is a durable and what handles its messages.
+type consumption struct {
+	consumer bus.Consumer
+	handle   func(context.Context, bus.Delivery) error
 }
 
 const (
@@ -63,6 +74,11 @@ func Start(ctx context.Context, c Config) error {
 	if err := emptyDir(c.SpoolDir); err != nil {
 		return err
 	}
+	keeping := Keeping{Archive: c.Archive, Keeper: c.Keeper, Retention: c.Retention}
+	watch := &guard{Archive: c.Archive, keeper: c.Keeper, log: c.Log}
+	if c.Keeper != nil {
+		c.Archive = watch
+	}
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
@@ -74,10 +90,7 @@ func Start(ctx context.Context, c Config) error {
 		facts: c.Bus, pages: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe, log: c.Log,
 		spoolDir: c.SpoolDir, software: c.Software, key: c.SignKey,
 	}
-	single := []struct {
-		consumer bus.Consumer
-		handle   func(context.Context, bus.Delivery) error
-	}{
+	single := []consumption{
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "page", Filter: []string{session.TypePageAnnounced + ".>"}, Workers: c.Fetches}, w.announced},
 		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: timersOf(session.TimerRetry), Workers: c.Fetches}, w.retryDue},
 		{bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: timersOf(session.TimerWhole), Workers: 2}, w.retryDue},
@@ -86,13 +99,21 @@ func Start(ctx context.Context, c Config) error {
 		{bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, asm.ready},
 	}
 	batches := []bus.Consumer{
-		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>", session.TypeRecordSaid + ".>", session.TypeAgain + ".>"}},
+		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>", session.TypeRecordSaid + ".>", session.TypeAgain + ".>", session.TypeKept + ".>"}},
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: []string{session.TypePageArchived + ".>", session.TypePageFailed + ".>"}},
 		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: []string{session.TypeDocAssembled + ".>", session.TypeWholeCut + ".>", session.TypeWholeFailed + ".>", session.TypeDocFailed + ".>", session.TypeDocVerified + ".>"}},
 		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: timersOf(session.TimerGrace, session.TimerIdle, session.TimerVerify)},
 	}
 	handlers := map[string]func(context.Context, bus.Delivery) error{}
+	if c.Letters != nil && c.Keeper != nil {
+		k := &custodian{keeping: keeping, guard: watch, facts: c.Bus, bus: c.Letters, log: c.Log}
+		single = append(single, []consumption{
+			{bus.Consumer{Stream: bus.StreamAudit, Durable: "keep", Filter: []string{session.TypeAuditKeep + ".>"}, Ordered: true}, k.ordered},
+			{bus.Consumer{Stream: bus.StreamIn, Durable: "kept", Filter: []string{session.TypeKept + ".>"}, Workers: 2}, k.kept},
+		}...)
+	}
 	for _, s := range single {
+		s.handle = forPurged(c.Log, s.handle)
 		handlers[s.consumer.Durable] = s.handle
 		if err := c.Bus.Consume(ctx, s.consumer, s.handle); err != nil {
 			return err

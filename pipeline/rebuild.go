@@ -60,8 +60,27 @@ func Rebuild(ctx context.Context, c RebuildConfig) (Rebuilt, error) {
 			return err
 		})
 	}
-	err := group.Wait()
-	return r.done, err
+	if err := group.Wait(); err != nil {
+		return r.done, err
+	}
+	return r.done, r.purged(ctx)
+}
+
+// purged claims the files of purged faxes, so that the reconciler does not take them in as new ones.
+func (r *rebuilder) purged(ctx context.Context) error {
+	for id, err := range keptSessions(ctx, r.Archive) {
+		var last session.KeepEntry
+		if err == nil {
+			last, err = lastKept(ctx, r.Archive, id)
+		}
+		if err == nil && last.File != "" {
+			_, err = r.Bus.Claim(ctx, session.AliasFile, last.File, id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type rebuilder struct {
@@ -81,12 +100,16 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 	if err := k.list(ctx); err != nil {
 		return err
 	}
+	kept, err := lastKept(ctx, r.Archive, id)
+	if err != nil || kept.Kind == session.ActionPurged {
+		return err // what is left of a purge is no fax
+	}
 	known, err := recall(ctx, readOnly{r.Archive}, id, k.listed)
 	if err != nil {
 		return err
 	}
 	if known == nil {
-		return r.open(ctx, id, k.listed)
+		return r.open(ctx, session.State{Session: id, Held: kept.Kind == session.ActionHeld, KeptAt: kept.At}, k.listed)
 	}
 	r.count(func(done *Rebuilt) { done.Faxes++ })
 	return r.restore(ctx, known, k.listed)
@@ -162,8 +185,9 @@ func (r *rebuilder) record(ctx context.Context, f session.Fact) error {
 // idleAtLeast is when a fax that is open again is first looked at for having fallen silent; the ledger puts it off as it is configured.
 const idleAtLeast = time.Hour
 
-// open announces the pages of a session that has no plan.
-func (r *rebuilder) open(ctx context.Context, id string, keys []string) error {
+// open announces the pages of a session that has no plan. s is its new ledger.
+func (r *rebuilder) open(ctx context.Context, s session.State, keys []string) error {
+	id := s.Session
 	told, err := r.announced(ctx, id, keys)
 	if err != nil {
 		return err
@@ -173,7 +197,6 @@ func (r *rebuilder) open(ctx context.Context, id string, keys []string) error {
 		return nil
 	}
 	r.count(func(done *Rebuilt) { done.Open++ })
-	s := session.State{Session: id}
 	for _, f := range told {
 		token, err := r.Bus.Bind(ctx, id, session.NumberToken(f.To))
 		if err != nil {

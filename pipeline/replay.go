@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -29,19 +31,27 @@ func (l *letters) replay(ctx context.Context, a session.Action, asked string) er
 	if err != nil {
 		return err
 	}
+	revision := s.Revision()
+	if s.Opened.IsZero() { // only the archive knows it; the order below brings its ledger back
+		old, _, err := Catalog{l.pages.archive}.Fax(ctx, a.Session)
+		if err != nil {
+			return deadIfGone(err)
+		}
+		revision = old.Revision()
+	}
 	var plan Plan
-	ok, _, err := load(ctx, l.pages.archive, revisionKey(s.Session, s.Revision(), "plan.json"), &plan)
+	ok, _, err := load(ctx, l.pages.archive, revisionKey(a.Session, revision, "plan.json"), &plan)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s has no plan of revision %d in the archive", s.Session, s.Revision())}
+		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s has no plan of revision %d in the archive", a.Session, revision)}
 	}
 	verdicts, err := l.decodePlan(ctx, plan)
 	if err != nil {
 		return err
 	}
-	l.log.Info("originals decoded again", "session", s.Session, "pages", len(plan.Pages), "differ", len(verdicts))
+	l.log.Info("originals decoded again", "session", a.Session, "pages", len(plan.Pages), "differ", len(verdicts))
 	if len(verdicts) == 0 {
 		return nil
 	}
@@ -49,6 +59,14 @@ func (l *letters) replay(ctx context.Context, a session.Action, asked string) er
 		return err
 	}
 	return l.order(ctx, f)
+}
+
+// deadIfGone: no later delivery finds in the archive what is not there, or makes it readable.
+func deadIfGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return bus.Dead{Reason: session.ReasonLost, Err: err}
+	}
+	return err
 }
 
 // decodePlan decodes the originals of a plan and gives those pages that come out otherwise, by page.

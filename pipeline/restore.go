@@ -20,6 +20,15 @@ func (c *collector) restore(ctx context.Context, fresh session.State) (session.S
 		}
 		keys = append(keys, key)
 	}
+	kept, err := lastKept(ctx, c.archive, fresh.Session)
+	if err != nil {
+		return fresh, err
+	}
+	fresh.Held, fresh.KeptAt = kept.Kind == session.ActionHeld, kept.At
+	if kept.Kind == session.ActionPurged {
+		fresh.Opened, fresh.Purged = kept.At, true
+		return fresh, nil
+	}
 	r, err := recall(ctx, c.archive, fresh.Session, keys)
 	if err != nil || r == nil {
 		return fresh, err
@@ -38,11 +47,19 @@ type recalled struct {
 // errUnreadable: an archived JSON object is not what this program writes.
 var errUnreadable = errors.New("it cannot be read, or belongs to another fax")
 
-// recall reads the newest plan and manifest of a session. keys are those of its revisions at least, ascending; nil: it has no plan.
+// recall reads the newest plan and manifest of a session, and whether it is held. keys are those of its revisions at least, ascending; nil: it
+// has no plan. Of a purged fax it gives a PurgedError.
 func recall(ctx context.Context, a Archive, id string, keys []string) (*recalled, error) {
 	planned := revisionsOf(keys, id, func(name string) bool { return name == "plan.json" })
 	if len(planned) == 0 {
 		return nil, nil
+	}
+	kept, err := lastKept(ctx, a, id)
+	if err != nil {
+		return nil, err
+	}
+	if kept.Kind == session.ActionPurged {
+		return nil, PurgedError{kept}
 	}
 	r := &recalled{}
 	newest := planned[len(planned)-1]
@@ -73,6 +90,7 @@ func recall(ctx context.Context, a Archive, id string, keys []string) (*recalled
 	} else {
 		r.state = session.RestoreOrdered(r.ready, r.doc, r.plan.Pages, r.plan.Indexed)
 	}
+	r.state.Held, r.state.KeptAt = kept.Kind == session.ActionHeld, kept.At
 	return r, r.verdicts(ctx, a, keys)
 }
 

@@ -6,7 +6,8 @@
 //	Open   --> a key that was created, read whole or by ranges
 //	List   --> the keys under a prefix in byte order, from any key on
 //
-// Nothing is overwritten or deleted through this interface. What a crash
+// Nothing is overwritten or deleted through this interface; [Keeper], apart
+// from it, is for legal hold and purge. What a crash
 // leaves is either the whole object under its key or nothing under it; bytes
 // in between (a temporary file, an unfinished multipart upload) are never
 // visible to Open and List.

@@ -43,12 +43,19 @@ type app struct {
 	log     *slog.Logger
 	state   string // directory
 	bus     *bus.Bus
-	archive storage.Archive
+	archive store
 	closers []func() error // in the order of starting
 	failed  chan error     // a server or the board ended by itself
 	stopped atomic.Value   // of stoppage: why fetching stands still
 	doubted atomic.Value   // of stoppage: why single pages may never come
+	sealing atomic.Value   // of stoppage: why the audit cannot be sealed
 	running sync.WaitGroup
+}
+
+// store is an archive that can also hold and delete.
+type store interface {
+	storage.Archive
+	storage.Keeper
 }
 
 // stoppage wraps an error, nil too, for an atomic.Value.
@@ -103,7 +110,7 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	working, stop := context.WithCancel(ctx) // an app that is started anew in this process leaves nothing of the old one running
 	a.closers = append(a.closers, func() error { stop(); return nil })
 	err = pipeline.Start(working, pipeline.Config{
-		Bus: a.bus, Archive: a.archive, Provider: client, Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"),
+		Bus: a.bus, Archive: a.archive, Keeper: a.keeping(c).Keeper, Retention: c.Retention.time, Provider: client, Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"),
 		Software: softwareName(), SignKey: signKey, Fetches: c.Fetches, Log: e.log,
 		Letters: a.bus, Ingest: webhooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
@@ -132,7 +139,7 @@ func startApp(ctx context.Context, c serveCmd, e appEnv) (a *app, err error) {
 	return a, err
 }
 
-func (a *app) openArchive(ctx context.Context, c serveCmd, getenv func(string) string) (storage.Archive, error) {
+func (a *app) openArchive(ctx context.Context, c serveCmd, getenv func(string) string) (store, error) {
 	if c.Archive == "" {
 		s, err := local.Open(c.path("archive"))
 		if err != nil {
@@ -207,6 +214,7 @@ func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Regist
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: pipeline.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail, Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Keep:   a.keeping(c),
 		Tokens: c.tokens(), Refused: refused, BehindTLS: c.AdminPlainHTTP,
 		LinkKey:   func() ([]byte, error) { return dashboard.LinkKey(c.path("link.key")) },
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
@@ -214,6 +222,11 @@ func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Regist
 	})
 	a.adminURL, err = a.listen("admin", c.AdminAddr, handler, c.tls(a.log))
 	return err
+}
+
+// keeping is the rules of what must be kept.
+func (a *app) keeping(c serveCmd) pipeline.Keeping {
+	return pipeline.Keeping{Archive: a.archive, Keeper: keeper{a.archive}, Retention: c.Retention.time}
 }
 
 // ready says whether webhooks can be recorded and objects archived.
@@ -237,6 +250,9 @@ func (a *app) warnings(ctx context.Context) ([]string, error) {
 	warnings, err := a.bus.Warnings(ctx)
 	if d, _ := a.doubted.Load().(stoppage); d.error != nil {
 		warnings = append(warnings, d.Error())
+	}
+	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
+		warnings = append(warnings, "the audit cannot be sealed, and what is not sealed within 30 days is lost: "+u.Error())
 	}
 	return warnings, err
 }

@@ -311,7 +311,7 @@ func TestAnActionIsDoneAfterACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := d.awaitLetters("ingest")[0].ID
-	if err := d.bus.Act(context.WithoutCancel(t.Context()), session.Action{Kind: session.ActionRetried, By: "ada", LetterID: id, Letter: &letter}); err != nil {
+	if _, err := d.bus.Act(context.WithoutCancel(t.Context()), session.Action{Kind: session.ActionRetried, By: "ada", LetterID: id, Letter: &letter}); err != nil {
 		t.Fatal(err)
 	}
 	d.restart()

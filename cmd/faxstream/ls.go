@@ -19,7 +19,7 @@ type lsCmd struct {
 	From      string `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
 	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
 	Until     moment `env:"-" placeholder:"TIME" help:"Only faxes opened before then."`
-	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial or folded."`
+	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
 	Direction string `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
 	JSON      bool   `help:"Print one JSON object a line."`
 	Limit     int    `default:"50" help:"Most faxes to list; 0: all."`
@@ -91,7 +91,10 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f dashboard.Fax) error {
 	if f.Reason != "" {
 		status += " (" + f.Reason + ")"
 	}
+	if f.Held {
+		status += ", held"
+	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
-		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, f.From, f.To, f.Archived, f.Expected, status)
+		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, oneLine(f.From), oneLine(f.To), f.Archived, f.Expected, status)
 	return err
 }

@@ -24,12 +24,12 @@ func TestREADMECommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("the README has %d blocks of commands, want 2: one that starts, one that uses", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("the README has %d blocks of commands, want 3: one that starts, one that uses, one that keeps and removes", len(blocks))
 	}
 	ports := strings.NewReplacer(
 		"127.0.0.1:8080", freeAddress(t), "127.0.0.1:8081", freeAddress(t), "127.0.0.1:8090", freeAddress(t))
-	addresses := ports.Replace("FAXSTREAM_WEBHOOK_ADDR=127.0.0.1:8080 FAXSTREAM_ADMIN_ADDR=127.0.0.1:8081 FAXSTREAM_ADDR=127.0.0.1:8090 FAXSTREAM_SERVER=http://127.0.0.1:8081")
+	addresses := ports.Replace("FAXSTREAM_WEBHOOK_ADDR=127.0.0.1:8080 FAXSTREAM_ADMIN_ADDR=127.0.0.1:8081 FAXSTREAM_ADDR=127.0.0.1:8090 FAXSTREAM_SERVER=http://127.0.0.1:8081 FAXSTREAM_RETENTION=0")
 	bin, dir := t.TempDir(), t.TempDir()
 	if err := os.Symlink(testBinary(t), filepath.Join(bin, "faxstream")); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestREADMECommands(t *testing.T) {
 		out, err := shell("faxstream ls --json").Output()
 		return err == nil && strings.Count(string(out), `"status":"complete"`) == 2
 	})
-	if out, err := shell(blocks[1][1]).CombinedOutput(); err != nil {
+	if out, err := shell(blocks[1][1] + blocks[2][1]).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for file, magic := range map[string]string{"fax.pdf": "%PDF-", "linked.pdf": "%PDF-", "manifest.json": "{", "page-1.tiff": "II*", "page-1.png": "\x89PNG", "page-1.pbm": "P4"} {

@@ -39,7 +39,7 @@ func (c replayCmd) Run(ctx context.Context, e env) error {
 	return nil
 }
 
-// opened lists the faxes since c.Since that have a document and a ledger, newest first.
+// opened lists the faxes since c.Since that have a document, newest first.
 func (c replayCmd) opened(ctx context.Context) (sessions []string, err error) {
 	query := url.Values{"limit": {strconv.Itoa(lsPage)}}
 	for {
@@ -54,7 +54,7 @@ func (c replayCmd) opened(ctx context.Context) (sessions []string, err error) {
 			if f.Opened.Before(c.Since.Time) {
 				return sessions, nil
 			}
-			if f.Revision > 0 && !f.Older {
+			if f.Revision > 0 {
 				sessions = append(sessions, f.Session)
 			}
 		}

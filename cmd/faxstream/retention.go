@@ -13,7 +13,7 @@ import (
 // archiveTerms is what the archive's service does with what is written from now on.
 type archiveTerms struct {
 	S3SSE         string    `name:"s3-sse" env:"FAXSTREAM_S3_SSE" default:"none" placeholder:"none|s3|kms:KEYID" help:"How the service of --archive encrypts new objects: none: as the bucket says; s3: with keys of its own; kms:KEYID: with that key of its key management."`
-	Retention     retention `default:"auto" placeholder:"TIME" help:"For how long after it was written nothing can delete an object of --archive: a number with h, d or y (of 366 days), such as 6y. Needs a bucket with Object Lock, which is tried out before it is promised. auto: 6y where the bucket has it and keeps it, else nothing is promised, with a warning; 0: none."`
+	Retention     retention `default:"auto" placeholder:"TIME" help:"For how long after its last object was written a fax cannot be purged: a number with h, d or y (of 366 days), such as 6y. In a bucket with Object Lock nobody else can delete its objects either, which is tried out before it is promised, and a bucket without is refused. auto: 6y, with a warning where the bucket keeps nothing; 0: none."`
 	RetentionMode string    `default:"governance" enum:"governance,compliance" help:"Whom --retention binds: ${enum}. governance: all but those who may bypass it; compliance: everybody until the end, so try it on a bucket that you can do without."`
 }
 
@@ -55,10 +55,7 @@ func (r *retention) UnmarshalText(text []byte) error {
 
 // check refuses terms that plain files do not have.
 func (t archiveTerms) check(archive string) error {
-	switch {
-	case archive == "" && t.Retention.time > 0 && !t.Retention.auto:
-		return usagef("--retention needs --archive s3://BUCKET/PREFIX: faxstream deletes nothing of an archive of plain files, but cannot keep anybody else from it")
-	case archive == "" && t.S3SSE != "none" && t.S3SSE != "":
+	if archive == "" && t.S3SSE != "none" && t.S3SSE != "" {
 		return usagef("--s3-sse needs --archive s3://BUCKET/PREFIX")
 	}
 	return nil

@@ -47,6 +47,10 @@ type cli struct {
 	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop what was refused or could not be had."`
 	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive; nothing is fetched."`
 	Reconcile reconcileCmd `cmd:"" help:"Look at the provider for faxes that no webhook announced, and take them in."`
+	Hold      holdCmd      `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
+	Release   releaseCmd   `cmd:"" help:"Lift the legal hold of a fax."`
+	Holds     holdsCmd     `cmd:"" help:"List the faxes under legal hold, or what keeps one fax and until when."`
+	Purge     purgeCmd     `cmd:"" help:"Remove a fax for good, with all its objects; refused while it is held or retained."`
 	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that faxes are as they were written."`
 	Rebuild   rebuildCmd   `cmd:"" help:"Bring back into an empty JetStream what the archive knows, after its directory or cluster was lost."`
 	Keys      keysCmd      `cmd:"" help:"Make a key that signs manifests."`

@@ -23,7 +23,7 @@ func TestTheAuditIsReadInOrder(t *testing.T) {
 			}
 		}
 	}
-	if err := b.Act(t.Context(), session.Action{Kind: session.ActionReplayed, By: "x", Session: "abc", Stage: session.ReplayDecode}); err != nil {
+	if _, err := b.Act(t.Context(), session.Action{Kind: session.ActionReplayed, By: "x", Session: "abc", Stage: session.ReplayDecode}); err != nil {
 		t.Fatal(err)
 	}
 	created, err := b.AuditCreated(t.Context())

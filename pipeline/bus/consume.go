@@ -33,12 +33,18 @@ type Dead struct {
 func (d Dead) Error() string { return d.Err.Error() }
 func (d Dead) Unwrap() error { return d.Err }
 
+// Later is the error of a message whose time has not come: it is delivered again then, and nobody is warned.
+type Later struct{ After time.Duration }
+
+func (l Later) Error() string { return fmt.Sprintf("to be looked at again in %s", l.After) }
+
 // Consumer describes a durable pull consumer.
 type Consumer struct {
 	Stream  string
 	Durable string
 	Filter  []string // subjects
 	Workers int      // handlers at once; 0 is 1
+	Ordered bool     // one message after another, over all processes: the next one waits until the last one is settled
 }
 
 const (
@@ -56,13 +62,17 @@ const outageReminder = 40
 func (b *Bus) consumer(ctx context.Context, c Consumer) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
+	pending := maxAckPending
+	if c.Ordered {
+		pending = 1
+	}
 	cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
 		Durable:        c.Durable,
 		FilterSubjects: c.Filter,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        ackWait,
 		MaxDeliver:     -1,
-		MaxAckPending:  maxAckPending,
+		MaxAckPending:  pending,
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		Metadata:       map[string]string{ours: c.Durable},
 	})
@@ -203,6 +213,7 @@ func keepAlive(ctx context.Context, msgs []jetstream.Msg) {
 //
 //	nil           Ack
 //	Dead          TermWithReason once FAX_DLQ has it, else as an outage
+//	Later         NakWithDelay
 //	anything else NakWithDelay, growing with the deliveries
 //
 // A reply that gets lost lets the server deliver again, which every handler stands.
@@ -229,7 +240,9 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 		return
 	}
 	delay := outageDelays[min(max(d.Tries, 1), len(outageDelays))-1]
-	if b.life.Err() != nil {
+	if later, ok := errors.AsType[Later](err); ok {
+		delay = later.After
+	} else if b.life.Err() != nil {
 		delay = time.Millisecond // the next process should not wait for our stop; a nak without delay is not stored
 	} else {
 		level := slog.LevelDebug // in a long outage thousands of messages come again and again

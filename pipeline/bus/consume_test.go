@@ -58,6 +58,36 @@ func TestAHandledMessageIsNotDeliveredAgain(t *testing.T) {
 	})
 }
 
+// In an ordered consumer a message that fails holds up those behind it, and one whose time has not come too; otherwise it does not.
+func TestAnOrderedConsumerKeepsTheOrder(t *testing.T) {
+	for _, failure := range []error{errors.New("the store refuses"), Later{time.Minute}} {
+		for _, ordered := range []bool{true, false} {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, dir)
+				c := pageConsumer
+				c.Ordered = ordered
+				seen := make(chan string, 16)
+				for n := range 2 {
+					mustRecord(t, b, page("s", n+1))
+				}
+				consume(t, b, c, func(_ context.Context, d Delivery) error {
+					seen <- fmt.Sprint(d.Subject[len(d.Subject)-1:], " ", d.Tries)
+					if d.Subject == "fax.v1.in.page.s.1" && d.Tries == 1 {
+						return failure
+					}
+					return nil
+				})
+				got := fmt.Sprint(receive(t, seen), ", ", receive(t, seen), ", ", receive(t, seen))
+				if want := map[bool]string{true: "1 1, 1 2, 2 1", false: "1 1, 2 1, 1 2"}[ordered]; got != want {
+					t.Errorf("ordered %t, %v: delivered %s, want %s", ordered, failure, got, want)
+				}
+				closeBus(t, b)
+			})
+		}
+	}
+}
+
 // A store that refuses is an outage: the message comes again, later each time, and without end.
 func TestAnOutageDeliversAgainLater(t *testing.T) {
 	dir := t.TempDir()

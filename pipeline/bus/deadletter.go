@@ -215,11 +215,12 @@ func (b *Bus) LiveLetters(ctx context.Context) (uint64, error) {
 	return s.CachedInfo().State.Msgs, nil
 }
 
-// Act stores an action in FAX_AUDIT; nil means that it holds it. The same action on the same letter within two minutes is stored once.
-func (b *Bus) Act(ctx context.Context, a session.Action) error {
+// Act stores an action in FAX_AUDIT and gives its sequence there; nil means that it holds it. The same action on the same letter within two
+// minutes is stored once.
+func (b *Bus) Act(ctx context.Context, a session.Action) (sequence uint64, err error) {
 	data, err := json.Marshal(a)
 	if err != nil {
-		return fmt.Errorf("store an action: %w", err)
+		return 0, fmt.Errorf("store an action: %w", err)
 	}
 	opts := []jetstream.PublishOpt{jetstream.WithExpectStream(StreamAudit)}
 	if a.LetterID > 0 {
@@ -227,12 +228,12 @@ func (b *Bus) Act(ctx context.Context, a session.Action) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	_, err = b.js.Publish(ctx, a.Subject(), data, opts...)
+	stored, err := b.js.Publish(ctx, a.Subject(), data, opts...)
 	b.health.published(StreamAudit, err)
 	if err != nil {
-		return fmt.Errorf("store an action in %s: %w", StreamAudit, err)
+		return 0, fmt.Errorf("store an action in %s: %w", StreamAudit, err)
 	}
-	return nil
+	return stored.Sequence, nil
 }
 
 // Dropped reports whether somebody has dropped exactly this letter before.

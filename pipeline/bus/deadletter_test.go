@@ -145,7 +145,7 @@ func TestAnActionIsStoredOnceAndADropIsRemembered(t *testing.T) {
 	d, other := story(1), story(2)
 	a := session.Action{Kind: session.ActionDropped, By: "ada", Why: "the sender was called", LetterID: 7, Letter: &d}
 	for range 2 {
-		if err := b.Act(t.Context(), a); err != nil {
+		if _, err := b.Act(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -124,7 +124,7 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 // streamOf is the stream that keeps a fact of this type.
 func streamOf(factType string) string {
 	switch factType {
-	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain,
+	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain, session.TypeKept,
 		session.TypeRecordAsked, session.TypeRecordSaid:
 		return StreamIn
 	case session.TypePageArchived, session.TypePageAmended, session.TypePageFailed:

@@ -10,9 +10,6 @@ const (
 	AccessRead     = "read"      // an object was given out by the API
 	AccessLink     = "link"      // a link to an object was made
 	AccessLinkUsed = "link_used" // an object was given out to whoever held a link; one to S3 is followed there, unseen by us
-	AccessHeld     = "held"      // a fax was put under legal hold
-	AccessReleased = "released"  // the hold was lifted
-	AccessPurged   = "purged"    // the fax was removed for good
 )
 
 // Access is what somebody was given to read, or did to what is archived. It stands in FAX_AUDIT before the answer is given; nothing

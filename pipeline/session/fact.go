@@ -152,6 +152,7 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 		TypeRecordAsked:   {parseAs[RecordAsked], 2},
 		TypeRecordSaid:    {parseAs[RecordSaid], 2},
 		TypeAgain:         {parseAs[Again], 2},
+		TypeKept:          {parseAs[Kept], 2},
 		TypePageArchived:  {parseAs[PageArchived], 3},
 		TypePageAmended:   {parseAs[PageAmended], 4},
 		TypePageFailed:    {parseAs[PageFailed], 4},

@@ -45,7 +45,7 @@ type Event struct {
 	Seq     uint64    // in FAX_PAGES; 0 for the others
 	ToToken string    // the bound receiving number, "" while nobody holds one
 	Owner   string    // of a close: the session that has claimed its file before; empty: this one
-	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed, RecordSaid or Again; nil for a timer
+	Fact    Fact      // PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed, RecordSaid, Again or Kept; nil for a timer
 	Timer   Timer     // where Fact is nil
 }
 
@@ -64,6 +64,9 @@ const maxOtherCloses = 8
 // Next folds one event into a state and returns the new state, whose Effects has what the event made due after
 // the effects that were there. It changes nothing in s. An error means that the event can never be folded.
 func Next(p Policy, s State, e Event) (State, error) {
+	if s.Purged {
+		return s, nil
+	}
 	s = s.clone()
 	if e.ToToken != "" && e.ToToken != UnknownToken {
 		s.ToToken = cmp.Or(s.ToToken, e.ToToken)
@@ -126,6 +129,8 @@ func (s *State) fold(p Policy, e Event) error {
 		s.said(p, f, e.At)
 	case Again:
 		s.again(f)
+	case Kept:
+		s.kept(f)
 	default:
 		return fmt.Errorf("the ledger does not fold a %T", e.Fact)
 	}

@@ -19,6 +19,7 @@ const (
 	StatusComplete  = "complete"  // the provider says success and every expected page is there
 	StatusRecovered = "recovered" // complete, but a streamed page had to be cut from the whole file
 	StatusPartial   = "partial"   // anything else; its reason says why
+	StatusPurged    = "purged"    // removed for good, on somebody's order
 	StatusFolded    = "folded"    // the same fax as another session's, which has the document
 )
 

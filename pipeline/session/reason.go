@@ -70,5 +70,7 @@ const (
 	ReasonBadRequest   Reason = "bad_request"   // a webhook body without what is needed
 	ReasonConflict     Reason = "conflict"      // contradicts a stored fact on the same subject
 	ReasonLost         Reason = "lost"          // archived once, but gone or altered since
+	ReasonKept         Reason = "kept"          // not purged: under legal hold, or retained
+	ReasonPurged       Reason = "purged"        // the fax was removed for good
 	ReasonInternal     Reason = "internal"      // our own failure; the detail says which
 )

@@ -9,8 +9,8 @@ import (
 
 // settle decides what the state as it is now asks for.
 func (s *State) settle(p Policy, now time.Time) {
-	if s.Opened.IsZero() || s.FoldedInto != "" {
-		return // a page's own fact came before the announcement that opens the session; or another session has the document
+	if s.Opened.IsZero() || s.FoldedInto != "" || s.Purged {
+		return // a page's own fact came before the announcement that opens the session; or another session has the document, or nobody
 	}
 	if s.ToToken != "" && len(s.Unbound) > 0 {
 		s.Effects = append(s.Effects, Effect{Rebind: s.Unbound})

@@ -59,6 +59,9 @@ type State struct {
 	Void        int               `json:"void,omitempty"`         // last revision that will never have a manifest
 	Lost        Ranges            `json:"lost,omitempty"`         // archived once, never usable again
 	Document    *DocAssembled     `json:"document,omitempty"`     // last revision that is in the archive
+	Held        bool              `json:"held,omitempty"`         // under legal hold
+	Purged      bool              `json:"purged,omitempty"`       // removed for good: whatever comes, there is no document any more
+	KeptAt      time.Time         `json:"kept_at,omitzero"`       // when the newest of hold, release and purge was asked for
 	Effects     []Effect          `json:"effects,omitempty"`      // not yet known to be done
 }
 
@@ -129,6 +132,8 @@ func (s *State) Revision() int {
 // Status is the fax's status as people see it: that of its newest document, unless a newer one could not be made.
 func (s *State) Status() string {
 	switch {
+	case s.Purged:
+		return StatusPurged
 	case s.FoldedInto != "":
 		return StatusFolded
 	case s.void():

@@ -19,6 +19,10 @@
 // can be known in memory is why a directory has one process: Open takes an
 // flock(2) on +lock, which the system releases however the process ends.
 //
+// [Store.Delete] removes files and the directories that are empty without them,
+// never between a Create's mkdir(2), link(2) and fsync. There is no legal hold
+// and no retention here: who may write to the directory may delete.
+//
 // All access goes through [os.Root], so that no symbolic link inside the
 // directory leads out of it. Directories get mode 0700 and files 0600.
 package local
@@ -57,7 +61,8 @@ var ErrLocked = errors.New("another process is using this archive directory")
 type Store struct {
 	root    *os.Root
 	lock    *os.File     // holds the flock until Close
-	closing sync.RWMutex // read-held by Create, so that no link follows the release
+	closing sync.RWMutex // read-held by Create and Delete, so that no name changes after the release
+	names   sync.RWMutex // read-held while names are made and synced, held while Delete removes some
 	lastTmp atomic.Uint64
 	unsaved unsavedNames
 	buffers sync.Pool // *[]byte of copyBuffer bytes
@@ -143,8 +148,10 @@ func (s *Store) create(ctx context.Context, key string, body io.ReadSeeker, size
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := s.root.Lstat(key); err == nil {
-		return s.existing(key) // a repeat writes nothing
+	if _, err := s.root.Lstat(key); err == nil { // a repeat writes nothing
+		if err := s.existing(key); !errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
+			return err
+		}
 	}
 	tmp := path.Join(tmpDir, strconv.FormatUint(s.lastTmp.Add(1), 36))
 	err := s.writeTemp(ctx, tmp, body, size, sum)
@@ -181,6 +188,8 @@ func (s *Store) writeTemp(ctx context.Context, tmp string, body io.ReadSeeker, s
 // publish links tmp to key and returns when the name is on disk. It does not
 // look at the context any more: what is visible must become durable.
 func (s *Store) publish(tmp, key string) error {
+	s.names.RLock()
+	defer s.names.RUnlock()
 	dir := path.Dir(key)
 	link := func() error { return s.root.Link(tmp, key) }
 	err := s.unsaved.add(dir, link)
@@ -192,7 +201,7 @@ func (s *Store) publish(tmp, key string) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return s.existing(key)
+		return s.existingLocked(key)
 	case err != nil:
 		return err
 	}
@@ -202,6 +211,13 @@ func (s *Store) publish(tmp, key string) error {
 // existing returns fs.ErrExist once the object at key is durable, or another
 // error when what is there is no object.
 func (s *Store) existing(key string) error {
+	s.names.RLock()
+	defer s.names.RUnlock()
+	return s.existingLocked(key)
+}
+
+// existingLocked is existing for who holds names.
+func (s *Store) existingLocked(key string) error {
 	info, err := s.root.Lstat(key)
 	if err != nil {
 		return err

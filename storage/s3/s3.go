@@ -34,6 +34,20 @@
 // service says 403 for what is not there) and s3:AbortMultipartUpload; for a
 // retention also s3:PutObjectRetention and s3:GetBucketObjectLockConfiguration,
 // and while it is tried out s3:GetObjectVersion and s3:DeleteObjectVersion.
+//
+// Legal hold and deletion ([storage.Keeper], keep.go) are of versions, of which
+// our own writes make one for each key. What a version is locked by is in the
+// headers of a HEAD, and these are missing, without a word, where the keys may
+// not see it: so once for each group of objects it is asked for by itself, and
+// 403 is an error. A hold that was set is looked at. A service can refuse to
+// delete a locked version with 403 (Amazon, versitygw) or 400 (minio): a HEAD
+// tells whether it was the lock. Nothing here ever asks to bypass a retention.
+//
+// These need s3:ListBucketVersions, s3:GetObjectVersion and, where the bucket
+// has Object Lock, s3:GetBucketObjectLockConfiguration, s3:GetObjectLegalHold
+// and s3:GetObjectRetention; Hold needs s3:PutObjectLegalHold, and Delete
+// s3:DeleteObjectVersion (s3:DeleteObject where the bucket has no versions).
+// Keys without s3:DeleteObjectVersion can do everything but delete.
 package s3
 
 import (
@@ -72,7 +86,10 @@ type Store struct {
 	partSize  int64 // bytes; parts of a multipart upload
 	singlePut int64 // bytes; larger objects are uploaded in parts
 
-	agreement agreement
+	versionPage int // versions and delete markers that are listed at a time
+
+	agreement  agreement
+	objectLock objectLock
 }
 
 var _ storage.Archive = (*Store)(nil)
@@ -90,7 +107,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open S3 archive: %w", err)
 	}
-	s := &Store{core: core, bucket: c.Bucket, partSize: 16 << 20, singlePut: 64 << 20}
+	s := &Store{core: core, bucket: c.Bucket, partSize: 16 << 20, singlePut: 64 << 20, versionPage: listPageSize}
 	s.agreement = agreement{turn: make(chan struct{}, 1), asked: asked, without: c.NoRetention}
 	if c.Prefix != "" {
 		s.prefix = c.Prefix + "/"

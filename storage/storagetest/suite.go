@@ -1,6 +1,7 @@
 // Package storagetest tests stores and what is built on them: every
-// [storage.Archive] passes [Run], [Faulty] makes one fail on demand, and
-// [VersityGW] starts a real S3 server.
+// [storage.Archive] passes [Run] and every [storage.Keeper] [RunKeeper],
+// [Faulty] makes an archive fail on demand, and [VersityGW] starts a real S3
+// server.
 package storagetest
 
 import (

@@ -42,6 +42,7 @@ type Config struct {
 	// and gives a report that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any
 	Older     Older // nil: only faxes that have a ledger are known
+	Keep      Keep
 	Trail     Trail // the audit
 	Metrics   http.Handler
 	Log       *slog.Logger
@@ -72,6 +73,11 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("GET /api/v1/faxes/{session}/pages/{file}", s.page)
 	mux.HandleFunc("POST /api/v1/faxes/{session}/replay", s.replay)
 	mux.HandleFunc("POST /api/v1/faxes/{session}/links", s.link)
+	mux.HandleFunc("GET /api/v1/faxes/{session}/keep", s.kept)
+	mux.HandleFunc("POST /api/v1/faxes/{session}/hold", s.orderKeep(session.ActionHeld))
+	mux.HandleFunc("POST /api/v1/faxes/{session}/release", s.orderKeep(session.ActionReleased))
+	mux.HandleFunc("POST /api/v1/faxes/{session}/purge", s.orderKeep(session.ActionPurged))
+	mux.HandleFunc("GET /api/v1/holds", s.holds)
 	mux.HandleFunc("GET /links/{link}", s.followLink)
 	mux.HandleFunc("GET /api/v1/audit", s.audit)
 	mux.HandleFunc("GET /login", s.loginPage)
@@ -170,8 +176,8 @@ func (s *server) load(r *http.Request) (session.State, error) {
 		return session.State{}, badRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
 	}
 	st, _, err := s.Ledgers.Load(r.Context(), id)
-	if err == nil && st.Opened.IsZero() {
-		err = notFound("no fax has the session %s", id)
+	if err == nil && (st.Opened.IsZero() || st.Purged) {
+		err = s.notPurged(r, notFound("no fax has the session %s", id))
 	}
 	return st, err
 }

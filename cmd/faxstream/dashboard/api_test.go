@@ -46,9 +46,9 @@ func (s stores) Letter(_ context.Context, id uint64) (bus.Letter, error) {
 	return bus.Letter{ID: 7, DeadLetter: session.DeadLetter{Stage: "ingest", Body: []byte{0xff}}}, s.err
 }
 
-func (s stores) LiveLetters(context.Context) (uint64, error) { return 1, s.err }
-func (s stores) Act(context.Context, session.Action) error   { return s.err }
-func (s stores) RemoveLetter(context.Context, uint64) error  { return s.err }
+func (s stores) LiveLetters(context.Context) (uint64, error)         { return 1, s.err }
+func (s stores) Act(context.Context, session.Action) (uint64, error) { return 0, s.err }
+func (s stores) RemoveLetter(context.Context, uint64) error          { return s.err }
 
 func (s stores) RecordAccess(context.Context, session.Access) error { return s.err }
 

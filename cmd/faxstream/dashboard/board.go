@@ -42,13 +42,14 @@ type Fax struct {
 	Expected  int       `json:"pages_expected"`   // as far as is known
 	Archived  int       `json:"pages_archived"`
 	Opened    time.Time `json:"opened"`                 // when the first webhook was stored
+	Held      bool      `json:"held"`                   // under legal hold
 	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): this is what the archive says
 }
 
 func summary(s session.State) Fax {
 	f := Fax{
 		Session: s.Session, Direction: s.Direction, From: s.From, To: s.To, Status: s.Status(), Revision: s.Revision(),
-		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened, Verdict: s.Verification(),
+		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened, Verdict: s.Verification(), Held: s.Held,
 	}
 	f.Verified = f.Verdict == session.VerificationVerified
 	if s.Document != nil {

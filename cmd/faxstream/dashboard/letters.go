@@ -21,8 +21,8 @@ type Letters interface {
 	// Letter gives bus.ErrNoLetter for one that nobody has written, or that somebody has acted on.
 	Letter(ctx context.Context, id uint64) (bus.Letter, error)
 	LiveLetters(ctx context.Context) (uint64, error)
-	// Act stores an action durably: from then on it is done, whatever happens to this process.
-	Act(ctx context.Context, a session.Action) error
+	// Act stores an action durably and gives its number: from then on it is done, whatever happens to this process.
+	Act(ctx context.Context, a session.Action) (sequence uint64, err error)
 	RemoveLetter(ctx context.Context, id uint64) error
 }
 
@@ -180,7 +180,7 @@ func (s *server) actOnLetter(kind string) http.HandlerFunc {
 			l, err = s.loadLetter(r)
 		}
 		if err == nil {
-			err = s.Letters.Act(r.Context(), session.Action{Kind: kind, By: o.By, Why: o.Why, LetterID: l.ID, Letter: &l.DeadLetter})
+			_, err = s.Letters.Act(r.Context(), session.Action{Kind: kind, By: o.By, Why: o.Why, LetterID: l.ID, Letter: &l.DeadLetter})
 		}
 		if err == nil {
 			err = s.Letters.RemoveLetter(r.Context(), l.ID)
@@ -202,13 +202,13 @@ func (s *server) replay(w http.ResponseWriter, r *http.Request) {
 	}
 	var st session.State
 	if err == nil {
-		st, err = s.load(r)
+		st, err = s.find(r)
 	}
 	if err == nil && st.Document == nil {
 		err = notFound("session %s has no document yet: it is %s", st.Session, st.Status())
 	}
 	if err == nil {
-		err = s.Letters.Act(r.Context(), session.Action{Kind: session.ActionReplayed, By: o.By, Why: o.Why, Session: st.Session, Stage: o.Stage})
+		_, err = s.Letters.Act(r.Context(), session.Action{Kind: session.ActionReplayed, By: o.By, Why: o.Why, Session: st.Session, Stage: o.Stage})
 	}
 	if err != nil {
 		s.fail(w, r, err)

@@ -57,7 +57,7 @@ func (f faxFilter) has(x Fax) bool {
 }
 
 var (
-	statuses   = []string{session.StatusReceiving, session.StatusComplete, session.StatusRecovered, session.StatusPartial, session.StatusFolded}
+	statuses   = []string{session.StatusReceiving, session.StatusComplete, session.StatusRecovered, session.StatusPartial, session.StatusFolded, session.StatusPurged}
 	directions = []string{session.Incoming, session.Outgoing}
 )
 
@@ -151,8 +151,9 @@ func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit in
 // older gives up to limit faxes between after and floor that the board does not have. end, where it is not zero, is how far it has looked:
 // there may be others behind it.
 func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []Fax, end orderKey, err error) {
-	if after.session == "" { // from the newest on
-		after = orderKey{time.Now().Add(48 * time.Hour), "~"} // whatever the provider's clock says
+	newest := orderKey{time.Now().Add(48 * time.Hour), "~"} // whatever the provider's clock says
+	if after.session == "" || after.compare(newest) > 0 {   // a cursor may say year 9999: every empty month costs the archive a listing
+		after = newest
 	}
 	if !f.until.IsZero() && f.until.Before(after.opened) {
 		after = orderKey{f.until, ""}

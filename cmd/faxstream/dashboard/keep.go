@@ -1,0 +1,156 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Keep tells what must be kept.
+type Keep interface {
+	// Log is a fax's holds, releases and its purge, oldest first.
+	Log(ctx context.Context, id string) ([]session.KeepEntry, error)
+	// Purgeable is nil when a fax may be purged at a time; the text of a session.ErrKept says why not.
+	Purgeable(ctx context.Context, id string, now time.Time) error
+	// Until is when a fax's retention ends; zero: it has none. fs.ErrNotExist: it has no objects; session.ErrKept: the store itself holds one.
+	Until(ctx context.Context, id string) (time.Time, error)
+	// Holds yields the newest entry of every fax under legal hold.
+	Holds(ctx context.Context) iter.Seq2[session.KeepEntry, error]
+}
+
+// Kept is what keeps a fax.
+type Kept struct {
+	Session  string              `json:"session"`
+	Held     bool                `json:"held"`
+	Purged   bool                `json:"purged"`
+	Retained time.Time           `json:"retained_until,omitzero"` // before then it cannot be purged
+	Log      []session.KeepEntry `json:"log"`                     // oldest first
+}
+
+// kept tells what keeps a fax. It looks at every object, so it takes a moment.
+func (s *server) kept(w http.ResponseWriter, r *http.Request) {
+	k, err := s.keptOf(r)
+	if err == nil && !k.Purged {
+		k.Retained, err = s.Keep.Until(r.Context(), k.Session)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, session.ErrKept) { // a fax of which nothing has come; or a foreign hold, or ours: the log says
+			err = nil
+		}
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, k)
+}
+
+// keptOf reads the log of the fax that a path names: one that there is or was.
+func (s *server) keptOf(r *http.Request) (k Kept, err error) {
+	id := r.PathValue("session")
+	if !session.ValidToken(id) {
+		return k, badRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
+	}
+	k = Kept{Session: id, Log: []session.KeepEntry{}}
+	log, err := s.Keep.Log(r.Context(), id)
+	if err != nil {
+		return k, err
+	}
+	if len(log) == 0 {
+		_, err = s.find(r)
+		return k, err
+	}
+	last := log[len(log)-1].Kind
+	k.Log, k.Held, k.Purged = log, last == session.ActionHeld, last == session.ActionPurged
+	return k, nil
+}
+
+// holds lists the faxes under legal hold.
+func (s *server) holds(w http.ResponseWriter, r *http.Request) {
+	held := []session.KeepEntry{}
+	for e, err := range s.Keep.Holds(r.Context()) {
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		held = append(held, e)
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"holds": held})
+}
+
+// KeepOrdered is the answer to an order: it is stored, and done when the fax's log has it.
+type KeepOrdered struct {
+	Session string `json:"session"`
+	Action  string `json:"action"`
+	Asked   string `json:"asked"` // names it in the log
+}
+
+// orderKeep stores the order to hold, release or purge a fax. It is refused at once where it could not be carried out.
+func (s *server) orderKeep(kind string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		o, err := readOrder(w, r)
+		if err == nil && o.Why == "" {
+			err = badRequest("why: a fax is %s with a reason only", kind)
+		}
+		var k Kept
+		if err == nil {
+			k, err = s.keptOf(r)
+		}
+		if err == nil {
+			err = s.allowed(r, kind, k)
+		}
+		var sequence uint64
+		if err == nil {
+			sequence, err = s.Letters.Act(r.Context(), session.Action{Kind: kind, By: o.By, Why: o.Why, Session: k.Session})
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
+		writeJSON(w, http.StatusOK, KeepOrdered{k.Session, kind, "a" + strconv.FormatUint(sequence, 10)})
+	}
+}
+
+func (s *server) allowed(r *http.Request, kind string, k Kept) error {
+	if k.Purged {
+		return gonePurged(k.Log[len(k.Log)-1])
+	}
+	switch kind {
+	case session.ActionReleased:
+		if !k.Held {
+			return &apiError{http.StatusConflict, "not_held", fmt.Sprintf("session %s is not under legal hold", k.Session)}
+		}
+	case session.ActionPurged:
+		err := s.Keep.Purgeable(r.Context(), k.Session, time.Now())
+		if errors.Is(err, session.ErrKept) {
+			err = &apiError{http.StatusConflict, "kept", err.Error()}
+		}
+		return err
+	}
+	return nil
+}
+
+func gonePurged(e session.KeepEntry) error {
+	return &apiError{http.StatusGone, "purged", e.String()}
+}
+
+// notPurged turns the error of a fax that is not there into that of one that was purged, where it was.
+func (s *server) notPurged(r *http.Request, missing error) error {
+	if s.Keep == nil {
+		return missing
+	}
+	log, err := s.Keep.Log(r.Context(), r.PathValue("session"))
+	switch {
+	case err != nil:
+		return err
+	case len(log) > 0 && log[len(log)-1].Kind == session.ActionPurged:
+		return gonePurged(log[len(log)-1])
+	}
+	return missing
+}

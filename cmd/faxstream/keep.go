@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/storage"
+)
+
+// keepOrder is what holding, releasing and purging have in common.
+type keepOrder struct {
+	client
+	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
+	Reason  string        `env:"-" required:"" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
+	By      string        `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
+	Wait    time.Duration `env:"-" default:"1m" placeholder:"TIME" help:"How long to wait until it is done; what is ordered is done later all the same."`
+}
+
+type (
+	holdCmd    struct{ keepOrder }
+	releaseCmd struct{ keepOrder }
+	purgeCmd   struct {
+		keepOrder
+		Yes bool `env:"-" help:"Yes, remove it for good. Without this nothing is done."`
+	}
+)
+
+func (c holdCmd) Run(ctx context.Context, e env) error {
+	return c.order(ctx, e, "hold", session.ActionHeld)
+}
+
+func (c releaseCmd) Run(ctx context.Context, e env) error {
+	return c.order(ctx, e, "release", session.ActionReleased)
+}
+
+func (c purgeCmd) Run(ctx context.Context, e env) error {
+	if !c.Yes {
+		return usagef("purge removes every object of the fax for good, from the archive and all its versions: say --yes if that is meant")
+	}
+	return c.order(ctx, e, "purge", session.ActionPurged)
+}
+
+// keepLook is how often an order is looked after.
+const keepLook = 100 * time.Millisecond
+
+// order stores an order and waits until the fax's log has it.
+func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
+	path := "/faxes/" + url.PathEscape(c.Session)
+	var ordered dashboard.KeepOrdered
+	if err := c.postJSON(ctx, path+"/"+verb, map[string]string{"by": whoAsks(c.By), "why": c.Reason}, &ordered); err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	for {
+		var k dashboard.Kept
+		if err := c.getJSON(waiting, path+"/keep", nil, &k); err != nil && waiting.Err() == nil {
+			return err
+		}
+		if slices.ContainsFunc(k.Log, func(x session.KeepEntry) bool { return x.Asked == ordered.Asked }) {
+			_, err := fmt.Fprintln(e.stdout, kind, c.Session)
+			return err
+		}
+		select {
+		case <-time.After(keepLook):
+		case <-waiting.Done():
+			return fmt.Errorf("%s of %s is ordered (%s) and not done yet: look at /readyz, and at `faxstream dlq ls --session %s`", verb, c.Session, ordered.Asked, c.Session)
+		}
+	}
+}
+
+// holdsCmd shows what is kept.
+type holdsCmd struct {
+	client
+	Session string `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`
+	JSON    bool   `help:"Print one JSON object a line."`
+}
+
+func (c holdsCmd) Run(ctx context.Context, e env) error {
+	var entries []session.KeepEntry
+	var retained time.Time
+	if c.Session != "" {
+		var k dashboard.Kept
+		if err := c.getJSON(ctx, "/faxes/"+url.PathEscape(c.Session)+"/keep", nil, &k); err != nil {
+			return err
+		}
+		entries, retained = k.Log, k.Retained
+	} else {
+		var list struct{ Holds []session.KeepEntry }
+		if err := c.getJSON(ctx, "/holds", nil, &list); err != nil {
+			return err
+		}
+		entries = list.Holds
+	}
+	if c.JSON {
+		for _, x := range entries {
+			if err := json.NewEncoder(e.stdout).Encode(x); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TIME (UTC)\tSESSION\tWHAT\tBY\tWHY")
+	for _, x := range entries {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.At.UTC().Format(time.DateTime), x.Session, x.Kind, oneLine(x.By), oneLine(x.Why))
+	}
+	if !retained.IsZero() {
+		fmt.Fprintf(w, "retained until %s\n", retained.UTC().Format(time.RFC3339))
+	}
+	return w.Flush()
+}
+
+// keeper speaks the pipeline's terms for a store.
+type keeper struct{ storage.Keeper }
+
+func (k keeper) Kept(ctx context.Context, name string) (pipeline.Kept, error) {
+	kept, err := k.Keeper.Kept(ctx, name)
+	return pipeline.Kept(kept), err
+}
+
+func (k keeper) Delete(ctx context.Context, name string) error {
+	err := k.Keeper.Delete(ctx, name)
+	if errors.Is(err, storage.ErrKept) {
+		err = fmt.Errorf("%w: %w", session.ErrKept, err)
+	}
+	return err
+}

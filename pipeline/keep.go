@@ -1,0 +1,180 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Keeper is what a store does about keeping and removing objects. A name that ends in a slash means every key below it, any other
+// exactly that key.
+type Keeper interface {
+	// Kept tells what the store knows of them, all versions included.
+	Kept(ctx context.Context, name string) (Kept, error)
+	// Hold puts them under legal hold or lifts it; errors.ErrUnsupported where the store has none.
+	Hold(ctx context.Context, name string, on bool) error
+	// Delete removes them with all versions. session.ErrKept: the store keeps one of them.
+	Delete(ctx context.Context, name string) error
+}
+
+// Kept is what a store knows of some objects.
+type Kept struct {
+	Objects int       // that can be read
+	Written time.Time // the newest; zero: there are none
+	Until   time.Time // until when the store itself keeps the one that it keeps longest; zero: it keeps none
+	Held    bool      // one is under legal hold in the store
+}
+
+// ErrPurged: the fax was removed for good, and nothing is archived of it any more.
+var ErrPurged = errors.New("the fax was purged")
+
+// PurgedError is an ErrPurged that says by whom and why.
+type PurgedError struct{ Entry session.KeepEntry }
+
+func (e PurgedError) Error() string { return e.Entry.String() }
+func (e PurgedError) Unwrap() error { return ErrPurged }
+
+// Keeping is the rules of what must be kept. They hold in every store; one with Object Lock enforces them also against others.
+type Keeping struct {
+	Archive   Archive
+	Keeper    Keeper
+	Retention time.Duration // for how long after its last object was written a fax cannot be purged; 0: not at all
+}
+
+// faxPrefix is where the objects of a fax are.
+func faxPrefix(id string) string { return "faxes/" + id + "/" }
+
+// Until is when the retention of a fax's objects ends; zero: it has none. An error matching session.ErrKept: one is under legal hold in
+// the store. One matching fs.ErrNotExist: the fax has no objects.
+func (k Keeping) Until(ctx context.Context, id string) (time.Time, error) {
+	kept, err := k.Keeper.Kept(ctx, faxPrefix(id))
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("ask what keeps session %s: %w", id, err)
+	case kept.Held:
+		return time.Time{}, fmt.Errorf("session %s: %w: an object of it is under legal hold in the store itself, which faxstream did not ask for: lift that there", id, session.ErrKept)
+	case kept.Written.IsZero():
+		return time.Time{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
+	}
+	until := kept.Until
+	if k.Retention > 0 && kept.Written.Add(k.Retention).After(until) {
+		until = kept.Written.Add(k.Retention)
+	}
+	return until.UTC(), nil
+}
+
+// Purgeable returns nil when a fax may be purged at a time, and an error matching session.ErrKept that says why not.
+func (k Keeping) Purgeable(ctx context.Context, id string, now time.Time) error {
+	log, err := k.Log(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(log) > 0 && log[len(log)-1].Kind == session.ActionHeld {
+		return fmt.Errorf("%w: %s; release it first", session.ErrKept, log[len(log)-1])
+	}
+	until, err := k.Until(ctx, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && now.Before(until) {
+		err = fmt.Errorf("session %s: %w: it is retained until %s", id, session.ErrKept, until.Format(time.RFC3339))
+	}
+	return err
+}
+
+const (
+	// keepFresh is for how long a process goes on with what it knows of a fax's log.
+	keepFresh = time.Minute
+	// keepSettled is how long after an order it is carried out once more, for what processes have written that did not know of it.
+	keepSettled = 2 * keepFresh
+	// maxGuarded bounds the faxes whose state a process remembers.
+	maxGuarded = 10_000
+)
+
+// guard is an archive that takes nothing of a purged fax any more, and holds at once what is written of one under legal hold.
+type guard struct {
+	Archive
+	keeper Keeper
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	known map[string]guarded // guarded by mu; by session
+}
+
+type guarded struct {
+	kind  string
+	asked time.Time
+}
+
+// Create stores an object of a fax, unless that was purged: then the error matches ErrPurged.
+func (g *guard) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
+	id := faxOfKey(key)
+	if id == "" {
+		return g.Archive.Create(ctx, key, body, size, sum)
+	}
+	kind, err := g.state(ctx, id)
+	if err != nil {
+		return err
+	}
+	if kind == session.ActionPurged {
+		return fmt.Errorf("archive %s: %w", key, ErrPurged)
+	}
+	err = g.Archive.Create(ctx, key, body, size, sum)
+	if kind != session.ActionHeld || err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if held := g.keeper.Hold(ctx, key, true); held != nil && !errors.Is(held, errors.ErrUnsupported) {
+		// The page is worth more than its lock: faxstream itself keeps to the log, and the order is carried out again.
+		g.log.Error("an object of a fax under legal hold is not held by the store", "key", key, "err", held)
+	}
+	return err
+}
+
+// state is the kind of the last entry of a fax's log, at most keepFresh old.
+func (g *guard) state(ctx context.Context, id string) (string, error) {
+	g.mu.Lock()
+	k, ok := g.known[id]
+	g.mu.Unlock()
+	if now := time.Now(); !ok || now.Sub(k.asked) > keepFresh {
+		kind, err := keepState(ctx, g.Archive, id)
+		if err != nil {
+			return "", err
+		}
+		k = guarded{kind, now}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.known == nil || len(g.known) >= maxGuarded {
+			g.known = map[string]guarded{}
+		}
+		g.known[id] = k
+	}
+	return k.kind, nil
+}
+
+// forget lets the next write look at the log.
+func (g *guard) forget(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.known, id)
+}
+
+// faxOfKey is the session whose object or entry of the index a key is; "": it is none of a fax.
+func faxOfKey(key string) string {
+	if rest, ok := strings.CutPrefix(key, "faxes/"); ok {
+		id, _, _ := strings.Cut(rest, "/")
+		return id
+	}
+	if _, id, ok := parseIndexKey(key); ok {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,339 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/storage"
+)
+
+// safe is a real archive of plain files, with a record of what was to be held, and JetStream's part of a purge in memory. Every
+// call of a store or of JetStream may fail, before or after it was carried out.
+type safe struct {
+	Archive
+	t      *testing.T
+	held   map[string]bool
+	locked bool // the store itself keeps what it has
+	facts  []session.Kept
+	forgot []string
+
+	calls, failAt int // the failAt-th call fails; 0: none
+	after         bool
+}
+
+var errSafe = errors.New("made by the test")
+
+// call makes one call of a store.
+func (v *safe) call(do func() error) error {
+	v.calls++
+	if v.calls != v.failAt {
+		return do()
+	}
+	if v.after {
+		if err := do(); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return errSafe
+}
+
+func newSafe(t *testing.T) *safe {
+	return &safe{t: t, Archive: localArchive(t), held: map[string]bool{}}
+}
+
+func (v *safe) store() storage.Keeper { return v.Archive.(storage.Keeper) }
+
+func (v *safe) Kept(ctx context.Context, name string) (kept Kept, err error) {
+	err = v.call(func() error {
+		k, err := v.store().Kept(ctx, name)
+		kept = Kept(k)
+		return err
+	})
+	if v.locked {
+		kept.Until = benchStart.AddDate(100, 0, 0)
+	}
+	return kept, err
+}
+
+func (v *safe) Hold(_ context.Context, name string, on bool) error {
+	return v.call(func() error { v.held[name] = on; return nil })
+}
+
+func (v *safe) Delete(ctx context.Context, name string) error {
+	return v.call(func() error { return v.store().Delete(ctx, name) })
+}
+
+func (v *safe) Forget(_ context.Context, id string) error {
+	return v.call(func() error { v.forgot = append(v.forgot, id); return nil })
+}
+
+func (v *safe) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, error) {
+	return 1, nil, v.call(func() error { v.facts = append(v.facts, f.(session.Kept)); return nil })
+}
+
+func (v *safe) Bind(context.Context, string, string) (string, error) {
+	return "", errors.ErrUnsupported
+}
+
+func (v *safe) Schedule(context.Context, session.Timer, []byte) error {
+	return errors.ErrUnsupported
+}
+
+// Create counts as a call.
+func (v *safe) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
+	return v.call(func() error { return v.Archive.Create(ctx, key, body, size, sum) })
+}
+
+func (v *safe) custodian(retention time.Duration) *custodian {
+	log := slog.New(slog.NewTextHandler(v.t.Output(), nil))
+	return &custodian{
+		keeping: Keeping{Archive: v, Keeper: v, Retention: retention}, guard: &guard{Archive: v, keeper: v, log: log},
+		facts: v, bus: v, log: log,
+	}
+}
+
+// fill gives a fax two objects.
+func (v *safe) fill(id string) {
+	v.t.Helper()
+	for _, key := range []string{faxPrefix(id) + "pages/0001.aa.tiff", faxPrefix(id) + "r1/x", indexKey(benchStart, id)} {
+		if _, err := create(v.t.Context(), v.Archive, key, []byte(key)); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+func (v *safe) keys(prefix string) (keys []string) {
+	v.t.Helper()
+	for key, err := range v.List(v.t.Context(), prefix, "") {
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// keepOrder is an action as FAX_AUDIT delivers it.
+func keepOrder(t *testing.T, kind, id string, sequence uint64) bus.Delivery {
+	t.Helper()
+	data, err := json.Marshal(session.Action{Kind: kind, By: "ada", Why: "case 1", Session: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bus.Delivery{Data: data, Sequence: sequence, Time: time.Now().Add(time.Duration(sequence) * time.Second)}
+}
+
+// carryOut delivers until nothing fails, first the order and then what follows from it; done long ago, so that once is enough.
+func (v *safe) carryOut(c *custodian, d bus.Delivery) error {
+	v.t.Helper()
+	deliver := func(handle func(context.Context, bus.Delivery) error, d bus.Delivery) error {
+		for {
+			if err := handle(v.t.Context(), d); !errors.Is(err, errSafe) {
+				return err
+			}
+		}
+	}
+	had := len(v.facts)
+	if err := deliver(c.ordered, d); err != nil {
+		return err
+	}
+	for _, f := range v.facts[had:] {
+		data, err := json.Marshal(f)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if err := deliver(c.kept, bus.Delivery{Data: data}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Whatever fails on the way, before or after it was done: the order is carried out when it is delivered again, and stands in the log once.
+func TestOrdersAreCarriedOutThroughEveryFailure(t *testing.T) {
+	for _, kind := range []string{session.ActionHeld, session.ActionReleased, session.ActionPurged} {
+		for _, after := range []bool{false, true} {
+			for failAt := 1; ; failAt++ {
+				v := newSafe(t)
+				v.fill("s")
+				v.fill("s2")
+				v.failAt, v.after = failAt, after
+				c := v.custodian(0)
+				if err := v.carryOut(c, keepOrder(t, kind, "s", 1)); err != nil {
+					t.Fatalf("%s, call %d: %v", kind, failAt, err)
+				}
+				if v.calls < failAt {
+					break
+				}
+				v.expect(c, kind, fmt.Sprintf("%s, call %d fails, done %t", kind, failAt, after))
+			}
+		}
+	}
+}
+
+func (v *safe) expect(c *custodian, kind, what string) {
+	v.t.Helper()
+	log, err := c.keeping.Log(v.t.Context(), "s")
+	if err != nil || len(log) != 1 || log[0].Kind != kind || log[0].Why != "case 1" {
+		v.t.Errorf("%s: the log is %v, %v", what, log, err)
+	}
+	purged := kind == session.ActionPurged
+	if got := v.keys("faxes/s/"); (len(got) == 0) != purged {
+		v.t.Errorf("%s: the fax has %s", what, got)
+	}
+	if got := v.keys("faxes/s2/"); len(got) != 2 {
+		v.t.Errorf("%s: the neighbour has %s", what, got)
+	}
+	if got := v.keys("index/"); slices.Contains(got, indexKey(benchStart, "s")) != true && !purged || !slices.Contains(got, indexKey(benchStart, "s2")) {
+		v.t.Errorf("%s: the index has %s", what, got)
+	}
+	if on, told := v.held[faxPrefix("s")]; !purged && (!told || on != (kind == session.ActionHeld)) {
+		v.t.Errorf("%s: the store was told %v", what, v.held)
+	}
+	if purged != slices.Contains(v.forgot, "s") {
+		v.t.Errorf("%s: JetStream forgot %s", what, v.forgot)
+	}
+}
+
+// A purge is refused while the fax is held or retained, by faxstream or by the store, also when that came after it was ordered; and
+// nothing goes.
+func TestWhatIsKeptIsNotPurged(t *testing.T) {
+	for name, c := range map[string]struct {
+		retention time.Duration
+		locked    bool
+		before    []string // orders
+		refused   bool
+	}{
+		"free":              {},
+		"held":              {before: []string{session.ActionHeld}, refused: true},
+		"held again":        {before: []string{session.ActionHeld, session.ActionReleased, session.ActionHeld}, refused: true},
+		"released":          {before: []string{session.ActionHeld, session.ActionReleased}},
+		"retained":          {retention: time.Hour, refused: true},
+		"retention over":    {retention: time.Nanosecond},
+		"kept by the store": {locked: true, refused: true},
+	} {
+		v := newSafe(t)
+		v.fill("s")
+		v.locked = c.locked
+		k := v.custodian(c.retention)
+		sequence := uint64(1)
+		for _, kind := range c.before {
+			if err := v.carryOut(k, keepOrder(t, kind, "s", sequence)); err != nil {
+				t.Fatal(err)
+			}
+			sequence++
+		}
+		err := v.carryOut(k, keepOrder(t, session.ActionPurged, "s", sequence))
+		dead, isDead := errors.AsType[bus.Dead](err)
+		if c.refused != isDead || isDead && (dead.Reason != session.ReasonKept || !errors.Is(err, session.ErrKept)) || !isDead && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := v.keys("faxes/s/"); (len(got) > 0) != c.refused {
+			t.Errorf("%s: the fax has %s", name, got)
+		}
+	}
+}
+
+// What is written of a fax under legal hold is held at once; of a purged fax nothing is written any more, and other faxes go on.
+func TestWritesOfKeptFaxes(t *testing.T) {
+	v := newSafe(t)
+	c := v.custodian(0)
+	write := func(key string) error {
+		return c.guard.Create(t.Context(), key, strings.NewReader(key), int64(len(key)), sha256.Sum256([]byte(key)))
+	}
+	v.fill("held")
+	v.fill("purged")
+	for sequence, a := range [][2]string{{session.ActionHeld, "held"}, {session.ActionPurged, "purged"}} {
+		if err := v.carryOut(c, keepOrder(t, a[0], a[1], uint64(sequence+1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, want := range map[string]error{
+		"faxes/held/pages/0002.bb.tiff": nil, "faxes/held/pages/0001.aa.tiff": fs.ErrExist, indexKey(benchStart.Add(time.Hour), "held"): nil,
+		"faxes/free/pages/0001.aa.tiff": nil, "audit/2026/11/23.jsonl": nil,
+		"faxes/purged/pages/0001.aa.tiff": ErrPurged, "faxes/purged/r2/plan.json": ErrPurged, indexKey(benchStart, "purged"): ErrPurged,
+	} {
+		if err := write(key); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", key, err, want)
+		}
+		if id := faxOfKey(key); v.held[key] != (id == "held") {
+			t.Errorf("%s: held %t", key, v.held[key])
+		}
+	}
+	if left := v.keys("faxes/purged/"); len(left) > 0 {
+		t.Errorf("of the purged fax there is %s", left)
+	}
+}
+
+// What a process writes that has not heard of an order yet is held or removed when the order is carried out once more.
+func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
+	v := newSafe(t)
+	v.fill("s")
+	c := v.custodian(0)
+	if err := c.ordered(t.Context(), keepOrder(t, session.ActionPurged, "s", 1)); err != nil {
+		t.Fatal(err)
+	}
+	fact, err := json.Marshal(v.facts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := c.kept(t.Context(), bus.Delivery{Data: fact, Time: time.Now()})
+	if later, ok := errors.AsType[bus.Later](again); !ok || later.After <= keepFresh || later.After > keepSettled {
+		t.Fatalf("the first time gave %v", again)
+	}
+	v.fill("s")
+	if err := c.kept(t.Context(), bus.Delivery{Data: fact, Time: time.Now().Add(-keepSettled)}); err != nil {
+		t.Fatal(err)
+	}
+	if left := v.keys("faxes/s/"); len(left) > 0 {
+		t.Errorf("of the purged fax there is %s", left)
+	}
+}
+
+// A log that somebody has tampered with frees nothing.
+func TestADamagedLogFreesNothing(t *testing.T) {
+	for name, damage := range map[string]string{
+		"a gap":          keepKey("s", 3, session.ActionReleased),
+		"another kind":   "keep/s/0002.free.json",
+		"no entry in it": keepKey("s", 2, session.ActionReleased),
+		"other name":     "keep/s/note",
+	} {
+		v := newSafe(t)
+		v.fill("s")
+		c := v.custodian(0)
+		if err := v.carryOut(c, keepOrder(t, session.ActionHeld, "s", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := create(t.Context(), v.Archive, damage, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 2)); !errors.Is(err, errKeepLog) {
+			t.Errorf("%s: the purge gave %v", name, err)
+		}
+		if len(v.keys("faxes/s/")) != 2 {
+			t.Errorf("%s: objects are gone", name)
+		}
+	}
+}
+
+func FuzzParseKeepKey(f *testing.F) {
+	f.Add("keep/s/0001.held.json")
+	f.Add("keep/s/00001.purged.json")
+	f.Fuzz(func(t *testing.T, key string) {
+		if id, n, kind, ok := parseKeepKey(key); ok && keepKey(id, n, kind) != key {
+			t.Errorf("%q was read as %q, %d, %q", key, id, n, kind)
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Forgetter removes what JetStream holds of a session.
+type Forgetter interface {
+	Forget(ctx context.Context, id string) error
+}
+
+// custodian carries out holds, releases and purges. An order is stored in FAX_AUDIT first; from there, one order after another, it gets into
+// the fax's log in the archive, which decides; then its fact tells the ledger, and lets the objects be held, released or deleted as the log
+// says. A crash between any two of these does the rest at the next delivery.
+type custodian struct {
+	keeping Keeping
+	guard   *guard
+	facts   Facts
+	bus     Forgetter
+	log     *slog.Logger
+}
+
+// ordered writes an order into the fax's log.
+func (c *custodian) ordered(ctx context.Context, d bus.Delivery) error {
+	var a session.Action
+	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !keepKind(a.Kind) {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
+	}
+	e := session.KeepEntry{
+		Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, At: d.Time.UTC(), Asked: "a" + strconv.FormatUint(d.Sequence, 10),
+	}
+	if a.Kind == session.ActionPurged {
+		if err := c.prepare(ctx, &e); err != nil {
+			return err
+		}
+	}
+	last, err := appendKeep(ctx, c.keeping.Archive, e)
+	if err != nil {
+		return err
+	}
+	switch {
+	case e.Kind == session.ActionPurged && last.Kind == session.ActionHeld:
+		return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf("purge ordered by %s: %w: %s", e.By, session.ErrKept, last)}
+	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged:
+		return bus.Dead{Reason: session.ReasonPurged, Err: fmt.Errorf("it cannot be %s: %w", e.Kind, PurgedError{last})}
+	}
+	c.guard.forget(e.Session)
+	_, _, err = c.facts.RecordFact(ctx, session.Kept{Session: e.Session, Kind: e.Kind, Asked: e.Asked, At: e.At})
+	return err
+}
+
+// prepare looks whether a fax may be purged, and notes what must be known afterwards. The log decides between this purge and a hold that
+// comes at the same time: whichever is written first.
+func (c *custodian) prepare(ctx context.Context, e *session.KeepEntry) error {
+	log, err := c.keeping.Log(ctx, e.Session)
+	if err != nil {
+		return err
+	}
+	for _, o := range log {
+		if o.Same(*e) || o.Kind == session.ActionPurged {
+			return nil // it was allowed, and part of it is done
+		}
+	}
+	if err := c.keeping.Purgeable(ctx, e.Session, e.At); errors.Is(err, session.ErrKept) {
+		return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf("purge ordered by %s: %w", e.By, err)}
+	} else if err != nil {
+		return err
+	}
+	e.File, e.Indexed, err = c.traces(ctx, e.Session)
+	return err
+}
+
+// traces gives the provider's id of a fax's whole file, where it is known, and the time of its entry in the index, zero where it has none.
+func (c *custodian) traces(ctx context.Context, id string) (file string, indexed time.Time, err error) {
+	a := c.keeping.Archive
+	var keys []string
+	for key, err := range a.List(ctx, faxPrefix(id)+"r", "") {
+		if err != nil {
+			return "", indexed, fmt.Errorf("list session %s: %w", id, err)
+		}
+		keys = append(keys, key)
+	}
+	r, err := recall(ctx, a, id, keys)
+	switch {
+	case errors.Is(err, errUnreadable):
+		indexed, err = c.search(ctx, id)
+	case err == nil && r != nil:
+		indexed = r.plan.Indexed
+		if r.plan.Close != nil {
+			file = r.plan.Close.File
+		}
+	}
+	return file, indexed, err
+}
+
+// search looks through the whole index for a fax whose plan cannot be read.
+func (c *custodian) search(ctx context.Context, id string) (time.Time, error) {
+	for key, err := range c.keeping.Archive.List(ctx, indexPrefix, "") {
+		if err != nil {
+			return time.Time{}, fmt.Errorf("list %s: %w", indexPrefix, err)
+		}
+		if at, other, ok := parseIndexKey(key); ok && other == id {
+			return at, nil
+		}
+	}
+	return time.Time{}, nil
+}
+
+// kept lets the store do what the log says, whichever order brought us here: now, and once more when every process knows of it.
+func (c *custodian) kept(ctx context.Context, d bus.Delivery) error {
+	var f session.Kept
+	if err := json.Unmarshal(d.Data, &f); err != nil || !session.ValidToken(f.Session) {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("fact about session %q: %w", f.Session, err)}
+	}
+	log, err := c.keeping.Log(ctx, f.Session)
+	if err != nil {
+		return err
+	}
+	if len(log) == 0 {
+		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s was %s, and the archive's log of that is gone", f.Session, f.Kind)}
+	}
+	last := log[len(log)-1]
+	c.guard.forget(f.Session)
+	if last.Kind == session.ActionPurged {
+		err = c.purge(ctx, last)
+	} else {
+		err = c.hold(ctx, f.Session, last.Kind == session.ActionHeld)
+	}
+	if err != nil {
+		return err
+	}
+	c.log.Info("kept as ordered", "session", f.Session, "action", last.Kind, "by", last.By)
+	if again := keepSettled - time.Since(d.Time); again > 0 {
+		return bus.Later{After: again}
+	}
+	return nil
+}
+
+func (c *custodian) hold(ctx context.Context, id string, on bool) error {
+	err := c.keeping.Keeper.Hold(ctx, faxPrefix(id), on)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil // the log is what holds then
+	}
+	return err
+}
+
+func (c *custodian) purge(ctx context.Context, e session.KeepEntry) error {
+	names := []string{faxPrefix(e.Session)}
+	if !e.Indexed.IsZero() {
+		names = append(names, indexKey(e.Indexed, e.Session))
+	}
+	for _, name := range names {
+		if err := c.keeping.Keeper.Delete(ctx, name); errors.Is(err, session.ErrKept) {
+			return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf(
+				"session %s is purged in part: %w; ask for the purge again when the store lets it go", e.Session, err)}
+		} else if err != nil {
+			return fmt.Errorf("purge session %s: %w", e.Session, err)
+		}
+	}
+	return c.bus.Forget(ctx, e.Session)
+}
+
+// forPurged ends work for a fax that was purged meanwhile.
+func forPurged(log *slog.Logger, handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+	return func(ctx context.Context, d bus.Delivery) error {
+		err := handle(ctx, d)
+		if errors.Is(err, ErrPurged) {
+			log.Warn("left undone: the fax was purged", "session", session.SessionOf(d.Subject))
+			return nil
+		}
+		return err
+	}
+}

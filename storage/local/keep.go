@@ -1,0 +1,205 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/faxstream/faxstream/storage"
+)
+
+var _ storage.Keeper = (*Store)(nil)
+
+// Kept implements [storage.Keeper]. When something was written is the file's modification time, so whoever copies an archive must
+// keep that (cp -p, rsync -t).
+func (s *Store) Kept(ctx context.Context, name string) (storage.Kept, error) {
+	k, err := s.kept(ctx, name)
+	if err != nil {
+		return storage.Kept{}, fmt.Errorf("look what is kept of %.100q: %w", name, mapError(err))
+	}
+	return k, nil
+}
+
+// Hold says that plain files have no legal hold.
+func (s *Store) Hold(_ context.Context, name string, _ bool) error {
+	err := storage.ValidName(name)
+	if err == nil {
+		err = fmt.Errorf("%w: plain files have no legal hold of their own", errors.ErrUnsupported)
+	}
+	return fmt.Errorf("hold %.100q: %w", name, err)
+}
+
+// Delete implements [storage.Keeper]: files, then the directories that are empty without them. A crash leaves what was not yet removed.
+func (s *Store) Delete(ctx context.Context, name string) error {
+	if err := s.delete(ctx, name); err != nil {
+		return fmt.Errorf("delete %.100q: %w", name, mapError(err))
+	}
+	return nil
+}
+
+func (s *Store) kept(ctx context.Context, name string) (k storage.Kept, err error) {
+	info, err := s.named(ctx, name)
+	if info == nil {
+		return k, err
+	}
+	err = s.visit(ctx, strings.TrimSuffix(name, "/"), info, func(name string, info fs.FileInfo) {
+		if info.Mode().IsRegular() && storage.ValidKey(name) == nil {
+			k.Objects++
+		}
+		if at := info.ModTime().UTC(); at.After(k.Written) {
+			k.Written = at
+		}
+	})
+	return k, err
+}
+
+// visit calls do for name, or for all files below it where it is a directory.
+func (s *Store) visit(ctx context.Context, name string, info fs.FileInfo, do func(string, fs.FileInfo)) error {
+	if !info.IsDir() {
+		do(name, info)
+		return ctx.Err()
+	}
+	entries, err := s.entries(name)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil {
+			err = s.visit(ctx, path.Join(name, e.Name()), info, do)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Store) delete(ctx context.Context, name string) error {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	info, err := s.named(ctx, name)
+	if err != nil {
+		return err
+	}
+	key := strings.TrimSuffix(name, "/")
+	switch {
+	case info == nil:
+	case info.IsDir():
+		err = s.removeTree(ctx, key)
+	default:
+		err = s.removeFiles(ctx, path.Dir(key), []string{path.Base(key)})
+	}
+	if err != nil {
+		return err
+	}
+	// Also where nothing was there: a Delete before this one may have failed between its removal and its fsync.
+	for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+		if gone, err := s.removeDir(dir); !gone {
+			return err
+		}
+	}
+	return s.syncDir(".")
+}
+
+// named looks at what the name means: a directory if it ends in a slash, else something that is none; nil when that is not there. It
+// refuses to go through symbolic links: what is behind them has other names.
+func (s *Store) named(ctx context.Context, name string) (fs.FileInfo, error) {
+	if err := errors.Join(ctx.Err(), storage.ValidName(name)); err != nil {
+		return nil, err
+	}
+	for end := range len(name) {
+		if name[end] != '/' {
+			continue
+		}
+		info, err := s.root.Lstat(name[:end])
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case info.Mode()&fs.ModeSymlink != 0:
+			return nil, fmt.Errorf("%w: %s is a symbolic link, not a directory of the archive", storage.ErrRefused, name[:end])
+		case !info.IsDir():
+			return nil, nil
+		case end == len(name)-1:
+			return info, nil
+		}
+	}
+	info, err := s.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		return nil, nil
+	}
+	return info, err
+}
+
+func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
+	f, err := s.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := f.ReadDir(-1)
+	return entries, errors.Join(err, f.Close())
+}
+
+// removeTree removes what is in dir, and dir unless somebody writes there meanwhile. It holds the names of one directory at a time
+// and of those above it. What it removed is on disk once the directory above dir is synced.
+func (s *Store) removeTree(ctx context.Context, dir string) error {
+	entries, err := s.entries(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			files = append(files, e.Name())
+		} else if err := s.removeTree(ctx, path.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	for batch := range slices.Chunk(files, readBatch) {
+		if err := s.removeFiles(ctx, dir, batch); err != nil {
+			return err
+		}
+	}
+	_, err = s.removeDir(dir)
+	return err
+}
+
+// removeFiles removes files, or symbolic links, from dir.
+func (s *Store) removeFiles(ctx context.Context, dir string, names []string) error {
+	s.names.Lock()
+	defer s.names.Unlock()
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.root.Remove(path.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDir removes dir if it is empty; gone is that it is not there any more. If it stays, what was removed from it is on disk afterwards.
+func (s *Store) removeDir(dir string) (gone bool, err error) {
+	s.names.Lock()
+	err = s.root.Remove(dir)
+	s.names.Unlock()
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, fs.ErrExist):
+	default:
+		return false, err
+	}
+	if err = s.syncDir(dir); errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
+}

@@ -1,0 +1,323 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/storage"
+)
+
+// Keeping is a store for [RunKeeper], with what its own tests can do to it from outside.
+type Keeping struct {
+	storage.Archive
+	storage.Keeper
+
+	// Count returns how many versions and delete markers, or files, are below a prefix, whatever the store's own methods say.
+	Count func(t *testing.T, prefix string) int
+
+	// Overwrite makes a newer version of a key, and Mark a delete marker over it. nil: the store has one version of each key.
+	Overwrite, Mark func(t *testing.T, key string)
+
+	// Retain puts a retention on the newest version of a key. nil: the store has neither retention nor legal hold.
+	Retain func(t *testing.T, key string, until time.Time)
+}
+
+// RunKeeper is the conformance suite of a [storage.Keeper]. open is that of [Run].
+func RunKeeper(t *testing.T, open func(t *testing.T) Keeping) {
+	for _, tc := range []struct {
+		name string
+		test func(*testing.T, Keeping)
+	}{
+		{"nothing is kept of nothing", testKeptOfNothing},
+		{"other names than keys are refused", testInvalidNames},
+		{"kept counts keys and knows when", testKept},
+		{"delete is exact", testDeleteExact},
+		{"a key is free again after it was deleted", testDeletedKeyIsFree},
+		{"delete crosses pages", testDeleteMany},
+		{"delete harms no writer beside it", testDeleteBesideWriters},
+		{"a cancelled delete can be called again", testDeleteCancelled},
+		{"no version or marker is left", testDeleteVersions},
+		{"what is held stays until it is released", testHold},
+		{"what is retained stays until that is over", testRetained},
+	} {
+		t.Run(tc.name, func(t *testing.T) { tc.test(t, open(t)) })
+	}
+}
+
+func mustKeep(t *testing.T, k Keeping, name string) storage.Kept {
+	t.Helper()
+	kept, err := k.Kept(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+func mustDelete(t *testing.T, k Keeping, name string) {
+	t.Helper()
+	if err := k.Delete(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustHold(t *testing.T, k Keeping, name string, on bool) {
+	t.Helper()
+	if err := k.Hold(t.Context(), name, on); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testKeptOfNothing(t *testing.T, k Keeping) {
+	mustCreate(t, k, "a/bc", nil)
+	for _, name := range []string{"a/b", "a/b/", "a", "b/", "a/bc/"} {
+		if kept := mustKeep(t, k, name); kept != (storage.Kept{}) {
+			t.Errorf("%s: %+v", name, kept)
+		}
+		mustDelete(t, k, name)
+		if err := k.Hold(t.Context(), name, true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantKeys(t, k, "", "", "a/bc")
+}
+
+func testInvalidNames(t *testing.T, k Keeping) {
+	mustCreate(t, k, "a/b", nil)
+	for _, name := range []string{"", "/", "//", ".", "./", "..", "../", "a//", "a/../", "/a/", "a/./", "+tmp/", "a/\x00"} {
+		_, err := k.Kept(t.Context(), name)
+		wantError(t, err, storage.ErrInvalidKey)
+		wantError(t, k.Hold(t.Context(), name, true), storage.ErrInvalidKey)
+		wantError(t, k.Delete(t.Context(), name), storage.ErrInvalidKey)
+	}
+	wantKeys(t, k, "", "", "a/b")
+}
+
+func testKept(t *testing.T, k Keeping) {
+	begin := time.Now().Add(-time.Second).Truncate(time.Second) // some services count in seconds
+	for _, key := range []string{"a/b/1", "a/b/c/2", "a/bc", "a/d"} {
+		mustCreate(t, k, key, []byte(key))
+	}
+	for name, want := range map[string]int{"a/": 4, "a/b/": 2, "a/bc": 1, "a/b": 0} {
+		kept := mustKeep(t, k, name)
+		if kept.Objects != want || kept.Held || !kept.Until.IsZero() || kept.Locked(time.Now()) {
+			t.Errorf("%s: %+v, want %d objects that nothing keeps", name, kept, want)
+		}
+		if at := kept.Written; want > 0 && (at.Before(begin) || at.After(time.Now().Add(time.Second)) || at.Location() != time.UTC) {
+			t.Errorf("%s: written %v, want now in UTC", name, at)
+		}
+	}
+}
+
+func testDeleteExact(t *testing.T, k Keeping) {
+	others := []string{"a/b-/c", "a/b.c", "a/b0", "a/bc", "ab", "a.b"}
+	slices.Sort(others)
+	for _, key := range others {
+		mustCreate(t, k, key, nil)
+	}
+	mustCreate(t, k, "a/b", nil)
+	mustDelete(t, k, "a/b/") // of what is an object nothing is below it
+	wantObject(t, k, "a/b", nil)
+	mustDelete(t, k, "a/b")
+	wantKeys(t, k, "", "", others...)
+
+	below := []string{"a/b/1", "a/b/c", "a/b/d/e/f"}
+	for _, key := range below {
+		mustCreate(t, k, key, nil)
+	}
+	mustDelete(t, k, "a/b") // what is below it is not it
+	wantKeys(t, k, "a/b/", "", below...)
+	mustDelete(t, k, "a/b/d/")
+	wantKeys(t, k, "a/b/", "", below[:2]...)
+	mustDelete(t, k, "a/b/")
+	wantKeys(t, k, "", "", others...)
+	mustDelete(t, k, "a/")
+	wantKeys(t, k, "", "", "a.b", "ab")
+	if n := k.Count(t, "a/"); n != 0 {
+		t.Errorf("%d things are left", n)
+	}
+}
+
+func testDeletedKeyIsFree(t *testing.T, k Keeping) {
+	for i := range 3 {
+		body := noise(1000+i, uint64(i))
+		mustCreate(t, k, "faxes/S1/r1/plan.json", body)
+		wantError(t, create(t.Context(), k, "faxes/S1/r1/plan.json", nil), fs.ErrExist)
+		wantObject(t, k, "faxes/S1/r1/plan.json", body)
+		for range 2 {
+			mustDelete(t, k, "faxes/S1/")
+			_, err := read(t.Context(), k, "faxes/S1/r1/plan.json")
+			wantError(t, err, fs.ErrNotExist)
+			wantKeys(t, k, "", "")
+		}
+	}
+}
+
+// testDeleteMany is for a store whose pages are made small.
+func testDeleteMany(t *testing.T, k Keeping) {
+	const n, gone = 100, 83
+	each16(t, n, func(ctx context.Context, i int) error {
+		return create(ctx, k, fmt.Sprintf("faxes/S%d/pages/%04d", i/gone, i), nil)
+	})
+	for i := 0; i < n && k.Overwrite != nil; i += 9 {
+		k.Overwrite(t, fmt.Sprintf("faxes/S%d/pages/%04d", i/gone, i))
+	}
+	others := k.Count(t, "faxes/S1/")
+	if kept := mustKeep(t, k, "faxes/"); kept.Objects != n {
+		t.Errorf("%d objects, want %d", kept.Objects, n)
+	}
+	mustDelete(t, k, "faxes/S0/")
+	if kept := mustKeep(t, k, "faxes/"); kept.Objects != n-gone {
+		t.Errorf("%d objects, want %d", kept.Objects, n-gone)
+	}
+	if got := k.Count(t, "faxes/"); got != others {
+		t.Errorf("%d versions are left, want %d", got, others)
+	}
+}
+
+// each16 calls do for 0 to n-1 from 16 goroutines.
+func each16(t *testing.T, n int, do func(ctx context.Context, i int) error) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := w; i < n; i += 16 {
+				if err := do(t.Context(), i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// testDeleteBesideWriters deletes what is alone in its directory, again and again, while others write there.
+func testDeleteBesideWriters(t *testing.T, k Keeping) {
+	each16(t, 64, func(ctx context.Context, i int) error {
+		dir := fmt.Sprintf("index/2026/%02d/", i%10)
+		kept, gone := fmt.Sprintf("%skept-%d", dir, i), fmt.Sprintf("%sgone-%d", dir, i)
+		deleted := make(chan error, 1)
+		go func() { deleted <- errors.Join(create(ctx, k, gone, nil), k.Delete(ctx, gone)) }()
+		err := errors.Join(create(ctx, k, kept, []byte(kept)), <-deleted)
+		if got, rerr := read(ctx, k, kept); err == nil && (rerr != nil || string(got) != kept) {
+			err = fmt.Errorf("%s: read %q: %w", kept, got, rerr)
+		}
+		return errors.Join(err, k.Delete(ctx, kept))
+	})
+	if kept := mustKeep(t, k, "index/"); kept != (storage.Kept{}) {
+		t.Errorf("%+v is left", kept)
+	}
+}
+
+func testDeleteCancelled(t *testing.T, k Keeping) {
+	mustCreate(t, k, "a/b", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantError(t, k.Delete(ctx, "a/"), context.Canceled)
+	_, err := k.Kept(ctx, "a/")
+	wantError(t, err, context.Canceled)
+	wantKeys(t, k, "", "", "a/b")
+	mustDelete(t, k, "a/")
+	wantKeys(t, k, "", "")
+}
+
+func testDeleteVersions(t *testing.T, k Keeping) {
+	if k.Overwrite == nil {
+		t.Skip("the store has one version of each key")
+	}
+	for _, key := range []string{"a/b", "a/bc", "a/c"} {
+		mustCreate(t, k, key, nil)
+		k.Overwrite(t, key)
+		k.Overwrite(t, key)
+	}
+	k.Mark(t, "a/b")
+	k.Mark(t, "a/c")
+	if kept := mustKeep(t, k, "a/"); kept.Objects != 1 {
+		t.Errorf("%d objects, want the one without a marker", kept.Objects)
+	}
+	if kept := mustKeep(t, k, "a/b"); kept.Objects != 0 || kept.Written.IsZero() {
+		t.Errorf("%+v, want no object and something there", kept)
+	}
+	mustDelete(t, k, "a/b")
+	if n := k.Count(t, "a/"); n != 3+4 {
+		t.Errorf("%d versions and markers are left, want those of the others", n)
+	}
+	mustDelete(t, k, "a/")
+	if n := k.Count(t, ""); n != 0 {
+		t.Errorf("%d versions and markers are left", n)
+	}
+	mustCreate(t, k, "a/b", []byte("new"))
+	wantObject(t, k, "a/b", []byte("new"))
+}
+
+func testHold(t *testing.T, k Keeping) {
+	for _, key := range []string{"a/b", "a/bc", "a/c/1", "a/c/2"} {
+		mustCreate(t, k, key, []byte(key))
+	}
+	if k.Retain == nil {
+		for _, on := range []bool{true, false} {
+			wantError(t, k.Hold(t.Context(), "a/", on), errors.ErrUnsupported)
+		}
+		mustDelete(t, k, "a/")
+		return
+	}
+	for _, name := range []string{"a/b", "a/c/2"} {
+		mustHold(t, k, name, true)
+		mustHold(t, k, name, true)
+	}
+	k.Mark(t, "a/c/2") // a marker hides the held version, and does not free it
+	before := k.Count(t, "")
+	for name, held := range map[string]bool{"a/b": true, "a/bc": false, "a/c/": true, "a/c/1": false, "a/c/2": true, "a/": true} {
+		if kept := mustKeep(t, k, name); kept.Held != held || kept.Locked(time.Now()) != held {
+			t.Errorf("%s: held is %v", name, kept.Held)
+		}
+		if held {
+			wantError(t, k.Delete(t.Context(), name), storage.ErrKept)
+		}
+	}
+	if n := k.Count(t, ""); n != before {
+		t.Errorf("%d of %d versions are left after refusals", n, before)
+	}
+	mustDelete(t, k, "a/bc")
+	mustHold(t, k, "a/c/", false)
+	mustHold(t, k, "a/c/", false)
+	mustDelete(t, k, "a/c/")
+	wantKeys(t, k, "", "", "a/b")
+	wantError(t, k.Delete(t.Context(), "a/"), storage.ErrKept)
+	mustHold(t, k, "a/", false)
+	mustDelete(t, k, "a/")
+	if n := k.Count(t, ""); n != 0 {
+		t.Errorf("%d versions are left", n)
+	}
+}
+
+func testRetained(t *testing.T, k Keeping) {
+	if k.Retain == nil {
+		t.Skip("the store retains nothing by itself")
+	}
+	for _, key := range []string{"a/1", "a/2", "a/3"} {
+		mustCreate(t, k, key, nil)
+	}
+	short, long := time.Now().Add(2*time.Second), time.Now().Add(24*time.Hour)
+	k.Retain(t, "a/1", short)
+	k.Retain(t, "a/2", long)
+	if until := mustKeep(t, k, "a/").Until; until.Sub(long).Abs() > time.Second || until.Location() != time.UTC {
+		t.Errorf("retained until %v, want %v", until, long.UTC())
+	}
+	wantError(t, k.Delete(t.Context(), "a/"), storage.ErrKept)
+	wantKeys(t, k, "", "", "a/1", "a/2", "a/3")
+	mustDelete(t, k, "a/3")
+	for err := k.Delete(t.Context(), "a/1"); err != nil; err = k.Delete(t.Context(), "a/1") {
+		wantError(t, err, storage.ErrKept)
+		if time.Now().After(short.Add(10 * time.Second)) {
+			t.Fatal("still kept: ", err)
+		}
+		time.Sleep(100 * time.Millisecond) // the store has no signal
+	}
+	wantKeys(t, k, "", "", "a/2")
+}
