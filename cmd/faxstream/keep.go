@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -22,7 +21,6 @@ type keepOrder struct {
 	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
 	Reason  string        `env:"-" required:"" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
 	By      string        `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
-	Wait    time.Duration `env:"-" default:"1m" placeholder:"TIME" help:"How long to wait until it is done; what is ordered is done later all the same."`
 }
 
 type (
@@ -49,33 +47,17 @@ func (c purgeCmd) Run(ctx context.Context, e env) error {
 	return c.order(ctx, e, "purge", session.ActionPurged)
 }
 
-// keepLook is how often an order is looked after.
-const keepLook = 100 * time.Millisecond
-
-// order stores an order and waits until the fax's log has it.
+// order stores an order and says whether it is done.
 func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
-	path := "/faxes/" + url.PathEscape(c.Session)
 	var ordered dashboard.KeepOrdered
-	if err := c.postJSON(ctx, path+"/"+verb, map[string]string{"by": whoAsks(c.By), "why": c.Reason}, &ordered); err != nil {
+	if err := c.postJSON(ctx, "/faxes/"+url.PathEscape(c.Session)+"/"+verb, map[string]string{"by": whoAsks(c.By), "why": c.Reason}, &ordered); err != nil {
 		return err
 	}
-	waiting, cancel := context.WithTimeout(ctx, c.Wait)
-	defer cancel()
-	for {
-		var k dashboard.Kept
-		if err := c.getJSON(waiting, path+"/keep", nil, &k); err != nil && waiting.Err() == nil {
-			return err
-		}
-		if slices.ContainsFunc(k.Log, func(x session.KeepEntry) bool { return x.Asked == ordered.Asked }) {
-			_, err := fmt.Fprintln(e.stdout, kind, c.Session)
-			return err
-		}
-		select {
-		case <-time.After(keepLook):
-		case <-waiting.Done():
-			return fmt.Errorf("%s of %s is ordered (%s) and not done yet: look at /readyz, and at `faxstream dlq ls --session %s`", verb, c.Session, ordered.Asked, c.Session)
-		}
+	if !ordered.Done {
+		return fmt.Errorf("the %s of %s is ordered (%s) and not done yet: look at /readyz, and at `faxstream dlq ls --session %s`", verb, c.Session, ordered.Asked, c.Session)
 	}
+	_, err := fmt.Fprintln(e.stdout, kind, c.Session)
+	return err
 }
 
 // holdsCmd shows what is kept.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,14 +84,38 @@ func (s *server) holds(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"holds": held})
 }
 
-// KeepOrdered is the answer to an order: it is stored, and done when the fax's log has it.
+// KeepOrdered is the answer to an order, which is stored.
 type KeepOrdered struct {
 	Session string `json:"session"`
 	Action  string `json:"action"`
 	Asked   string `json:"asked"` // names it in the log
+	Done    bool   `json:"done"`  // the log has it; otherwise it is still to be carried out
 }
 
-// orderKeep stores the order to hold, release or purge a fax. It is refused at once where it could not be carried out.
+const (
+	keepPatience = 30 * time.Second
+	keepLook     = 100 * time.Millisecond
+)
+
+// awaitKept reports whether a fax's log has an order: once it has, or when nobody waits any longer.
+func (s *server) awaitKept(ctx context.Context, id, asked string) bool {
+	ctx, cancel := context.WithTimeout(ctx, keepPatience)
+	defer cancel()
+	for {
+		log, err := s.Keep.Log(ctx, id)
+		if err == nil && slices.ContainsFunc(log, func(e session.KeepEntry) bool { return e.Asked == asked }) {
+			return true
+		}
+		select {
+		case <-time.After(keepLook):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// orderKeep stores the order to hold, release or purge a fax, and waits a while for it to be done. It is refused at once where it could not
+// be carried out.
 func (s *server) orderKeep(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)
@@ -113,7 +138,9 @@ func (s *server) orderKeep(kind string) http.HandlerFunc {
 			return
 		}
 		s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
-		writeJSON(w, http.StatusOK, KeepOrdered{k.Session, kind, "a" + strconv.FormatUint(sequence, 10)})
+		done := KeepOrdered{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
+		done.Done = s.awaitKept(r.Context(), done.Session, done.Asked)
+		writeJSON(w, http.StatusOK, done)
 	}
 }
 

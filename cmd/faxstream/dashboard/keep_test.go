@@ -1,0 +1,129 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// keepStub is what is kept, and carries out at once what is ordered.
+type keepStub struct {
+	stores
+	logs     map[string][]session.KeepEntry
+	retained time.Time
+	ordered  []session.Action
+}
+
+func (s *keepStub) Act(_ context.Context, a session.Action) (uint64, error) {
+	s.ordered = append(s.ordered, a)
+	n := uint64(len(s.ordered))
+	s.logs[a.Session] = append(s.logs[a.Session], session.KeepEntry{Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, Asked: fmt.Sprint("a", n)})
+	return n, nil
+}
+
+func (s *keepStub) Log(_ context.Context, id string) ([]session.KeepEntry, error) {
+	return s.logs[id], nil
+}
+
+func (s *keepStub) Purgeable(_ context.Context, id string, now time.Time) error {
+	if log := s.logs[id]; len(log) > 0 && log[len(log)-1].Kind == session.ActionHeld || now.Before(s.retained) {
+		return fmt.Errorf("%w: case 1, until %s", session.ErrKept, s.retained.Format(time.DateOnly))
+	}
+	return nil
+}
+
+func (s *keepStub) Until(_ context.Context, id string) (time.Time, error) {
+	if s.states[id].Document == nil {
+		return time.Time{}, fmt.Errorf("none: %w", fs.ErrNotExist)
+	}
+	return s.retained, nil
+}
+
+func (s *keepStub) Holds(context.Context) iter.Seq2[session.KeepEntry, error] {
+	return func(yield func(session.KeepEntry, error) bool) {
+		for _, log := range s.logs {
+			if last := log[len(log)-1]; last.Kind == session.ActionHeld && !yield(last, nil) {
+				return
+			}
+		}
+		yield(session.KeepEntry{}, errors.New("the archive does not answer"))
+	}
+}
+
+// The orders about keeping, as they are given one after another: who may, what is refused and why, and what is then told.
+func TestOrdersAboutKeeping(t *testing.T) {
+	s := &keepStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{}, retained: time.Now().AddDate(6, 0, 0)}
+	d := newDesk(t, func(c *Config) { c.Keep, c.Letters, c.Ledgers = s, s, s })
+	const because = `{"by":"somebody else","why":"case 1"}`
+	for _, c := range []struct {
+		who, method, path, body string
+		status                  int
+		says                    string
+	}{
+		{"reader", "POST", "/abc/hold", because, 403, "admin"},
+		{"operator", "POST", "/abc/purge", because, 403, "admin"},
+		{"master", "POST", "/abc/hold", `{"why":" "}`, 400, "reason"},
+		{"master", "POST", "/none/hold", because, 404, "no fax"},
+		{"master", "POST", "/a%2fb/hold", because, 400, "letters"},
+		{"master", "POST", "/abc/release", because, 409, "not under legal hold"},
+		{"master", "POST", "/abc/purge", because, 409, "until"},
+		{"master", "POST", "/abc/hold", because, 200, `"done":true`},
+		{"master", "POST", "/abc/hold", because, 200, `"asked":"a2"`},
+		{"reader", "GET", "/abc/keep", "", 200, `"held":true`},
+		{"reader", "GET", "/abc/keep", "", 200, `"retained_until":"20`},
+		{"reader", "GET", "/later/keep", "", 200, `"log":[]`},
+		{"reader", "GET", "/none/keep", "", 404, "no fax"},
+		{"master", "POST", "/abc/purge", because, 409, "case 1"},
+		{"master", "POST", "/abc/release", because, 200, "released"},
+	} {
+		if status, body := d.ask(c.who, c.method, "/api/v1/faxes"+c.path, c.body); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%s %s as %s: %d %s, want %d with %q", c.method, c.path, c.who, status, body, c.status, c.says)
+		}
+	}
+	s.retained = time.Time{}
+	if status, body := d.ask("master", "POST", "/api/v1/faxes/abc/purge", because); status != 200 {
+		t.Fatalf("purge: %d %s", status, body)
+	}
+	for _, path := range []string{"/abc/hold", "/abc/purge"} {
+		if status, body := d.ask("master", "POST", "/api/v1/faxes"+path, because); status != http.StatusGone || !strings.Contains(body, "purged on") {
+			t.Errorf("%s of a purged fax: %d %s", path, status, body)
+		}
+	}
+	s.states["abc"] = session.State{Session: "abc", Opened: time.Now(), Purged: true} // as its ledger becomes
+	for _, path := range []string{"", "/document.pdf", "/pages/1.png"} {
+		if status, body := d.ask("reader", "GET", "/api/v1/faxes/abc"+path, ""); status != http.StatusGone || !strings.Contains(body, "case 1") {
+			t.Errorf("%q of a purged fax: %d %s", path, status, body)
+		}
+	}
+	kinds := []string{}
+	for _, a := range s.ordered {
+		kinds = append(kinds, a.Kind)
+		if a.By != "master" || a.Why != "case 1" || a.Session != "abc" {
+			t.Errorf("ordered: %+v", a)
+		}
+	}
+	if want := []string{"held", "held", "released", "purged"}; !slices.Equal(kinds, want) {
+		t.Errorf("ordered: %s, want %s", kinds, want)
+	}
+}
+
+// A list of holds that cannot be read to its end is no list: nobody shall take it for all.
+func TestHoldsAreAllOrNone(t *testing.T) {
+	s := &keepStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld}}}}
+	d := newDesk(t, func(c *Config) { c.Keep = s })
+	status, body := d.ask("reader", "GET", "/api/v1/holds", "")
+	var answer struct{ Holds []session.KeepEntry }
+	if err := json.Unmarshal([]byte(body), &answer); status != http.StatusServiceUnavailable || err != nil || answer.Holds != nil {
+		t.Errorf("%d %s", status, body)
+	}
+}
