@@ -61,7 +61,7 @@ func (k Keeping) Until(ctx context.Context, id string) (time.Time, error) {
 	case err != nil:
 		return time.Time{}, fmt.Errorf("ask what keeps session %s: %w", id, err)
 	case kept.Held:
-		return time.Time{}, fmt.Errorf("session %s: %w: an object of it is under legal hold in the store itself, which faxstream did not ask for: lift that there", id, session.ErrKept)
+		return time.Time{}, fmt.Errorf("session %s: %w: an object of it is under legal hold in the store itself; a release takes a moment there, and a hold that was not made here must be lifted there", id, session.ErrKept)
 	case kept.Written.IsZero():
 		return time.Time{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}

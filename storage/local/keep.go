@@ -186,13 +186,11 @@ func (s *Store) removeFiles(ctx context.Context, dir string, names []string) err
 	return nil
 }
 
-// removeDir removes dir if it is empty; gone is that it is not there any more. If it stays, what was removed from it is on disk afterwards.
+// removeDir removes dir if it is an empty directory; gone is that there is none. If it stays, what was removed from it is on disk afterwards.
 func (s *Store) removeDir(dir string) (gone bool, err error) {
-	s.names.Lock()
-	err = s.root.Remove(dir)
-	s.names.Unlock()
+	err = s.rmdir(dir)
 	switch {
-	case err == nil, errors.Is(err, fs.ErrNotExist):
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return true, nil
 	case errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, fs.ErrExist):
 	default:
@@ -202,4 +200,18 @@ func (s *Store) removeDir(dir string) (gone bool, err error) {
 		return true, nil
 	}
 	return false, err
+}
+
+// rmdir is rmdir(2). [os.Root.Remove] alone would also take an object that is where a directory was looked for.
+func (s *Store) rmdir(dir string) error {
+	s.names.Lock()
+	defer s.names.Unlock()
+	info, err := s.root.Lstat(dir)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err == nil {
+		err = s.root.Remove(dir)
+	}
+	return err
 }

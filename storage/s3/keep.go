@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/faxstream/faxstream/storage"
 )
@@ -215,41 +216,50 @@ func (s *Store) delete(ctx context.Context, name string) error {
 	if k.Locked(time.Now()) {
 		return locked(k)
 	}
+	var last minio.ObjectInfo
 	for range maxBatches {
-		batch, markers, err := s.batch(ctx, name)
-		if err == nil && len(batch)+len(markers) == 0 {
-			return nil
-		}
-		if err == nil {
-			err = eachOf(ctx, batch, s.deleteVersion)
-		}
-		// Last: without its marker an older version would be the object again.
-		if err == nil {
-			err = eachOf(ctx, markers, s.deleteVersion)
-		}
-		if err != nil {
+		batch, err := s.batch(ctx, name)
+		if err != nil || len(batch) == 0 {
 			return err
+		}
+		first := batch[0]
+		if first.Key == last.Key && first.VersionID == last.VersionID {
+			return fmt.Errorf("the service says that it deleted version %.100q of %.200q, and still lists it", first.VersionID, first.Key)
+		}
+		last = first
+		// Without its delete marker an older version would be the object again.
+		for _, markers := range []bool{false, true} {
+			if err := s.deleteBatch(ctx, batch, markers); err != nil {
+				return err
+			}
 		}
 	}
 	return fmt.Errorf("after %d deletions there are still versions: end what writes them", maxBatches*batchPages*s.versionPage)
 }
 
 // batch lists the first versions and delete markers, up to batchPages pages.
-func (s *Store) batch(ctx context.Context, name string) (versions, markers []minio.ObjectInfo, err error) {
+func (s *Store) batch(ctx context.Context, name string) (batch []minio.ObjectInfo, err error) {
 	for v, err := range s.versions(ctx, name) {
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if v.IsDeleteMarker {
-			markers = append(markers, v)
-		} else {
-			versions = append(versions, v)
-		}
-		if len(versions)+len(markers) == batchPages*s.versionPage {
+		if batch = append(batch, v); len(batch) == batchPages*s.versionPage {
 			break
 		}
 	}
-	return versions, markers, nil
+	return batch, nil
+}
+
+// deleteBatch deletes the delete markers of a batch, or all else.
+func (s *Store) deleteBatch(ctx context.Context, batch []minio.ObjectInfo, markers bool) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, v := range batch {
+		if v.IsDeleteMarker == markers && ctx.Err() == nil {
+			g.Go(func() error { return s.deleteVersion(ctx, v) })
+		}
+	}
+	return g.Wait()
 }
 
 func locked(k storage.Kept) error {

@@ -35,19 +35,6 @@ func (s *Store) each(ctx context.Context, name string, task func(minio.ObjectInf
 	return g.Wait()
 }
 
-// eachOf is each for versions that were listed before.
-func eachOf(ctx context.Context, versions []minio.ObjectInfo, do func(context.Context, minio.ObjectInfo) error) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for _, v := range versions {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error { return do(ctx, v) })
-	}
-	return g.Wait()
-}
-
 // versions yields all versions and delete markers of the named objects by key, and of one key the newest first. Some may come again,
 // also after a greater key: after a page that was lost, and because versitygw repeats what is at the end of a page. It ends at the first
 // error, which is yielded without a version.

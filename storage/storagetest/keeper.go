@@ -75,7 +75,7 @@ func mustHold(t *testing.T, k Keeping, name string, on bool) {
 
 func testKeptOfNothing(t *testing.T, k Keeping) {
 	mustCreate(t, k, "a/bc", nil)
-	for _, name := range []string{"a/b", "a/b/", "a", "b/", "a/bc/"} {
+	for _, name := range []string{"a/b", "a/b/", "a", "b/", "a/bc/", "a/bc/d", "a/bc/d/", "a/bc/d/e"} {
 		if kept := mustKeep(t, k, name); kept != (storage.Kept{}) {
 			t.Errorf("%s: %+v", name, kept)
 		}
