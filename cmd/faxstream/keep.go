@@ -18,9 +18,9 @@ import (
 // keepOrder is what holding, releasing and purging have in common.
 type keepOrder struct {
 	client
-	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
-	Reason  string        `env:"-" required:"" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
-	By      string        `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
+	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
+	Reason  string `env:"-" required:"" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
+	By      string `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
 }
 
 type (
