@@ -12,8 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"math"
 	"os"
 	"strings"
 	"time"
@@ -37,18 +37,22 @@ type AuditLog interface {
 //
 // Every day has a seal from that of the first entry on, also one without entries, so that a seal that was removed leaves a hole.
 // A seal goes on where the one before it ends, by sequence, up to the first entry of a later day: no entry is left out, whatever the clocks of
-// several servers say. Seals are created once and are a function of stream, day and key, so several processes may seal at the same time:
+// several servers say. (An entry that a wrong clock stamped with a day to come ends no seal: what follows it would be left unsealed until then.)
+// Seals are created once and are a function of stream, day and key, so several processes may seal at the same time:
 // the first one wins, and the others go on from what it wrote. A crash leaves a whole seal or none. FAX_AUDIT keeps 30 days,
-// which is how long sealing may stand still before an entry is lost.
+// which is how long sealing may stand still before an entry is lost; Tried tells when it does.
 type Sealer struct {
 	Audit    AuditLog
 	Archive  Archive
 	SpoolDir string             // private
 	Key      ed25519.PrivateKey // signs seals; nil: they are not signed
 	Log      *slog.Logger
+	Tried    func(error) // told how each try of Run came out; nil: nobody listens
 }
 
 const (
+	// clockError is how far ahead of ours the clock of a server that stamps entries may be, so that its days still count.
+	clockError = 24 * time.Hour
 	// sealDelay is how long after its end a day is sealed: the entries of servers whose clocks lag are in by then.
 	sealDelay = 10 * time.Minute
 	// sealRetry is how long a sealing that failed waits.
@@ -109,9 +113,13 @@ func (s Sealer) Run(ctx context.Context) {
 	for {
 		sealed, err := s.Seal(ctx)
 		wait := time.Until(LastSealable(time.Now()).AddDate(0, 0, 2).Add(sealDelay))
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		if s.Tried != nil {
+			s.Tried(err)
+		}
+		switch {
 		case err != nil:
 			s.Log.Error("the audit cannot be sealed; trying again", "err", err)
 			wait = sealRetry
@@ -195,14 +203,23 @@ func (s Sealer) existing(ctx context.Context, day time.Time) (sealedDay, error) 
 // compareWithin is how old a seal may be so that FAX_AUDIT surely still has its entries.
 const compareWithin = 25 * 24 * time.Hour
 
-// compare refuses to go on from a newest seal that does not have the entries of FAX_AUDIT: nothing in the archive tells that one, which no
-// other follows yet, was replaced together with its hashes.
+// compare refuses to go on from a newest seal that does not have the entries of FAX_AUDIT, from the end of the seal before it on: nothing in the
+// archive tells that one, which no other follows yet, was replaced together with its hashes.
 func (s Sealer) compare(ctx context.Context, newest sealedDay, created time.Time) error {
 	if newest.day.IsZero() || !newest.Stream.Equal(created) || time.Since(newest.day) > compareWithin {
 		return nil
 	}
+	before, err := s.existing(ctx, newest.day.AddDate(0, 0, -1))
 	again := Seal{After: newest.After}
-	if err := s.spool(ctx, io.Discard, newest.day.AddDate(0, 0, 1), newest.Last, &again); err != nil {
+	switch {
+	case newest.Previous == "" || err == nil && !before.Stream.Equal(newest.Stream):
+		again.After = 0
+	case err == nil:
+		again.After = before.Last
+	case !errors.Is(err, errSeal) && !errors.Is(err, fs.ErrNotExist): // those VerifySeals tells; they are no reason to leave entries unsealed
+		return err
+	}
+	if err := s.spool(ctx, io.Discard, &again, func(e session.AuditEntry) bool { return e.Sequence > newest.Last }); err != nil {
 		return err
 	}
 	if again.SHA256 != newest.SHA256 {
@@ -216,7 +233,11 @@ func (s Sealer) next(ctx context.Context, newest sealedDay) (day time.Time, err 
 	if !newest.day.IsZero() {
 		return newest.day.AddDate(0, 0, 1), nil
 	}
+	latest := time.Now().Add(clockError)
 	err = s.Audit.AuditEntries(ctx, 0, func(e session.AuditEntry) bool {
+		if e.Time.After(latest) {
+			return true
+		}
 		day = dayOf(e.Time)
 		return false
 	})
@@ -234,7 +255,8 @@ func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *seal
 	if created.Equal(previous.Stream) {
 		seal.After = previous.Last
 	}
-	if err := s.spool(ctx, f, day.AddDate(0, 0, 1), math.MaxUint64, &seal); err != nil {
+	end, latest := day.AddDate(0, 0, 1), time.Now().Add(clockError)
+	if err := s.spool(ctx, f, &seal, func(e session.AuditEntry) bool { return !e.Time.Before(end) && !e.Time.After(latest) }); err != nil {
 		return false, err
 	}
 	whole, size, sum, err := s.finish(f, seal)
@@ -252,14 +274,14 @@ func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *seal
 	return !existed, err
 }
 
-// spool writes the lines of the entries after seal.After, before end and up to the sequence last, and what the seal says of them.
-func (s Sealer) spool(ctx context.Context, f io.Writer, end time.Time, last uint64, seal *Seal) error {
+// spool writes the lines of the entries after seal.After, up to the first that is behind its end, and what the seal says of them.
+func (s Sealer) spool(ctx context.Context, f io.Writer, seal *Seal, behind func(session.AuditEntry) bool) error {
 	sum := sha256.New()
 	out := bufio.NewWriter(io.MultiWriter(f, sum))
 	seal.Last = seal.After
 	var failed error
 	err := s.Audit.AuditEntries(ctx, seal.After, func(e session.AuditEntry) bool {
-		if !e.Time.Before(end) || e.Sequence > last {
+		if behind(e) {
 			return false
 		}
 		line, err := json.Marshal(Sealed(e))

@@ -322,10 +322,70 @@ func TestAReplacedNewestSealStopsTheChain(t *testing.T) {
 	})
 }
 
+// Nor one that begins behind entries which no seal has.
+func TestASealThatLeavesEntriesOutStopsTheChain(t *testing.T) {
+	at(t, func(t *testing.T, s Sealer, j *journal, v vault) {
+		for _, by := range []string{"alice", "bob"} {
+			j.add(by, 0)
+			time.Sleep(days(1))
+		}
+		time.Sleep(time.Hour)
+		s.must(t, 2)
+		const newest = "audit/2000/01/02.jsonl"
+		previous, err := s.existing(t.Context(), time.Now().AddDate(0, 0, -2).Truncate(days(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(v, newest)
+		previous.Last = j.entries[1].Sequence // as if bob's entry were sealed before
+		if _, err := s.seal(t.Context(), previous.day.AddDate(0, 0, 1), j.created, &previous); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(days(1))
+		if sealed, err := s.Seal(t.Context()); sealed != 0 || !errors.Is(err, errSeal) {
+			t.Errorf("sealed %d after a seal without bob's entry: %v", sealed, err)
+		}
+	})
+}
+
+// One entry from a server whose clock was years ahead keeps no other from being sealed in time.
+func TestAnEntryOfADayToComeEndsNoSeal(t *testing.T) {
+	at(t, func(t *testing.T, s Sealer, j *journal, v vault) {
+		j.add("first", days(1000))
+		j.add("alice", 0)
+		j.add("ahead", days(1000))
+		j.add("bob", 0)
+		time.Sleep(days(1) + time.Hour)
+		j.add("carol", 0)
+		s.must(t, 1)
+		wantSound(t, v, 1, 4)
+		time.Sleep(days(1))
+		s.must(t, 1)
+		wantSound(t, v, 2, 5)
+	})
+}
+
+// An entry that was deleted from FAX_AUDIT before it was sealed leaves a number without an entry.
+func TestVerifyingCountsWhatWasNeverSealed(t *testing.T) {
+	at(t, func(t *testing.T, s Sealer, j *journal, v vault) {
+		for _, by := range []string{"alice", "bob", "carol"} {
+			j.add(by, 0)
+		}
+		j.entries = slices.Delete(j.entries, 1, 2)
+		time.Sleep(days(1) + time.Hour)
+		s.must(t, 1)
+		if r, err := VerifySeals(t.Context(), v, LastSealable(time.Now()), nil); err != nil || r.Gaps != 1 || r.Entries != 2 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
 // Run waits for the end of each day, and tries again what failed.
 func TestSealingRunsEveryDay(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v vault) {
 		j.add("alice", 0)
+		var tried error
+		s.Tried = func(err error) { tried = err }
 		run := func(d time.Duration) (stop func()) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go s.Run(ctx)
@@ -339,14 +399,17 @@ func TestSealingRunsEveryDay(t *testing.T) {
 		wantSound(t, v, 3, 1)
 		j.down.Store(true)
 		run(days(1))()
-		if len(v) != 3 {
-			t.Errorf("%d seals without JetStream", len(v))
+		if len(v) != 3 || tried == nil {
+			t.Errorf("%d seals without JetStream, told %v", len(v), tried)
 		}
 		stop := run(time.Minute)
 		j.down.Store(false)
 		time.Sleep(sealRetry)
 		stop()
 		wantSound(t, v, 4, 1)
+		if tried != nil {
+			t.Errorf("after it was sealed told %v", tried)
+		}
 	})
 }
 

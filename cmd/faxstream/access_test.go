@@ -148,6 +148,23 @@ func TestCommandsSpeakTLSWithAToken(t *testing.T) {
 	}
 }
 
+// A token goes to the server that was named and to no other, whatever that one answers.
+func TestATokenFollowsNoRedirect(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("asked for %s with %q", r.URL, r.Header.Get("Authorization"))
+	}))
+	defer other.Close()
+	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer srv.Close()
+	for _, args := range [][]string{{"ls"}, {"get", "abc", "-o", filepath.Join(t.TempDir(), "fax.pdf")}, {"link", "abc"}} {
+		var out, errs bytes.Buffer
+		getenv := func(name string) string { return map[string]string{"FAXSTREAM_TOKEN": "sesame"}[name] }
+		if code := run(t.Context(), append(args, "--server", srv.URL), getenv, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "307") {
+			t.Errorf("%v: %d %s", args, code, &errs)
+		}
+	}
+}
+
 // unreliable serves versions of one object and cuts answers short.
 type unreliable struct {
 	body   []byte
@@ -249,6 +266,63 @@ func TestDownloadsGoOn(t *testing.T) {
 	lock(t, f)
 	get(exitFailed, "another download writes it")
 	holds(second, 1)
+}
+
+// In a directory for all nobody else gets what is downloaded: not by a link that waits for it, nor by a file that all may read.
+func TestADownloadIsForItsOwnerOnly(t *testing.T) {
+	body := []byte("medical")
+	sum := sha256.Sum256(body)
+	u := &unreliable{body: body, sum: hex.EncodeToString(sum[:])}
+	srv := httptest.NewServer(u)
+	defer srv.Close()
+	dir := t.TempDir()
+	output, other := filepath.Join(dir, "fax.pdf"), filepath.Join(dir, "other")
+	get := func() int {
+		var out, errs bytes.Buffer
+		return run(t.Context(), []string{"get", "abc", "--server", srv.URL, "-o", output}, func(string) string { return "" }, &out, &errs)
+	}
+	if err := errors.Join(os.WriteFile(other, []byte("mine"), 0o600), os.Symlink(other, partName(output, u.sum))); err != nil {
+		t.Fatal(err)
+	}
+	if code := get(); code != exitFailed {
+		t.Errorf("through a link: exit code %d", code)
+	}
+	if got, err := os.ReadFile(other); err != nil || string(got) != "mine" {
+		t.Errorf("the file behind the link has %q, %v", got, err)
+	}
+	if err := errors.Join(os.Remove(partName(output, u.sum)), os.WriteFile(partName(output, u.sum), []byte("med"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	if code := get(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if info, err := os.Stat(output); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// Neither a fax's numbers, which anybody may send, nor a server's words command the terminal.
+func TestNoControlCharacterReachesTheTerminal(t *testing.T) {
+	const evil = `\u001b]0;owned\u0007\n`
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/v1/faxes":
+			_, _ = io.WriteString(w, `{"faxes":[{"session":"abc","from":"`+evil+`","to":"`+evil+`","status":"complete"}]}`)
+		case "/api/v1/audit":
+			_, _ = io.WriteString(w, `{"entry":{"access":"`+evil+`","by":"`+evil+`","session":"`+evil+`","why":"`+evil+`"}}`)
+		default:
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"error":{"message":"`+evil+`"}}`)
+		}
+	}))
+	defer srv.Close()
+	for _, args := range [][]string{{"ls"}, {"audit"}, {"get", "abc"}} {
+		var out, errs bytes.Buffer
+		run(t.Context(), append(args, "--server", srv.URL), func(string) string { return "" }, &out, &errs)
+		if text := out.String() + errs.String(); !strings.Contains(text, "owned") || strings.ContainsAny(text, "\x1b\x07") {
+			t.Errorf("%v: %q", args, text)
+		}
+	}
 }
 
 func lock(t *testing.T, f *os.File) {

@@ -74,15 +74,24 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	} else {
 		_, err = fmt.Fprintf(e.stdout, "%d seals from %s to %s (signed %d), %d entries, %d faults\n",
 			report.Seals, cmp.Or(report.First, "-"), cmp.Or(report.Last, "-"), report.Signed, report.Entries, len(report.Faults))
+		if report.Gaps > 0 {
+			_, printErr := fmt.Fprintf(e.stdout, "  %d numbers of FAX_AUDIT have no entry: messages of the readiness check, or entries that were deleted there before they were sealed\n", report.Gaps)
+			err = errors.Join(err, printErr)
+		}
 		for _, fault := range report.Faults {
 			_, printErr := fmt.Fprintln(e.stdout, " ", fault)
 			err = errors.Join(err, printErr)
 		}
 	}
-	if err == nil && len(report.Faults) > 0 {
-		err = fmt.Errorf("the audit is not as it was written: %d faults", len(report.Faults))
+	switch {
+	case err != nil:
+		return err
+	case len(report.Faults) > 0:
+		return fmt.Errorf("the audit is not as it was written: %d faults", len(report.Faults))
+	case report.Seals == 0:
+		return fmt.Errorf("%w: no seal, so nothing is proven: the first one comes the day after somebody has read a fax; if there was one, all were removed, or this is another archive", errNotFound)
 	}
-	return err
+	return nil
 }
 
 func (c auditCmd) filter() dashboard.AuditFilter {
@@ -173,6 +182,7 @@ func (a *app) trail(ctx context.Context, since, until time.Time, give func(dashb
 // startSealer lets the audit be sealed, every day.
 func (a *app) startSealer(ctx context.Context, c serveCmd, s pipeline.Sealer) {
 	s.Audit, s.Archive, s.SpoolDir, s.Log = a.bus, a.archive, c.path("spool"), a.log
+	s.Tried = func(err error) { a.sealing.Store(stoppage{err}) }
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.running.Go(func() { s.Run(ctx) })
 	a.closers = append(a.closers, func() error { cancel(); return nil })
@@ -200,8 +210,8 @@ func (p auditPrinter) print(l dashboard.AuditLine) error {
 	if err := json.Unmarshal(l.Entry, &e); err != nil {
 		e.Access = "unreadable"
 	}
-	what := strings.TrimSpace(e.Access + e.Action + " " + e.Stage)
+	what := oneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage))
 	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), oneLine(e.By), what,
-		e.Session+e.Letter.Session, pageText(max(e.Page, e.Letter.Page)), oneLine(e.Why))
+		oneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), oneLine(e.Why))
 	return err
 }

@@ -136,9 +136,9 @@ func refusal(resp *http.Response) error {
 		e.Error.Message = resp.Status
 	}
 	if resp.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("%w: %s", errNotFound, e.Error.Message)
+		return fmt.Errorf("%w: %s", errNotFound, oneLine(e.Error.Message))
 	}
-	return errors.New(e.Error.Message)
+	return errors.New(oneLine(e.Error.Message))
 }
 
 func (c client) getJSON(ctx context.Context, path string, query url.Values, v any) error {

@@ -141,11 +141,14 @@ func findPart(output string) (size int64, sum string, err error) {
 
 // appendPart writes what comes behind the first have bytes: medical data, so for the owner only.
 func appendPart(output, sum string, have int64, body io.Reader) (err error) {
-	f, err := os.OpenFile(partName(output, sum), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(partName(output, sum), os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.Chmod(0o600); err != nil { // also of one that was here: in a directory for all it may be somebody else's
+		return err
+	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("%s: another download writes it: %w", f.Name(), err)
 	}

@@ -56,7 +56,7 @@ func (c reconcileCmd) print(e env, report ingest.Report) error {
 		if f.Outcome != ingest.OutcomeFed && len(f.Sessions) > 0 {
 			outcome += " (" + strings.Join(f.Sessions, ", ") + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), f.ID, f.From, f.To, f.Pages, f.Status, outcome)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), oneLine(f.ID), oneLine(f.From), oneLine(f.To), f.Pages, oneLine(f.Status), outcome)
 	}
 	if err := w.Flush(); err != nil {
 		return err

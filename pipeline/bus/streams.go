@@ -57,6 +57,8 @@ func (b *Bus) ensure(ctx context.Context) error {
 			AllowDirect:        true,
 			AllowAtomicPublish: true,
 			Duplicates:         2 * time.Minute,
+			DenyDelete:         s.name == StreamAudit, // who did what is nobody's to take back
+			DenyPurge:          s.name == StreamAudit,
 		}
 		if err := b.ensureStream(ctx, cfg); err != nil {
 			return err

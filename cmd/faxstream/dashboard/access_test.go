@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,7 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -187,6 +190,78 @@ func TestTokensAreReadAgain(t *testing.T) {
 	}
 }
 
+// Who is removed gets no more of a stream of events that was open before.
+func TestAStreamEndsWithItsToken(t *testing.T) {
+	secret, line, err := NewToken("reader", []Scope{ScopeRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file atomic.Value // of tokens
+	file.Store(line)
+	st := twoFaxes()
+	h := NewHandler(Config{
+		Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: st, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Tokens: func() ([]Token, error) { return ParseTokens(file.Load().(string)) },
+		Events: func(ctx context.Context, _ func(bus.Stored) bool) error { <-ctx.Done(); return nil },
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r := httptest.NewRequestWithContext(ctx, "GET", "/api/v1/events", nil)
+			r.Header.Set("Authorization", "Bearer "+secret)
+			h.ServeHTTP(patient{httptest.NewRecorder()}, r)
+		}()
+		open := func() bool {
+			time.Sleep(recheckEvery + time.Second)
+			synctest.Wait()
+			select {
+			case <-ended:
+				return false
+			default:
+				return true
+			}
+		}
+		if !open() {
+			t.Fatal("the stream of a good token has ended")
+		}
+		file.Store(strings.Replace(line, "read ", "operate ", 1))
+		if open() {
+			t.Error("the stream goes on without the scope")
+		}
+	})
+}
+
+// patient is a recorder that takes deadlines.
+type patient struct{ *httptest.ResponseRecorder }
+
+func (patient) SetWriteDeadline(time.Time) error { return nil }
+
+// A proxy or browser keeps neither lists nor errors, and documents only for whoever has got them and asks again.
+func TestNoCacheKeepsWhatNeedsALogin(t *testing.T) {
+	d := newDesk(t, nil)
+	for path, want := range map[string]string{
+		"/api/v1/faxes": "no-store", "/api/v1/faxes/abc": "no-store", "/": "no-store", "/none": "no-store", "/login": "no-store",
+		"/api/v1/faxes/abc/document.pdf": "private, no-cache",
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", d.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+d.secrets["reader"])
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Cache-Control"); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // Why the pipeline is not ready is nothing for strangers.
 func TestReadinessTellsStrangersNothing(t *testing.T) {
 	d := newDesk(t, nil)
@@ -220,17 +295,17 @@ func TestGuessingIsLimited(t *testing.T) {
 // A person logs in with a token, reads, and logs out; what the cookie was good for is over then, and also when the token is removed.
 func TestLoginInABrowser(t *testing.T) {
 	d := newDesk(t, func(c *Config) { c.BehindTLS = true })
-	tls := httptest.NewTLSServer(d.Config.Handler)
-	defer tls.Close()
+	srv := httptest.NewTLSServer(d.Config.Handler)
+	defer srv.Close()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	browser := tls.Client()
+	browser := srv.Client()
 	browser.Jar = jar
 	visit := func(method, path string, form url.Values) (*http.Response, string) {
 		t.Helper()
-		req, err := http.NewRequest(method, tls.URL+path, strings.NewReader(form.Encode()))
+		req, err := http.NewRequest(method, srv.URL+path, strings.NewReader(form.Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,6 +368,36 @@ func TestLoginInABrowser(t *testing.T) {
 	d.tokens(line)
 	if resp, _ = visit("GET", "/", nil); at(resp) != "/login?next=/" {
 		t.Errorf("after the token was removed the cookie leads to %s", at(resp))
+	}
+}
+
+// A login is over after a working day, whatever the browser keeps.
+func TestALoginEnds(t *testing.T) {
+	var l logins
+	now, token := time.Now(), [32]byte{1}
+	cookie := l.open(token, now)
+	if got, ok := l.session(cookie, now.Add(sessionFor-time.Second)); !ok || got != token {
+		t.Errorf("within the day: %v, %v", got, ok)
+	}
+	if _, ok := l.session(cookie, now.Add(sessionFor)); ok {
+		t.Error("the session goes on after its end")
+	}
+}
+
+// The cookie never travels in the clear where anything of it is encrypted: by us, or by a proxy.
+func TestTheCookieStaysOnTLS(t *testing.T) {
+	for _, c := range []struct{ direct, proxy, secure bool }{{false, false, false}, {true, false, true}, {false, true, true}} {
+		d := newDesk(t, func(cfg *Config) { cfg.BehindTLS = c.proxy })
+		r := httptest.NewRequest("POST", "/login", strings.NewReader(url.Values{"token": {d.secrets["reader"]}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if c.direct {
+			r.TLS = &tls.ConnectionState{}
+		}
+		w := httptest.NewRecorder()
+		d.Config.Handler.ServeHTTP(w, r)
+		if set := w.Header().Get("Set-Cookie"); w.Code != 303 || !strings.Contains(set, cookieName) || strings.Contains(set, "Secure") != c.secure {
+			t.Errorf("%+v: %d %s", c, w.Code, set)
+		}
 	}
 }
 

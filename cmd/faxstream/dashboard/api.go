@@ -56,14 +56,25 @@ type Config struct {
 
 type server struct {
 	Config
-	logins logins
+	logins     logins
+	streams    chan struct{} // a place for each stream of events that is open
+	thumbnails chan struct{} // a place for each original in memory
 }
+
+const (
+	// maxStreams bounds the streams of events: each has two of the thousand consumers that FAX_PAGES and FAX_DOCS may have, OCR services the rest.
+	maxStreams = 100
+	// maxThumbnails bounds the originals in memory, of at most maxThumbnailed bytes each.
+	maxThumbnails = 4
+	// eventWithin is how long a reader may leave an event unread.
+	eventWithin = 30 * time.Second
+)
 
 // NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics. Without tokens whoever
 // reaches the listener may do everything, so it answers only requests made to a loopback address; with them a rebound name is no
 // danger, since a foreign page has neither token nor cookie. In both cases no page of another origin may change anything.
 func NewHandler(c Config) http.Handler {
-	s := &server{Config: c}
+	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.indexPage)
 	mux.HandleFunc("GET /fax/{session}", s.faxPage)
@@ -288,6 +299,13 @@ type event struct {
 
 // events streams page and document events as server-sent events, from now on. A first comment says that it listens.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		s.fail(w, r, unavailable("%d streams of events are open, which is all there may be", maxStreams))
+		return
+	}
 	rc := http.NewResponseController(w)
 	if err := rc.SetWriteDeadline(time.Time{}); err != nil {
 		s.fail(w, r, fmt.Errorf("stream events: %w", err))
@@ -305,10 +323,13 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		}
 		var b bytes.Buffer
 		fmt.Fprintf(&b, "data: %s\n\n", line)
+		if err := rc.SetWriteDeadline(time.Now().Add(eventWithin)); err != nil {
+			return false
+		}
 		if _, err := w.Write(b.Bytes()); err != nil {
 			return false // the reader went away
 		}
-		return rc.Flush() == nil
+		return rc.Flush() == nil && rc.SetWriteDeadline(time.Time{}) == nil // one that passes ends an HTTP/2 stream, written to or not
 	})
 	if err != nil {
 		s.Log.Error("event stream ended", "err", err)

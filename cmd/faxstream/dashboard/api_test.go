@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -265,5 +266,47 @@ func TestCursorWalksTheWholeList(t *testing.T) {
 	}
 	if len(order) != 25 || len(seen) != 25 || order[0] != "fax-24" || order[24] != "fax-00" {
 		t.Errorf("walked %v", order)
+	}
+}
+
+// Streams of events are bounded, since each has consumers of JetStream; one that ends makes room.
+func TestStreamsOfEventsAreBounded(t *testing.T) {
+	d := newDesk(t, func(c *Config) {
+		c.Events = func(ctx context.Context, _ func(bus.Stored) bool) error { <-ctx.Done(); return nil }
+	})
+	open := func(ctx context.Context) *http.Response {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL+"/api/v1/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+d.secrets["reader"])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for n := range maxStreams {
+		if resp := open(ctx); resp.StatusCode != http.StatusOK {
+			t.Fatalf("stream %d: %s", n+1, resp.Status)
+		}
+	}
+	if resp := open(t.Context()); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one more: %s, want 503", resp.Status)
+	}
+	stop()
+	for open(t.Context()).StatusCode != http.StatusOK { // the server notices in its own time
+		runtime.Gosched()
+	}
+}
+
+// What a caller says of an order is bounded: it stays for years.
+func TestAnOrderSaysLittle(t *testing.T) {
+	d := newDesk(t, nil)
+	if status, body := d.ask("operator", "POST", "/api/v1/dlq/7/drop", `{"why":"`+strings.Repeat("x", maxWhy+1)+`"}`); status != http.StatusBadRequest || !strings.Contains(body, "2000") {
+		t.Errorf("%d %s", status, body)
 	}
 }

@@ -4,19 +4,42 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
 // loopbackOnly refuses requests whose Host is not this machine. Without it any web page could read faxes through a
-// visitor's browser, by letting its own name resolve to 127.0.0.1 (DNS rebinding).
+// visitor's browser, by letting its own name resolve to 127.0.0.1 (DNS rebinding). It refuses too what another site's page
+// asks for by itself, as an image or by a script: the page could not read the answer, but FAX_AUDIT would have reads that nobody made.
+// And it refuses what a proxy on this machine hands on: that comes from anywhere, with the proxy's address and often with its Host.
 func loopbackOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackHost(r.Host) {
+		switch {
+		case !loopbackHost(r.Host):
 			writeError(w, &apiError{http.StatusForbidden, "forbidden_host", "this listener answers only as localhost or a loopback address"})
-			return
+		case proxied(r):
+			writeError(w, &apiError{http.StatusForbidden, "proxied", "this listener has no login, so it answers nobody behind a proxy: give --admin-tokens"})
+		case embedded(r):
+			writeError(w, &apiError{http.StatusForbidden, "cross_origin", "a page of another origin may lead here, but show nothing from here"})
+		default:
+			h.ServeHTTP(w, r)
 		}
-		h.ServeHTTP(w, r)
 	})
+}
+
+// proxied reports whether a request says that a proxy handed it on.
+func proxied(r *http.Request) bool {
+	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"}, func(name string) bool {
+		return len(r.Header.Values(name)) > 0
+	})
+}
+
+// embedded reports whether a browser asks for a part of another origin's page, rather than for a page that a person goes to (Fetch
+// Metadata: browsers send it to loopback addresses without TLS too, programs do not).
+func embedded(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	foreign := site == "cross-site" || site == "same-site"
+	return foreign && (r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document")
 }
 
 // loopbackHost reports whether a Host header, with or without port, names this machine: localhost in any case of

@@ -23,3 +23,45 @@ func TestEveryWayToWriteThisMachineIsAccepted(t *testing.T) {
 		}
 	}
 }
+
+// A page of another site may lead a person here, but makes no request by itself that would count as that person's.
+func TestAForeignPageShowsNothingFromHere(t *testing.T) {
+	h := loopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	for _, c := range []struct {
+		site, mode, dest string
+		want             int
+	}{
+		{"", "", "", 200}, // a program
+		{"none", "navigate", "document", 200},
+		{"same-origin", "no-cors", "image", 200},
+		{"cross-site", "navigate", "document", 200},
+		{"cross-site", "navigate", "iframe", 403},
+		{"cross-site", "no-cors", "image", 403},
+		{"cross-site", "cors", "empty", 403},
+		{"same-site", "no-cors", "image", 403}, // another port of this machine
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://localhost/api/v1/faxes/abc/pages/1.thumbnail.png", nil)
+		for name, v := range map[string]string{"Sec-Fetch-Site": c.site, "Sec-Fetch-Mode": c.mode, "Sec-Fetch-Dest": c.dest} {
+			if v != "" {
+				r.Header.Set(name, v)
+			}
+		}
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != c.want {
+			t.Errorf("%+v: %d", c, w.Code)
+		}
+	}
+}
+
+// A proxy on this machine that forgets the login opens nothing to the world.
+func TestNobodyGetsInThroughAProxyWithoutALogin(t *testing.T) {
+	h := loopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-IP", "Via"} {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8081/api/v1/faxes", nil)
+		r.Header.Set(name, "192.0.2.1")
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+			t.Errorf("with %s: %d", name, w.Code)
+		}
+	}
+}

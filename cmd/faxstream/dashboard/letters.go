@@ -134,6 +134,9 @@ func (s *server) letter(w http.ResponseWriter, r *http.Request) {
 // maxOrder bounds the body of an order, bytes.
 const maxOrder = 16 << 10
 
+// maxWhy bounds a reason, bytes: FAX_AUDIT and the archive keep it for years.
+const maxWhy = 2000
+
 // order is what a person says with an action.
 type order struct {
 	By    string `json:"by"`    // a name; with a login that of the token, whatever was said
@@ -160,10 +163,12 @@ func readOrderInto(w http.ResponseWriter, r *http.Request, into any, o *order) e
 	if t, ok := callerOf(r); ok {
 		o.By = t.Name
 	}
-	if o.By = strings.TrimSpace(o.By); o.By == "" {
+	if o.By = stated(o.By); o.By == "" {
 		return badRequest("by: say who asks for this")
 	}
-	o.Why = strings.TrimSpace(o.Why)
+	if o.Why = strings.TrimSpace(o.Why); len(o.Why) > maxWhy {
+		return badRequest("why: %d bytes, want at most %d", len(o.Why), maxWhy)
+	}
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +74,7 @@ func (p linkPayload) seal(key []byte) (string, error) {
 var (
 	errBadLink     = &apiError{http.StatusForbidden, "bad_link", "this link is not one of this server's, or was altered"}
 	errExpiredLink = &apiError{http.StatusGone, "expired_link", "this link has expired: ask for a new one"}
+	errOrphanLink  = &apiError{http.StatusGone, "expired_link", "whoever made this link may not read any more: ask somebody else for a new one"}
 )
 
 // openLink checks a link before it looks into it.
@@ -166,6 +168,7 @@ func (s *server) makeLink(w http.ResponseWriter, r *http.Request) (Link, error) 
 	if err := readOrderInto(w, r, &o, &o.order); err != nil {
 		return Link{}, err
 	}
+	o.By, o.Why = stated(o.By), stated(o.Why) // a reader must not fill FAX_AUDIT with a few links
 	ttl, err := time.ParseDuration(o.TTL)
 	if err != nil || ttl < time.Second || ttl > MaxTTL {
 		return Link{}, badRequest("ttl %q: want 1s to %s, such as 10m", o.TTL, MaxTTL)
@@ -202,11 +205,16 @@ func (s *server) makeLink(w http.ResponseWriter, r *http.Request) (Link, error) 
 	return l, nil
 }
 
-// followLink serves what a link is for.
+// followLink serves what a link is for. Its path is a credential, so that no error is logged with it.
 func (s *server) followLink(w http.ResponseWriter, r *http.Request) {
-	if err := s.serveLink(w, r); err != nil {
-		s.fail(w, r, err)
+	err := s.serveLink(w, r)
+	if err == nil {
+		return
 	}
+	if _, ok := errors.AsType[*apiError](err); !ok && r.Context().Err() == nil {
+		s.Log.Error("a link could not be followed", "err", err)
+	}
+	writeError(w, err)
 }
 
 func (s *server) serveLink(w http.ResponseWriter, r *http.Request) error {
@@ -215,14 +223,32 @@ func (s *server) serveLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p, err := openLink(key, r.PathValue("link"), time.Now())
+	if err == nil {
+		err = s.madeByReader(p)
+	}
+	if _, ok := errors.AsType[*apiError](err); ok && s.Refused != nil {
+		s.Refused("link")
+	}
 	if err != nil {
-		if s.Refused != nil {
-			s.Refused("link")
-		}
 		return err
 	}
 	f := file{session: p.Session, page: p.Page, object: session.Object{Key: p.Key, SHA256: p.SHA256}, name: p.Name, mime: p.Mime}
 	access := f.access(session.AccessLinkUsed)
 	access.By = "link of " + p.By
 	return s.serveFile(w, r, f, access)
+}
+
+// madeByReader refuses a link whose maker has left the file of tokens: who is removed must not read on by links made before.
+func (s *server) madeByReader(p linkPayload) error {
+	if s.Tokens == nil {
+		return nil
+	}
+	tokens, err := s.Tokens()
+	if err != nil {
+		return fmt.Errorf("read the tokens: %w", err)
+	}
+	if !slices.ContainsFunc(tokens, func(t Token) bool { return t.Name == p.By && t.may(ScopeRead) }) {
+		return errOrphanLink
+	}
+	return nil
 }

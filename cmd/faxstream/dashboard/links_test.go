@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -165,7 +166,9 @@ func FuzzOpenLink(f *testing.F) {
 
 // Reads are recorded before a byte leaves, and refused when they cannot be.
 func TestReadsAreRecorded(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newDesk(t, func(c *Config) {
+		c.Thumbnail = func(context.Context, []byte) ([]byte, error) { return []byte("small content"), nil }
+	})
 	because := func(r *http.Request) { r.Header.Set(HeaderReason, "claim 42"); r.Header.Set(HeaderBy, "not me") }
 	for _, path := range []string{"document.pdf", "pages/1.tiff", "pages/1.png"} {
 		if code, body := d.ask("reader", "GET", "/api/v1/faxes/abc/"+path, "", because); code != 200 {
@@ -193,9 +196,18 @@ func TestReadsAreRecorded(t *testing.T) {
 			t.Errorf("%s %s is recorded: %+v", c.method, c.path, d.recorded[3:])
 		}
 	}
+	stale := func(r *http.Request) { r.Header.Set("If-None-Match", `"another"`) }
+	for _, path := range []string{"document.pdf", "pages/1.thumbnail.png"} {
+		before := len(d.recorded)
+		if code, body := d.ask("reader", "GET", "/api/v1/faxes/abc/"+path, "", stale); code != 200 || !strings.Contains(body, "content") || len(d.recorded) != before+1 {
+			t.Errorf("%s for who has another: %d %s, recorded %d", path, code, body, len(d.recorded)-before)
+		}
+	}
 	d.refuse = errors.New("FAX_AUDIT is full")
-	if code, body := d.ask("reader", "GET", "/api/v1/faxes/abc/document.pdf", ""); code != 503 || strings.Contains(body, "content") || !strings.Contains(body, "FAX_AUDIT") {
-		t.Errorf("a read that cannot be recorded: %d %s", code, body)
+	for _, path := range []string{"document.pdf", "pages/1.png", "pages/1.thumbnail.png"} {
+		if code, body := d.ask("reader", "GET", "/api/v1/faxes/abc/"+path, ""); code != 503 || strings.Contains(body, "content") || !strings.Contains(body, "FAX_AUDIT") {
+			t.Errorf("a read of %s that cannot be recorded: %d %s", path, code, body)
+		}
 	}
 }
 
@@ -212,5 +224,54 @@ func TestWhoReadsWithoutLogin(t *testing.T) {
 		if a := d.recorded[len(d.recorded)-1]; w.Code != 200 || a.By != want || a.Login {
 			t.Errorf("%q: %d %+v", stated, w.Code, a)
 		}
+	}
+}
+
+// A link is as good as the token that made it: who is removed reads on by none.
+func TestALinkEndsWithItsMakersToken(t *testing.T) {
+	d := newDesk(t, nil)
+	path := d.makeLink(`{"as":"pdf","ttl":"10m"}`)
+	for _, c := range []struct {
+		name   string
+		scopes []Scope
+		want   int
+	}{{"reader", []Scope{ScopeOperate}, 410}, {"other", []Scope{ScopeRead}, 410}, {"reader", []Scope{ScopeRead}, 200}} {
+		_, line, err := NewToken(c.name, c.scopes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.tokens(line)
+		if code, body := d.ask("", "GET", path, ""); code != c.want || c.want != 200 && strings.Contains(body, "content") {
+			t.Errorf("with the token %q: %d %s, want %d", line[:14], code, body, c.want)
+		}
+	}
+	d.tokens("garbage")
+	if code, _ := d.ask("", "GET", path, ""); code != 503 {
+		t.Errorf("while the tokens cannot be read: %d", code)
+	}
+}
+
+// Whoever reads the log gets no link from it, and no link has room for more than a sentence in FAX_AUDIT.
+func TestALinkStandsInNoLog(t *testing.T) {
+	broken := false
+	d := newDesk(t, func(c *Config) {
+		key := c.LinkKey
+		c.LinkKey = func() ([]byte, error) {
+			if broken {
+				return nil, errors.New("permission denied")
+			}
+			return key()
+		}
+	})
+	path := d.makeLink(`{"as":"pdf","ttl":"10m","why":"` + strings.Repeat("x", 1000) + `"}`)
+	if a := d.recorded[0]; len(a.Why) != maxStated {
+		t.Errorf("%d bytes say why", len(a.Why))
+	}
+	broken = true
+	if code, _ := d.ask("", "GET", path, ""); code != 503 {
+		t.Errorf("without the key: %d", code)
+	}
+	if log := d.log.String(); !strings.Contains(log, "permission denied") || strings.Contains(log, strings.TrimPrefix(path, "/links/")) {
+		t.Errorf("log:\n%s", log)
 	}
 }

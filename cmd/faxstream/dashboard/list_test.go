@@ -26,9 +26,11 @@ type shelf struct {
 	pages map[int]session.PageArchived
 	err   error
 	reads atomic.Int64
+	from  time.Time // where the last Before began
 }
 
 func (s *shelf) Before(_ context.Context, at time.Time, id string, since time.Time, f func(time.Time, string) bool) error {
+	s.from = at
 	var all []orderKey
 	for id, st := range s.faxes {
 		all = append(all, orderKey{st.Opened, id})
@@ -244,5 +246,16 @@ func TestWhatOnlyTheArchiveKnowsIsServed(t *testing.T) {
 		if h.ServeHTTP(w, r); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s: %d %s, want %d with %q", c.path, w.Code, w.Body, c.status, c.want)
 		}
+	}
+}
+
+// A cursor of a time that is far away, which anybody can write, does not let the archive be searched from there.
+func TestACursorOfAnotherMillenniumBeginsNow(t *testing.T) {
+	older := &shelf{}
+	srv := library(t, nil, older)
+	far := orderKey{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), "x"}
+	walk(t, srv, "cursor="+far.cursor())
+	if latest := time.Now().Add(49 * time.Hour); older.from.IsZero() || older.from.After(latest) {
+		t.Errorf("the archive is searched from %s on", older.from)
 	}
 }

@@ -92,11 +92,16 @@ var (
 // restricted lets through what is open, and what the scopes of a good token allow.
 func (s *server) restricted(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store") // unless the answer says otherwise: numbers are no more for a cache than pages
 		_, pattern := mux.Handler(r)
 		t, err := s.identify(r)
 		switch need := scopeOf(r.Method, pattern); {
 		case err == nil && (open[pattern] || t.may(need)):
-			r = r.WithContext(context.WithValue(r.Context(), callerKey{}, t))
+			ctx, cancel := context.WithCancel(context.WithValue(r.Context(), callerKey{}, t))
+			defer cancel()
+			if r = r.WithContext(ctx); !open[pattern] {
+				go s.endWithToken(r, need, cancel)
+			}
 		case open[pattern]: // a wrong token is as good as none here
 		case err == nil:
 			err = &apiError{http.StatusForbidden, "forbidden", fmt.Sprintf("the token %s does not have the scope %s, which this needs", t.Name, need)}
@@ -114,6 +119,25 @@ func (s *server) restricted(mux *http.ServeMux) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// recheckEvery is how long a request that goes on, such as a stream of events, outlives its token.
+const recheckEvery = 10 * time.Second
+
+// endWithToken ends a request once what it has shown does not let it in any more.
+func (s *server) endWithToken(r *http.Request, need Scope, end func()) {
+	again := time.NewTicker(recheckEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-again.C:
+			if t, err := s.identify(r); err != nil || !t.may(need) {
+				end()
+			}
+		}
+	}
 }
 
 // identify gives the token that a request shows, in its header or by a session that was opened with one.

@@ -33,6 +33,12 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	if err := s.record(r, f.access(session.AccessRead)); err != nil {
 		return err
 	}
+	select {
+	case s.thumbnails <- struct{}{}:
+		defer func() { <-s.thumbnails }()
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
 	data, err := s.original(r, f)
 	if err != nil {
 		return err
