@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -95,15 +96,20 @@ const maxObject = 256 << 20
 
 // read loads an object of at most maxObject bytes.
 func read(ctx context.Context, a Archive, key string) ([]byte, error) {
+	return readInto(ctx, a, key, nil)
+}
+
+// readInto is read into the memory of buf, where that is large enough.
+func readInto(ctx context.Context, a Archive, key string, buf []byte) ([]byte, error) {
 	r, size, err := a.Open(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	defer r.Close()
 	if size > maxObject {
-		return nil, fmt.Errorf("read %s: %d bytes are over the limit of %d", key, size, maxObject)
+		return nil, fmt.Errorf("read %s: %w: %d bytes, at most %d", key, errTooLarge, size, maxObject)
 	}
-	data := make([]byte, size)
+	data := slices.Grow(buf[:0], int(size))[:size]
 	if _, err := io.ReadFull(r, data); err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
@@ -112,7 +118,11 @@ func read(ctx context.Context, a Archive, key string) ([]byte, error) {
 
 // readObject is read for an object whose hash is known.
 func readObject(ctx context.Context, a Archive, o session.Object) ([]byte, error) {
-	data, err := read(ctx, a, o.Key)
+	return readObjectInto(ctx, a, o, nil)
+}
+
+func readObjectInto(ctx context.Context, a Archive, o session.Object, buf []byte) ([]byte, error) {
+	data, err := readInto(ctx, a, o.Key, buf)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/pdf"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -23,7 +25,7 @@ type PageFacts interface {
 	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
 }
 
-// assembler makes documents: plan, TIFF, PDF, manifest, event, in this order. Each is create-only, so that a crash or a
+// assembler makes documents: plan, TIFF and PDF, manifest, event, in this order. Each is create-only, so that a crash or a
 // second assembler anywhere between them leads to the same result; the manifest is the commit point.
 type assembler struct {
 	facts    Facts
@@ -106,7 +108,7 @@ func (a *assembler) unreadable(ctx context.Context, r session.DocReady) (session
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
 		if ok {
-			l := a.load(ctx, f)
+			l := a.load(ctx, f, nil)
 			if l.err != nil && !lost(l.err) && !unbuildable(l.err) {
 				return nil, l.err
 			}
@@ -132,17 +134,8 @@ func (a *assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 		if err != nil {
 			return err
 		}
-		if m, err = a.build(ctx, plan, planObject, a.store); err != nil {
+		if m, data, err = a.make(ctx, plan, planObject); err != nil {
 			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
-		}
-		// The index entry comes before the first manifest: what is committed can be listed.
-		if r.Previous == 0 {
-			if _, err := create(ctx, a.archive, indexKey(plan.Indexed, r.Session), []byte(indexText)); err != nil {
-				return err
-			}
-		}
-		if data, err = m.encode(a.key); err != nil {
-			return fmt.Errorf("write %s: %w", key, err)
 		}
 		if data, err = commit(ctx, a.archive, key, data, &m); err != nil {
 			return err
@@ -197,40 +190,56 @@ func (a *assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]
 	return facts, nil
 }
 
-// store sends a document to the archive under a key made of its hash.
-func (a *assembler) store(ctx context.Context, s *spool, key func(h string) string) (session.Object, error) {
-	return s.store(ctx, a.archive, key)
+// make makes the documents of a plan and stores them, and the index entry. It returns the manifest, which is not stored yet, and
+// its bytes. After the pages are written all of it goes on at once: most of that time is spent waiting for the archive.
+func (a *assembler) make(ctx context.Context, plan Plan, planObject session.Object) (m Manifest, data []byte, err error) {
+	d, err := newDocuments(plan, a.spoolDir, a.software)
+	if err != nil {
+		return m, nil, err
+	}
+	defer func() { err = errors.Join(err, d.remove()) }()
+	if m, err = a.build(ctx, d, planObject); err != nil {
+		return m, nil, err
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	if m.TIFF != nil {
+		all.Go(func() error { return d.tiffFile.store(ctx, a.archive, *m.TIFF) })
+	}
+	all.Go(func() error { return d.pdfFile.store(ctx, a.archive, m.PDF) })
+	if plan.Previous == 0 { // the entry comes before the first manifest: what is committed can be listed
+		all.Go(func() error {
+			_, err := create(ctx, a.archive, indexKey(plan.Indexed, plan.Session), []byte(indexText))
+			return err
+		})
+	}
+	all.Go(func() (err error) {
+		data, err = m.encode(a.key)
+		return err
+	})
+	err = all.Wait()
+	return m, data, err
 }
 
-// build makes the documents of a plan, hands them to store and says what they contain.
-func (a *assembler) build(ctx context.Context, plan Plan, planObject session.Object,
-	store func(context.Context, *spool, func(h string) string) (session.Object, error),
-) (m Manifest, err error) {
-	d, err := newDocuments(plan, a.spoolDir, a.software)
+// build writes the documents and says what they contain.
+func (a *assembler) build(ctx context.Context, d *documents, planObject session.Object) (Manifest, error) {
+	m := newManifest(d.plan, planObject, a.software)
+	err := a.write(ctx, d)
 	if err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, d.remove()) }()
-	if err := a.write(ctx, d); err != nil {
-		return m, err
-	}
-	m = newManifest(plan, planObject, a.software)
 	m.Pages = append(m.Pages, d.pages...)
-	document := func(ext string) func(string) string {
-		return func(h string) string { return revisionKey(plan.Session, plan.Revision, "document."+h+ext) }
-	}
 	if d.usable > 0 {
-		obj, err := store(ctx, d.tiffFile, document(".tiff"))
+		obj, err := d.tiffFile.object(d.key(".tiff"))
 		if err != nil {
 			return m, err
 		}
 		m.TIFF = &obj
 	}
-	if m.PDF, err = store(ctx, d.pdfFile, document(".pdf")); err != nil {
+	if m.PDF, err = d.pdfFile.object(d.key(".pdf")); err != nil {
 		return m, err
 	}
-	if plan.Previous > 0 {
-		previous, err := read(ctx, a.archive, revisionKey(plan.Session, plan.Previous, "manifest.json"))
+	if d.plan.Previous > 0 {
+		previous, err := read(ctx, a.archive, revisionKey(d.plan.Session, d.plan.Previous, "manifest.json"))
 		if err != nil {
 			return m, err
 		}
@@ -244,13 +253,14 @@ func (a *assembler) write(ctx context.Context, d *documents) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ahead := make(chan chan loaded, 2*cap(a.decoder.slots)) // bounds the pages in memory
+	spare := make(chan []byte, cap(ahead))                  // memory of originals that are written
 	go func() {
 		defer close(ahead)
 		for _, f := range d.plan.Pages {
 			c := make(chan loaded, 1)
 			select {
 			case ahead <- c:
-				go func() { c <- a.load(ctx, f) }()
+				go func() { c <- a.load(ctx, f, spared(spare)) }()
 			case <-ctx.Done():
 				return
 			}
@@ -272,10 +282,13 @@ func (a *assembler) write(ctx context.Context, d *documents) error {
 		if p.err != nil {
 			return p.err
 		}
-		if err := d.add(p.fact, p.strip); err != nil {
+		if err := d.add(p); err != nil {
 			return err
 		}
-		d.pages[len(d.pages)-1].Sidecar = p.sidecar
+		select {
+		case spare <- p.original:
+		default: // there are enough
+		}
 	}
 	if len(expected) == 0 {
 		if err := d.nothing(); err != nil {
@@ -285,17 +298,29 @@ func (a *assembler) write(ctx context.Context, d *documents) error {
 	return d.close()
 }
 
-// loaded is a page on its way into the documents.
-type loaded struct {
-	fact    session.PageArchived
-	sidecar string // hex SHA-256; empty: there is none
-	strip   tiff.Strip
-	err     error
+// spared gives memory that is not in use any more, or nil.
+func spared(spare <-chan []byte) []byte {
+	select {
+	case buf := <-spare:
+		return buf
+	default:
+		return nil
+	}
 }
 
-// load reads the archived original of a page and what stands beside it.
-func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
-	l := a.loadPage(ctx, f)
+// loaded is a page on its way into the documents.
+type loaded struct {
+	fact     session.PageArchived
+	original []byte     // the file
+	sidecar  string     // hex SHA-256; empty: there is none
+	strip    tiff.Strip // may share the original's memory
+	sum      string     // hex SHA-256 of the strip
+	err      error
+}
+
+// load reads the archived original of a page, into buf where it has room, and what stands beside it.
+func (a *assembler) load(ctx context.Context, f session.PageArchived, buf []byte) loaded {
+	l := a.loadPage(ctx, f, buf)
 	if l.err != nil {
 		return l
 	}
@@ -310,13 +335,13 @@ func (a *assembler) load(ctx context.Context, f session.PageArchived) loaded {
 }
 
 // loadPage reads an original. A strip that the decoder found clean is copied, anything else decoded again and encoded.
-func (a *assembler) loadPage(ctx context.Context, f session.PageArchived) loaded {
-	data, err := readObject(ctx, a.archive, f.Original)
+func (a *assembler) loadPage(ctx context.Context, f session.PageArchived, buf []byte) loaded {
+	data, err := readObjectInto(ctx, a.archive, f.Original, buf)
 	if err != nil {
 		return loaded{err: pageError{f.Page, err}}
 	}
 	if strip := copied(f, data); strip != nil {
-		return loaded{fact: f, strip: tiff.G4Strip(strip)}
+		return loaded{fact: f, original: data, strip: tiff.G4Strip(strip), sum: f.CleanStrip.SHA256}
 	}
 	m, fl, err := a.decoder.page(ctx, data)
 	switch {
@@ -332,5 +357,5 @@ func (a *assembler) loadPage(ctx context.Context, f session.PageArchived) loaded
 		f.XResolution, f.YResolution = now.XResolution, now.YResolution
 	}
 	strip, err := m.Strip()
-	return loaded{fact: f, strip: strip, err: err}
+	return loaded{fact: f, original: data, strip: strip, sum: fmt.Sprintf("%x", sha256.Sum256(strip.Bytes())), err: err}
 }

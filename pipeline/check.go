@@ -40,8 +40,11 @@ func (readOnly) Create(_ context.Context, key string, _ io.ReadSeeker, _ int64, 
 // chained by hash and, where keys are given, signed; the fax is in the index. Where the same software made a revision it is
 // made again and must come out byte for byte the same.
 //
-// What the archive alone cannot tell: that the newest revision, or a whole fax with its index entry, was removed without trace; and, of
-// the newest manifest where it is not signed, that it was replaced by another that fits a replaced plan.
+// What the archive alone cannot tell: that the newest revision, a whole fax with its index entry, or a page with its sidecar that is in no
+// revision, was removed without trace; and, of the newest manifest where it is not signed, that it was replaced by another that fits a
+// replaced plan, or names another version of the software and documents that were made up to fit.
+//
+// Memory does not grow with the pages but for the texts of one plan and manifest; documents and whole files lie in files.
 type Checker struct {
 	Archive  Reader
 	Keys     []ed25519.PublicKey // that may have signed manifests; none: signatures are only counted
@@ -72,56 +75,93 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	if len(k.listed) == 0 {
 		return Finding{}, fmt.Errorf("session %s: nothing of it is in the archive: %w", id, fs.ErrNotExist)
 	}
-	for _, step := range []func(context.Context) error{k.revisions, k.reports, k.objects, k.sidecars, k.index} {
+	for _, step := range []func(context.Context) error{k.kept, k.revisions, k.reports, k.redirect, k.objects, k.sidecars, k.index} {
 		if err := step(ctx); err != nil {
 			return Finding{}, fmt.Errorf("check session %s: %w", id, err)
 		}
 	}
+	k.found.indexed = k.indexed
 	return *k.found, nil
 }
 
-// All checks every fax, several at once, and calls report with each finding, one at a time.
+// maxUnread is after how many faxes that could not be read All gives up: then it is the archive that is away.
+const maxUnread = 10
+
+// All checks every fax, several at once, and the index, and calls report with each finding, one at a time. A fax that could not be read
+// does not keep it from the others; the error tells of it in the end.
 func (c Checker) All(ctx context.Context, report func(Finding) error) error {
+	// The index comes first: what is listed by then has its fax in the archive by then, also while faxstream serve is at work.
+	entries, err := c.indexed(ctx)
+	if err != nil {
+		return err
+	}
 	var mu sync.Mutex
-	known := map[string]bool{}
+	var unread []error
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	tell := func(f Finding) error {
-		mu.Lock()
-		defer mu.Unlock()
-		return report(f)
-	}
 	for id, err := range sessionsOf(inner, c.Archive) {
 		if err != nil {
 			return errors.Join(err, group.Wait())
 		}
-		known[id] = true
+		listed := entries[id]
+		delete(entries, id)
 		group.Go(func() error {
 			f, err := c.Session(inner, id)
-			if err != nil {
-				return err
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				f.listed(listed)
+				return report(f)
 			}
-			return tell(f)
+			unread = append(unread, err)
+			if len(unread) >= maxUnread || inner.Err() != nil {
+				return errors.Join(unread...)
+			}
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for key, err := range c.Archive.List(ctx, "index/", "") {
-		if err != nil {
-			return fmt.Errorf("list index/: %w", err)
-		}
-		_, id, _ := strings.Cut(key[strings.LastIndexByte(key, '/')+1:], "-")
-		if known[id] {
-			continue
-		}
+	for _, id := range slices.Sorted(maps.Keys(entries)) {
 		f := Finding{Session: id, Faults: []Fault{}}
-		f.fault(FaultGone, key, 0, "")
-		if err := tell(f); err != nil {
+		f.listed(entries[id])
+		if err := report(f); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(unread...)
+}
+
+// indexed gives the entries of the index by session; those that are none are under "".
+func (c Checker) indexed(ctx context.Context) (map[string][]string, error) {
+	entries := map[string][]string{}
+	for key, err := range c.Archive.List(ctx, indexPrefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", indexPrefix, err)
+		}
+		_, id, ok := parseIndexKey(key)
+		if !ok {
+			id = ""
+		}
+		entries[id] = append(entries[id], key)
+	}
+	return entries, nil
+}
+
+// listed wants the index to list the fax where it has to, and nowhere else.
+func (f *Finding) listed(entries []string) {
+	uncommitted := slices.ContainsFunc(f.Faults, func(fault Fault) bool { return fault.Kind == FaultUncommitted })
+	for _, key := range entries {
+		switch {
+		case f.Session == "" || f.indexed != "" && key != f.indexed:
+			f.fault(FaultMisfiled, key, 0, "")
+		case f.Objects == 0:
+			f.fault(FaultGone, key, 0, "")
+		case f.Revisions == 0 && !uncommitted: // the documents are written before the entry
+			f.fault(FaultGone, key, 0, "There are objects of it, but no document and no manifest")
+		}
+	}
 }
 
 // sessionsOf yields the sessions of which the archive has anything.
@@ -133,8 +173,9 @@ func sessionsOf(ctx context.Context, a Reader) iter.Seq2[string, error] {
 				if err != nil {
 					return "", fmt.Errorf("list %s: %w", prefix, err)
 				}
-				id, _, _ = strings.Cut(strings.TrimPrefix(key, prefix), "/")
-				return id, nil
+				if id, _, below := strings.Cut(strings.TrimPrefix(key, prefix), "/"); below { // else it is nothing of a fax
+					return id, nil
+				}
 			}
 			return "", nil
 		}
@@ -160,11 +201,17 @@ type digest struct {
 	sum  [sha256.Size]byte
 }
 
+// is reports whether it is what o says, of which a negative size says nothing.
+func (d digest) is(o session.Object) bool {
+	return o.SHA256 == fmt.Sprintf("%x", d.sum) && (o.Size < 0 || o.Size == d.size)
+}
+
 // checking is one check of one fax.
 type checking struct {
 	Checker
 	id      string
 	found   *Finding
+	revised []string                  // keys of its revisions, ascending, as they were listed before all others
 	listed  []string                  // every key of the fax, ascending
 	seen    map[string]digest         // objects that were read
 	named   map[string]session.Object // by manifests and reports
@@ -173,20 +220,47 @@ type checking struct {
 	indexed string // key of the index entry; "": no revision says
 }
 
-func (k *checking) prefix() string { return "faxes/" + k.id + "/" }
-
-func (k *checking) list(ctx context.Context) error {
-	for key, err := range k.Archive.List(ctx, k.prefix(), "") {
-		if err != nil {
-			return fmt.Errorf("list %s: %w", k.prefix(), err)
-		}
-		if len(k.listed) >= maxListed {
-			return fmt.Errorf("list %s: more than %d objects are of no fax", k.prefix(), maxListed)
-		}
-		k.listed = append(k.listed, key)
+// kept wants the log of holds and purges to fit a fax that is there: whoever can write one entry into it could hide the fax.
+func (k *checking) kept(ctx context.Context) error {
+	last, err := lastKept(ctx, k.Archive, k.id)
+	switch {
+	case errors.Is(err, errKeepLog) || errors.Is(err, errTooLarge):
+		k.found.fault(FaultUnreadable, keepPrefix+k.id+"/", 0, err.Error())
+	case err != nil:
+		return err
+	case last.Kind == session.ActionPurged:
+		k.found.fault(FaultPurged, keepPrefix+k.id+"/", 0, last.String())
 	}
 	return nil
 }
+
+func (k *checking) prefix() string { return "faxes/" + k.id + "/" }
+
+// list lists the fax's revisions and then everything: what a manifest names was written before it, so that it is among the keys also
+// where faxstream serve writes meanwhile.
+func (k *checking) list(ctx context.Context) error {
+	var err error
+	if k.revised, err = k.keys(ctx, k.prefix()+"r"); err == nil {
+		k.listed, err = k.keys(ctx, k.prefix())
+	}
+	return err
+}
+
+func (k *checking) keys(ctx context.Context, prefix string) (keys []string, err error) {
+	for key, err := range k.Archive.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		if len(keys) >= maxListed {
+			return nil, fmt.Errorf("list %s: more than %d objects are of no fax", prefix, maxListed)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// gone is said of an object that went away while it was looked at.
+const gone = "It was there when the archive was listed"
 
 func (k *checking) has(key string) bool {
 	_, ok := slices.BinarySearch(k.listed, key)
@@ -199,8 +273,12 @@ func (k *checking) name(o session.Object, by string) {
 	if ok && old != o {
 		k.found.fault(FaultContradicts, by, 0, "It and another one name "+o.Key+" with different hashes")
 	}
-	if !ok {
-		k.named[o.Key] = o
+	if ok {
+		return
+	}
+	k.named[o.Key] = o
+	if d, read := k.seen[o.Key]; read && !d.is(o) {
+		k.found.fault(FaultContradicts, by, 0, "It names "+o.Key+" with a hash or size that this has not")
 	}
 }
 
@@ -210,11 +288,25 @@ func (k *checking) load(ctx context.Context, o session.Object, by string) (data 
 	if !k.has(o.Key) {
 		return nil, false, nil // objects will say so
 	}
-	data, err = read(ctx, readOnly{k.Archive}, o.Key)
-	if err != nil {
+	data, ok, err = k.read(ctx, o.Key, maxObject)
+	if err != nil || !ok {
 		return nil, false, err
 	}
 	return data, k.look(o.Key, digest{int64(len(data)), sha256.Sum256(data)}), nil
+}
+
+// read loads an object of at most `most` bytes. ok is false where there is none any more, or a larger one: then that is a fault already.
+func (k *checking) read(ctx context.Context, key string, most int64) (data []byte, ok bool, err error) {
+	data, err = readUpTo(ctx, k.Archive, key, most)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		k.found.fault(FaultMissing, key, 0, gone)
+	case errors.Is(err, errTooLarge):
+		k.found.fault(FaultUnreadable, key, 0, err.Error())
+	default:
+		return data, err == nil, err
+	}
+	return nil, false, nil
 }
 
 // look compares an object that was read with all that is said of it.
@@ -228,7 +320,7 @@ func (k *checking) look(key string, d digest) bool {
 	o, named := k.named[key]
 	whole := true
 	switch {
-	case named && (o.SHA256 != fmt.Sprintf("%x", d.sum) || o.Size >= 0 && o.Size != d.size):
+	case named && !d.is(o):
 		whole = false
 		if !again {
 			k.found.fault(FaultAltered, key, 0, fmt.Sprintf("It has %d bytes and SHA-256 %x, want %d and %s", d.size, d.sum, o.Size, o.SHA256))
@@ -272,12 +364,16 @@ func (k *checking) objects(ctx context.Context) error {
 	for _, key := range k.listed {
 		if _, done := k.seen[key]; !done {
 			d, err := k.sum(ctx, key)
+			if errors.Is(err, fs.ErrNotExist) {
+				k.found.fault(FaultMissing, key, 0, gone)
+				continue
+			}
 			if err != nil {
 				return err
 			}
 			k.look(key, d)
 		}
-		if _, named := k.named[key]; !named && !strings.HasSuffix(key, "/manifest.json") && !(isSidecar(key) && k.has(strings.TrimSuffix(key, ".json"))) {
+		if _, named := k.named[key]; !named && !(isSidecar(key) && k.has(strings.TrimSuffix(key, ".json"))) {
 			k.found.Orphans++
 		}
 	}
@@ -317,9 +413,12 @@ func (k *checking) sidecars(ctx context.Context) error {
 		if !isSidecar(key) {
 			continue
 		}
-		data, err := read(ctx, readOnly{k.Archive}, key)
+		data, ok, err := k.read(ctx, key, maxSidecar)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			continue
 		}
 		s, err := parseSidecar(data)
 		object := strings.TrimSuffix(key, ".json")
@@ -329,7 +428,7 @@ func (k *checking) sidecars(ctx context.Context) error {
 			k.found.fault(FaultSidecar, key, 0, err.Error())
 		case s.Session != k.id || s.Object.Key != object || s.Page != pageOfKey(object):
 			k.found.fault(FaultSidecar, key, 0, fmt.Sprintf("It speaks of session %s page %d, %s", s.Session, s.Page, s.Object.Key))
-		case there && (s.Object.Size != d.size || s.Object.SHA256 != fmt.Sprintf("%x", d.sum)):
+		case there && (s.Object.Size < 0 || !d.is(s.Object)):
 			k.found.fault(FaultSidecar, key, 0, "It has another size or hash of its object")
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // revisions checks every revision that has a manifest, and wants one where there are documents.
 func (k *checking) revisions(ctx context.Context) error {
-	committed := revisionsOf(k.listed, k.id, func(name string) bool { return name == "manifest.json" })
+	committed := revisionsOf(k.revised, k.id, func(name string) bool { return name == "manifest.json" })
 	before := link{}
 	for _, n := range committed {
 		var err error
@@ -26,7 +26,7 @@ func (k *checking) revisions(ctx context.Context) error {
 		}
 	}
 	k.found.Revisions = len(committed)
-	for _, n := range revisionsOf(k.listed, k.id, func(name string) bool { return strings.HasPrefix(name, "document.") }) {
+	for _, n := range revisionsOf(k.revised, k.id, func(name string) bool { return strings.HasPrefix(name, "document.") }) {
 		if n > before.revision {
 			k.found.fault(FaultUncommitted, revisionKey(k.id, n, "manifest.json"), 0, "")
 		}
@@ -55,11 +55,12 @@ type link struct {
 
 func (k *checking) revision(ctx context.Context, n int, before link) (link, error) {
 	key := revisionKey(k.id, n, "manifest.json")
-	data, err := read(ctx, readOnly{k.Archive}, key)
-	if err != nil {
+	data, ok, err := k.read(ctx, key, maxText)
+	if err != nil || !ok {
 		return before, err
 	}
 	sum := sha256.Sum256(data)
+	k.named[key] = object(key, int64(len(data)), sum)
 	k.look(key, digest{int64(len(data)), sum})
 	self := link{n, fmt.Sprintf("%x", sum)}
 	var m Manifest
@@ -154,6 +155,9 @@ func (r revisionCheck) run(ctx context.Context, before link) error {
 	if err := r.documents(ctx); err != nil {
 		return err
 	}
+	if err := r.wholes(ctx); err != nil {
+		return err
+	}
 	if len(r.found.Faults) > faults || r.m.Software != r.Software {
 		return nil
 	}
@@ -216,17 +220,19 @@ func restate(f session.PageArchived, told ManifestPage) ManifestPage {
 
 // difference shows the first line in which a manifest is not as it should be.
 func difference(want, got []byte) string {
-	w, g := bytes.Split(want, []byte("\n")), bytes.Split(got, []byte("\n"))
-	for i := range g {
-		if i >= len(w) || !bytes.Equal(w[i], g[i]) {
-			expected := []byte("its end")
-			if i < len(w) {
-				expected = w[i]
-			}
-			return fmt.Sprintf("Line %d is %.200q, want %.200q", i+1, bytes.TrimSpace(g[i]), bytes.TrimSpace(expected))
+	for n := 1; len(got) > 0; n++ {
+		var w, g []byte
+		over := len(want) == 0
+		w, want, _ = bytes.Cut(want, []byte("\n"))
+		g, got, _ = bytes.Cut(got, []byte("\n"))
+		if over {
+			return fmt.Sprintf("Line %d is %.200q, want its end before", n, bytes.TrimSpace(g))
+		}
+		if !bytes.Equal(w, g) {
+			return fmt.Sprintf("Line %d is %.200q, want %.200q", n, bytes.TrimSpace(g), bytes.TrimSpace(w))
 		}
 	}
-	return fmt.Sprintf("It ends after line %d", len(g))
+	return "It ends too soon"
 }
 
 // documents checks both documents, page by page: each is fetched once, into a file.
@@ -314,17 +320,12 @@ func (r revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p Ma
 		if err != nil || !ok {
 			return err
 		}
-		m, f, err := r.remaker.decoder.page(ctx, data)
+		raster, err = r.rasterOf(p.Original.Key, func() (image, *failure, error) { return r.remaker.decoder.page(ctx, data) })
 		if err != nil {
 			return err
 		}
-		if f == nil {
-			raster = m.sum
-		}
-		r.rasters[p.Original.Key] = raster
 	}
-	// Another version of the decoder may repair a damaged page in another way.
-	if raster != p.RasterSHA256 && (p.BadRows == 0 || r.m.Software == r.Software) {
+	if raster != p.RasterSHA256 && !r.mayDiffer(p) {
 		r.found.fault(FaultPixels, p.Original.Key, p.Page, "Those of the original are not those of the manifest")
 	}
 	return nil
@@ -332,10 +333,13 @@ func (r revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p Ma
 
 // remake makes the revision again and wants the same bytes.
 func (r revisionCheck) remake(ctx context.Context) error {
-	made, err := r.remaker.build(ctx, r.plan, r.m.Plan, func(_ context.Context, s *spool, key func(string) string) (session.Object, error) {
-		return s.object(key)
-	})
-	if err != nil && (lost(err) || unbuildable(err)) {
+	d, err := newDocuments(r.plan, r.remaker.spoolDir, r.remaker.software)
+	if err != nil {
+		return err
+	}
+	made, err := r.remaker.build(ctx, d, r.m.Plan)
+	err = errors.Join(err, d.remove())
+	if err != nil && (lost(err) || unbuildable(err) || errors.Is(err, errTooLarge)) {
 		r.found.fault(FaultRemade, r.key, 0, err.Error())
 		return nil
 	}
@@ -357,20 +361,24 @@ func (r revisionCheck) remake(ctx context.Context) error {
 
 // reports names what comparisons with the whole file say was kept.
 func (k *checking) reports(ctx context.Context) error {
-	for _, key := range k.listed {
+	for _, key := range k.revised {
 		if !isReport(key) {
 			continue
 		}
-		data, err := read(ctx, readOnly{k.Archive}, key)
+		data, ok, err := k.read(ctx, key, maxText)
 		if err != nil {
 			return err
 		}
-		if !k.look(key, digest{int64(len(data)), sha256.Sum256(data)}) {
+		if !ok || !k.look(key, digest{int64(len(data)), sha256.Sum256(data)}) {
 			continue
 		}
 		var report Report
 		if err := strict(data, &report); err != nil {
 			k.found.fault(FaultUnreadable, key, 0, err.Error())
+			continue
+		}
+		if dir := revisionKey(report.Session, report.Revision, ""); report.Session != k.id || !strings.HasPrefix(key, dir) {
+			k.found.fault(FaultForeign, key, 0, fmt.Sprintf("It is of session %s revision %d", report.Session, report.Revision))
 			continue
 		}
 		for _, o := range report.objects() {

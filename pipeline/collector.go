@@ -155,7 +155,7 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 		l.loaded, l.state, l.revision, l.done = true, s, revision, false
 	}
 	if !l.done {
-		if err := c.perform(ctx, id, l.state.Effects); err != nil {
+		if err := c.perform(ctx, l.state); err != nil {
 			return err
 		}
 		l.done = true
@@ -191,7 +191,7 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 		return err
 	}
 	l.state, l.revision, l.done = next, revision, false
-	if err := c.perform(ctx, id, next.Effects); err != nil {
+	if err := c.perform(ctx, next); err != nil {
 		return err
 	}
 	l.done = true
@@ -232,9 +232,12 @@ func (c *collector) claim(ctx context.Context, s *session.State, e *session.Even
 	return err
 }
 
-// perform does what a state owes: only short publishes, each of which may be repeated.
-func (c *collector) perform(ctx context.Context, id string, effects []session.Effect) error {
-	for _, e := range effects {
+// perform does what a state owes: only short publishes, each of which may be repeated, and the redirect of a folded session.
+func (c *collector) perform(ctx context.Context, s session.State) error {
+	if err := keepRedirect(ctx, c.archive, s); err != nil {
+		return err
+	}
+	for _, e := range s.Effects {
 		var err error
 		switch {
 		case e.Timer != nil:
@@ -246,7 +249,7 @@ func (c *collector) perform(ctx context.Context, id string, effects []session.Ef
 		case e.Ready != nil:
 			_, _, err = c.facts.RecordFact(ctx, *e.Ready)
 		case len(e.Rebind) > 0:
-			err = c.rebind(ctx, id, e.Rebind)
+			err = c.rebind(ctx, s.Session, e.Rebind)
 		}
 		if err != nil {
 			return err

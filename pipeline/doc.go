@@ -13,7 +13,7 @@
 //	FAX_AUDIT ───────────────► Sealer: each day's entries, chained by hash ────────────────────────► the archive, audit/
 //	FAX_AUDIT audit.keep ────► custodian: holds, releases, purges, in their order ─────────────────► the archive, keep/; FAX_IN in.kept
 //	FAX_IN  in.kept ─────────► custodian: the store holds, releases or deletes as the log in keep/ says
-//	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF and PDF ─ index ─ manifest ────────────────► FAX_DOCS doc.assembled or doc.failed
+//	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF, PDF and index ─ manifest ─────────────────► FAX_DOCS doc.assembled or doc.failed
 //
 // # What a crash leaves
 //
@@ -50,6 +50,7 @@
 //	a timer lost with its stream                the document, an hour later            everything                         TestSimulation
 //	a path of single pages that is wrong        the pages at the end, a warning        everything                         TestAWrongPagePathIsDoubted
 //	JetStream lost                              nothing, once it is rebuilt            the archive                        TestRebuild, TestASessionThatIsOnlyInTheArchive
+//	JetStream lost after a fax was folded       it stays folded                         the pages of both                  TestAFoldedSessionStaysFolded
 //	held, and somebody wants to purge it        a refusal that says by whom and why     everything                         TestHoldReleasePurge
 //	purged, and a webhook comes late            nothing                                 the log of its purge               TestHoldReleasePurge, TestKeepingOutlivesJetStream
 //	an archived original gone or altered        that page missing (lost), a letter      the rest                           TestALostOriginalCostsItsPage
@@ -69,6 +70,7 @@
 //   - A fax that nobody has closed is asked for by in.ask, answered by in.record (ask.go); the in-flight question is in the ledger.
 //   - A page that is missing for good leaves a dead letter when both its own fetch is over and a document was ordered without it
 //     (letters.go). Actions of people go into FAX_AUDIT first and are done from there (actions.go).
+//   - A fax whose start lies before 2000 or two days ahead of its order is listed under the day of the order: that clock was wrong.
 //   - What is held or purged stands in a log of its own in the archive (keeplog.go), which outlives JetStream and, for a purge, the fax.
 //     Every write of a fax looks at it (keep.go): of a purged one nothing is archived any more, and work for it ends.
 //   - A revision whose originals are gone or altered ends as doc.failed, which names the pages; the next revision goes without them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -24,14 +25,26 @@ func (r revisionCheck) fetch(ctx context.Context, o session.Object, ext string) 
 	if !r.has(o.Key) {
 		return nil, nil
 	}
-	in, _, err := r.Archive.Open(ctx, o.Key)
+	return r.spool(ctx, o.Key, ext)
+}
+
+// spool copies an object into a file. nil without an error: it is not what was written, or not there any more.
+func (r revisionCheck) spool(ctx context.Context, key, ext string) (*docFile, error) {
+	in, size, err := r.Archive.Open(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.found.fault(FaultMissing, key, 0, gone)
+		return nil, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", o.Key, err)
+		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	defer in.Close()
+	if o, named := r.named[key]; named && o.Size != size || !named && size > maxObject {
+		return nil, nil // objects reads it, and says so: the disk has room for what was written
+	}
 	f, err := os.CreateTemp(r.SpoolDir, "check-*"+ext)
 	if err != nil {
-		return nil, fmt.Errorf("spool %s: %w", o.Key, err)
+		return nil, fmt.Errorf("spool %s: %w", key, err)
 	}
 	m := &docFile{file: f}
 	sum := sha256.New()
@@ -40,9 +53,9 @@ func (r revisionCheck) fetch(ctx context.Context, o session.Object, ext string) 
 		m.data, err = syscall.Mmap(int(f.Fd()), 0, int(n), syscall.PROT_READ, syscall.MAP_SHARED)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("spool %s: %w", o.Key, err), m.close())
+		return nil, errors.Join(fmt.Errorf("spool %s: %w", key, err), m.close())
 	}
-	if !r.look(o.Key, digest{n, [sha256.Size]byte(sum.Sum(nil))}) {
+	if !r.look(key, digest{n, [sha256.Size]byte(sum.Sum(nil))}) {
 		return nil, m.close()
 	}
 	return m, nil

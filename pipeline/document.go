@@ -1,10 +1,8 @@
 package pipeline
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,45 +11,98 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/faxstream/faxstream/pipeline/pdf"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
 // spool is a private temporary file that knows its size and hash: an object's key and checksum are needed before it is sent.
+// One piece of it is hashed and written while the next one is filled. It is not safe for concurrent use.
 type spool struct {
-	f   *os.File
-	buf *bufio.Writer
-	sum hash.Hash
+	f        *os.File
+	sum      hash.Hash
+	piece    []byte      // being filled
+	full     chan []byte // to the file
+	empty    chan []byte // and back; nil: not allocated yet
+	wrote    chan error  // one, after the last piece
+	finished bool        // nothing more is written
 }
+
+const (
+	spoolPiece  = 128 << 10 // bytes
+	spoolPieces = 3         // at most, of one spool
+)
 
 func newSpool(dir string) (*spool, error) {
 	f, err := os.CreateTemp(dir, "document-*")
 	if err != nil {
 		return nil, fmt.Errorf("spool a document: %w", err)
 	}
-	s := &spool{f: f, sum: sha256.New()}
-	s.buf = bufio.NewWriterSize(io.MultiWriter(f, s.sum), 256<<10)
+	s := &spool{
+		f: f, sum: sha256.New(),
+		full: make(chan []byte, spoolPieces), empty: make(chan []byte, spoolPieces), wrote: make(chan error, 1),
+	}
+	for range spoolPieces - 1 {
+		s.empty <- nil
+	}
+	go s.run()
 	return s, nil
 }
 
-func (s *spool) Write(b []byte) (int, error) { return s.buf.Write(b) }
+// run hashes and writes pieces until there are no more.
+func (s *spool) run() {
+	var err error
+	for piece := range s.full {
+		s.sum.Write(piece)
+		if err == nil {
+			_, err = s.f.Write(piece)
+		}
+		s.empty <- piece[:0]
+	}
+	s.wrote <- err
+}
+
+// Write never fails; finish tells what went wrong.
+func (s *spool) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		if len(s.piece) == spoolPiece {
+			s.full <- s.piece
+			s.piece = <-s.empty
+		}
+		if s.piece == nil {
+			s.piece = make([]byte, 0, spoolPiece)
+		}
+		k := min(len(b)-n, spoolPiece-len(s.piece))
+		s.piece = append(s.piece, b[n:n+k]...)
+		n += k
+	}
+	return n, nil
+}
+
+// finish writes the last piece and waits for it.
+func (s *spool) finish() error {
+	s.finished = true
+	s.full <- s.piece
+	close(s.full)
+	if err := <-s.wrote; err != nil {
+		return fmt.Errorf("spool a document: %w", err)
+	}
+	return nil
+}
 
 // remove closes and deletes the file; what a crash leaves is deleted at the next start.
 func (s *spool) remove() error {
-	closeErr := s.f.Close()
-	if err := os.Remove(s.f.Name()); err != nil {
-		return err
+	var err error
+	if !s.finished { // the document was given up
+		err = s.finish()
 	}
-	return closeErr
+	return errors.Join(err, s.f.Close(), os.Remove(s.f.Name()))
 }
 
-// object names the file by a key made of its hash.
+// object names the finished file by a key made of its hash.
 func (s *spool) object(key func(h string) string) (session.Object, error) {
-	if err := s.buf.Flush(); err != nil {
-		return session.Object{}, fmt.Errorf("spool a document: %w", err)
+	if err := s.finish(); err != nil {
+		return session.Object{}, err
 	}
 	size, err := s.f.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -61,14 +112,10 @@ func (s *spool) object(key func(h string) string) (session.Object, error) {
 	return object(key(hash16(sum)), size, sum), nil
 }
 
-// store sends the file to the archive under a key made of its hash.
-func (s *spool) store(ctx context.Context, a Archive, key func(h string) string) (session.Object, error) {
-	obj, err := s.object(key)
-	if err != nil {
-		return obj, err
-	}
-	_, err = createFrom(ctx, a, obj.Key, s.f, obj.Size, [sha256.Size]byte(s.sum.Sum(nil)))
-	return obj, err
+// store sends the file to the archive as the object that it was named.
+func (s *spool) store(ctx context.Context, a Archive, o session.Object) error {
+	_, err := createFrom(ctx, a, o.Key, s.f, o.Size, [sha256.Size]byte(s.sum.Sum(nil)))
+	return err
 }
 
 // documents writes the TIFF and the PDF of a plan side by side, forward only: memory does not grow with the pages.
@@ -104,6 +151,11 @@ func newDocuments(plan Plan, dir, software string) (*documents, error) {
 	return d, nil
 }
 
+// key names a document by its hash.
+func (d *documents) key(ext string) func(h string) string {
+	return func(h string) string { return revisionKey(d.plan.Session, d.plan.Revision, "document."+h+ext) }
+}
+
 // about is what the PDF says of itself: nothing that another revision of the same pages, or the clock, would change.
 func (d *documents) about(software string) pdf.Meta {
 	plan := d.plan
@@ -136,27 +188,21 @@ func orUnknown(s string) string {
 }
 
 // add writes a usable page; its strip goes into both documents byte for byte.
-func (d *documents) add(f session.PageArchived, strip tiff.Strip) error {
-	data := strip.Bytes()
-	sum := sha256.Sum256(data)
+func (d *documents) add(l loaded) error {
+	f := l.fact
 	p := newManifestPage(f)
-	p.StripSHA256, p.StripSize, p.Samples = hex.EncodeToString(sum[:]), len(data), strip.Samples()
+	p.Sidecar, p.StripSHA256, p.StripSize, p.Samples = l.sidecar, l.sum, len(l.strip.Bytes()), l.strip.Samples()
 	d.usable++
 	meta := pageMeta(f, d.usable, len(d.plan.Pages))
 	meta.DateTime = d.date
 	meta.Description = fmt.Sprintf("fax %s page %d", d.plan.Session, f.Page)
-	var both errgroup.Group // most of either document's time goes into its hash
-	both.Go(func() (err error) {
-		p.TIFFOffset, err = d.tiff.AddPage(meta, strip)
-		return err
-	})
-	both.Go(func() (err error) {
-		p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
-			Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: data, Samples: strip.Samples(), Label: strconv.Itoa(f.Page),
-		})
-		return err
-	})
-	if err := both.Wait(); err != nil {
+	var err error
+	if p.TIFFOffset, err = d.tiff.AddPage(meta, l.strip); err != nil {
+		return pageError{f.Page, err}
+	}
+	if p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
+		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: l.strip.Bytes(), Samples: l.strip.Samples(), Label: strconv.Itoa(f.Page),
+	}); err != nil {
 		return pageError{f.Page, err}
 	}
 	d.takeAfter(f)

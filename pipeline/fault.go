@@ -19,15 +19,17 @@ const (
 	FaultPixels      FaultKind = "pixels"
 	FaultRemade      FaultKind = "remade"
 	FaultIndex       FaultKind = "index"
+	FaultMisfiled    FaultKind = "misfiled"
 	FaultUncommitted FaultKind = "uncommitted"
 	FaultGone        FaultKind = "gone"
+	FaultPurged      FaultKind = "purged"
 )
 
 // faultTexts has for each kind one sentence that says what it means, and one that says what to do.
 var faultTexts = map[FaultKind][2]string{
 	FaultMissing:     {"An object that the archive names is not there.", "Bring it back from another version or copy of the archive; the manifest has its hash."},
 	FaultAltered:     {"An object is not what was written.", "Bring back the version that has the hash of the manifest or of the object's key."},
-	FaultUnreadable:  {"A plan, manifest or report cannot be read.", "Bring back the version that was written; if a newer faxstream wrote it, verify with that one."},
+	FaultUnreadable:  {"A plan, manifest, report or log cannot be read.", "Bring back the version that was written; if a newer faxstream wrote it, verify with that one."},
 	FaultForeign:     {"A plan or manifest belongs to another fax or revision.", "Somebody has moved objects: bring back what was at this key."},
 	FaultContradicts: {"The manifest says something else than the plan and the documents that it names.", "It was edited: bring back the version that was written."},
 	FaultChain:       {"The chain of revisions is broken: a revision does not follow from the one before it.", "A manifest was edited, removed or put in another's place: bring back the versions that were written."},
@@ -40,8 +42,10 @@ var faultTexts = map[FaultKind][2]string{
 	FaultPixels:      {"A page of the document does not have the pixels of the archived original.", "Look at both; `faxstream replay SESSION` makes a new revision from the originals."},
 	FaultRemade:      {"The documents that the plan gives are not those of the manifest, though the same software made them.", "The manifest or a document was replaced together with its hash: bring back the versions that were written."},
 	FaultIndex:       {"The fax is not in the index of its day.", "Put an object with the text {} and a line break there, so that it is listed again."},
+	FaultMisfiled:    {"The index has an entry that lists no fax, or lists one a second time under another day or time.", "Nothing is lost: remove the entry."},
 	FaultUncommitted: {"A revision has documents and no manifest.", "If `faxstream serve` has not run since a crash, or is at work on this fax, let it and verify again; otherwise the manifest was removed."},
-	FaultGone:        {"The index lists a fax of which nothing is in the archive.", "Bring the fax back from another version or copy of the archive."},
+	FaultPurged:      {"The log says that the fax was purged, and something of it is still there.", "If it was purged just now, let `faxstream serve` end that and verify again; otherwise somebody else wrote the log: look who, and bring back the one that was."},
+	FaultGone:        {"The index lists a fax that is not in the archive.", "Bring the fax back from another version or copy of the archive."},
 }
 
 // Fault is one thing that is wrong in an archive.
@@ -66,6 +70,8 @@ type Finding struct {
 	Bytes      int64   `json:"bytes"`      // read, of the objects
 	Orphans    int     `json:"orphans"`    // objects that no manifest names; a crash may leave them
 	Faults     []Fault `json:"faults"`
+
+	indexed string // key of the index entry that it must have; "": no revision says
 }
 
 func (f *Finding) fault(kind FaultKind, where string, page int, particulars string) {

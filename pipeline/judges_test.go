@@ -308,7 +308,8 @@ func TestPagesKeepTheirNumbers(t *testing.T) {
 	}
 }
 
-// A provider's clock may say anything: a fax of the year 0 gets its document, without a date.
+// A provider's clock may say anything: a fax of the year 0 gets its document, without a date, and is listed under the day of its order. So
+// is one of a year to come.
 func TestAFaxOfNoPossibleYearGetsItsDocument(t *testing.T) {
 	wb := newWorkbench(t, localArchive(t))
 	wb.page("old", 1, testdata(t, "letter-standard-g4.tiff"))
@@ -317,6 +318,14 @@ func TestAFaxOfNoPossibleYearGetsItsDocument(t *testing.T) {
 	tiffName, pdfName := wb.saved(wb.assemble(order))
 	if out := judge(t, "poppler-utils", "pdfinfo", pdfName) + judge(t, "libtiff-tools", "tiffinfo", tiffName); strings.Contains(out, "Date") {
 		t.Error(out)
+	}
+	order.Close.StartTime = benchStart.AddDate(3, 0, 0)
+	for _, start := range []time.Time{{}, order.Close.StartTime, time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		order.Close.StartTime = start
+		plan, err := newPlan(order, map[int]session.PageArchived{1: {Page: 1, EventTime: start}}, benchStart)
+		if err != nil || !plan.Indexed.Equal(benchStart) {
+			t.Errorf("a fax that began %s and was ordered %s is listed under %s, %v", start, benchStart, plan.Indexed, err)
+		}
 	}
 }
 

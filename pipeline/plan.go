@@ -65,11 +65,16 @@ func newPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 		p.StartTime = p.Pages[0].EventTime
 	}
 	p.Indexed = p.StartTime
-	if p.Indexed.IsZero() {
+	if p.Indexed.Before(firstFax) || p.Indexed.After(ordered.Add(clocksApart)) {
 		p.Indexed = ordered.UTC()
 	}
 	return p, nil
 }
+
+// A start outside of these is a clock's error: the fax is listed under the day of its order, where people look for it.
+var firstFax = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+const clocksApart = 48 * time.Hour
 
 // Expected is the number of every page of the document, there or missing, ascending.
 func (p Plan) Expected() []int {

@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,14 +28,15 @@ type RebuildConfig struct {
 	Log     *slog.Logger
 }
 
-// Rebuilt is what came of it. Where JetStream had everything all counts but the first two are 0.
+// Rebuilt is what came of it. Where JetStream had everything, ledgers and facts are 0.
 type Rebuilt struct {
 	Faxes   int      `json:"faxes"`   // that have a plan or a document
 	Open    int      `json:"open"`    // of which there are only pages
+	Folded  int      `json:"folded"`  // of which there are only pages, and whose fax another session has
 	Ledgers int      `json:"ledgers"` // written
 	Facts   int      `json:"facts"`   // published
 	Silent  []string `json:"silent"`  // sessions of which nothing but the whole file was archived: the reconciler takes them in again
-	Broken  []string `json:"broken"`  // sessions whose plan, manifest or sidecars cannot be read: verify them
+	Broken  []string `json:"broken"`  // sessions of which something cannot be read, a plan, manifest, redirect or sidecar: verify them
 }
 
 // Rebuild brings back into an empty JetStream what the archive tells: of every fax that has a document the ledger, the bound number, the
@@ -52,9 +55,8 @@ func Rebuild(ctx context.Context, c RebuildConfig) (Rebuilt, error) {
 		}
 		group.Go(func() error {
 			err := r.session(inner, id)
-			if errors.Is(err, errUnreadable) || errors.Is(err, errSidecar) {
-				c.Log.Error("a fax could not be rebuilt: verify it", "session", id, "err", err)
-				r.count(func(done *Rebuilt) { done.Broken = append(done.Broken, id) })
+			if broken(err) {
+				r.broke(id, err)
 				return nil
 			}
 			return err
@@ -76,11 +78,29 @@ func (r *rebuilder) purged(ctx context.Context) error {
 		if err == nil && last.File != "" {
 			_, err = r.Bus.Claim(ctx, session.AliasFile, last.File, id)
 		}
-		if err != nil {
+		switch {
+		case err != nil && broken(err):
+			r.broke(cmp.Or(id, keepPrefix), err)
+		case err != nil:
 			return err
 		}
 	}
 	return nil
+}
+
+// broken reports whether an object is not what was written: that costs its fax, or its page, and nothing else.
+func broken(err error) bool {
+	return errors.Is(err, errUnreadable) || errors.Is(err, errSidecar) || errors.Is(err, errTooLarge) || errors.Is(err, errKeepLog)
+}
+
+// broke notes that something of a session cannot be read.
+func (r *rebuilder) broke(id string, err error) {
+	r.Log.Error("something that is archived of a fax cannot be read, and is not rebuilt: verify it", "session", id, "err", err)
+	r.count(func(done *Rebuilt) {
+		if !slices.Contains(done.Broken, id) {
+			done.Broken = append(done.Broken, id)
+		}
+	})
 }
 
 type rebuilder struct {
@@ -108,16 +128,33 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if known == nil {
-		return r.open(ctx, session.State{Session: id, Held: kept.Kind == session.ActionHeld, KeptAt: kept.At}, k.listed)
+	to, err := readRedirect(ctx, readOnly{r.Archive}, id, k.listed)
+	if err != nil {
+		return err
+	}
+	fresh := session.State{Session: id, Held: kept.Kind == session.ActionHeld, KeptAt: kept.At}
+	switch {
+	case known == nil && to != nil:
+		return r.folded(ctx, fresh, *to)
+	case known == nil:
+		return r.open(ctx, fresh, k.listed)
 	}
 	r.count(func(done *Rebuilt) { done.Faxes++ })
-	return r.restore(ctx, known, k.listed)
+	return r.restore(ctx, known, to, k.listed)
 }
 
-// restore brings back a session that has a plan.
-func (r *rebuilder) restore(ctx context.Context, known *recalled, keys []string) error {
-	if err := known.takeNames(ctx, r.Bus, r.Bus); err != nil {
+// folded brings back a session without a document whose fax another session has.
+func (r *rebuilder) folded(ctx context.Context, s session.State, to redirect) error {
+	r.count(func(done *Rebuilt) { done.Folded++ })
+	if err := to.fold(ctx, &s, r.Bus); err != nil {
+		return err
+	}
+	return r.ledger(ctx, s, func() error { return nil })
+}
+
+// restore brings back a session that has a plan; to is nil unless another one has its fax.
+func (r *rebuilder) restore(ctx context.Context, known *recalled, to *redirect, keys []string) error {
+	if err := known.takeNames(ctx, r.Bus, r.Bus, to); err != nil {
 		return err
 	}
 	// The order comes before the ledger that says it was made.
@@ -193,21 +230,30 @@ func (r *rebuilder) open(ctx context.Context, s session.State, keys []string) er
 		return err
 	}
 	if len(told) == 0 {
-		r.count(func(done *Rebuilt) { done.Silent = append(done.Silent, id) })
-		return nil
+		_, revision, err := r.Bus.Load(ctx, id)
+		if err == nil && revision == 0 { // else serve is at work on it
+			r.count(func(done *Rebuilt) { done.Silent = append(done.Silent, id) })
+		}
+		return err
 	}
 	r.count(func(done *Rebuilt) { done.Open++ })
+	now := time.Now().UTC()
 	for _, f := range told {
 		token, err := r.Bus.Bind(ctx, id, session.NumberToken(f.To))
 		if err != nil {
 			return err
 		}
-		// The ledger is there before serve starts: the reconciler must know that the fax is open.
-		e := session.Event{At: time.Now().UTC(), Fact: f, ToToken: token}
+		// The ledger is there before serve starts: the reconciler must know that the fax is open, and since when, or takes the same fax in
+		// the provider's list for another one.
+		e := session.Event{At: now, Fact: f, ToToken: token}
+		if !f.EventTime.IsZero() && f.EventTime.Before(now) {
+			e.At = f.EventTime
+		}
 		if s, err = session.Next(session.Policy{Idle: idleAtLeast, Streaming: true}, s, e); err != nil {
 			return fmt.Errorf("session %s: %w", id, err)
 		}
 	}
+	s.LastSeen = now // its pages have yet to come back
 	if err := r.ledger(ctx, s, func() error { return nil }); err != nil {
 		return err
 	}
@@ -220,7 +266,7 @@ func (r *rebuilder) open(ctx context.Context, s session.State, keys []string) er
 }
 
 // announced reads from sidecars which pages the provider has announced, ascending. Pages whose bytes never came, or were no page,
-// are among them: the workers ask for them again.
+// are among them: the workers ask for them again. A sidecar that cannot be read costs its page.
 func (r *rebuilder) announced(ctx context.Context, id string, keys []string) (told []session.PageAnnounced, err error) {
 	var pages session.Ranges
 	for _, key := range keys {
@@ -228,16 +274,13 @@ func (r *rebuilder) announced(ctx context.Context, id string, keys []string) (to
 		if !isSidecar(key) || page < 1 || page > session.MaxPages || pages.Has(page) {
 			continue
 		}
-		data, err := read(ctx, readOnly{r.Archive}, key)
+		s, err := r.sidecar(ctx, id, key)
+		if err != nil && broken(err) {
+			r.broke(id, err)
+			continue
+		}
 		if err != nil {
 			return nil, err
-		}
-		s, err := parseSidecar(data)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
-		}
-		if s.Session != id || s.Page != page || s.Object.Key != strings.TrimSuffix(key, ".json") {
-			return nil, fmt.Errorf("read %s: %w", key, errUnreadable)
 		}
 		if s.Source != session.SourceFetch {
 			continue
@@ -248,4 +291,20 @@ func (r *rebuilder) announced(ctx context.Context, id string, keys []string) (to
 		})
 	}
 	return told, nil
+}
+
+// sidecar reads one of a page of the session.
+func (r *rebuilder) sidecar(ctx context.Context, id, key string) (Sidecar, error) {
+	data, err := readUpTo(ctx, r.Archive, key, maxSidecar)
+	if err != nil {
+		return Sidecar{}, err
+	}
+	s, err := parseSidecar(data)
+	if err == nil && (s.Session != id || s.Page != pageOfKey(key) || s.Object.Key != strings.TrimSuffix(key, ".json")) {
+		err = errUnreadable
+	}
+	if err != nil {
+		return s, fmt.Errorf("read %s: %w", key, err)
+	}
+	return s, nil
 }

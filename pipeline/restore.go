@@ -30,10 +30,21 @@ func (c *collector) restore(ctx context.Context, fresh session.State) (session.S
 		return fresh, nil
 	}
 	r, err := recall(ctx, c.archive, fresh.Session, keys)
-	if err != nil || r == nil {
+	if err != nil {
 		return fresh, err
 	}
-	return r.state, r.takeNames(ctx, c.facts, c.ledgers)
+	to, err := readRedirect(ctx, c.archive, fresh.Session, keys)
+	if err != nil {
+		return fresh, err
+	}
+	if r != nil {
+		err = r.takeNames(ctx, c.facts, c.ledgers, to)
+		return r.state, err
+	}
+	if to != nil {
+		err = to.fold(ctx, &fresh, c.ledgers)
+	}
+	return fresh, err
 }
 
 // recalled is what the archive tells of a session that has a plan.
@@ -145,10 +156,14 @@ func (r *recalled) verdicts(ctx context.Context, a Archive, keys []string) error
 	return nil
 }
 
-// takeNames binds the session's number again and claims the whole file's id. Whoever has them by now keeps them.
-func (r *recalled) takeNames(ctx context.Context, facts Facts, ledgers Ledgers) error {
+// takeNames binds the session's number again and claims the whole file's id. Whoever has them by now keeps them. One that was given up
+// without a close, and then turned out to be another session's fax, is folded into that; to is nil where none is known.
+func (r *recalled) takeNames(ctx context.Context, facts Facts, ledgers Ledgers, to *redirect) error {
 	if _, err := facts.Bind(ctx, r.plan.Session, r.plan.ToToken); err != nil {
 		return err
+	}
+	if to != nil && r.plan.Close == nil {
+		return to.fold(ctx, &r.state, ledgers)
 	}
 	if c := r.plan.Close; c != nil && c.Direction != session.Outgoing && c.File != "" {
 		_, err := ledgers.Claim(ctx, session.AliasFile, c.File, r.plan.Session)

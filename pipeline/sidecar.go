@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -60,19 +59,6 @@ func parseSidecar(data []byte) (Sidecar, error) {
 		return Sidecar{}, fmt.Errorf("%w: %w", errSidecar, err)
 	}
 	return s, nil
-}
-
-// strict decodes JSON that has no field but those of v and nothing behind it.
-func strict(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
-	}
-	return nil
 }
 
 // keep archives bytes under their key, the sidecar before them: a sidecar without its object is no page, an object is

@@ -49,15 +49,15 @@ func (c rebuildCmd) print(e env, done pipeline.Rebuilt) error {
 		if err := json.NewEncoder(e.stdout).Encode(done); err != nil {
 			return err
 		}
-	} else if _, err := fmt.Fprintf(e.stdout, "faxes: %d, open: %d; written: ledgers %d, facts %d\n", done.Faxes, done.Open, done.Ledgers, done.Facts); err != nil {
+	} else if _, err := fmt.Fprintf(e.stdout, "faxes: %d, open: %d, folded: %d; written: ledgers %d, facts %d\n", done.Faxes, done.Open, done.Folded, done.Ledgers, done.Facts); err != nil {
 		return err
 	}
 	if len(done.Silent) > 0 {
-		fmt.Fprintf(e.stderr, "only the whole file was archived of %s: the reconciler of serve takes them in again (look back far enough with `faxstream reconcile --since`)\n",
+		fmt.Fprintf(e.stderr, "only the whole file was archived of %s: start serve and look back far enough with `faxstream reconcile --since`, which takes received faxes in again; of sent ones faxes/SESSION/original.* in the archive is all that there is\n",
 			strings.Join(done.Silent, ", "))
 	}
 	if len(done.Broken) > 0 {
-		return fmt.Errorf("not rebuilt, because what is archived cannot be read: %s; `faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
+		return fmt.Errorf("not rebuilt, or not all, because what is archived cannot be read: %s; `faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
 	}
 	return nil
 }

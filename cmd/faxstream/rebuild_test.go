@@ -44,6 +44,9 @@ func TestRebuild(t *testing.T) {
 			r.checkRebuilt(t, want)
 		}
 	}
+	if s, _, err := r.bus.Load(t.Context(), "open"); err != nil || time.Since(s.Opened) < time.Hour {
+		t.Errorf("the open fax of long ago is open since %s, %v: the reconciler would not know it", s.Opened, err)
+	}
 	if got := r.rebuild(t); got.Ledgers+got.Facts > 0 {
 		t.Errorf("the second time: %+v", got)
 	}

@@ -33,7 +33,8 @@
 // The keys need s3:PutObject, s3:GetObject, s3:ListBucket (without it the
 // service says 403 for what is not there) and s3:AbortMultipartUpload; for a
 // retention also s3:PutObjectRetention and s3:GetBucketObjectLockConfiguration,
-// and while it is tried out s3:GetObjectVersion and s3:DeleteObjectVersion.
+// and while it is tried out s3:GetObjectVersion and s3:DeleteObjectVersion, in a
+// bucket with a rule of its own also s3:GetObjectRetention.
 //
 // Legal hold and deletion ([storage.Keeper], keep.go) are of versions, of which
 // our own writes make one for each key. What a version is locked by is in the

@@ -88,14 +88,15 @@ const recheck = time.Minute
 
 // agree returns the terms of every write once it is known that the service keeps what Config asks
 // for. The first time for a bucket and configuration, it is tried out under
-// checks/ with objects that are locked for one day, and the result is
+// checks/ with objects that are locked for a day, and the result is
 // remembered there, so that the next start costs one request. An error matching
 // [storage.ErrRefused] says that it does not, and why.
 //
 // Of an encryption the service must say that it was done. A retention is kept
 // when the version cannot be deleted by its id, while one without it can: keys
-// that may delete nothing would prove nothing. (Where the bucket locks every
-// object by a rule of its own, this comparison is left out.)
+// that may delete nothing would prove nothing. Where the bucket locks every
+// object by a rule of its own, there is nothing to compare with: then the
+// service has to say that it set the lock that was asked for.
 func (s *Store) agree(ctx context.Context) (terms, error) {
 	a := &s.agreement
 	began := time.Now()
@@ -202,8 +203,9 @@ func (s *Store) stat(ctx context.Context, object, version string) (info minio.Ob
 }
 
 // probeTime is how long the objects of a check are locked: a day is the least
-// that services have been seen to take seriously.
-const probeTime = 24 * time.Hour
+// that services have been seen to take seriously, and no bucket's own rule, of
+// whole days, gives an hour more.
+const probeTime = 25 * time.Hour
 
 // tryOut writes an object on the terms, with a short retention, and looks what
 // they are worth.
@@ -217,6 +219,7 @@ func (s *Store) tryOut(ctx context.Context, t terms) error {
 		t.retain = probeTime
 	}
 	object := s.prefix + "checks/" + rand.Text() + ".probe"
+	began := time.Now()
 	if err := s.place(ctx, object, []byte(object), t); err != nil {
 		return fmt.Errorf("an object on the terms %s cannot be written: %w", t, err)
 	}
@@ -229,6 +232,9 @@ func (s *Store) tryOut(ctx context.Context, t terms) error {
 	}
 	if t.retain == 0 {
 		return nil
+	}
+	if err := t.locked(info.Headers, began, ownRule); err != nil {
+		return err
 	}
 	if err := s.undeletable(ctx, object, info.VersionID); err != nil {
 		return err
@@ -254,6 +260,30 @@ func (t terms) encrypted(h http.Header) error {
 	if got := h.Get(algorithm); got != want.Get(algorithm) {
 		return fmt.Errorf("%w: asked to encrypt objects (%q), the service takes them and does not say that it did: its answer is %q, want %q",
 			storage.ErrRefused, t.encryption, got, want.Get(algorithm))
+	}
+	return nil
+}
+
+// locked returns an error where the headers of an object that was written
+// since began say another lock than was asked for: a weaker mode, or the time
+// of the bucket's own rule, neither of which shows in what can be deleted.
+// Keys without s3:GetObjectRetention are told nothing: then what can be deleted
+// has to show it, which it cannot where the bucket has a rule of its own.
+func (t terms) locked(h http.Header, began time.Time, ownRule bool) error {
+	mode, date := h.Get("X-Amz-Object-Lock-Mode"), h.Get("X-Amz-Object-Lock-Retain-Until-Date")
+	switch {
+	case mode == "" && date == "" && ownRule:
+		return fmt.Errorf("%w to show what a retention is worth: the bucket locks every object by a rule of its own, and the service does not say "+
+			"until when it has locked this one. Give these keys s3:GetObjectRetention for the first start, or take away the rule", storage.ErrRefused)
+	case mode == "" && date == "":
+		return nil
+	}
+	const rounding = time.Minute // of the date, and of what the request took
+	until, err := time.Parse(time.RFC3339, date)
+	early, late := began.Add(t.retain-rounding), time.Now().Add(t.retain+rounding)
+	if err != nil || mode != string(t.mode) || until.Before(early) || until.After(late) {
+		return fmt.Errorf("%w a retention as it is asked for: asked to lock an object by %s until %s, the service has locked it by %.20q until %.40q",
+			storage.ErrRefused, t.mode, began.Add(t.retain).UTC().Format(time.RFC3339), mode, date)
 	}
 	return nil
 }

@@ -125,6 +125,20 @@ func unlocking(c Config) fault {
 	}
 }
 
+// otherMode says that an object is locked by the other mode.
+func otherMode(p *proxy, w http.ResponseWriter, r *http.Request) {
+	answer := httptest.NewRecorder()
+	p.ReverseProxy.ServeHTTP(answer, r)
+	const header = "X-Amz-Object-Lock-Mode"
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	if other := map[string]string{"GOVERNANCE": "COMPLIANCE", "COMPLIANCE": "GOVERNANCE"}[answer.Header().Get(header)]; other != "" {
+		w.Header().Set(header, other)
+	}
+	w.WriteHeader(answer.Code)
+}
+
 func always(method string, f fault) func(*proxy, http.ResponseWriter, *http.Request, int) {
 	return func(p *proxy, w http.ResponseWriter, r *http.Request, _ int) {
 		if method == "" || r.Method == method {
@@ -164,6 +178,7 @@ func TestARetentionThatDoesNotHoldIsRefused(t *testing.T) {
 			}{
 				{"the bucket has no lock", unlocked, nil, "no Object Lock"},
 				{"locks are taken and ignored", locked, always(http.MethodPut, unlocking(locked)), "takes Object Lock and ignores it"},
+				{"the mode is another one", locked, always(http.MethodHead, otherMode), "as it is asked for"},
 				{"nothing can be deleted, locked or not", locked, always(http.MethodDelete, status(403)), "s3:DeleteObjectVersion"},
 				{"locks are refused", locked, always(http.MethodPut, status(403)), "cannot be written"},
 				{"nobody knows what a lock is", locked, lockConfig(501, ""), "Object Lock"},
@@ -227,6 +242,10 @@ func TestABucketWithARuleOfItsOwn(t *testing.T) {
 				t.Errorf("%v: locked by %q, want what was asked for and not the rule", err, got)
 			}
 			c.Mode = Governance
+			p.set(always(http.MethodPut, unlocking(c)))
+			if _, err := Open(t.Context(), c); !errors.Is(err, storage.ErrRefused) || !strings.Contains(err.Error(), "rule of its own") && !strings.Contains(err.Error(), "as it is asked for") {
+				t.Errorf("locks are ignored, and the rule's day hides it: got %v, want ErrRefused", err)
+			}
 			p.set(always(http.MethodDelete, status(204)))
 			if _, err := Open(t.Context(), c); !errors.Is(err, storage.ErrRefused) {
 				t.Errorf("a version that was said to be deleted: got %v, want ErrRefused", err)

@@ -1,0 +1,111 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// redirect says in the archive that another session has this one's fax, so that a session whose ledger is lost makes no second document:
+// nothing else that is archived of it tells whose file it was.
+type redirect struct {
+	Session string    `json:"session"`
+	Into    string    `json:"into"` // the session that had claimed the file first
+	File    string    `json:"file"` // the provider's id of the whole file
+	From    string    `json:"from"`
+	To      string    `json:"to"`
+	Opened  time.Time `json:"opened"`
+}
+
+// redirectKey begins as the keys of revisions do: whoever lists those sees it.
+func redirectKey(id string) string { return faxPrefix(id) + "redirect.json" }
+
+// keepRedirect writes down that a session was folded into another one. It is repeatable. Of a purged one nothing is written down, and that
+// is no error: its ledger has yet to hear of the purge, by the next fact that is folded.
+func keepRedirect(ctx context.Context, a Archive, s session.State) error {
+	if s.FoldedInto == "" || s.Close == nil {
+		return nil
+	}
+	r := redirect{Session: s.Session, Into: s.FoldedInto, File: s.Close.File, From: s.From, To: s.To, Opened: s.Opened}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("redirect session %s: %w", s.Session, err)
+	}
+	if _, err = create(ctx, a, redirectKey(s.Session), append(text, '\n')); errors.Is(err, ErrPurged) {
+		return nil
+	}
+	return err
+}
+
+// readRedirect reads what keepRedirect wrote; keys are those of the session's revisions at least, ascending. nil: there is none, or of the
+// session that should have the fax there is nothing in the archive, and then this one is worth more.
+func readRedirect(ctx context.Context, a Archive, id string, keys []string) (*redirect, error) {
+	key := redirectKey(id)
+	if _, there := slices.BinarySearch(keys, key); !there {
+		return nil, nil
+	}
+	data, err := readUpTo(ctx, a, key, maxSidecar)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRedirect(data, id)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	kept, err := lastKept(ctx, a, r.Into)
+	if err != nil || kept.Kind == session.ActionPurged {
+		return &r, err
+	}
+	for _, err := range a.List(ctx, faxPrefix(r.Into), "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", faxPrefix(r.Into), err)
+		}
+		return &r, nil
+	}
+	return nil, nil
+}
+
+// parseRedirect gives an error matching errUnreadable for what is no redirect of the session.
+func parseRedirect(data []byte, id string) (redirect, error) {
+	var r redirect
+	if err := strict(data, &r); err != nil {
+		return r, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if r.Session != id || r.Into == id || !session.ValidToken(r.Into) || r.File == "" {
+		return r, fmt.Errorf("%w: it redirects session %q to %q", errUnreadable, r.Session, r.Into)
+	}
+	return r, nil
+}
+
+// fold makes the ledger of a session without a close that of a folded one, and sees to it that the owner has the file.
+func (r redirect) fold(ctx context.Context, s *session.State, ledgers Aliases) error {
+	s.FoldedInto, s.Effects = r.Into, nil // it orders no document any more
+	if s.Opened.IsZero() {
+		s.Direction, s.From, s.To, s.Opened, s.LastSeen = session.Incoming, r.From, r.To, r.Opened, r.Opened
+	}
+	_, err := ledgers.Claim(ctx, session.AliasFile, r.File, r.Into)
+	return err
+}
+
+// redirect checks what says that another session has the fax.
+func (k *checking) redirect(ctx context.Context) error {
+	key := redirectKey(k.id)
+	if !k.has(key) {
+		return nil
+	}
+	data, ok, err := k.read(ctx, key, maxSidecar)
+	if err != nil || !ok {
+		return err
+	}
+	k.named[key] = object(key, int64(len(data)), sha256.Sum256(data))
+	if _, err := parseRedirect(data, k.id); err != nil {
+		k.found.fault(FaultUnreadable, key, 0, err.Error())
+	}
+	return nil
+}

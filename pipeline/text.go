@@ -1,0 +1,104 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Limits of archived JSON. A fax of 10,000 pages has a plan and a manifest of some 15 MB each and reports of up to 30 MB, with two
+// elements of arrays a page and 60 fields.
+const (
+	maxText     = 64 << 20 // bytes of a plan, manifest or report
+	maxSidecar  = 64 << 10 // bytes
+	maxElements = 4 * session.MaxPages
+	maxFields   = 100 * session.MaxPages
+)
+
+// errTooLarge: an object is larger than anything of its kind.
+var errTooLarge = errors.New("it is larger than the limit")
+
+// readUpTo loads an object of at most `most` bytes; the error for a larger one matches errTooLarge.
+func readUpTo(ctx context.Context, a Reader, key string, most int64) ([]byte, error) {
+	r, size, err := a.Open(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	defer r.Close()
+	if size > most {
+		return nil, fmt.Errorf("read %s: %w: %d bytes, at most %d", key, errTooLarge, size, most)
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return data, nil
+}
+
+// bounded returns an error for JSON of which more than a fax can need would have to be held in memory: three bytes in an array can
+// stand for a page, which takes hundreds.
+func bounded(data []byte) error {
+	if len(data) > maxText {
+		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(data), maxText)
+	}
+	if elements, fields := commas(data); elements > maxElements || fields > maxFields {
+		return fmt.Errorf("it has %d elements of arrays and %d fields of objects, at most %d and %d are allowed", elements, fields, maxElements, maxFields)
+	}
+	return nil
+}
+
+// commas counts those between elements of arrays and between fields of objects. What is no JSON gives any numbers.
+func commas(data []byte) (elements, fields int) {
+	var open []byte // the brackets around i
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; c {
+		case '"':
+			i += stringLen(data[i:]) - 1
+		case '[', '{':
+			open = append(open, c)
+		case ']', '}':
+			open = open[:max(0, len(open)-1)]
+		case ',':
+			if len(open) > 0 && open[len(open)-1] == '[' {
+				elements++
+			} else {
+				fields++
+			}
+		}
+	}
+	return elements, fields
+}
+
+// stringLen is the length of the JSON string that text begins with, its quotes included; all that is left where it does not end.
+func stringLen(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// strict decodes JSON that is bounded, has no field but those of v and nothing behind it.
+func strict(data []byte, v any) error {
+	if err := bounded(data); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
+}
