@@ -207,6 +207,58 @@ func (v *safe) expect(c *custodian, kind, what string) {
 	}
 }
 
+// An order about a fax means every session that was folded into it, as both sides say: one that only claims to be is left alone.
+func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
+	for _, kind := range []string{session.ActionHeld, session.ActionReleased, session.ActionPurged} {
+		for failAt := 1; ; failAt++ {
+			v := newSafe(t)
+			for _, id := range []string{"s", "folded", "other"} {
+				v.fill(id)
+			}
+			state := session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}
+			if err := keepRedirect(t.Context(), v, state); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := create(t.Context(), v.Archive, foldedKey("s", "other"), []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+			v.calls, v.failAt, v.after = 0, failAt, failAt%2 == 0
+			c := v.custodian(0)
+			if err := v.carryOut(c, keepOrder(t, kind, "s", 1)); err != nil {
+				t.Fatalf("%s, call %d: %v", kind, failAt, err)
+			}
+			if v.calls < failAt {
+				break
+			}
+			for id, meant := range map[string]bool{"s": true, "folded": true, "other": false} {
+				log, err := c.keeping.Log(t.Context(), id)
+				if err != nil || (len(log) == 1) != meant {
+					t.Errorf("%s, call %d: the log of %s is %v, %v", kind, failAt, id, log, err)
+				}
+				if left := len(v.keys(faxPrefix(id))); (left == 0) != (meant && kind == session.ActionPurged) {
+					t.Errorf("%s, call %d: %s has %d objects", kind, failAt, id, left)
+				}
+				if on := v.held[faxPrefix(id)]; on != (meant && kind == session.ActionHeld) {
+					t.Errorf("%s, call %d: %s is held: %t", kind, failAt, id, on)
+				}
+			}
+		}
+	}
+	v := newSafe(t)
+	v.fill("s")
+	v.fill("folded")
+	if err := keepRedirect(t.Context(), v, session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
+		t.Fatal(err)
+	}
+	c := v.custodian(0)
+	if err := v.carryOut(c, keepOrder(t, session.ActionHeld, "folded", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 2)); !errors.Is(err, session.ErrKept) || len(v.keys("faxes/")) != 6 {
+		t.Errorf("a fax with a held part was purged: %v, left %s", err, v.keys("faxes/"))
+	}
+}
+
 // A purge is refused while the fax is held or retained, by faxstream or by the store, also when that came after it was ordered; and
 // nothing goes.
 func TestWhatIsKeptIsNotPurged(t *testing.T) {

@@ -29,20 +29,40 @@ type custodian struct {
 	log     *slog.Logger
 }
 
-// ordered writes an order into the fax's log.
+// ordered writes an order into the fax's log, and into those of the sessions that were folded into it: their pages are the same fax.
 func (c *custodian) ordered(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
 	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !keepKind(a.Kind) {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
 	}
-	e := session.KeepEntry{
-		Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, At: d.Time.UTC(), Asked: "a" + strconv.FormatUint(d.Sequence, 10),
+	ids, err := foldedInto(ctx, c.keeping.Archive, a.Session)
+	if err != nil {
+		return err
+	}
+	// The session that was named comes last: when its log has the order, those of all its fax's sessions have it.
+	var entries []session.KeepEntry
+	for _, id := range append(ids, a.Session) {
+		entries = append(entries, session.KeepEntry{
+			Session: id, Kind: a.Kind, By: a.By, Why: a.Why, At: d.Time.UTC(), Asked: "a" + strconv.FormatUint(d.Sequence, 10),
+		})
 	}
 	if a.Kind == session.ActionPurged {
-		if err := c.prepare(ctx, &e); err != nil {
+		for i := range entries {
+			if err := c.prepare(ctx, &entries[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range entries {
+		if err := c.enter(ctx, e, e.Session == a.Session); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// enter writes an order into the log of one session, and lets it be carried out. named: the order names this session.
+func (c *custodian) enter(ctx context.Context, e session.KeepEntry, named bool) error {
 	last, err := appendKeep(ctx, c.keeping.Archive, e)
 	if err != nil {
 		return err
@@ -50,6 +70,8 @@ func (c *custodian) ordered(ctx context.Context, d bus.Delivery) error {
 	switch {
 	case e.Kind == session.ActionPurged && last.Kind == session.ActionHeld:
 		return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf("purge ordered by %s: %w: %s", e.By, session.ErrKept, last)}
+	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged && !named:
+		return nil // it was purged by itself
 	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged:
 		return bus.Dead{Reason: session.ReasonPurged, Err: fmt.Errorf("it cannot be %s: %w", e.Kind, PurgedError{last})}
 	}

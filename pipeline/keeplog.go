@@ -160,7 +160,7 @@ func (k Keeping) Holds(ctx context.Context) iter.Seq2[session.KeepEntry, error] 
 	}
 }
 
-// keptSessions yields the sessions that have a log.
+// keptSessions yields the sessions that have a log. An error that matches errKeepLog does not end it.
 func keptSessions(ctx context.Context, a Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		last := ""
@@ -171,8 +171,10 @@ func keptSessions(ctx context.Context, a Reader) iter.Seq2[string, error] {
 			}
 			id, _, _, ok := parseKeepKey(key)
 			if !ok {
-				yield("", fmt.Errorf("%s: %w", key, errKeepLog))
-				return
+				if !yield("", fmt.Errorf("%s: %w", key, errKeepLog)) {
+					return
+				}
+				continue
 			}
 			if id != last && !yield(id, nil) {
 				return

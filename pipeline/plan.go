@@ -199,7 +199,11 @@ func load[T any](ctx context.Context, a Archive, key string, v *T) (ok bool, dat
 		return false, nil, err
 	}
 	var fresh T
-	if err := json.Unmarshal(data, &fresh); err != nil {
+	err = bounded(data)
+	if err == nil {
+		err = json.Unmarshal(data, &fresh)
+	}
+	if err != nil {
 		return false, nil, fmt.Errorf("read %s: %w: %w", key, errUnreadable, err)
 	}
 	*v = fresh

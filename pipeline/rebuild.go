@@ -36,6 +36,7 @@ type Rebuilt struct {
 	Ledgers int      `json:"ledgers"` // written
 	Facts   int      `json:"facts"`   // published
 	Silent  []string `json:"silent"`  // sessions of which nothing but the whole file was archived: the reconciler takes them in again
+	Purged  []string `json:"purged"`  // sessions that were purged and of which there is something all the same: it is no fax any more, verify it
 	Broken  []string `json:"broken"`  // sessions of which something cannot be read, a plan, manifest, redirect or sidecar: verify them
 }
 
@@ -46,7 +47,7 @@ type Rebuilt struct {
 // Everything is create-only: run again, or on a JetStream that has all, it changes nothing. A crash leaves part of it.
 func Rebuild(ctx context.Context, c RebuildConfig) (Rebuilt, error) {
 	r := &rebuilder{RebuildConfig: c}
-	r.done.Silent, r.done.Broken = []string{}, []string{}
+	r.done.Silent, r.done.Purged, r.done.Broken = []string{}, []string{}, []string{}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for id, err := range sessionsOf(inner, c.Archive) {
@@ -121,8 +122,12 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 		return err
 	}
 	kept, err := lastKept(ctx, r.Archive, id)
-	if err != nil || kept.Kind == session.ActionPurged {
-		return err // what is left of a purge is no fax
+	if err != nil {
+		return err
+	}
+	if kept.Kind == session.ActionPurged {
+		r.count(func(done *Rebuilt) { done.Purged = append(done.Purged, id) })
+		return nil
 	}
 	known, err := recall(ctx, readOnly{r.Archive}, id, k.listed)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -26,8 +28,13 @@ type redirect struct {
 // redirectKey begins as the keys of revisions do: whoever lists those sees it.
 func redirectKey(id string) string { return faxPrefix(id) + "redirect.json" }
 
-// keepRedirect writes down that a session was folded into another one. It is repeatable. Of a purged one nothing is written down, and that
-// is no error: its ledger has yet to hear of the purge, by the next fact that is folded.
+// foldedPrefix is where a session's archive names those that were folded into it: whoever holds or purges its fax means them too.
+func foldedPrefix(id string) string { return faxPrefix(id) + "folded/" }
+
+func foldedKey(owner, id string) string { return foldedPrefix(owner) + id + ".json" }
+
+// keepRedirect writes down on both sides that a session was folded into another one. It is repeatable. Of a purged one nothing is written
+// down, and that is no error: its ledger has yet to hear of the purge, by the next fact that is folded.
 func keepRedirect(ctx context.Context, a Archive, s session.State) error {
 	if s.FoldedInto == "" || s.Close == nil {
 		return nil
@@ -37,10 +44,38 @@ func keepRedirect(ctx context.Context, a Archive, s session.State) error {
 	if err != nil {
 		return fmt.Errorf("redirect session %s: %w", s.Session, err)
 	}
-	if _, err = create(ctx, a, redirectKey(s.Session), append(text, '\n')); errors.Is(err, ErrPurged) {
-		return nil
+	text = append(text, '\n')
+	for _, key := range []string{foldedKey(s.FoldedInto, s.Session), redirectKey(s.Session)} {
+		if _, err := create(ctx, a, key, text); err != nil && !errors.Is(err, ErrPurged) {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+// foldedInto gives the sessions that were folded into one, as both sides say.
+func foldedInto(ctx context.Context, a Reader, owner string) (ids []string, err error) {
+	prefix := foldedPrefix(owner)
+	for key, err := range a.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		id, _ := strings.CutSuffix(strings.TrimPrefix(key, prefix), ".json")
+		if !session.ValidToken(id) {
+			continue
+		}
+		data, err := readUpTo(ctx, a, redirectKey(id), maxSidecar)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // purged by itself, or nobody's
+		}
+		if err != nil {
+			return nil, err
+		}
+		if r, err := parseRedirect(data, id); err == nil && r.Into == owner {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 // readRedirect reads what keepRedirect wrote; keys are those of the session's revisions at least, ascending. nil: there is none, or of the
@@ -62,11 +97,13 @@ func readRedirect(ctx context.Context, a Archive, id string, keys []string) (*re
 	if err != nil || kept.Kind == session.ActionPurged {
 		return &r, err
 	}
-	for _, err := range a.List(ctx, faxPrefix(r.Into), "") {
+	for key, err := range a.List(ctx, faxPrefix(r.Into), "") {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", faxPrefix(r.Into), err)
 		}
-		return &r, nil
+		if !strings.HasPrefix(key, foldedPrefix(r.Into)) {
+			return &r, nil
+		}
 	}
 	return nil, nil
 }
@@ -93,19 +130,30 @@ func (r redirect) fold(ctx context.Context, s *session.State, ledgers Aliases) e
 	return err
 }
 
-// redirect checks what says that another session has the fax.
+// redirect checks what says that another session has the fax, or that this one has the fax of others.
 func (k *checking) redirect(ctx context.Context) error {
-	key := redirectKey(k.id)
-	if !k.has(key) {
-		return nil
-	}
-	data, ok, err := k.read(ctx, key, maxSidecar)
-	if err != nil || !ok {
-		return err
-	}
-	k.named[key] = object(key, int64(len(data)), sha256.Sum256(data))
-	if _, err := parseRedirect(data, k.id); err != nil {
-		k.found.fault(FaultUnreadable, key, 0, err.Error())
+	for _, key := range k.listed {
+		from, folded := strings.CutPrefix(key, foldedPrefix(k.id))
+		from = strings.TrimSuffix(from, ".json")
+		switch {
+		case key == redirectKey(k.id):
+			from = k.id
+		case !folded:
+			continue
+		}
+		data, ok, err := k.read(ctx, key, maxSidecar)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		k.named[key] = object(key, int64(len(data)), sha256.Sum256(data))
+		if r, err := parseRedirect(data, from); err != nil {
+			k.found.fault(FaultUnreadable, key, 0, err.Error())
+		} else if folded && r.Into != k.id {
+			k.found.fault(FaultForeign, key, 0, "It redirects session "+r.Session+" to "+r.Into)
+		}
 	}
 	return nil
 }

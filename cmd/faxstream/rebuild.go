@@ -56,6 +56,9 @@ func (c rebuildCmd) print(e env, done pipeline.Rebuilt) error {
 		fmt.Fprintf(e.stderr, "only the whole file was archived of %s: start serve and look back far enough with `faxstream reconcile --since`, which takes received faxes in again; of sent ones faxes/SESSION/original.* in the archive is all that there is\n",
 			strings.Join(done.Silent, ", "))
 	}
+	if len(done.Purged) > 0 {
+		fmt.Fprintf(e.stderr, "purged, and yet there is something of %s: `faxstream verify` says by whom and what; if the purge was stopped half-way, order it again\n", strings.Join(done.Purged, ", "))
+	}
 	if len(done.Broken) > 0 {
 		return fmt.Errorf("not rebuilt, or not all, because what is archived cannot be read: %s; `faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
 	}
