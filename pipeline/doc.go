@@ -70,7 +70,7 @@
 //   - A fax that nobody has closed is asked for by in.ask, answered by in.record (ask.go); the in-flight question is in the ledger.
 //   - A page that is missing for good leaves a dead letter when both its own fetch is over and a document was ordered without it
 //     (letters.go). Actions of people go into FAX_AUDIT first and are done from there (actions.go).
-//   - A fax whose start lies before 2000 or two days ahead of its order is listed under the day of the order: that clock was wrong.
+//   - A fax whose start lies before 1990 or two days ahead of its order is listed under the day of the order: that clock was wrong.
 //   - What is held or purged stands in a log of its own in the archive (keeplog.go), which outlives JetStream and, for a purge, the fax.
 //     Every write of a fax looks at it (keep.go): of a purged one nothing is archived any more, and work for it ends.
 //   - A revision whose originals are gone or altered ends as doc.failed, which names the pages; the next revision goes without them.

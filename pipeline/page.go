@@ -147,7 +147,8 @@ func (p *pages) withPNG(ctx context.Context, o origin, original session.Object, 
 		return createSum(ctx, p.archive, pngObject.Key, pngData, sum)
 	})
 	f := o.fact(m)
-	f.Original, f.PNG = original, pngObject
+	quality := session.Quality(m.Raster.Quality())
+	f.Original, f.PNG, f.Quality = original, pngObject, &quality
 	return f, err
 }
 

@@ -72,7 +72,7 @@ func newPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 }
 
 // A start outside of these is a clock's error: the fax is listed under the day of its order, where people look for it.
-var firstFax = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+var firstFax = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const clocksApart = 48 * time.Hour
 
@@ -121,25 +121,26 @@ type AcceptedFact struct {
 
 // ManifestPage is one page of the document.
 type ManifestPage struct {
-	Page         int             `json:"page"`
-	Status       string          `json:"status"`           // archived or missing
-	Source       string          `json:"source,omitempty"` // fetch or whole_file
-	Reason       session.Reason  `json:"reason,omitempty"` // of a missing page
-	Original     *session.Object `json:"original,omitempty"`
-	Sidecar      string          `json:"sidecar_sha256,omitempty"` // of what stands beside the original; absent: nothing does
-	PNG          *session.Object `json:"png,omitempty"`
-	RasterSHA256 string          `json:"raster_sha256,omitempty"`
-	Width        int             `json:"width,omitempty"` // pixels
-	Height       int             `json:"height,omitempty"`
-	XResolution  float64         `json:"x_resolution,omitempty"` // pixels per inch
-	YResolution  float64         `json:"y_resolution,omitempty"`
-	Samples      int             `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour (Deflate, plain TIFF 6.0); absent: bilevel (Group 4, TIFF Class F)
-	BadRows      int             `json:"bad_rows"`
-	LongestBad   int             `json:"longest_bad_run"`
-	StripSHA256  string          `json:"strip_sha256,omitempty"` // the strip, the same in both documents
-	StripSize    int             `json:"strip_size,omitempty"`
-	TIFFOffset   int64           `json:"tiff_offset,omitempty"`
-	PDFOffset    int64           `json:"pdf_offset,omitempty"`
+	Page         int              `json:"page"`
+	Status       string           `json:"status"`           // archived or missing
+	Source       string           `json:"source,omitempty"` // fetch or whole_file
+	Reason       session.Reason   `json:"reason,omitempty"` // of a missing page
+	Original     *session.Object  `json:"original,omitempty"`
+	Sidecar      string           `json:"sidecar_sha256,omitempty"` // of what stands beside the original; absent: nothing does
+	PNG          *session.Object  `json:"png,omitempty"`
+	RasterSHA256 string           `json:"raster_sha256,omitempty"`
+	Width        int              `json:"width,omitempty"` // pixels
+	Height       int              `json:"height,omitempty"`
+	XResolution  float64          `json:"x_resolution,omitempty"` // pixels per inch
+	YResolution  float64          `json:"y_resolution,omitempty"`
+	Samples      int              `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour (Deflate, plain TIFF 6.0); absent: bilevel (Group 4, TIFF Class F)
+	BadRows      int              `json:"bad_rows"`
+	LongestBad   int              `json:"longest_bad_run"`
+	Quality      *session.Quality `json:"quality,omitempty"`      // absent: the page was archived by a version that did not measure it
+	StripSHA256  string           `json:"strip_sha256,omitempty"` // the strip, the same in both documents
+	StripSize    int              `json:"strip_size,omitempty"`
+	TIFFOffset   int64            `json:"tiff_offset,omitempty"`
+	PDFOffset    int64            `json:"pdf_offset,omitempty"`
 }
 
 // newManifestPage is what a page's fact says of it; its strip and where that stands come from the documents.
@@ -147,7 +148,7 @@ func newManifestPage(f session.PageArchived) ManifestPage {
 	return ManifestPage{
 		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
 		RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, XResolution: f.XResolution, YResolution: f.YResolution,
-		BadRows: f.BadRows, LongestBad: f.LongestBad, Samples: f.Samples,
+		BadRows: f.BadRows, LongestBad: f.LongestBad, Quality: f.Quality, Samples: f.Samples,
 	}
 }
 

@@ -91,6 +91,7 @@ func samples() map[string]any {
 		Session: "s1", Page: 1, From: "+1 334-304-0000", To: "+1 334-304-0001", ToToken: "13343040001", Source: session.SourceFetch,
 		Original: object("pages/0001.0011223344556677.tiff"), PNG: object("pages/0001.0011223344556677.png"), RasterSHA256: sum64,
 		Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, Coding: "jpeg", BadRows: 3, LongestBad: 2,
+		Quality:    &session.Quality{Blank: true, Ink: 1, Skew: -5000, SkewKnown: true, Border: 2, Isolated: 3},
 		CleanStrip: &session.Strip{Size: 1234, SHA256: sum64}, EventTime: at, BodySHA256: sum64,
 	}
 	reports := []session.Object{object("r1/verified.0011223344556677.json")}
@@ -113,7 +114,7 @@ func samples() map[string]any {
 			Pages: []pipeline.ManifestPage{
 				{
 					Page: 1, Status: session.PageStatusArchived, Source: page.Source, Original: &page.Original, Sidecar: sum64, PNG: &page.PNG,
-					RasterSHA256: sum64, Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, BadRows: 3, LongestBad: 2,
+					RasterSHA256: sum64, Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, BadRows: 3, LongestBad: 2, Quality: page.Quality,
 					StripSHA256: sum64, StripSize: 1234, TIFFOffset: 8, PDFOffset: 15,
 				},
 				{Page: 2, Status: session.PageStatusMissing, Reason: session.ReasonNotYet},

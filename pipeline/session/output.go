@@ -52,6 +52,16 @@ type Strip struct {
 	SHA256 string `json:"sha256"` // hex
 }
 
+// Quality is what the rows of a page are like; of a gray or colour page, those of its 1-bit image.
+type Quality struct {
+	Blank     bool `json:"blank"`        // nothing to read: only specks, dust streaks and border
+	Ink       int  `json:"ink_ppm"`      // black pixels per million
+	Skew      int  `json:"skew_mdeg"`    // how far the lines lean on the sheet, thousandths of a degree, clockwise, -5000 to 5000; 0 where not known
+	SkewKnown bool `json:"skew_known"`   // Skew was measured, to 0.1 degrees
+	Border    int  `json:"border_ppm"`   // black from the edges inwards, per million of the page
+	Isolated  int  `json:"isolated_ppm"` // black pixels without a black neighbour, per million black pixels
+}
+
 // PageArchived: a usable page is in the archive. It is what OCR services subscribe to.
 type PageArchived struct {
 	Session      string    `json:"session"`
@@ -71,6 +81,7 @@ type PageArchived struct {
 	Coding       string    `json:"coding"`            // mh, mr, mmr, jpeg, …
 	BadRows      int       `json:"bad_rows"`
 	LongestBad   int       `json:"longest_bad_run"`
+	Quality      *Quality  `json:"quality,omitempty"`     // nil: archived by a version that did not measure it
 	CleanStrip   *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip is not fit to be copied
 	EventTime    time.Time `json:"event_time,omitzero"`
 	BodySHA256   string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile

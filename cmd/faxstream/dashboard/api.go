@@ -178,6 +178,8 @@ type Page struct {
 	Width  int            `json:"width"`  // pixels
 	Height int            `json:"height"`
 	Bad    int            `json:"bad_rows"`
+
+	Quality *session.Quality `json:"quality,omitempty"`
 }
 
 // load reads a session's ledger fresh, so that a reader sees what it was just told.
@@ -249,7 +251,7 @@ func (s *server) detail(r *http.Request) (FaxDetail, error) {
 		p := Page{Page: n}
 		p.Status, p.Source, p.Reason = st.PageStatus(n)
 		if f, ok := facts[n]; ok {
-			p.SHA256, p.Width, p.Height, p.Bad = f.Original.SHA256, f.Width, f.Height, f.BadRows
+			p.SHA256, p.Width, p.Height, p.Bad, p.Quality = f.Original.SHA256, f.Width, f.Height, f.BadRows, f.Quality
 		}
 		d.Pages = append(d.Pages, p)
 	}
