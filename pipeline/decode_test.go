@@ -36,3 +36,23 @@ func TestBetterIsTheSameEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// A page's event and the manifest tell what its rows are like: text, upright, without a border; and a white page is blank.
+func TestPagesTellTheirQuality(t *testing.T) {
+	wb := newWorkbench(t, localArchive(t))
+	white := raster.New(1728, 2200)
+	strip := tiff.G4Strip(ccitt.AppendG4(nil, white.Pix, white.Width, white.Height, white.Stride))
+	wb.page("s", 1, testdata(t, "letter-fine-g3-2d-fill-lsb.tiff"))
+	wb.page("s", 2, stripFile(t, tiff.PageMeta{Width: white.Width, Height: white.Height, XRes: 204, YRes: 196}, strip))
+	text, blank := wb.facts["s"][1].Quality, wb.facts["s"][2].Quality
+	if text == nil || text.Blank || text.Ink < 1000 || text.Ink > 200_000 || !text.SkewKnown || text.Skew < -100 || text.Skew > 100 || text.Border > 0 {
+		t.Errorf("a page of text is %+v", text)
+	}
+	if blank == nil || !blank.Blank || blank.Ink > 0 {
+		t.Errorf("a white page is %+v", blank)
+	}
+	m := wb.assemble(wb.order("s", nil))
+	if q := m.Pages[0].Quality; q == nil || *q != *text {
+		t.Errorf("the manifest says %+v", q)
+	}
+}
