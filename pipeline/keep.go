@@ -129,12 +129,24 @@ func (g *guard) Create(ctx context.Context, key string, body io.ReadSeeker, size
 		return fmt.Errorf("archive %s: %w", key, ErrPurged)
 	}
 	err = g.Archive.Create(ctx, key, body, size, sum)
-	if kind != session.ActionHeld || err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if held := g.keeper.Hold(ctx, key, true); held != nil && !errors.Is(held, errors.ErrUnsupported) {
-		// The page is worth more than its lock: faxstream itself keeps to the log, and the order is carried out again.
-		g.log.Error("an object of a fax under legal hold is not held by the store", "key", key, "err", held)
+	// An order may have been carried out, and once more, while this was written.
+	kind, late := g.state(ctx, id)
+	switch {
+	case late != nil:
+		return late
+	case kind == session.ActionPurged:
+		if err := g.keeper.Delete(ctx, key); err != nil {
+			g.log.Error("an object was written while its fax was purged, and is left: order the purge again", "key", key, "err", err)
+		}
+		return fmt.Errorf("archive %s: %w", key, ErrPurged)
+	case kind == session.ActionHeld && strings.HasPrefix(key, faxPrefix(id)): // the index is no part of a hold, and no release would free it
+		if err := g.keeper.Hold(ctx, key, true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			// The page is worth more than its lock: faxstream itself keeps to the log, and the order is carried out again.
+			g.log.Error("an object of a fax under legal hold is not held by the store", "key", key, "err", err)
+		}
 	}
 	return err
 }

@@ -259,6 +259,27 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 	}
 }
 
+// Orders that died and are made again have no sequence of their own, and those after a loss of FAX_AUDIT have old ones: each is told.
+func TestEveryOrderIsTold(t *testing.T) {
+	v := newSafe(t)
+	v.fill("s")
+	c := v.custodian(0)
+	for minute, kind := range []string{session.ActionHeld, session.ActionReleased, session.ActionPurged} {
+		d := keepOrder(t, kind, "s", 0)
+		d.Time = benchStart.Add(time.Duration(minute) * time.Minute)
+		if err := v.carryOut(c, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	subjects := map[string]bool{}
+	for _, f := range v.facts {
+		subjects[f.Subject()] = true
+	}
+	if len(subjects) != 3 {
+		t.Errorf("three orders are told on %d subjects: %v", len(subjects), v.facts)
+	}
+}
+
 // A purge is refused while the fax is held or retained, by faxstream or by the store, also when that came after it was ordered; and
 // nothing goes.
 func TestWhatIsKeptIsNotPurged(t *testing.T) {
@@ -320,12 +341,44 @@ func TestWritesOfKeptFaxes(t *testing.T) {
 		if err := write(key); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", key, err, want)
 		}
-		if id := faxOfKey(key); v.held[key] != (id == "held") {
+		if v.held[key] != strings.HasPrefix(key, "faxes/held/") { // a release lifts what is held below faxes/, and nothing else
 			t.Errorf("%s: held %t", key, v.held[key])
 		}
 	}
 	if left := v.keys("faxes/purged/"); len(left) > 0 {
 		t.Errorf("of the purged fax there is %s", left)
+	}
+}
+
+// slow is an archive in which something happens while an object is written.
+type slow struct {
+	Archive
+	meanwhile func()
+}
+
+func (a slow) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
+	a.meanwhile()
+	return a.Archive.Create(ctx, key, body, size, sum)
+}
+
+// An order that is carried out while an object is written means that object too, however long that takes.
+func TestAnOrderOvertakesAWrite(t *testing.T) {
+	const key = "faxes/s/r1/document.pdf"
+	for kind, want := range map[string]error{session.ActionHeld: nil, session.ActionPurged: ErrPurged} {
+		v := newSafe(t)
+		v.fill("s")
+		c := v.custodian(0)
+		c.guard.Archive = slow{v, func() {
+			if err := v.carryOut(c, keepOrder(t, kind, "s", 1)); err != nil {
+				t.Fatal(err)
+			}
+		}}
+		if _, err := create(t.Context(), c.guard, key, []byte("%PDF")); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", kind, err, want)
+		}
+		if left := v.keys("faxes/s/"); (len(left) == 0) != (want != nil) || v.held[key] != (want == nil) {
+			t.Errorf("%s: there is %s, and held is %v", kind, left, v.held)
+		}
 	}
 }
 
@@ -354,7 +407,7 @@ func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
 	}
 }
 
-// A log that somebody has tampered with frees nothing.
+// A log that somebody has tampered with frees nothing, and holds up no order about another fax.
 func TestADamagedLogFreesNothing(t *testing.T) {
 	for name, damage := range map[string]string{
 		"a gap":          keepKey("s", 3, session.ActionReleased),
@@ -371,8 +424,9 @@ func TestADamagedLogFreesNothing(t *testing.T) {
 		if _, err := create(t.Context(), v.Archive, damage, []byte("{}")); err != nil {
 			t.Fatal(err)
 		}
-		if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 2)); !errors.Is(err, errKeepLog) {
-			t.Errorf("%s: the purge gave %v", name, err)
+		err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 2))
+		if _, buried := errors.AsType[bus.Dead](err); !errors.Is(err, errKeepLog) || !buried {
+			t.Errorf("%s: the purge gave %v; is it buried, so that other orders go on: %t", name, err, buried)
 		}
 		if len(v.keys("faxes/s/")) != 2 {
 			t.Errorf("%s: objects are gone", name)

@@ -29,8 +29,25 @@ type custodian struct {
 	log     *slog.Logger
 }
 
-// ordered writes an order into the fax's log, and into those of the sessions that were folded into it: their pages are the same fax.
+// ordered enters an order. One that the archive is too damaged for is buried: those behind it do not wait for a repair.
 func (c *custodian) ordered(ctx context.Context, d bus.Delivery) error {
+	return unlessBroken(c.order(ctx, d))
+}
+
+// kept carries out what an order has entered.
+func (c *custodian) kept(ctx context.Context, d bus.Delivery) error {
+	return unlessBroken(c.carryOut(ctx, d))
+}
+
+func unlessBroken(err error) error {
+	if _, dead := errors.AsType[bus.Dead](err); !dead && broken(err) {
+		return bus.Dead{Reason: session.ReasonLost, Err: err}
+	}
+	return err
+}
+
+// order writes an order into the fax's log, and into those of the sessions that were folded into it: their pages are the same fax.
+func (c *custodian) order(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
 	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !keepKind(a.Kind) {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
@@ -76,7 +93,9 @@ func (c *custodian) enter(ctx context.Context, e session.KeepEntry, named bool) 
 		return bus.Dead{Reason: session.ReasonPurged, Err: fmt.Errorf("it cannot be %s: %w", e.Kind, PurgedError{last})}
 	}
 	c.guard.forget(e.Session)
-	_, _, err = c.facts.RecordFact(ctx, session.Kept{Session: e.Session, Kind: e.Kind, Asked: e.Asked, At: e.At})
+	// With its time: sequences begin anew when FAX_AUDIT was lost, and an order that died and is made again has none.
+	asked := e.Asked + "-" + strconv.FormatInt(e.At.UnixNano(), 10)
+	_, _, err = c.facts.RecordFact(ctx, session.Kept{Session: e.Session, Kind: e.Kind, Asked: asked, At: e.At})
 	return err
 }
 
@@ -137,8 +156,8 @@ func (c *custodian) search(ctx context.Context, id string) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// kept lets the store do what the log says, whichever order brought us here: now, and once more when every process knows of it.
-func (c *custodian) kept(ctx context.Context, d bus.Delivery) error {
+// carryOut lets the store do what the log says, whichever order brought us here: now, and once more when every process knows of it.
+func (c *custodian) carryOut(ctx context.Context, d bus.Delivery) error {
 	var f session.Kept
 	if err := json.Unmarshal(d.Data, &f); err != nil || !session.ValidToken(f.Session) {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("fact about session %q: %w", f.Session, err)}

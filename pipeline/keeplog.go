@@ -124,7 +124,7 @@ func appendKeep(ctx context.Context, a Archive, e session.KeepEntry) (last sessi
 			return last, nil
 		}
 		if len(log) == maxKeepEntries {
-			return e, fmt.Errorf("session %s: its log has %d entries, which is all it can", e.Session, len(log))
+			return e, fmt.Errorf("session %s: its log has %d entries, which is all it can: %w", e.Session, len(log), errKeepLog)
 		}
 		existed, err := create(ctx, a, keepKey(e.Session, len(log)+1, e.Kind), append(data, '\n'))
 		if err != nil {

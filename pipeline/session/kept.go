@@ -24,9 +24,10 @@ func (f Kept) SessionID() string       { return f.Session }
 func (f Kept) Time() time.Time         { return f.At }
 func (f Kept) Same(stored []byte) bool { return sameJSON(f, stored, func(*Kept) {}) }
 
-// kept notes a hold or its end. Of a purged fax nothing stays but that there was one.
+// kept notes a hold or its end. Of a purged fax nothing stays but that there was one; a purge is the last entry of its log, whatever the
+// clock says.
 func (s *State) kept(f Kept) {
-	if s.Purged || f.At.Before(s.KeptAt) {
+	if s.Purged || f.Kind != ActionPurged && f.At.Before(s.KeptAt) {
 		return
 	}
 	if f.Kind == ActionPurged {
@@ -56,8 +57,9 @@ type KeepEntry struct {
 // Same reports whether two entries come from one order. Sequences begin anew when FAX_AUDIT was lost, times do not.
 func (e KeepEntry) Same(o KeepEntry) bool { return e.Asked == o.Asked && e.At.Equal(o.At) }
 
+// String is one line for people, also where the reason is none: terminals and tables show it.
 func (e KeepEntry) String() string {
-	return fmt.Sprintf("session %s was %s on %s by %s: %s", e.Session, e.Kind, e.At.UTC().Format(time.RFC3339), e.By, e.Why)
+	return fmt.Sprintf("session %s was %s on %s by %s: %q", e.Session, e.Kind, e.At.UTC().Format(time.RFC3339), e.By, e.Why)
 }
 
 // ErrKept: a fax may not be purged. Its text says by whom or until when it is kept.

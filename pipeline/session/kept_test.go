@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -39,13 +40,14 @@ func TestTheLastOrderHolds(t *testing.T) {
 		steps        []step
 		held, purged bool
 	}{
-		"held":                  {[]step{kept(ActionHeld, 1)}, true, false},
-		"released":              {[]step{kept(ActionHeld, 1), kept(ActionReleased, 2)}, false, false},
-		"released, late":        {[]step{kept(ActionReleased, 2), kept(ActionHeld, 1)}, false, false},
-		"held again":            {[]step{kept(ActionHeld, 1), kept(ActionReleased, 2), kept(ActionHeld, 3)}, true, false},
-		"purged":                {[]step{kept(ActionReleased, 2), kept(ActionPurged, 3)}, false, true},
-		"purged, then ordered":  {[]step{kept(ActionPurged, 3), kept(ActionHeld, 4)}, false, true},
-		"purged, then webhooks": {[]step{kept(ActionPurged, 3), announced(2), archivedPages(2), success(2)}, false, true},
+		"held":                   {[]step{kept(ActionHeld, 1)}, true, false},
+		"released":               {[]step{kept(ActionHeld, 1), kept(ActionReleased, 2)}, false, false},
+		"released, late":         {[]step{kept(ActionReleased, 2), kept(ActionHeld, 1)}, false, false},
+		"held again":             {[]step{kept(ActionHeld, 1), kept(ActionReleased, 2), kept(ActionHeld, 3)}, true, false},
+		"purged":                 {[]step{kept(ActionReleased, 2), kept(ActionPurged, 3)}, false, true},
+		"purged, then ordered":   {[]step{kept(ActionPurged, 3), kept(ActionHeld, 4)}, false, true},
+		"purged by a slow clock": {[]step{kept(ActionHeld, 4), kept(ActionPurged, 3)}, false, true},
+		"purged, then webhooks":  {[]step{kept(ActionPurged, 3), announced(2), archivedPages(2), success(2)}, false, true},
 	} {
 		h := play(t, streaming(), announced(1), success(1)).play(c.steps...)
 		if h.state.Held != c.held || h.state.Purged != c.purged {
@@ -55,5 +57,13 @@ func TestTheLastOrderHolds(t *testing.T) {
 			t.Errorf("%s: the ledger still knows %+v", name, s)
 		}
 		roundTrip(t, h.state)
+	}
+}
+
+// A reason is anybody's text, and is shown on terminals in errors.
+func TestAKeepEntryIsOneLine(t *testing.T) {
+	e := KeepEntry{Session: testSession, Kind: ActionHeld, By: "ada", Why: "case\n\x1b[2J1", At: testStart}
+	if s := e.String(); strings.ContainsAny(s, "\n\x1b") || !strings.Contains(s, "[2J1") {
+		t.Errorf("%q", s)
 	}
 }

@@ -89,7 +89,7 @@ type KeepOrdered struct {
 	Session string `json:"session"`
 	Action  string `json:"action"`
 	Asked   string `json:"asked"` // names it in the log
-	Done    bool   `json:"done"`  // the log has it; otherwise it is still to be carried out
+	Done    bool   `json:"done"`  // the log has it, or what a purge had left is gone; otherwise it is still to be carried out
 }
 
 const (
@@ -97,13 +97,12 @@ const (
 	keepLook     = 100 * time.Millisecond
 )
 
-// awaitKept reports whether a fax's log has an order: once it has, or when nobody waits any longer.
-func (s *server) awaitKept(ctx context.Context, id, asked string) bool {
+// awaitKept reports whether an order is done: once it is, or when nobody waits any longer. k is what was before it.
+func (s *server) awaitKept(ctx context.Context, k Kept, asked string) bool {
 	ctx, cancel := context.WithTimeout(ctx, keepPatience)
 	defer cancel()
 	for {
-		log, err := s.Keep.Log(ctx, id)
-		if err == nil && slices.ContainsFunc(log, func(e session.KeepEntry) bool { return e.Asked == asked }) {
+		if s.carriedOut(ctx, k, asked) {
 			return true
 		}
 		select {
@@ -112,6 +111,18 @@ func (s *server) awaitKept(ctx context.Context, id, asked string) bool {
 			return false
 		}
 	}
+}
+
+// carriedOut looks for the order among what the log did not have before: after a loss of FAX_AUDIT its names begin anew. Nothing is
+// added to the log of a purged fax; what was left of it is gone then.
+func (s *server) carriedOut(ctx context.Context, k Kept, asked string) bool {
+	if k.Purged {
+		_, err := s.Keep.Until(ctx, k.Session)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	log, err := s.Keep.Log(ctx, k.Session)
+	return err == nil && len(log) > len(k.Log) &&
+		slices.ContainsFunc(log[len(k.Log):], func(e session.KeepEntry) bool { return e.Asked == asked })
 }
 
 // orderKeep stores the order to hold, release or purge a fax, and waits a while for it to be done. It is refused at once where it could not
@@ -139,14 +150,23 @@ func (s *server) orderKeep(kind string) http.HandlerFunc {
 		}
 		s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
 		done := KeepOrdered{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
-		done.Done = s.awaitKept(r.Context(), done.Session, done.Asked)
+		done.Done = s.awaitKept(r.Context(), k, done.Asked)
 		writeJSON(w, http.StatusOK, done)
 	}
 }
 
+// allowed refuses what could not be carried out. A purged fax can be purged again while the archive has something of it: the purge may
+// have been stopped half-way.
 func (s *server) allowed(r *http.Request, kind string, k Kept) error {
 	if k.Purged {
-		return gonePurged(k.Log[len(k.Log)-1])
+		_, err := s.Keep.Until(r.Context(), k.Session)
+		switch {
+		case kind != session.ActionPurged, errors.Is(err, fs.ErrNotExist):
+			return gonePurged(k.Log[len(k.Log)-1])
+		case errors.Is(err, session.ErrKept):
+			return &apiError{http.StatusConflict, "kept", err.Error()}
+		}
+		return err
 	}
 	switch kind {
 	case session.ActionReleased:
@@ -154,6 +174,12 @@ func (s *server) allowed(r *http.Request, kind string, k Kept) error {
 			return &apiError{http.StatusConflict, "not_held", fmt.Sprintf("session %s is not under legal hold", k.Session)}
 		}
 	case session.ActionPurged:
+		if st, _, err := s.Ledgers.Load(r.Context(), k.Session); err != nil {
+			return err
+		} else if st.Status() == session.StatusReceiving && !st.Opened.IsZero() && st.Close == nil && !st.GivenUp {
+			// Without the provider's name for it the reconciler would take it in again as a new fax.
+			return &apiError{http.StatusConflict, "receiving", fmt.Sprintf("session %s: the fax is not over yet; purge it afterwards", k.Session)}
+		}
 		err := s.Keep.Purgeable(r.Context(), k.Session, time.Now())
 		if errors.Is(err, session.ErrKept) {
 			err = &apiError{http.StatusConflict, "kept", err.Error()}

@@ -22,11 +22,21 @@ type keepStub struct {
 	logs     map[string][]session.KeepEntry
 	retained time.Time
 	ordered  []session.Action
+	rest     bool // there is something of a purged fax
+}
+
+func (s *keepStub) purged(id string) bool {
+	log := s.logs[id]
+	return len(log) > 0 && log[len(log)-1].Kind == session.ActionPurged
 }
 
 func (s *keepStub) Act(_ context.Context, a session.Action) (uint64, error) {
 	s.ordered = append(s.ordered, a)
 	n := uint64(len(s.ordered))
+	if s.purged(a.Session) {
+		s.rest = false
+		return n, nil
+	}
 	s.logs[a.Session] = append(s.logs[a.Session], session.KeepEntry{Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, Asked: fmt.Sprint("a", n)})
 	return n, nil
 }
@@ -43,7 +53,7 @@ func (s *keepStub) Purgeable(_ context.Context, id string, now time.Time) error 
 }
 
 func (s *keepStub) Until(_ context.Context, id string) (time.Time, error) {
-	if s.states[id].Document == nil {
+	if s.purged(id) && !s.rest || s.states[id].Document == nil {
 		return time.Time{}, fmt.Errorf("none: %w", fs.ErrNotExist)
 	}
 	return s.retained, nil
@@ -77,6 +87,7 @@ func TestOrdersAboutKeeping(t *testing.T) {
 		{"master", "POST", "/a%2fb/hold", because, 400, "letters"},
 		{"master", "POST", "/abc/release", because, 409, "not under legal hold"},
 		{"master", "POST", "/abc/purge", because, 409, "until"},
+		{"master", "POST", "/later/purge", because, 409, "not over"},
 		{"master", "POST", "/abc/hold", because, 200, `"done":true`},
 		{"master", "POST", "/abc/hold", because, 200, `"asked":"a2"`},
 		{"reader", "GET", "/abc/keep", "", 200, `"held":true`},
@@ -99,6 +110,13 @@ func TestOrdersAboutKeeping(t *testing.T) {
 			t.Errorf("%s of a purged fax: %d %s", path, status, body)
 		}
 	}
+	s.rest = true // of a purge that was stopped half-way
+	if status, body := d.ask("master", "POST", "/api/v1/faxes/abc/hold", because); status != http.StatusGone {
+		t.Errorf("hold of what a purge has left: %d %s", status, body)
+	}
+	if status, body := d.ask("master", "POST", "/api/v1/faxes/abc/purge", because); status != 200 || !strings.Contains(body, `"done":true`) || s.rest {
+		t.Errorf("purge of what a purge has left: %d %s", status, body)
+	}
 	s.states["abc"] = session.State{Session: "abc", Opened: time.Now(), Purged: true} // as its ledger becomes
 	for _, path := range []string{"", "/document.pdf", "/pages/1.png"} {
 		if status, body := d.ask("reader", "GET", "/api/v1/faxes/abc"+path, ""); status != http.StatusGone || !strings.Contains(body, "case 1") {
@@ -112,8 +130,22 @@ func TestOrdersAboutKeeping(t *testing.T) {
 			t.Errorf("ordered: %+v", a)
 		}
 	}
-	if want := []string{"held", "held", "released", "purged"}; !slices.Equal(kinds, want) {
+	if want := []string{"held", "held", "released", "purged", "purged"}; !slices.Equal(kinds, want) {
 		t.Errorf("ordered: %s, want %s", kinds, want)
+	}
+}
+
+// After a loss of FAX_AUDIT its sequences begin anew: an order of before is not taken for this one.
+func TestAnOrderIsNotDoneByAnOlderOne(t *testing.T) {
+	s := &keepStub{logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld, Asked: "a1"}}}}
+	server := &server{Config: Config{Keep: s}}
+	k := Kept{Session: "abc", Log: s.logs["abc"]}
+	if server.carriedOut(t.Context(), k, "a1") {
+		t.Error("an order with the name of an older one is done before it is in the log")
+	}
+	s.logs["abc"] = append(s.logs["abc"], session.KeepEntry{Session: "abc", Kind: session.ActionReleased, Asked: "a1"})
+	if !server.carriedOut(t.Context(), k, "a1") {
+		t.Error("an order that is in the log is not done")
 	}
 }
 
