@@ -63,7 +63,7 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	}
 	k := &checking{
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
-		rasters: map[string]string{},
+		rasters: map[string]string{}, served: map[string]bool{},
 		remaker: &assembler{
 			archive: readOnly{c.Archive}, decoder: newDecoder(runtime.GOMAXPROCS(0)), observe: func(Step) {}, log: c.Log,
 			spoolDir: c.SpoolDir, software: c.Software,
@@ -215,6 +215,7 @@ type checking struct {
 	listed  []string                  // every key of the fax, ascending
 	seen    map[string]digest         // objects that were read
 	named   map[string]session.Object // by manifests and reports
+	served  map[string]bool           // whole files from which pages were cut
 	rasters map[string]string         // of originals, by key; "" where it does not decode
 	remaker *assembler
 	indexed string // key of the index entry; "": no revision says
@@ -373,7 +374,7 @@ func (k *checking) objects(ctx context.Context) error {
 			}
 			k.look(key, d)
 		}
-		if _, named := k.named[key]; !named && !(isSidecar(key) && k.has(strings.TrimSuffix(key, ".json"))) {
+		if _, named := k.named[key]; !named && !k.served[key] && !(isSidecar(key) && k.has(strings.TrimSuffix(key, ".json"))) {
 			k.found.Orphans++
 		}
 	}

@@ -69,6 +69,7 @@ func (r revisionCheck) strike(ctx context.Context, key string, cut map[int]Manif
 		}
 		if raster == p.RasterSHA256 || r.mayDiffer(p) {
 			delete(cut, n)
+			r.served[key] = true
 		}
 	}
 	return nil

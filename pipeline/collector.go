@@ -38,6 +38,7 @@ type collector struct {
 	facts   Facts
 	ledgers Ledgers
 	archive Archive
+	forget  Forgetter // of what comes about a purged fax; nil: it stays
 	policy  session.Policy
 	observe func(Step)
 
@@ -177,6 +178,9 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 		errs[i] = nil
 		next = folded
 	}
+	if l.state.Purged && l.revision > 0 && c.forget != nil {
+		return c.forget.Forget(ctx, id)
+	}
 	before := l.state
 	before.Effects = nil
 	restored := l.revision == 0 && !l.state.Opened.IsZero()
@@ -200,7 +204,7 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 
 // bind gives an event the session's number token, where the ledger does not have it yet.
 func (c *collector) bind(ctx context.Context, s *session.State, e *session.Event) error {
-	if s.ToToken != "" {
+	if s.ToToken != "" || s.Purged {
 		return nil
 	}
 	number := ""

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -81,12 +82,36 @@ func (k Keeping) Purgeable(ctx context.Context, id string, now time.Time) error 
 	if len(log) > 0 && log[len(log)-1].Kind == session.ActionHeld {
 		return fmt.Errorf("%w: %s; release it first", session.ErrKept, log[len(log)-1])
 	}
+	if err := k.foldedIntoHeld(ctx, id); err != nil {
+		return err
+	}
 	until, err := k.Until(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil && now.Before(until) {
 		err = fmt.Errorf("session %s: %w: it is retained until %s", id, session.ErrKept, until.Format(time.RFC3339))
+	}
+	return err
+}
+
+// foldedIntoHeld returns an error matching session.ErrKept when another session has this one's fax and is under legal hold: it may have
+// been held before this one was folded into it.
+func (k Keeping) foldedIntoHeld(ctx context.Context, id string) error {
+	data, err := readUpTo(ctx, k.Archive, redirectKey(id), maxSidecar)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r, err := parseRedirect(data, id)
+	if err != nil {
+		return nil // nobody's: foldedInto does not follow it either
+	}
+	last, err := lastKept(ctx, k.Archive, r.Into)
+	if err == nil && last.Kind == session.ActionHeld {
+		err = fmt.Errorf("%w: it is part of another session's fax, and %s; release that first", session.ErrKept, last)
 	}
 	return err
 }
@@ -149,6 +174,19 @@ func (g *guard) Create(ctx context.Context, key string, body io.ReadSeeker, size
 		}
 	}
 	return err
+}
+
+// unlessPurged leaves work undone for a fax that was purged before it began: nothing of it is fetched, and no number bound.
+func (g *guard) unlessPurged(handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+	return func(ctx context.Context, d bus.Delivery) error {
+		if id := session.SessionOf(d.Subject); id != "" {
+			kind, err := g.state(ctx, id)
+			if err != nil || kind == session.ActionPurged {
+				return err
+			}
+		}
+		return handle(ctx, d)
+	}
 }
 
 // state is the kind of the last entry of a fax's log, at most keepFresh old.

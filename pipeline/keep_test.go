@@ -257,6 +257,18 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 	if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 2)); !errors.Is(err, session.ErrKept) || len(v.keys("faxes/")) != 6 {
 		t.Errorf("a fax with a held part was purged: %v, left %s", err, v.keys("faxes/"))
 	}
+	for sequence, a := range [][2]string{{session.ActionReleased, "folded"}, {session.ActionHeld, "late"}} {
+		if err := v.carryOut(c, keepOrder(t, a[0], a[1], uint64(sequence+3))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.fill("part") // is folded into a fax that is held by then
+	if err := keepRedirect(t.Context(), v, session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "part", 5)); !errors.Is(err, session.ErrKept) {
+		t.Errorf("part of a held fax was purged: %v", err)
+	}
 }
 
 // Orders that died and are made again have no sequence of their own, and those after a loss of FAX_AUDIT have old ones: each is told.

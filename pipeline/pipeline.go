@@ -79,13 +79,17 @@ func Start(ctx context.Context, c Config) error {
 	if c.Keeper != nil {
 		c.Archive = watch
 	}
+	var forgetter Forgetter
+	if c.Letters != nil {
+		forgetter = c.Letters
+	}
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
 		archived: c.Bus, aliases: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
 		retry: c.Retry, log: c.Log,
 	}
-	col := &collector{facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
+	col := &collector{forget: forgetter, facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{
 		facts: c.Bus, pages: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe, log: c.Log,
 		spoolDir: c.SpoolDir, software: c.Software, key: c.SignKey,
@@ -97,6 +101,11 @@ func Start(ctx context.Context, c Config) error {
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, w.ordered},
 		{bus.Consumer{Stream: bus.StreamIn, Durable: "ask", Filter: []string{session.TypeRecordAsked + ".>"}, Workers: 1}, w.ask},
 		{bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, asm.ready},
+	}
+	if c.Keeper != nil {
+		for i := range single {
+			single[i].handle = watch.unlessPurged(single[i].handle)
+		}
 	}
 	batches := []bus.Consumer{
 		{Stream: bus.StreamIn, Durable: "collect-in", Filter: []string{session.TypePageAnnounced + ".>", session.TypeClosed + ".>", session.TypeSent + ".>", session.TypeRecordSaid + ".>", session.TypeAgain + ".>", session.TypeKept + ".>"}},

@@ -274,7 +274,7 @@ const stopTimeout = 5 * time.Second
 func (a *app) listen(name, addr string, h http.Handler, secure *tls.Config) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("listen for %s: %w", name, err)
+		return "", fmt.Errorf("--%s-addr %s: %w (stop what listens there, another faxstream maybe, or give another address)", name, addr, err)
 	}
 	serve, scheme := (*http.Server).Serve, "http://"
 	if secure != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -201,6 +202,7 @@ func (p auditPrinter) print(l dashboard.AuditLine) error {
 	}
 	var e struct {
 		Access, Action, By, Why, Session, Stage string
+		Object                                  string
 		Page                                    int
 		Letter                                  struct {
 			Session string
@@ -210,7 +212,7 @@ func (p auditPrinter) print(l dashboard.AuditLine) error {
 	if err := json.Unmarshal(l.Entry, &e); err != nil {
 		e.Access = "unreadable"
 	}
-	what := oneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage))
+	what := oneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + strings.TrimPrefix(path.Ext(e.Object), ".")))
 	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), oneLine(e.By), what,
 		oneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), oneLine(e.Why))
 	return err

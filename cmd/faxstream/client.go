@@ -74,6 +74,9 @@ func (c client) do(req *http.Request) (*http.Response, error) {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return nil, fmt.Errorf("%w (the certificate of %s is not trusted: give its authority, or itself if it signed itself, with --server-ca)", err, req.URL.Host)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (is faxstream running, and is --server its admin address?)", err)
 	}
@@ -126,7 +129,7 @@ func (c client) request(ctx context.Context, method, path string, query url.Valu
 	return nil, refusal(resp)
 }
 
-// refusal is the error of an answer that is not what was asked for. 404 is errNotFound.
+// refusal is the error of an answer that is not what was asked for. 404 and 410 are errNotFound.
 func refusal(resp *http.Response) error {
 	var e struct {
 		Error struct{ Message string }
@@ -135,7 +138,7 @@ func refusal(resp *http.Response) error {
 	if err != nil || json.Unmarshal(body, &e) != nil || e.Error.Message == "" {
 		e.Error.Message = resp.Status
 	}
-	if resp.StatusCode == http.StatusNotFound {
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
 		return fmt.Errorf("%w: %s", errNotFound, oneLine(e.Error.Message))
 	}
 	return errors.New(oneLine(e.Error.Message))

@@ -19,7 +19,7 @@ import (
 type keepOrder struct {
 	client
 	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
-	Reason  string `env:"-" required:"" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
+	Reason  string `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
 	By      string `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
 }
 

@@ -107,7 +107,7 @@ func TestHoldReleasePurge(t *testing.T) {
 	if resp.StatusCode != http.StatusGone {
 		t.Errorf("the document of a purged fax: %s, want 410", resp.Status)
 	}
-	d.do(exitFailed, "hold", "case", "--reason=too late")
+	d.do(exitNotFound, "hold", "case", "--reason=too late")
 
 	d.restart()
 	d.send(bodies(f, d.webhookURL+ingest.Path)...) // the provider repeats itself, and a page comes late
@@ -116,6 +116,9 @@ func TestHoldReleasePurge(t *testing.T) {
 	d.send(bodies(f, d.webhookURL+ingest.Path)...)
 	d.quiet(keepDurables)
 	if left = d.objects("case"); len(left) > 0 {
+		t.Errorf("webhooks brought back %s", left)
+	}
+	if left = d.stored("case"); len(left) > 0 {
 		t.Errorf("webhooks brought back %s", left)
 	}
 	if letters := d.letters(); len(letters) > 0 {

@@ -135,7 +135,7 @@ func exitCode(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "faxstream: %v\n", err)
 	switch {
 	case errors.As(err, new(usageError)):
-		fmt.Fprintln(stderr, "Run `faxstream COMMAND --help` for the flags.")
+		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, and each with --help its flags.")
 		return exitUsage
 	case errors.Is(err, errNotFound):
 		return exitNotFound

@@ -131,6 +131,9 @@ func faultNames() string {
 func (c simulateCmd) faxes() ([]faxplustest.Fax, error) {
 	faxes, err := c.cleanFaxes()
 	for i, f := range faxes {
+		if f.StartTime.IsZero() { // they come in now: where people look for them, and the reconciler
+			faxes[i].StartTime = time.Now().UTC().Truncate(time.Second)
+		}
 		if c.Chaos {
 			faxes[i].Faults = faxplustest.Chaos(c.Seed, f.Session)
 		}

@@ -57,12 +57,20 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 func (c verifyCmd) one(ctx context.Context, checker pipeline.Checker, v *verdicts) error {
 	f, err := checker.Session(ctx, c.Session)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: nothing of session %s is in the archive", errNotFound, c.Session)
+		return fmt.Errorf("%w: nothing of session %s is in %s (is that the archive of the serve that has it? --dir or --archive says which)", errNotFound, c.Session, c.where())
 	}
 	if err != nil {
 		return err
 	}
 	return v.add(f)
+}
+
+// where names the archive for people.
+func (c archiveStore) where() string {
+	if c.Archive != "" {
+		return c.Archive
+	}
+	return c.path("archive")
 }
 
 // openReader opens the archive for reading: a directory also while faxstream serve has it.
@@ -72,11 +80,7 @@ func (c archiveStore) openReader(ctx context.Context, getenv func(string) string
 		s, err := a.openArchive(ctx, serveCmd{archiveStore: c}, getenv)
 		return s, a.stop, err
 	}
-	dir := c.Archive
-	if dir == "" {
-		dir = c.path("archive")
-	}
-	r, err := local.OpenReader(dir)
+	r, err := local.OpenReader(c.where())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -217,14 +217,19 @@ func (s *Store) delete(ctx context.Context, name string) error {
 		return locked(k)
 	}
 	var last minio.ObjectInfo
+	again := 0 // batches that began with what was said to be deleted: a list may lag behind, but not for ever
 	for range maxBatches {
 		batch, err := s.batch(ctx, name)
 		if err != nil || len(batch) == 0 {
 			return err
 		}
 		first := batch[0]
-		if first.Key == last.Key && first.VersionID == last.VersionID {
+		if first.Key != last.Key || first.VersionID != last.VersionID {
+			again = 0
+		} else if again++; again == tries {
 			return fmt.Errorf("the service says that it deleted version %.100q of %.200q, and still lists it", first.VersionID, first.Key)
+		} else if err := pause(ctx, again); err != nil {
+			return err
 		}
 		last = first
 		// Without its delete marker an older version would be the object again.

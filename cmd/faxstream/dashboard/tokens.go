@@ -125,7 +125,7 @@ func parseToken(line string) (t Token, err error) {
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)
 		if !slices.Contains(scopes, s) || t.may(s) {
-			return t, fmt.Errorf("%s: want scopes out of read, operate and admin, separated by commas, each once", t.Name)
+			return t, fmt.Errorf("%s: scopes %q: want scopes out of read, operate and admin, separated by commas, each once", t.Name, words[1])
 		}
 		t.Scopes = append(t.Scopes, s)
 	}
