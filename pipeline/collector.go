@@ -38,7 +38,6 @@ type collector struct {
 	facts   Facts
 	ledgers Ledgers
 	archive Archive
-	forget  Forgetter // of what comes about a purged fax; nil: it stays
 	policy  session.Policy
 	observe func(Step)
 
@@ -177,9 +176,6 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 		}
 		errs[i] = nil
 		next = folded
-	}
-	if l.state.Purged && l.revision > 0 && c.forget != nil {
-		return c.forget.Forget(ctx, id)
 	}
 	before := l.state
 	before.Effects = nil

@@ -79,17 +79,13 @@ func Start(ctx context.Context, c Config) error {
 	if c.Keeper != nil {
 		c.Archive = watch
 	}
-	var forgetter Forgetter
-	if c.Letters != nil {
-		forgetter = c.Letters
-	}
 	dec := newDecoder(runtime.GOMAXPROCS(0))
 	w := &worker{
 		pages:    pages{facts: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe},
 		archived: c.Bus, aliases: c.Bus, provider: c.Provider, gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
 		retry: c.Retry, log: c.Log,
 	}
-	col := &collector{forget: forgetter, facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
+	col := &collector{facts: c.Bus, ledgers: c.Bus, archive: c.Archive, policy: c.Policy, observe: c.Observe, known: map[string]*ledger{}}
 	asm := &assembler{
 		facts: c.Bus, pages: c.Bus, archive: c.Archive, decoder: dec, observe: c.Observe, log: c.Log,
 		spoolDir: c.SpoolDir, software: c.Software, key: c.SignKey,

@@ -118,9 +118,6 @@ func TestHoldReleasePurge(t *testing.T) {
 	if left = d.objects("case"); len(left) > 0 {
 		t.Errorf("webhooks brought back %s", left)
 	}
-	if left = d.stored("case"); len(left) > 0 {
-		t.Errorf("webhooks brought back %s", left)
-	}
 	if letters := d.letters(); len(letters) > 0 {
 		t.Errorf("webhooks about a purged fax left letters: %+v", letters)
 	}
