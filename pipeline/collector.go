@@ -234,7 +234,11 @@ func (c *collector) claim(ctx context.Context, s *session.State, e *session.Even
 
 // perform does what a state owes: only short publishes, each of which may be repeated, and the redirect of a folded session.
 func (c *collector) perform(ctx context.Context, s session.State) error {
-	if err := keepRedirect(ctx, c.archive, s); err != nil {
+	purged, err := keepRedirect(ctx, c.archive, s)
+	if err == nil && purged {
+		err = followPurge(ctx, c.archive, c.facts, s)
+	}
+	if err != nil {
 		return err
 	}
 	for _, e := range s.Effects {

@@ -216,7 +216,7 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 				v.fill(id)
 			}
 			state := session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}
-			if err := keepRedirect(t.Context(), v, state); err != nil {
+			if _, err := keepRedirect(t.Context(), v, state); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := create(t.Context(), v.Archive, foldedKey("s", "other"), []byte("{}")); err != nil {
@@ -247,7 +247,7 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
 	v.fill("folded")
-	if err := keepRedirect(t.Context(), v, session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
+	if _, err := keepRedirect(t.Context(), v, session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := v.custodian(0)
@@ -263,11 +263,49 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 		}
 	}
 	v.fill("part") // is folded into a fax that is held by then
-	if err := keepRedirect(t.Context(), v, session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
+	if _, err := keepRedirect(t.Context(), v, session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "part", 5)); !errors.Is(err, session.ErrKept) {
 		t.Errorf("part of a held fax was purged: %v", err)
+	}
+}
+
+// A session that turns out to be a fax that was purged under another one is purged too, unless it is held itself.
+func TestAPurgeIsFollowed(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		v := newSafe(t)
+		v.fill("s")
+		v.fill("part")
+		c := v.custodian(0)
+		if held {
+			if err := v.carryOut(c, keepOrder(t, session.ActionHeld, "part", 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 2)); err != nil {
+			t.Fatal(err)
+		}
+		had := len(v.facts)
+		col := &collector{facts: v, archive: c.guard}
+		folded := session.State{Session: "part", FoldedInto: "s", Close: &session.Closed{File: "file"}}
+		for range 2 {
+			if err := col.perform(t.Context(), folded); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, f := range v.facts[had:] {
+			data, err := json.Marshal(f)
+			if err == nil {
+				err = c.kept(t.Context(), bus.Delivery{Data: data})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left := len(v.keys("faxes/part/")); (left > 0) != held {
+			t.Errorf("held %t: of the part there are %d objects", held, left)
+		}
 	}
 }
 

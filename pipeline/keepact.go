@@ -93,9 +93,28 @@ func (c *custodian) enter(ctx context.Context, e session.KeepEntry, named bool) 
 		return bus.Dead{Reason: session.ReasonPurged, Err: fmt.Errorf("it cannot be %s: %w", e.Kind, PurgedError{last})}
 	}
 	c.guard.forget(e.Session)
-	// With its time: sequences begin anew when FAX_AUDIT was lost, and an order that died and is made again has none.
-	asked := e.Asked + "-" + strconv.FormatInt(e.At.UnixNano(), 10)
-	_, _, err = c.facts.RecordFact(ctx, session.Kept{Session: e.Session, Kind: e.Kind, Asked: asked, At: e.At})
+	_, _, err = c.facts.RecordFact(ctx, keptFact(e))
+	return err
+}
+
+// keptFact tells of an entry. Its name has the order's time: sequences begin anew when FAX_AUDIT was lost, and an order that died and is
+// made again has none.
+func keptFact(e session.KeepEntry) session.Kept {
+	return session.Kept{Session: e.Session, Kind: e.Kind, Asked: e.Asked + "-" + strconv.FormatInt(e.At.UnixNano(), 10), At: e.At}
+}
+
+// followPurge purges a session that turned out to be a fax that was purged under another one, unless it is held itself.
+func followPurge(ctx context.Context, a Archive, facts Facts, s session.State) error {
+	e, err := lastKept(ctx, a, s.FoldedInto)
+	if err != nil || e.Kind != session.ActionPurged {
+		return err
+	}
+	e.Session, e.File, e.Indexed = s.Session, "", time.Time{}
+	last, err := appendKeep(ctx, a, e)
+	if err != nil || last.Kind != session.ActionPurged {
+		return err
+	}
+	_, _, err = facts.RecordFact(ctx, keptFact(e))
 	return err
 }
 

@@ -34,23 +34,26 @@ func foldedPrefix(id string) string { return faxPrefix(id) + "folded/" }
 func foldedKey(owner, id string) string { return foldedPrefix(owner) + id + ".json" }
 
 // keepRedirect writes down on both sides that a session was folded into another one. It is repeatable. Of a purged one nothing is written
-// down, and that is no error: its ledger has yet to hear of the purge, by the next fact that is folded.
-func keepRedirect(ctx context.Context, a Archive, s session.State) error {
+// down, and that is no error: its ledger has yet to hear of the purge, by the next fact that is folded. purged: the other one is.
+func keepRedirect(ctx context.Context, a Archive, s session.State) (purged bool, err error) {
 	if s.FoldedInto == "" || s.Close == nil {
-		return nil
+		return false, nil
 	}
 	r := redirect{Session: s.Session, Into: s.FoldedInto, File: s.Close.File, From: s.From, To: s.To, Opened: s.Opened}
 	text, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("redirect session %s: %w", s.Session, err)
+		return false, fmt.Errorf("redirect session %s: %w", s.Session, err)
 	}
 	text = append(text, '\n')
-	for _, key := range []string{foldedKey(s.FoldedInto, s.Session), redirectKey(s.Session)} {
-		if _, err := create(ctx, a, key, text); err != nil && !errors.Is(err, ErrPurged) {
-			return err
-		}
+	_, err = create(ctx, a, foldedKey(s.FoldedInto, s.Session), text)
+	purged = errors.Is(err, ErrPurged)
+	if err == nil || purged {
+		_, err = create(ctx, a, redirectKey(s.Session), text)
 	}
-	return nil
+	if errors.Is(err, ErrPurged) {
+		err = nil
+	}
+	return purged, err
 }
 
 // foldedInto gives the sessions that were folded into one, as both sides say.
