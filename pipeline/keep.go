@@ -90,7 +90,7 @@ func (k Keeping) Purgeable(ctx context.Context, id string, now time.Time) error 
 		return nil
 	}
 	if err == nil && now.Before(until) {
-		err = fmt.Errorf("session %s: %w: it is retained until %s", id, session.ErrKept, until.Format(time.RFC3339))
+		err = fmt.Errorf("session %s: %w: it is retained until %s, by the bucket's lock or --retention of faxstream serve", id, session.ErrKept, until.Format(time.RFC3339))
 	}
 	return err
 }
@@ -189,13 +189,17 @@ func (g *guard) unlessPurged(handle func(context.Context, bus.Delivery) error) f
 	}
 }
 
-// state is the kind of the last entry of a fax's log, at most keepFresh old.
+// state is the kind of the last entry of a fax's log, at most keepFresh old; a damaged log counts as a hold.
 func (g *guard) state(ctx context.Context, id string) (string, error) {
 	g.mu.Lock()
 	k, ok := g.known[id]
 	g.mu.Unlock()
 	if now := time.Now(); !ok || now.Sub(k.asked) > keepFresh {
 		kind, err := keepState(ctx, g.Archive, id)
+		if errors.Is(err, errKeepLog) { // it frees nothing, and costs no page
+			g.log.Error("a fax is taken for held", "session", id, "err", err)
+			kind, err = session.ActionHeld, nil
+		}
 		if err != nil {
 			return "", err
 		}

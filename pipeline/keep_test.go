@@ -457,7 +457,7 @@ func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
 	}
 }
 
-// A log that somebody has tampered with frees nothing, and holds up no order about another fax.
+// A log that somebody has tampered with frees nothing, and costs no page, and holds up no order about another fax.
 func TestADamagedLogFreesNothing(t *testing.T) {
 	for name, damage := range map[string]string{
 		"a gap":          keepKey("s", 3, session.ActionReleased),
@@ -480,6 +480,9 @@ func TestADamagedLogFreesNothing(t *testing.T) {
 		}
 		if len(v.keys("faxes/s/")) != 2 {
 			t.Errorf("%s: objects are gone", name)
+		}
+		if _, err := create(t.Context(), c.guard, faxPrefix("s")+"pages/0002.bb.tiff", []byte("page")); err != nil {
+			t.Errorf("%s: a page that comes is not archived: %v", name, err)
 		}
 	}
 }
