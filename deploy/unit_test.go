@@ -82,9 +82,9 @@ func TestConfigurationInComments(t *testing.T) {
 	cmd := exec.Command(faxstream(), "serve", "--config", file, "--dir", t.TempDir())
 	cmd.Env = clean()
 	out, err := cmd.CombinedOutput()
-	// The keys of the S3 archive are the first thing that is not there.
-	if err == nil || !strings.Contains(string(out), "s3-access-key") {
-		t.Errorf("want it to miss /run/credentials/.../s3-access-key, got %v\n%s", err, out)
+	// The tokens are the first thing that is not there.
+	if err == nil || !strings.Contains(string(out), "/etc/faxstream/tokens: no such file") {
+		t.Errorf("want it to miss /etc/faxstream/tokens, got %v\n%s", err, out)
 	}
 }
 
