@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -256,13 +257,26 @@ func (s *Store) batch(ctx context.Context, name string) (batch []minio.ObjectInf
 }
 
 // deleteBatch deletes the delete markers of a batch, or all else.
+// deleteBatch deletes the versions of a batch, or its markers, those of one key one after another and the oldest first: when the newest is
+// deleted the one before it takes its place, and a service may lose that one's id where it is deleted at the same moment (versitygw does).
 func (s *Store) deleteBatch(ctx context.Context, batch []minio.ObjectInfo, markers bool) error {
+	byKey := map[string][]minio.ObjectInfo{}
+	for _, v := range batch {
+		if v.IsDeleteMarker == markers {
+			byKey[v.Key] = append(byKey[v.Key], v)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
-	for _, v := range batch {
-		if v.IsDeleteMarker == markers && ctx.Err() == nil {
-			g.Go(func() error { return s.deleteVersion(ctx, v) })
-		}
+	for _, versions := range byKey {
+		g.Go(func() error {
+			for _, v := range slices.Backward(versions) {
+				if err := s.deleteVersion(ctx, v); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return g.Wait()
 }
