@@ -271,6 +271,27 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 	}
 }
 
+// Work that a purge overtakes ends in silence; a hold that comes after it does not: somebody believes that the fax is kept.
+func TestAHoldAfterAPurgeIsBuried(t *testing.T) {
+	v := newSafe(t)
+	v.fill("s")
+	c := v.custodian(0)
+	if err := v.carryOut(c, keepOrder(t, session.ActionPurged, "s", 1)); err != nil {
+		t.Fatal(err)
+	}
+	err := forPurged(c.log, c.ordered)(t.Context(), keepOrder(t, session.ActionHeld, "s", 2))
+	if dead, ok := errors.AsType[bus.Dead](err); !ok || dead.Reason != session.ReasonPurged {
+		t.Errorf("a hold of a purged fax gave %v, want a dead letter", err)
+	}
+	work := func(ctx context.Context, _ bus.Delivery) error {
+		_, err := create(ctx, c.guard, faxPrefix("s")+"pages/0002.bb.tiff", nil)
+		return err
+	}
+	if err := forPurged(c.log, work)(t.Context(), bus.Delivery{}); err != nil {
+		t.Errorf("a page of a purged fax gave %v, want no more work", err)
+	}
+}
+
 // A session that turns out to be a fax that was purged under another one is purged too, unless it is held itself.
 func TestAPurgeIsFollowed(t *testing.T) {
 	for _, held := range []bool{false, true} {

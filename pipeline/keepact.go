@@ -229,11 +229,11 @@ func (c *custodian) purge(ctx context.Context, e session.KeepEntry) error {
 	return c.bus.Forget(ctx, e.Session)
 }
 
-// forPurged ends work for a fax that was purged meanwhile.
+// forPurged ends work for a fax that was purged meanwhile. What is to be buried is: an order that came too late is told to somebody.
 func forPurged(log *slog.Logger, handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
 	return func(ctx context.Context, d bus.Delivery) error {
 		err := handle(ctx, d)
-		if errors.Is(err, ErrPurged) {
+		if _, dead := errors.AsType[bus.Dead](err); !dead && errors.Is(err, ErrPurged) {
 			log.Warn("left undone: the fax was purged", "session", session.SessionOf(d.Subject))
 			return nil
 		}

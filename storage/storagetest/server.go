@@ -55,15 +55,13 @@ func VersityGW(t testing.TB) (endpoint, access, secret string) {
 	return endpoint, accessKey, secretKey
 }
 
-// MinIO is [VersityGW] for a minio server, which can also encrypt. Where
-// `make minio` has not built one, which takes minutes, and with -short the
-// test is skipped.
+// MinIO is [VersityGW] for a minio server, which can also encrypt. With -short the test is skipped.
 func MinIO(t testing.TB) (endpoint, access, secret string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("versitygw is enough for the race detector: runs without -short")
 	}
-	bin := tool(t, "minio", false)
+	bin := tool(t, "minio", os.Getenv("CI") == "true")
 	data := t.TempDir()
 	endpoint = startS3(t, func(addr string) *exec.Cmd {
 		cmd := exec.Command(bin, "server", "--quiet", "--address", addr, data)
@@ -178,7 +176,7 @@ func tool(t testing.TB, name string, required bool) string {
 			break
 		}
 	}
-	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: run `make tools` or `make minio`"
+	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: run `make tools`"
 	if required {
 		t.Fatalf(format, name)
 	}
