@@ -41,7 +41,7 @@ const (
 // there is none the test is skipped, or with CI=true fails.
 func VersityGW(t testing.TB) (endpoint, access, secret string) {
 	t.Helper()
-	bin := tool(t, "versitygw", os.Getenv("CI") == "true")
+	bin := tool(t, "versitygw")
 	dir := t.TempDir()
 	data, versions := filepath.Join(dir, "data"), filepath.Join(dir, "versions")
 	if err := errors.Join(os.Mkdir(data, 0o700), os.Mkdir(versions, 0o700)); err != nil {
@@ -61,7 +61,7 @@ func MinIO(t testing.TB) (endpoint, access, secret string) {
 	if testing.Short() {
 		t.Skip("versitygw is enough for the race detector: runs without -short")
 	}
-	bin := tool(t, "minio", os.Getenv("CI") == "true")
+	bin := tool(t, "minio")
 	data := t.TempDir()
 	endpoint = startS3(t, func(addr string) *exec.Cmd {
 		cmd := exec.Command(bin, "server", "--quiet", "--address", addr, data)
@@ -155,8 +155,8 @@ func freeAddr(t testing.TB) string {
 }
 
 // tool returns the path of a server's binary; where there is none the test is
-// skipped, or fails when the tool is required.
-func tool(t testing.TB, name string, required bool) string {
+// skipped, or with CI=true fails.
+func tool(t testing.TB, name string) string {
 	t.Helper()
 	if path := filepath.Join(os.Getenv("FAXSTREAM_TOOLS"), name); filepath.IsAbs(path) && executable(path) {
 		return path
@@ -177,7 +177,7 @@ func tool(t testing.TB, name string, required bool) string {
 		}
 	}
 	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: run `make tools`"
-	if required {
+	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, name)
 	}
 	t.Skipf(format, name)
