@@ -20,6 +20,9 @@ func (l *letters) act(ctx context.Context, d bus.Delivery) error {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action: %w", err)}
 	}
 	asked := "a" + strconv.FormatUint(d.Sequence, 10)
+	if a.Kind == session.ActionReplayed && !session.ValidToken(a.Session) {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is no token", a.Session)}
+	}
 	if a.Kind == session.ActionReplayed {
 		return l.replay(ctx, a, asked)
 	}
@@ -51,7 +54,7 @@ func (l *letters) again(ctx context.Context, d session.DeadLetter, asked string,
 		if err != nil {
 			return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 		}
-		_, _, err = l.facts.RecordFact(ctx, fact)
+		_, _, err = l.bus.RecordFact(ctx, fact)
 		return err
 	case d.Stage == session.StagePage:
 		return l.pageAgain(ctx, d, asked, now)
@@ -72,7 +75,7 @@ func (l *letters) order(ctx context.Context, f session.Again) error {
 	if !session.ValidToken(f.Session) {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %q is no token", f.Session)}
 	}
-	_, _, err := l.facts.RecordFact(ctx, f)
+	_, _, err := l.bus.RecordFact(ctx, f)
 	return err
 }
 
@@ -82,7 +85,7 @@ func (l *letters) pageAgain(ctx context.Context, d session.DeadLetter, asked str
 	if err := json.Unmarshal(d.Body, &f); err != nil || !session.ValidToken(f.Session) || f.Page < 1 || f.Page > session.MaxPages {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of a page: session %q, page %d: %w", f.Session, f.Page, err)}
 	}
-	r := retryBody{Page: &f, Attempt: 1}
+	r := session.Retry{Page: &f, Attempt: 1}
 	for _, a := range d.Attempts {
 		r.Before = max(r.Before, a.Number)
 	}
@@ -90,7 +93,7 @@ func (l *letters) pageAgain(ctx context.Context, d session.DeadLetter, asked str
 	if err != nil {
 		return fmt.Errorf("retry of session %s page %d: %w", f.Session, f.Page, err)
 	}
-	if err := l.facts.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}, body); err != nil {
+	if err := l.bus.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}, body); err != nil {
 		return err
 	}
 	return l.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -21,8 +22,9 @@ func (w *worker) ask(ctx context.Context, d bus.Delivery) error {
 	answer := session.RecordSaid{Session: f.Session, N: f.N, At: d.Time, Says: session.RecordUnknown}
 	closed, open, err := w.provider.Outcome(ctx, f.Session)
 	if err != nil {
-		fl, err := failed(ctx, err)
-		if err != nil {
+		err = failed(ctx, err)
+		fl, failed := errors.AsType[*failure](err)
+		if !failed {
 			return err
 		}
 		if fl.reason == session.ReasonUnavailable || fl.reason == session.ReasonUnauthorized && !w.gate.usable(ctx) {
@@ -36,16 +38,16 @@ func (w *worker) ask(ctx context.Context, d bus.Delivery) error {
 	case closed != nil:
 		answer.Says = session.RecordClosed
 		if closed.Session != f.Session { // so that it is not taken for an unknown fax when it is listed
-			if _, err := w.aliases.Claim(ctx, session.AliasListed, closed.Session, f.Session); err != nil {
+			if _, err := w.bus.Claim(ctx, session.AliasListed, closed.Session, f.Session); err != nil {
 				return err
 			}
 		}
 		closed.Session = f.Session
 		w.log.Info("the provider says that a silent fax is over", "session", f.Session, "status", closed.Status, "pages", closed.Pages)
-		if _, _, err := w.facts.RecordFact(ctx, *closed); err != nil {
+		if _, _, err := w.bus.RecordFact(ctx, *closed); err != nil {
 			return err
 		}
 	}
-	_, _, err = w.facts.RecordFact(ctx, answer)
+	_, _, err = w.bus.RecordFact(ctx, answer)
 	return err
 }

@@ -136,9 +136,9 @@ func newDesk(t testing.TB) (*desk, session.DocReady) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, f, err := p.decoder.page(t.Context(), data)
-		if err != nil || f != nil {
-			t.Fatal(f, err)
+		m, err := p.decoder.page(t.Context(), data)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if d.pages[i+1], err = p.withPNG(t.Context(), o, original, m); err != nil {
 			t.Fatal(err)
@@ -154,8 +154,8 @@ func newDesk(t testing.TB) (*desk, session.DocReady) {
 // assemblerOf is one process's assembler.
 func (d *desk) assemblerOf(t testing.TB, software string) *assembler {
 	return &assembler{
-		facts: d, pages: d, archive: d, decoder: newDecoder(2), observe: func(Step) {}, log: slog.New(slog.DiscardHandler),
-		spoolDir: t.TempDir(), software: software,
+		facts: d, archive: d, observe: func(Step) {}, log: slog.New(slog.DiscardHandler),
+		builder: builder{archive: d, decoder: newDecoder(2), log: slog.New(slog.DiscardHandler), spoolDir: t.TempDir(), software: software},
 	}
 }
 

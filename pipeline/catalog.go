@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -15,18 +14,6 @@ import (
 
 // Catalog reads faxes from the archive alone: what is older than streams and ledgers, or was lost with them.
 type Catalog struct{ Archive Reader }
-
-const indexPrefix = "index/"
-
-// indexTime is the layout of an index key up to the session.
-const indexTime = indexPrefix + "2006/01/02/150405"
-
-// parseIndexKey reads what indexKey wrote.
-func parseIndexKey(key string) (at time.Time, id string, ok bool) {
-	stamp, id, _ := strings.Cut(key, "-")
-	at, err := time.Parse(indexTime, stamp)
-	return at, id, err == nil && session.ValidToken(id) && indexKey(at, id) == key
-}
 
 // Before calls f with the time and session of what the index lists, newest first and sessions of one second in descending order: from
 // before (at, id) on, down to since, until f returns false. Times have whole seconds. It lists a day at a time, and looks at a month that has
@@ -83,13 +70,9 @@ func (c Catalog) first(ctx context.Context, prefix string) (time.Time, error) {
 
 // day calls f with the entries of one day; more is false once f has had enough or they are older than since.
 func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since time.Time, f func(time.Time, string) bool) (more bool, err error) {
-	prefix := day.Format(indexPrefix + "2006/01/02/")
-	var keys []string
-	for key, err := range c.Archive.List(ctx, prefix, "") {
-		if err != nil {
-			return false, fmt.Errorf("list %s: %w", prefix, err)
-		}
-		keys = append(keys, key)
+	keys, err := keysBelow(ctx, c.Archive, day.Format(indexPrefix+"2006/01/02/"))
+	if err != nil {
+		return false, err
 	}
 	for _, key := range slices.Backward(keys) {
 		t, s, ok := parseIndexKey(key)
@@ -106,15 +89,11 @@ func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since ti
 // Fax gives what the archive knows of a fax that has a document: its ledger as it would be restored, and its pages. An error matching
 // fs.ErrNotExist: there is no such document; one matching fs.ErrInvalid: it is there and cannot be read.
 func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error) {
-	prefix := "faxes/" + id + "/r"
-	var keys []string
-	for key, err := range c.Archive.List(ctx, prefix, "") {
-		if err != nil {
-			return session.State{}, nil, fmt.Errorf("list %s: %w", prefix, err)
-		}
-		keys = append(keys, key)
+	keys, err := revisionKeys(ctx, c.Archive, id)
+	if err != nil {
+		return session.State{}, nil, err
 	}
-	r, err := recall(ctx, readOnly{c.Archive}, id, keys)
+	r, err := recall(ctx, c.Archive, id, keys)
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -21,19 +19,6 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
-
-// Reader is what checking and rebuilding need of an archive.
-type Reader interface {
-	Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
-	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
-}
-
-// readOnly makes an Archive of a Reader for code that only reads.
-type readOnly struct{ Reader }
-
-func (readOnly) Create(_ context.Context, key string, _ io.ReadSeeker, _ int64, _ [sha256.Size]byte) error {
-	return fmt.Errorf("create %s: the archive is only read here", key)
-}
 
 // Checker proves from the archive alone that faxes are as they were written: every object that is named is there, with its size
 // and hash; sidecars, plans and manifests agree; each page of the documents has the pixels of its archived original; revisions are
@@ -53,9 +38,6 @@ type Checker struct {
 	Log      *slog.Logger
 }
 
-// maxListed bounds the objects of one fax that are listed: of 10,000 pages with some objects each, in many revisions.
-const maxListed = 1_000_000
-
 // Session checks one fax. An error matching fs.ErrNotExist: nothing of it is in the archive; other errors: the archive could not be read.
 func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	if !session.ValidToken(id) {
@@ -64,12 +46,10 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	k := &checking{
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
 		rasters: map[string]string{}, served: map[string]bool{},
-		remaker: &assembler{
-			archive: readOnly{c.Archive}, decoder: newDecoder(runtime.GOMAXPROCS(0)), observe: func(Step) {}, log: c.Log,
-			spoolDir: c.SpoolDir, software: c.Software,
-		},
+		remaker: builder{archive: c.Archive, decoder: newDecoder(runtime.GOMAXPROCS(0)), log: c.Log, spoolDir: c.SpoolDir, software: c.Software},
 	}
-	if err := k.list(ctx); err != nil {
+	var err error
+	if k.revised, k.listed, err = faxKeys(ctx, c.Archive, id); err != nil {
 		return Finding{}, err
 	}
 	if len(k.listed) == 0 {
@@ -164,37 +144,6 @@ func (f *Finding) listed(entries []string) {
 	}
 }
 
-// sessionsOf yields the sessions of which the archive has anything.
-func sessionsOf(ctx context.Context, a Reader) iter.Seq2[string, error] {
-	const prefix = "faxes/"
-	return func(yield func(string, error) bool) {
-		next := func(after string) (id string, err error) {
-			for key, err := range a.List(ctx, prefix, after) {
-				if err != nil {
-					return "", fmt.Errorf("list %s: %w", prefix, err)
-				}
-				if id, _, below := strings.Cut(strings.TrimPrefix(key, prefix), "/"); below { // else it is nothing of a fax
-					return id, nil
-				}
-			}
-			return "", nil
-		}
-		for after := ""; ; {
-			id, err := next(after)
-			if err != nil || id == "" {
-				if err != nil {
-					yield("", err)
-				}
-				return
-			}
-			if session.ValidToken(id) && !yield(id, nil) {
-				return
-			}
-			after = prefix + id + "0" // behind every key of this fax: '0' follows '/'
-		}
-	}
-}
-
 // digest is what an object was found to be.
 type digest struct {
 	size int64
@@ -217,7 +166,7 @@ type checking struct {
 	named   map[string]session.Object // by manifests and reports
 	served  map[string]bool           // whole files from which pages were cut
 	rasters map[string]string         // of originals, by key; "" where it does not decode
-	remaker *assembler
+	remaker builder
 	indexed string // key of the index entry; "": no revision says
 }
 
@@ -235,30 +184,7 @@ func (k *checking) kept(ctx context.Context) error {
 	return nil
 }
 
-func (k *checking) prefix() string { return "faxes/" + k.id + "/" }
-
-// list lists the fax's revisions and then everything: what a manifest names was written before it, so that it is among the keys also
-// where faxstream serve writes meanwhile.
-func (k *checking) list(ctx context.Context) error {
-	var err error
-	if k.revised, err = k.keys(ctx, k.prefix()+"r"); err == nil {
-		k.listed, err = k.keys(ctx, k.prefix())
-	}
-	return err
-}
-
-func (k *checking) keys(ctx context.Context, prefix string) (keys []string, err error) {
-	for key, err := range k.Archive.List(ctx, prefix, "") {
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", prefix, err)
-		}
-		if len(keys) >= maxListed {
-			return nil, fmt.Errorf("list %s: more than %d objects are of no fax", prefix, maxListed)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
+func (k *checking) prefix() string { return faxPrefix(k.id) }
 
 // gone is said of an object that went away while it was looked at.
 const gone = "It was there when the archive was listed"
@@ -298,7 +224,7 @@ func (k *checking) load(ctx context.Context, o session.Object, by string) (data 
 
 // read loads an object of at most `most` bytes. ok is false where there is none any more, or a larger one: then that is a fault already.
 func (k *checking) read(ctx context.Context, key string, most int64) (data []byte, ok bool, err error) {
-	data, err = readUpTo(ctx, k.Archive, key, most)
+	data, err = read(ctx, k.Archive, key, most)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		k.found.fault(FaultMissing, key, 0, gone)
@@ -333,31 +259,6 @@ func (k *checking) look(key string, d digest) bool {
 		}
 	}
 	return whole
-}
-
-// keyHash is the hash in a key such as pages/0001.<h>.tiff; "" where there is none. A sidecar's key has that of its object.
-func keyHash(key string) string {
-	name := key[strings.LastIndexByte(key, '/')+1:]
-	if isSidecar(key) {
-		return ""
-	}
-	parts := strings.SplitN(name, ".", 3)
-	if len(parts) < 3 || len(parts[1]) != 16 || strings.Trim(parts[1], "0123456789abcdef") != "" {
-		return ""
-	}
-	return parts[1]
-}
-
-// isSidecar reports whether a key is that of a sidecar: of a page or of the whole file.
-func isSidecar(key string) bool {
-	return needsSidecar(strings.TrimSuffix(key, ".json")) && strings.HasSuffix(key, ".json")
-}
-
-// needsSidecar reports whether an object is one that has a sidecar.
-func needsSidecar(key string) bool {
-	parts := strings.Split(key, "/")
-	return len(parts) >= 3 && (parts[2] == "pages" || strings.HasPrefix(parts[2], "original.")) &&
-		(strings.HasSuffix(key, "."+kindOriginal) || strings.HasSuffix(key, "."+kindRejected))
 }
 
 // objects reads everything that no other step has read: what is named must be there and whatever carries a hash must have it.
@@ -436,23 +337,12 @@ func (k *checking) sidecars(ctx context.Context) error {
 	return nil
 }
 
-// pageOfKey is the page in the key of a page object; 0: it is of the whole file.
-func pageOfKey(key string) int {
-	_, name, ok := strings.Cut(key, "/pages/")
-	number, _, _ := strings.Cut(name, ".")
-	page, err := strconv.Atoi(number)
-	if !ok || err != nil {
-		return 0
-	}
-	return page
-}
-
 // index wants the fax's entry in the index of its day.
 func (k *checking) index(ctx context.Context) error {
 	if k.indexed == "" {
 		return nil
 	}
-	text, err := read(ctx, readOnly{k.Archive}, k.indexed)
+	text, err := read(ctx, k.Archive, k.indexed, maxObject)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		k.found.fault(FaultIndex, k.indexed, 0, "")

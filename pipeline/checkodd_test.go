@@ -29,7 +29,7 @@ func oddDesk(t testing.TB) *desk {
 	wb := newWorkbench(t, d)
 	wholeFile(t, d, "three-pages-fine-g4.tiff")
 	wb.cut("whole", testdata(t, "three-pages-fine-g4.tiff"))
-	wb.assembler.software = "v1"
+	wb.assembler.builder.software = "v1"
 	wb.assemble(wb.order("whole", nil))
 	return d
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -32,19 +30,6 @@ func (k *checking) revisions(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// revisionsOf gives the revisions of a fax that have an object with such a name, ascending.
-func revisionsOf(keys []string, id string, want func(name string) bool) []int {
-	var found []int
-	for _, key := range keys {
-		number, name, _ := strings.Cut(strings.TrimPrefix(key, "faxes/"+id+"/r"), "/")
-		if n, err := strconv.Atoi(number); err == nil && n > 0 && strconv.Itoa(n) == number && want(name) {
-			found = append(found, n)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
 }
 
 // link is what the next revision must follow from.
@@ -78,7 +63,7 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 	if err != nil || !ok {
 		return self, err
 	}
-	r := revisionCheck{checking: k, key: key, m: m, plan: plan, data: data}
+	r := &revisionCheck{checking: k, key: key, m: m, plan: plan, data: data}
 	return self, r.run(ctx, before)
 }
 
@@ -131,7 +116,7 @@ type revisionCheck struct {
 	data []byte // of the manifest
 }
 
-func (r revisionCheck) run(ctx context.Context, before link) error {
+func (r *revisionCheck) run(ctx context.Context, before link) error {
 	faults := len(r.found.Faults)
 	r.chain(before)
 	if before.revision == 0 {
@@ -165,7 +150,7 @@ func (r revisionCheck) run(ctx context.Context, before link) error {
 }
 
 // chain wants the revision to follow from the one before it.
-func (r revisionCheck) chain(before link) {
+func (r *revisionCheck) chain(before link) {
 	switch {
 	case r.plan.Previous != before.revision:
 		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf("It follows revision %d, and the one before it in the archive is %d (0: none)", r.plan.Previous, before.revision))
@@ -175,7 +160,7 @@ func (r revisionCheck) chain(before link) {
 }
 
 // agrees reports whether the manifest's bytes are those that its plan gives, with the documents that it names.
-func (r revisionCheck) agrees() bool {
+func (r *revisionCheck) agrees() bool {
 	want := newManifest(r.plan, r.m.Plan, r.m.Software)
 	want.TIFF, want.PDF, want.Previous, want.Signature = r.m.TIFF, r.m.PDF, r.m.Previous, r.m.Signature
 	facts := map[int]session.PageArchived{}
@@ -236,7 +221,7 @@ func difference(want, got []byte) string {
 }
 
 // documents checks both documents, page by page: each is fetched once, into a file.
-func (r revisionCheck) documents(ctx context.Context) (err error) {
+func (r *revisionCheck) documents(ctx context.Context) (err error) {
 	pdf, err := r.fetch(ctx, r.m.PDF, ".pdf")
 	if err != nil {
 		return err
@@ -270,7 +255,7 @@ func (r revisionCheck) documents(ctx context.Context) (err error) {
 }
 
 // parse reads the TIFF's structure; nil: that is a fault.
-func (r revisionCheck) parse(file *docFile) *tiff.File {
+func (r *revisionCheck) parse(file *docFile) *tiff.File {
 	if file == nil {
 		return nil
 	}
@@ -289,7 +274,7 @@ func (r revisionCheck) parse(file *docFile) *tiff.File {
 }
 
 // strip wants a page's strip at its offset in a document.
-func (r revisionCheck) strip(doc *docFile, key string, p ManifestPage, offset int64) {
+func (r *revisionCheck) strip(doc *docFile, key string, p ManifestPage, offset int64) {
 	if doc == nil {
 		return
 	}
@@ -304,13 +289,14 @@ func (r revisionCheck) strip(doc *docFile, key string, p ManifestPage, offset in
 }
 
 // pixels decodes page i of the TIFF, from 0, and the archived original, which must both have the pixels that the manifest says.
-func (r revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p ManifestPage) error {
+func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p ManifestPage) error {
 	if pages != nil {
-		m, f, err := r.remaker.decoder.pageOf(ctx, pages, i)
-		if err != nil {
+		m, err := r.remaker.decoder.pageOf(ctx, pages, i)
+		_, failed := errors.AsType[*failure](err)
+		if err != nil && !failed {
 			return err
 		}
-		if f != nil || m.sum != p.RasterSHA256 {
+		if failed || m.sum != p.RasterSHA256 {
 			r.found.fault(FaultPixels, r.m.TIFF.Key, p.Page, "Those of the document are not those of the manifest")
 		}
 	}
@@ -320,7 +306,7 @@ func (r revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p Ma
 		if err != nil || !ok {
 			return err
 		}
-		raster, err = r.rasterOf(p.Original.Key, func() (image, *failure, error) { return r.remaker.decoder.page(ctx, data) })
+		raster, err = r.rasterOf(p.Original.Key, func() (image, error) { return r.remaker.decoder.page(ctx, data) })
 		if err != nil {
 			return err
 		}
@@ -332,13 +318,11 @@ func (r revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p Ma
 }
 
 // remake makes the revision again and wants the same bytes.
-func (r revisionCheck) remake(ctx context.Context) error {
-	d, err := newDocuments(r.plan, r.remaker.spoolDir, r.remaker.software)
-	if err != nil {
-		return err
+func (r *revisionCheck) remake(ctx context.Context) error {
+	d, err := r.remaker.build(ctx, r.plan, r.m.Plan)
+	if err == nil {
+		err = d.remove()
 	}
-	made, err := r.remaker.build(ctx, d, r.m.Plan)
-	err = errors.Join(err, d.remove())
 	if err != nil && (lost(err) || unbuildable(err) || errors.Is(err, errTooLarge)) {
 		r.found.fault(FaultRemade, r.key, 0, err.Error())
 		return nil
@@ -346,6 +330,7 @@ func (r revisionCheck) remake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	made := d.manifest
 	made.Signature = r.m.Signature
 	text, err := indented(made)
 	if err != nil {
@@ -386,28 +371,4 @@ func (k *checking) reports(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// isReport reports whether a key is that of a Report.
-func isReport(key string) bool {
-	name := key[strings.LastIndexByte(key, '/')+1:]
-	return strings.HasSuffix(name, ".json") && (strings.HasPrefix(name, "verified.") || strings.HasPrefix(name, "decoded.")) && !strings.Contains(key, "/pages/")
-}
-
-// objects is everything that a report names.
-func (r Report) objects() (all []session.Object) {
-	if r.File.Key != "" {
-		all = append(all, r.File)
-	}
-	for _, p := range r.Pages {
-		for _, image := range []*PageImage{&p.Streamed, p.File} {
-			if image != nil && image.Original != nil {
-				all = append(all, *image.Original)
-			}
-		}
-		if p.Repair != nil {
-			all = append(all, p.Repair.Original, p.Repair.PNG)
-		}
-	}
-	return all
 }

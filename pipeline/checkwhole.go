@@ -5,20 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// isWhole reports whether a key is that of the whole file as the provider served it.
-func isWhole(key, prefix string) bool {
-	return strings.HasPrefix(key, prefix+"original.") && strings.HasSuffix(key, "."+kindOriginal)
-}
-
 // wholes wants an archived whole file for every page that was cut from one: no manifest names it, and it is what the provider served. Of
 // several, as a better close brings them, one must have the page's pixels.
-func (r revisionCheck) wholes(ctx context.Context) error {
+func (r *revisionCheck) wholes(ctx context.Context) error {
 	cut := map[int]ManifestPage{}
 	for _, p := range r.m.Pages {
 		if p.Status == session.PageStatusArchived && p.Source == session.SourceWholeFile {
@@ -47,7 +41,7 @@ func (r revisionCheck) wholes(ctx context.Context) error {
 }
 
 // strike removes the pages from cut that the whole file under key has.
-func (r revisionCheck) strike(ctx context.Context, key string, cut map[int]ManifestPage) (err error) {
+func (r *revisionCheck) strike(ctx context.Context, key string, cut map[int]ManifestPage) (err error) {
 	file, err := r.spool(ctx, key, ".tiff")
 	if err != nil || file == nil {
 		return err
@@ -61,7 +55,7 @@ func (r revisionCheck) strike(ctx context.Context, key string, cut map[int]Manif
 		if n > pages.NumPages() {
 			continue
 		}
-		raster, err := r.rasterOf(fmt.Sprintf("%s page %d", key, n), func() (image, *failure, error) {
+		raster, err := r.rasterOf(fmt.Sprintf("%s page %d", key, n), func() (image, error) {
 			return r.remaker.decoder.pageOf(ctx, pages, n-1)
 		})
 		if err != nil {
@@ -76,23 +70,19 @@ func (r revisionCheck) strike(ctx context.Context, key string, cut map[int]Manif
 }
 
 // rasterOf decodes what has a name, once; "" where it does not decode.
-func (k *checking) rasterOf(name string, decode func() (image, *failure, error)) (string, error) {
+func (k *checking) rasterOf(name string, decode func() (image, error)) (string, error) {
 	if raster, done := k.rasters[name]; done {
 		return raster, nil
 	}
-	m, f, err := decode()
-	if err != nil {
+	m, err := decode()
+	if _, failed := errors.AsType[*failure](err); err != nil && !failed {
 		return "", fmt.Errorf("decode %s: %w", name, err)
 	}
-	if f == nil {
-		k.rasters[name] = m.sum
-	} else {
-		k.rasters[name] = ""
-	}
-	return k.rasters[name], nil
+	k.rasters[name] = m.sum // of what does not decode it is empty
+	return m.sum, nil
 }
 
 // mayDiffer reports whether a page may have other pixels now: another version of the decoder may repair a damaged one in another way.
-func (r revisionCheck) mayDiffer(p ManifestPage) bool {
+func (r *revisionCheck) mayDiffer(p ManifestPage) bool {
 	return p.BadRows > 0 && r.m.Software != r.Software
 }

@@ -13,21 +13,29 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
+// Bus is what the collector needs of JetStream. Every method may be repeated: the second time changes nothing.
+type Bus2 interface {
+	Facts
+	Ledgers
+	Names
+}
+
+// Facts records facts and what follows from them later.
+type Facts interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// Schedule lets body arrive on the timer's due subject at its due time.
+	Schedule(ctx context.Context, t session.Timer, body []byte) error
+	// PageFact reads the page.archived fact under one number token.
+	PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error)
+}
+
 // Ledgers keeps one ledger per session.
 type Ledgers interface {
 	// Load gives a new ledger, revision 0, for a session that has none.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
 	// Save swaps it if revision is still the newest, else bus.ErrSwapped; after other errors it may have been swapped.
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
-	// PageFact reads the page.archived fact under one number token.
-	PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error)
-	Aliases
-}
-
-// Aliases keeps whose fax each of the provider's names means.
-type Aliases interface {
-	// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: it, or one that came first.
-	Claim(ctx context.Context, kind, value, id string) (owner string, err error)
 }
 
 // collector folds facts into ledgers and performs what they owe.
@@ -35,14 +43,13 @@ type Aliases interface {
 // One compare-and-swap per session and batch. Effects are part of the saved state and stay in it until the next swap:
 // a crash between swap and effect heals at the next delivery, which finds them in the state and performs them first.
 type collector struct {
-	facts   Facts
-	ledgers Ledgers
+	bus     Bus2
 	archive Archive
 	policy  session.Policy
 	observe func(Step)
 
 	mu    sync.Mutex
-	known map[string]*ledger // guarded by mu; what this process knows of the sessions of late
+	known map[string]*ledger // guarded by mu, made at first use; what this process knows of the sessions of late
 }
 
 // ledger is one session as this process last saw it. Its lock lets the collector's durables take turns;
@@ -64,8 +71,8 @@ func (c *collector) ledger(id string) *ledger {
 	if l := c.known[id]; l != nil {
 		return l
 	}
-	if len(c.known) >= maxKnown {
-		clear(c.known) // whoever holds one goes on with it; a second holder loses at the swap
+	if c.known == nil || len(c.known) >= maxKnown {
+		c.known = map[string]*ledger{} // whoever holds one goes on with it; a second holder loses at the swap
 	}
 	l := &ledger{}
 	c.known[id] = l
@@ -125,7 +132,7 @@ func (c *collector) fold(ctx context.Context, id string, events []*session.Event
 	for {
 		err := c.swap(ctx, id, l, events, errs)
 		switch {
-		case errors.Is(err, bus.ErrSwapped):
+		case errors.Is(err, bus.ErrSwapped), errors.Is(err, errStale):
 			l.loaded = false
 		case err != nil:
 			l.loaded = false // after an error nobody knows what is stored
@@ -139,16 +146,19 @@ func (c *collector) fold(ctx context.Context, id string, events []*session.Event
 	}
 }
 
+// errStale: the events change nothing in the ledger as this process knows it. Another one may know more: it is loaded again.
+var errStale = errors.New("the ledger may be newer than this process knows")
+
 // swap folds events into the newest state it knows of and saves it. l.mu is held.
 func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*session.Event, errs []error) error {
 	fresh := !l.loaded
 	if fresh {
-		s, revision, err := c.ledgers.Load(ctx, id)
+		s, revision, err := c.bus.Load(ctx, id)
 		if err != nil {
 			return err
 		}
 		if revision == 0 {
-			if s, err = c.restore(ctx, s); err != nil {
+			if s, err = restore(ctx, c.archive, c.bus, s); err != nil {
 				return err
 			}
 		}
@@ -182,11 +192,11 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 	restored := l.revision == 0 && !l.state.Opened.IsZero()
 	if len(next.Effects) == 0 && reflect.DeepEqual(before, next) && !restored {
 		if !fresh {
-			return bus.ErrSwapped // repeats of what this process knows; another one may know more
+			return errStale
 		}
 		return nil
 	}
-	revision, err := c.ledgers.Save(ctx, next, l.revision)
+	revision, err := c.bus.Save(ctx, next, l.revision)
 	if err != nil {
 		return err
 	}
@@ -213,7 +223,7 @@ func (c *collector) bind(ctx context.Context, s *session.State, e *session.Event
 			number = f.From
 		}
 	}
-	token, err := c.facts.Bind(ctx, s.Session, session.NumberToken(number))
+	token, err := c.bus.Bind(ctx, s.Session, session.NumberToken(number))
 	e.ToToken = token
 	return err
 }
@@ -225,7 +235,7 @@ func (c *collector) claim(ctx context.Context, s *session.State, e *session.Even
 	if !ok || f.Direction == session.Outgoing || f.File == "" || s.Close != nil && s.Close.File == f.File {
 		return nil
 	}
-	owner, err := c.ledgers.Claim(ctx, session.AliasFile, f.File, s.Session)
+	owner, err := c.bus.Claim(ctx, session.AliasFile, f.File, s.Session)
 	if owner != s.Session {
 		e.Owner = owner
 	}
@@ -236,7 +246,7 @@ func (c *collector) claim(ctx context.Context, s *session.State, e *session.Even
 func (c *collector) perform(ctx context.Context, s session.State) error {
 	purged, err := keepRedirect(ctx, c.archive, s)
 	if err == nil && purged {
-		err = followPurge(ctx, c.archive, c.facts, s)
+		err = followPurge(ctx, c.archive, c.bus, s)
 	}
 	if err != nil {
 		return err
@@ -245,13 +255,13 @@ func (c *collector) perform(ctx context.Context, s session.State) error {
 		var err error
 		switch {
 		case e.Timer != nil:
-			err = c.facts.Schedule(ctx, *e.Timer, nil)
+			err = c.bus.Schedule(ctx, *e.Timer, nil)
 		case e.Whole != nil:
-			_, _, err = c.facts.RecordFact(ctx, *e.Whole)
+			_, _, err = c.bus.RecordFact(ctx, *e.Whole)
 		case e.Ask != nil:
-			_, _, err = c.facts.RecordFact(ctx, *e.Ask)
+			_, _, err = c.bus.RecordFact(ctx, *e.Ask)
 		case e.Ready != nil:
-			_, _, err = c.facts.RecordFact(ctx, *e.Ready)
+			_, _, err = c.bus.RecordFact(ctx, *e.Ready)
 		case len(e.Rebind) > 0:
 			err = c.rebind(ctx, s.Session, e.Rebind)
 		}
@@ -264,12 +274,12 @@ func (c *collector) perform(ctx context.Context, s session.State) error {
 
 // rebind publishes pages again under the session's number that went to `unknown` before anybody knew it.
 func (c *collector) rebind(ctx context.Context, id string, pages session.Ranges) error {
-	token, err := c.facts.Bind(ctx, id, session.UnknownToken)
+	token, err := c.bus.Bind(ctx, id, session.UnknownToken)
 	if err != nil {
 		return err
 	}
 	for page := range pages.All() {
-		f, ok, err := c.ledgers.PageFact(ctx, session.UnknownToken, id, page)
+		f, ok, err := c.bus.PageFact(ctx, session.UnknownToken, id, page)
 		if err != nil {
 			return err
 		}
@@ -277,7 +287,7 @@ func (c *collector) rebind(ctx context.Context, id string, pages session.Ranges)
 			continue // older than the stream's horizon: nobody waits for it any more
 		}
 		f.ToToken = token
-		if _, _, err := c.facts.RecordFact(ctx, f); err != nil {
+		if _, _, err := c.bus.RecordFact(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -298,4 +308,29 @@ func parse(d bus.Delivery) (id string, e session.Event, err error) {
 		e.Seq = d.Sequence
 	}
 	return e.Fact.SessionID(), e, nil
+}
+
+// collectAtMost is how many facts go into one swap of the ledgers.
+const collectAtMost = 256
+
+// consumptions are the collector's durables, one for each stream with facts.
+func (c *collector) consumptions() []bus.BatchConsumption {
+	all := func(types ...string) (filter []string) {
+		for _, t := range types {
+			filter = append(filter, t+".>")
+		}
+		return filter
+	}
+	var out []bus.BatchConsumption
+	for _, consumer := range []bus.Consumer{
+		{Stream: bus.StreamIn, Durable: "collect-in", Filter: all(
+			session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeRecordSaid, session.TypeAgain, session.TypeKept)},
+		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: all(session.TypePageArchived, session.TypePageFailed)},
+		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: all(
+			session.TypeDocAssembled, session.TypeWholeCut, session.TypeWholeFailed, session.TypeDocFailed, session.TypeDocVerified)},
+		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: bus.TimerSubjects(session.TimerGrace, session.TimerIdle, session.TimerVerify)},
+	} {
+		out = append(out, bus.BatchConsumption{Consumer: consumer, Most: collectAtMost, Handle: c.collect})
+	}
+	return out
 }

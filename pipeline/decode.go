@@ -43,8 +43,12 @@ type decoder struct{ slots chan struct{} }
 
 func newDecoder(atOnce int) *decoder { return &decoder{slots: make(chan struct{}, atOnce)} }
 
-// page decodes the first page of a TIFF. A file that is cut short gives what is there.
-func (d *decoder) page(ctx context.Context, data []byte) (image, *failure, error) {
+// atOnce is how many pages it decodes at once.
+func (d *decoder) atOnce() int { return cap(d.slots) }
+
+// page decodes the first page of a TIFF. A file that is cut short gives what is there. An error that is a *failure is the page's, any other
+// ours: ctx ended.
+func (d *decoder) page(ctx context.Context, data []byte) (image, error) {
 	return d.run(ctx, func(ctx context.Context) (image, error) {
 		file, err := tiff.Parse(data, tiff.Limits{})
 		if err != nil {
@@ -55,26 +59,25 @@ func (d *decoder) page(ctx context.Context, data []byte) (image, *failure, error
 }
 
 // pageOf decodes page i (from 0) of a TIFF that is parsed already.
-func (d *decoder) pageOf(ctx context.Context, file *tiff.File, i int) (image, *failure, error) {
+func (d *decoder) pageOf(ctx context.Context, file *tiff.File, i int) (image, error) {
 	return d.run(ctx, func(ctx context.Context) (image, error) { return decodePage(ctx, file, i) })
 }
 
 // maxDecode ends the decoding of a page that is made to take long; real ones take milliseconds.
 const maxDecode = 5 * time.Minute
 
-// run decodes in a slot. An error of the decoder is the page's failure; one of ctx is ours.
-func (d *decoder) run(ctx context.Context, decode func(context.Context) (image, error)) (m image, f *failure, err error) {
+// run decodes in a slot.
+func (d *decoder) run(ctx context.Context, decode func(context.Context) (image, error)) (m image, err error) {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	case <-ctx.Done():
-		return image{}, nil, context.Cause(ctx)
+		return image{}, context.Cause(ctx)
 	}
 	defer func() {
 		// The decoder is fuzzed and should not panic; if it does, one page is lost and not the process, again and again.
 		if p := recover(); p != nil {
-			m, err = image{}, nil
-			f = &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p)}
+			m, err = image{}, &failure{stage: stageDecode, reason: session.ReasonInternal, detail: fmt.Sprintf("the decoder panicked: %v", p)}
 		}
 	}()
 	limited, cancel := context.WithTimeout(ctx, maxDecode)
@@ -82,11 +85,11 @@ func (d *decoder) run(ctx context.Context, decode func(context.Context) (image, 
 	m, err = decode(limited)
 	switch {
 	case ctx.Err() != nil:
-		return image{}, nil, context.Cause(ctx)
+		return image{}, context.Cause(ctx)
 	case err != nil:
-		return image{}, undecodable(err), nil
+		return image{}, undecodable(err)
 	}
-	return m, nil, nil
+	return m, nil
 }
 
 func decodePage(ctx context.Context, file *tiff.File, i int) (image, error) {

@@ -20,7 +20,7 @@ type docFile struct {
 }
 
 // fetch copies a document into a file. nil without an error: it is not there or not what was written, which is a fault already.
-func (r revisionCheck) fetch(ctx context.Context, o session.Object, ext string) (*docFile, error) {
+func (r *revisionCheck) fetch(ctx context.Context, o session.Object, ext string) (*docFile, error) {
 	r.name(o, r.key)
 	if !r.has(o.Key) {
 		return nil, nil
@@ -29,7 +29,7 @@ func (r revisionCheck) fetch(ctx context.Context, o session.Object, ext string) 
 }
 
 // spool copies an object into a file. nil without an error: it is not what was written, or not there any more.
-func (r revisionCheck) spool(ctx context.Context, key, ext string) (*docFile, error) {
+func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*docFile, error) {
 	in, size, err := r.Archive.Open(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.found.fault(FaultMissing, key, 0, gone)

@@ -130,6 +130,7 @@ type documents struct {
 	width    float64
 	height   float64 // of the last page of ordinary size, points, at first the first one's; a slip sheet takes after it; 0: letter
 	pages    []ManifestPage
+	manifest Manifest // when they are made; not signed
 }
 
 func newDocuments(plan Plan, dir, software string) (*documents, error) {
@@ -230,19 +231,3 @@ func (d *documents) close() error {
 }
 
 func (d *documents) remove() error { return errors.Join(d.tiffFile.remove(), d.pdfFile.remove()) }
-
-// plausible reports whether a resolution in pixels per inch can be one of a sheet of paper.
-func plausible(perInch float64) bool { return perInch >= 10 && perInch <= 5000 }
-
-// pageMeta is the page's description for a TIFF of `pages` pages. A page without a plausible resolution gets that of a fine fax.
-func pageMeta(f session.PageArchived, page, pages int) tiff.PageMeta {
-	meta := tiff.PageMeta{Width: f.Width, Height: f.Height, XRes: f.XResolution, YRes: f.YResolution, Page: page, Pages: pages}
-	if !plausible(meta.XRes) || !plausible(meta.YRes) {
-		meta.XRes, meta.YRes = 204, 196
-	}
-	if f.BadRows > 0 {
-		// CleanFaxData 1: bad lines were received and regenerated (RFC 2306).
-		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = f.BadRows, f.LongestBad, 1
-	}
-	return meta
-}

@@ -30,24 +30,14 @@ type fetchError interface {
 	FetchRetryAfter() time.Duration
 }
 
-// failure is why one attempt gave no page. It is a result, not an error: errors are outages of our own stores.
-type failure struct {
-	stage  string // fetch, decode
-	reason session.Reason
-	detail string
-	body   []byte // to be kept as rejected
-	kept   *session.Object
-	wait   time.Duration // asked for by the provider
-}
-
-// failed reads a provider's error. A context that ended is an outage: nothing is known about the page.
-func failed(ctx context.Context, err error) (*failure, error) {
+// failed makes a provider's error a failure. A context that ended is an outage: nothing is known about the page.
+func failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("fetch was interrupted: %w", context.Cause(ctx))
+		return fmt.Errorf("fetch was interrupted: %w", context.Cause(ctx))
 	}
 	f := &failure{stage: stageFetch, reason: session.ReasonUnavailable, detail: err.Error()}
 	if fe, ok := errors.AsType[fetchError](err); ok {
 		f.reason, f.body, f.wait = fe.FetchReason(), fe.FetchBody(), fe.FetchRetryAfter()
 	}
-	return f, nil
+	return f
 }

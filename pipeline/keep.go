@@ -35,24 +35,12 @@ type Kept struct {
 	Held    bool      // one is under legal hold in the store
 }
 
-// ErrPurged: the fax was removed for good, and nothing is archived of it any more.
-var ErrPurged = errors.New("the fax was purged")
-
-// PurgedError is an ErrPurged that says by whom and why.
-type PurgedError struct{ Entry session.KeepEntry }
-
-func (e PurgedError) Error() string { return e.Entry.String() }
-func (e PurgedError) Unwrap() error { return ErrPurged }
-
 // Keeping is the rules of what must be kept. They hold in every store; one with Object Lock enforces them also against others.
 type Keeping struct {
 	Archive   Archive
 	Keeper    Keeper
 	Retention time.Duration // for how long after its last object was written a fax cannot be purged; 0: not at all
 }
-
-// faxPrefix is where the objects of a fax are.
-func faxPrefix(id string) string { return "faxes/" + id + "/" }
 
 // Until is when the retention of a fax's objects ends; zero: it has none. An error matching session.ErrKept: one is under legal hold in
 // the store. One matching fs.ErrNotExist: the fax has no objects.
@@ -98,7 +86,7 @@ func (k Keeping) Purgeable(ctx context.Context, id string, now time.Time) error 
 // foldedIntoHeld returns an error matching session.ErrKept when another session has this one's fax and is under legal hold: it may have
 // been held before this one was folded into it.
 func (k Keeping) foldedIntoHeld(ctx context.Context, id string) error {
-	data, err := readUpTo(ctx, k.Archive, redirectKey(id), maxSidecar)
+	data, err := read(ctx, k.Archive, redirectKey(id), maxSidecar)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -219,16 +207,4 @@ func (g *guard) forget(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.known, id)
-}
-
-// faxOfKey is the session whose object or entry of the index a key is; "": it is none of a fax.
-func faxOfKey(key string) string {
-	if rest, ok := strings.CutPrefix(key, "faxes/"); ok {
-		id, _, _ := strings.Cut(rest, "/")
-		return id
-	}
-	if _, id, ok := parseIndexKey(key); ok {
-		return id
-	}
-	return ""
 }

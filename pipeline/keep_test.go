@@ -308,7 +308,7 @@ func TestAPurgeIsFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 		had := len(v.facts)
-		col := &collector{facts: v, archive: c.guard}
+		col := &collector{bus: struct{ Bus2 }{}, archive: c.guard}
 		folded := session.State{Session: "part", FoldedInto: "s", Close: &session.Closed{File: "file"}}
 		for range 2 {
 			if err := col.perform(t.Context(), folded); err != nil {

@@ -13,6 +13,12 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
+// HoldFacts records facts.
+type HoldFacts interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+}
+
 // Forgetter removes what JetStream holds of a session.
 type Forgetter interface {
 	Forget(ctx context.Context, id string) error
@@ -24,8 +30,9 @@ type Forgetter interface {
 type custodian struct {
 	keeping Keeping
 	guard   *guard
-	facts   Facts
+	facts   HoldFacts
 	bus     Forgetter
+	traces  func(ctx context.Context, id string) (file string, indexed time.Time, err error) // as recovery.Traces
 	log     *slog.Logger
 }
 
@@ -40,7 +47,7 @@ func (c *custodian) kept(ctx context.Context, d bus.Delivery) error {
 }
 
 func unlessBroken(err error) error {
-	if _, dead := errors.AsType[bus.Dead](err); !dead && broken(err) {
+	if _, dead := errors.AsType[bus.Dead](err); !dead && damaged(err) {
 		return bus.Dead{Reason: session.ReasonLost, Err: err}
 	}
 	return err
@@ -104,7 +111,7 @@ func keptFact(e session.KeepEntry) session.Kept {
 }
 
 // followPurge purges a session that turned out to be a fax that was purged under another one, unless it is held itself.
-func followPurge(ctx context.Context, a Archive, facts Facts, s session.State) error {
+func followPurge(ctx context.Context, a Archive, facts HoldFacts, s session.State) error {
 	e, err := lastKept(ctx, a, s.FoldedInto)
 	if err != nil || e.Kind != session.ActionPurged {
 		return err
@@ -137,42 +144,6 @@ func (c *custodian) prepare(ctx context.Context, e *session.KeepEntry) error {
 	}
 	e.File, e.Indexed, err = c.traces(ctx, e.Session)
 	return err
-}
-
-// traces gives the provider's id of a fax's whole file, where it is known, and the time of its entry in the index, zero where it has none.
-func (c *custodian) traces(ctx context.Context, id string) (file string, indexed time.Time, err error) {
-	a := c.keeping.Archive
-	var keys []string
-	for key, err := range a.List(ctx, faxPrefix(id)+"r", "") {
-		if err != nil {
-			return "", indexed, fmt.Errorf("list session %s: %w", id, err)
-		}
-		keys = append(keys, key)
-	}
-	r, err := recall(ctx, a, id, keys)
-	switch {
-	case errors.Is(err, errUnreadable):
-		indexed, err = c.search(ctx, id)
-	case err == nil && r != nil:
-		indexed = r.plan.Indexed
-		if r.plan.Close != nil {
-			file = r.plan.Close.File
-		}
-	}
-	return file, indexed, err
-}
-
-// search looks through the whole index for a fax whose plan cannot be read.
-func (c *custodian) search(ctx context.Context, id string) (time.Time, error) {
-	for key, err := range c.keeping.Archive.List(ctx, indexPrefix, "") {
-		if err != nil {
-			return time.Time{}, fmt.Errorf("list %s: %w", indexPrefix, err)
-		}
-		if at, other, ok := parseIndexKey(key); ok && other == id {
-			return at, nil
-		}
-	}
-	return time.Time{}, nil
 }
 
 // carryOut lets the store do what the log says, whichever order brought us here: now, and once more when every process knows of it.
@@ -238,5 +209,13 @@ func forPurged(log *slog.Logger, handle func(context.Context, bus.Delivery) erro
 			return nil
 		}
 		return err
+	}
+}
+
+// consumptions are the custodian's durables: orders one after another, what they let be done side by side.
+func (c *custodian) consumptions() []bus.Consumption {
+	return []bus.Consumption{
+		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "keep", Filter: []string{session.TypeAuditKeep + ".>"}, Ordered: true}, Handle: c.ordered},
+		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "kept", Filter: []string{session.TypeKept + ".>"}, Workers: 2}, Handle: c.kept},
 	}
 }

@@ -86,7 +86,7 @@ func keepLog(ctx context.Context, a Reader, id string) ([]session.KeepEntry, err
 
 func readKeepEntry(ctx context.Context, a Reader, id string, n int, kind string) (e session.KeepEntry, err error) {
 	key := keepKey(id, n, kind)
-	data, err := read(ctx, readOnly{a}, key)
+	data, err := read(ctx, a, key, maxObject)
 	if err != nil {
 		return e, err
 	}
@@ -183,3 +183,6 @@ func keptSessions(ctx context.Context, a Reader) iter.Seq2[string, error] {
 		}
 	}
 }
+
+// damaged reports whether an object, or the log of holds, is not what was written: that costs its fax, or its page, and nothing else.
+func damaged(err error) bool { return broken(err) || errors.Is(err, errKeepLog) }

@@ -12,6 +12,47 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
+// LettersBus is what dead letters need of JetStream.
+type LettersBus interface {
+	Ledger
+	Story
+	Box
+}
+
+// Ledger reads ledgers and writes what changes them.
+type Ledger interface {
+	// Load gives a new ledger, revision 0, for a session that has none.
+	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// Schedule lets body arrive on the timer's due subject at its due time. It may be repeated.
+	Schedule(ctx context.Context, t session.Timer, body []byte) error
+}
+
+// Story tells what has happened to a page or whole file.
+type Story interface {
+	// Event gives the message that stands on a subject.
+	Event(ctx context.Context, subject string) (s bus.Stored, ok bool, err error)
+	// PageFailures gives the failed attempts of a page, in their order.
+	PageFailures(ctx context.Context, id string, page int) ([]session.PageFailed, error)
+	// WholeFailed gives how the n-th order for the whole file has failed, if it has.
+	WholeFailed(ctx context.Context, id string, n int) (f session.WholeDone, ok bool, err error)
+}
+
+// Box keeps the dead letters and the actions about them.
+type Box interface {
+	// Letters gives at most limit letters; more: there are others.
+	Letters(ctx context.Context, f bus.LetterFilter, limit int) (all []bus.Letter, more bool, err error)
+	// Bury stores a letter.
+	Bury(ctx context.Context, d session.DeadLetter) error
+	// Dropped reports whether a person has dropped such a letter.
+	Dropped(ctx context.Context, d session.DeadLetter) (bool, error)
+	// RemoveLetter removes one; it may be repeated.
+	RemoveLetter(ctx context.Context, id uint64) error
+	// Act stores an action in FAX_AUDIT, from where it is done.
+	Act(ctx context.Context, a session.Action) (sequence uint64, err error)
+}
+
 // letters sees to it that no page ends unseen, and does what people order about dead letters and replays.
 //
 // A letter of a page or whole file stands for something that is missing from a document for good: its way is over and the
@@ -22,26 +63,20 @@ import (
 // An action is stored in FAX_AUDIT first and done from there: the letter is removed, then what was ordered is done. A crash between any
 // two of these does the rest at the next delivery, and a failure that follows from a retry finds no old letter that would hide it.
 type letters struct {
-	bus      *bus.Bus
-	facts    Facts
-	pages    pages
-	handlers map[string]func(context.Context, bus.Delivery) error // by durable
+	bus      LettersBus
+	replay   func(ctx context.Context, a session.Action, asked string) error // as replay.Replayer does
+	handlers map[string]func(context.Context, bus.Delivery) error            // by durable
 	ingest   func(ctx context.Context, body []byte) error
 	log      *slog.Logger
 }
 
-// start consumes until the bus is closed.
-func (l *letters) start(ctx context.Context) error {
-	for _, s := range []consumption{
-		{bus.Consumer{Stream: bus.StreamPages, Durable: "letters-pages", Filter: []string{session.TypePageFailed + ".>"}, Workers: 4}, l.pageFailed},
-		{bus.Consumer{Stream: bus.StreamDocs, Durable: "letters-docs", Filter: []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"}, Workers: 4}, l.docEvent},
-		{bus.Consumer{Stream: bus.StreamAudit, Durable: "actions", Filter: []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"}, Workers: 4}, l.act},
-	} {
-		if err := l.bus.Consume(ctx, s.consumer, forPurged(l.log, s.handle)); err != nil {
-			return err
-		}
+// consumptions are the durables that the letters need.
+func (l *letters) consumptions() []bus.Consumption {
+	return []bus.Consumption{
+		{Consumer: bus.Consumer{Stream: bus.StreamPages, Durable: "letters-pages", Filter: []string{session.TypePageFailed + ".>"}, Workers: 4}, Handle: l.pageFailed},
+		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "letters-docs", Filter: []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"}, Workers: 4}, Handle: l.docEvent},
+		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "actions", Filter: []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"}, Workers: 4}, Handle: l.act},
 	}
-	return nil
 }
 
 // pageFailed looks at a page whose own fetch is over.

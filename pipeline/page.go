@@ -4,22 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
-
-// Facts is what the pipeline writes to JetStream. Every method may be repeated: the second time changes nothing.
-type Facts interface {
-	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was.
-	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
-	// Bind gives the session's number token, and binds it to token if nobody has yet.
-	Bind(ctx context.Context, id, token string) (string, error)
-	// Schedule lets body arrive on the timer's due subject at its due time.
-	Schedule(ctx context.Context, t session.Timer, body []byte) error
-}
 
 // Stages as they are named in facts, metrics and Steps.
 const (
@@ -43,9 +33,15 @@ type Step struct {
 	Reason  session.Reason
 }
 
+// Facts records facts.
+type Facts0 interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+}
+
 // pages turns bytes into archived, decoded and published pages. The page worker and the whole-file worker share it.
 type pages struct {
-	facts   Facts
+	facts   Facts0
 	archive Archive
 	decoder *decoder
 	observe func(Step)
@@ -85,24 +81,25 @@ func (o origin) fact(m image) session.PageArchived {
 	return f
 }
 
-// timed runs f as one stage and reports how long it took.
-func timed[T any](observe func(Step), stage string, o origin, f func() (T, error)) (T, error) {
+// timed runs f as one stage and reports how long it took, also where it says that bytes are no page.
+func (p *pages) timed(name string, o origin, f func() error) error {
 	start := time.Now()
-	v, err := f()
-	if err == nil {
-		observe(Step{Stage: stage, Session: o.session, Page: o.page, Took: time.Since(start)})
+	err := f()
+	if _, failed := errors.AsType[*failure](err); err == nil || failed {
+		p.observe(Step{Stage: name, Session: o.session, Page: o.page, Took: time.Since(start)})
 	}
-	return v, err
+	return err
 }
 
 // keepOriginal archives a page's bytes, before anything decodes them.
-func (p *pages) keepOriginal(ctx context.Context, o origin, data []byte, kind string) (session.Object, error) {
-	return timed(p.observe, stageArchive, o, func() (session.Object, error) {
+func (p *pages) keepOriginal(ctx context.Context, o origin, data []byte, kind string) (obj session.Object, err error) {
+	err = p.timed(stageArchive, o, func() error {
 		sum := sha256.Sum256(data)
-		obj := object(pageKey(o.session, o.page, sum, kind), int64(len(data)), sum)
+		obj = object(pageKey(o.session, o.page, sum, kind), int64(len(data)), sum)
 		_, err := keep(ctx, p.archive, data, sum, o.sidecar(obj, ""))
-		return obj, err
+		return err
 	})
+	return obj, err
 }
 
 // reject keeps bytes that are no page; again reports that exactly these came before.
@@ -116,13 +113,13 @@ func (p *pages) reject(ctx context.Context, o origin, f *failure) (obj *session.
 	return &kept, again, err
 }
 
-// decode runs one decoding as a stage.
-func (p *pages) decode(o origin, decode func() (image, *failure, error)) (m image, f *failure, err error) {
-	m, err = timed(p.observe, stageDecode, o, func() (m image, err error) {
-		m, f, err = decode()
-		return m, err
+// decode runs one decoding as a stage; its errors are those of the decoder.
+func (p *pages) decode(o origin, decode func() (image, error)) (m image, err error) {
+	err = p.timed(stageDecode, o, func() error {
+		m, err = decode()
+		return err
 	})
-	return m, f, err
+	return m, err
 }
 
 // publish archives the PNG and tells the world. A page that was published before with another image is amended.
@@ -131,8 +128,7 @@ func (p *pages) publish(ctx context.Context, o origin, original session.Object, 
 	if err != nil {
 		return err
 	}
-	_, err = timed(p.observe, stagePublish, o, func() (struct{}, error) { return struct{}{}, p.record(ctx, f) })
-	return err
+	return p.timed(stagePublish, o, func() error { return p.record(ctx, f) })
 }
 
 // withPNG archives the PNG and gives the fact of a page.
@@ -143,8 +139,9 @@ func (p *pages) withPNG(ctx context.Context, o origin, original session.Object, 
 	}
 	sum := sha256.Sum256(pngData)
 	pngObject := object(pageKey(o.session, o.page, sum, kindPNG), int64(len(pngData)), sum)
-	_, err = timed(p.observe, stageArchive, o, func() (bool, error) {
-		return createSum(ctx, p.archive, pngObject.Key, pngData, sum)
+	err = p.timed(stageArchive, o, func() error {
+		_, err := createSum(ctx, p.archive, pngObject.Key, pngData, sum)
+		return err
 	})
 	f := o.fact(m)
 	quality := session.Quality(m.Raster.Quality())
@@ -185,24 +182,20 @@ func (p *pages) lookup(ctx context.Context, o origin, kind string) (*found, erro
 		if !isKind(key, kind) {
 			continue
 		}
-		data, err := read(ctx, p.archive, key)
+		data, err := read(ctx, p.archive, key, maxObject)
 		if err != nil {
 			return nil, err
 		}
-		m, f, err := p.decode(o, func() (image, *failure, error) { return p.decoder.page(ctx, data) })
+		m, err := p.decode(o, func() (image, error) { return p.decoder.page(ctx, data) })
+		if _, failed := errors.AsType[*failure](err); failed {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		if f == nil && (best == nil || better(m, best.image)) {
+		if best == nil || better(m, best.image) {
 			best = &found{object(key, int64(len(data)), sha256.Sum256(data)), m}
 		}
 	}
 	return best, nil
-}
-
-// isKind reports whether a page key ends in exactly .<hash>.<kind>: .cut.tiff is not .tiff.
-func isKind(key, kind string) bool {
-	name := key[strings.LastIndexByte(key, '/')+1:]
-	parts := strings.SplitN(name, ".", 3)
-	return len(parts) == 3 && parts[2] == kind
 }

@@ -17,12 +17,20 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
+// RebuildBus is what is brought back into. Every method may be repeated.
+type RebuildBus interface {
+	Names
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// Load gives a new ledger, revision 0, for a session that has none.
+	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
+	// Save swaps it if revision is still the newest, else bus.ErrSwapped; after other errors it may have been swapped.
+	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
+}
+
 // RebuildConfig says from what to what.
 type RebuildConfig struct {
-	Bus interface { // *bus.Bus
-		Facts
-		Ledgers
-	}
+	Bus     RebuildBus
 	Archive Reader
 	Since   time.Time // pages and documents of faxes from before are not published again: subscribers had their time
 	Log     *slog.Logger
@@ -49,14 +57,14 @@ func Rebuild(ctx context.Context, c RebuildConfig) (Rebuilt, error) {
 	r := &rebuilder{RebuildConfig: c}
 	r.done.Silent, r.done.Purged, r.done.Broken = []string{}, []string{}, []string{}
 	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(rebuiltAtOnce)
 	for id, err := range sessionsOf(inner, c.Archive) {
 		if err != nil {
 			return r.done, errors.Join(err, group.Wait())
 		}
 		group.Go(func() error {
 			err := r.session(inner, id)
-			if broken(err) {
+			if damaged(err) {
 				r.broke(id, err)
 				return nil
 			}
@@ -80,18 +88,13 @@ func (r *rebuilder) purged(ctx context.Context) error {
 			_, err = r.Bus.Claim(ctx, session.AliasFile, last.File, id)
 		}
 		switch {
-		case err != nil && broken(err):
+		case err != nil && damaged(err):
 			r.broke(cmp.Or(id, keepPrefix), err)
 		case err != nil:
 			return err
 		}
 	}
 	return nil
-}
-
-// broken reports whether an object is not what was written: that costs its fax, or its page, and nothing else.
-func broken(err error) bool {
-	return errors.Is(err, errUnreadable) || errors.Is(err, errSidecar) || errors.Is(err, errTooLarge) || errors.Is(err, errKeepLog)
 }
 
 // broke notes that something of a session cannot be read.
@@ -103,6 +106,9 @@ func (r *rebuilder) broke(id string, err error) {
 		}
 	})
 }
+
+// rebuiltAtOnce is how many faxes are rebuilt concurrently: their writes share a sync.
+const rebuiltAtOnce = 64
 
 type rebuilder struct {
 	RebuildConfig
@@ -117,8 +123,8 @@ func (r *rebuilder) count(f func(*Rebuilt)) {
 }
 
 func (r *rebuilder) session(ctx context.Context, id string) error {
-	k := checking{Checker: Checker{Archive: r.Archive}, id: id}
-	if err := k.list(ctx); err != nil {
+	_, keys, err := faxKeys(ctx, r.Archive, id)
+	if err != nil {
 		return err
 	}
 	kept, err := lastKept(ctx, r.Archive, id)
@@ -129,11 +135,11 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 		r.count(func(done *Rebuilt) { done.Purged = append(done.Purged, id) })
 		return nil
 	}
-	known, err := recall(ctx, readOnly{r.Archive}, id, k.listed)
+	known, err := recall(ctx, r.Archive, id, keys)
 	if err != nil {
 		return err
 	}
-	to, err := readRedirect(ctx, readOnly{r.Archive}, id, k.listed)
+	to, err := readRedirect(ctx, r.Archive, id, keys)
 	if err != nil {
 		return err
 	}
@@ -142,16 +148,16 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 	case known == nil && to != nil:
 		return r.folded(ctx, fresh, *to)
 	case known == nil:
-		return r.open(ctx, fresh, k.listed)
+		return r.open(ctx, fresh, keys)
 	}
 	r.count(func(done *Rebuilt) { done.Faxes++ })
-	return r.restore(ctx, known, to, k.listed)
+	return r.restore(ctx, known, to, keys)
 }
 
 // folded brings back a session without a document whose fax another session has.
 func (r *rebuilder) folded(ctx context.Context, s session.State, to redirect) error {
 	r.count(func(done *Rebuilt) { done.Folded++ })
-	if err := to.fold(ctx, &s, r.Bus); err != nil {
+	if err := fold(ctx, to, &s, r.Bus); err != nil {
 		return err
 	}
 	return r.ledger(ctx, s, func() error { return nil })
@@ -159,7 +165,7 @@ func (r *rebuilder) folded(ctx context.Context, s session.State, to redirect) er
 
 // restore brings back a session that has a plan; to is nil unless another one has its fax.
 func (r *rebuilder) restore(ctx context.Context, known *recalled, to *redirect, keys []string) error {
-	if err := known.takeNames(ctx, r.Bus, r.Bus, to); err != nil {
+	if err := known.takeNames(ctx, r.Bus, to); err != nil {
 		return err
 	}
 	// The order comes before the ledger that says it was made.
@@ -280,7 +286,7 @@ func (r *rebuilder) announced(ctx context.Context, id string, keys []string) (to
 			continue
 		}
 		s, err := r.sidecar(ctx, id, key)
-		if err != nil && broken(err) {
+		if err != nil && damaged(err) {
 			r.broke(id, err)
 			continue
 		}
@@ -300,7 +306,7 @@ func (r *rebuilder) announced(ctx context.Context, id string, keys []string) (to
 
 // sidecar reads one of a page of the session.
 func (r *rebuilder) sidecar(ctx context.Context, id, key string) (Sidecar, error) {
-	data, err := readUpTo(ctx, r.Archive, key, maxSidecar)
+	data, err := read(ctx, r.Archive, key, maxSidecar)
 	if err != nil {
 		return Sidecar{}, err
 	}

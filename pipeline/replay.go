@@ -2,11 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -15,50 +14,69 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// verdictDecoded: the archived original gives other pixels than the document has; the new ones are used.
-const verdictDecoded = "decoded"
+// ReplayBus is what replays need of JetStream.
+type ReplayBus interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// Load gives a new ledger, revision 0, for a session that has none.
+	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
+}
+
+// replayer makes documents again from what is archived.
+type replayer struct {
+	bus     ReplayBus
+	archive Archive
+	pages   pages
+	log     *slog.Logger
+}
+
+// order tells the ledger to make a new revision.
+func (r *replayer) order(ctx context.Context, f session.Again) error {
+	_, _, err := r.bus.RecordFact(ctx, f)
+	return err
+}
 
 // replay makes a document again from what is archived; nothing is fetched.
 //
 // Decoding: every original of the newest revision goes through the present decoder. Pages that come out otherwise are amended, and a
 // report like those of the comparison with the whole file tells the next revision to use them. Without one there is no new revision.
-func (l *letters) replay(ctx context.Context, a session.Action, asked string) error {
+func (r *replayer) replay(ctx context.Context, a session.Action, asked string) error {
 	f := session.Again{Session: a.Session, Asked: asked, Assemble: true}
 	if a.Stage == session.ReplayAssemble {
-		return l.order(ctx, f)
+		return r.order(ctx, f)
 	}
-	s, _, err := l.bus.Load(ctx, a.Session)
+	s, _, err := r.bus.Load(ctx, a.Session)
 	if err != nil {
 		return err
 	}
 	revision := s.Revision()
 	if s.Opened.IsZero() { // only the archive knows it; the order below brings its ledger back
-		old, _, err := Catalog{l.pages.archive}.Fax(ctx, a.Session)
+		old, _, err := Catalog{r.archive}.Fax(ctx, a.Session)
 		if err != nil {
 			return deadIfGone(err)
 		}
 		revision = old.Revision()
 	}
 	var plan Plan
-	ok, _, err := load(ctx, l.pages.archive, revisionKey(a.Session, revision, "plan.json"), &plan)
+	ok, _, err := load(ctx, r.archive, revisionKey(a.Session, revision, "plan.json"), &plan)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s has no plan of revision %d in the archive", a.Session, revision)}
 	}
-	verdicts, err := l.decodePlan(ctx, plan)
+	verdicts, err := r.decodePlan(ctx, plan)
 	if err != nil {
 		return err
 	}
-	l.log.Info("originals decoded again", "session", a.Session, "pages", len(plan.Pages), "differ", len(verdicts))
+	r.log.Info("originals decoded again", "session", a.Session, "pages", len(plan.Pages), "differ", len(verdicts))
 	if len(verdicts) == 0 {
 		return nil
 	}
-	if f.Repairs, err = l.report(ctx, plan, verdicts, asked); err != nil {
+	if f.Repairs, err = r.report(ctx, plan, verdicts, asked); err != nil {
 		return err
 	}
-	return l.order(ctx, f)
+	return r.order(ctx, f)
 }
 
 // deadIfGone: no later delivery finds in the archive what is not there, or makes it readable.
@@ -70,18 +88,18 @@ func deadIfGone(err error) error {
 }
 
 // decodePlan decodes the originals of a plan and gives those pages that come out otherwise, by page.
-func (l *letters) decodePlan(ctx context.Context, plan Plan) (map[int]PageVerdict, error) {
+func (r *replayer) decodePlan(ctx context.Context, plan Plan) (map[int]PageVerdict, error) {
 	var mu sync.Mutex
 	verdicts := map[int]PageVerdict{}
 	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(2 * cap(l.pages.decoder.slots))
+	group.SetLimit(2 * r.pages.decoder.atOnce())
 	for _, old := range plan.Pages {
 		group.Go(func() error {
-			now, err := l.decodeAgain(inner, old)
+			now, err := r.decodeAgain(inner, old)
 			if err != nil || now == nil {
 				return err
 			}
-			if _, _, err := l.facts.RecordFact(inner, session.PageAmended{PageArchived: *now}); err != nil {
+			if _, _, err := r.bus.RecordFact(inner, session.PageAmended{PageArchived: *now}); err != nil {
 				return err
 			}
 			mu.Lock()
@@ -98,10 +116,10 @@ func (l *letters) decodePlan(ctx context.Context, plan Plan) (map[int]PageVerdic
 
 // decodeAgain gives the page as it comes out of the decoder now; nil where that is what the document has. A page whose original is
 // gone, or that does not decode any more, stays as it is: the assembler will say so.
-func (l *letters) decodeAgain(ctx context.Context, old session.PageArchived) (*session.PageArchived, error) {
-	data, err := readObject(ctx, l.pages.archive, old.Original)
+func (r *replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*session.PageArchived, error) {
+	data, err := readObject(ctx, r.archive, old.Original)
 	if err != nil && lost(err) {
-		l.log.Error("an archived original is gone or altered", "key", old.Original.Key, "err", err)
+		r.log.Error("an archived original is gone or altered", "key", old.Original.Key, "err", err)
 		return nil, nil
 	}
 	if err != nil {
@@ -111,38 +129,32 @@ func (l *letters) decodeAgain(ctx context.Context, old session.PageArchived) (*s
 		session: old.Session, page: old.Page, from: old.From, to: old.To, toToken: old.ToToken,
 		eventTime: old.EventTime, source: old.Source, body: old.BodySHA256,
 	}
-	m, f, err := l.pages.decode(o, func() (image, *failure, error) { return l.pages.decoder.page(ctx, data) })
+	m, err := r.pages.decode(o, func() (image, error) { return r.pages.decoder.page(ctx, data) })
+	if f, failed := errors.AsType[*failure](err); failed {
+		r.log.Error("an archived original does not decode any more", "key", old.Original.Key, "detail", f.detail)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
-	}
-	if f != nil {
-		l.log.Error("an archived original does not decode any more", "key", old.Original.Key, "detail", f.detail)
-		return nil, nil
 	}
 	if m.sum == old.RasterSHA256 {
 		return nil, nil
 	}
-	now, err := l.pages.withPNG(ctx, o, old.Original, m)
+	now, err := r.pages.withPNG(ctx, o, old.Original, m)
 	return &now, err
 }
 
 // report archives what came out otherwise, for the assembler. Its key is made of its content: a repeat writes the same.
-func (l *letters) report(ctx context.Context, plan Plan, verdicts map[int]PageVerdict, asked string) (*session.Repairs, error) {
-	r := Report{Session: plan.Session, Revision: plan.Revision, Pages: []PageVerdict{}}
+func (r *replayer) report(ctx context.Context, plan Plan, verdicts map[int]PageVerdict, asked string) (*session.Repairs, error) {
+	report := Report{Session: plan.Session, Revision: plan.Revision, Pages: []PageVerdict{}}
 	repairs := &session.Repairs{Decoded: true}
 	for _, f := range plan.Pages {
 		if v, ok := verdicts[f.Page]; ok {
-			r.Pages = append(r.Pages, v)
+			report.Pages = append(report.Pages, v)
 			repairs.Pages = repairs.Pages.Add(f.Page)
 		}
 	}
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("report on session %s: %w", plan.Session, err)
-	}
-	data = append(data, '\n')
-	sum := sha256.Sum256(data)
-	repairs.Report = object(revisionKey(plan.Session, plan.Revision, "decoded."+hash16(sum)+".json"), int64(len(data)), sum)
-	_, err = createSum(ctx, l.pages.archive, repairs.Report.Key, data, sum)
+	var err error
+	repairs.Report, err = writeReport(ctx, r.archive, reportDecoded, report)
 	return repairs, err
 }

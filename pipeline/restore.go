@@ -5,22 +5,28 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
+// Names keeps whose fax each of the provider's names and each number means.
+type Names interface {
+	// Bind gives the session's number token, and binds it to token if nobody has yet.
+	Bind(ctx context.Context, id, token string) (string, error)
+	// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: it, or one that came first.
+	Claim(ctx context.Context, kind, value, id string) (owner string, err error)
+}
+
 // restore looks in the archive for a session that has no ledger, before it is taken for new: JetStream may have been lost, or
 // have let it go. fresh is what a new session gets.
-func (c *collector) restore(ctx context.Context, fresh session.State) (session.State, error) {
-	var keys []string
-	prefix := "faxes/" + fresh.Session + "/r"
-	for key, err := range c.archive.List(ctx, prefix, "") {
-		if err != nil {
-			return fresh, fmt.Errorf("list %s: %w", prefix, err)
-		}
-		keys = append(keys, key)
+func restore(ctx context.Context, a Reader, names Names, fresh session.State) (session.State, error) {
+	keys, err := revisionKeys(ctx, a, fresh.Session)
+	if err != nil {
+		return fresh, err
 	}
-	kept, err := lastKept(ctx, c.archive, fresh.Session)
+	kept, err := lastKept(ctx, a, fresh.Session)
 	if err != nil {
 		return fresh, err
 	}
@@ -29,20 +35,20 @@ func (c *collector) restore(ctx context.Context, fresh session.State) (session.S
 		fresh.Opened, fresh.Purged = kept.At, true
 		return fresh, nil
 	}
-	r, err := recall(ctx, c.archive, fresh.Session, keys)
+	r, err := recall(ctx, a, fresh.Session, keys)
 	if err != nil {
 		return fresh, err
 	}
-	to, err := readRedirect(ctx, c.archive, fresh.Session, keys)
+	to, err := readRedirect(ctx, a, fresh.Session, keys)
 	if err != nil {
 		return fresh, err
 	}
 	if r != nil {
-		err = r.takeNames(ctx, c.facts, c.ledgers, to)
+		err = r.takeNames(ctx, names, to)
 		return r.state, err
 	}
 	if to != nil {
-		err = to.fold(ctx, &fresh, c.ledgers)
+		err = fold(ctx, *to, &fresh, names)
 	}
 	return fresh, err
 }
@@ -55,12 +61,9 @@ type recalled struct {
 	state session.State
 }
 
-// errUnreadable: an archived JSON object is not what this program writes.
-var errUnreadable = errors.New("it cannot be read, or belongs to another fax")
-
 // recall reads the newest plan and manifest of a session, and whether it is held. keys are those of its revisions at least, ascending; nil: it
 // has no plan. Of a purged fax it gives a PurgedError.
-func recall(ctx context.Context, a Archive, id string, keys []string) (*recalled, error) {
+func recall(ctx context.Context, a Reader, id string, keys []string) (*recalled, error) {
 	planned := revisionsOf(keys, id, func(name string) bool { return name == "plan.json" })
 	if len(planned) == 0 {
 		return nil, nil
@@ -105,20 +108,8 @@ func recall(ctx context.Context, a Archive, id string, keys []string) (*recalled
 	return r, r.verdicts(ctx, a, keys)
 }
 
-// order is the order that a plan was made for, as far as the plan keeps it. Repairs are in the pages.
-func (p Plan) order() session.DocReady {
-	ready := session.DocReady{
-		Session: p.Session, Direction: p.Direction, ToToken: p.ToToken, Revision: p.Revision, Previous: p.Previous, From: p.From, To: p.To,
-		Status: p.Status, Reason: p.Reason, Missing: p.Missing, Close: p.Close, Verification: p.Verification,
-	}
-	for _, f := range p.Pages {
-		ready.Pages = ready.Pages.Add(f.Page)
-	}
-	return ready
-}
-
 // verdicts takes over what comparisons with the whole file have said of the images that are in use: they need not be made again.
-func (r *recalled) verdicts(ctx context.Context, a Archive, keys []string) error {
+func (r *recalled) verdicts(ctx context.Context, a Reader, keys []string) error {
 	used := map[int]string{}
 	for _, f := range r.plan.Pages {
 		used[f.Page] = f.Original.Key
@@ -158,16 +149,56 @@ func (r *recalled) verdicts(ctx context.Context, a Archive, keys []string) error
 
 // takeNames binds the session's number again and claims the whole file's id. Whoever has them by now keeps them. One that was given up
 // without a close, and then turned out to be another session's fax, is folded into that; to is nil where none is known.
-func (r *recalled) takeNames(ctx context.Context, facts Facts, ledgers Ledgers, to *redirect) error {
-	if _, err := facts.Bind(ctx, r.plan.Session, r.plan.ToToken); err != nil {
+func (r *recalled) takeNames(ctx context.Context, names Names, to *redirect) error {
+	if _, err := names.Bind(ctx, r.plan.Session, r.plan.ToToken); err != nil {
 		return err
 	}
 	if to != nil && r.plan.Close == nil {
-		return to.fold(ctx, &r.state, ledgers)
+		return fold(ctx, *to, &r.state, names)
 	}
 	if c := r.plan.Close; c != nil && c.Direction != session.Outgoing && c.File != "" {
-		_, err := ledgers.Claim(ctx, session.AliasFile, c.File, r.plan.Session)
+		_, err := names.Claim(ctx, session.AliasFile, c.File, r.plan.Session)
 		return err
 	}
 	return nil
+}
+
+// readRedirect reads what keepRedirect wrote; keys are those of the session's revisions at least, ascending. nil: there is none, or of the
+// session that should have the fax there is nothing in the archive, and then this one is worth more.
+func readRedirect(ctx context.Context, a Reader, id string, keys []string) (*redirect, error) {
+	key := redirectKey(id)
+	if _, there := slices.BinarySearch(keys, key); !there {
+		return nil, nil
+	}
+	data, err := read(ctx, a, key, maxSidecar)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRedirect(data, id)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	kept, err := lastKept(ctx, a, r.Into)
+	if err != nil || kept.Kind == session.ActionPurged {
+		return &r, err
+	}
+	for key, err := range a.List(ctx, faxPrefix(r.Into), "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", faxPrefix(r.Into), err)
+		}
+		if !strings.HasPrefix(key, foldedPrefix(r.Into)) {
+			return &r, nil
+		}
+	}
+	return nil, nil
+}
+
+// fold makes the ledger of a session without a close that of a folded one, and sees to it that the owner has the file.
+func fold(ctx context.Context, r redirect, s *session.State, names Names) error {
+	s.FoldedInto, s.Effects = r.Into, nil // it orders no document any more
+	if s.Opened.IsZero() {
+		s.Direction, s.From, s.To, s.Opened, s.LastSeen = session.Incoming, r.From, r.To, r.Opened, r.Opened
+	}
+	_, err := names.Claim(ctx, session.AliasFile, r.File, r.Into)
+	return err
 }

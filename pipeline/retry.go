@@ -96,7 +96,7 @@ func (r Retry) afterOutage() time.Duration { return min(afterOutage, r.Deadline)
 
 // extend moves the deadline of a retry that comes much later than it was due: our own stores or processes were away, and that
 // must not cost the page.
-func (w *worker) extend(r *retryBody, d bus.Delivery) error {
+func (w *worker) extend(r *session.Retry, d bus.Delivery) error {
 	t, err := session.ParseTimer(d.Subject)
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ func TestAnOutageOfOursMovesTheDeadline(t *testing.T) {
 		{"asked for again", time.Time{}, due, due.Add(w.retry.Deadline)},
 	} {
 		timer := session.Timer{Kind: session.TimerRetry, Session: "s", Page: 1, Due: due}
-		r := retryBody{Until: c.until}
+		r := session.Retry{Until: c.until}
 		if err := w.extend(&r, bus.Delivery{Subject: timer.DueSubject(), Time: c.came}); err != nil || !r.Until.Equal(c.want) {
 			t.Errorf("%s: until %v, %v; want %v", c.name, r.Until, err, c.want)
 		}

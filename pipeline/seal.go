@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -305,7 +304,7 @@ func (s Sealer) spool(ctx context.Context, f io.Writer, seal *Seal, behind func(
 // finish joins header, spooled lines and signature.
 func (s Sealer) finish(spooled *os.File, seal Seal) (whole io.ReadSeeker, size int64, sum [sha256.Size]byte, err error) {
 	if s.Key != nil {
-		seal.KeyID = KeyID(s.Key.Public().(ed25519.PublicKey))
+		seal.KeyID = keyID(s.Key)
 	}
 	head, err := json.Marshal(seal)
 	if err != nil {
@@ -314,7 +313,7 @@ func (s Sealer) finish(spooled *os.File, seal Seal) (whole io.ReadSeeker, size i
 	head = append(head, '\n')
 	var tail []byte
 	if s.Key != nil {
-		if tail, err = json.Marshal(Signature{KeyID: seal.KeyID, Ed25519: base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key, seal.signed(head)))}); err != nil {
+		if tail, err = json.Marshal(sign(s.Key, seal.signed(head))); err != nil {
 			return nil, 0, sum, err
 		}
 		tail = append(tail, '\n')

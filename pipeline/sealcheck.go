@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -132,22 +131,16 @@ func (s Seal) verify(head []byte, lines *bufio.Reader, keys []ed25519.PublicKey)
 	if _, err := sealLine(lines, &sig); err != nil {
 		return err
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(sig.Ed25519)
-	if err != nil || sig.KeyID != s.KeyID || len(raw) != ed25519.SignatureSize {
-		return badSeal("its signature is none")
-	}
-	if len(keys) == 0 {
+	err := sig.verify(s.signed(head), keys)
+	switch {
+	case errors.Is(err, errMalformed) || sig.KeyID != s.KeyID:
+		return badSeal("it has a malformed signature")
+	case len(keys) == 0 || err == nil:
 		return nil
+	case errors.Is(err, errUnknownKey):
+		return badSeal("%v", err)
 	}
-	for _, key := range keys {
-		if KeyID(key) == s.KeyID {
-			if !ed25519.Verify(key, s.signed(head), raw) {
-				return badSeal("its signature is wrong")
-			}
-			return nil
-		}
-	}
-	return badSeal("it is signed with a key that is not among those given")
+	return badSeal("its signature is wrong")
 }
 
 // SealReport is what checking the seals came to.

@@ -73,5 +73,3 @@ func keep(ctx context.Context, a Archive, data []byte, sum [sha256.Size]byte, s 
 	}
 	return createSum(ctx, a, s.Object.Key, data, sum)
 }
-
-func sidecarKey(object string) string { return object + ".json" }

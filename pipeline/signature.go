@@ -1,12 +1,11 @@
 package pipeline
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -21,62 +20,38 @@ type Signature struct {
 }
 
 // KeyID is the first 16 hex digits of the SHA-256 of the 32 bytes of a public key.
-func KeyID(key ed25519.PublicKey) string { return hash16(sha256.Sum256(key)) }
-
-// encode is the manifest as it is archived, signed where there is a key.
-func (m Manifest) encode(key ed25519.PrivateKey) ([]byte, error) {
-	m.Signature = nil
-	if key != nil {
-		m.Signature = &Signature{KeyID: KeyID(key.Public().(ed25519.PublicKey))}
-	}
-	data, err := indented(m)
-	if err != nil || key == nil {
-		return data, err
-	}
-	signed, _ := splitSignature(data)
-	m.Signature.Ed25519 = base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed))
-	return indented(m)
-}
-
-func indented(v any) ([]byte, error) {
-	data, err := json.MarshalIndent(v, "", "  ")
-	return append(data, '\n'), err
-}
-
-// splitSignature gives the bytes of a manifest that its signature is over, and those of the signature; of an unsigned one all and none.
-func splitSignature(data []byte) (signed, signature []byte) {
-	at := bytes.LastIndex(data, []byte("\n  \"signature\":"))
-	if at < 0 {
-		return data, nil
-	}
-	return data[:at+1], data[at+1:]
+func KeyID(key ed25519.PublicKey) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:8])
 }
 
 // What may be wrong with a signature.
 var (
 	errUnsigned   = errors.New("it is not signed")
+	errMalformed  = errors.New("malformed signature")
 	errUnknownKey = errors.New("it is signed with a key that is not among those given")
 	errSignature  = errors.New("its signature is not over these bytes")
 )
 
-// verifySignature checks a manifest's bytes with whichever of the keys signed it. One that is not signed gives errUnsigned.
-func (m Manifest) verifySignature(data []byte, keys []ed25519.PublicKey) error {
-	signed, tail := splitSignature(data)
-	if m.Signature == nil || tail == nil {
-		return errUnsigned
-	}
-	if want := fmt.Sprintf("  \"signature\": {\n    \"key_id\": %q,\n    \"ed25519\": %q\n  }\n}\n", m.Signature.KeyID, m.Signature.Ed25519); string(tail) != want {
-		return errSignature
-	}
-	sig, err := base64.StdEncoding.Strict().DecodeString(m.Signature.Ed25519)
-	if err != nil {
-		return errSignature
+// keyID is KeyID of a private key's public one.
+func keyID(key ed25519.PrivateKey) string { return KeyID(key.Public().(ed25519.PublicKey)) }
+
+// sign signs data.
+func sign(key ed25519.PrivateKey, data []byte) Signature {
+	return Signature{KeyID: keyID(key), Ed25519: base64.StdEncoding.EncodeToString(ed25519.Sign(key, data))}
+}
+
+// verify checks that one of the keys signed data. Its errors match errMalformed, errUnknownKey or errSignature.
+func (s Signature) verify(data []byte, keys []ed25519.PublicKey) error {
+	raw, err := base64.StdEncoding.Strict().DecodeString(s.Ed25519)
+	if err != nil || len(raw) != ed25519.SignatureSize {
+		return errMalformed
 	}
 	for _, key := range keys {
-		if KeyID(key) != m.Signature.KeyID {
+		if KeyID(key) != s.KeyID {
 			continue
 		}
-		if !ed25519.Verify(key, signed, sig) {
+		if !ed25519.Verify(key, data, raw) {
 			return errSignature
 		}
 		return nil

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,26 +18,6 @@ const (
 	maxElements = 4 * session.MaxPages
 	maxFields   = 100 * session.MaxPages
 )
-
-// errTooLarge: an object is larger than anything of its kind.
-var errTooLarge = errors.New("it is larger than the limit")
-
-// readUpTo loads an object of at most `most` bytes; the error for a larger one matches errTooLarge.
-func readUpTo(ctx context.Context, a Reader, key string, most int64) ([]byte, error) {
-	r, size, err := a.Open(ctx, key)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	defer r.Close()
-	if size > most {
-		return nil, fmt.Errorf("read %s: %w: %d bytes, at most %d", key, errTooLarge, size, most)
-	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	return data, nil
-}
 
 // bounded returns an error for JSON of which more than a fax can need would have to be held in memory: three bytes in an array can
 // stand for a page, which takes hundreds.

@@ -21,12 +21,9 @@ func NewThumbnails() *Thumbnails { return &Thumbnails{newDecoder(runtime.GOMAXPR
 // PNG gives a page as a gray or colour PNG in the proportions of the sheet. data is a page's TIFF as it was archived; one that does not
 // decode is an error.
 func (t *Thumbnails) PNG(ctx context.Context, data []byte) ([]byte, error) {
-	m, f, err := t.decoder.page(ctx, data)
+	m, err := t.decoder.page(ctx, data)
 	if err != nil {
-		return nil, err
-	}
-	if f != nil {
-		return nil, fmt.Errorf("thumbnail: %s: %s", f.reason, f.detail)
+		return nil, fmt.Errorf("thumbnail: %w", err)
 	}
 	var small *raster.Tones
 	if m.Tones != nil {

@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -13,53 +11,20 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// Report is what comparing the streamed pages of a revision with the whole file found, page by page.
-type Report struct {
-	Session  string         `json:"session"`
-	Revision int            `json:"revision"`
-	File     session.Object `json:"file"`  // the whole file
-	Pages    []PageVerdict  `json:"pages"` // ascending
-}
-
-// What is said of one page.
-const (
-	verdictAgreed    = "agreed"    // the same pixels
-	verdictRepaired  = "repaired"  // the streamed page has bad rows and the file's has fewer: that one is used
-	verdictDiffers   = "differs"   // other pixels: the streamed page is used
-	verdictUnchecked = "unchecked" // the file has no such page, or none that can be read
-)
-
-// PageVerdict compares one page.
-type PageVerdict struct {
-	Page     int                   `json:"page"`
-	Verdict  string                `json:"verdict"`
-	Reason   session.Reason        `json:"reason,omitempty"` // of an unchecked page
-	Streamed PageImage             `json:"streamed"`
-	File     *PageImage            `json:"file,omitempty"`
-	Repair   *session.PageArchived `json:"repair,omitempty"` // of a repaired page: what is used
-}
-
-// PageImage names one image of a page.
-type PageImage struct {
-	Original     *session.Object `json:"original,omitempty"` // the archived page; of a page of the whole file only where it differs
-	RasterSHA256 string          `json:"raster_sha256"`
-	BadRows      int             `json:"bad_rows"`
-}
-
 // reasonDiffers marks a page whose two images differ, for metrics and people who watch.
 const reasonDiffers session.Reason = "differs"
 
 // compare judges streamed pages by the whole file's, keeps the report and tells the ledger. file is nil where the bytes are
 // no TIFF that we can read.
 func (w *worker) compare(ctx context.Context, t wholeTry, whole session.Object, file *tiff.File) error {
-	facts, err := w.archived.PageFacts(ctx, t.order.Session, t.order.Compare)
+	facts, err := w.bus.PageFacts(ctx, t.order.Session, t.order.Compare)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
 	verdicts := map[int]PageVerdict{}
 	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(2 * cap(w.decoder.slots))
+	group.SetLimit(2 * w.decoder.atOnce())
 	for page := range t.order.Compare.All() {
 		f, ok := facts[page]
 		if !ok {
@@ -94,11 +59,12 @@ func (w *worker) judge(ctx context.Context, o origin, f session.PageArchived, fi
 		v.Reason = session.ReasonNotInFile
 		return v, nil
 	}
-	m, fl, err := w.decode(o, func() (image, *failure, error) { return w.decoder.pageOf(ctx, file, f.Page-1) })
-	if err != nil || fl != nil {
-		if fl != nil {
-			v.Reason = fl.reason
-		}
+	m, err := w.decode(o, func() (image, error) { return w.decoder.pageOf(ctx, file, f.Page-1) })
+	if fl, failed := errors.AsType[*failure](err); failed {
+		v.Reason = fl.reason
+		return v, nil
+	}
+	if err != nil {
 		return v, err
 	}
 	v.File = &PageImage{RasterSHA256: m.sum, BadRows: badRows(m)}
@@ -120,7 +86,7 @@ func (w *worker) judge(ctx context.Context, o origin, f session.PageArchived, fi
 			return v, err
 		}
 		v.Repair = &repair
-		_, _, err = w.facts.RecordFact(ctx, session.PageAmended{PageArchived: repair})
+		_, _, err = w.bus.RecordFact(ctx, session.PageAmended{PageArchived: repair})
 		return v, err
 	}
 	w.observe(Step{Stage: stageVerify, Session: o.session, Page: f.Page, Reason: reasonDiffers})
@@ -151,36 +117,10 @@ func (w *worker) publishVerdicts(ctx context.Context, t wholeTry, whole session.
 			fact.Differing = fact.Differing.Add(page)
 		}
 	}
-	data, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("report on session %s: %w", t.order.Session, err)
-	}
-	data = append(data, '\n')
-	sum := sha256.Sum256(data)
-	fact.Report = object(revisionKey(t.order.Session, t.order.Revision, "verified."+hash16(sum)+".json"), int64(len(data)), sum)
-	if _, err := createSum(ctx, w.archive, fact.Report.Key, data, sum); err != nil {
+	var err error
+	if fact.Report, err = writeReport(ctx, w.archive, reportVerified, report); err != nil {
 		return err
 	}
-	_, _, err = w.facts.RecordFact(ctx, fact)
+	_, _, err = w.bus.RecordFact(ctx, fact)
 	return err
-}
-
-// repair puts the whole file's images into the facts of an order where its reports say so.
-func (a *assembler) repair(ctx context.Context, r session.DocReady, facts map[int]session.PageArchived) error {
-	for _, repairs := range r.Repairs {
-		data, err := readObject(ctx, a.archive, repairs.Report)
-		if err != nil {
-			return err
-		}
-		var report Report
-		if err := json.Unmarshal(data, &report); err != nil {
-			return fmt.Errorf("read %s: %w", repairs.Report.Key, err)
-		}
-		for _, v := range report.Pages {
-			if v.Repair != nil && repairs.Pages.Has(v.Page) && r.Pages.Has(v.Page) {
-				facts[v.Page] = *v.Repair
-			}
-		}
-	}
-	return nil
 }

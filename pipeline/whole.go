@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -45,7 +46,7 @@ func (w *worker) tryWhole(ctx context.Context, t wholeTry) error {
 	f := t.order
 	t.origin = origin{session: f.Session, from: f.From, to: f.To, source: session.SourceWholeFile}
 	var err error
-	if t.origin.toToken, err = w.facts.Bind(ctx, f.Session, session.NumberToken(f.To)); err != nil {
+	if t.origin.toToken, err = w.bus.Bind(ctx, f.Session, session.NumberToken(f.To)); err != nil {
 		return err
 	}
 	if err := w.gate.pass(ctx); err != nil {
@@ -54,11 +55,11 @@ func (w *worker) tryWhole(ctx context.Context, t wholeTry) error {
 	start := time.Now()
 	data, err := w.provider.File(ctx, f.Session)
 	if err != nil {
-		fl, err := failed(ctx, err)
-		if err != nil {
-			return err
+		err = failed(ctx, err)
+		if fl, failed := errors.AsType[*failure](err); failed {
+			return w.failWhole(ctx, t, fl)
 		}
-		return w.failWhole(ctx, t, fl)
+		return err
 	}
 	w.observe(Step{Stage: stageWhole, Session: f.Session, Took: time.Since(start)})
 	file, parseErr := tiff.Parse(data, tiff.Limits{MaxPages: session.MaxPages})
@@ -117,7 +118,7 @@ func (w *worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *t
 			return err
 		}
 	}
-	_, _, err = w.facts.RecordFact(ctx, done)
+	_, _, err = w.bus.RecordFact(ctx, done)
 	return err
 }
 
@@ -126,7 +127,7 @@ func (w *worker) cutPages(ctx context.Context, o origin, file *tiff.File, wanted
 	var mu sync.Mutex
 	lost := session.PageReasons{}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(2 * cap(w.decoder.slots)) // one decodes while another archives
+	group.SetLimit(2 * w.decoder.atOnce()) // one decodes while another archives
 	for page := range wanted.All() {
 		o := o
 		o.page = page
@@ -152,12 +153,12 @@ func (w *worker) cutPage(ctx context.Context, o origin, file *tiff.File) (reason
 	case o.page > file.NumPages():
 		return session.ReasonNotInFile, nil
 	}
-	m, f, err := w.decode(o, func() (image, *failure, error) { return w.decoder.pageOf(ctx, file, o.page-1) })
-	if err != nil || f != nil {
-		if f != nil {
-			reason = f.reason
-		}
-		return reason, err
+	m, err := w.decode(o, func() (image, error) { return w.decoder.pageOf(ctx, file, o.page-1) })
+	if f, failed := errors.AsType[*failure](err); failed {
+		return f.reason, nil
+	}
+	if err != nil {
+		return "", err
 	}
 	obj, err := w.keepCut(ctx, o, m)
 	if err != nil {
@@ -202,16 +203,16 @@ func (w *worker) failWhole(ctx context.Context, t wholeTry, fl *failure) error {
 	if more {
 		return w.scheduleWhole(ctx, t, due)
 	}
-	_, _, err = w.facts.RecordFact(ctx, session.WholeDone{
+	_, _, err = w.bus.RecordFact(ctx, session.WholeDone{
 		Session: t.order.Session, ToToken: t.origin.toToken, N: t.order.N, Reason: fl.reason, Detail: fl.detail, Attempts: t.tried, At: t.now,
 	})
 	return err
 }
 
 func (w *worker) scheduleWhole(ctx context.Context, t wholeTry, due time.Time) error {
-	body, err := json.Marshal(retryBody{Whole: &t.order, Attempt: t.number + 1, Until: t.until, Tried: t.tried})
+	body, err := json.Marshal(session.Retry{Whole: &t.order, Attempt: t.number + 1, Until: t.until, Tried: t.tried})
 	if err != nil {
 		return fmt.Errorf("retry of the whole file of session %s: %w", t.order.Session, err)
 	}
-	return w.facts.Schedule(ctx, session.Timer{Kind: session.TimerWhole, Session: t.order.Session, Due: due}, body)
+	return w.bus.Schedule(ctx, session.Timer{Kind: session.TimerWhole, Session: t.order.Session, Due: due}, body)
 }

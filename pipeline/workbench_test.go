@@ -40,9 +40,10 @@ func newWorkbench(t testing.TB, archive Archive) *workbench {
 	wb := &workbench{t: t, facts: map[string]map[int]session.PageArchived{}}
 	observe, log := func(Step) {}, slog.New(slog.DiscardHandler)
 	dec := newDecoder(runtime.GOMAXPROCS(0))
-	wb.worker = &worker{pages: pages{facts: wb, archive: archive, decoder: dec, observe: observe}, archived: wb, log: log}
+	wb.worker = &worker{pages: pages{facts: wb, archive: archive, decoder: dec, observe: observe}, bus: wb, log: log}
 	wb.assembler = &assembler{
-		facts: wb, pages: wb, archive: archive, decoder: dec, observe: observe, log: log, spoolDir: t.TempDir(), software: "faxstream test",
+		facts: wb, archive: archive, observe: observe, log: log,
+		builder: builder{archive: archive, decoder: dec, log: log, spoolDir: t.TempDir(), software: "faxstream test"},
 	}
 	return wb
 }
@@ -77,6 +78,8 @@ func (wb *workbench) PageFacts(_ context.Context, id string, _ session.Ranges) (
 	return wb.facts[id], nil
 }
 
+func (wb *workbench) Claim(_ context.Context, _, _, id string) (string, error) { return id, nil }
+
 func (wb *workbench) Bind(_ context.Context, _, token string) (string, error) { return token, nil }
 
 func (wb *workbench) Schedule(context.Context, session.Timer, []byte) error {
@@ -94,9 +97,9 @@ func (wb *workbench) page(id string, page int, data []byte) {
 	if err != nil {
 		wb.t.Fatal(err)
 	}
-	m, fl, err := wb.worker.decoder.page(wb.t.Context(), data)
-	if err != nil || fl != nil {
-		wb.t.Fatalf("page %d: %v, %v", page, fl, err)
+	m, err := wb.worker.decoder.page(wb.t.Context(), data)
+	if err != nil {
+		wb.t.Fatalf("page %d: %v", page, err)
 	}
 	if err := wb.worker.publish(wb.t.Context(), o, original, m); err != nil {
 		wb.t.Fatal(err)
@@ -152,7 +155,7 @@ func (wb *workbench) assemble(r session.DocReady) Manifest {
 
 func (wb *workbench) read(key string) []byte {
 	wb.t.Helper()
-	data, err := read(wb.t.Context(), wb.assembler.archive, key)
+	data, err := read(wb.t.Context(), wb.assembler.archive, key, maxObject)
 	if err != nil {
 		wb.t.Fatal(err)
 	}

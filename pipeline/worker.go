@@ -13,26 +13,69 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
+// FetchBus is what the workers need of JetStream. Every method may be repeated: the second time changes nothing.
+type FetchBus interface {
+	FetchFacts
+	FetchNames
+}
+
+// FetchFacts records facts and retries, and reads the facts of pages.
+type FetchFacts interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// Schedule lets body arrive on the timer's due subject at its due time.
+	Schedule(ctx context.Context, t session.Timer, body []byte) error
+	// PageFacts gives the page.archived facts of a session by page; one that cannot be read yet is absent.
+	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
+}
+
+// FetchNames keeps whose fax each of the provider's names and each number means.
+type FetchNames interface {
+	// Bind gives the session's number token, and binds it to token if nobody has yet.
+	Bind(ctx context.Context, id, token string) (string, error)
+	// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: it, or one that came first.
+	Claim(ctx context.Context, kind, value, id string) (owner string, err error)
+}
+
+// FetchConfig is what the workers need. All fields are required unless they say otherwise.
+type FetchConfig struct {
+	Bus      FetchBus
+	Pages    pages
+	Provider Provider
+	Retry    Retry
+	Stopped  func(error) // told why fetching stopped, and nil when it goes on; nil: nobody listens
+	Doubted  func(error) // told that the path of single pages may be wrong, and nil when a page comes; nil: nobody listens
+	Log      *slog.Logger
+}
+
+// newWorker returns a worker whose gate is open.
+func newWorker(c FetchConfig) *worker {
+	return &worker{
+		pages: c.Pages, bus: c.Bus, provider: c.Provider, retry: c.Retry, log: c.Log,
+		gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
+	}
+}
+
+// consumptions are the worker's durables. fetches is how many page files are fetched at once, and as many again that are retried.
+func (w *worker) consumptions(fetches int) []bus.Consumption {
+	return []bus.Consumption{
+		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "page", Filter: []string{session.TypePageAnnounced + ".>"}, Workers: fetches}, Handle: w.announced},
+		{Consumer: bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: bus.TimerSubjects(session.TimerRetry), Workers: fetches}, Handle: w.retryDue},
+		{Consumer: bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: bus.TimerSubjects(session.TimerWhole), Workers: 2}, Handle: w.retryDue},
+		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, Handle: w.ordered},
+		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "ask", Filter: []string{session.TypeRecordAsked + ".>"}, Workers: 1}, Handle: w.ask},
+	}
+}
+
 // worker gets pages: from their own files, and from the whole file what did not come so.
 type worker struct {
 	pages
-	archived PageFacts
-	aliases  Aliases
+	bus      FetchBus
 	provider Provider
 	gate     *gate
 	path     *pathWatch
 	retry    Retry
 	log      *slog.Logger
-}
-
-// retryBody travels in a retry timer's message.
-type retryBody struct {
-	Page    *session.PageAnnounced `json:"page,omitempty"`
-	Whole   *session.WholeOrdered  `json:"whole,omitempty"`
-	Attempt int                    `json:"attempt"`          // the one to make; 1: somebody asked for it again
-	Until   time.Time              `json:"until,omitzero"`   // the deadline; zero: as for an announcement
-	Before  int                    `json:"before,omitempty"` // attempts that a page had before somebody asked for it again
-	Tried   []session.Attempt      `json:"tried,omitempty"`  // for the whole file so far
 }
 
 // attempt is one try for one page.
@@ -58,7 +101,7 @@ func (w *worker) announced(ctx context.Context, d bus.Delivery) error {
 
 // retryDue handles a retry timer, of a page or of the whole file.
 func (w *worker) retryDue(ctx context.Context, d bus.Delivery) error {
-	var r retryBody
+	var r session.Retry
 	err := json.Unmarshal(d.Data, &r)
 	if err == nil {
 		err = w.extend(&r, d)
@@ -81,50 +124,47 @@ func (w *worker) try(ctx context.Context, a attempt) error {
 		eventTime: a.fact.EventTime, source: session.SourceFetch, body: a.fact.BodySHA256,
 	}
 	var err error
-	if o.toToken, err = w.facts.Bind(ctx, o.session, session.NumberToken(o.to)); err != nil {
+	if o.toToken, err = w.bus.Bind(ctx, o.session, session.NumberToken(o.to)); err != nil {
 		return err
 	}
 	have, err := w.lookup(ctx, o, kindOriginal)
 	if err != nil {
 		return err
 	}
-	var f *failure
 	if have == nil {
 		if err := w.gate.pass(ctx); err != nil {
 			return err
 		}
-		if have, f, err = w.fetch(ctx, o); err != nil {
-			return err
-		}
+		have, err = w.fetch(ctx, o)
 	}
-	if f != nil {
+	if f, failed := errors.AsType[*failure](err); failed {
 		return w.fail(ctx, a, o, f)
+	}
+	if err != nil {
+		return err
 	}
 	return w.publish(ctx, o, have.object, have.image)
 }
 
-// fetch gets a page's file, archives and decodes it.
-func (w *worker) fetch(ctx context.Context, o origin) (*found, *failure, error) {
+// fetch gets a page's file, archives and decodes it. An error that is a *failure counts as an attempt.
+func (w *worker) fetch(ctx context.Context, o origin) (*found, error) {
 	start := time.Now()
 	data, err := w.provider.Page(ctx, o.session, o.page)
 	if err != nil {
-		f, err := failed(ctx, err)
-		return w.salvage(ctx, o, f, err)
+		return w.salvage(ctx, o, failed(ctx, err))
 	}
 	w.observe(Step{Stage: stageFetch, Session: o.session, Page: o.page, Took: time.Since(start)})
 	w.path.had()
 	file, err := tiff.Parse(data, tiff.Limits{})
 	if cut(file, err) {
-		f := &failure{stage: stageFetch, reason: session.ReasonTruncated, detail: "the TIFF refers to bytes past its end", body: data}
-		return w.salvage(ctx, o, f, nil)
+		return w.salvage(ctx, o, &failure{stage: stageFetch, reason: session.ReasonTruncated, detail: "the TIFF refers to bytes past its end", body: data})
 	}
 	if err == nil && file.NumPages() > 1 {
 		// Whose pages these are nobody can tell: an endpoint that ignores the page's number would give every page the first one's image.
-		f := &failure{
+		return w.salvage(ctx, o, &failure{
 			stage: stageFetch, reason: session.ReasonManyPages, body: data,
 			detail: fmt.Sprintf("the page's file has %d pages; is --faxplus-page-path the path of a single page?", file.NumPages()),
-		}
-		return w.salvage(ctx, o, f, nil)
+		})
 	}
 	return w.take(ctx, o, data)
 }
@@ -135,32 +175,33 @@ func cut(f *tiff.File, parseErr error) bool {
 }
 
 // take archives bytes as the page's original and decodes them.
-func (w *worker) take(ctx context.Context, o origin, data []byte) (*found, *failure, error) {
+func (w *worker) take(ctx context.Context, o origin, data []byte) (*found, error) {
 	obj, err := w.keepOriginal(ctx, o, data, kindOriginal)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	m, f, err := w.decode(o, func() (image, *failure, error) { return w.decoder.page(ctx, data) })
-	if f != nil {
+	m, err := w.decode(o, func() (image, error) { return w.decoder.page(ctx, data) })
+	if f, failed := errors.AsType[*failure](err); failed {
 		f.kept = &obj
 	}
-	return &found{obj, m}, f, err
+	return &found{obj, m}, err
 }
 
 // salvage keeps what failed a check, and takes it as the page when the provider gives exactly the same bytes again: then they are what it has.
-func (w *worker) salvage(ctx context.Context, o origin, f *failure, err error) (*found, *failure, error) {
-	if err != nil {
-		return nil, nil, err
+func (w *worker) salvage(ctx context.Context, o origin, cause error) (*found, error) {
+	f, failed := errors.AsType[*failure](cause)
+	if !failed {
+		return nil, cause
 	}
 	kept, again, err := w.reject(ctx, o, f)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if again && f.reason == session.ReasonTruncated {
 		return w.take(ctx, o, f.body)
 	}
 	f.kept = kept
-	return nil, f, nil
+	return nil, f
 }
 
 // fail publishes the failed attempt and schedules the next one, if there is one.
@@ -170,12 +211,12 @@ func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) erro
 		return err
 	}
 	if more {
-		body, err := json.Marshal(retryBody{Page: &a.fact, Attempt: a.number + 1, Before: a.before, Until: a.until})
+		body, err := json.Marshal(session.Retry{Page: &a.fact, Attempt: a.number + 1, Before: a.before, Until: a.until})
 		if err != nil {
 			return fmt.Errorf("retry of session %s page %d: %w", o.session, o.page, err)
 		}
 		t := session.Timer{Kind: session.TimerRetry, Session: o.session, Page: o.page, Due: due}
-		if err := w.facts.Schedule(ctx, t, body); err != nil {
+		if err := w.bus.Schedule(ctx, t, body); err != nil {
 			return err
 		}
 	}
@@ -184,7 +225,7 @@ func (w *worker) fail(ctx context.Context, a attempt, o origin, f *failure) erro
 	}
 	w.observe(Step{Stage: f.stage, Session: o.session, Page: o.page, Reason: f.reason})
 	w.log.Warn("page not had", "session", o.session, "page", o.page, "attempt", a.number, "reason", f.reason, "final", !more, "detail", f.detail)
-	_, _, err = w.facts.RecordFact(ctx, session.PageFailed{
+	_, _, err = w.bus.RecordFact(ctx, session.PageFailed{
 		Session: o.session, Page: o.page, ToToken: o.toToken, Attempt: a.before + a.number, Stage: f.stage,
 		Reason: f.reason, Detail: f.detail, Final: !more, Kept: f.kept, At: a.now,
 	})
