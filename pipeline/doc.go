@@ -1,34 +1,38 @@
-// Package pipeline turns announcements into archived pages and documents. Start with Start.
+// Package pipeline turns announcements into archived pages and documents. Start with Start, which wires the rooms below.
 //
-//	FAX_IN  in.page ─────────► worker.announced ─ fetch ─ archive original ─ decode ─ archive PNG ─► FAX_PAGES page.archived
-//	FAX_TIMERS due.retry ────► worker.retryDue ─┘        └─ no page: schedule a retry ────────────► FAX_PAGES page.failed
-//	FAX_IN  in.whole ────────► worker.ordered ─ fetch the whole file ─ archive ─ cut pages ───────► FAX_PAGES page.archived,
-//	                             or compare streamed pages with theirs                              FAX_DOCS  doc.verified, then
-//	                                                                                                          doc.whole_cut or whole_failed
-//	FAX_IN, FAX_PAGES, FAX_DOCS, FAX_TIMERS ─► collector: folds facts into the session's ledger, performs what it owes:
-//	                                           a timer, an order for the whole file, doc.ready
-//	FAX_TIMERS due.whole ────► worker.retryDue, as ordered
-//	FAX_IN  in.ask ──────────► worker.ask ─ the provider's record of a silent fax ────────────────► FAX_IN in.closed, in.record
-//	FAX_AUDIT ───────────────► actions: retry, drop and replay by people ─────────────────────────► FAX_IN in.again, timers
-//	FAX_AUDIT ───────────────► Sealer: each day's entries, chained by hash ────────────────────────► the archive, audit/
-//	FAX_AUDIT audit.keep ────► custodian: holds, releases, purges, in their order ─────────────────► the archive, keep/; FAX_IN in.kept
-//	FAX_IN  in.kept ─────────► custodian: the store holds, releases or deletes as the log in keep/ says
-//	FAX_DOCS doc.ready ──────► assembler ─ plan ─ TIFF, PDF and index ─ manifest ─────────────────► FAX_DOCS doc.assembled or doc.failed
+// # The way of a page
 //
-// # What a crash leaves
+// Facts, their subjects and the ledger's rules are words of session; bus carries them, stage names what is measured.
 //
-// Every handler may be run again from the start, and is: its message is acknowledged only after its last write.
+//	fetch     takes in.page from FAX_IN, gets the page's file, and hands its bytes on
+//	intake    gives them to archive, which keeps the original with its sidecar; tiff and ccitt decode it, raster measures
+//	          it and writes the PNG; page.archived is published (FAX_PAGES)
+//	collect   folds the facts into the session's ledger; when the fax is closed it orders doc.ready (FAX_DOCS)
+//	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
-//	after                        the next run finds
-//	sidecar, before its object   a sidecar without object, which is no page
-//	original                     the page in the archive (lookup): it is not fetched again
-//	PNG                          the same PNG under the same key
-//	page.archived                the fact on its subject: nothing is published twice
-//	schedule, before page.failed the same schedule: its due time follows from the message, not from a clock
-//	ledger swapped               the effects in the saved ledger, performed first
-//	plan                         the plan, which wins over a new one
-//	TIFF or PDF                  the same bytes under the same key
-//	manifest                     the manifest: only the event is published, from it
+// Beside the way: hold guards every write and carries out holds and purges; letters keeps dead letters, and has replay decode
+// originals again; recovery brings ledgers back from the archive; seal chains the audit's days; verify proves the archive.
+// Each room says in its doc comment what it promises and what a crash leaves. Every handler may run again from its start, and does:
+// its message is acknowledged only after its last write.
+//
+// # Where a change belongs
+//
+// A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
+//
+//	floor 0  session  ccitt  raster  pdf  sign
+//	floor 1  bus  tiff  stage  archive
+//	floor 2  intake  hold  seal  letters
+//	floor 3  fetch  document  recovery
+//	floor 4  collect  verify  replay
+//
+//	a new figure of a page's quality           raster (measure), session (fact), archive (manifest, schema)
+//	another reason why a page is missing       session (reason), fetch/retry.go (what is done), document/slip.go (words)
+//	a new field in the manifest                archive/manifest.go and archive/schema; verify compares it by itself
+//	a new fact or timer                        session (type, subject, Next), bus (stream), the room that handles it
+//	another kind of fault in an archive        verify/fault.go and the check that finds it
+//	another thing that people may order        session (action), letters or hold
+//	another store                              storage, and cmd/faxstream/app
+//	another provider                           ingest, and fetch.Provider
 //
 // # What goes wrong, and what comes of it
 //
@@ -62,16 +66,20 @@
 //   - The whole-file worker ends every order with doc.whole_cut or doc.whole_failed. One that compares streamed pages with the whole
 //     file publishes doc.verified before it; the particulars of each page are in an archived report, which the next revision reads
 //     where a page is repaired. A verdict counts for the pages of its order, not for object hashes: a page's fact never changes.
-//   - Keys of the archive are made here (archive.go): this package may not import storage, whose interface it restates in standard types.
-//   - page.archived carries the hash of a strip that the decoder found clean. The assembler copies that strip without decoding it again.
+//   - Keys of the archive are made in archive: these rooms may not import storage, whose interfaces they restate in standard types.
+//   - page.archived carries the hash of a strip that the decoder found clean. document copies that strip without decoding it again.
 //   - A token that is refused, and at a page's deadline a provider that fails, are told from one page's trouble by a probe of the
-//     account's list (gate.go): the stages that ask the provider then stand still, and nothing counts as an attempt. What is done
-//     about each reason stands in one table (retry.go).
-//   - A fax that nobody has closed is asked for by in.ask, answered by in.record (ask.go); the in-flight question is in the ledger.
+//     account's list (fetch/gate.go): the stages that ask the provider then stand still, and nothing counts as an attempt. What is done
+//     about each reason stands in one table (fetch/retry.go).
+//   - A fax that nobody has closed is asked for by in.ask, answered by in.record (fetch/ask.go); the question in flight is in the ledger.
 //   - A page that is missing for good leaves a dead letter when both its own fetch is over and a document was ordered without it
-//     (letters.go). Actions of people go into FAX_AUDIT first and are done from there (actions.go).
+//     (letters). Actions of people go into FAX_AUDIT first and are done from there.
 //   - A fax whose start lies before 1990 or two days ahead of its order is listed under the day of the order: that clock was wrong.
-//   - What is held or purged stands in a log of its own in the archive (keeplog.go), which outlives JetStream and, for a purge, the fax.
-//     Every write of a fax looks at it (keep.go): of a purged one nothing is archived any more, and work for it ends.
+//   - What is held or purged stands in a log of its own in the archive (hold/log.go), which outlives JetStream and, for a purge, the fax.
+//     Every write of a fax looks at it (hold/guard.go): of a purged one nothing is archived any more, and work for it ends.
 //   - A revision whose originals are gone or altered ends as doc.failed, which names the pages; the next revision goes without them.
+//   - hold and recovery meet by a function (Custodian.Traces), letters and replay by another one (Letters.Replay): so neither pair
+//     imports the other. collect restores a ledger through recovery, which stands below it.
+//   - The simulation starts the way of a page without what people order (startPages): its seeds know nothing of holds and letters.
+//   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

@@ -10,16 +10,23 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/collect"
+	"github.com/faxstream/faxstream/pipeline/document"
+	"github.com/faxstream/faxstream/pipeline/fetch"
+	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/intake"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
 // pagesBus is what the way of a page needs of JetStream.
 type pagesBus interface {
-	FetchBus
-	Bus2
-	DocFacts
-	AllLedgers
+	fetch.Bus
+	collect.Bus
+	document.Facts
+	collect.Timers
 	// Consume and ConsumeBatches deliver messages to handlers until the bus is closed.
 	Consume(ctx context.Context, c bus.Consumer, handle func(context.Context, bus.Delivery) error) error
 	ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error
@@ -28,21 +35,21 @@ type pagesBus interface {
 // pagesConfig is what the way of a page needs: fetch, collect and document, without what people order.
 type pagesConfig struct {
 	bus              pagesBus
-	archive          Archive
-	provider         Provider
+	archive          archive.Store
+	provider         fetch.Provider
 	policy           session.Policy
-	retry            Retry
+	retry            fetch.Retry
 	spoolDir         string
 	software         string
 	signKey          ed25519.PrivateKey
 	fetches          int
-	observe          func(Step)
+	observe          func(stage.Step)
 	stopped, doubted func(error)
 	sweepEvery       time.Duration
 	log              *slog.Logger
-	unless           func(handler) handler // leaves work undone; as guard.unlessPurged
+	unless           func(handler) handler // leaves work undone; as hold.Guard.UnlessPurged
 
-	pages pages // made by startPages
+	pages intake.Pages // made by startPages
 }
 
 type handler = func(context.Context, bus.Delivery) error
@@ -50,7 +57,7 @@ type handler = func(context.Context, bus.Delivery) error
 // startPages starts the way of a page, and gives its handlers by durable.
 func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handler, err error) {
 	if c.observe == nil {
-		c.observe = func(Step) {}
+		c.observe = func(stage.Step) {}
 	}
 	if c.fetches == 0 {
 		c.fetches = defaultFetches
@@ -58,35 +65,35 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	if err := emptyDir(c.spoolDir); err != nil {
 		return nil, err
 	}
-	dec := newDecoder(runtime.GOMAXPROCS(0))
-	c.pages = pages{facts: c.bus, archive: c.archive, decoder: dec, observe: c.observe}
-	w := newWorker(FetchConfig{Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log})
-	asm := &assembler{
-		facts: c.bus, archive: c.archive, observe: c.observe, log: c.log, key: c.signKey,
-		builder: builder{archive: c.archive, decoder: dec, log: c.log, spoolDir: c.spoolDir, software: c.software},
+	dec := intake.NewDecoder(runtime.GOMAXPROCS(0))
+	c.pages = intake.Pages{Facts: c.bus, Archive: c.archive, Decoder: dec, Observe: c.observe}
+	w := fetch.New(fetch.Config{Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log})
+	asm := &document.Assembler{
+		Facts: c.bus, Archive: c.archive, Observe: c.observe, Log: c.log, Key: c.signKey,
+		Builder: document.Builder{Archive: c.archive, Decoder: dec, Log: c.log, SpoolDir: c.spoolDir, Software: c.software},
 	}
 	handlers = map[string]handler{}
-	for _, s := range append(w.consumptions(c.fetches), asm.consumptions()...) {
+	for _, s := range append(w.Consumptions(c.fetches), asm.Consumptions()...) {
 		s.Handle = c.unless(s.Handle)
 		if handlers[s.Consumer.Durable], err = c.consume(ctx, s); err != nil {
 			return nil, err
 		}
 	}
-	col := &collector{bus: c.bus, archive: c.archive, policy: c.policy, observe: c.observe}
-	for _, b := range col.consumptions() {
+	col := &collect.Collector{Bus: c.bus, Archive: c.archive, Policy: c.policy, Observe: c.observe}
+	for _, b := range col.Consumptions() {
 		handlers[b.Consumer.Durable] = func(ctx context.Context, d bus.Delivery) error { return b.Handle(ctx, []bus.Delivery{d})[0] }
 		if err := c.bus.ConsumeBatches(ctx, b.Consumer, b.Most, b.Handle); err != nil {
 			return nil, err
 		}
 	}
-	sweep := &sweeper{ledgers: c.bus, every: c.sweepEvery, log: c.log}
-	go sweep.run(ctx)
+	sweep := &collect.Sweeper{Ledgers: c.bus, Every: c.sweepEvery, Log: c.log}
+	go sweep.Run(ctx)
 	return handlers, nil
 }
 
 // consume starts one durable, and gives its handler.
 func (c *pagesConfig) consume(ctx context.Context, s bus.Consumption) (handler, error) {
-	handle := forPurged(c.log, s.Handle)
+	handle := hold.ForPurged(c.log, s.Handle)
 	return handle, c.bus.Consume(ctx, s.Consumer, handle)
 }
 

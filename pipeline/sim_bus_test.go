@@ -1,4 +1,4 @@
-package pipeline_test
+package pipeline
 
 import (
 	"cmp"
@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -184,7 +183,7 @@ func (b *memBus) ledger(id string) (session.State, error) {
 	return session.ParseState(s.data)
 }
 
-// procBus is a process's connection. It gives pipeline.Start what *bus.Bus does.
+// procBus is a process's connection. It gives Start what *bus.Bus does.
 type procBus struct {
 	*memBus
 	w *world
@@ -322,7 +321,7 @@ func (b *memBus) forget(w *world) {
 	b.schedules = slices.DeleteFunc(b.schedules, func(s schedule) bool {
 		return s.timer.Kind != session.TimerRetry && s.timer.Kind != session.TimerWhole
 	})
-	w.later(time.Now().Add(2*pipeline.SimulatedSweep), "schedules were lost long ago", func() {})
+	w.later(time.Now().Add(2*simulatedSweep), "schedules were lost long ago", func() {})
 }
 
 func (b *procBus) PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error) {

@@ -1,4 +1,4 @@
-package pipeline_test
+package pipeline
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
@@ -153,7 +153,7 @@ func (w *world) checkArchive() {
 		if !original || strings.HasSuffix(key, ".json") || strings.HasSuffix(key, ".png") {
 			continue
 		}
-		var side pipeline.Sidecar
+		var side archive.Sidecar
 		if err := json.Unmarshal(w.archive.objects[key+".json"], &side); err != nil {
 			w.broken("%s has no sidecar: %v", key, err)
 		} else if side.Object.Key != key || side.Session != w.fax.id || side.Object.SHA256 != hash(sha256.Sum256(data)) {
@@ -162,7 +162,7 @@ func (w *world) checkArchive() {
 	}
 }
 
-func (w *world) manifest(revision int) (m pipeline.Manifest, data []byte) {
+func (w *world) manifest(revision int) (m archive.Manifest, data []byte) {
 	key := fmt.Sprintf("faxes/%s/r%d/manifest.json", w.fax.id, revision)
 	data, ok := w.archive.objects[key]
 	if !ok {
@@ -176,7 +176,7 @@ func (w *world) manifest(revision int) (m pipeline.Manifest, data []byte) {
 }
 
 // checkRevisions: every revision up to the newest was made once, of its plan, and names the one before.
-func (w *world) checkRevisions(s session.State) (newest pipeline.Manifest, ok bool) {
+func (w *world) checkRevisions(s session.State) (newest archive.Manifest, ok bool) {
 	if s.Revision() == 0 {
 		w.broken("there is no document")
 		return newest, false
@@ -211,7 +211,7 @@ func (w *world) checkRevisions(s session.State) (newest pipeline.Manifest, ok bo
 }
 
 // checkDocument: a revision has one TIFF and one PDF, which have the pages that the manifest says.
-func (w *world) checkDocument(m pipeline.Manifest) {
+func (w *world) checkDocument(m archive.Manifest) {
 	prefix := fmt.Sprintf("faxes/%s/r%d/document.", w.fax.id, m.Revision)
 	want := []string{m.PDF.Key}
 	if m.TIFF != nil {
@@ -308,7 +308,7 @@ func (w *world) announced() map[int]time.Time {
 
 // checkPages: the document has exactly the expected pages. One that is there has pixels that were served for it; one that
 // could be had is there.
-func (w *world) checkPages(m pipeline.Manifest) {
+func (w *world) checkPages(m archive.Manifest) {
 	announced := w.announced()
 	expected := map[int]bool{}
 	for p := range announced {
@@ -343,7 +343,7 @@ func (w *world) checkPages(m pipeline.Manifest) {
 	}
 }
 
-func (w *world) checkPixels(p pipeline.ManifestPage) {
+func (w *world) checkPixels(p archive.ManifestPage) {
 	f := w.fax
 	own := p.Page <= len(f.pages) && f.pages[p.Page-1].served[p.RasterSHA256]
 	inFile := p.Page <= len(f.whole.rasters) && f.whole.rasters[p.Page-1][p.RasterSHA256]
@@ -374,7 +374,7 @@ func (f *fax) couldBeHad(page int, announced time.Time) (how string, ok bool) {
 }
 
 // checkStatus: the document's status is what the webhooks and its pages say.
-func (w *world) checkStatus(s session.State, m pipeline.Manifest) {
+func (w *world) checkStatus(s session.State, m archive.Manifest) {
 	missing, usable, cut := 0, 0, 0
 	announced := w.announced()
 	for _, p := range m.Pages {
@@ -447,7 +447,7 @@ func (w *world) published(toToken string, page int) (f session.PageArchived) {
 }
 
 // checkVerification: what is said of the comparison with the whole file is true.
-func (w *world) checkVerification(s session.State, m pipeline.Manifest) {
+func (w *world) checkVerification(s session.State, m archive.Manifest) {
 	verdict := s.Verification()
 	if verdict == session.VerificationPending {
 		w.broken("the comparison with the whole file is never over")
@@ -466,7 +466,7 @@ func (w *world) checkVerification(s session.State, m pipeline.Manifest) {
 }
 
 // checkSubscribers: every usable page was published under the number that is bound, with an id that is the same wherever else it was.
-func (w *world) checkSubscribers(s session.State, m pipeline.Manifest) {
+func (w *world) checkSubscribers(s session.State, m archive.Manifest) {
 	for _, p := range m.Pages {
 		if p.Status != session.PageStatusArchived {
 			continue

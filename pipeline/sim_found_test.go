@@ -1,4 +1,4 @@
-package pipeline_test
+package pipeline
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -53,7 +53,7 @@ func (w *world) checkOnce() {
 			return
 		}
 		w.checkRest(s)
-		var newest pipeline.Manifest
+		var newest archive.Manifest
 		for _, key := range w.archive.keys("faxes/" + id + "/r") {
 			if strings.HasSuffix(key, "/manifest.json") {
 				if err := json.Unmarshal(w.archive.objects[key], &newest); err != nil {

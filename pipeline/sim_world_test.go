@@ -1,4 +1,4 @@
-package pipeline_test
+package pipeline
 
 import (
 	"cmp"
@@ -14,8 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/fetch"
 )
 
 // world runs one fax through the real pipeline, in the bubble of a synctest, on a JetStream, an archive and a provider that
@@ -451,6 +451,9 @@ func (w *world) upTo(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * w.rng.Float64() * w.rng.Float64())
 }
 
+// simulatedSweep is how often timers are set again: hourly, the days of the simulation would be full of it.
+const simulatedSweep = 24 * time.Hour
+
 // start starts a process on the stores as they are.
 func (w *world) start(index int) {
 	p := &process{index: index, dir: w.dirs[index], bound: map[string]string{}}
@@ -460,9 +463,10 @@ func (w *world) start(index int) {
 	w.procs = append(w.procs, p)
 	slices.SortFunc(w.procs, func(a, b *process) int { return cmp.Compare(a.index, b.index) })
 	go func() {
-		err := pipeline.Start(p.ctx, pipeline.Config{
-			Bus: &procBus{w.bus, w, p}, Archive: w.archive, Provider: w.fax.provider(w), Policy: w.fax.policy, Retry: pipeline.DefaultRetry(),
-			SpoolDir: filepath.Join(p.dir, "spool"), Software: "simulated", Log: slog.New(slog.DiscardHandler),
+		_, err := startPages(p.ctx, &pagesConfig{
+			bus: &procBus{w.bus, w, p}, archive: w.archive, provider: w.fax.provider(w), policy: w.fax.policy, retry: fetch.DefaultRetry(),
+			spoolDir: filepath.Join(p.dir, "spool"), software: "simulated", sweepEvery: simulatedSweep, log: slog.New(slog.DiscardHandler),
+			unless: func(h handler) handler { return h },
 		})
 		if err != nil {
 			_ = w.perform(p.ctx, "", exits, false, nil) // as main does

@@ -1,0 +1,97 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"slices"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Store is what the pipeline needs of a store of immutable objects.
+type Store interface {
+	// Create stores size bytes under key, durably before it returns nil. An existing key gives fs.ErrExist, whatever its content.
+	// After any other error the object may or may not exist, and the same call may be made again.
+	Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error
+	Reader
+}
+
+// Reader reads a store of immutable objects.
+type Reader interface {
+	// Open gives fs.ErrNotExist where there is no such object.
+	Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
+	// List yields the keys under prefix that come after `after`, in byte order.
+	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
+}
+
+// Create stores data under key; existed: something was there, and stays.
+func Create(ctx context.Context, a Store, key string, data []byte) (existed bool, err error) {
+	return CreateSum(ctx, a, key, data, sha256.Sum256(data))
+}
+
+func CreateSum(ctx context.Context, a Store, key string, data []byte, sum [sha256.Size]byte) (existed bool, err error) {
+	return CreateFrom(ctx, a, key, bytes.NewReader(data), int64(len(data)), sum)
+}
+
+func CreateFrom(ctx context.Context, a Store, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) (existed bool, err error) {
+	err = a.Create(ctx, key, body, size, sum)
+	if errors.Is(err, fs.ErrExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("archive %s: %w", key, err)
+	}
+	return false, nil
+}
+
+func Object(key string, size int64, sum [sha256.Size]byte) session.Object {
+	return session.Object{Key: key, Size: size, SHA256: hex.EncodeToString(sum[:])}
+}
+
+// MaxObject bounds what is read into memory: the largest whole file.
+const MaxObject = 256 << 20
+
+// Read loads an object of at most `most` bytes; the error for a larger one matches ErrTooLarge, that for none fs.ErrNotExist.
+func Read(ctx context.Context, a Reader, key string, most int64) ([]byte, error) {
+	return ReadInto(ctx, a, key, most, nil)
+}
+
+// ReadInto is read into the memory of buf, where that is large enough.
+func ReadInto(ctx context.Context, a Reader, key string, most int64, buf []byte) ([]byte, error) {
+	r, size, err := a.Open(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	defer r.Close()
+	if size > most {
+		return nil, fmt.Errorf("read %s: %w: %d bytes, at most %d", key, ErrTooLarge, size, most)
+	}
+	data := slices.Grow(buf[:0], int(size))[:size]
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return data, nil
+}
+
+// ReadObject is read for an object whose hash is known.
+func ReadObject(ctx context.Context, a Reader, o session.Object) ([]byte, error) {
+	return ReadObjectInto(ctx, a, o, nil)
+}
+
+func ReadObjectInto(ctx context.Context, a Reader, o session.Object, buf []byte) ([]byte, error) {
+	data, err := ReadInto(ctx, a, o.Key, MaxObject, buf)
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != o.SHA256 {
+		return nil, fmt.Errorf("read %s: %w: SHA-256 %x, want %s", o.Key, ErrAltered, sum, o.SHA256)
+	}
+	return data, nil
+}

@@ -1,0 +1,83 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Limits of archived JSON. A fax of 10,000 pages has a plan and a manifest of some 15 MB each and reports of up to 30 MB, with two
+// elements of arrays a page and 60 fields.
+const (
+	MaxText     = 64 << 20 // bytes of a plan, manifest or report
+	MaxSidecar  = 64 << 10 // bytes
+	maxElements = 4 * session.MaxPages
+	maxFields   = 100 * session.MaxPages
+)
+
+// checkBounds returns an error for JSON of which more than a fax can need would have to be held in memory: three bytes in an array can
+// stand for a page, which takes hundreds.
+func checkBounds(data []byte) error {
+	if len(data) > MaxText {
+		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(data), MaxText)
+	}
+	if elements, fields := commas(data); elements > maxElements || fields > maxFields {
+		return fmt.Errorf("it has %d elements of arrays and %d fields of objects, at most %d and %d are allowed", elements, fields, maxElements, maxFields)
+	}
+	return nil
+}
+
+// commas counts those between elements of arrays and between fields of objects. What is no JSON gives any numbers.
+func commas(data []byte) (elements, fields int) {
+	var open []byte // the brackets around i
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; c {
+		case '"':
+			i += stringLen(data[i:]) - 1
+		case '[', '{':
+			open = append(open, c)
+		case ']', '}':
+			open = open[:max(0, len(open)-1)]
+		case ',':
+			if len(open) > 0 && open[len(open)-1] == '[' {
+				elements++
+			} else {
+				fields++
+			}
+		}
+	}
+	return elements, fields
+}
+
+// stringLen is the length of the JSON string that text begins with, its quotes included; all that is left where it does not end.
+func stringLen(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// ParseStrict decodes JSON that is bounded, has no field but those of v and nothing behind it.
+func ParseStrict(data []byte, v any) error {
+	if err := checkBounds(data); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package archive
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Plan is everything that one revision of a document is made of. It is written create-only before anything reads a page;
+// the first writer wins, and the documents are a function of it and of the software's version.
+type Plan struct {
+	Session   string                 `json:"session"`
+	Direction string                 `json:"direction"`
+	Revision  int                    `json:"revision"`
+	Previous  int                    `json:"previous,omitempty"` // the newest revision before this one that has a manifest; 0: none
+	From      string                 `json:"from"`
+	To        string                 `json:"to"`
+	ToToken   string                 `json:"to_token"`
+	Status    string                 `json:"status"`
+	Reason    string                 `json:"reason,omitempty"`
+	StartTime time.Time              `json:"start_time,omitzero"` // the provider's, else the lowest page's event time
+	Indexed   time.Time              `json:"indexed"`             // the day under which the fax is listed
+	Close     *session.Closed        `json:"close,omitempty"`
+	Missing   session.PageReasons    `json:"missing,omitempty"`
+	Pages     []session.PageArchived `json:"pages"` // ascending
+
+	// Verification is what comparing with the whole file had come to when the order was made; Reports are where Pages come
+	// from that it has repaired.
+	Verification string           `json:"verification"`
+	Reports      []session.Object `json:"reports,omitempty"`
+}
+
+// NewPlan joins an order with the facts of its pages. ordered is when the order was stored.
+func NewPlan(r session.DocReady, facts map[int]session.PageArchived, ordered time.Time) (Plan, error) {
+	p := Plan{
+		Session: r.Session, Direction: r.Direction, Revision: r.Revision, Previous: r.Previous, From: r.From, To: r.To, ToToken: r.ToToken,
+		Status: r.Status, Reason: r.Reason, Close: r.Close, Missing: r.Missing, Pages: []session.PageArchived{},
+		Verification: r.Verification,
+	}
+	for _, repair := range r.Repairs {
+		p.Reports = append(p.Reports, repair.Report)
+	}
+	for page := range r.Pages.All() {
+		f, ok := facts[page]
+		if !ok {
+			return Plan{}, PageError{page, ErrNoFact}
+		}
+		p.Pages = append(p.Pages, f)
+	}
+	if r.Close != nil {
+		p.StartTime = r.Close.StartTime
+	}
+	if p.StartTime.IsZero() && len(p.Pages) > 0 {
+		p.StartTime = p.Pages[0].EventTime
+	}
+	p.Indexed = p.StartTime
+	if p.Indexed.Before(firstFax) || p.Indexed.After(ordered.Add(clocksApart)) {
+		p.Indexed = ordered.UTC()
+	}
+	return p, nil
+}
+
+// A start outside of these is a clock's error: the fax is listed under the day of its order, where people look for it.
+var firstFax = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
+
+const clocksApart = 48 * time.Hour
+
+// Expected is the number of every page of the document, there or missing, ascending.
+func (p Plan) Expected() []int {
+	pages := slices.Collect(maps.Keys(p.Missing))
+	for _, f := range p.Pages {
+		pages = append(pages, f.Page)
+	}
+	slices.Sort(pages)
+	return pages
+}
+
+// facts lists the webhooks that the plan rests on, by subject.
+func (p Plan) facts() []AcceptedFact {
+	facts := []AcceptedFact{}
+	if p.Close != nil {
+		facts = append(facts, AcceptedFact{p.Close.Subject(), p.Close.BodySHA256})
+	}
+	for _, f := range p.Pages {
+		if f.BodySHA256 != "" {
+			facts = append(facts, AcceptedFact{session.PageAnnounced{Session: p.Session, Page: f.Page}.Subject(), f.BodySHA256})
+		}
+	}
+	slices.SortFunc(facts, func(a, b AcceptedFact) int { return cmp.Compare(a.Subject, b.Subject) })
+	return facts
+}
+
+// Order is the order that a plan was made for, as far as the plan keeps it. Repairs are in the pages.
+func (p Plan) Order() session.DocReady {
+	ready := session.DocReady{
+		Session: p.Session, Direction: p.Direction, ToToken: p.ToToken, Revision: p.Revision, Previous: p.Previous, From: p.From, To: p.To,
+		Status: p.Status, Reason: p.Reason, Missing: p.Missing, Close: p.Close, Verification: p.Verification,
+	}
+	for _, f := range p.Pages {
+		ready.Pages = ready.Pages.Add(f.Page)
+	}
+	return ready
+}

@@ -1,0 +1,232 @@
+package document
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/pdf"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// Facts is what the assembler needs of JetStream.
+type Facts interface {
+	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+	// PageFacts gives the page.archived facts of a session by page; one that cannot be read yet is absent.
+	PageFacts(ctx context.Context, id string, Pages session.Ranges) (map[int]session.PageArchived, error)
+}
+
+// Assembler makes documents: plan, TIFF and PDF, manifest, event, in this order. Each is create-only, so that a crash or a
+// second assembler anywhere between them leads to the same result; the manifest is the commit point.
+type Assembler struct {
+	Facts   Facts
+	Archive archive.Store
+	Builder Builder
+	Observe func(stage.Step)
+	Log     *slog.Logger
+	Key     ed25519.PrivateKey // signs manifests; nil: they are not signed
+}
+
+// maxAssemblies is after how many deliveries an order whose objects are gone or altered is given up.
+const maxAssemblies = 4
+
+func (a *Assembler) ready(ctx context.Context, d bus.Delivery) error {
+	var r session.DocReady
+	if err := json.Unmarshal(d.Data, &r); err != nil {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order of a document: %w", err)}
+	}
+	start := time.Now()
+	err := a.assemble(ctx, r, d.Time)
+	switch {
+	case err == nil:
+		a.Observe(stage.Step{Stage: stage.Assemble, Session: r.Session, Took: time.Since(start)})
+		return nil
+	case Unbuildable(err), archive.Lost(err) && d.Tries >= maxAssemblies:
+		return a.giveUp(ctx, r, err, d.Time)
+	default:
+		return err
+	}
+}
+
+// Unbuildable reports whether a document can never be made of these inputs.
+func Unbuildable(err error) bool {
+	return errors.Is(err, pdf.ErrInput) || errors.Is(err, tiff.ErrMalformed) || errors.Is(err, tiff.ErrLimit)
+}
+
+// giveUp says that this revision will never be, and which pages are to blame: the ledger orders another one without them.
+// The order goes to the dead letters, for a person to see.
+func (a *Assembler) giveUp(ctx context.Context, r session.DocReady, cause error, at time.Time) error {
+	blamed, err := a.unreadable(ctx, r)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if p, ok := errors.AsType[archive.PageError](cause); ok {
+		blamed = blamed.Add(p.Page)
+	}
+	_, _, err = a.Facts.RecordFact(ctx, session.DocFailed{
+		Session: r.Session, ToToken: r.ToToken, Revision: r.Revision, Pages: blamed, Reason: session.ReasonLost, Detail: cause.Error(), At: at,
+	})
+	if err != nil {
+		return err
+	}
+	return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, cause)}
+}
+
+// unreadable gives the ordered pages whose facts or originals are gone or altered. An archive that does not answer is an error.
+func (a *Assembler) unreadable(ctx context.Context, r session.DocReady) (session.Ranges, error) {
+	facts, err := a.pageFacts(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var blamed session.Ranges
+	for page := range r.Pages.All() {
+		f, ok := facts[page]
+		if ok {
+			l := a.Builder.load(ctx, f, nil)
+			if l.err != nil && !archive.Lost(l.err) && !Unbuildable(l.err) {
+				return nil, l.err
+			}
+			ok = l.err == nil
+		}
+		if !ok {
+			blamed = blamed.Add(page)
+		}
+	}
+	return blamed, nil
+}
+
+// assemble makes one revision, or finds it made.
+func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered time.Time) error {
+	key := archive.RevisionKey(r.Session, r.Revision, "manifest.json")
+	var m archive.Manifest
+	made, data, err := archive.LoadJSON(ctx, a.Archive, key, &m)
+	if err != nil {
+		return err
+	}
+	if !made {
+		plan, planObject, err := a.plan(ctx, r, ordered)
+		if err != nil {
+			return err
+		}
+		if m, data, err = a.make(ctx, plan, planObject); err != nil {
+			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
+		}
+		if data, err = archive.CommitJSON(ctx, a.Archive, key, data, &m); err != nil {
+			return err
+		}
+	}
+	_, _, err = a.Facts.RecordFact(ctx, m.Event(archive.Object(key, int64(len(data)), sha256.Sum256(data))))
+	if err == nil {
+		a.Log.Info("document assembled", "session", m.Session, "revision", m.Revision, "status", m.Status, "pages", len(m.Pages), "missing", m.Missing())
+	}
+	return err
+}
+
+// plan reads the revision's plan, or writes it.
+func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.Time) (archive.Plan, session.Object, error) {
+	key := archive.RevisionKey(r.Session, r.Revision, "plan.json")
+	var plan archive.Plan
+	ok, data, err := archive.LoadJSON(ctx, a.Archive, key, &plan)
+	if err == nil && !ok {
+		var facts map[int]session.PageArchived
+		if facts, err = a.pageFacts(ctx, r); err != nil {
+			return archive.Plan{}, session.Object{}, err
+		}
+		if err = a.repair(ctx, r, facts); err != nil {
+			return archive.Plan{}, session.Object{}, err
+		}
+		if plan, err = archive.NewPlan(r, facts, ordered); err != nil {
+			return archive.Plan{}, session.Object{}, err
+		}
+		if data, err = archive.Indent(plan); err != nil {
+			return archive.Plan{}, session.Object{}, fmt.Errorf("write %s: %w", key, err)
+		}
+		data, err = archive.CommitJSON(ctx, a.Archive, key, data, &plan)
+	}
+	return plan, archive.Object(key, int64(len(data)), sha256.Sum256(data)), err
+}
+
+// pageFacts gives the facts of the ordered pages. Those that FAX_PAGES has let go are taken from the plan of the previous revision.
+func (a *Assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]session.PageArchived, error) {
+	facts, err := a.Facts.PageFacts(ctx, r.Session, r.Pages)
+	if err != nil || len(facts) == r.Pages.Len() || r.Previous == 0 {
+		return facts, err
+	}
+	var previous archive.Plan
+	if _, _, err := archive.LoadJSON(ctx, a.Archive, archive.RevisionKey(r.Session, r.Previous, "plan.json"), &previous); err != nil {
+		return nil, err
+	}
+	for _, f := range previous.Pages {
+		if _, ok := facts[f.Page]; !ok && r.Pages.Has(f.Page) {
+			facts[f.Page] = f
+		}
+	}
+	return facts, nil
+}
+
+// make makes the documents of a plan and stores them, and the index entry. It returns the manifest, which is not stored yet, and
+// its bytes. After the pages are written all of it goes on at once: most of that time is spent waiting for the archive.
+func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject session.Object) (m archive.Manifest, data []byte, err error) {
+	d, err := a.Builder.Build(ctx, plan, planObject)
+	if err != nil {
+		return m, nil, err
+	}
+	defer func() { err = errors.Join(err, d.Remove()) }()
+	m = d.Manifest
+	all, ctx := errgroup.WithContext(ctx)
+	if m.TIFF != nil {
+		all.Go(func() error { return d.tiffFile.store(ctx, a.Archive, *m.TIFF) })
+	}
+	all.Go(func() error { return d.pdfFile.store(ctx, a.Archive, m.PDF) })
+	if plan.Previous == 0 { // the entry comes before the first manifest: what is committed can be listed
+		all.Go(func() error {
+			_, err := archive.Create(ctx, a.Archive, archive.IndexKey(plan.Indexed, plan.Session), []byte(archive.IndexText))
+			return err
+		})
+	}
+	all.Go(func() (err error) {
+		data, err = m.Encode(a.Key)
+		return err
+	})
+	err = all.Wait()
+	return m, data, err
+}
+
+// repair puts the whole file's images into the facts of an order where its reports say so.
+func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[int]session.PageArchived) error {
+	for _, repairs := range r.Repairs {
+		data, err := archive.ReadObject(ctx, a.Archive, repairs.Report)
+		if err != nil {
+			return err
+		}
+		var report archive.Report
+		if err := json.Unmarshal(data, &report); err != nil {
+			return fmt.Errorf("read %s: %w", repairs.Report.Key, err)
+		}
+		for _, v := range report.Pages {
+			if v.Repair != nil && repairs.Pages.Has(v.Page) && r.Pages.Has(v.Page) {
+				facts[v.Page] = *v.Repair
+			}
+		}
+	}
+	return nil
+}
+
+// Consumptions are the assembler's durables.
+func (a *Assembler) Consumptions() []bus.Consumption {
+	return []bus.Consumption{
+		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, Handle: a.ready},
+	}
+}

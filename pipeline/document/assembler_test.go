@@ -1,0 +1,148 @@
+package document_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/pipelinetest"
+	"github.com/faxstream/faxstream/pipeline/sign"
+	"github.com/faxstream/faxstream/pipeline/verify"
+)
+
+// settled wants one revision, proven by whatever software made it, and its event.
+func settled(t *testing.T, d *pipelinetest.Desk) archive.Manifest {
+	t.Helper()
+	var m archive.Manifest
+	made, data, err := archive.LoadJSON(t.Context(), d, "faxes/fax/r1/manifest.json", &m)
+	if err != nil || !made {
+		t.Fatalf("no manifest: %v", err)
+	}
+	f, err := verify.Checker{Archive: d, Software: m.Software, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}.Session(t.Context(), "fax")
+	if err != nil || len(f.Faults) > 0 || f.Remade != 1 {
+		t.Errorf("the archive is not right: %+v, %v", f, err)
+	}
+	want := m.Event(archive.Object("faxes/fax/r1/manifest.json", int64(len(data)), sha256.Sum256(data)))
+	payload, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(d.Events[want.Subject()], payload) || len(d.Events) != 1 {
+		t.Errorf("events: %s, want %s", d.Events, payload)
+	}
+	for _, wrong := range d.Wrong {
+		t.Error(wrong)
+	}
+	return m
+}
+
+// Each write of an assembly fails once, or fails though it was done; then the same program or a newer one is given the order again.
+func TestAssemblyHealsAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	clean, order := pipelinetest.NewDesk(t)
+	now := time.Date(2026, 11, 27, 11, 0, 0, 0, time.UTC)
+	if err := pipelinetest.Assemble(t.Context(), clean.AssemblerOf(t, "v1"), order, now); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, clean)
+	points := map[string]string{"plan": "plan.json", "TIFF": ".tiff", "PDF": ".pdf", "index": "index/", "manifest": "manifest.json", "event": "event"}
+	for point, mark := range points {
+		for _, persists := range []bool{false, true} {
+			for _, next := range []string{"v1", "v2"} {
+				t.Run(fmt.Sprintf("%s, persists %v, then %s", point, persists, next), func(t *testing.T) {
+					t.Parallel()
+					d, _ := pipelinetest.NewDesk(t)
+					hit := 0
+					d.Before = func(what string) (persist, fail bool) {
+						if !strings.Contains(what, mark) || hit > 0 {
+							return true, false
+						}
+						hit++
+						return persists, true
+					}
+					if err := pipelinetest.Assemble(t.Context(), d.AssemblerOf(t, "v1"), order, now); !errors.Is(err, pipelinetest.ErrDesk) {
+						t.Fatalf("the fault gives %v", err)
+					}
+					later := now.Add(time.Hour) // the order is delivered again
+					if err := pipelinetest.Assemble(t.Context(), d.AssemblerOf(t, next), order, later); err != nil {
+						t.Fatal(err)
+					}
+					m := settled(t, d)
+					committed := point == "event" || point == "manifest" && persists
+					if want := map[bool]string{true: "v1", false: next}[committed]; m.Software != want {
+						t.Errorf("%s made the revision, want %s", m.Software, want)
+					}
+					if next == "v1" && (point != "plan" || persists) && !maps.EqualFunc(d.Objects, clean.Objects, bytes.Equal) {
+						t.Error("the archive is not that of an assembly without a fault")
+					}
+				})
+			}
+		}
+	}
+}
+
+// Two programs of different versions make the same revision at the same time, up to its commit: one of them makes it, and both tell the same.
+func TestTwoAssemblersOnOneRevision(t *testing.T) {
+	t.Parallel()
+	d, order := pipelinetest.NewDesk(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	d.Before = func(what string) (persist, fail bool) {
+		if strings.HasSuffix(what, "manifest.json") {
+			both.Done()
+			both.Wait() // neither has looked for the other's manifest by now
+		}
+		return true, false
+	}
+	var group sync.WaitGroup
+	for _, software := range []string{"v1", "v2"} {
+		a := d.AssemblerOf(t, software)
+		group.Go(func() {
+			if err := pipelinetest.Assemble(t.Context(), a, order, time.Now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	settled(t, d)
+}
+
+// Whatever stands where a manifest was, the check ends, and says so unless it is the manifest.
+func FuzzCheckManifest(f *testing.F) {
+	d, order := pipelinetest.NewDesk(f)
+	a := d.AssemblerOf(f, "v1")
+	var err error
+	if a.Key, _, err = sign.NewKey(); err != nil {
+		f.Fatal(err)
+	}
+	if err := pipelinetest.Assemble(f.Context(), a, order, time.Now()); err != nil {
+		f.Fatal(err)
+	}
+	const key = "faxes/fax/r1/manifest.json"
+	manifest := d.Objects[key]
+	f.Add(manifest)
+	f.Add([]byte("{}"))
+	f.Add(bytes.Replace(manifest, []byte(`"tiff_offset": 8`), []byte(`"tiff_offset": -9223372036854775808`), 1))
+	f.Add(bytes.Replace(manifest, []byte(`"original": {`), []byte(`"Original": null, "original": {`), 1))
+	f.Add(manifest[:bytes.LastIndex(manifest, []byte("  \"signature\":"))])
+	keys := []ed25519.PublicKey{a.Key.Public().(ed25519.PublicKey)}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		spoilt := &pipelinetest.Desk{Objects: maps.Clone(d.Objects)}
+		spoilt.Objects[key] = text
+		found, err := verify.Checker{Archive: spoilt, Keys: keys, Software: "v1", SpoolDir: dir, Log: slog.New(slog.DiscardHandler)}.Session(t.Context(), "fax")
+		if err != nil || len(found.Faults) == 0 != bytes.Equal(text, manifest) {
+			t.Errorf("%+v, %v", found, err)
+		}
+	})
+}

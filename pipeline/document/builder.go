@@ -1,0 +1,177 @@
+package document
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// Builder makes the documents of a plan; the same plan and software give the same bytes. It may be used by several goroutines.
+type Builder struct {
+	Archive  archive.Reader
+	Decoder  *intake.Decoder
+	Log      *slog.Logger
+	SpoolDir string // private; for documents in the making
+	Software string // name and version, for manifests and documents
+}
+
+// Build makes the documents of a plan, which is archived as planObject. The caller removes them.
+func (b *Builder) Build(ctx context.Context, plan archive.Plan, planObject session.Object) (*Documents, error) {
+	d, err := newDocuments(plan, b.SpoolDir, b.Software)
+	if err != nil {
+		return nil, err
+	}
+	if d.Manifest, err = b.fill(ctx, d, planObject); err != nil {
+		return nil, errors.Join(err, d.Remove())
+	}
+	return d, nil
+}
+
+// fill writes the documents and says what they contain.
+func (b *Builder) fill(ctx context.Context, d *Documents, planObject session.Object) (archive.Manifest, error) {
+	m := archive.NewManifest(d.plan, planObject, b.Software)
+	err := b.write(ctx, d)
+	if err != nil {
+		return m, err
+	}
+	m.Pages = append(m.Pages, d.pages...)
+	if d.usable > 0 {
+		obj, err := d.tiffFile.object(d.key(".tiff"))
+		if err != nil {
+			return m, err
+		}
+		m.TIFF = &obj
+	}
+	if m.PDF, err = d.pdfFile.object(d.key(".pdf")); err != nil {
+		return m, err
+	}
+	if d.plan.Previous > 0 {
+		previous, err := archive.Read(ctx, b.Archive, archive.RevisionKey(d.plan.Session, d.plan.Previous, "manifest.json"), archive.MaxObject)
+		if err != nil {
+			return m, err
+		}
+		m.Previous = fmt.Sprintf("%x", sha256.Sum256(previous))
+	}
+	return m, nil
+}
+
+// write adds every page of the plan, in order, while the next ones are read and decoded.
+func (b *Builder) write(ctx context.Context, d *Documents) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ahead := make(chan chan loaded, 2*b.Decoder.AtOnce()) // bounds the pages in memory
+	spare := make(chan []byte, cap(ahead))                // memory of originals that are written
+	go func() {
+		defer close(ahead)
+		for _, f := range d.plan.Pages {
+			c := make(chan loaded, 1)
+			select {
+			case ahead <- c:
+				go func() { c <- b.load(ctx, f, spared(spare)) }()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	expected := d.plan.Expected()
+	for _, page := range expected {
+		if reason, missing := d.plan.Missing[page]; missing {
+			if err := d.slip(page, reason); err != nil {
+				return err
+			}
+			continue
+		}
+		c, ok := <-ahead
+		if !ok {
+			return context.Cause(ctx)
+		}
+		p := <-c
+		if p.err != nil {
+			return p.err
+		}
+		if err := d.add(p); err != nil {
+			return err
+		}
+		select {
+		case spare <- p.original:
+		default: // there are enough
+		}
+	}
+	if len(expected) == 0 {
+		if err := d.nothing(); err != nil {
+			return err
+		}
+	}
+	return d.close()
+}
+
+// spared gives memory that is not in use any more, or nil.
+func spared(spare <-chan []byte) []byte {
+	select {
+	case buf := <-spare:
+		return buf
+	default:
+		return nil
+	}
+}
+
+// loaded is a page on its way into the documents.
+type loaded struct {
+	fact     session.PageArchived
+	original []byte     // the file
+	sidecar  string     // hex SHA-256; empty: there is none
+	strip    tiff.Strip // may share the original's memory
+	sum      string     // hex SHA-256 of the strip
+	err      error
+}
+
+// load reads the archived original of a page, into buf where it has room, and what stands beside it.
+func (b *Builder) load(ctx context.Context, f session.PageArchived, buf []byte) loaded {
+	l := b.loadPage(ctx, f, buf)
+	if l.err != nil {
+		return l
+	}
+	text, err := archive.Read(ctx, b.Archive, archive.SidecarKey(f.Original.Key), archive.MaxObject)
+	switch {
+	case err == nil:
+		l.sidecar = fmt.Sprintf("%x", sha256.Sum256(text))
+	case !errors.Is(err, fs.ErrNotExist): // a page is not lost for want of its sidecar: what it said is in the plan
+		l.err = archive.PageError{Page: f.Page, Err: err}
+	}
+	return l
+}
+
+// loadPage reads an original. A strip that the decoder found clean is copied, anything else decoded again and encoded.
+func (b *Builder) loadPage(ctx context.Context, f session.PageArchived, buf []byte) loaded {
+	data, err := archive.ReadObjectInto(ctx, b.Archive, f.Original, buf)
+	if err != nil {
+		return loaded{err: archive.PageError{Page: f.Page, Err: err}}
+	}
+	if strip := copied(f, data); strip != nil {
+		return loaded{fact: f, original: data, strip: tiff.G4Strip(strip), sum: f.CleanStrip.SHA256}
+	}
+	m, err := b.Decoder.Page(ctx, data)
+	fl, failed := errors.AsType[*intake.Failure](err)
+	switch {
+	case failed:
+		return loaded{err: archive.PageError{Page: f.Page, Err: fmt.Errorf("%s: %w: it was decoded before, now: %s", f.Original.Key, archive.ErrAltered, fl.Detail)}}
+	case err != nil:
+		return loaded{err: err}
+	case m.SHA256 != f.RasterSHA256:
+		// The bytes are the same: another version of the decoder sees a damaged page differently. The manifest says what is in the document.
+		b.Log.Warn("page decodes differently than when it was archived", "session", f.Session, "page", f.Page, "key", f.Original.Key)
+		now := intake.Origin{}.Fact(m)
+		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = now.RasterSHA256, now.Width, now.Height, now.BadRows, now.LongestBad
+		f.XResolution, f.YResolution = now.XResolution, now.YResolution
+	}
+	strip, err := m.Strip()
+	return loaded{fact: f, original: data, strip: strip, sum: fmt.Sprintf("%x", sha256.Sum256(strip.Bytes())), err: err}
+}

@@ -1,0 +1,73 @@
+package document
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+)
+
+func named(h string) string { return "document." + h }
+
+// What is written to a spool in pieces of any size comes back in its order, under its hash.
+func TestASpoolHoldsWhatWasWritten(t *testing.T) {
+	want := make([]byte, 5*spoolPiece+1)
+	for i := range want {
+		want[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	for _, size := range []int{1 << 10, spoolPiece - 1, spoolPiece, spoolPiece + 1, len(want)} {
+		s, err := newSpool(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := want; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			b := bytes.Clone(rest[:min(size, len(rest))])
+			if n, err := s.Write(b); n != len(b) || err != nil {
+				t.Fatalf("%d bytes: wrote %d, %v", len(b), n, err)
+			}
+			clear(b) // a spool keeps nothing of what it is given
+		}
+		o, err := s.object(named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(io.NewSectionReader(s.f, 0, o.Size+1))
+		if err != nil || !bytes.Equal(got, want) || o != archive.Object(named(archive.Hash16(sha256.Sum256(want))), int64(len(want)), sha256.Sum256(want)) {
+			t.Errorf("writes of %d bytes: %d bytes came back as %v, %v", size, len(got), o, err)
+		}
+		if err := s.remove(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(s.f.Name()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the file is still there: %v", err)
+		}
+	}
+}
+
+// A disk without room keeps a document from being named, and so from being stored.
+func TestASpoolOnAFullDiskSaysSo(t *testing.T) {
+	s, err := newSpool(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(s.f.Name())
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("no device that is always full: %v", err)
+	}
+	defer full.Close()
+	if err := s.f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.f = full
+	if _, err := s.Write(make([]byte, 10*spoolPiece)); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := s.object(named); err == nil {
+		t.Errorf("named %v", o)
+	}
+}

@@ -1,0 +1,129 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// reasonDiffers marks a page whose two images differ, for metrics and people who watch.
+const reasonDiffers session.Reason = "differs"
+
+// compare judges streamed pages by the whole file's, keeps the report and tells the ledger. file is nil where the bytes are
+// no TIFF that we can read.
+func (w *Worker) compare(ctx context.Context, t wholeTry, whole session.Object, file *tiff.File) error {
+	facts, err := w.bus.PageFacts(ctx, t.order.Session, t.order.Compare)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	verdicts := map[int]archive.PageVerdict{}
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(2 * w.Decoder.AtOnce())
+	for page := range t.order.Compare.All() {
+		f, ok := facts[page]
+		if !ok {
+			continue // no longer in the stream
+		}
+		group.Go(func() error {
+			v, err := w.judge(inner, t.origin, f, file)
+			mu.Lock()
+			defer mu.Unlock()
+			verdicts[page] = v
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return w.publishVerdicts(ctx, t, whole, verdicts)
+}
+
+// judge compares one page.
+func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchived, file *tiff.File) (archive.PageVerdict, error) {
+	o.Page, o.EventTime, o.BodySHA256 = f.Page, f.EventTime, f.BodySHA256
+	v := archive.PageVerdict{
+		Page: f.Page, Verdict: archive.VerdictUnchecked,
+		Streamed: archive.PageImage{Original: &f.Original, RasterSHA256: f.RasterSHA256, BadRows: f.BadRows},
+	}
+	switch {
+	case file == nil:
+		v.Reason = session.ReasonDamaged
+		return v, nil
+	case f.Page > file.NumPages():
+		v.Reason = session.ReasonNotInFile
+		return v, nil
+	}
+	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, f.Page-1) })
+	if fl, failed := errors.AsType[*intake.Failure](err); failed {
+		v.Reason = fl.Reason
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: intake.BadRows(m)}
+	if m.SHA256 == f.RasterSHA256 {
+		v.Verdict = archive.VerdictAgreed
+		return v, nil
+	}
+	// Both images are kept: the file's as a page of its own, so that a person can look at the two.
+	kept, err := w.keepCut(ctx, o, m)
+	if err != nil {
+		return v, err
+	}
+	v.File.Original = &kept
+	v.Verdict = archive.VerdictDiffers
+	if f.BadRows > v.File.BadRows {
+		v.Verdict = archive.VerdictRepaired
+		repair, err := w.WithPNG(ctx, o, kept, m)
+		if err != nil {
+			return v, err
+		}
+		v.Repair = &repair
+		_, _, err = w.bus.RecordFact(ctx, session.PageAmended{PageArchived: repair})
+		return v, err
+	}
+	w.Observe(stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: reasonDiffers})
+	w.log.Error("a streamed page and the same page of the whole file differ: the streamed one is used, both are kept",
+		"session", o.Session, "page", f.Page, "streamed", f.Original.Key, "file", kept.Key)
+	return v, nil
+}
+
+// publishVerdicts archives the report and records its sum.
+func (w *Worker) publishVerdicts(ctx context.Context, t wholeTry, whole session.Object, verdicts map[int]archive.PageVerdict) error {
+	fact := session.DocVerified{
+		Session: t.order.Session, ToToken: t.origin.ToToken, Revision: t.order.Revision, N: t.order.N,
+		File: whole, Compared: t.order.Compare, At: t.now,
+	}
+	report := archive.Report{Session: t.order.Session, Revision: t.order.Revision, File: whole, Pages: []archive.PageVerdict{}}
+	for page := range t.order.Compare.All() {
+		v, ok := verdicts[page]
+		if !ok {
+			continue
+		}
+		report.Pages = append(report.Pages, v)
+		switch v.Verdict {
+		case archive.VerdictAgreed:
+			fact.Agreed = fact.Agreed.Add(page)
+		case archive.VerdictRepaired:
+			fact.Repaired = fact.Repaired.Add(page)
+		case archive.VerdictDiffers:
+			fact.Differing = fact.Differing.Add(page)
+		}
+	}
+	var err error
+	if fact.Report, err = archive.WriteReport(ctx, w.Archive, archive.ReportVerified, report); err != nil {
+		return err
+	}
+	_, _, err = w.bus.RecordFact(ctx, fact)
+	return err
+}

@@ -1,0 +1,165 @@
+package hold
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// The log of what must be kept stands in the archive, since a hold must outlive JetStream, and outside of a fax's own objects, since it
+// outlives those: keep/<session>/0001.held.json, one object an entry, numbered without a gap. Entries are created once, so of two that are
+// written at the same time one comes after the other and sees it. The last entry holds, and nothing comes after a purge.
+const (
+	Prefix = "keep/"
+	// maxEntries bounds one fax's log by what its keys can count.
+	maxEntries = 9999
+)
+
+func logKey(id string, n int, kind string) string {
+	return fmt.Sprintf("%s%s/%04d.%s.json", Prefix, id, n, kind)
+}
+
+// parseLogKey reads what logKey wrote.
+func parseLogKey(key string) (id string, n int, kind string, ok bool) {
+	rest, _ := strings.CutPrefix(key, Prefix)
+	id, name, _ := strings.Cut(rest, "/")
+	number, kind, _ := strings.Cut(strings.TrimSuffix(name, ".json"), ".")
+	n, err := strconv.Atoi(number)
+	return id, n, kind, err == nil && n > 0 && session.ValidToken(id) && isKind(kind) && logKey(id, n, kind) == key
+}
+
+func isKind(kind string) bool {
+	return kind == session.ActionHeld || kind == session.ActionReleased || kind == session.ActionPurged
+}
+
+// ErrLog: the log of holds and purges is not as this program writes it. Nothing is taken for free to go then.
+var ErrLog = errors.New("the log of holds is damaged: restore keep/ from a copy of the archive, or look who changed it")
+
+// kinds lists a fax's log without reading it: the kinds of its entries, oldest first.
+func kinds(ctx context.Context, a archive.Reader, id string) (kinds []string, err error) {
+	prefix := Prefix + id + "/"
+	for key, err := range a.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		_, n, kind, ok := parseLogKey(key)
+		if !ok || n != len(kinds)+1 {
+			return nil, fmt.Errorf("%s after %d entries: %w", key, len(kinds), ErrLog)
+		}
+		kinds = append(kinds, kind)
+	}
+	return kinds, nil
+}
+
+// state is the kind of the last entry, "" where there is none.
+func state(ctx context.Context, a archive.Reader, id string) (kind string, err error) {
+	kinds, err := kinds(ctx, a, id)
+	if err != nil || len(kinds) == 0 {
+		return "", err
+	}
+	return kinds[len(kinds)-1], nil
+}
+
+func readLog(ctx context.Context, a archive.Reader, id string) ([]session.KeepEntry, error) {
+	if !session.ValidToken(id) {
+		return nil, fmt.Errorf("session %q is no token", id)
+	}
+	kinds, err := kinds(ctx, a, id)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]session.KeepEntry, len(kinds))
+	for i, kind := range kinds {
+		if entries[i], err = readEntry(ctx, a, id, i+1, kind); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func readEntry(ctx context.Context, a archive.Reader, id string, n int, kind string) (e session.KeepEntry, err error) {
+	key := logKey(id, n, kind)
+	data, err := archive.Read(ctx, a, key, archive.MaxObject)
+	if err != nil {
+		return e, err
+	}
+	if err := archive.ParseStrict(data, &e); err != nil || e.Session != id || e.Kind != kind {
+		return e, fmt.Errorf("read %s: %w (%v)", key, ErrLog, err)
+	}
+	return e, nil
+}
+
+// Last is the last entry, its zero value where there is none.
+func Last(ctx context.Context, a archive.Reader, id string) (session.KeepEntry, error) {
+	kinds, err := kinds(ctx, a, id)
+	if err != nil || len(kinds) == 0 {
+		return session.KeepEntry{}, err
+	}
+	return readEntry(ctx, a, id, len(kinds), kinds[len(kinds)-1])
+}
+
+// appendLog adds an entry, unless its order is there already, or the fax is purged, or held and the entry would purge it. last is the log's
+// last entry then.
+func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last session.KeepEntry, err error) {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return e, fmt.Errorf("log of session %s: %w", e.Session, err)
+	}
+	for {
+		log, err := readLog(ctx, a, e.Session)
+		if err != nil {
+			return e, err
+		}
+		if len(log) > 0 {
+			last = log[len(log)-1]
+		}
+		if slices.ContainsFunc(log, e.Same) || last.Kind == session.ActionPurged || last.Kind == session.ActionHeld && e.Kind == session.ActionPurged {
+			return last, nil
+		}
+		if len(log) == maxEntries {
+			return e, fmt.Errorf("session %s: its log has %d entries, which is all it can: %w", e.Session, len(log), ErrLog)
+		}
+		existed, err := archive.Create(ctx, a, logKey(e.Session, len(log)+1, e.Kind), append(data, '\n'))
+		if err != nil {
+			return e, err
+		}
+		if !existed {
+			return e, nil
+		}
+	}
+}
+
+// Sessions yields the sessions that have a log. An error that matches ErrLog does not end it.
+func Sessions(ctx context.Context, a archive.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		last := ""
+		for key, err := range a.List(ctx, Prefix, "") {
+			if err != nil {
+				yield("", fmt.Errorf("list %s: %w", Prefix, err))
+				return
+			}
+			id, _, _, ok := parseLogKey(key)
+			if !ok {
+				if !yield("", fmt.Errorf("%s: %w", key, ErrLog)) {
+					return
+				}
+				continue
+			}
+			if id != last && !yield(id, nil) {
+				return
+			}
+			last = id
+		}
+	}
+}
+
+// Damaged reports whether an object, or the log of holds, is not what was written: that costs its fax, or its page, and nothing else.
+func Damaged(err error) bool { return archive.Broken(err) || errors.Is(err, ErrLog) }

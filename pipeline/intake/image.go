@@ -1,0 +1,46 @@
+package intake
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// Image is one decoded page.
+type Image struct {
+	*tiff.Decoded
+	SHA256 string // hex SHA-256 of the raster, or of the samples of a gray or colour page
+}
+
+// better orders images of one page, everywhere alike: fewest bad rows, most rows, lowest raster hash.
+func better(a, b Image) bool {
+	if x, y := BadRows(a), BadRows(b); x != y {
+		return x < y
+	}
+	if a.Raster.Height != b.Raster.Height {
+		return a.Raster.Height > b.Raster.Height
+	}
+	return a.SHA256 < b.SHA256
+}
+
+func BadRows(m Image) int {
+	n := 0
+	for _, r := range m.BadRows {
+		n += r.Last - r.First + 1
+	}
+	return n
+}
+
+// png is the page for OCR.
+func png(m Image) ([]byte, error) {
+	var b bytes.Buffer
+	write := m.Raster.WritePNG
+	if m.Tones != nil {
+		write = m.Tones.WritePNG
+	}
+	if err := write(&b); err != nil {
+		return nil, fmt.Errorf("write PNG: %w", err)
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,44 @@
+package intake
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Origin says whose bytes they are and how they came.
+type Origin struct {
+	Session    string
+	Page       int
+	From, To   string
+	ToToken    string
+	EventTime  time.Time
+	Source     string
+	BodySHA256 string // SHA-256 of the announcing webhook
+}
+
+func (o Origin) Sidecar(obj session.Object, reason session.Reason) archive.Sidecar {
+	return archive.Sidecar{
+		Session: o.Session, Page: o.Page, From: o.From, To: o.To, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
+		Source: o.Source, Reason: reason, Object: obj,
+	}
+}
+
+// Fact describes a decoded page, without its objects.
+func (o Origin) Fact(m Image) session.PageArchived {
+	f := session.PageArchived{
+		Session: o.Session, Page: o.Page, From: o.From, To: o.To, ToToken: o.ToToken, Source: o.Source, RasterSHA256: m.SHA256,
+		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
+		Coding: m.Coding, BadRows: BadRows(m), LongestBad: m.LongestBadRun, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
+	}
+	if m.Tones != nil {
+		f.Samples = m.Tones.Samples
+	}
+	if m.CleanG4 != nil {
+		f.CleanStrip = &session.Strip{Size: len(m.CleanG4), SHA256: fmt.Sprintf("%x", sha256.Sum256(m.CleanG4))}
+	}
+	return f
+}

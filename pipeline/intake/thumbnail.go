@@ -1,0 +1,39 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/faxstream/faxstream/pipeline/raster"
+)
+
+// ThumbnailSide is the longer side of a thumbnail, in pixels.
+const ThumbnailSide = 300
+
+// Thumbnails makes small images of archived originals, at most as many at once as there are cores.
+type Thumbnails struct{ decoder *Decoder }
+
+// NewThumbnails returns a maker of thumbnails. It may be used by several goroutines.
+func NewThumbnails() *Thumbnails { return &Thumbnails{NewDecoder(runtime.GOMAXPROCS(0))} }
+
+// PNG gives a page as a gray or colour PNG in the proportions of the sheet. data is a page's TIFF as it was archived; one that does not
+// decode is an error.
+func (t *Thumbnails) PNG(ctx context.Context, data []byte) ([]byte, error) {
+	m, err := t.decoder.Page(ctx, data)
+	if err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	var small *raster.Tones
+	if m.Tones != nil {
+		small = m.Tones.Thumbnail(ThumbnailSide)
+	} else {
+		small = m.Raster.Thumbnail(ThumbnailSide)
+	}
+	var b bytes.Buffer
+	if err := small.WritePNG(&b); err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	return b.Bytes(), nil
+}

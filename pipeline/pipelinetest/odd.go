@@ -1,0 +1,39 @@
+package pipelinetest
+
+import (
+	"crypto/sha256"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// OddDesk has two faxes with documents: "fax", which streamed, and "whole", whose pages were cut from the whole file.
+func OddDesk(t testing.TB) *Desk {
+	t.Helper()
+	d, order := NewDesk(t)
+	if err := Assemble(t.Context(), d.AssemblerOf(t, "v1"), order, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	wb := NewWorkbench(t, d)
+	WholeFile(t, d, "three-pages-fine-g4.tiff")
+	wb.Cut("whole", Testdata(t, "three-pages-fine-g4.tiff"))
+	wb.Assembler.Builder.Software = "v1"
+	wb.Assemble(wb.Order("whole", nil))
+	return d
+}
+
+// WholeFile archives a file as the whole file of "whole", and gives its key.
+func WholeFile(t testing.TB, d *Desk, name string) string {
+	t.Helper()
+	data := Testdata(t, name)
+	sum := sha256.Sum256(data)
+	o := intake.Origin{Session: "whole", Source: session.SourceWholeFile}
+	obj := archive.Object(archive.OriginalKey("whole", sum), int64(len(data)), sum)
+	if _, err := archive.CreateWithSidecar(t.Context(), d, data, sum, o.Sidecar(obj, "")); err != nil {
+		t.Fatal(err)
+	}
+	return obj.Key
+}

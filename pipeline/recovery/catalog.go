@@ -1,0 +1,115 @@
+package recovery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Catalog reads faxes from the archive alone: what is older than streams and ledgers, or was lost with them.
+type Catalog struct{ Archive archive.Reader }
+
+// Before calls f with the time and session of what the index lists, newest first and sessions of one second in descending order: from
+// before (at, id) on, down to since, until f returns false. Times have whole seconds. It lists a day at a time, and looks at a month that has
+// none only once, so that years without a fax cost a dozen requests each.
+func (c Catalog) Before(ctx context.Context, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error {
+	oldest, err := c.first(ctx, archive.IndexPrefix)
+	if err != nil || oldest.IsZero() {
+		return err
+	}
+	if since.Before(oldest) {
+		since = oldest
+	}
+	since = since.UTC()
+	at = at.UTC()
+	for month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC); !month.AddDate(0, 1, 0).Before(since); month = month.AddDate(0, -1, 0) {
+		first, err := c.first(ctx, month.Format(archive.IndexPrefix+"2006/01/"))
+		if err != nil {
+			return err
+		}
+		if first.IsZero() {
+			continue
+		}
+		for day := min(31, lastDay(month, at)); day >= first.Day(); day-- {
+			more, err := c.day(ctx, month.AddDate(0, 0, day-1), at, id, since, f)
+			if err != nil || !more {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lastDay is the last day of a month that can have something before at.
+func lastDay(month, at time.Time) int {
+	end := month.AddDate(0, 1, -1)
+	if at.Before(end) {
+		return at.Day()
+	}
+	return end.Day()
+}
+
+// first is the time of the first entry below a prefix; zero: there is none.
+func (c Catalog) first(ctx context.Context, prefix string) (time.Time, error) {
+	for key, err := range c.Archive.List(ctx, prefix, "") {
+		if err != nil {
+			return time.Time{}, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		if at, _, ok := archive.ParseIndexKey(key); ok {
+			return at, nil
+		}
+	}
+	return time.Time{}, nil
+}
+
+// day calls f with the entries of one day; more is false once f has had enough or they are older than since.
+func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since time.Time, f func(time.Time, string) bool) (more bool, err error) {
+	keys, err := archive.Keys(ctx, c.Archive, day.Format(archive.IndexPrefix+"2006/01/02/"))
+	if err != nil {
+		return false, err
+	}
+	for _, key := range slices.Backward(keys) {
+		t, s, ok := archive.ParseIndexKey(key)
+		if !ok || t.After(at) || t.Equal(at) && s >= id {
+			continue
+		}
+		if t.Before(since) || !f(t, s) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Fax gives what the archive knows of a fax that has a document: its ledger as it would be restored, and its pages. An error matching
+// fs.ErrNotExist: there is no such document; one matching fs.ErrInvalid: it is there and cannot be read.
+func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error) {
+	keys, err := archive.RevisionKeys(ctx, c.Archive, id)
+	if err != nil {
+		return session.State{}, nil, err
+	}
+	r, err := Recall(ctx, c.Archive, id, keys)
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case errors.Is(err, archive.ErrPurged):
+		return session.State{}, nil, fmt.Errorf("fax %s: %w: %w", id, fs.ErrNotExist, err)
+	case errors.Is(err, archive.ErrUnreadable) || syntax || shape:
+		return session.State{}, nil, fmt.Errorf("fax %s: %w: %w", id, fs.ErrInvalid, err)
+	case err != nil:
+		return session.State{}, nil, err
+	case r == nil || r.doc == nil:
+		return session.State{}, nil, fmt.Errorf("fax %s has no document in the archive: %w", id, fs.ErrNotExist)
+	}
+	pages := make(map[int]session.PageArchived, len(r.plan.Pages))
+	for _, p := range r.plan.Pages {
+		pages[p.Page] = p
+	}
+	return r.state, pages, nil
+}

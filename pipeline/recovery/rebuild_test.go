@@ -1,0 +1,168 @@
+package recovery
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/pipelinetest"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// blankBus is a JetStream in memory, which creates only; one write fails on demand.
+type blankBus struct {
+	*pipelinetest.Desk
+	mu       sync.Mutex
+	ledgers  map[string]session.State
+	facts    map[string]int // pages of announcements, 0 of others, by subject
+	writes   int
+	failAt   int // of writes, from 1; 0: none fails
+	persists bool
+}
+
+func blank(d *pipelinetest.Desk) *blankBus {
+	return &blankBus{Desk: d, ledgers: map[string]session.State{}, facts: map[string]int{}}
+}
+
+// written does one write, unless it is to fail.
+func (b *blankBus) written(do func()) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writes++
+	fails := b.writes == b.failAt
+	if !fails || b.persists {
+		do()
+	}
+	if fails {
+		return pipelinetest.ErrDesk
+	}
+	return nil
+}
+
+func (b *blankBus) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, error) {
+	page := 0
+	if f, ok := f.(session.PageAnnounced); ok {
+		page = f.Page
+	}
+	return 1, nil, b.written(func() { b.facts[f.Subject()] = page })
+}
+
+func (b *blankBus) Load(_ context.Context, id string) (session.State, uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.ledgers[id]
+	if !ok {
+		return session.State{Session: id}, 0, nil
+	}
+	return s, 1, nil
+}
+
+func (b *blankBus) Save(_ context.Context, s session.State, _ uint64) (uint64, error) {
+	return 1, b.written(func() { b.ledgers[s.Session] = s })
+}
+
+// announced gives the pages, ascending.
+func (b *blankBus) announced() []int {
+	pages := slices.DeleteFunc(slices.Collect(maps.Values(b.facts)), func(page int) bool { return page == 0 })
+	slices.Sort(pages)
+	return pages
+}
+
+func (b *blankBus) PageFact(context.Context, string, string, int) (f session.PageArchived, ok bool, err error) {
+	return f, false, nil
+}
+
+func (b *blankBus) Claim(_ context.Context, _, _, id string) (string, error) { return id, nil }
+
+func (b *blankBus) rebuild(t *testing.T) Rebuilt {
+	t.Helper()
+	done, err := Rebuild(t.Context(), Config{Bus: b, Archive: b.Desk, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// A sidecar that is spoilt costs its page, not the fax, and the fax is named.
+func TestARebuildGoesOnWithoutASpoiltSidecar(t *testing.T) {
+	for name, spoilt := range map[string][]byte{"altered": []byte("{"), "of any size": make([]byte, archive.MaxSidecar+1)} {
+		d, _ := pipelinetest.NewDesk(t)
+		d.Objects[archive.SidecarKey(d.Pages[1].Original.Key)] = spoilt
+		b := blank(d)
+		if done := b.rebuild(t); done.Open != 1 || !slices.Equal(done.Broken, []string{"fax"}) || !slices.Equal(b.announced(), []int{2}) {
+			t.Errorf("%s: rebuilt %+v, announced %v; want page 2 alone", name, done, b.announced())
+		}
+	}
+}
+
+// A fax of which only the whole file is there has nothing that could be announced; that is said, unless serve is at work on it.
+func TestARebuildNamesWhatItCannotBringBack(t *testing.T) {
+	d, _ := pipelinetest.NewDesk(t)
+	clear(d.Objects)
+	pipelinetest.WholeFile(t, d, "three-pages-fine-g4.tiff")
+	b := blank(d)
+	if done := b.rebuild(t); strings.Join(done.Silent, " ") != "whole" || len(b.ledgers) > 0 {
+		t.Errorf("rebuilt %+v", done)
+	}
+	b.ledgers["whole"] = session.State{Session: "whole"}
+	if done := b.rebuild(t); len(done.Silent) > 0 {
+		t.Errorf("with its ledger there: %+v", done)
+	}
+}
+
+// A log of holds that is spoilt costs its fax, and no other.
+func TestARebuildGoesOnWithoutASpoiltLog(t *testing.T) {
+	d := pipelinetest.OddDesk(t)
+	d.Objects["keep/fax/0001.held.json"] = []byte("{")
+	b := blank(d)
+	if done := b.rebuild(t); !slices.Equal(done.Broken, []string{"fax"}) || b.ledgers["whole"].Document == nil || len(b.ledgers) != 1 {
+		t.Errorf("rebuilt %+v", done)
+	}
+}
+
+// openFax archives two pages of a fax that has no document.
+func openFax(t *testing.T, d *pipelinetest.Desk) {
+	t.Helper()
+	for page := 1; page <= 2; page++ {
+		data := d.Objects[d.Pages[page].Original.Key]
+		sum := sha256.Sum256(data)
+		o := intake.Origin{Session: "open", Page: page, From: "+15550199", To: "+15550100", Source: session.SourceFetch}
+		if _, err := archive.CreateWithSidecar(t.Context(), d, data, sum, o.Sidecar(archive.Object(archive.PageKey("open", page, sum, archive.KindOriginal), int64(len(data)), sum), "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A rebuild that ended at any of its writes brings back the same when it is run again.
+func TestARebuildHealsAtEveryWrite(t *testing.T) {
+	d := pipelinetest.OddDesk(t)
+	delete(d.Objects, "faxes/whole/r1/manifest.json") // planned
+	openFax(t, d)
+	clean := blank(d)
+	clean.rebuild(t)
+	if len(clean.ledgers) != 3 || clean.ledgers["fax"].Document == nil || len(clean.ledgers["whole"].Effects) == 0 {
+		t.Fatalf("nothing to compare with: %+v", clean.ledgers)
+	}
+	for at := 1; at <= clean.writes; at++ {
+		for _, persists := range []bool{false, true} {
+			b := blank(d)
+			b.failAt, b.persists = at, persists
+			_, err := Rebuild(t.Context(), Config{Bus: b, Archive: d, Log: slog.New(slog.DiscardHandler)})
+			if !errors.Is(err, pipelinetest.ErrDesk) {
+				t.Fatalf("write %d failed, and the rebuild says %v", at, err)
+			}
+			b.rebuild(t)
+			if !maps.Equal(b.facts, clean.facts) || !slices.Equal(slices.Sorted(maps.Keys(b.ledgers)), slices.Sorted(maps.Keys(clean.ledgers))) {
+				t.Errorf("after write %d, persists %v: facts %v and %d ledgers, want %v", at, persists, b.facts, len(b.ledgers), clean.facts)
+			}
+		}
+	}
+}

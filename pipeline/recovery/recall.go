@@ -1,0 +1,122 @@
+package recovery
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// recalled is what the archive tells of a session that has a plan.
+type recalled struct {
+	plan  archive.Plan          // the newest
+	ready session.DocReady      // its order
+	doc   *session.DocAssembled // the newest revision that has a manifest; nil: none has
+	state session.State
+}
+
+// Recall reads the newest plan and manifest of a session, and whether it is held. keys are those of its revisions at least, ascending; nil: it
+// has no plan. Of a purged fax it gives a PurgedError.
+func Recall(ctx context.Context, a archive.Reader, id string, keys []string) (*recalled, error) {
+	planned := archive.Revisions(keys, id, func(name string) bool { return name == "plan.json" })
+	if len(planned) == 0 {
+		return nil, nil
+	}
+	kept, err := hold.Last(ctx, a, id)
+	if err != nil {
+		return nil, err
+	}
+	if kept.Kind == session.ActionPurged {
+		return nil, archive.PurgedError{Entry: kept}
+	}
+	r := &recalled{}
+	newest := planned[len(planned)-1]
+	key := archive.RevisionKey(id, newest, "plan.json")
+	if _, _, err := archive.LoadJSON(ctx, a, key, &r.plan); err != nil {
+		return nil, err
+	}
+	if r.plan.Session != id || r.plan.Revision != newest || !session.ValidToken(r.plan.ToToken) {
+		return nil, fmt.Errorf("read %s: %w", key, archive.ErrUnreadable)
+	}
+	committed := archive.Revisions(keys, id, func(name string) bool { return name == "manifest.json" })
+	if len(committed) > 0 {
+		key := archive.RevisionKey(id, committed[len(committed)-1], "manifest.json")
+		var m archive.Manifest
+		_, data, err := archive.LoadJSON(ctx, a, key, &m)
+		if err != nil {
+			return nil, err
+		}
+		if m.Session != id {
+			return nil, fmt.Errorf("read %s: %w", key, archive.ErrUnreadable)
+		}
+		doc := m.Event(archive.Object(key, int64(len(data)), sha256.Sum256(data)))
+		r.doc = &doc
+	}
+	r.ready = r.plan.Order()
+	if r.doc != nil && r.doc.Revision >= newest {
+		r.state = session.Restore(r.ready, *r.doc, r.plan.Pages, r.plan.Indexed)
+	} else {
+		r.state = session.RestoreOrdered(r.ready, r.doc, r.plan.Pages, r.plan.Indexed)
+	}
+	r.state.Held, r.state.KeptAt = kept.Kind == session.ActionHeld, kept.At
+	return r, r.verdicts(ctx, a, keys)
+}
+
+// verdicts takes over what comparisons with the whole file have said of the images that are in use: they need not be made again.
+func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string) error {
+	used := map[int]string{}
+	for _, f := range r.plan.Pages {
+		used[f.Page] = f.Original.Key
+	}
+	s := &r.state
+	for _, key := range keys {
+		if !archive.IsReport(key) {
+			continue
+		}
+		var report archive.Report
+		if _, _, err := archive.LoadJSON(ctx, a, key, &report); err != nil {
+			if errors.Is(err, archive.ErrUnreadable) {
+				continue // its pages are compared again
+			}
+			return err
+		}
+		if report.File.Key == "" {
+			continue // made without the whole file
+		}
+		for _, v := range report.Pages {
+			inUse := v.Streamed.Original != nil && v.Streamed.Original.Key == used[v.Page]
+			repaired := v.Repair != nil && v.Repair.Original.Key == used[v.Page]
+			if !inUse && !repaired {
+				continue
+			}
+			s.Compared, s.Agreed, s.Differing = s.Compared.Add(v.Page), s.Agreed.Remove(v.Page), s.Differing.Remove(v.Page)
+			switch {
+			case repaired || v.Verdict == archive.VerdictAgreed:
+				s.Agreed = s.Agreed.Add(v.Page)
+			case v.Verdict == archive.VerdictDiffers:
+				s.Differing = s.Differing.Add(v.Page)
+			}
+		}
+	}
+	return nil
+}
+
+// takeNames binds the session's number again and claims the whole file's id. Whoever has them by now keeps them. One that was given up
+// without a close, and then turned out to be another session's fax, is folded into that; to is nil where none is known.
+func (r *recalled) takeNames(ctx context.Context, names Names, to *archive.Redirect) error {
+	if _, err := names.Bind(ctx, r.plan.Session, r.plan.ToToken); err != nil {
+		return err
+	}
+	if to != nil && r.plan.Close == nil {
+		return fold(ctx, *to, &r.state, names)
+	}
+	if c := r.plan.Close; c != nil && c.Direction != session.Outgoing && c.File != "" {
+		_, err := names.Claim(ctx, session.AliasFile, c.File, r.plan.Session)
+		return err
+	}
+	return nil
+}

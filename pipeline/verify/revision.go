@@ -1,0 +1,259 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/document"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// link is what the next revision must follow from.
+type link struct {
+	revision int
+	sum      string // hex SHA-256 of its manifest
+}
+
+// revisionCheck is the check of one revision whose manifest and plan can be read.
+type revisionCheck struct {
+	*checking
+	key  string // of the manifest
+	m    archive.Manifest
+	plan archive.Plan
+	data []byte // of the manifest
+}
+
+func (r *revisionCheck) run(ctx context.Context, before link) error {
+	faults := len(r.found.Faults)
+	r.chain(before)
+	if before.revision == 0 {
+		r.indexed = archive.IndexKey(r.plan.Indexed, r.id)
+	}
+	if !r.agrees() {
+		return nil // what it says of pages and documents is not to be relied on
+	}
+	for _, p := range r.m.Pages {
+		if p.Status != session.PageStatusArchived {
+			continue
+		}
+		r.name(*p.PNG, r.key)
+		if p.Sidecar != "" {
+			r.name(session.Object{Key: archive.SidecarKey(p.Original.Key), Size: -1, SHA256: p.Sidecar}, r.key)
+		}
+	}
+	for _, o := range r.m.Reports {
+		r.name(o, r.key)
+	}
+	if err := r.documents(ctx); err != nil {
+		return err
+	}
+	if err := r.wholes(ctx); err != nil {
+		return err
+	}
+	if len(r.found.Faults) > faults || r.m.Software != r.Software {
+		return nil
+	}
+	return r.remake(ctx)
+}
+
+// chain wants the revision to follow from the one before it.
+func (r *revisionCheck) chain(before link) {
+	switch {
+	case r.plan.Previous != before.revision:
+		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf("It follows revision %d, and the one before it in the archive is %d (0: none)", r.plan.Previous, before.revision))
+	case r.m.Previous != before.sum:
+		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf("It follows a manifest with SHA-256 %s, and that of revision %d is %s", r.m.Previous, before.revision, before.sum))
+	}
+}
+
+// agrees reports whether the manifest's bytes are those that its plan gives, with the documents that it names.
+func (r *revisionCheck) agrees() bool {
+	want := archive.NewManifest(r.plan, r.m.Plan, r.m.Software)
+	want.TIFF, want.PDF, want.Previous, want.Signature = r.m.TIFF, r.m.PDF, r.m.Previous, r.m.Signature
+	facts := map[int]session.PageArchived{}
+	for _, f := range r.plan.Pages {
+		facts[f.Page] = f
+	}
+	for i, page := range r.plan.Expected() {
+		if i >= len(r.m.Pages) {
+			break
+		}
+		f, archived := facts[page]
+		if !archived {
+			want.Pages = append(want.Pages, archive.ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: r.plan.Missing[page]})
+			continue
+		}
+		want.Pages = append(want.Pages, restate(f, r.m.Pages[i]))
+	}
+	text, err := archive.Indent(want)
+	usable := len(r.plan.Pages) > 0
+	switch {
+	case err != nil || !bytes.Equal(text, r.data):
+		r.found.fault(FaultContradicts, r.key, 0, difference(text, r.data))
+	case len(want.Pages) != len(r.plan.Expected()) || usable != (r.m.TIFF != nil):
+		r.found.fault(FaultContradicts, r.key, 0, "Pages or documents are missing in it")
+	default:
+		return true
+	}
+	return false
+}
+
+// restate is the manifest's page of a fact, with what only the documents can tell as the manifest has it. A damaged page may have been
+// decoded in another way by the time of the document: then that counts, and its pixels are checked.
+func restate(f session.PageArchived, told archive.ManifestPage) archive.ManifestPage {
+	if told.RasterSHA256 != f.RasterSHA256 {
+		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = told.RasterSHA256, told.Width, told.Height, told.BadRows, told.LongestBad
+		f.XResolution, f.YResolution, f.Samples = told.XResolution, told.YResolution, told.Samples
+	}
+	p := archive.NewManifestPage(f)
+	p.Sidecar, p.StripSHA256, p.StripSize, p.TIFFOffset, p.PDFOffset = told.Sidecar, told.StripSHA256, told.StripSize, told.TIFFOffset, told.PDFOffset
+	return p
+}
+
+// difference shows the first line in which a manifest is not as it should be.
+func difference(want, got []byte) string {
+	for n := 1; len(got) > 0; n++ {
+		var w, g []byte
+		over := len(want) == 0
+		w, want, _ = bytes.Cut(want, []byte("\n"))
+		g, got, _ = bytes.Cut(got, []byte("\n"))
+		if over {
+			return fmt.Sprintf("Line %d is %.200q, want its end before", n, bytes.TrimSpace(g))
+		}
+		if !bytes.Equal(w, g) {
+			return fmt.Sprintf("Line %d is %.200q, want %.200q", n, bytes.TrimSpace(g), bytes.TrimSpace(w))
+		}
+	}
+	return "It ends too soon"
+}
+
+// documents checks both documents, page by page: each is fetched once, into a file.
+func (r *revisionCheck) documents(ctx context.Context) (err error) {
+	pdf, err := r.fetch(ctx, r.m.PDF, ".pdf")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pdf.close()) }()
+	var file *mappedFile
+	var pages *tiff.File
+	if r.m.TIFF != nil {
+		if file, err = r.fetch(ctx, *r.m.TIFF, ".tiff"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.close()) }()
+		pages = r.parse(file)
+	}
+	n := 0
+	for _, p := range r.m.Pages {
+		if p.Status != session.PageStatusArchived {
+			continue
+		}
+		r.strip(pdf, r.m.PDF.Key, p, p.PDFOffset)
+		r.strip(file, r.m.TIFF.Key, p, p.TIFFOffset)
+		if err := r.pixels(ctx, pages, n, p); err != nil {
+			return err
+		}
+		n++
+	}
+	if r.m.Software != r.Software && pdf != nil && !bytes.Contains(pdf.data, []byte(r.m.Software)) {
+		r.found.fault(FaultContradicts, r.key, 0, "It says that "+r.m.Software+" made the documents, and the PDF names another program")
+	}
+	return nil
+}
+
+// parse reads the TIFF's structure; nil: that is a fault.
+func (r *revisionCheck) parse(file *mappedFile) *tiff.File {
+	if file == nil {
+		return nil
+	}
+	pages, err := tiff.Parse(file.data, tiff.Limits{MaxBytes: math.MaxInt, MaxPages: session.MaxPages})
+	if err == nil {
+		err = pages.Check()
+	}
+	if err == nil && pages.NumPages() != len(r.plan.Pages) {
+		err = fmt.Errorf("it has %d pages, want %d", pages.NumPages(), len(r.plan.Pages))
+	}
+	if err != nil {
+		r.found.fault(FaultPages, r.m.TIFF.Key, 0, err.Error())
+		return nil
+	}
+	return pages
+}
+
+// strip wants a page's strip at its offset in a document.
+func (r *revisionCheck) strip(doc *mappedFile, key string, p archive.ManifestPage, offset int64) {
+	if doc == nil {
+		return
+	}
+	size := int64(len(doc.data))
+	if p.StripSize < 0 || offset < 0 || offset > size || int64(p.StripSize) > size-offset {
+		r.found.fault(FaultStrip, key, p.Page, fmt.Sprintf("It would be %d bytes at %d of %d", p.StripSize, offset, size))
+		return
+	}
+	if sum := sha256.Sum256(doc.data[offset : offset+int64(p.StripSize)]); fmt.Sprintf("%x", sum) != p.StripSHA256 {
+		r.found.fault(FaultStrip, key, p.Page, fmt.Sprintf("The SHA-256 of the %d bytes at %d is %x, want %s", p.StripSize, offset, sum, p.StripSHA256))
+	}
+}
+
+// pixels decodes page i of the TIFF, from 0, and the archived original, which must both have the pixels that the manifest says.
+func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p archive.ManifestPage) error {
+	if pages != nil {
+		m, err := r.remaker.Decoder.PageOf(ctx, pages, i)
+		_, failed := errors.AsType[*intake.Failure](err)
+		if err != nil && !failed {
+			return err
+		}
+		if failed || m.SHA256 != p.RasterSHA256 {
+			r.found.fault(FaultPixels, r.m.TIFF.Key, p.Page, "Those of the document are not those of the manifest")
+		}
+	}
+	raster, done := r.rasters[p.Original.Key]
+	if !done {
+		data, ok, err := r.load(ctx, *p.Original, r.key)
+		if err != nil || !ok {
+			return err
+		}
+		raster, err = r.rasterOf(p.Original.Key, func() (intake.Image, error) { return r.remaker.Decoder.Page(ctx, data) })
+		if err != nil {
+			return err
+		}
+	}
+	if raster != p.RasterSHA256 && !r.mayDiffer(p) {
+		r.found.fault(FaultPixels, p.Original.Key, p.Page, "Those of the original are not those of the manifest")
+	}
+	return nil
+}
+
+// remake makes the revision again and wants the same bytes.
+func (r *revisionCheck) remake(ctx context.Context) error {
+	d, err := r.remaker.Build(ctx, r.plan, r.m.Plan)
+	if err == nil {
+		err = d.Remove()
+	}
+	if err != nil && (archive.Lost(err) || document.Unbuildable(err) || errors.Is(err, archive.ErrTooLarge)) {
+		r.found.fault(FaultRemade, r.key, 0, err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	made := d.Manifest
+	made.Signature = r.m.Signature
+	text, err := archive.Indent(made)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(text, r.data) {
+		r.found.fault(FaultRemade, r.key, 0, difference(text, r.data))
+		return nil
+	}
+	r.found.Remade++
+	return nil
+}
