@@ -30,7 +30,7 @@ const (
 type Guard struct {
 	archive.Store
 	Remover Remover
-	Log   *slog.Logger
+	Log     *slog.Logger
 
 	mu    sync.Mutex
 	known map[string]guarded // guarded by mu; by session

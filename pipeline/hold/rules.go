@@ -34,7 +34,7 @@ type Protection struct {
 // Rules is the rules of what must be kept. They hold in every store; one with Object Lock enforces them also against others.
 type Rules struct {
 	Archive   archive.Store
-	Remover     Remover
+	Remover   Remover
 	Retention time.Duration // for how long after its last object was written a fax cannot be purged; 0: not at all
 }
 
