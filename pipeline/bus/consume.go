@@ -132,8 +132,7 @@ func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.M
 		b.pause()
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(b.connection(), fetchWait)
-	defer cancel()
+	ctx := pullContext{b.connection(), time.Now().Add(fetchWait)}
 	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
 	msgs := drain(first, err)
 	if len(msgs) > 0 && most > 1 {
@@ -148,6 +147,15 @@ func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.M
 	}
 	return msgs
 }
+
+// pullContext is the connection's, with an end that only the server is told: it ends the pull then, and says so, and nats.go waits
+// for its word a second longer. Who ends a pull by his own clock loses the message that is on its way to him, until ackWait.
+type pullContext struct {
+	context.Context
+	until time.Time
+}
+
+func (p pullContext) Deadline() (time.Time, bool) { return p.until, true }
 
 // pause keeps a loop that cannot go on from spinning.
 func (b *Bus) pause() {
