@@ -53,11 +53,11 @@ func newSafe(t *testing.T) *safe {
 	return &safe{t: t, Archive: localArchive(t), held: map[string]bool{}}
 }
 
-func (v *safe) store() storage.Keeper { return v.Archive.(storage.Keeper) }
+func (v *safe) store() storage.Remover { return v.Archive.(storage.Remover) }
 
 func (v *safe) Kept(ctx context.Context, name string) (kept Kept, err error) {
 	err = v.call(func() error {
-		k, err := v.store().Kept(ctx, name)
+		k, err := v.store().Protection(ctx, name)
 		kept = Kept(k)
 		return err
 	})
