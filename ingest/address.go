@@ -9,16 +9,16 @@ import (
 	"github.com/realclientip/realclientip-go"
 )
 
-// DefaultAllowFrom gives the addresses from which Fax.Plus sends webhooks, as its documentation names them.
+// DefaultAllowFrom returns the addresses from which Fax.Plus sends webhooks, according to its documentation.
 func DefaultAllowFrom() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("34.65.253.117/32"), netip.MustParsePrefix("34.65.146.131/32")}
 }
 
-// source finds out who sent a request and whether he may.
+// source finds the sender's address of a request, and whether it may send.
 type source struct {
 	allow   []netip.Prefix
 	proxies []netip.Prefix
-	behind  realclientip.Strategy // for a peer that is one of proxies
+	behind  realclientip.Strategy // used if the peer is one of proxies
 }
 
 func newSource(allow, proxies []netip.Prefix) (*source, error) {
@@ -44,7 +44,7 @@ func newSource(allow, proxies []netip.Prefix) (*source, error) {
 	return s, nil
 }
 
-// plain gives the prefixes with IPv4 written as IPv4 and host bits zero.
+// plain returns the prefixes with IPv4 in IPv4 form and host bits zero.
 func plain(prefixes []netip.Prefix) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, p := range prefixes {
@@ -52,16 +52,16 @@ func plain(prefixes []netip.Prefix) ([]netip.Prefix, error) {
 			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
 		}
 		if !p.IsValid() {
-			return nil, fmt.Errorf("%v is not an address range", p)
+			return nil, fmt.Errorf("%v is not an address range; want the form 192.0.2.0/24 or 2001:db8::/32", p)
 		}
 		out = append(out, p.Masked())
 	}
 	return out, nil
 }
 
-// client gives the address of whoever sent r; the zero Addr when it cannot be known. X-Forwarded-For counts only when
-// the peer is a trusted proxy, and then its rightmost address that is not: what stands left of that was written by
-// somebody else.
+// client returns the address of the sender of r, or the zero Addr if it is unknown. X-Forwarded-For counts only if the
+// peer is a trusted proxy. Then the rightmost address in it that is not a trusted proxy is the sender's: a sender can
+// write any address to the left of it.
 func (s *source) client(r *http.Request) netip.Addr {
 	port, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -21,47 +21,49 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Path is where webhooks are taken; with a secret configured, Path + "/" + secret.
+// Path is the path of webhooks; if a secret is configured, it is Path + "/" + secret.
 const Path = "/v1/faxplus"
 
-// maxBody is the largest webhook body taken, bytes. A real one has under 1 KiB.
+// maxBody is the largest accepted webhook body, bytes. Real ones are below 1 KiB.
 const maxBody = 64 << 10
 
-// Recorder stores what webhooks say.
+// Recorder stores the facts of webhooks.
 type Recorder interface {
-	// Record stores f durably: after a nil error it survives a crash. repeat says that it was there already. It gives
-	// up when ctx ends.
+	// Record stores f durably: after a nil error it survives a crash. repeat: the same fact was stored before. It
+	// returns an error when ctx ends.
 	Record(ctx context.Context, f session.Fact) (repeat bool, err error)
-	// Bury stores d durably among the dead letters. Burying the same again is no error.
+	// Bury stores d durably as a dead letter. A second call with the same letter is no error.
 	Bury(ctx context.Context, d session.DeadLetter) error
 }
 
-// Config says what a Handler admits and where it puts it.
+// Config says which webhooks a Handler accepts and where it stores them.
 type Config struct {
 	Recorder Recorder // required
-	// AllowFrom are the addresses that may send; empty: the two that Fax.Plus names, DefaultAllowFrom.
+	// AllowFrom has the addresses that may send; empty: the two of Fax.Plus, DefaultAllowFrom.
 	AllowFrom []netip.Prefix
-	// TrustedProxies are the proxies whose X-Forwarded-For is believed; empty: nobody's.
+	// TrustedProxies has the proxies whose X-Forwarded-For counts; empty: no proxy.
 	TrustedProxies []netip.Prefix
-	// Secrets gives the secrets that are valid now, two while rotating; it is asked at each request. nil: none is
-	// demanded and Path itself takes webhooks. A function that gives none admits nobody.
+	// Secrets returns the secrets that are valid now (two during a rotation). It is called for each request. nil: no
+	// secret is required, and Path itself accepts webhooks. If it returns no secret, every webhook is refused.
 	Secrets       func() []string
-	RecordTimeout time.Duration         // for Record and Bury; default 5 s, less than a sender will wait
+	RecordTimeout time.Duration         // for Record and Bury; default 5 s, less than a sender waits
 	Logger        *slog.Logger          // nil: silent
 	Registerer    prometheus.Registerer // for the metrics; nil: not registered
 }
 
-// Handler is the http.Handler of webhooks. It handles every path, so it is mounted alone on its listener.
+// Handler is the http.Handler of webhooks. It handles every path, so it needs a listener of its own. It may be called
+// concurrently.
 type Handler struct {
 	cfg     Config
 	source  *source
 	metrics *metrics
 }
 
-// NewHandler checks cfg and gives the handler.
+// NewHandler checks cfg and returns the handler. It fails without a Recorder, for an address range that is not valid,
+// and if the metrics are registered already.
 func NewHandler(cfg Config) (*Handler, error) {
 	if cfg.Recorder == nil {
-		return nil, errors.New("ingest: no Recorder")
+		return nil, errors.New("ingest: Config.Recorder is nil")
 	}
 	cfg.RecordTimeout = cmp.Or(cfg.RecordTimeout, 5*time.Second)
 	if cfg.Logger == nil {
@@ -81,8 +83,8 @@ func NewHandler(cfg Config) (*Handler, error) {
 // reply is the answer to one webhook.
 type reply struct {
 	status  int
-	code    string // of the error, or what was done; also the outcome in the metrics
-	message string // for whoever sent the request; no secrets
+	code    string // of the error, or the result; also the outcome in the metrics
+	message string // for the sender; contains no secrets
 	err     error  // for the log
 }
 
@@ -95,25 +97,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rep.status != http.StatusOK {
 		level := slog.LevelWarn
 		if rep.code == codeForbidden || rep.code == codeNotFound {
-			level = slog.LevelDebug // strangers must not fill the log; faxstream_webhooks_total counts them
+			level = slog.LevelDebug // unknown senders must not fill the log; faxstream_webhooks_total counts them
 		}
 		h.cfg.Logger.Log(r.Context(), level, "webhook refused", "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
 	}
 }
 
-// admit makes the checks that need no body, in the order that the package promises.
+// admit makes the checks of the request, in the order of the package comment, and then records the body.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Addr) reply {
 	if !h.source.allowed(client) {
-		return reply{http.StatusForbidden, codeForbidden, "webhooks are not taken from this address", nil}
+		return reply{http.StatusForbidden, codeForbidden, "webhooks from this address are not accepted", nil}
 	}
 	if !h.admitPath(r.URL.Path) {
-		return reply{http.StatusNotFound, codeNotFound, "nothing is here", nil}
+		return reply{http.StatusNotFound, codeNotFound, "not found", nil}
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return reply{http.StatusMethodNotAllowed, codeMethod, "webhooks are sent with POST", nil}
+		return reply{http.StatusMethodNotAllowed, codeMethod, "send webhooks with POST", nil}
 	}
-	tooLarge := reply{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("a webhook has at most %d bytes", maxBody), nil}
+	tooLarge := reply{
+		http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is too large: at most %d bytes are allowed", maxBody), nil,
+	}
 	if r.ContentLength > maxBody {
 		return tooLarge
 	}
@@ -122,14 +126,14 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Add
 		return tooLarge
 	}
 	if err != nil {
-		return reply{http.StatusRequestTimeout, codeIncomplete, "the body did not arrive whole; send it again", err}
+		return reply{http.StatusRequestTimeout, codeIncomplete, "the body is incomplete; send it again", err}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.RecordTimeout)
 	defer cancel()
 	return h.take(ctx, body)
 }
 
-// admitPath reports whether path is the one with a valid secret, or the bare one where none is demanded.
+// admitPath reports whether path has a valid secret, or is Path itself if no secret is required.
 func (h *Handler) admitPath(path string) bool {
 	if h.cfg.Secrets == nil {
 		return path == Path
@@ -138,7 +142,7 @@ func (h *Handler) admitPath(path string) bool {
 	return ok && validSecret(h.cfg.Secrets(), given)
 }
 
-// take records what body says.
+// take records the fact in body.
 func (h *Handler) take(ctx context.Context, body []byte) reply {
 	event, err := faxplus.ParseEvent(body)
 	if err != nil {
@@ -152,7 +156,7 @@ func (h *Handler) take(ctx context.Context, body []byte) reply {
 	}
 	repeat, err := h.cfg.Recorder.Record(ctx, fact)
 	if err != nil {
-		return reply{http.StatusServiceUnavailable, codeNotRecorded, "not stored; send it again", err}
+		return reply{http.StatusServiceUnavailable, codeNotRecorded, "the webhook is not stored; send it again", err}
 	}
 	h.cfg.Logger.Debug("webhook recorded", "event", event.Name, "session", event.Session, "page", event.Page,
 		"from", session.MaskNumber(event.From), "to", session.MaskNumber(event.To), "status", event.Status, "repeat", repeat)
@@ -162,20 +166,20 @@ func (h *Handler) take(ctx context.Context, body []byte) reply {
 	return reply{http.StatusOK, codeRecorded, "", nil}
 }
 
-// Again takes in the body of a webhook that was refused and buried, as if it had come now. One that is refused again is
-// buried again, which is no error. An error means that it is neither recorded nor buried.
+// Again processes the body of a webhook that was refused and buried, as if it came now. If it is refused again, it is
+// buried again; that is no error. An error means that it is neither recorded nor buried.
 func (h *Handler) Again(ctx context.Context, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.RecordTimeout)
 	defer cancel()
 	rep := h.take(ctx, body)
-	h.cfg.Logger.Info("refused webhook taken again", "outcome", rep.code)
+	h.cfg.Logger.Info("refused webhook processed again", "outcome", rep.code)
 	if rep.status == http.StatusServiceUnavailable {
-		return fmt.Errorf("take a refused webhook again: %w", rep.err)
+		return fmt.Errorf("process a refused webhook again: %w", rep.err)
 	}
 	return nil
 }
 
-// bury keeps a body that can never be valid and says why it is not.
+// bury stores a body that can never be valid as a dead letter, and answers why it is not valid.
 func (h *Handler) bury(ctx context.Context, body []byte, why error) reply {
 	clean := h.scrub()
 	rep := reply{http.StatusBadRequest, codeMalformed, clean(why.Error()), nil}
@@ -191,12 +195,15 @@ func (h *Handler) bury(ctx context.Context, body []byte, why error) reply {
 		Received: time.Now().UTC(),
 	})
 	if err != nil {
-		return reply{http.StatusServiceUnavailable, codeNotRecorded, "not valid, but not stored either; send it again", err}
+		return reply{
+			http.StatusServiceUnavailable, codeNotRecorded,
+			"the webhook is not valid, and storing it as a dead letter failed; send it again", err,
+		}
 	}
 	return rep
 }
 
-// write sends rep: {"result":code} for 200, else {"error":{"code","message"}}.
+// write sends rep: {"result":code} with 200, else {"error":{"code","message"}}.
 func write(w http.ResponseWriter, rep reply) {
 	type problem struct {
 		Code    string `json:"code"`
@@ -215,5 +222,5 @@ func write(w http.ResponseWriter, rep reply) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(rep.status)
-	_ = json.NewEncoder(w).Encode(answer) // fails only when the sender is gone; it will send again
+	_ = json.NewEncoder(w).Encode(answer) // fails only if the sender is gone; then it sends again
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What became of a webhook: codes in answers and values of the label outcome.
+// The result of a webhook: codes in answers and values of the label outcome.
 const (
 	codeRecorded     = "recorded"
 	codeRepeated     = "repeated"
@@ -32,11 +32,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "faxstream_webhooks_total",
-			Help: "Webhooks by what became of them.",
+			Help: "Webhooks by result.",
 		}, []string{"outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "faxstream_webhook_seconds",
-			Help:    "Time from a webhook's headers to its answer of 200 or 503.",
+			Help:    "Time from the headers of a webhook to its answer with 200 or 503.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), // to 4 s; the recorder gives up at 5 s
 		}),
 	}
@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		codeRecorded, codeRepeated, codeUnknownEvent, codeForbidden, codeNotFound, codeMethod,
 		codeTooLarge, codeIncomplete, codeMalformed, codeBadField, codeNotRecorded,
 	} {
-		m.webhooks.WithLabelValues(code) // a series that is there from the start can be alerted on
+		m.webhooks.WithLabelValues(code) // alerts need a series that exists from the start
 	}
 	if reg == nil {
 		return m, nil

@@ -10,13 +10,13 @@ import (
 const (
 	// perPage is how long a page is on the line at most.
 	perPage = time.Minute
-	// startSlack is how far two accounts of one fax's start may lie apart.
+	// startSlack is how much two start times of one fax may differ.
 	startSlack = 2 * time.Minute
 )
 
-// OpenSessions knows the incoming faxes whose file nobody has named yet: those without a close, and those whose close
-// names none, unless they turned out to be another session. A listed fax may be one of them without anything that says so. The zero value is empty; feed it with Put.
-// Its methods may be called concurrently.
+// OpenSessions has the incoming faxes whose file is not known yet: those without a close, and those whose close has no
+// file. Sessions that are folded into another one are not in it. A listed fax may be one of them, although no id says
+// so. The zero value is empty; fill it with Put. Its methods may be called concurrently.
 type OpenSessions struct {
 	mu   sync.Mutex
 	byID map[string]openSession // guarded by mu
@@ -24,10 +24,10 @@ type OpenSessions struct {
 
 type openSession struct {
 	from, to       string    // tokens
-	earliest, last time.Time // between which it must have started
+	earliest, last time.Time // it started between these times
 }
 
-// Put takes note of a session's newest ledger.
+// Put stores what it needs of a session's newest ledger, or forgets the session if it is not open any more.
 func (o *OpenSessions) Put(st session.State) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -39,7 +39,7 @@ func (o *OpenSessions) Put(st session.State) {
 		o.byID = map[string]openSession{}
 	}
 	s := openSession{from: session.NumberToken(st.From), to: session.NumberToken(st.To)}
-	// The first word came while a page, or the close, was there: so many pages after the start.
+	// The first webhook came with a page or with the close: that is this number of pages after the start.
 	pages := 1
 	if len(st.Announced) > 0 {
 		pages = st.Announced[0].First
@@ -54,8 +54,8 @@ func (o *OpenSessions) Put(st session.State) {
 	o.byID[st.Session] = s
 }
 
-// like lists the sessions that may be the fax with these numbers and this start. A number or start that nobody told fits
-// any, but one number at least must be the same.
+// like lists the sessions that may be the fax with these numbers and this start. An unknown number or start matches any,
+// but at least one number must be the same.
 func (o *OpenSessions) like(from, to string, start time.Time) []string {
 	from, to = session.NumberToken(from), session.NumberToken(to)
 	o.mu.Lock()

@@ -7,24 +7,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// What a pass makes of a listed fax.
+// The decisions on a listed fax.
 const (
 	OutcomeKnown      = "known"       // a session has it
-	OutcomeFed        = "fed_in"      // no webhook announced it: now it is announced
-	OutcomeMissing    = "missing"     // the same in a dry run: it would be fed in
+	OutcomeFed        = "fed_in"      // no webhook announced it: the pass recorded its close
+	OutcomeMissing    = "missing"     // the same in a dry run: nothing is recorded
 	OutcomeInProgress = "in_progress" // on the line; a later pass decides
 	OutcomeYoung      = "too_young"   // over, but its webhook may still come; a later pass decides
 	OutcomeOpen       = "open"        // probably the one open session with its numbers and start; a later pass decides
-	OutcomeAmbiguous  = "ambiguous"   // several faxes and open sessions with the same numbers and start; a later pass decides
-	OutcomeUnusable   = "unusable"    // its id cannot be a session's: look at it at the provider
-	OutcomeGivenUp    = "given_up"    // not decided for ReconcilerConfig.Hold: look at it at the provider
-	OutcomeOutgoing   = "outgoing"    // a sent fax in a list of received ones
+	OutcomeAmbiguous  = "ambiguous"   // several faxes or open sessions with the same numbers and start; a later pass decides
+	OutcomeUnusable   = "unusable"    // its id is not a valid session id: look at it at the provider
+	OutcomeGivenUp    = "given_up"    // undecided for longer than ReconcilerConfig.Hold: look at it at the provider
+	OutcomeOutgoing   = "outgoing"    // a sent fax in a list of received faxes
 )
 
 func outcomes() []string {
@@ -34,25 +32,25 @@ func outcomes() []string {
 	}
 }
 
-// Finding is a listed fax and what a pass made of it.
+// Finding is a listed fax and the decision on it.
 type Finding struct {
-	ID       string    `json:"id"` // listed
+	ID       string    `json:"id"` // the listed id
 	Start    time.Time `json:"start_time,omitzero"`
 	From     string    `json:"from"`
 	To       string    `json:"to"`
 	Status   string    `json:"status"` // the provider's
 	Pages    int       `json:"pages"`
-	Outcome  string    `json:"outcome"`
-	Sessions []string  `json:"sessions,omitempty"` // whose it is, or may be
+	Outcome  string    `json:"outcome"`            // one of the Outcome constants
+	Sessions []string  `json:"sessions,omitempty"` // the sessions that the fax is, or may be
 }
 
-// Report is what a pass found, in the order of the faxes' starts.
+// Report has the findings of a pass, in the order of the faxes' start times.
 type Report struct {
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until"`
 	DryRun bool      `json:"dry_run"`
 	Faxes  []Finding `json:"faxes"`
-	Error  string    `json:"error,omitempty"` // why Faxes is not all
+	Error  string    `json:"error,omitempty"` // why Faxes is not complete
 	err    error
 }
 
@@ -62,7 +60,7 @@ func (r *Report) fail(err error) {
 	}
 }
 
-// Count is how many faxes have an outcome.
+// Count returns how many faxes have this outcome.
 func (r *Report) Count(outcome string) int {
 	n := 0
 	for _, f := range r.Faxes {
@@ -73,18 +71,17 @@ func (r *Report) Count(outcome string) int {
 	return n
 }
 
-// decision decides on the records of one pass.
+// decision has the state of one pass while it decides on the records.
 type decision struct {
 	r         *Reconciler
 	now       time.Time
 	dry       bool
 	firstSeen map[string]time.Time // the undecided faxes of the last pass
-	undecided map[string]time.Time // of this one
+	undecided map[string]time.Time // the undecided faxes of this pass
 	findings  []Finding
 }
 
-// all decides on every record. What is fed in is stored when it returns. It goes on to the next record only when the
-// stores answered for the last one.
+// all decides on every record. The facts of lost faxes are stored when it returns. It ends at the first error of a store.
 func (d *decision) all(ctx context.Context, records map[string]faxplus.Record) error {
 	order := make([]faxplus.Record, 0, len(records))
 	for _, rec := range records {
@@ -109,7 +106,7 @@ func (d *decision) all(ctx context.Context, records map[string]faxplus.Record) e
 	return err
 }
 
-// one decides on a record by itself.
+// one decides on a record, without a look at the others.
 func (d *decision) one(ctx context.Context, rec faxplus.Record) (outcome string, sessions []string, err error) {
 	fact, ok := rec.Closed()
 	switch {
@@ -142,16 +139,16 @@ func (d *decision) one(ctx context.Context, rec faxplus.Record) (outcome string,
 	if err != nil {
 		return "", nil, err
 	}
-	if repeat { // fed in before; its ledger is about to be
+	if repeat { // an earlier pass recorded it; its ledger does not exist yet
 		return OutcomeKnown, []string{rec.ID}, nil
 	}
-	d.r.cfg.Logger.Warn("a fax that no webhook announced was found at the provider and taken in", "session", rec.ID,
+	d.r.cfg.Logger.Warn("found a fax at the provider that no webhook announced; its close is recorded now", "session", rec.ID,
 		"from", session.MaskNumber(rec.From), "to", session.MaskNumber(rec.To), "start", rec.StartTime, "status", rec.Status)
 	return OutcomeFed, []string{rec.ID}, nil
 }
 
-// owner gives the session that a listed fax is known by: its id's, or its file's. lostClose: it has the listed id itself,
-// so that there is no doubt, and its close never came.
+// owner returns the session that has claimed the id or the file of a listed fax; empty: none. lostClose: a session with
+// the listed id itself exists, so it is surely this fax, and its close never came.
 func (d *decision) owner(ctx context.Context, rec faxplus.Record) (owner string, lostClose bool, err error) {
 	for _, name := range [][2]string{{session.AliasListed, rec.ID}, {session.AliasFile, rec.File}} {
 		if name[1] == "" {
@@ -169,11 +166,11 @@ func (d *decision) owner(ctx context.Context, rec faxplus.Record) (owner string,
 }
 
 const (
-	longestCall = 2 * time.Hour // beyond it a page count is not believed to say how long a fax took
-	unsure      = 6 * time.Hour // since the start: then a fax of unknown status is over, whatever the word means
+	longestCall = 2 * time.Hour // the longest call that is estimated from a page count
+	unsure      = 6 * time.Hour // after its start: then a fax with an unknown status counts as over
 )
 
-// over is when a fax has been over for the grace, as far as that can be told.
+// over returns the estimated end of a fax plus the grace time.
 func (d *decision) over(rec faxplus.Record) time.Time {
 	start := rec.StartTime
 	if start.IsZero() { // the provider does not say
@@ -185,7 +182,7 @@ func (d *decision) over(rec faxplus.Record) time.Time {
 	return start.Add(min(time.Duration(rec.Pages)*perPage, longestCall) + d.r.cfg.Grace)
 }
 
-// seen is when a fax was first seen undecided.
+// seen returns when a fax was first undecided.
 func (d *decision) seen(id string) time.Time {
 	if at, ok := d.firstSeen[id]; ok {
 		return at
@@ -193,9 +190,10 @@ func (d *decision) seen(id string) time.Time {
 	return d.now
 }
 
-// mark tells ambiguous from open, gives up what is too old, raises the alerts, and notes what is undecided.
+// mark changes open to ambiguous where several faxes or sessions match, gives up faxes that are undecided for too long,
+// logs the alerts, and stores which faxes are undecided.
 func (d *decision) mark() {
-	claims := map[string]int{} // by session: how many faxes may be it
+	claims := map[string]int{} // session: number of faxes that match it
 	for _, f := range d.findings {
 		if f.Outcome == OutcomeOpen {
 			for _, s := range f.Sessions {
@@ -213,7 +211,7 @@ func (d *decision) mark() {
 		case OutcomeInProgress, OutcomeYoung, OutcomeOpen, OutcomeAmbiguous:
 			seen := d.seen(f.ID)
 			if d.now.Sub(seen) > d.r.cfg.Hold {
-				log.Error("a listed fax could not be decided for too long: look at it at the provider", "fax", f.ID, "first_seen", seen, "was", f.Outcome, "sessions", f.Sessions)
+				log.Error(undecidedTooLong, "fax", f.ID, "first_seen", seen, "was", f.Outcome, "sessions", f.Sessions)
 				f.Outcome = OutcomeGivenUp
 				continue
 			}
@@ -221,58 +219,13 @@ func (d *decision) mark() {
 		}
 		switch f.Outcome {
 		case OutcomeAmbiguous:
-			log.Error("nobody can say which open session a listed fax is; it waits until their closes or records name their files", "fax", f.ID, "sessions", f.Sessions)
+			log.Error("a listed fax matches several open sessions, or several faxes match one session; "+
+				"it waits until the closes or records of the sessions name their files", "fax", f.ID, "sessions", f.Sessions)
 		case OutcomeUnusable:
-			log.Error("a listed fax has an id that no session can have: look at it at the provider", "fax", fmt.Sprintf("%.64q", f.ID), "start", f.Start)
+			log.Error("a listed fax has an id that is not a valid session id: look at it at the provider",
+				"fax", fmt.Sprintf("%.64q", f.ID), "start", f.Start)
 		}
 	}
 }
 
-type reconcileMetrics struct {
-	faxes  *prometheus.CounterVec
-	passes *prometheus.CounterVec
-}
-
-func newReconcileMetrics(reg prometheus.Registerer, lag func() float64) (*reconcileMetrics, error) {
-	m := &reconcileMetrics{
-		faxes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "faxstream_reconciled_faxes_total",
-			Help: "Faxes in the provider's lists by what was made of them; one counts in every pass that sees it.",
-		}, []string{"outcome"}),
-		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "faxstream_reconcile_passes_total",
-			Help: "Comparisons with the provider's lists; failed: not read whole, the same window comes again.",
-		}, []string{"outcome"}),
-	}
-	for _, outcome := range outcomes() {
-		m.faxes.WithLabelValues(outcome)
-	}
-	for _, outcome := range []string{"complete", "failed"} {
-		m.passes.WithLabelValues(outcome)
-	}
-	if reg == nil {
-		return m, nil
-	}
-	for _, c := range []prometheus.Collector{m.faxes, m.passes, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "faxstream_reconcile_lag_seconds",
-		Help: "Age of the last complete comparison with the provider's lists; 0 while none is known or it is off.",
-	}, lag)} {
-		if err := reg.Register(c); err != nil {
-			return nil, fmt.Errorf("ingest: metrics: %w", err)
-		}
-	}
-	return m, nil
-}
-
-// pass counts a pass; one that was cut off by its caller is neither complete nor failed.
-func (m *reconcileMetrics) pass(r Report, cutOff bool) {
-	for _, f := range r.Faxes {
-		m.faxes.WithLabelValues(f.Outcome).Inc()
-	}
-	switch {
-	case r.err == nil:
-		m.passes.WithLabelValues("complete").Inc()
-	case !cutOff:
-		m.passes.WithLabelValues("failed").Inc()
-	}
-}
+const undecidedTooLong = "a listed fax was undecided for too long and is given up: look at it at the provider"

@@ -17,10 +17,10 @@ type listing struct {
 	r       *Reconciler
 	now     time.Time
 	records map[string]faxplus.Record // by listed id; one without an id by the hash of its JSON
-	gone    map[string]time.Time      // undecided ones that the provider does not find, and when they were first seen
+	gone    map[string]time.Time      // undecided faxes that the provider does not find: when they were first seen
 }
 
-// window reads inbox and spam from after until now. It stops at the first error: the provider may have asked for rest.
+// window reads inbox and spam from after until now. It stops at the first error: the provider may have asked us to wait.
 func (l *listing) window(ctx context.Context, after time.Time) error {
 	after, until := after.Truncate(time.Second), l.now.Truncate(time.Second).Add(time.Second)
 	for _, category := range []string{faxplus.CategoryInbox, faxplus.CategorySpam} {
@@ -31,8 +31,8 @@ func (l *listing) window(ctx context.Context, after time.Time) error {
 	return nil
 }
 
-// list reads a window, in halves when it has more than one answer takes. The halves overlap by a second: nobody says
-// whether the bounds belong to a window.
+// list reads a time window. If the window has more records than one answer, it reads the two halves. The halves overlap
+// by a second: it is not documented whether the bounds belong to a window.
 func (l *listing) list(ctx context.Context, category string, after, before time.Time) error {
 	if err := l.pace(ctx); err != nil {
 		return err
@@ -52,10 +52,11 @@ func (l *listing) list(ctx context.Context, category string, after, before time.
 	}
 	switch width := before.Sub(after); {
 	case !slices.ContainsFunc(records, inside):
-		return fmt.Errorf("list of %s from %s to %s: all %d records started at other times; the provider does not keep to the window",
+		return fmt.Errorf("list of %s from %s to %s: all %d records started at other times; the provider ignores the time window",
 			category, after.Format(time.DateTime), before.Format(time.DateTime), len(records))
 	case width <= 2*time.Second:
-		return fmt.Errorf("list of %s at %s: more than %d faxes within %s cannot be listed", category, after.Format(time.DateTime), len(records)-1, width)
+		return fmt.Errorf("list of %s at %s: more than %d faxes within %s; they cannot all be listed",
+			category, after.Format(time.DateTime), len(records)-1, width)
 	default:
 		middle := after.Add((width / 2).Truncate(time.Second))
 		if err := l.list(ctx, category, after, middle.Add(time.Second)); err != nil {
@@ -65,15 +66,15 @@ func (l *listing) list(ctx context.Context, category string, after, before time.
 	}
 }
 
-// again asks for the undecided faxes that are not in the window any more, one by one. One that cannot be had for the whole
-// hold is given up, so that it does not keep the position for ever.
+// again asks for the undecided faxes that are not in the window any more, one by one. A fax that is undecided for longer
+// than Hold is given up, so that it does not stop the position for ever.
 func (l *listing) again(ctx context.Context, undecided map[string]time.Time) error {
 	for id, seen := range undecided {
 		if _, ok := l.records[id]; ok {
 			continue
 		}
 		if l.now.Sub(seen) > l.r.cfg.Hold {
-			l.r.cfg.Logger.Error("a listed fax could not be decided for too long: look at it at the provider", "fax", id, "first_seen", seen)
+			l.r.cfg.Logger.Error(undecidedTooLong, "fax", id, "first_seen", seen)
 			continue
 		}
 		if err := l.pace(ctx); err != nil {
@@ -87,7 +88,7 @@ func (l *listing) again(ctx context.Context, undecided map[string]time.Time) err
 		if err != nil {
 			return err
 		}
-		rec.ID = id // it is that fax, by whatever name it answers
+		rec.ID = id // it is that fax, also if the answer has another id
 		l.records[id] = rec
 	}
 	return nil

@@ -227,7 +227,7 @@ func TestUndecidedFaxesAreAskedForOneByOne(t *testing.T) {
 					t.Errorf("fed in %v, want %s", b.order, row.want)
 				}
 				b.run(t, 7*time.Hour)
-				alert := strings.Contains(b.log.String(), "could not be decided for too long")
+				alert := strings.Contains(b.log.String(), "was undecided for too long")
 				if alert != (row.want == "[]") {
 					t.Errorf("alert: %t", alert)
 				}
@@ -339,7 +339,7 @@ func TestAListThatCannotBeReadWholeIsAnError(t *testing.T) {
 			b.records["inbox"] = append(b.records["inbox"], listed(fmt.Sprint("f", i), at))
 		}
 		report := b.Check(t.Context(), now.Add(-2*time.Hour), false)
-		if !strings.Contains(report.Error, "cannot be listed") || len(b.order) < faxplus.DefaultLimit {
+		if !strings.Contains(report.Error, "cannot all be listed") || len(b.order) < faxplus.DefaultLimit {
 			t.Errorf("%d fed in, error %q", len(b.order), report.Error)
 		}
 		b.requests = nil
@@ -347,7 +347,7 @@ func TestAListThatCannotBeReadWholeIsAnError(t *testing.T) {
 			b.records["inbox"][i].StartTime = time.Time{}
 		}
 		report = b.Check(t.Context(), now.Add(-2*time.Hour), false)
-		if !strings.Contains(report.Error, "does not keep to the window") || len(b.requests) != 1 {
+		if !strings.Contains(report.Error, "ignores the time window") || len(b.requests) != 1 {
 			t.Errorf("error %q after %d requests", report.Error, len(b.requests))
 		}
 	})

@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// Length of a webhook secret, in characters. 16 of 64 kinds are 96 bits.
+// Length of a webhook secret, in characters. 16 characters of 64 kinds are 96 bits.
 const (
 	minSecret = 16
 	maxSecret = 256
 )
 
-// ReadSecrets reads the file of webhook secrets: one, or two while rotating, each on a line of its own. A secret has 16
-// to 256 letters, digits, '-', '_', '.' or '~', so that it stands in a URL as it is. Blank lines do not count. No error
-// shows a secret.
+// ReadSecrets reads the file of webhook secrets: one secret, or two during a rotation, one on each line. A secret has 16
+// to 256 letters, digits, '-', '_', '.' or '~', so that a URL can contain it unchanged. Blank lines do not count. No
+// error shows a secret.
 func ReadSecrets(file string) ([]string, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -42,7 +42,7 @@ func ReadSecrets(file string) ([]string, error) {
 		secrets = append(secrets, line)
 	}
 	if len(secrets) == 0 || len(secrets) > 2 {
-		return nil, fmt.Errorf("webhook secrets: %s has %d secrets; write one line, or two while rotating", file, len(secrets))
+		return nil, fmt.Errorf("webhook secrets: %s has %d secrets; want one line with a secret, or two during a rotation", file, len(secrets))
 	}
 	return secrets, nil
 }
@@ -55,13 +55,13 @@ func checkSecret(s string) error {
 		c := s[i]
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 		if !letter && !strings.ContainsRune("-_.~", rune(c)) {
-			return errors.New("the secret has a character other than letters, digits, '-', '_', '.' and '~'")
+			return errors.New("the secret has a character that is not allowed; use letters, digits, '-', '_', '.' and '~'")
 		}
 	}
 	return nil
 }
 
-// validSecret compares given with every secret, in time that depends on neither.
+// validSecret compares given with every secret. The time it takes depends on neither.
 func validSecret(secrets []string, given string) bool {
 	sum := sha256.Sum256([]byte(given))
 	valid := 0
@@ -72,7 +72,7 @@ func validSecret(secrets []string, given string) bool {
 	return valid == 1
 }
 
-// scrub gives a function that takes our secrets out of text, also where a character is written as \u0041 or %41.
+// scrub returns a function that removes our secrets from a text, also if a character is written as \u0041 or %41.
 func (h *Handler) scrub() func(string) string {
 	if h.cfg.Secrets == nil {
 		return func(s string) string { return s }

@@ -25,7 +25,7 @@ func TestReadSecrets(t *testing.T) {
 		"short":           {secret + "\nsh0rt-secret\n", nil, "line 2: the secret has 12 characters"},
 		"long":            {long, nil, "257 characters"},
 		"a slash":         {"abcdefgh/ijklmnopq", nil, "line 1: the secret has a character"},
-		"an umlaut":       {"abcdefghijklmnopqü", nil, "other than letters"},
+		"an umlaut":       {"abcdefghijklmnopqü", nil, "not allowed"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

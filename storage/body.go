@@ -8,11 +8,11 @@ import (
 	"io"
 )
 
-// CopyBody is what a store's Create does with its body: it copies body, from
-// its start, to dst and fails with an error matching [ErrMismatch] unless it
-// is exactly size bytes that hash to sum. It never writes more than size
-// bytes. Reading stops when ctx ends. buf is the working memory, 32 KiB when
-// empty.
+// CopyBody copies body, from its start, to dst, for the Create of a store. It
+// fails with an error that matches [ErrMismatch] unless body has exactly size
+// bytes and their SHA-256 is sum. It never writes more than size bytes.
+// Reading stops when ctx ends. buf is the working memory; if it is empty,
+// CopyBody makes 32 KiB.
 func CopyBody(ctx context.Context, dst io.Writer, body io.ReadSeeker, size int64, sum [sha256.Size]byte, buf []byte) error {
 	if size < 0 {
 		return fmt.Errorf("%w: negative size %d", ErrMismatch, size)
@@ -31,7 +31,7 @@ func CopyBody(ctx context.Context, dst io.Writer, body io.ReadSeeker, size int64
 		}
 		k, rerr := body.Read(buf)
 		if n += int64(k); n > size {
-			return fmt.Errorf("%w: it is longer than %d bytes", ErrMismatch, size)
+			return fmt.Errorf("%w: the body is longer than %d bytes", ErrMismatch, size)
 		}
 		hash.Write(buf[:k])
 		if _, err := dst.Write(buf[:k]); err != nil {
@@ -45,10 +45,10 @@ func CopyBody(ctx context.Context, dst io.Writer, body io.ReadSeeker, size int64
 		}
 	}
 	if n < size {
-		return fmt.Errorf("%w: it ends after %d of %d bytes", ErrMismatch, n, size)
+		return fmt.Errorf("%w: the body ends after %d of %d bytes", ErrMismatch, n, size)
 	}
 	if got := [sha256.Size]byte(hash.Sum(nil)); got != sum {
-		return fmt.Errorf("%w: its SHA-256 is %x, not %x", ErrMismatch, got, sum)
+		return fmt.Errorf("%w: the SHA-256 is %x, want %x", ErrMismatch, got, sum)
 	}
 	return nil
 }

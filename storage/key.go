@@ -5,27 +5,28 @@ import (
 	"strings"
 )
 
-// Limits of keys, in bytes. 200 leaves room below the 255 bytes that file
-// systems allow a name; 900 leaves room for a prefix below S3's 1,024.
+// Limits of keys, in bytes. File systems allow names of 255 bytes, S3 allows
+// keys of 1,024 bytes; a prefix of the store must fit too.
 const (
 	maxComponent = 200
 	maxKey       = 900
 )
 
-// ValidKey says whether key is one that every store can hold: components of
-// ASCII letters, digits, `-`, `_` and `.`, separated by single slashes; no
-// component is empty, `.` or `..` or longer than 200 bytes, and the key is at
-// most 900 bytes long. The error matches [ErrInvalidKey] and says what is
+// ValidKey returns nil if every store can hold an object with this key. A key
+// consists of components, separated by single slashes, at most 900 bytes in
+// all. A component has 1 to 200 ASCII letters, digits, `-`, `_` and `.`; it is
+// neither `.` nor `..`. The error matches [ErrInvalidKey] and says what is
 // wrong and at which byte.
 func ValidKey(key string) error {
 	if key == "" {
-		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
+		return fmt.Errorf("%w: the key is empty", ErrInvalidKey)
 	}
 	return validParts(key, false)
 }
 
-// ValidPrefix says whether prefix can begin a valid key: "" and any leading
-// part of one, also one that ends inside a component or at a slash.
+// ValidPrefix returns nil if a valid key can begin with prefix: "" and any
+// first part of a key, also one that ends inside a component or at a slash.
+// The error matches [ErrInvalidKey].
 func ValidPrefix(prefix string) error {
 	if prefix == "" {
 		return nil
@@ -35,7 +36,7 @@ func ValidPrefix(prefix string) error {
 
 func validParts(key string, isPrefix bool) error {
 	if len(key) > maxKey {
-		return fmt.Errorf("%w: %d bytes long, at most %d are allowed, and it begins %.60q", ErrInvalidKey, len(key), maxKey, key)
+		return fmt.Errorf("%w: %d bytes long, at most %d are allowed; it begins with %.60q", ErrInvalidKey, len(key), maxKey, key)
 	}
 	for start := 0; start <= len(key); {
 		part := key[start:]

@@ -1,16 +1,18 @@
-// Package storage says what an archive of immutable objects must do: start
-// with [Archive]. The stores are storage/local (plain files) and storage/s3;
-// storage/storagetest holds the suite that both pass.
+// Package storage defines what an archive of immutable objects must do. Start
+// with [Archive.Create]. The stores are storage/local (plain files) and
+// storage/s3; storage/storagetest has the test suite that both pass.
 //
-//	Create --> durable, and the only content this key will ever have
-//	Open   --> a key that was created, read whole or by ranges
-//	List   --> the keys under a prefix in byte order, from any key on
+//	Create --> the object is durable, and its key never gets other content
+//	Open   --> reads an object, whole or in part
+//	List   --> the keys with a prefix in byte order, after any key
 //
-// Nothing is overwritten or deleted through this interface; [Keeper], apart
-// from it, is for legal hold and purge. What a crash
-// leaves is either the whole object under its key or nothing under it; bytes
-// in between (a temporary file, an unfinished multipart upload) are never
-// visible to Open and List.
+// Promise: [Archive] never overwrites and never deletes. [Remover] is a
+// separate interface for legal hold and purge.
+//
+// After a crash in Create, either the whole object is under its key or nothing
+// is. Bytes that are left of an unfinished Create (a temporary file, a
+// multipart upload) are never visible to Open and List. After a crash in
+// Delete some objects of the group may be left; the same Delete removes them.
 package storage
 
 import (
@@ -24,34 +26,37 @@ import (
 // Archive is a create-only store of immutable objects. All methods may be
 // called from several goroutines. Keys are checked with [ValidKey].
 //
-// No key may be a directory of another: where `a` is an object, creating
-// `a/b` is an error in some stores, and the other way round.
+// No key may be a directory of another key: if `a` is an object, some stores
+// refuse to create `a/b`, and the reverse.
 type Archive interface {
-	// Create stores size bytes of body, read from its start, whose SHA-256 is
-	// sum, under key. When it returns nil the object is durable.
+	// Create stores size bytes of body under key. It reads body from its
+	// start; sum is the SHA-256 of these bytes. When it returns nil the
+	// object is durable.
 	//
-	// When key already exists, it returns an error matching fs.ErrExist,
-	// whatever the content, and what exists is durable: a key that carries a
-	// hash may take it as success, others must read the winner. Exactly one
-	// of several racing writers gets nil.
+	// If key already exists, it returns an error that matches fs.ErrExist,
+	// also if the content is the same. The existing object is durable. For a
+	// key that contains the hash of its content this is a success; for other
+	// keys read the existing object. If several writers race, exactly one
+	// gets nil.
 	//
-	// A body that is longer or shorter than size or does not hash to sum
-	// gives an error matching [ErrMismatch], and nothing becomes visible.
+	// If body is longer or shorter than size, or its hash is not sum, the
+	// error matches [ErrMismatch] and nothing becomes visible.
 	//
-	// After any other error the object may or may not exist, and the same
-	// Create may be called again. [ErrRefused] and [ErrFull] say that this is
-	// of no use before an operator has acted.
+	// After any other error the object may or may not exist. The same Create
+	// may be called again. After [ErrRefused] and [ErrFull] an operator must
+	// act first.
 	Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error
 
-	// Open returns the object and its size in bytes, or an error matching
-	// fs.ErrNotExist when there is none. Reads end with ctx where the store is
-	// remote. Seeking is cheap until the next Read.
+	// Open returns the object and its size in bytes, or an error that matches
+	// fs.ErrNotExist if there is none. In a remote store, reads end when ctx
+	// ends. Seek costs nothing; the next Read may cost a request.
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
 
-	// List yields the keys that begin with prefix, which need not end at a
-	// slash, in byte order, and only those greater than after ("" for all;
-	// after need not exist). It ends at the first error, which is yielded
-	// with an empty key. Objects created meanwhile may or may not be seen.
+	// List yields the keys that begin with prefix, in byte order. prefix need
+	// not end with a slash. Only keys greater than after are yielded ("" for
+	// all; a key named after need not exist). List ends at the first error,
+	// which it yields with an empty key. Objects that are created during the
+	// call may be missing.
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }
 
@@ -60,16 +65,16 @@ var (
 	// the rules of ValidKey.
 	ErrInvalidKey = errors.New("invalid key")
 
-	// ErrMismatch is matched by the error for a body that is not what its
-	// size and SHA-256 say. Trying again with the same body is of no use.
-	ErrMismatch = errors.New("body is not what its size and SHA-256 say")
+	// ErrMismatch is matched by the error for a body with another size or
+	// SHA-256 than given. A second try with the same body does not help.
+	ErrMismatch = errors.New("the body does not match its size and SHA-256")
 
-	// ErrRefused is matched when the store answers and refuses: wrong keys,
-	// access denied, no such bucket, a read-only file system. It needs an
-	// operator; everything else but ErrFull may pass by itself.
+	// ErrRefused is matched if the store answers and refuses: wrong keys,
+	// access denied, no such bucket, a read-only file system. An operator
+	// must act. All other errors but ErrFull may go away without that.
 	ErrRefused = errors.New("the archive refuses")
 
-	// ErrFull is matched when the store has no room or quota left. It needs
-	// an operator.
+	// ErrFull is matched if the store has no space or quota left. An operator
+	// must act.
 	ErrFull = errors.New("the archive is full")
 )

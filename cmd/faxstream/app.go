@@ -55,7 +55,7 @@ type app struct {
 // store is an archive that can also hold and delete.
 type store interface {
 	storage.Archive
-	storage.Keeper
+	storage.Remover
 }
 
 // stoppage wraps an error, nil too, for an atomic.Value.

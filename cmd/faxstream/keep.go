@@ -103,16 +103,16 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 }
 
 // keeper speaks the pipeline's terms for a store.
-type keeper struct{ storage.Keeper }
+type keeper struct{ storage.Remover }
 
 func (k keeper) Kept(ctx context.Context, name string) (pipeline.Kept, error) {
-	kept, err := k.Keeper.Kept(ctx, name)
+	kept, err := k.Remover.Protection(ctx, name)
 	return pipeline.Kept(kept), err
 }
 
 func (k keeper) Delete(ctx context.Context, name string) error {
-	err := k.Keeper.Delete(ctx, name)
-	if errors.Is(err, storage.ErrKept) {
+	err := k.Remover.Delete(ctx, name)
+	if errors.Is(err, storage.ErrProtected) {
 		err = fmt.Errorf("%w: %w", session.ErrKept, err)
 	}
 	return err

@@ -22,25 +22,26 @@ import (
 // DefaultBaseURL is where Fax.Plus serves its REST API.
 const DefaultBaseURL = "https://restapi.fax.plus/v3"
 
-// tries is how often one call asks in all. More than a few seconds' worth is the business of schedules, not of a call.
+// tries is how often one call asks, the first try included. A call retries for a few seconds only; later retries are
+// scheduled by the pipeline.
 const tries = 3
 
 // maxParallel sizes the pool of idle connections: as many fetches as the page worker has in flight.
 const maxParallel = 64
 
-// Config says how to reach Fax.Plus. Only Token is usually needed; PagePath too, where single pages are fetched.
+// Config says how to reach Fax.Plus. Usually only Token is needed, and PagePath if single pages are fetched.
 type Config struct {
 	BaseURL string // default DefaultBaseURL; without query or fragment
-	// Token gives the personal access token, asked for at every call so that it can be replaced while running.
-	// nil sends none.
+	// Token returns the personal access token. Every call asks for it, so that it can be replaced while the process
+	// runs. nil: no token is sent.
 	Token func() (string, error)
 	User  string // {user_id} of paths; default "self"
-	// PagePath is the path of a single page below BaseURL, with {fax_id}, {page} and where needed {user_id};
-	// a query may follow. Empty: single pages cannot be fetched (session.ReasonNoPagePath).
+	// PagePath is the path of a single page below BaseURL, with {fax_id}, {page} and, if needed, {user_id}. A query
+	// may follow. Empty: single pages cannot be fetched (session.ReasonNoPagePath).
 	PagePath     string
 	MaxPageBytes int64         // default 32 MiB: a page of raw bits at 400 dpi is a fifth of that
 	MaxFileBytes int64         // default 256 MiB: thousands of pages at 75 KB
-	Timeout      time.Duration // of one try from dialling to the last byte; default 30 s
+	Timeout      time.Duration // of one try, from dialling to the last byte; default 30 s
 	FileTimeout  time.Duration // the same for a whole file; default 5 min: MaxFileBytes at 1 MB/s
 	RetryWaitMin time.Duration // before the second try; default 0.25 s
 	RetryWaitMax time.Duration // longest wait inside a call; default 2 s. A longer Retry-After ends the call.
@@ -64,11 +65,12 @@ func (c *Config) setDefaults() {
 func (c *Config) check() error {
 	u, err := url.Parse(c.BaseURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		// Neither the URL nor url.Parse's error is shown: both may hold a password.
+		// The error shows neither the URL nor the error of url.Parse: both may contain a password.
 		return errors.New("faxplus: base URL: want http(s)://host[:port][/path] without user, query or fragment")
 	}
-	if c.MaxPageBytes < 0 || c.MaxFileBytes < 0 || c.Timeout < 0 || c.FileTimeout < 0 || c.RetryWaitMin < 0 || c.RetryWaitMax < c.RetryWaitMin {
-		return errors.New("faxplus: limits, timeouts and waits must be positive and RetryWaitMin not above RetryWaitMax")
+	if c.MaxPageBytes < 0 || c.MaxFileBytes < 0 || c.Timeout < 0 || c.FileTimeout < 0 ||
+		c.RetryWaitMin < 0 || c.RetryWaitMax < c.RetryWaitMin {
+		return errors.New("faxplus: limits, timeouts and waits must be positive, and RetryWaitMin at most RetryWaitMax")
 	}
 	if c.User == "." || c.User == ".." {
 		return fmt.Errorf("faxplus: user %q: want self or a user id", c.User)
@@ -87,21 +89,21 @@ func checkPagePath(path string) error {
 	case !strings.Contains(path, "{fax_id}") || !strings.Contains(path, "{page}"):
 		return fmt.Errorf("faxplus: page path %q: must contain {fax_id} and {page}", path)
 	case strings.ContainsAny(rest, "{}# "):
-		return fmt.Errorf("faxplus: page path %q: only {user_id}, {fax_id} and {page} are known, and no space or '#' may stand in it", path)
+		return fmt.Errorf("faxplus: page path %q: only the names {user_id}, {fax_id} and {page} are allowed, and no space and no '#'", path)
 	}
 	return nil
 }
 
-// Client asks the REST API. It may be used by many goroutines at once.
+// Client sends requests to the REST API. Many goroutines may use it at once.
 type Client struct {
 	cfg   Config
 	pool  *http.Transport       // shared by all
-	retry *retryablehttp.Client // for what may be asked twice
+	retry *retryablehttp.Client // for requests that may be repeated
 	file  *retryablehttp.Client // the same for whole files
-	once  *retryablehttp.Client // for what may not
+	once  *retryablehttp.Client // for requests that may not be repeated
 }
 
-// NewClient checks cfg and gives a client; it connects to nothing.
+// NewClient checks cfg and returns a client. It opens no connection.
 func NewClient(cfg Config) (*Client, error) {
 	cfg.setDefaults()
 	if err := cfg.check(); err != nil {
@@ -115,37 +117,37 @@ func NewClient(cfg Config) (*Client, error) {
 		MaxIdleConns:        maxParallel,
 		MaxIdleConnsPerHost: maxParallel,
 		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true, // Content-Length must be the file's
+		DisableCompression:  true, // Content-Length must be that of the file
 	}}
 	c.retry, c.file, c.once = c.newRetry(tries, cfg.Timeout), c.newRetry(tries, cfg.FileTimeout), c.newRetry(1, cfg.Timeout)
 	return c, nil
 }
 
-// newRetry gives a client that asks up to so many times, each try within timeout.
+// newRetry returns a client that sends a request up to tries times, each try within timeout.
 func (c *Client) newRetry(tries int, timeout time.Duration) *retryablehttp.Client {
 	r := retryablehttp.NewClient()
-	r.Logger = nil // it would log at error what is an ordinary "not yet"
+	r.Logger = nil // it logs an ordinary "not yet" as an error
 	r.HTTPClient = &http.Client{Transport: keepIdle{c.pool}, CheckRedirect: sameHost, Timeout: timeout}
 	r.RetryMax = tries - 1
 	r.RetryWaitMin, r.RetryWaitMax = c.cfg.RetryWaitMin, c.cfg.RetryWaitMax
 	r.CheckRetry, r.Backoff, r.ErrorHandler = c.checkRetry, backoff, closeAndPass
 	r.RequestLogHook = func(_ retryablehttp.Logger, req *http.Request, n int) {
 		if n > 0 {
-			c.cfg.Logger.Debug("asking Fax.Plus again", "path", req.URL.Path, "try", n+1)
+			c.cfg.Logger.Debug("repeating a request to Fax.Plus", "path", req.URL.Path, "try", n+1)
 		}
 	}
 	return r
 }
 
-// Close closes idle connections. Calls in flight go on.
+// Close closes idle connections. Running calls continue.
 func (c *Client) Close() { c.pool.CloseIdleConnections() }
 
-// keepIdle hides CloseIdleConnections from retryablehttp, which calls it after every call that failed: one page that is
-// not ready must not close the connections of its neighbours.
+// keepIdle hides CloseIdleConnections from retryablehttp, which calls it after every failed call: a page that is not
+// ready must not close the connections of other pages.
 type keepIdle struct{ http.RoundTripper }
 
-// sameHost stops at a redirect to another scheme or host and gives that answer itself, so that nobody else sees the
-// token; net/http on its own would still send it to subdomains.
+// sameHost stops at a redirect to another scheme or host, so that no other server gets the token; the caller gets the
+// redirect as the answer. net/http alone still sends the token to subdomains.
 func sameHost(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if req.URL.Scheme != first.Scheme || req.URL.Host != first.Host || len(via) > 5 {
@@ -154,8 +156,8 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// checkRetry decides inside a call. It is asked first with the bare answer, which it passes on to the response handler,
-// and again with what the handler made of it.
+// checkRetry decides whether to retry inside a call. It is called first with the plain answer, which it passes to the
+// response handler, and then with the handler's error.
 func (c *Client) checkRetry(ctx context.Context, _ *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -167,11 +169,11 @@ func (c *Client) checkRetry(ctx context.Context, _ *http.Response, err error) (b
 	if errors.As(err, &e) {
 		return e.temporary() && e.RetryAfter <= c.cfg.RetryWaitMax, nil
 	}
-	return !isTimeout(err), nil // no answer at all
+	return !isTimeout(err), nil // no answer
 }
 
-// backoff waits as long as the provider asks, else four times longer each time, with up to a quarter more so that
-// pages announced together do not return together.
+// backoff returns the wait that the provider asks for, else four times longer for each try. It adds up to a quarter, so
+// that pages that were announced together are not fetched again together.
 func backoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
 	if resp != nil {
 		if wait := retryAfter(resp.Header); wait > 0 {
@@ -182,7 +184,7 @@ func backoff(least, most time.Duration, attempt int, resp *http.Response) time.D
 	return min(most, wait+rand.N(wait/4+1))
 }
 
-// closeAndPass gives the error of the last try unwrapped.
+// closeAndPass returns the error of the last try unwrapped.
 func closeAndPass(resp *http.Response, err error, _ int) (*http.Response, error) {
 	if resp != nil {
 		_ = resp.Body.Close() // nothing more is wanted from it
@@ -190,7 +192,7 @@ func closeAndPass(resp *http.Response, err error, _ int) (*http.Response, error)
 	return nil, err
 }
 
-// retryAfter reads Retry-After (RFC 9110, 10.2.3) in either form; 0 when absent, past or unreadable, at most a day.
+// retryAfter reads Retry-After (RFC 9110, 10.2.3) in both forms: at most a day; 0 if it is absent, past or unreadable.
 func retryAfter(h http.Header) time.Duration {
 	const most = 24 * time.Hour
 	v := strings.TrimSpace(h.Get("Retry-After"))
@@ -209,17 +211,17 @@ type call struct {
 	accept           string
 	body             []byte // JSON; nil for none
 	limit            int64  // of the answer, bytes
-	tiff             bool   // the answer must be one
+	tiff             bool   // the answer must be a TIFF
 	client           *retryablehttp.Client
-	hide             []string // secrets that an answer may echo and an error must not
+	hide             []string // secrets that an answer may repeat but an error must not
 }
 
-// do sends a call, within the call's tries, and gives the answer's body.
+// do sends a call, with the retries of its client, and returns the answer's body.
 func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 	fail := func(reason session.Reason, err error) ([]byte, error) {
 		return nil, &Error{Op: call.op, Reason: reason, Err: err}
 	}
-	var payload any // retryablehttp takes a nil []byte for a body
+	var payload any // nil: retryablehttp treats a nil []byte as a body
 	if call.body != nil {
 		payload = call.body
 	}
@@ -255,18 +257,18 @@ func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 	return fail(session.ReasonUnavailable, err)
 }
 
-// authorize puts the token on req and gives it, so that an answer that echoes it can be cleaned before it is shown.
+// authorize adds the token to req and returns it, so that an error text can be cleaned of it.
 func (c *Client) authorize(req *http.Request) (string, error) {
 	if c.cfg.Token == nil {
 		return "", nil
 	}
 	token, err := c.cfg.Token()
 	if err != nil {
-		return "", fmt.Errorf("reading the access token: %w", err)
+		return "", fmt.Errorf("read the access token: %w", err)
 	}
 	token = strings.TrimSpace(token)
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", errors.New("the access token is empty or contains spaces or other characters that no token has")
+		return "", errors.New("the access token is empty, or has a space or another character that is not allowed")
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	return token, nil

@@ -21,40 +21,40 @@ const (
 	EventSent         = "fax_sent"
 )
 
-// EventNames lists all three, in the order in which a fax causes them.
+// EventNames returns all three, in the order of a fax: a page, the end of a received fax, the end of a sent fax.
 func EventNames() []string { return []string{EventPageReceived, EventReceived, EventSent} }
 
-// MaxPages is the highest page number that is believed. No fax call lasts that long (10,000 pages are four days on the
-// line), and whatever is larger would only be work for the ledger.
+// MaxPages is the highest page number that is accepted. No fax call is that long (10,000 pages take four days on the
+// line); larger numbers only make the ledger slow.
 const MaxPages = 10_000
 
-// maxText is the longest text kept of one field, in bytes, so that a fact stays far below the size of a message.
+// maxText is the longest text of one field, in bytes; the rest is cut. So a fact stays far below the size of a message.
 const maxText = 1024
 
 // timeLayout is how Fax.Plus writes times. They carry no zone and are UTC.
 const timeLayout = "2006-01-02 15:04:05"
 
-// ErrMalformed is wrapped by the error of a body that is not one JSON object.
+// ErrMalformed is wrapped by the error for a body that is not one JSON object.
 var ErrMalformed = errors.New("malformed JSON")
 
-// FieldError says which field, without which nothing can be done, is missing or unusable.
+// FieldError says which required field is missing or not valid.
 type FieldError struct {
 	Field   string // event, session or page
-	Problem string // where it stands in the body and what is wrong with it
+	Problem string // its place in the body and what is wrong with it
 }
 
 func (e *FieldError) Error() string { return "webhook " + e.Field + ": " + e.Problem }
 
-// Event is one webhook as far as faxstream uses it. Texts are as the provider wrote them, at most 1,024 bytes each;
-// times are UTC, zero where the provider gave none that can be read.
+// Event has the parts of a webhook that faxstream uses. Texts are as the provider wrote them, cut at 1,024 bytes. Times
+// are UTC; zero if the provider sent no readable time.
 type Event struct {
 	Name      string // hook.event in lower case; see Known
-	HookID    string // hook.id: the fax id; differs from Session when a sent fax is being retried
+	HookID    string // hook.id: the fax id; differs from Session if a sent fax is retried
 	Session   string // data.id; passed session.ValidToken
 	Page      int    // 1 to MaxPages; fax_page_received only
-	Pages     int    // 0 when the provider said nothing usable
-	From, To  string // numbers or user ids, of any shape
-	Status    string // an open set
+	Pages     int    // 0 to MaxPages; 0 if the provider sent no valid number
+	From, To  string // numbers or user ids, in any form
+	Status    string // any text: the provider may add statuses
 	File      string // the provider's id of the whole file
 	FileName  string
 	UID       string
@@ -62,16 +62,16 @@ type Event struct {
 	StartTime time.Time
 }
 
-// Known reports whether the event is one that faxstream understands. Of an unknown one only Name is set.
+// Known reports whether faxstream knows the event. For an unknown event only Name is set.
 func (e Event) Known() bool {
 	return e.Name == EventPageReceived || e.Name == EventReceived || e.Name == EventSent
 }
 
 // ParseEvent reads the body of a webhook.
 //
-// It fails with a *FieldError where event, session (data.id) or, for fax_page_received, page is missing or unusable,
-// and with an error wrapping ErrMalformed where body is not exactly one JSON object. Of a name that stands twice in an
-// object the last value counts, as everywhere in encoding/json. An event that is not Known is no error.
+// It returns a *FieldError if event, session (data.id) or, for fax_page_received, page is missing or not valid, and an
+// error that wraps ErrMalformed if body is not exactly one JSON object. If an object has a name twice, the last value
+// counts, as always in encoding/json. An event that is not Known is no error.
 func ParseEvent(body []byte) (Event, error) {
 	var root object
 	if err := json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &root); err != nil {
@@ -87,12 +87,16 @@ func ParseEvent(body []byte) (Event, error) {
 	}
 	e.Session = data.text("id")
 	if !session.ValidToken(e.Session) {
-		return Event{}, &FieldError{"session", fmt.Sprintf("data.id is %s; it must be 1 to %d letters, digits, '-' or '_'", show(e.Session), session.MaxTokenLen)}
+		return Event{}, &FieldError{
+			"session", fmt.Sprintf("data.id is %s; it must be 1 to %d letters, digits, '-' or '_'", show(e.Session), session.MaxTokenLen),
+		}
 	}
 	if e.Name == EventPageReceived {
 		page, ok := data.whole("page")
 		if !ok || page < 1 || page > MaxPages {
-			return Event{}, &FieldError{"page", fmt.Sprintf("data.page is %s; it must be a whole number from 1 to %d", show(data.text("page")), MaxPages)}
+			return Event{}, &FieldError{
+				"page", fmt.Sprintf("data.page is %s; it must be a whole number from 1 to %d", show(data.text("page")), MaxPages),
+			}
 		}
 		e.Page = page
 	}
@@ -107,7 +111,7 @@ func ParseEvent(body []byte) (Event, error) {
 	return e, nil
 }
 
-// show quotes a value for people. A long one is described and not cut: half a secret could no longer be recognised.
+// show quotes a value for people. It describes a long value and does not cut it: scrub cannot find a secret that is cut.
 func show(s string) string {
 	if s == "" {
 		return "missing or empty"
@@ -118,8 +122,8 @@ func show(s string) string {
 	return strconv.Quote(s)
 }
 
-// Fact gives what the event says to the rest of faxstream; false for an event that is not Known.
-// bodySHA256 is the hex SHA-256 of the body as received.
+// Fact returns the fact of the event, or false if the event is not Known. bodySHA256 is the hex SHA-256 of the body as
+// received.
 func (e Event) Fact(bodySHA256 string) (session.Fact, bool) {
 	closed := session.Closed{
 		Session: e.Session, Direction: session.Incoming, Status: e.Status, Pages: e.Pages, File: e.File, FileName: e.FileName,
@@ -135,7 +139,7 @@ func (e Event) Fact(bodySHA256 string) (session.Fact, bool) {
 		return closed, true
 	case EventSent:
 		closed.Direction, closed.Hook = session.Outgoing, e.HookID
-		if closed.Hook == "" { // nothing says that it is a retry
+		if closed.Hook == "" { // no sign of a retry
 			closed.Hook = e.Session
 		}
 		return closed, true
@@ -143,8 +147,8 @@ func (e Event) Fact(bodySHA256 string) (session.Fact, bool) {
 	return nil, false
 }
 
-// object is a JSON object whose values are read as leniently as each use allows. Unlike a Go struct it does not take
-// "ID" for "id", and one odd value does not spoil its neighbours.
+// object is a JSON object that is read value by value, each as tolerant as its use allows. Unlike a Go struct it does not
+// accept "ID" for "id", and one wrong value does not stop the reading of the others.
 type object map[string]json.RawMessage
 
 func (o object) object(name string) object {
@@ -155,7 +159,7 @@ func (o object) object(name string) object {
 	return child
 }
 
-// text gives a string trimmed of space, any other value as its JSON text, "" for null and what is absent.
+// text returns a string without spaces at its ends, any other value as its JSON text, and "" for null or a missing name.
 func (o object) text(name string) string {
 	raw := bytes.TrimSpace(o[name])
 	if len(raw) == 0 || string(raw) == "null" {
@@ -177,7 +181,7 @@ func (o object) firstText(names ...string) string {
 	return ""
 }
 
-// whole gives a whole number, written as a number or as a string, with or without a fraction of zeros.
+// whole returns a whole number. It may be a number or a string, also with a fraction of zeros.
 func (o object) whole(name string) (int, bool) {
 	s := o.text(name)
 	if n, err := strconv.Atoi(s); err == nil {
@@ -192,7 +196,7 @@ func (o object) whole(name string) (int, bool) {
 
 func (o object) time(name string) time.Time {
 	t, err := time.Parse(timeLayout, o.text(name))
-	if err != nil || t.Year() < 1 { // the layout has no years above 9999; JSON and what reads it have none below 1
+	if err != nil || t.Year() < 1 { // JSON has years from 1 to 9999; the layout allows none above
 		return time.Time{}
 	}
 	return t

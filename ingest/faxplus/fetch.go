@@ -16,41 +16,46 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxErrorText is how much of an error answer is read, bytes.
+// maxErrorText is how many bytes of an error answer are read.
 const maxErrorText = 4 << 10
 
-// Page fetches page n, from 1, of a session: the bytes of one TIFF as served. It asks up to three times within seconds
-// where the provider fails with 5xx or the connection breaks. Its error is an *Error.
+// Page fetches page n, from 1 to MaxPages, of a session: the bytes of one TIFF as the provider sends it, at most
+// Config.MaxPageBytes. It makes up to three tries within seconds if the provider answers 5xx or the connection breaks.
+// Its error is an *Error.
 func (c *Client) Page(ctx context.Context, sess string, n int) ([]byte, error) {
 	op := fmt.Sprintf("page %d of session %.*q", n, session.MaxTokenLen, sess)
 	if c.cfg.PagePath == "" {
 		return nil, &Error{Op: op, Reason: session.ReasonNoPagePath, Err: errors.New("no path for single pages is configured")}
 	}
 	if !session.ValidToken(sess) || n < 1 || n > MaxPages {
-		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("not a session id and a page from 1 to %d", MaxPages)}
+		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("want a session id and a page from 1 to %d", MaxPages)}
 	}
 	path := strings.NewReplacer("{user_id}", escape(c.cfg.User), "{fax_id}", escape(sess), "{page}", strconv.Itoa(n)).
 		Replace(c.cfg.PagePath)
-	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxPageBytes, tiff: true, client: c.retry})
+	return c.do(ctx, call{
+		op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxPageBytes, tiff: true, client: c.retry,
+	})
 }
 
-// File fetches a whole fax as one TIFF of all its pages; faxID is a session id or the id of a listed fax.
-// It asks again as Page does. Its error is an *Error.
+// File fetches a whole fax as one TIFF with all its pages, at most Config.MaxFileBytes. faxID is a session id or the id of
+// a listed fax. It retries as Page does. Its error is an *Error.
 func (c *Client) File(ctx context.Context, faxID string) ([]byte, error) {
 	op := fmt.Sprintf("whole file of fax %.*q", session.MaxTokenLen, faxID)
 	if !session.ValidToken(faxID) {
 		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: errors.New("not a fax id")}
 	}
 	path := "/accounts/" + escape(c.cfg.User) + "/files/" + escape(faxID) + "?format=tiff"
-	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxFileBytes, tiff: true, client: c.file})
+	return c.do(ctx, call{
+		op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxFileBytes, tiff: true, client: c.file,
+	})
 }
 
-// probeTimeout is long for an answer of a few hundred bytes.
+// probeTimeout is more than enough for an answer of a few hundred bytes.
 const probeTimeout = 10 * time.Second
 
-// Probe asks once for the account's own list of faxes. nil: the provider answers and takes our token, so that what
-// cannot be had of one fax is that fax's own matter. Otherwise an *Error: an outage (session.ReasonUnavailable) or a
-// token that is refused (session.ReasonUnauthorized).
+// Probe requests the account's own list of faxes, without a retry. nil: the provider answers and accepts our token, so a
+// failed fetch of one fax is a problem of that fax only. Otherwise its error is an *Error: an outage
+// (session.ReasonUnavailable) or a refused token (session.ReasonUnauthorized).
 func (c *Client) Probe(ctx context.Context) error {
 	const op = "probe of the account's list"
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -59,16 +64,16 @@ func (c *Client) Probe(ctx context.Context) error {
 		op: op, method: http.MethodGet, path: "/accounts/" + escape(c.cfg.User) + "/faxes?category=inbox&limit=1",
 		accept: "application/json", limit: maxAnswer, client: c.once,
 	})
-	if err == nil && !json.Valid(body) { // a captive portal or a proxy's page
+	if err == nil && !json.Valid(body) { // a login page of the network or a page of a proxy
 		return &Error{Op: op, Reason: session.ReasonWrongType, Status: http.StatusOK, Err: errors.New("the answer is not JSON")}
 	}
 	return err
 }
 
-// escape makes s one part of a path or of a query.
+// escape escapes s as one part of a path or a query.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// receive reads and judges one answer. It leaves the body open.
+// receive reads and checks one answer. It leaves the body open.
 func receive(resp *http.Response, call call) ([]byte, *Error) {
 	fail := func(reason session.Reason, body []byte, err error) ([]byte, *Error) {
 		return nil, &Error{Op: call.op, Reason: reason, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header), Body: body, Err: err}
@@ -77,29 +82,30 @@ func receive(resp *http.Response, call call) ([]byte, *Error) {
 		return fail(reason, nil, errorText(resp, call.hide))
 	}
 	if resp.ContentLength > call.limit {
-		return fail(session.ReasonTooLarge, nil, fmt.Errorf("%d bytes announced, the limit is %d", resp.ContentLength, call.limit))
+		return fail(session.ReasonTooLarge, nil, fmt.Errorf("Content-Length is %d bytes, the limit is %d", resp.ContentLength, call.limit))
 	}
 	body, err := readUpTo(resp.Body, resp.ContentLength, call.limit)
 	switch {
 	case isTimeout(err):
 		return fail(session.ReasonUnavailable, nil, fmt.Errorf("after %d bytes: %w", len(body), err))
-	case call.tiff && len(body) >= 4 && int64(len(body)) <= call.limit && !isTIFF(body): // even where it is cut
-		return fail(session.ReasonWrongType, body, fmt.Errorf("not a TIFF: Content-Type %.64q, begins with % x", resp.Header.Get("Content-Type"), body[:min(8, len(body))]))
+	case call.tiff && len(body) >= 4 && int64(len(body)) <= call.limit && !isTIFF(body): // also if it is cut
+		return fail(session.ReasonWrongType, body,
+			fmt.Errorf("not a TIFF: Content-Type %.64q, begins with % x", resp.Header.Get("Content-Type"), body[:min(8, len(body))]))
 	case err != nil:
 		return fail(session.ReasonTruncated, body, fmt.Errorf("ended after %d bytes of %s: %w", len(body), announced(resp), err))
 	case int64(len(body)) > call.limit:
-		return fail(session.ReasonTooLarge, nil, fmt.Errorf("more bytes than the limit of %d", call.limit))
+		return fail(session.ReasonTooLarge, nil, fmt.Errorf("the body is larger than the limit of %d bytes", call.limit))
 	case !call.tiff:
 		return body, nil
 	case len(body) == 0:
-		return fail(session.ReasonEmpty, body, errors.New("a body of no bytes"))
+		return fail(session.ReasonEmpty, body, errors.New("the body is empty"))
 	case len(body) < 4:
 		return fail(session.ReasonWrongType, body, fmt.Errorf("not a TIFF: %d bytes", len(body)))
 	}
 	return body, nil
 }
 
-// statusReason gives why there is no body to judge; empty when there is one.
+// statusReason returns why there is no body to check; empty if there is one.
 func statusReason(status int) session.Reason {
 	switch {
 	case status == http.StatusAccepted, status == http.StatusNotFound, status == http.StatusConflict,
@@ -115,15 +121,15 @@ func statusReason(status int) session.Reason {
 	return session.ReasonRefused
 }
 
-// readUpTo reads at most limit+1 bytes, so that the caller can see that there were more; size is what was announced,
-// -1 if nothing, and allocated at once only within limit.
+// readUpTo reads at most limit+1 bytes, so that the caller sees that there were more. size is the Content-Length, -1 if
+// unknown; it allocates size bytes at once only up to limit.
 func readUpTo(r io.Reader, size, limit int64) ([]byte, error) {
 	if size < 0 {
 		return io.ReadAll(io.LimitReader(r, limit+1))
 	}
 	body := make([]byte, min(size, limit))
 	n, err := io.ReadFull(r, body)
-	if errors.Is(err, io.EOF) { // nothing came, though something was announced
+	if errors.Is(err, io.EOF) { // no byte came, although Content-Length is not 0
 		err = io.ErrUnexpectedEOF
 	}
 	return body[:n], err
@@ -153,14 +159,14 @@ func announced(resp *http.Response) string {
 	return strconv.FormatInt(resp.ContentLength, 10)
 }
 
-// errorText gives what the provider says about a refusal: its JSON is {error, description}.
+// errorText returns the provider's text for a refusal: its JSON is {error, description}.
 func errorText(resp *http.Response, hide []string) error {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return errors.New("a redirect that is not followed: to another host, without a target, or one too many")
+		return errors.New("the redirect is not followed: it goes to another host, has no target, or there were too many")
 	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorText))
 	if err != nil {
-		return fmt.Errorf("refused, and the reason could not be read: %w", err)
+		return fmt.Errorf("refused, and reading the reason failed: %w", err)
 	}
 	var said struct {
 		Error       string `json:"error"`

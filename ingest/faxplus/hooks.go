@@ -15,10 +15,10 @@ import (
 // maxAnswer limits the JSON answers of the REST API, bytes.
 const maxAnswer = 1 << 20
 
-// Hook is a webhook as registered at Fax.Plus.
+// Hook is a webhook that is registered at Fax.Plus.
 type Hook struct {
 	ID     string `json:"id"`
-	Target string `json:"target"` // our URL, secret included: not for logs
+	Target string `json:"target"` // our URL with the secret: do not log it
 	Event  string `json:"event"`  // one of EventNames
 }
 
@@ -45,7 +45,7 @@ func (c *Client) Hooks(ctx context.Context) ([]Hook, error) {
 			if h.Event == "" {
 				h.Event = event
 			}
-			if h.Event == event { // a server that ignores ?event= must not give every hook three times
+			if h.Event == event { // if the server ignores ?event=, every hook comes three times
 				all = append(all, h)
 			}
 		}
@@ -53,8 +53,8 @@ func (c *Client) Hooks(ctx context.Context) ([]Hook, error) {
 	return all, nil
 }
 
-// AddHook registers target for one event and gives the new webhook's id. It asks only once, because a second request
-// would register a second webhook. Its error is an *Error.
+// AddHook registers target for one event and returns the new webhook's id. It does not retry, because a second request
+// registers a second webhook. Its error is an *Error; after one without Status, list the hooks before a new call.
 func (c *Client) AddHook(ctx context.Context, target, event string) (string, error) {
 	op := "registration of a webhook for " + event
 	request, err := json.Marshal(map[string]string{"target": target, "event": event})
@@ -73,15 +73,15 @@ func (c *Client) AddHook(ctx context.Context, target, event string) (string, err
 		ID string `json:"id"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.ID == "" {
-		return "", &Error{Op: op, Reason: session.ReasonWrongType, Status: http.StatusOK, Err: errors.New("no id in the answer")}
+		return "", &Error{Op: op, Reason: session.ReasonWrongType, Status: http.StatusOK, Err: errors.New("the answer has no id")}
 	}
 	return answer.ID, nil
 }
 
-// RemoveHook removes a webhook; it asks once. Its error is an *Error, with Status 404 for an id that is not registered.
+// RemoveHook removes a webhook. It does not retry. Its error is an *Error, with Status 404 if the id is not registered.
 func (c *Client) RemoveHook(ctx context.Context, id string) error {
 	if id == "" || id == "." || id == ".." {
-		return &Error{Op: "removal of a webhook", Reason: session.ReasonBadRequest, Err: fmt.Errorf("%q is no webhook id", id)}
+		return &Error{Op: "removal of a webhook", Reason: session.ReasonBadRequest, Err: fmt.Errorf("%q is not a webhook id", id)}
 	}
 	_, err := c.do(ctx, call{
 		op: fmt.Sprintf("removal of webhook %.64q", id), method: http.MethodDelete, path: "/hooks/" + escape(id),

@@ -16,47 +16,47 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Categories of lists. A fax that is flagged as spam is in no other.
+// Categories of lists. A fax that is marked as spam is only in the spam list.
 const (
 	CategoryInbox = "inbox"
 	CategorySent  = "sent"
 	CategorySpam  = "spam"
 )
 
-// DefaultLimit is how many records a list has when nobody asks for another number. Whether the provider gives more than
-// that on request is documented nowhere, so that with a higher limit a list that was cut could look complete.
+// DefaultLimit is the provider's own limit of a list. It is not documented whether the provider sends more on request. If
+// it does not, a cut list looks complete with a higher limit.
 const DefaultLimit = 50
 
-// maxLimit is the most that List asks for.
+// maxLimit is the highest limit that List accepts.
 const maxLimit = 1000
 
-// maxRecord limits the record of one fax, bytes; those seen have under 1 KiB.
+// maxRecord limits the record of one fax, bytes; real ones are below 1 KiB.
 const maxRecord = 64 << 10
 
-// Record is what the provider says of a fax that it keeps. Texts are as the provider wrote them, at most 1,024 bytes each.
+// Record is the provider's record of a fax. Texts are as the provider wrote them, cut at 1,024 bytes.
 type Record struct {
-	ID        string // the listed id; it may differ from the webhooks' session id, and may be of any shape
-	File      string // the provider's id of the whole file; empty where it has none (yet)
+	ID        string // the listed id, any text; it may differ from the session id in webhooks
+	File      string // the provider's id of the whole file; empty if there is none (yet)
 	FileName  string
 	UID       string
 	From, To  string
 	Status    string
-	Pages     int       // 0 when the provider said nothing usable
-	StartTime time.Time // UTC; zero when the provider gave none that can be read
-	Direction string    // session.Incoming or session.Outgoing; empty when the provider said neither
+	Pages     int       // 0 to MaxPages; 0 if the provider sent no valid number
+	StartTime time.Time // UTC; zero if the provider sent no readable time
+	Direction string    // session.Incoming or session.Outgoing; empty if the provider sent neither
 	Spam      bool
 	SHA256    string // of the record's JSON as received, hex
 }
 
-// Terminal reports whether the fax is over: nothing more will come of it, and Status is its outcome.
+// Terminal reports whether the fax is over: no more pages come, and Status is its outcome.
 //
-// Every status that the provider documents is an outcome (success, partially_…, insufficient_credit, failed, failed_…)
-// and the set is open; what it calls a fax on the line it does not say. So words that can only mean that it still goes
-// on are recognised, and any other is taken for an outcome, for a fax that were never over would never be fetched.
-// Whoever can wait should do so before he believes a status that is not StatusKnown.
+// Every status in the provider's documentation is an outcome (success, partially_…, insufficient_credit, failed,
+// failed_…), and the provider may add others. The status of a fax on the line is not documented. So words that can only
+// mean that the fax continues count as such, and every other status counts as an outcome: else a fax could stay open for
+// ever and is never fetched. If the status is not StatusKnown, wait before you trust this result.
 func (r Record) Terminal() bool { return statusClass(r.Status) != statusGoesOn }
 
-// StatusKnown reports whether the status is a documented outcome or can only mean that the fax goes on.
+// StatusKnown reports whether the status is a documented outcome, or can only mean that the fax continues.
 func (r Record) StatusKnown() bool { return statusClass(r.Status) != statusUnknown }
 
 const (
@@ -84,8 +84,8 @@ func statusClass(status string) int {
 	return statusUnknown
 }
 
-// Closed gives the fact that a fax_received webhook of this fax would be, under the listed id; false where that could not
-// be a session id. It carries no event time, since no event told of it.
+// Closed returns the same fact as a fax_received webhook of this fax, under the listed id. It is false if the listed id
+// is not a valid session id. The event time is zero, since there was no event.
 func (r Record) Closed() (session.Closed, bool) {
 	return session.Closed{
 		Session: r.ID, Direction: session.Incoming, Status: r.Status, Pages: r.Pages, File: r.File, FileName: r.FileName,
@@ -93,15 +93,17 @@ func (r Record) Closed() (session.Closed, bool) {
 	}, session.ValidToken(r.ID)
 }
 
-// Record reads the record of one fax; faxID is a session id or a listed id. It asks again as Page does. Its error is an
-// *Error; session.ReasonNotYet with Status 404: the provider has no such fax.
+// Record reads the record of one fax. faxID is a session id or a listed id. It retries as Page does. Its error is an
+// *Error; session.ReasonNotYet with Status 404 means that the provider has no such fax.
 func (c *Client) Record(ctx context.Context, faxID string) (Record, error) {
 	op := fmt.Sprintf("record of fax %.*q", session.MaxTokenLen, faxID)
 	if !session.ValidToken(faxID) {
 		return Record{}, &Error{Op: op, Reason: session.ReasonBadRequest, Err: errors.New("not a fax id")}
 	}
 	path := "/accounts/" + escape(c.cfg.User) + "/faxes/" + escape(faxID)
-	body, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "application/json", limit: maxRecord, client: c.retry})
+	body, err := c.do(ctx, call{
+		op: op, method: http.MethodGet, path: path, accept: "application/json", limit: maxRecord, client: c.retry,
+	})
 	if err != nil {
 		return Record{}, err
 	}
@@ -112,8 +114,8 @@ func (c *Client) Record(ctx context.Context, faxID string) (Record, error) {
 	return r, nil
 }
 
-// Outcome gives the close that a fax's record tells, under the record's own id where it is one, or that the fax goes on. Its
-// error is Record's.
+// Outcome reads a fax's record. If the fax is over, it returns its close, under the record's id, or under faxID if that id
+// is not a valid session id. If the fax continues, open is true and closed is nil. Its error is that of Record.
 func (c *Client) Outcome(ctx context.Context, faxID string) (closed *session.Closed, open bool, err error) {
 	r, err := c.Record(ctx, faxID)
 	if err != nil {
@@ -129,21 +131,25 @@ func (c *Client) Outcome(ctx context.Context, faxID string) (closed *session.Clo
 	return &f, false, nil
 }
 
-// List reads up to limit records of a category whose time lies between after and before, of which the API takes whole
-// seconds; whether the bounds themselves belong to it, and which time of a fax counts, is documented nowhere. There is no
-// cursor: when limit records come, there may be more, and a narrower window has them. A record that cannot be read is in
-// the list, with an empty ID. It asks again as Page does. Its error is an *Error.
+// List reads up to limit records, 1 to 1,000, of a category with a time between after and before, in whole seconds. It is
+// not documented whether the bounds belong to the window, and which time of a fax counts. There is no cursor: if limit
+// records come, there may be more; read a smaller window then. An unreadable record is in the list with an empty ID. It
+// retries as Page does. Its error is an *Error.
 func (c *Client) List(ctx context.Context, category string, after, before time.Time, limit int) ([]Record, error) {
 	op := "list of " + category
 	if limit < 1 || limit > maxLimit || !after.Before(before) {
-		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("want a limit from 1 to %d and a window that is not empty", maxLimit)}
+		return nil, &Error{
+			Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("want a limit from 1 to %d and a window that is not empty", maxLimit),
+		}
 	}
 	query := url.Values{
 		"category": {category}, "limit": {strconv.Itoa(limit)},
 		"after": {after.UTC().Format(timeLayout)}, "before": {before.UTC().Format(timeLayout)},
 	}
 	path := "/accounts/" + escape(c.cfg.User) + "/faxes?" + strings.ReplaceAll(query.Encode(), "+", "%20")
-	body, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, accept: "application/json", limit: maxRecord * 64, client: c.retry})
+	body, err := c.do(ctx, call{
+		op: op, method: http.MethodGet, path: path, accept: "application/json", limit: maxRecord * 64, client: c.retry,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +160,9 @@ func (c *Client) List(ctx context.Context, category string, after, before time.T
 	return list, nil
 }
 
-var errNoList = errors.New("not the documented JSON: data.records is no list")
+var errNoList = errors.New("not the documented JSON: data.records is not a list")
 
-// parseList reads {"data":{"records":[…]}}. What is not so is an error: taken for an empty list it would hide faxes.
+// parseList reads {"data":{"records":[…]}}. Any other form is an error: as an empty list it would hide faxes.
 func parseList(body []byte) ([]Record, error) {
 	var root object
 	if err := json.Unmarshal(body, &root); err != nil {
@@ -173,13 +179,13 @@ func parseList(body []byte) ([]Record, error) {
 	list := make([]Record, len(all))
 	for i, one := range all {
 		var o object
-		_ = json.Unmarshal(one, &o) // what is no object has no id, which the caller sees
+		_ = json.Unmarshal(one, &o) // if it fails, the record has no id, which the caller sees
 		list[i] = o.record(one)
 	}
 	return list, nil
 }
 
-// parseRecord reads a record that stands alone, bare or as {"data":{…}}.
+// parseRecord reads a single record, plain or as {"data":{…}}.
 func parseRecord(body []byte) (Record, error) {
 	var root object
 	if err := json.Unmarshal(body, &root); err != nil {
@@ -190,7 +196,7 @@ func parseRecord(body []byte) (Record, error) {
 	}
 	r := root.record(body)
 	if r.ID == "" {
-		return Record{}, errors.New("not the documented JSON: a record without an id")
+		return Record{}, errors.New("not the documented JSON: the record has no id")
 	}
 	return r, nil
 }
@@ -218,7 +224,7 @@ func (o object) record(raw []byte) Record {
 	return r
 }
 
-// zonedTime reads a time as the provider writes it, which is UTC, or with its zone as in RFC 3339.
+// zonedTime reads a time in the provider's form, which is UTC, or with a zone as in RFC 3339.
 func (o object) zonedTime(name string) time.Time {
 	if t := o.time(name); !t.IsZero() {
 		return t
@@ -227,7 +233,7 @@ func (o object) zonedTime(name string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 { // JSON has no others
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 { // JSON has no other years
 		return time.Time{}
 	}
 	return t

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// removed stands where something was taken out of a body.
+// removed replaces what was removed from a body.
 const removed = "[removed]"
 
-// RedactTarget gives body without the path and query of hook.target, which echoes the URL that we registered and with it
-// our secret. All else stays as it is, byte for byte. In a body that is not a JSON object, every string after "target":
-// is treated so. It knows nothing of secrets elsewhere in the body. body is not changed.
+// RedactTarget returns body without the path and query of hook.target: it is the URL that we registered, with our secret.
+// All other bytes stay the same. In a body that is not a JSON object, it changes every string after "target": in this
+// way. It does not find secrets in other places of the body. It does not change body itself.
 func RedactTarget(body []byte) []byte {
 	if !isObject(body) {
 		return looseTarget().ReplaceAllFunc(body, func(m []byte) []byte {
@@ -27,7 +27,7 @@ func RedactTarget(body []byte) []byte {
 	})
 }
 
-// looseTarget matches a member named target in text that no JSON decoder accepts; the value's end may be missing.
+// looseTarget matches a member named target in text that is not valid JSON; the end of the value may be missing.
 func looseTarget() *regexp.Regexp {
 	return regexp.MustCompile(`(?is)"target"\s*:\s*"(?:[^"\\]|\\.)*"?`)
 }
@@ -37,15 +37,15 @@ func isObject(body []byte) bool {
 	return json.Unmarshal(body, &o) == nil && o != nil
 }
 
-// replaceMembers gives the JSON object obj with the value of every member called name (there may be several, in any
-// case of letters) replaced; anything but a valid JSON object comes back as it is.
+// replaceMembers returns the JSON object obj with a new value for every member called name (upper or lower case; there
+// may be several). If obj is not a valid JSON object, it returns obj unchanged.
 func replaceMembers(obj []byte, name string, replace func([]byte) []byte) []byte {
 	dec := json.NewDecoder(bytes.NewReader(obj))
 	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
 		return obj
 	}
 	var out []byte
-	kept := 0 // obj[:kept] is in out
+	done := 0 // obj[:done] is in out
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
@@ -57,14 +57,14 @@ func replaceMembers(obj []byte, name string, replace func([]byte) []byte) []byte
 		}
 		if k, ok := key.(string); ok && strings.EqualFold(k, name) {
 			end := int(dec.InputOffset())
-			out = append(append(out, obj[kept:end-len(value)]...), replace(value)...)
-			kept = end
+			out = append(append(out, obj[done:end-len(value)]...), replace(value)...)
+			done = end
 		}
 	}
-	return append(out, obj[kept:]...)
+	return append(out, obj[done:]...)
 }
 
-// redactValue gives the JSON string of a URL with scheme and host alone. What is no such string is removed whole.
+// redactValue returns the JSON string of a URL with scheme and host only. It replaces any other value completely.
 func redactValue(value []byte) []byte {
 	safe := removed
 	var s string
@@ -77,7 +77,7 @@ func redactValue(value []byte) []byte {
 		}
 	}
 	quoted, err := json.Marshal(safe)
-	if err != nil { // cannot happen: a string
+	if err != nil { // cannot happen for a string
 		return []byte(`"` + removed + `"`)
 	}
 	return quoted

@@ -55,11 +55,11 @@ func newSafe(t *testing.T) *safe {
 	return &safe{t: t, Store: pipelinetest.LocalArchive(t), held: map[string]bool{}}
 }
 
-func (v *safe) store() storage.Keeper { return v.Store.(storage.Keeper) }
+func (v *safe) store() storage.Remover { return v.Store.(storage.Remover) }
 
 func (v *safe) Protection(ctx context.Context, name string) (kept Protection, err error) {
 	err = v.call(func() error {
-		k, err := v.store().Kept(ctx, name)
+		k, err := v.store().Protection(ctx, name)
 		kept = Protection(k)
 		return err
 	})

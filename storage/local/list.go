@@ -18,8 +18,9 @@ import (
 // readBatch is how many directory entries are read at a time.
 const readBatch = 1024
 
-// List implements [storage.Archive]. It holds the names of one directory at a
-// time and of those above it, and of these only what can still be yielded.
+// List implements [storage.Archive]. In memory it holds the names of one
+// directory and of the directories above it, only those that it can still
+// yield.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		err := storage.ValidPrefix(prefix)
@@ -33,7 +34,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string
 	}
 }
 
-var errStop = errors.New("the consumer has seen enough")
+var errStop = errors.New("the caller stopped the list")
 
 type walker struct {
 	s             *Store
@@ -42,7 +43,7 @@ type walker struct {
 	yield         func(string, error) bool
 }
 
-// walk yields the keys in dir, which is "" or ends at a slash.
+// walk yields the keys in dir, which is "" or ends with a slash.
 func (w *walker) walk(dir string) error {
 	names, err := w.read(dir)
 	if err != nil {
@@ -61,9 +62,9 @@ func (w *walker) walk(dir string) error {
 	return nil
 }
 
-// read returns the names in dir below which there is something to yield, in
-// the order of the keys: a directory's name ends at a slash, because its keys
-// sort so ("a.b" before "a/b").
+// read returns the names in dir that have something to yield, in the order of
+// the keys: a directory's name ends with a slash, because its keys sort this
+// way ("a.b" before "a/b").
 func (w *walker) read(dir string) ([]string, error) {
 	f, err := w.s.root.Open(path.Join(".", dir))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -102,7 +103,7 @@ func (w *walker) read(dir string) ([]string, error) {
 	return names, nil
 }
 
-// wanted says whether full, a key or a directory with its slash, has
+// wanted reports whether full, a key or a directory with its slash, has
 // something to yield.
 func (w *walker) wanted(full string, e fs.DirEntry) bool {
 	if e.IsDir() {

@@ -11,7 +11,7 @@ import (
 // Reader reads the objects of a directory that another process may be writing to. It takes no lock and changes nothing.
 type Reader struct{ s Store }
 
-// OpenReader opens a directory that is there.
+// OpenReader opens an existing directory. Close releases it.
 func OpenReader(dir string) (*Reader, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -20,12 +20,12 @@ func OpenReader(dir string) (*Reader, error) {
 	return &Reader{Store{root: root}}, nil
 }
 
-// Open is that of [storage.Archive].
+// Open does the same as that of [storage.Archive].
 func (r *Reader) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
 	return r.s.Open(ctx, key)
 }
 
-// List is that of [storage.Archive].
+// List does the same as that of [storage.Archive].
 func (r *Reader) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return r.s.List(ctx, prefix, after)
 }

@@ -2,30 +2,30 @@ package local
 
 import "sync"
 
-// unsavedNames knows the directories in which this process has made names (of
-// objects or directories) that a crash could still undo. A directory that it
-// does not know has none. The zero value is ready.
+// unsavedNames has the directories in which this process has made names (of
+// objects or directories) that a crash could still undo. All names in other
+// directories are on disk. The zero value is ready to use.
 type unsavedNames struct {
 	mu   sync.Mutex
 	dirs map[string]*dirNames // by slash path; only while something is unsaved
 }
 
-// dirNames counts the names made in one directory; mu of unsavedNames guards
-// all fields but syncing.
+// dirNames counts the names made in one directory. The mutex of unsavedNames
+// guards all fields but syncing.
 type dirNames struct {
-	making  int    // calls under way, whose names may or may not be visible
+	making  int    // running calls, whose names may or may not be visible
 	made    uint64 // names made
 	saved   uint64 // of made, those on disk
 	waiting int    // save calls that hold a pointer to this
 
-	// syncing, of capacity 1, is full while an fsync runs: those who wait for
-	// their turn find that the next one has saved all their names together.
+	// syncing, of capacity 1, is full while an fsync runs. Several save calls
+	// wait for it; the next fsync saves the names of all of them.
 	syncing chan struct{}
 }
 
 // add calls do, which makes one name in dir.
 func (u *unsavedNames) add(dir string, do func() error) error {
-	// Known as unsaved before it can be seen.
+	// The name must count as unsaved before it is visible.
 	u.mu.Lock()
 	d := u.dirs[dir]
 	if d == nil {
@@ -51,8 +51,8 @@ func (u *unsavedNames) add(dir string, do func() error) error {
 }
 
 // save returns nil when every name that was visible in dir at the call is on
-// disk. sync is fsync of a directory. When it fails the names stay unsaved,
-// and the next save tries again.
+// disk. sync is fsync of a directory. If it fails the names stay unsaved and
+// the next save tries again.
 func (u *unsavedNames) save(dir string, sync func(dir string) error) error {
 	u.mu.Lock()
 	d := u.dirs[dir]
@@ -69,8 +69,8 @@ func (u *unsavedNames) save(dir string, sync func(dir string) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d.waiting--
-	// A name that is still being made may have been seen already and is not
-	// counted in made, so then only an fsync of our own will do.
+	// A name may be visible before made counts it. While making is not zero,
+	// only an fsync that starts now is enough.
 	if making || d.saved < want {
 		upTo := d.made
 		u.mu.Unlock()

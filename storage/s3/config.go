@@ -18,48 +18,49 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// Addressing says where requests name the bucket.
+// Addressing says where a request has the name of the bucket.
 type Addressing string
 
 // The ways to name the bucket.
 const (
-	Auto        Addressing = ""             // in the host name at Amazon, in the path elsewhere
+	Auto        Addressing = ""             // in the host name for Amazon, in the path for other services
 	Path        Addressing = "path"         // https://host/bucket/key
 	VirtualHost Addressing = "virtual-host" // https://bucket.host/key
 )
 
-// Config says which bucket, where and as whom. Bucket, AccessKey and
+// Config names the bucket, its service and the keys. Bucket, AccessKey and
 // SecretKey have no default.
 type Config struct {
 	Bucket string // it must exist
-	Prefix string // of all keys; "" or "a/b", without slashes at its ends; at most 100 bytes
+	Prefix string // of all keys; "" or "a/b", without a slash at start or end; at most 100 bytes
 
 	// Endpoint is the service's URL, http or https, without a path. Without a
 	// scheme it is https. Default https://s3.amazonaws.com.
 	Endpoint string
-	// Region signs the requests. Default us-east-1, which services that have
-	// no regions take.
+	// Region is part of each request's signature. Default us-east-1, which
+	// services without regions accept.
 	Region string
 
 	AccessKey, SecretKey string
 
 	Addressing Addressing
-	CA         []byte // PEM certificates to trust besides the system's
+	CA         []byte // PEM certificates to trust in addition to the system's
 
-	// Encryption is how the service encrypts new objects: "" as the bucket
-	// says, "s3" with keys of the service's own, "kms:KEYID" with that key of
-	// its key management.
+	// Encryption is how the service encrypts new objects: "" as the bucket is
+	// configured, "s3" with the service's own keys, "kms:KEYID" with that key
+	// of its key management.
 	Encryption string
 
-	// Retention is for how long after its write no version of an object can
-	// be deleted, by Object Lock; 0 sets none. What is there already keeps
-	// what it has. That the bucket keeps it is tried out once.
+	// Retention is how long no version of an object can be deleted after its
+	// write, by Object Lock; 0: no retention. It does not change objects that
+	// exist. The store tests once that the bucket really refuses to delete.
 	Retention time.Duration
-	// Mode says whom the retention binds. Default Governance.
+	// Mode says for whom the retention counts. Default Governance.
 	Mode Mode
-	// NoRetention, where it is set, is told at most once why the bucket cannot
-	// keep Retention, and the store then works without. Otherwise that is an
-	// error of Open, or of Create where the service was away at Open.
+	// NoRetention decides what happens if the bucket has no working retention.
+	// If it is set, it is called at most once with the reason, and the store
+	// works without retention. If it is nil, Open fails, or Create if the
+	// service did not answer at Open.
 	NoRetention func(error)
 }
 
@@ -68,18 +69,19 @@ type Mode string
 
 // The modes.
 const (
-	Governance Mode = "governance" // whoever has s3:BypassGovernanceRetention may delete all the same
-	Compliance Mode = "compliance" // nobody may, also the account's owner
+	Governance Mode = "governance" // users with s3:BypassGovernanceRetention may still delete
+	Compliance Mode = "compliance" // nobody may delete, also not the account's owner
 )
 
 // maxPrefix keeps prefix and key below the 1,024 bytes of S3.
 const maxPrefix = 100
 
-// ParseURL takes s3://bucket/prefix apart. The prefix may be missing.
+// ParseURL splits s3://bucket/prefix into its parts. The prefix may be
+// missing. It fails for another form, and for a name that S3 does not allow.
 func ParseURL(s string) (bucket, prefix string, err error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "s3" || u.User != nil || u.Port() != "" || u.RawQuery != "" || u.Fragment != "" {
-		// Not shown: people put keys into such addresses.
+		// The error does not show the address: people put keys into it.
 		return "", "", errors.New("archive address is not of the form s3://bucket/prefix")
 	}
 	c := Config{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
@@ -102,13 +104,13 @@ func (c Config) checkNames() error {
 	return nil
 }
 
-// core makes the client. It does not retry by itself: [Store] does.
+// core makes the client. The client does not retry: [Store] does.
 func (c Config) core() (*minio.Core, error) {
 	if err := c.checkNames(); err != nil {
 		return nil, err
 	}
 	if c.AccessKey == "" || c.SecretKey == "" {
-		return nil, errors.New("access key and secret key are needed")
+		return nil, errors.New("access key or secret key is missing: both are required")
 	}
 	endpoint := c.Endpoint
 	if endpoint == "" {
@@ -156,10 +158,10 @@ func (c Config) transport() (*http.Transport, error) {
 	if len(c.CA) > 0 {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
-			return nil, fmt.Errorf("system's certificates: %w", err)
+			return nil, fmt.Errorf("read the system's certificates: %w", err)
 		}
 		if !pool.AppendCertsFromPEM(c.CA) {
-			return nil, errors.New("CA holds no PEM certificate")
+			return nil, errors.New("the CA file has no PEM certificate")
 		}
 		tlsConfig.RootCAs = pool
 	}
@@ -173,7 +175,7 @@ func (c Config) transport() (*http.Transport, error) {
 		MaxIdleConns:        128,
 		MaxIdleConnsPerHost: 128,
 		IdleConnTimeout:     time.Minute,
-		DisableCompression:  true, // objects are what they are
+		DisableCompression:  true, // objects must arrive as they are stored
 		ForceAttemptHTTP2:   false,
 	}, nil
 }

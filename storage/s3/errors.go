@@ -16,19 +16,19 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// outcome is what an error of one request means.
+// outcome is the meaning of the error of one request.
 type outcome int
 
 const (
-	passing outcome = iota // may work when tried again; a write may have been stored
+	passing outcome = iota // a second try may work; a write may have been stored
 	missing                // no such object
 	exists                 // a precondition failed
 	full                   // no room or quota
 	refused                // the same request will be refused again
-	stopped                // not the service's: the caller's context, our own checks
+	stopped                // not an error of the service: the caller's context, our own checks
 )
 
-// classify is the one table that says what errors mean.
+// classify is the only table of what errors mean.
 func classify(err error) outcome {
 	var unknownCA x509.UnknownAuthorityError
 	var hostname x509.HostnameError
@@ -43,7 +43,7 @@ func classify(err error) outcome {
 	}
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) {
-		return passing // the connection
+		return passing // an error of the connection
 	}
 	switch answer.Code {
 	case minio.NoSuchKey:
@@ -54,9 +54,9 @@ func classify(err error) outcome {
 		return refused
 	case "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage":
 		return full
-	// 400, but the bytes were damaged or held up on the way.
+	// 400, but the bytes were damaged or late on the way.
 	case "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody", "RequestTimeout",
-		// 404, also when the upload is complete and the answer was lost.
+		// 404, also if the upload is complete and the answer was lost.
 		minio.NoSuchUpload:
 		return passing
 	}
@@ -67,14 +67,14 @@ func classify(err error) outcome {
 		return exists
 	case code == http.StatusRequestTimeout, code == http.StatusConflict, code == http.StatusTooEarly,
 		code == http.StatusTooManyRequests, code == 499:
-		return passing // 409: another conditional write of the key is under way
+		return passing // 409: another conditional write of the key is running
 	case code >= 300 && code < 500, code == http.StatusNotImplemented:
-		return refused // 404, too: versitygw says so for an unknown user
+		return refused // also 404: versitygw answers that for an unknown user
 	}
 	return passing
 }
 
-// mapError adds what the caller must tell apart.
+// mapError adds the error of package storage or fs that the caller checks for.
 func mapError(err error) error {
 	sentinel := map[outcome]error{
 		missing: fs.ErrNotExist, exists: fs.ErrExist, full: storage.ErrFull, refused: storage.ErrRefused,
@@ -85,8 +85,8 @@ func mapError(err error) error {
 	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
-// retry calls do, which may be repeated without harm, at most [tries] times,
-// until its error is not a passing one.
+// retry calls do at most [tries] times, until its error is not a passing one.
+// It must be safe to repeat do.
 func retry(ctx context.Context, do func() error) error {
 	for n := 1; ; n++ {
 		err := do()
@@ -99,13 +99,13 @@ func retry(ctx context.Context, do func() error) error {
 	}
 }
 
-// request is retry with a time limit for each try.
+// request does the same as retry, with a time limit for each try.
 func request(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
 	return retry(ctx, func() error { return once(ctx, limit, do) })
 }
 
-// once makes a request with a time limit. When the caller's own context is
-// over, its error is returned, whatever the client makes of it.
+// once makes a request with a time limit. If the caller's own context has
+// ended, it returns the error of that context.
 func once(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
 	tctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -127,4 +127,17 @@ func pause(ctx context.Context, n int) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// isGone reports whether err says that there is no such object or version.
+func isGone(err error) bool {
+	var answer minio.ErrorResponse
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.Code != minio.NoSuchBucket
+}
+
+func unlessGone(err error) error {
+	if isGone(err) {
+		return nil
+	}
+	return err
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// Link gives a presigned URL with which anybody may GET the object for ttl, 1 s to 7 days, as a file of this name and type. It
-// asks the service nothing: whether the object is there shows only when the link is used. The name must need no escape in a quoted string.
+// Link returns a presigned URL. With it anybody may GET the object for ttl, 1 s to 7 days, as a file of this name and media type. It
+// makes no request, so it does not check that the object exists. name must not contain characters that a quoted string escapes.
 func (s *Store) Link(ctx context.Context, key string, ttl time.Duration, name, mime string) (string, error) {
 	if err := storage.ValidKey(key); err != nil {
 		return "", fmt.Errorf("link to %.100q: %w", key, err)

@@ -13,11 +13,12 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// errStalled ends a request that has been silent for requestTimeout.
-var errStalled = fmt.Errorf("the service was silent for %s", requestTimeout)
+// errStalled ends a request that received nothing for requestTimeout.
+var errStalled = fmt.Errorf("the service sent nothing for %s", requestTimeout)
 
-// Open implements [storage.Archive]. Reading an object from its start to its
-// end is one request; each Read after a Seek to somewhere else is one more.
+// Open implements [storage.Archive]. To read an object from its start to its
+// end costs one request; each Read after a Seek to another place costs one
+// more.
 func (s *Store) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
 	err := storage.ValidKey(key)
 	r := &reader{s: s, parent: ctx, object: s.prefix + key}
@@ -41,7 +42,7 @@ type reader struct {
 	offset int64 // of the next Read
 	closed bool
 
-	// One request, when body is not nil.
+	// The running request, if body is not nil.
 	body   io.ReadCloser
 	at     int64 // offset of body's next byte
 	ctx    context.Context
@@ -72,19 +73,19 @@ func (r *reader) request() error {
 	}
 	if info.Size < 0 {
 		r.end()
-		return errors.New("the service did not say how long the object is")
+		return errors.New("the service did not send the size of the object")
 	}
 	r.size, r.etag = info.Size, info.ETag
 	return nil
 }
 
-// watch ends the request unless stop is called within requestTimeout.
+// watch ends the request after requestTimeout unless stop is called before.
 func (r *reader) watch() (stop func() bool) {
 	cancel := r.cancel
 	return time.AfterFunc(requestTimeout, func() { cancel(errStalled) }).Stop
 }
 
-// cause replaces an error by the reason why the request was ended.
+// cause returns the reason why we ended the request, else err.
 func (r *reader) cause(err error) error {
 	if err := r.parent.Err(); err != nil {
 		return err
@@ -122,7 +123,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	err = r.cause(err)
-	r.end() // the next Read may go on with a new request
+	r.end() // the next Read starts a new request
 	return n, fmt.Errorf("read %.200q at %d of %d: %w", r.object, r.offset, r.size, err)
 }
 
@@ -154,8 +155,8 @@ func (r *reader) Close() error {
 // end ends the request, if there is one.
 func (r *reader) end() {
 	if r.body != nil {
-		// An object that was read to its end leaves the connection reusable;
-		// otherwise Close ends it, and that it does so is no failure.
+		// If the object was read to its end, the connection can be used again;
+		// else Close ends the connection, which is not a failure.
 		_ = r.body.Close()
 		r.body = nil
 	}

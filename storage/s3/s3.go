@@ -1,54 +1,69 @@
-// Package s3 is an archive in a bucket of an S3 service: start with [Open].
+// Package s3 is an archive in a bucket of an S3 service. Start with [Open].
 //
-// A write of up to 64 MiB is one PUT with `If-None-Match: *`, signed over the
-// SHA-256 of its body, which also goes as x-amz-checksum-sha256, so that the
-// service refuses bytes that changed on the way. Its metadata says which call
-// of Create wrote it:
+// # Writes
 //
-//	x-amz-meta-sha256   of the whole object
-//	x-amz-meta-writer   random, of one call of Create
+// A write of up to 64 MiB is one PUT with `If-None-Match: *`. Its signature
+// contains the SHA-256 of the body, and so does x-amz-checksum-sha256: the
+// service refuses bytes that changed on the way. The metadata says which call
+// of Create wrote the object:
 //
-// An answer that leaves open what happened is never guessed. After 412
-// (the service, or a proxy that repeats requests, may have stored our own PUT
-// before) and after a lost connection (which is how a 412 for a large body
-// often looks), a HEAD tells: our writer means stored, another writer means
-// fs.ErrExist, nothing there means try again.
+//	x-amz-meta-sha256   SHA-256 of the whole object
+//	x-amz-meta-writer   random, one for each call of Create
+//
+// This package never guesses whether a write was stored. After 412 (the
+// service, or a proxy that repeats requests, may have stored our own PUT
+// before) and after a lost connection (a 412 for a large body often looks like
+// that) it sends a HEAD: our writer means stored, another writer means
+// fs.ErrExist, no object means try again.
 //
 // Larger objects are uploaded in parts, with a HEAD before and after and
 // `If-None-Match: *` on the completion. A service that ignores the header
-// there can let a racing writer replace the object (versitygw does); so keys
-// of that size should carry their content's hash, as our documents' do.
+// there lets a racing writer replace the object (versitygw does); so keys of
+// objects of that size should contain the hash of their content, as those of
+// our documents do.
 //
-// Every request is tried at most 3 times, by this package alone: minio-go's
-// own retries are off. So a Create makes at most 3 PUTs and 3 HEADs; in parts,
-// 3 HEADs, 3 requests to begin, 3 for each part, 3 completions with a HEAD
-// each, and one to abort. Each try has a time limit of its own. (net/http sends
-// a GET or HEAD again by itself when a connection that it kept turns out to be
-// closed.)
+// A crash in Create leaves the whole object or nothing visible. The parts of
+// an upload that was not completed stay in the bucket; a lifecycle rule of the
+// bucket for incomplete uploads must remove them.
 //
-// Encryption by the service and a retention by Object Lock go with the write
-// itself, so that no object is ever there without them. That the service does
-// what it takes in silence is tried out once (terms.go).
+// # Retries
+//
+// Only this package retries, at most 3 tries for each request: minio-go's own
+// retries are off. So a Create makes at most 3 PUTs and 3 HEADs; in parts, 3
+// HEADs, 3 requests to begin, 3 for each part, 3 completions with a HEAD each,
+// and one to abort. Each try has its own time limit. (net/http sends a GET or
+// HEAD again by itself if it finds that an idle connection is closed.)
+//
+// # Encryption and retention
+//
+// Encryption by the service and retention by Object Lock are part of the write
+// itself, so no object exists without them. A service may accept them and
+// ignore them: so the store tests once what they are worth (probe.go).
 //
 // The keys need s3:PutObject, s3:GetObject, s3:ListBucket (without it the
-// service says 403 for what is not there) and s3:AbortMultipartUpload; for a
-// retention also s3:PutObjectRetention and s3:GetBucketObjectLockConfiguration,
-// and while it is tried out s3:GetObjectVersion and s3:DeleteObjectVersion, in a
-// bucket with a rule of its own also s3:GetObjectRetention.
+// service answers 403 for a missing object) and s3:AbortMultipartUpload. For
+// retention they also need s3:PutObjectRetention and
+// s3:GetBucketObjectLockConfiguration. The test at the first start also needs
+// s3:GetObjectVersion and s3:DeleteObjectVersion, and s3:GetObjectRetention in
+// a bucket that has its own lock rule.
 //
-// Legal hold and deletion ([storage.Keeper], keep.go) are of versions, of which
-// our own writes make one for each key. What a version is locked by is in the
-// headers of a HEAD, and these are missing, without a word, where the keys may
-// not see it: so once for each group of objects it is asked for by itself, and
-// 403 is an error. A hold that was set is looked at. A service can refuse to
-// delete a locked version with 403 (Amazon, versitygw) or 400 (minio): a HEAD
-// tells whether it was the lock. Nothing here ever asks to bypass a retention.
+// # Legal hold and deletion
 //
-// These need s3:ListBucketVersions, s3:GetObjectVersion and, where the bucket
-// has Object Lock, s3:GetBucketObjectLockConfiguration, s3:GetObjectLegalHold
-// and s3:GetObjectRetention; Hold needs s3:PutObjectLegalHold, and Delete
-// s3:DeleteObjectVersion (s3:DeleteObject where the bucket has no versions).
-// Keys without s3:DeleteObjectVersion can do everything but delete.
+// Legal hold and deletion ([storage.Remover], hold.go and delete.go) are for
+// versions; our own writes make one version for each key. The lock of a
+// version is in the headers of a HEAD. Services leave these headers out if the
+// keys have no right to see them. So for each group of objects the package
+// also asks once for the lock directly, and 403 is an error then. After a hold
+// is set, the package checks that the service shows it. A service refuses to
+// delete a locked version with 403 (Amazon, versitygw) or 400 (minio); a HEAD
+// shows whether the lock was the reason. This package never asks to bypass a
+// retention.
+//
+// These need s3:ListBucketVersions, s3:GetObjectVersion and, if the bucket has
+// Object Lock, s3:GetBucketObjectLockConfiguration, s3:GetObjectLegalHold and
+// s3:GetObjectRetention. Hold needs s3:PutObjectLegalHold. Delete needs
+// s3:DeleteObjectVersion (s3:DeleteObject if the bucket has no versions). Keys
+// without s3:DeleteObjectVersion can do everything but delete.
 package s3
 
 import (
@@ -68,13 +83,13 @@ import (
 )
 
 const (
-	// tries is how often one request is made, all told.
+	// tries is how often one request is made, the first try included.
 	tries = 3
-	// requestTimeout limits a request without a body, and the silence
-	// between two reads of an object.
+	// requestTimeout limits a request without a body, and the time in which
+	// a read of an object receives nothing.
 	requestTimeout = 30 * time.Second
-	// slowestUpload, in bytes per second, lengthens the limit of a request
-	// that carries a body.
+	// slowestUpload, in bytes per second, gives a request with a body more
+	// time.
 	slowestUpload = 256 << 10
 )
 
@@ -82,12 +97,12 @@ const (
 type Store struct {
 	core   *minio.Core
 	bucket string
-	prefix string // "" or with a slash at its end
+	prefix string // "" or ends with a slash
 
 	partSize  int64 // bytes; parts of a multipart upload
 	singlePut int64 // bytes; larger objects are uploaded in parts
 
-	versionPage int // versions and delete markers that are listed at a time
+	versionPage int // versions and delete markers in one page of a list
 
 	agreement  agreement
 	objectLock objectLock
@@ -95,10 +110,10 @@ type Store struct {
 
 var _ storage.Archive = (*Store)(nil)
 
-// Open checks the configuration and that the service takes it: a wrong key or
-// bucket, or terms that it does not keep, are an error matching
-// [storage.ErrRefused]. A service that does not answer is no error here,
-// because work can wait for it; [Store.Check] says how it stands.
+// Open checks the configuration, and that the service accepts it. A wrong key
+// or bucket, or encryption or retention that does not work, is an error that
+// matches [storage.ErrRefused]. If the service does not answer, Open succeeds:
+// work can wait for the service. [Store.Check] reports that state.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	core, err := c.core()
 	if err != nil {
@@ -122,7 +137,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// Check returns nil when the bucket is there and may be listed. It asks once.
+// Check returns nil if the bucket exists and the keys may list it. It makes
+// one request, without a second try, within 30 s.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -144,7 +160,7 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 		dst = parts
 	}
 	if err == nil {
-		// Before a byte is sent: not every service compares checksums.
+		// Check the body before a byte is sent: not every service compares checksums.
 		err = storage.CopyBody(ctx, dst, body, size, sum, nil)
 		parts.end()
 	}
@@ -183,7 +199,7 @@ func (s *Store) list(ctx context.Context, prefix, after string, yield func(strin
 		return err
 	}
 	if after > prefix && !strings.HasPrefix(after, prefix) {
-		return nil // beyond every key that begins with prefix
+		return nil // greater than every key that begins with prefix
 	}
 	for {
 		var page []string
@@ -209,7 +225,7 @@ func (s *Store) list(ctx context.Context, prefix, after string, yield func(strin
 	}
 }
 
-// listPageSize is what services give at most in one answer.
+// listPageSize is the most keys that services send in one answer.
 const listPageSize = 1000
 
 func (s *Store) listPage(ctx context.Context, prefix, after string) ([]string, error) {
@@ -223,7 +239,7 @@ func (s *Store) listPage(ctx context.Context, prefix, after string) ([]string, e
 			return nil, info.Err
 		}
 		key, ok := strings.CutPrefix(info.Key, s.prefix)
-		// Some consoles make "directories", objects whose key ends at a slash.
+		// Some consoles make "directories": objects whose key ends with a slash.
 		if !ok || storage.ValidKey(key) != nil || key <= after {
 			continue
 		}

@@ -177,10 +177,10 @@ func TestARetentionThatDoesNotHoldIsRefused(t *testing.T) {
 				want string
 			}{
 				{"the bucket has no lock", unlocked, nil, "no Object Lock"},
-				{"locks are taken and ignored", locked, always(http.MethodPut, unlocking(locked)), "takes Object Lock and ignores it"},
-				{"the mode is another one", locked, always(http.MethodHead, otherMode), "as it is asked for"},
+				{"locks are accepted and ignored", locked, always(http.MethodPut, unlocking(locked)), "accepts Object Lock but ignores it"},
+				{"the mode is another one", locked, always(http.MethodHead, otherMode), "the retention that was asked for"},
 				{"nothing can be deleted, locked or not", locked, always(http.MethodDelete, status(403)), "s3:DeleteObjectVersion"},
-				{"locks are refused", locked, always(http.MethodPut, status(403)), "cannot be written"},
+				{"locks are refused", locked, always(http.MethodPut, status(403)), "write a test object"},
 				{"nobody knows what a lock is", locked, lockConfig(501, ""), "Object Lock"},
 				{"nobody may know", locked, lockConfig(403, ""), "Object Lock"},
 				{"the answer is empty", locked, lockConfig(200, ""), "does not know Object Lock"},
@@ -195,7 +195,7 @@ func TestARetentionThatDoesNotHoldIsRefused(t *testing.T) {
 						t.Errorf("%s, %s: got %v, want ErrRefused with %q", tc.name, mode, err, tc.want)
 					}
 				}
-				// Who can do without is told, and works.
+				// With NoRetention set, the store calls it and works.
 				var told []error
 				tc.c.NoRetention = func(err error) { told = append(told, err) }
 				p.set(tc.do)

@@ -6,20 +6,17 @@ import (
 	"iter"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/faxstream/faxstream/storage"
 )
 
-// atOnce is how many versions are looked at, held or deleted at the same time.
+// atOnce is how many versions are read, held or deleted at the same time.
 const atOnce = 8
 
-// each calls task for every version and delete marker of the named objects, in order, and runs what it returns, unless nil, with up to
-// 7 others. It ends at the first error.
+// each calls task for every version and delete marker of the named objects, in order. If task returns a function, each runs it, up to
+// atOnce at the same time. It ends at the first error.
 func (s *Store) each(ctx context.Context, name string, task func(minio.ObjectInfo) func(context.Context) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
@@ -35,9 +32,9 @@ func (s *Store) each(ctx context.Context, name string, task func(minio.ObjectInf
 	return g.Wait()
 }
 
-// versions yields all versions and delete markers of the named objects by key, and of one key the newest first. Some may come again,
-// also after a greater key: after a page that was lost, and because versitygw repeats what is at the end of a page. It ends at the first
-// error, which is yielded without a version.
+// versions yields all versions and delete markers of the named objects by key, for one key the newest first. Some may come twice,
+// also after a greater key: after a lost page, and because versitygw repeats the end of a page. It ends at the first error, which it
+// yields without a version.
 func (s *Store) versions(ctx context.Context, name string) iter.Seq2[minio.ObjectInfo, error] {
 	return func(yield func(minio.ObjectInfo, error) bool) {
 		l := listing{s: s, object: s.prefix + name, yield: yield}
@@ -52,7 +49,7 @@ func (s *Store) versions(ctx context.Context, name string) iter.Seq2[minio.Objec
 			case err == nil:
 				return
 			case errors.As(err, &answer) && answer.StatusCode == http.StatusNotImplemented && !l.plain:
-				l.plain = true // a service without versions: its list of objects is all there is
+				l.plain = true // a service without versions: its list of objects has everything
 				continue
 			case classify(err) == passing && l.failed < tries:
 				err = pause(ctx, l.failed)
@@ -65,19 +62,19 @@ func (s *Store) versions(ctx context.Context, name string) iter.Seq2[minio.Objec
 	}
 }
 
-// listing is a list of versions that goes on where it was interrupted.
+// listing is a list of versions that continues where it was interrupted.
 type listing struct {
 	s      *Store
-	object string // exactly, or with a slash at its end whatever begins so
+	object string // exactly this key; if it ends with a slash, all keys that begin with it
 	plain  bool   // without versions
 	yield  func(minio.ObjectInfo, error) bool
-	over   bool // yield has seen enough
+	over   bool // yield returned false
 
 	key, before string // greatest key that was yielded, and the one before it
 	failed      int    // runs without a greater key
 }
 
-// run asks for one page after another, from the last key on.
+// run requests one page after another, from the last key on.
 func (l *listing) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -87,14 +84,14 @@ func (l *listing) run(ctx context.Context) error {
 		Prefix: l.object, Recursive: true, WithVersions: !l.plain, StartAfter: l.before, MaxKeys: l.s.versionPage, FetchOwner: new(bool),
 	}
 	for v := range l.s.core.ListObjectsIter(ctx, l.s.bucket, opts) {
-		silence.Stop() // what is done with v may take its time
+		silence.Stop() // the work on v may take long
 		switch {
 		case v.Err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
 		case v.Err != nil:
 			return v.Err
 		case !strings.HasSuffix(l.object, "/") && v.Key != l.object:
-			return nil // the first of the keys that only begin so
+			return nil // the first key that only begins with object
 		}
 		if v.Key > l.key {
 			l.before, l.key, l.failed = l.key, v.Key, 0
@@ -106,37 +103,4 @@ func (l *listing) run(ctx context.Context) error {
 		silence.Reset(requestTimeout)
 	}
 	return context.Cause(ctx)
-}
-
-// objectLock is whether the bucket has Object Lock, once it was asked.
-type objectLock struct {
-	mu    sync.Mutex
-	has   bool // for ever
-	asked time.Time
-}
-
-// locks reports whether the bucket has Object Lock. One that has it keeps it; one that has none can be given it, so a no stands for a
-// minute.
-func (s *Store) locks(ctx context.Context) (bool, error) {
-	l := &s.objectLock
-	l.mu.Lock()
-	has, known := l.has, l.has || time.Since(l.asked) < recheck
-	l.mu.Unlock()
-	if known {
-		return has, nil
-	}
-	_, err := s.lockRule(ctx)
-	var answer minio.ErrorResponse
-	switch {
-	case err == nil:
-		has = true
-	case errors.Is(err, storage.ErrRefused): // none, or the service does not know what that is
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotImplemented:
-	default:
-		return false, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.has, l.asked = has, time.Now()
-	return has, nil
 }

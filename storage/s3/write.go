@@ -18,7 +18,7 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// Metadata names; minio-go gives them in this spelling.
+// Metadata names, in the spelling of minio-go.
 const (
 	metaSum    = "Sha256" // hexadecimal
 	metaWriter = "Writer"
@@ -32,9 +32,9 @@ type write struct {
 	size   int64
 	sum    [sha256.Size]byte
 	parts  []partSum // of each partSize bytes of body
-	writer string    // nobody else's
+	writer string    // no other call has this one
 	terms  terms
-	start  time.Time // a retention counts from it
+	start  time.Time // the retention counts from here
 }
 
 const contentType = "application/octet-stream"
@@ -47,8 +47,8 @@ func (w *write) options() minio.PutObjectOptions {
 	opts := minio.PutObjectOptions{
 		ContentType:  contentType,
 		UserMetadata: w.metadata(),
-		// The SHA-256 that we give signs the body; without this the body
-		// would go in signed chunks instead.
+		// Our SHA-256 signs the body; without this option minio-go sends the
+		// body in signed chunks.
 		DisableContentSha256: true,
 	}
 	opts.SetMatchETagExcept("*")
@@ -68,9 +68,9 @@ func (w *write) put(ctx context.Context) error {
 	})
 }
 
-// multipart stores the object in parts. An upload that fails is aborted; one
-// whose process died stays, invisible, until the bucket's lifecycle rule for
-// incomplete uploads removes it.
+// multipart stores the object in parts. If it fails it aborts the upload. If
+// the process dies, the upload stays, invisible, until the bucket's lifecycle
+// rule for incomplete uploads removes it.
 func (w *write) multipart(ctx context.Context) (err error) {
 	var found minio.ObjectInfo
 	err = retry(ctx, func() (err error) {
@@ -97,13 +97,13 @@ func (w *write) multipart(ctx context.Context) (err error) {
 		if err == nil {
 			return
 		}
-		// Also when the caller's context is over.
+		// Also if the caller's context has ended.
 		actx := context.WithoutCancel(ctx)
 		aerr := once(actx, requestTimeout, func(ctx context.Context) error {
 			return w.s.core.AbortMultipartUpload(ctx, w.s.bucket, w.object, id)
 		})
 		if aerr != nil && !errors.Is(err, fs.ErrExist) {
-			err = fmt.Errorf("%w (and the upload could not be aborted: %v)", err, aerr)
+			err = fmt.Errorf("%w (aborting the upload failed too: %v)", err, aerr)
 		}
 	}()
 	parts, err := w.uploadParts(ctx, id)
@@ -126,8 +126,10 @@ func (w *write) uploadParts(ctx context.Context, id string) ([]minio.CompletePar
 		var part minio.ObjectPart
 		err := request(ctx, bodyTimeout(size), func(ctx context.Context) error {
 			return w.send(offset, size, func(body io.Reader) (err error) {
-				part, err = w.s.core.PutObjectPart(ctx, w.s.bucket, w.object, id, i+1, body, size,
-					minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum.sha256[:]), Md5Base64: base64.StdEncoding.EncodeToString(sum.md5[:]), DisableContentSha256: true})
+				part, err = w.s.core.PutObjectPart(ctx, w.s.bucket, w.object, id, i+1, body, size, minio.PutObjectPartOptions{
+					Sha256Hex: hex.EncodeToString(sum.sha256[:]), Md5Base64: base64.StdEncoding.EncodeToString(sum.md5[:]),
+					DisableContentSha256: true,
+				})
 				return err
 			})
 		})
@@ -139,9 +141,9 @@ func (w *write) uploadParts(ctx context.Context, id string) ([]minio.CompletePar
 	return parts, nil
 }
 
-// commit makes the request that makes the object visible, until it is known
-// whether our object, or another, is there. With verify a success is not
-// believed either.
+// commit sends the request that makes the object visible, until it is known
+// whether our object or another one is there. With verify it also checks a
+// success.
 func (w *write) commit(ctx context.Context, verify bool, limit time.Duration, do func(context.Context) error) error {
 	for n := 1; ; n++ {
 		err := once(ctx, limit, do)
@@ -161,8 +163,8 @@ func (w *write) commit(ctx context.Context, verify bool, limit time.Duration, do
 			return herr
 		}
 		if n == tries {
-			// Neither error may speak for the object: no %w.
-			return fmt.Errorf("whether it is stored is not known after %d tries: write: %v; look: %v", tries, err, herr)
+			// No %w: neither error may count as an answer about the object.
+			return fmt.Errorf("after %d tries it is not known whether the object is stored: write: %v; check: %v", tries, err, herr)
 		}
 		if err := pause(ctx, n); err != nil {
 			return err
@@ -178,7 +180,7 @@ func (w *write) head(ctx context.Context) (info minio.ObjectInfo, err error) {
 	return info, err
 }
 
-// compare returns nil when found is what this call wrote.
+// compare returns nil if this call wrote found.
 func (w *write) compare(found minio.ObjectInfo) error {
 	meta := map[string]string{}
 	for k, v := range found.UserMetadata {
@@ -188,14 +190,13 @@ func (w *write) compare(found minio.ObjectInfo) error {
 		return fmt.Errorf("%w with %d bytes and SHA-256 %.64q", fs.ErrExist, found.Size, meta[strings.ToLower(metaSum)])
 	}
 	if found.Size != w.size {
-		return fmt.Errorf("the service stored %d of %d bytes under %.200q and says nothing: do not trust it", found.Size, w.size, w.object)
+		return fmt.Errorf("the service stored %d of %d bytes under %.200q and reported success: do not use this service", found.Size, w.size, w.object)
 	}
 	return nil
 }
 
-// send calls do with size bytes of the body from offset. When it returns, the
-// body is not read any more, although the HTTP transport may still hold the
-// reader.
+// send calls do with size bytes of the body from offset. After it returns
+// nobody reads the body, although the HTTP transport may still hold the reader.
 func (w *write) send(offset, size int64, do func(io.Reader) error) error {
 	if _, err := w.body.Seek(offset, io.SeekStart); err != nil {
 		return fmt.Errorf("rewind body: %w", err)
@@ -205,17 +206,17 @@ func (w *write) send(offset, size int64, do func(io.Reader) error) error {
 	return do(r)
 }
 
-// lease is a reader that can be taken back from another goroutine.
+// lease is a reader that its owner can end while another goroutine holds it.
 type lease struct {
 	mu sync.Mutex
-	r  io.Reader // nil once it has ended
+	r  io.Reader // nil after end
 }
 
 func (l *lease) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.r == nil {
-		return 0, errors.New("the request that this body was for is over")
+		return 0, errors.New("the request for this body has ended")
 	}
 	return l.r.Read(p)
 }
@@ -226,14 +227,14 @@ func (l *lease) end() {
 	l.r = nil
 }
 
-// partSum is what goes with a part. Amazon demands the MD5, or a checksum that
-// the whole upload then has to have, for parts of what will be locked.
+// partSum has the checksums of a part. For parts of an object that will be
+// locked, Amazon demands the MD5, or a checksum of the whole upload.
 type partSum struct {
 	sha256 [sha256.Size]byte
 	md5    [md5.Size]byte
 }
 
-// partHasher is a writer that takes the sums of each size bytes.
+// partHasher is a writer that computes the checksums of each part of size bytes.
 type partHasher struct {
 	size        int64
 	sums        []partSum
@@ -260,7 +261,7 @@ func (p *partHasher) Write(b []byte) (int, error) {
 	return total, nil
 }
 
-// end ends a part unless it is empty.
+// end ends the part unless it is empty.
 func (p *partHasher) end() {
 	if p.n > 0 {
 		p.sums = append(p.sums, partSum{[sha256.Size]byte(p.sha256.Sum(nil)), [md5.Size]byte(p.md5.Sum(nil))})

@@ -11,8 +11,8 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// ErrFault is what [Faulty] returns. It matches none of storage's errors: to
-// the caller it is a failure that may pass.
+// ErrFault is what [Faulty] returns. It matches no error of package storage:
+// for the caller it is a failure that a second try may not have.
 var ErrFault = errors.New("fault made by the test")
 
 // Fault is what happens to one Create.
@@ -21,12 +21,12 @@ type Fault int
 const (
 	None              Fault = iota // the Create works
 	Fails                          // nothing is stored, ErrFault is returned
-	PersistsThenFails              // the object is stored, ErrFault is returned all the same
+	PersistsThenFails              // the object is stored, and ErrFault is returned
 )
 
 // Faulty is an Archive whose Create fails when Fail says so. Fail is called
-// once for each Create, from the goroutine of its caller: one that counts
-// calls needs a lock or an atomic.
+// once for each Create, from the goroutine of its caller: if it counts calls,
+// it needs a lock or an atomic.
 type Faulty struct {
 	storage.Archive
 	Fail func(key string) Fault

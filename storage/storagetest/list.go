@@ -9,9 +9,9 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// listed are keys in byte order, chosen so that a walk by directories that
-// sorts bare names gets them wrong: '-' and '.' sort before '/', digits and
-// letters after it.
+// listed has keys in byte order. A walk by directories that sorts bare names
+// gets their order wrong: '-' and '.' sort before '/', digits and letters
+// after it.
 var listed = []string{
 	"a-b/1",
 	"a.b",

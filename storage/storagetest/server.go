@@ -25,7 +25,7 @@ const (
 	LockedBucket = "faxstream-locked" // with Object Lock
 )
 
-// Key is the id of the only key of the key management that [MinIO] has.
+// Key is the id of the only encryption key that [MinIO] has in its key management.
 const Key = "faxstream-key"
 
 // Keys of the test server's only user.
@@ -34,11 +34,11 @@ const (
 	secretKey = "faxstream-test-secret"
 )
 
-// VersityGW starts a real versitygw, an S3 server over a directory of the
-// test's, with an empty [Bucket] and [LockedBucket], and returns the URL of its endpoint and the
-// keys of its user. The test's cleanup stops it. The binary is looked for in
-// the folder $FAXSTREAM_TOOLS, on PATH and in .tools/bin of the project; where
-// there is none the test is skipped, or with CI=true fails.
+// VersityGW starts a real versitygw, an S3 server over a temporary directory,
+// with an empty [Bucket] and [LockedBucket]. It returns the URL of the
+// endpoint and the keys of its user. The test's cleanup stops the server. The
+// binary is searched in the folder $FAXSTREAM_TOOLS, on PATH and in .tools/bin
+// of the project; without it the test is skipped, or with CI=true fails.
 func VersityGW(t testing.TB) (endpoint, access, secret string) {
 	t.Helper()
 	bin := tool(t, "versitygw")
@@ -55,11 +55,11 @@ func VersityGW(t testing.TB) (endpoint, access, secret string) {
 	return endpoint, accessKey, secretKey
 }
 
-// MinIO is [VersityGW] for a minio server, which can also encrypt. With -short the test is skipped.
+// MinIO does the same as [VersityGW] with a minio server, which can also encrypt. With -short the test is skipped.
 func MinIO(t testing.TB) (endpoint, access, secret string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("versitygw is enough for the race detector: runs without -short")
+		t.Skip("minio runs without -short only: versitygw is enough for the race detector")
 	}
 	bin := tool(t, "minio")
 	data := t.TempDir()
@@ -98,7 +98,7 @@ func startServer(t testing.TB, cmd *exec.Cmd, addr string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	stop := func() {
-		// Nobody reads its files any more, so it need not end in order.
+		// Its files are not needed any more, so a kill is enough.
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Error(err)
 		}
@@ -123,7 +123,7 @@ func startServer(t testing.TB, cmd *exec.Cmd, addr string) error {
 	}
 }
 
-// makeBuckets also tells a server that answers from one that does not yet.
+// makeBuckets fails until the server answers.
 func makeBuckets(ctx context.Context, addr string) error {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -154,8 +154,8 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// tool returns the path of a server's binary; where there is none the test is
-// skipped, or with CI=true fails.
+// tool returns the path of a server's binary. Without it the test is skipped,
+// or with CI=true fails.
 func tool(t testing.TB, name string) string {
 	t.Helper()
 	if path := filepath.Join(os.Getenv("FAXSTREAM_TOOLS"), name); filepath.IsAbs(path) && executable(path) {
@@ -189,7 +189,7 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// output keeps what a server says, for when it fails.
+// output collects what a server prints, for the message if it fails.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Answer is one answer to a request for a file. The zero Answer: the file as it is.
+// Answer is one answer to a request for a file. The zero Answer sends the file unchanged.
 type Answer struct {
 	Status        int               // default 200
-	Body          []byte            // nil with a Status of 0 or 200: the file as it is
-	Header        map[string]string // added; Content-Type is image/tiff for 200 unless it is here
-	ContentLength int64             // 0: what the body has; -1: chunked; else announced as it is
-	CutAt         int               // > 0: the connection ends after so many bytes of the body
-	Over          time.Duration     // the body takes so long
+	Body          []byte            // nil with a Status of 0 or 200: the file unchanged
+	Header        map[string]string // added to the header; default Content-Type for 200: image/tiff
+	ContentLength int64             // 0: the length of the body; -1: chunked; else this number
+	CutAt         int               // > 0: the connection ends after this number of bytes of the body
+	Over          time.Duration     // how long it takes to send the body
 }
 
-// faulty gives the answer that the faults of f have for one try, counted from 1, for a page or, page 0, the whole file.
+// faulty returns the answer that the faults of f make for one try (from 1) for a page; page 0 is the whole file.
 func (s *Server) faulty(f Fax, page, try int, content []byte) Answer {
 	for _, fault := range f.Faults {
 		if a, ok := s.refusal(f, fault, page, try); ok {
@@ -34,12 +34,12 @@ func (s *Server) faulty(f Fax, page, try int, content []byte) Answer {
 	return Answer{}
 }
 
-// passes gives how many tries a fault that passes spoils, from 1 to 3.
+// passes returns how many tries a temporary fault spoils, from 1 to 3.
 func (s *Server) passes(f Fax, fault Fault, page int) int {
 	return 1 + int(s.draw(f, fault, "passes", page)%3)
 }
 
-// refusal gives the answer of a fault that gives no file.
+// refusal returns the answer of a fault that sends no file.
 func (s *Server) refusal(f Fax, fault Fault, page, try int) (Answer, bool) {
 	first := try <= s.passes(f, fault, page)
 	switch {
@@ -60,7 +60,7 @@ func (s *Server) refusal(f Fax, fault Fault, page, try int) (Answer, bool) {
 	return Answer{}, false
 }
 
-// odd gives the answer of a fault that gives another file than there is.
+// odd returns the answer of a fault that sends a wrong file, or sends it in a wrong way.
 func (s *Server) odd(f Fax, fault Fault, page, try int, content []byte) (Answer, bool) {
 	first := try <= s.passes(f, fault, page)
 	cut := 1 + int(s.chance(f, fault, "cut", page, try)*float64(max(len(content)-2, 0)))
@@ -83,12 +83,12 @@ func (s *Server) odd(f Fax, fault Fault, page, try int, content []byte) (Answer,
 	return Answer{}, false
 }
 
-// halfForEver reports whether nobody ever gets more than half of a page.
+// halfForEver reports whether every request for a page gets only half of it.
 func (s *Server) halfForEver(f Fax, page int) bool {
 	return f.has(HalfChunked) && page > 0 && s.chance(f, HalfChunked, "for ever", page) < 0.3
 }
 
-// spoil gives f as the provider has it: with the faults that are in its data.
+// spoil returns f as the provider has it: with the faults in its data.
 func (s *Server) spoil(f Fax) Fax {
 	f = f.withDefaults()
 	count := f.pageCount()
@@ -115,7 +115,7 @@ func (s *Server) spoil(f Fax) Fax {
 	return f
 }
 
-// noisy gives a file with random bytes in its middle, where the rows of a page are.
+// noisy returns a file with random bytes in its middle, where the rows of a page are.
 func noisy(file []byte, seed uint64) []byte {
 	file = slices.Clone(file)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -126,8 +126,8 @@ func noisy(file []byte, seed uint64) []byte {
 	return file
 }
 
-// inverted gives a classic TIFF in which a bilevel or gray page, from 0, has black for white: the value of its
-// PhotometricInterpretation (TIFF 6.0, section 4) is the other one of 0 and 1. Any other file stays as it is.
+// inverted returns a classic TIFF in which black and white of one bilevel or gray page, from 0, are exchanged: the value
+// of its PhotometricInterpretation (TIFF 6.0, section 4) changes from 0 to 1 or from 1 to 0. Any other file is unchanged.
 func inverted(file []byte, page int) []byte {
 	const photometric, entry = 262, 12
 	orders := map[string]binary.ByteOrder{"II*\x00": binary.LittleEndian, "MM\x00*": binary.BigEndian}
@@ -162,10 +162,10 @@ var (
 	unauthorized = failure(http.StatusUnauthorized, "unauthorized", "the access token is missing or not valid")
 )
 
-// failure is an error answer in the provider's shape.
+// failure returns an error answer in the provider's form.
 func failure(status int, code, description string) Answer {
 	b, err := json.Marshal(map[string]string{"error": code, "description": description})
-	if err != nil { // cannot happen: strings
+	if err != nil { // cannot happen for strings
 		b = nil
 	}
 	return Answer{Status: status, Body: b, Header: map[string]string{"Content-Type": "application/json"}}

@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// Fault is one thing that a provider does wrong with a fax, by name. Which pages it hits, how often and where follows from
-// Config.Seed and the session. Faults combine: of two that answer one request the first in Fax.Faults answers.
+// Fault is the name of one thing that a provider does wrong with a fax. Config.Seed and the session decide which pages it
+// hits, how often and where. Faults combine: if two of them answer one request, the first in Fax.Faults answers.
 type Fault string
 
 // Faults of the webhooks of pages.
 const (
-	// Duplicate: some webhooks are sent twice, the second time at once or after all others.
+	// Duplicate: some webhooks are sent twice, the second time immediately or after all others.
 	Duplicate Fault = "duplicate"
 	// Reorder: the webhooks of the fax are sent in random order.
 	Reorder Fault = "reorder"
@@ -33,57 +33,57 @@ const (
 	DropClose Fault = "drop-close"
 	// PartialThenSuccess: the end is announced as partially_received with half of the pages, then as success with all.
 	PartialThenSuccess Fault = "partial-then-success"
-	// SuccessThenPartial: the same two, the other way round.
+	// SuccessThenPartial: the same two in reverse order.
 	SuccessThenPartial Fault = "success-then-partial"
-	// CountMore: the end counts a page or two that do not exist.
+	// CountMore: the end has a count that is one or two pages too high.
 	CountMore Fault = "count-more"
-	// CountFewer: the end counts one page too few.
+	// CountFewer: the end has a count that is one page too low.
 	CountFewer Fault = "count-fewer"
-	// CountZero: the end counts no page.
+	// CountZero: the end has a count of 0.
 	CountZero Fault = "count-zero"
 )
 
-// Faults of the files. Those that pass are over after one to three requests for the same file.
+// Faults of the files. Temporary faults ("at first") end after one to three requests for the same file.
 const (
-	// NotReady: some pages are 404 at first, though announced.
+	// NotReady: some pages are 404 at first, although they are announced.
 	NotReady Fault = "not-ready"
 	// GonePage: some pages are 404 for ever; the whole file has them.
 	GonePage Fault = "gone-page"
 	// Unauthorized: the files of the fax are 401 at first, while the rest of the account is served.
 	Unauthorized Fault = "unauthorized"
-	// Foreign: the fax is of another account: its files and its record are 403 for ever, and it is in no list.
+	// Foreign: the fax belongs to another account: its files and its record are 403 for ever, and it is in no list.
 	Foreign Fault = "foreign"
-	// DeadToken: everything is 401, whatever fax it is about, for Config.While from the first word of the fax.
+	// DeadToken: all requests, also for other faxes, are 401 for Config.While from the first event of the fax.
 	DeadToken Fault = "dead-token"
 	// Busy: 429 at first, with a Retry-After of one second.
 	Busy Fault = "busy"
 	// Burst5xx: 500, 502, 503 or 504 at first, up to six times.
 	Burst5xx Fault = "burst-5xx"
-	// Slow: some bodies trickle over half of Config.While.
+	// Slow: some bodies take half of Config.While.
 	Slow Fault = "slow"
-	// Truncated: at first the connection ends within the body, short of its Content-Length.
+	// Truncated: at first the connection ends within the body, before its Content-Length.
 	Truncated Fault = "truncated"
-	// WrongLength: at first Content-Length says more than the body has, or less, and then the body ends there.
+	// WrongLength: at first Content-Length is larger than the body, or the body is cut and Content-Length is right for the rest.
 	WrongLength Fault = "wrong-length"
 	// WrongType: at first a login page in HTML, with 200.
 	WrongType Fault = "wrong-type"
-	// HalfChunked: a chunked body of half the file that ends in good order; some pages for ever, others and the whole file once.
+	// HalfChunked: a chunked body of half the file with a regular end; some pages for ever, others and the whole file once.
 	HalfChunked Fault = "half-chunked"
-	// Corrupted: some pages have a few bytes of noise in the middle of their rows.
+	// Corrupted: some pages have a few random bytes in the middle of their rows.
 	Corrupted Fault = "corrupted"
-	// TwoAnswers: some pages alternate between two images of the same size, one black where the other is white.
+	// TwoAnswers: some pages alternate between two images of the same size; the second has black and white exchanged.
 	TwoAnswers Fault = "two-answers"
 )
 
 // Faults of the whole file alone.
 const (
-	// WholeDiffers: one page of the whole file is another image than the page's own file.
+	// WholeDiffers: one page of the whole file has another image than the page's own file.
 	WholeDiffers Fault = "whole-differs"
 	// WholeMissing: the whole file is 404 for ever.
 	WholeMissing Fault = "whole-missing"
 )
 
-// groups of faults; Chaos takes at most one of each, so that a mixture has a truth that can be told.
+// groups of faults; Chaos takes at most one of each, so that the right result of a mixture is known.
 var groups = [][]Fault{
 	{Duplicate, Reorder, LatePage, DropPage, Collision},
 	{CloseFirst, DropClose, PartialThenSuccess, SuccessThenPartial, CountMore, CountFewer, CountZero},
@@ -94,10 +94,10 @@ var groups = [][]Fault{
 	{WholeDiffers, WholeMissing},
 }
 
-// AllFaults gives every fault once.
+// AllFaults returns every fault once.
 func AllFaults() []Fault { return slices.Concat(groups...) }
 
-// Chaos gives one to three faults for a session: the same for the same seed, whatever other faxes there are.
+// Chaos returns one to three faults for a session. They depend only on the seed and the session, not on other faxes.
 func Chaos(seed uint64, session string) []Fault {
 	var faults []Fault
 	groups := slices.Clone(groups)
@@ -112,17 +112,17 @@ func Chaos(seed uint64, session string) []Fault {
 
 func (f Fax) has(fault Fault) bool { return slices.Contains(f.Faults, fault) }
 
-// hits reports whether a fault of f concerns a page; page 0 is the whole file. At least one page is always hit.
+// hits reports whether a fault of f hits a page; page 0 is the whole file. A fault hits at least one page.
 func (s *Server) hits(f Fax, fault Fault, page int) bool {
 	return f.has(fault) && (page == s.victim(f, fault) || s.chance(f, fault, "hits", page) < 0.4)
 }
 
-// victim is the page that a fault hits in any case.
+// victim returns the page that a fault always hits.
 func (s *Server) victim(f Fax, fault Fault) int {
 	return 1 + int(s.draw(f, fault, "victim")%uint64(max(len(f.Pages), 1)))
 }
 
-// chance gives a number in [0,1) that depends on the seed and on what it decides about, and on nothing else.
+// chance returns a number in [0,1) that depends only on the seed and on what it decides about.
 func (s *Server) chance(f Fax, fault Fault, about ...any) float64 {
 	return float64(s.draw(f, fault, about...)>>11) / (1 << 53)
 }

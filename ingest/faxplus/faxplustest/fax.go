@@ -14,24 +14,24 @@ import (
 // timeLayout is how Fax.Plus writes times, UTC.
 const timeLayout = "2006-01-02 15:04:05"
 
-// perPage is how long a simulated page is on the line, in the times that events carry. Nothing waits for it.
+// perPage is how long a simulated page is on the line, for the times in events. Nothing waits for it.
 const perPage = 40 * time.Second
 
-// Fax is one fax as the simulated provider has it. Only Session is required.
+// Fax is one fax of the simulated provider. Only Session is required.
 type Fax struct {
-	Session   string // as webhooks name it; lists name it ListedID
-	From, To  string // default +1 334-304-0000 and +1 334-304-0001
-	UID       string // default a fixed user id
-	FileID    string // default derived from Session
-	FileName  string // default fax-from-<digits> or fax-to-<digits>
-	Pages     [][]byte
-	Whole     []byte    // the multi-page TIFF; nil: 404
+	Session   string    // the id in webhooks; the id in lists is ListedID
+	From, To  string    // default +1 334-304-0000 and +1 334-304-0001
+	UID       string    // default a fixed user id
+	FileID    string    // default derived from Session
+	FileName  string    // default fax-from-<digits> or fax-to-<digits>
+	Pages     [][]byte  // page files, page 1 first
+	Whole     []byte    // the TIFF with all pages; nil: 404
 	Status    string    // default success
 	Streamed  bool      // page events are sent
 	StartTime time.Time // default 2024-09-09 12:44:39 UTC
-	PageCount *int      // what the closing event says; nil: len(Pages)
+	PageCount *int      // page count in the closing event; nil: len(Pages)
 	Direction string    // session.Incoming (default) or session.Outgoing
-	Spam      bool      // listed in spam instead of inbox
+	Spam      bool      // in the spam list, not in the inbox
 	Faults    []Fault   // what goes wrong with it
 }
 
@@ -61,7 +61,7 @@ func (f Fax) pageCount() int {
 	return len(f.Pages)
 }
 
-// ListedID is the id by which lists of faxes name the fax: not the session id, as the provider warns.
+// ListedID returns the id of the fax in lists: not the session id, as the provider warns.
 func (f Fax) ListedID() string {
 	id := sha256.Sum256([]byte("listed/" + f.Session))
 	return hex.EncodeToString(id[:12])
@@ -83,7 +83,7 @@ type hookPart struct {
 	Target    string `json:"target"`
 }
 
-// PageEvent gives the body of the fax_page_received webhook of one page, with the fields of the provider's example.
+// PageEvent returns the body of the fax_page_received webhook of one page, with the fields of the provider's example.
 func PageEvent(f Fax, page int, target string) []byte {
 	f = f.withDefaults()
 	type data struct {
@@ -96,7 +96,7 @@ func PageEvent(f Fax, page int, target string) []byte {
 	return body(hookPart{f.Session, "fax_page_received", stamp(at), target}, data{f.Session, page, f.From, f.To})
 }
 
-// ClosedEvent gives the body of the webhook that ends a fax: fax_received, or fax_sent for an outgoing one.
+// ClosedEvent returns the body of the webhook that ends a fax: fax_received, or fax_sent for an outgoing one.
 func ClosedEvent(f Fax, target string) []byte {
 	f = f.withDefaults()
 	type data struct {
@@ -128,7 +128,7 @@ func body(hook hookPart, data any) []byte {
 		Hook hookPart `json:"hook"`
 		Data any      `json:"data"`
 	}{hook, data})
-	if err != nil { // cannot happen: strings and numbers
+	if err != nil { // cannot happen for strings and numbers
 		return nil
 	}
 	return b

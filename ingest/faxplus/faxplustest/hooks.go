@@ -50,7 +50,7 @@ func (s *Server) addHook(w http.ResponseWriter, r *http.Request) {
 	}
 	target, errURL := url.Parse(h.Target)
 	if err != nil || errURL != nil || target.Host == "" || !knownEvent(h.Event) {
-		problem(w, http.StatusBadRequest, "bad_request", "target must be a URL and event one of three")
+		problem(w, http.StatusBadRequest, "bad_request", "target must be a URL, and event one of fax_sent, fax_received and fax_page_received")
 		return
 	}
 	s.mu.Lock()

@@ -21,14 +21,14 @@ func newClient() *http.Client {
 // Close closes idle connections to webhook targets.
 func (s *Server) Close() { s.client.CloseIdleConnections() }
 
-// Send tells a fax's story to target: its pages become available one by one, each announced where the fax is streamed,
-// then the whole file, announced by the closing event; all with its faults. An answer of 5xx or 429, and no
-// answer, are tried again with growing waits until ctx ends, so that a receiver may restart meanwhile. Any other answer
-// than 2xx ends the story with an error.
+// Send plays the history of a fax for the receiver at target, with its faults. Its pages become available one by one; if
+// the fax is streamed, a webhook announces each. Then the whole file is available, and the closing event announces it. An
+// answer of 5xx or 429, or no answer, is tried again with growing waits until ctx ends, so that the receiver may restart.
+// Any other answer than 2xx ends the history with an error.
 func (s *Server) Send(ctx context.Context, target string, f Fax) error {
 	for _, e := range s.story(f, target) {
 		if err := sleep(ctx, e.wait); err != nil {
-			return fmt.Errorf("sending fax %s: %w", f.Session, err)
+			return fmt.Errorf("send fax %s: %w", f.Session, err)
 		}
 		if e.page == 0 {
 			s.arrive(f, len(f.Pages), true)
@@ -39,13 +39,13 @@ func (s *Server) Send(ctx context.Context, target string, f Fax) error {
 			continue
 		}
 		if err := s.deliver(ctx, target, e.body); err != nil {
-			return fmt.Errorf("sending fax %s: %w", f.Session, err)
+			return fmt.Errorf("send fax %s: %w", f.Session, err)
 		}
 	}
 	return nil
 }
 
-// deliver posts body until it is answered for good.
+// deliver posts body until it gets a final answer.
 func (s *Server) deliver(ctx context.Context, target string, body []byte) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		status, err := s.Post(ctx, target, body)
@@ -53,19 +53,19 @@ func (s *Server) deliver(ctx context.Context, target string, body []byte) error 
 		case err == nil && status >= 200 && status < 300:
 			return nil
 		case err == nil && status < 500 && status != http.StatusTooManyRequests:
-			return fmt.Errorf("webhook answered with HTTP %d", status)
+			return fmt.Errorf("the receiver answered the webhook with HTTP %d", status)
 		}
 		if err == nil {
-			err = fmt.Errorf("answered with HTTP %d", status)
+			err = fmt.Errorf("the answer is HTTP %d", status)
 		}
-		s.cfg.Logger.Debug("webhook not taken, trying again", "err", err, "wait", wait)
+		s.cfg.Logger.Debug("webhook not accepted; it is sent again", "err", err, "wait", wait)
 		if ended := sleep(ctx, wait); ended != nil {
-			return fmt.Errorf("webhook never taken: %w", errors.Join(ended, err))
+			return fmt.Errorf("webhook never accepted: %w", errors.Join(ended, err))
 		}
 	}
 }
 
-// Post sends one webhook body once. err is set when there was no answer.
+// Post sends one webhook body once. It returns an error if there was no answer.
 func (s *Server) Post(ctx context.Context, target string, body []byte) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Server) Post(ctx context.Context, target string, body []byte) (status i
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.client.Do(req)
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-		err = wrapped.Err // without the target, which has the receiver's secret in it
+		err = wrapped.Err // without the target, which contains the receiver's secret
 	}
 	if err != nil {
 		return 0, err

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// Config says who may ask the simulator and how time passes in it. What goes wrong stands in each Fax.
+// Config says who may use the simulator, and how long things take. The faults are in each Fax.
 type Config struct {
-	Token  string        // demanded as a bearer token; empty: none is
-	UserID string        // accepted in paths beside "self"; default that of Fax.UID
-	Seed   uint64        // of everything random
+	Token  string        // required as a bearer token; empty: no token is required
+	UserID string        // accepted in paths, as is "self"; default that of Fax.UID
+	Seed   uint64        // of all random choices
 	Delay  time.Duration // longest wait before a webhook; each waits a random part of it
-	While  time.Duration // how long a while is, in which a webhook is late or the token dead; default 2 s
+	While  time.Duration // how long a late webhook is late and a dead token is dead; default 2 s
 	Logger *slog.Logger  // nil: silent
 }
 
-// Server is the simulator. It keeps every fax that it was given.
+// Server is the simulator. It holds every fax in memory. Its methods may be called concurrently.
 type Server struct {
 	cfg    Config
 	mux    *http.ServeMux
@@ -33,7 +33,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	faxes   map[string]*record // by session id and by listed id
-	order   []*record          // as they came
+	order   []*record          // in the order in which they were added
 	tries   map[file]int
 	scripts map[file]func(try int) Answer
 	hooks   []hook
@@ -54,7 +54,7 @@ type file struct {
 	page    int
 }
 
-// New gives a simulator without faxes.
+// New returns a simulator without faxes.
 func New(cfg Config) *Server {
 	if cfg.UserID == "" {
 		cfg.UserID = Fax{}.withDefaults().UID
@@ -75,7 +75,7 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /hooks", s.addHook)
 	s.mux.HandleFunc("DELETE /hooks/{id}", s.removeHook)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusNotFound, "not_found", "no such resource")
+		problem(w, http.StatusNotFound, "not_found", "resource not found")
 	})
 	return s
 }
@@ -86,7 +86,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // Add makes all files of a fax available at once, without a webhook.
 func (s *Server) Add(f Fax) { s.arrive(f, len(f.Pages), true) }
 
-// arrive takes note of what is there of a fax; what was there stays.
+// arrive makes the first ready pages of a fax available, and if it is closed the whole file. What was available stays.
 func (s *Server) arrive(f Fax, ready int, closed bool) {
 	f = s.spoil(f)
 	s.mu.Lock()
@@ -103,25 +103,25 @@ func (s *Server) arrive(f Fax, ready int, closed bool) {
 	rec.fax, rec.ready, rec.closed = f, max(rec.ready, ready), rec.closed || closed
 }
 
-// Script has answer decide how requests for a page of a session are answered, whatever is known of that fax; page 0 is
-// the whole file. try counts from 1. The bearer token is demanded as ever. nil ends the script.
+// Script lets answer decide the answers to requests for a page of a session, also if the simulator does not have that
+// fax. page 0 is the whole file. try counts from 1. The bearer token is still required. nil ends the script.
 func (s *Server) Script(session string, page int, answer func(try int) Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts[file{session, page}] = answer
 }
 
-// Tries gives how often a page was asked for, with or without success; page 0 is the whole file.
+// Tries returns how often a page was requested, with or without success; page 0 is the whole file.
 func (s *Server) Tries(session string, page int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tries[file{session, page}]
 }
 
-// Served gives how many bytes of files were sent.
+// Served returns how many bytes of files were sent.
 func (s *Server) Served() int64 { return s.served.Load() }
 
-// try counts a request for a file and gives what is known of it.
+// try counts a request for a file and returns the fax, the number of the try, and the script.
 func (s *Server) try(fax string, page int) (rec record, n int, script func(int) Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +137,7 @@ func (s *Server) try(fax string, page int) (rec record, n int, script func(int) 
 func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
 	page, err := strconv.Atoi(r.PathValue("page"))
 	if err != nil || page < 1 {
-		problem(w, http.StatusBadRequest, "bad_request", "a page is a number from 1")
+		problem(w, http.StatusBadRequest, "bad_request", "page must be a number from 1")
 		return
 	}
 	s.getFile(w, r, page)
@@ -145,14 +145,14 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) getWhole(w http.ResponseWriter, r *http.Request) {
 	if format := r.URL.Query().Get("format"); format != "tiff" {
-		problem(w, http.StatusNotAcceptable, "not_acceptable", "the simulator has format=tiff only")
+		problem(w, http.StatusNotAcceptable, "not_acceptable", "the simulator knows only format=tiff")
 		return
 	}
 	s.getFile(w, r, 0)
 }
 
 func (s *Server) getFile(w http.ResponseWriter, r *http.Request, page int) {
-	rec, try, script := s.try(r.PathValue("fax"), page) // counted even when it is not admitted
+	rec, try, script := s.try(r.PathValue("fax"), page) // counts also if the token is refused
 	if !s.admit(w, r) {
 		return
 	}
@@ -172,11 +172,11 @@ func (s *Server) getFile(w http.ResponseWriter, r *http.Request, page int) {
 	case rec.fax.has(Foreign):
 		answer = forbidden
 	}
-	s.cfg.Logger.Debug("file asked for", "fax", r.PathValue("fax"), "page", page, "try", try, "status", answer.Status)
+	s.cfg.Logger.Debug("file requested", "fax", r.PathValue("fax"), "page", page, "try", try, "status", answer.Status)
 	s.send(r.Context(), w, answer, content)
 }
 
-// send writes an answer whose body, where it has none, is content.
+// send writes an answer; if it has no body, the body is content.
 func (s *Server) send(ctx context.Context, w http.ResponseWriter, a Answer, content []byte) {
 	if a.Status == 0 {
 		a.Status = http.StatusOK
@@ -204,14 +204,14 @@ func (s *Server) send(ctx context.Context, w http.ResponseWriter, a Answer, cont
 	n, err := trickle(ctx, w, part, a.Over)
 	s.served.Add(int64(n))
 	if (a.ContentLength < 0 || a.CutAt > 0) && err == nil {
-		err = http.NewResponseController(w).Flush() // before the end: else net/http would count and send a Content-Length
+		err = http.NewResponseController(w).Flush() // before the end: else net/http sends a Content-Length
 	}
 	if a.CutAt > 0 || err != nil {
 		panic(http.ErrAbortHandler) // the documented way to end the connection here
 	}
 }
 
-// trickle writes b in pieces over some time; at once where that is 0.
+// trickle writes b in pieces over some time; if over is 0, at once.
 func trickle(ctx context.Context, w http.ResponseWriter, b []byte, over time.Duration) (n int, err error) {
 	const pieces = 10
 	for i := 0; over > 0 && i < pieces; i++ {
@@ -247,10 +247,10 @@ func problem(w http.ResponseWriter, status int, code, description string) {
 	a := failure(status, code, description)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(a.Body) // fails only when the client is gone
+	_, _ = w.Write(a.Body) // fails only if the client is gone
 }
 
 func respond(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // fails only when the client is gone
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client is gone
 }

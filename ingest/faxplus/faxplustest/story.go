@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// event is one step of a fax's story: a page is there, or the fax is over, and a webhook says so or not.
+// event is one step of a fax's history: a page is available, or the fax is over; a webhook may announce it.
 type event struct {
 	page int           // 0: the fax is over
-	body []byte        // nil: dropped
-	wait time.Duration // before it
+	body []byte        // of the webhook; nil: no webhook
+	wait time.Duration // before the step
 }
 
-// story gives the steps of f in the order in which they are sent.
+// story returns the steps of f in the order in which they are sent.
 func (s *Server) story(f Fax, target string) []event {
 	f = s.spoil(f)
 	var pages []event
@@ -41,12 +41,12 @@ func (s *Server) story(f Fax, target string) []event {
 	return s.disturb(f, events)
 }
 
-// announced reports whether a page has a webhook. Of a fax that is never closed one page does, else nobody would ever hear of it.
+// announced reports whether a page has a webhook. If the fax is never closed, at least one page has: else the fax has none.
 func (s *Server) announced(f Fax, page int) bool {
 	return f.has(Collision) || f.Streamed && (!s.hits(f, DropPage, page) || f.has(DropClose) && page == len(f.Pages))
 }
 
-// closes gives the end of the fax, in one or two words.
+// closes returns the steps that end the fax, one or two.
 func (s *Server) closes(f Fax, target string) []event {
 	partial := f
 	half := (len(f.Pages) + 1) / 2
@@ -81,7 +81,7 @@ func (s *Server) disturb(f Fax, events []event) []event {
 	if late := s.victim(f, LatePage); f.has(LatePage) {
 		for i, e := range events {
 			if e.page == late && e.body != nil {
-				events[i].body = nil // the page is there, its webhook is not
+				events[i].body = nil // the page is available, its webhook comes later
 				e.wait = s.cfg.While
 				return append(events, e)
 			}

@@ -2,15 +2,16 @@ package faxplustest
 
 import "github.com/faxstream/faxstream/pipeline/session"
 
-// Truth is what a right pipeline makes of a fax in the end, whatever way it takes.
+// Truth is the result that a correct pipeline must have for a fax in the end.
 type Truth struct {
-	// Pages that must be usable, each with the files of whose images it may have one; without any where the image is damaged.
+	// Pages has the pages that must be usable. The image of a page must be the image of one of the listed files. No file:
+	// the image is damaged and may be any.
 	Pages    map[int][][]byte
-	Missing  []int    // pages that must be missing, ascending. A page that is in neither may be either
-	Statuses []string // those that the document may have
+	Missing  []int    // pages that must be missing, ascending; a page that is neither here nor in Pages may be usable or missing
+	Statuses []string // statuses that the document may have
 }
 
-// Truth tells what must become of f, with its faults.
+// Truth returns the right result for f, with its faults.
 func (s *Server) Truth(f Fax) Truth {
 	sent := f
 	f = s.spoil(f)
@@ -30,10 +31,10 @@ func (s *Server) Truth(f Fax) Truth {
 	for page := 1; page <= max(counted, len(f.Pages)); page++ {
 		own := page <= len(f.Pages) && s.announced(f, page) && !f.has(Foreign) && !s.hits(f, GonePage, page)
 		switch {
-		case page > counted && !s.announced(f, page): // nobody says that there is one
+		case page > counted && !s.announced(f, page): // neither a webhook nor the count says that it exists
 		case page <= len(f.Pages) && (whole || own && !s.halfForEver(f, page)):
 			t.Pages[page] = s.images(sent, page, whole)
-		case own: // half a page: what can be had of it hangs on where its rows are
+		case own: // half a page: whether it is usable depends on the place of its rows
 			unsure = true
 		default:
 			t.Missing = append(t.Missing, page)
@@ -61,7 +62,7 @@ func (s *Server) lastAnnounced(f Fax) int {
 	return page
 }
 
-// images gives the files whose images a page may have.
+// images returns the files whose images a page may have.
 func (s *Server) images(f Fax, page int, whole bool) [][]byte {
 	file := f.Pages[page-1]
 	switch {

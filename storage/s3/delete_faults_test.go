@@ -12,8 +12,8 @@ import (
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
-// eachKeeper runs a test with a store in [storagetest.LockedBucket] of each server, behind a proxy.
-func eachKeeper(t *testing.T, test func(*testing.T, *Store, *proxy)) {
+// eachLocked runs a test with a store in [storagetest.LockedBucket] of each server, behind a proxy.
+func eachLocked(t *testing.T, test func(*testing.T, *Store, *proxy)) {
 	t.Parallel()
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func group(t *testing.T, s *Store) {
 
 // What the network does to a Delete is never taken for its end: nil is nothing left, and after an error it can be called again.
 func TestDeleteThroughFaults(t *testing.T) {
-	eachKeeper(t, testDeleteThroughFaults)
+	eachLocked(t, testDeleteThroughFaults)
 }
 
 func testDeleteThroughFaults(t *testing.T, s *Store, p *proxy) {
@@ -88,7 +88,7 @@ func times(n int, f fault) (faults []fault) {
 }
 
 func TestHoldThroughFaults(t *testing.T) {
-	eachKeeper(t, testHoldThroughFaults)
+	eachLocked(t, testHoldThroughFaults)
 }
 
 func testHoldThroughFaults(t *testing.T, s *Store, p *proxy) {
@@ -134,7 +134,7 @@ func testHoldThroughFaults(t *testing.T, s *Store, p *proxy) {
 
 // A lock that comes between the look and the deletion is ErrKept, and not a lack of rights.
 func TestDeleteMeetsALockThatItDidNotSee(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *Store, p *proxy) {
+	eachLocked(t, func(t *testing.T, s *Store, p *proxy) {
 		group(t, s)
 		p.set(func(p *proxy, w http.ResponseWriter, r *http.Request, _ int) {
 			if r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/a/1") {
@@ -146,7 +146,7 @@ func TestDeleteMeetsALockThatItDidNotSee(t *testing.T) {
 			}
 			p.ReverseProxy.ServeHTTP(w, r)
 		})
-		if err := s.Delete(t.Context(), "a/"); !errors.Is(err, storage.ErrKept) || errors.Is(err, storage.ErrRefused) {
+		if err := s.Delete(t.Context(), "a/"); !errors.Is(err, storage.ErrProtected) || errors.Is(err, storage.ErrRefused) {
 			t.Errorf("got %v, want ErrKept", err)
 		}
 	})
@@ -154,7 +154,7 @@ func TestDeleteMeetsALockThatItDidNotSee(t *testing.T) {
 
 // Keys that may not see locks would take everything for free: the service leaves the headers out.
 func TestLocksThatMustNotBeSeen(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *Store, p *proxy) {
+	eachLocked(t, func(t *testing.T, s *Store, p *proxy) {
 		for _, key := range []string{"a/1", "a/2"} {
 			if err := create(t.Context(), s, key, nil); err != nil {
 				t.Fatal(err)
@@ -162,7 +162,7 @@ func TestLocksThatMustNotBeSeen(t *testing.T) {
 		}
 		for query, permission := range map[string]string{"legal-hold": "s3:GetObjectLegalHold", "retention": "s3:GetObjectRetention"} {
 			p.set(refuse(query))
-			_, err := s.Kept(t.Context(), "a/")
+			_, err := s.Protection(t.Context(), "a/")
 			if !errors.Is(err, storage.ErrRefused) || !strings.Contains(err.Error(), permission) {
 				t.Errorf("Kept without %s: %v", permission, err)
 			}
@@ -179,10 +179,10 @@ func TestLocksThatMustNotBeSeen(t *testing.T) {
 
 // Whether the bucket has Object Lock is asked once where it has; who may not ask sees the locks of objects all the same.
 func TestWhetherTheBucketLocksIsAskedOnce(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *Store, p *proxy) {
+	eachLocked(t, func(t *testing.T, s *Store, p *proxy) {
 		group(t, s)
 		p.set(refuse("object-lock"))
-		if k, err := s.Kept(t.Context(), "a/"); err != nil || k.Objects != 2 {
+		if k, err := s.Protection(t.Context(), "a/"); err != nil || k.Objects != 2 {
 			t.Errorf("who may not ask: %+v, %v", k, err)
 		}
 		if err := s.Hold(t.Context(), "a/", true); !errors.Is(err, storage.ErrRefused) || errors.Is(err, errors.ErrUnsupported) {
@@ -193,7 +193,7 @@ func TestWhetherTheBucketLocksIsAskedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.set(refuse("object-lock"))
-		if k, err := s.Kept(t.Context(), "a/"); err != nil || !k.Held {
+		if k, err := s.Protection(t.Context(), "a/"); err != nil || !k.Held {
 			t.Errorf("afterwards: %+v, %v", k, err)
 		}
 		if err := s.Hold(t.Context(), "a/", false); err != nil {
@@ -203,7 +203,7 @@ func TestWhetherTheBucketLocksIsAskedOnce(t *testing.T) {
 }
 
 // A service that has no versions, and says so, has objects.
-func TestKeeperOfAServiceWithoutVersions(t *testing.T) {
+func TestRemoverOfAServiceWithoutVersions(t *testing.T) {
 	c, p := behindProxy(t, storagetest.VersityGW)
 	c.Bucket = storagetest.Bucket
 	s := open(t, c)
@@ -222,7 +222,7 @@ func TestKeeperOfAServiceWithoutVersions(t *testing.T) {
 		}
 		p.ReverseProxy.ServeHTTP(w, r)
 	})
-	if k, err := s.Kept(t.Context(), "a/"); err != nil || k.Objects != 2 || k.Written.IsZero() {
+	if k, err := s.Protection(t.Context(), "a/"); err != nil || k.Objects != 2 || k.Written.IsZero() {
 		t.Errorf("%+v, %v", k, err)
 	}
 	if err := s.Hold(t.Context(), "a/", true); !errors.Is(err, errors.ErrUnsupported) {

@@ -13,19 +13,19 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-var _ storage.Keeper = (*Store)(nil)
+var _ storage.Remover = (*Store)(nil)
 
-// Kept implements [storage.Keeper]. When something was written is the file's modification time, so whoever copies an archive must
-// keep that (cp -p, rsync -t).
-func (s *Store) Kept(ctx context.Context, name string) (storage.Kept, error) {
-	k, err := s.kept(ctx, name)
+// Protection implements [storage.Remover]. Written is the newest modification time of the files, so a copy of an archive must have
+// the same times (cp -p, rsync -t). Until is always zero and Held is false.
+func (s *Store) Protection(ctx context.Context, name string) (storage.Protection, error) {
+	k, err := s.protection(ctx, name)
 	if err != nil {
-		return storage.Kept{}, fmt.Errorf("look what is kept of %.100q: %w", name, mapError(err))
+		return storage.Protection{}, fmt.Errorf("read the times of %.100q: %w", name, mapError(err))
 	}
 	return k, nil
 }
 
-// Hold says that plain files have no legal hold.
+// Hold returns an error that matches errors.ErrUnsupported: plain files have no legal hold.
 func (s *Store) Hold(_ context.Context, name string, _ bool) error {
 	err := storage.ValidName(name)
 	if err == nil {
@@ -34,7 +34,8 @@ func (s *Store) Hold(_ context.Context, name string, _ bool) error {
 	return fmt.Errorf("hold %.100q: %w", name, err)
 }
 
-// Delete implements [storage.Keeper]: files, then the directories that are empty without them. A crash leaves what was not yet removed.
+// Delete implements [storage.Remover]. It removes files, then the directories that are empty then. After a crash the files that were
+// not removed yet are still there.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := s.delete(ctx, name); err != nil {
 		return fmt.Errorf("delete %.100q: %w", name, mapError(err))
@@ -42,7 +43,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-func (s *Store) kept(ctx context.Context, name string) (k storage.Kept, err error) {
+func (s *Store) protection(ctx context.Context, name string) (k storage.Protection, err error) {
 	info, err := s.named(ctx, name)
 	if info == nil {
 		return k, err
@@ -58,7 +59,7 @@ func (s *Store) kept(ctx context.Context, name string) (k storage.Kept, err erro
 	return k, err
 }
 
-// visit calls do for name, or for all files below it where it is a directory.
+// visit calls do for name, or if it is a directory for all files below it.
 func (s *Store) visit(ctx context.Context, name string, info fs.FileInfo, do func(string, fs.FileInfo)) error {
 	if !info.IsDir() {
 		do(name, info)
@@ -70,7 +71,7 @@ func (s *Store) visit(ctx context.Context, name string, info fs.FileInfo, do fun
 		if err == nil {
 			err = s.visit(ctx, path.Join(name, e.Name()), info, do)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // ErrNotExist: somebody removed it during the walk
 			return err
 		}
 	}
@@ -95,7 +96,7 @@ func (s *Store) delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// Also where nothing was there: a Delete before this one may have failed between its removal and its fsync.
+	// Also if nothing was there: a Delete before this one may have failed between its removal and its fsync.
 	for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
 		if gone, err := s.removeDir(dir); !gone {
 			return err
@@ -104,8 +105,8 @@ func (s *Store) delete(ctx context.Context, name string) error {
 	return s.syncDir(".")
 }
 
-// named looks at what the name means: a directory if it ends in a slash, else something that is none; nil when that is not there. It
-// refuses to go through symbolic links: what is behind them has other names.
+// named returns what the name means: a directory if the name ends with a slash, else a file or symbolic link; nil if it is not there.
+// It refuses to go through symbolic links: what is behind them has other names.
 func (s *Store) named(ctx context.Context, name string) (fs.FileInfo, error) {
 	if err := errors.Join(ctx.Err(), storage.ValidName(name)); err != nil {
 		return nil, err
@@ -144,8 +145,8 @@ func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
 	return entries, errors.Join(err, f.Close())
 }
 
-// removeTree removes what is in dir, and dir unless somebody writes there meanwhile. It holds the names of one directory at a time
-// and of those above it. What it removed is on disk once the directory above dir is synced.
+// removeTree removes everything in dir, and dir itself unless somebody writes there at the same time. It holds the names of one
+// directory and of the directories above it in memory. The removal is on disk once the directory above dir is synced.
 func (s *Store) removeTree(ctx context.Context, dir string) error {
 	entries, err := s.entries(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,7 +172,7 @@ func (s *Store) removeTree(ctx context.Context, dir string) error {
 	return err
 }
 
-// removeFiles removes files, or symbolic links, from dir.
+// removeFiles removes files and symbolic links from dir.
 func (s *Store) removeFiles(ctx context.Context, dir string, names []string) error {
 	s.names.Lock()
 	defer s.names.Unlock()
@@ -186,7 +187,8 @@ func (s *Store) removeFiles(ctx context.Context, dir string, names []string) err
 	return nil
 }
 
-// removeDir removes dir if it is an empty directory; gone is that there is none. If it stays, what was removed from it is on disk afterwards.
+// removeDir removes dir if it is an empty directory. gone: dir does not exist afterwards. If dir stays, the removals in it are on
+// disk afterwards.
 func (s *Store) removeDir(dir string) (gone bool, err error) {
 	err = s.rmdir(dir)
 	switch {
@@ -202,7 +204,7 @@ func (s *Store) removeDir(dir string) (gone bool, err error) {
 	return false, err
 }
 
-// rmdir is rmdir(2). [os.Root.Remove] alone would also take an object that is where a directory was looked for.
+// rmdir is rmdir(2). [os.Root.Remove] alone would also remove an object with the name of the directory.
 func (s *Store) rmdir(dir string) error {
 	s.names.Lock()
 	defer s.names.Unlock()

@@ -13,12 +13,12 @@ import (
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
-func TestKeeperConformance(t *testing.T) {
-	storagetest.RunKeeper(t, func(t *testing.T) storagetest.Keeping {
+func TestRemoverConformance(t *testing.T) {
+	storagetest.RunRemover(t, func(t *testing.T) storagetest.Store {
 		dir := t.TempDir()
 		s := open(t, dir)
-		return storagetest.Keeping{
-			Archive: s, Keeper: s,
+		return storagetest.Store{
+			Archive: s, Remover: s,
 			Count: func(t *testing.T, prefix string) (n int) {
 				for _, name := range tree(t, filepath.Join(dir, prefix)) {
 					if info, err := os.Lstat(filepath.Join(dir, prefix, name)); err == nil && !info.IsDir() {
@@ -69,7 +69,7 @@ func TestDeleteTakesWhatIsThereAndNothingElse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "faxes/S1/a copy~"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := s.Kept(t.Context(), "faxes/S1/"); err != nil || kept.Objects != 1 {
+	if kept, err := s.Protection(t.Context(), "faxes/S1/"); err != nil || kept.Objects != 1 {
 		t.Errorf("%+v, %v, want one object", kept, err)
 	}
 	for _, name := range []string{"faxes/S1/", "index/2026/11/27/x"} {
@@ -81,7 +81,7 @@ func TestDeleteTakesWhatIsThereAndNothingElse(t *testing.T) {
 		if err := s.Delete(t.Context(), name); !errors.Is(err, storage.ErrRefused) {
 			t.Errorf("delete %s, through a symbolic link: %v", name, err)
 		}
-		if _, err := s.Kept(t.Context(), name); !errors.Is(err, storage.ErrRefused) {
+		if _, err := s.Protection(t.Context(), name); !errors.Is(err, storage.ErrRefused) {
 			t.Errorf("look at %s, through a symbolic link: %v", name, err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestDeleteTakesWhatIsThereAndNothingElse(t *testing.T) {
 }
 
 // The time of an object is its file's, as a copy of the archive keeps it.
-func TestKeptSinceTheFileWasWritten(t *testing.T) {
+func TestProtectionHasTheTimeOfTheFile(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	at := time.Date(2020, 11, 27, 10, 11, 12, 0, time.UTC)
@@ -108,7 +108,7 @@ func TestKeptSinceTheFileWasWritten(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]time.Time{"a/old": at, "a/": at.AddDate(1, 0, 0)} {
-		if kept, err := s.Kept(t.Context(), name); err != nil || kept.Written != want {
+		if kept, err := s.Protection(t.Context(), name); err != nil || kept.Written != want {
 			t.Errorf("%s: %+v, %v, want %v", name, kept, err, want)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // versionedBucket has versions and no Object Lock.
 const versionedBucket = "faxstream-versioned"
 
-func TestKeeperConformance(t *testing.T) {
+func TestRemoverConformance(t *testing.T) {
 	t.Parallel()
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
@@ -29,12 +29,12 @@ func TestKeeperConformance(t *testing.T) {
 					c := c
 					c.Bucket = bucket
 					n := 0
-					storagetest.RunKeeper(t, func(t *testing.T) storagetest.Keeping {
+					storagetest.RunRemover(t, func(t *testing.T) storagetest.Store {
 						n++
-						c.Prefix = fmt.Sprintf("keep/%d", n)
+						c.Prefix = fmt.Sprintf("remove/%d", n)
 						s := open(t, c)
 						s.versionPage = 7
-						return keeping(s)
+						return outside(s)
 					})
 				})
 			}
@@ -52,10 +52,10 @@ func makeVersioned(t *testing.T, s *Store) {
 	}
 }
 
-// keeping does to the bucket of s what is not done through it.
-func keeping(s *Store) storagetest.Keeping {
-	k := storagetest.Keeping{
-		Archive: s, Keeper: s,
+// outside adds to s what a test does to its bucket without s.
+func outside(s *Store) storagetest.Store {
+	k := storagetest.Store{
+		Archive: s, Remover: s,
 		Count: func(t *testing.T, prefix string) int { return len(versions(t, s, s.prefix+prefix)) },
 	}
 	if s.bucket != versionedBucket && s.bucket != storagetest.LockedBucket {
@@ -99,7 +99,7 @@ func retain(t *testing.T, s *Store, key string, until time.Time) {
 }
 
 // What was written before the bucket was given versions is a version that is called "null".
-func TestKeeperOfABucketThatWasGivenVersions(t *testing.T) {
+func TestRemoverOfABucketThatWasGivenVersions(t *testing.T) {
 	t.Parallel()
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestKeeperOfABucketThatWasGivenVersions(t *testing.T) {
 			s := openBeforeVersions(t, start, "a/1", "a/2", "a/3")
 			overwrite(t, s, "a/2")
 			mark(t, s, "a/3")
-			if k, err := s.Kept(t.Context(), "a/"); err != nil || k.Objects != 2 {
+			if k, err := s.Protection(t.Context(), "a/"); err != nil || k.Objects != 2 {
 				t.Errorf("%+v, %v, want two objects", k, err)
 			}
 			if err := s.Delete(t.Context(), "a/"); err != nil {
@@ -134,7 +134,7 @@ func TestHoldInABucketThatWasGivenObjectLock(t *testing.T) {
 		if err := s.Hold(t.Context(), "a/1", on); err != nil {
 			t.Fatal(err)
 		}
-		if k, err := s.Kept(t.Context(), "a/"); err != nil || k.Held != on {
+		if k, err := s.Protection(t.Context(), "a/"); err != nil || k.Held != on {
 			t.Errorf("%+v, %v, want a hold that is %v", k, err, on)
 		}
 	}

@@ -13,70 +13,70 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// Keeping is a store for [RunKeeper], with what its own tests can do to it from outside.
-type Keeping struct {
+// Store is a store for [RunRemover], with what its own tests can do to it from outside.
+type Store struct {
 	storage.Archive
-	storage.Keeper
+	storage.Remover
 
-	// Count returns how many versions and delete markers, or files, are below a prefix, whatever the store's own methods say.
+	// Count returns how many versions and delete markers, or files, are below a prefix, without the store's own methods.
 	Count func(t *testing.T, prefix string) int
 
-	// Overwrite makes a newer version of a key, and Mark a delete marker over it. nil: the store has one version of each key.
+	// Overwrite makes a newer version of a key; Mark makes a delete marker over it. nil: the store has one version of each key.
 	Overwrite, Mark func(t *testing.T, key string)
 
 	// Retain puts a retention on the newest version of a key. nil: the store has neither retention nor legal hold.
 	Retain func(t *testing.T, key string, until time.Time)
 }
 
-// RunKeeper is the conformance suite of a [storage.Keeper]. open is that of [Run].
-func RunKeeper(t *testing.T, open func(t *testing.T) Keeping) {
+// RunRemover is the conformance suite of a [storage.Remover]. open is as in [Run].
+func RunRemover(t *testing.T, open func(t *testing.T) Store) {
 	for _, tc := range []struct {
 		name string
-		test func(*testing.T, Keeping)
+		test func(*testing.T, Store)
 	}{
-		{"nothing is kept of nothing", testKeptOfNothing},
+		{"what is not there is not protected", testProtectionOfNothing},
 		{"other names than keys are refused", testInvalidNames},
-		{"kept counts keys and knows when", testKept},
+		{"protection counts keys and has the time of writing", testProtection},
 		{"delete is exact", testDeleteExact},
 		{"a key is free again after it was deleted", testDeletedKeyIsFree},
 		{"delete crosses pages", testDeleteMany},
-		{"delete harms no writer beside it", testDeleteBesideWriters},
+		{"delete does no harm to other writers", testDeleteBesideWriters},
 		{"a cancelled delete can be called again", testDeleteCancelled},
 		{"no version or marker is left", testDeleteVersions},
-		{"what is held stays until it is released", testHold},
-		{"what is retained stays until that is over", testRetained},
+		{"what is held stays until its release", testHold},
+		{"what is retained stays until the retention ends", testRetained},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open(t)) })
 	}
 }
 
-func mustKeep(t *testing.T, k Keeping, name string) storage.Kept {
+func mustProtection(t *testing.T, k Store, name string) storage.Protection {
 	t.Helper()
-	kept, err := k.Kept(t.Context(), name)
+	kept, err := k.Protection(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return kept
 }
 
-func mustDelete(t *testing.T, k Keeping, name string) {
+func mustDelete(t *testing.T, k Store, name string) {
 	t.Helper()
 	if err := k.Delete(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func mustHold(t *testing.T, k Keeping, name string, on bool) {
+func mustHold(t *testing.T, k Store, name string, on bool) {
 	t.Helper()
 	if err := k.Hold(t.Context(), name, on); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func testKeptOfNothing(t *testing.T, k Keeping) {
+func testProtectionOfNothing(t *testing.T, k Store) {
 	mustCreate(t, k, "a/bc", nil)
 	for _, name := range []string{"a/b", "a/b/", "a", "b/", "a/bc/", "a/bc/d", "a/bc/d/", "a/bc/d/e"} {
-		if kept := mustKeep(t, k, name); kept != (storage.Kept{}) {
+		if kept := mustProtection(t, k, name); kept != (storage.Protection{}) {
 			t.Errorf("%s: %+v", name, kept)
 		}
 		mustDelete(t, k, name)
@@ -87,10 +87,10 @@ func testKeptOfNothing(t *testing.T, k Keeping) {
 	wantKeys(t, k, "", "", "a/bc")
 }
 
-func testInvalidNames(t *testing.T, k Keeping) {
+func testInvalidNames(t *testing.T, k Store) {
 	mustCreate(t, k, "a/b", nil)
 	for _, name := range []string{"", "/", "//", ".", "./", "..", "../", "a//", "a/../", "/a/", "a/./", "+tmp/", "a/\x00"} {
-		_, err := k.Kept(t.Context(), name)
+		_, err := k.Protection(t.Context(), name)
 		wantError(t, err, storage.ErrInvalidKey)
 		wantError(t, k.Hold(t.Context(), name, true), storage.ErrInvalidKey)
 		wantError(t, k.Delete(t.Context(), name), storage.ErrInvalidKey)
@@ -98,15 +98,15 @@ func testInvalidNames(t *testing.T, k Keeping) {
 	wantKeys(t, k, "", "", "a/b")
 }
 
-func testKept(t *testing.T, k Keeping) {
+func testProtection(t *testing.T, k Store) {
 	begin := time.Now().Add(-time.Second).Truncate(time.Second) // some services count in seconds
 	for _, key := range []string{"a/b/1", "a/b/c/2", "a/bc", "a/d"} {
 		mustCreate(t, k, key, []byte(key))
 	}
 	for name, want := range map[string]int{"a/": 4, "a/b/": 2, "a/bc": 1, "a/b": 0} {
-		kept := mustKeep(t, k, name)
+		kept := mustProtection(t, k, name)
 		if kept.Objects != want || kept.Held || !kept.Until.IsZero() || kept.Locked(time.Now()) {
-			t.Errorf("%s: %+v, want %d objects that nothing keeps", name, kept, want)
+			t.Errorf("%s: %+v, want %d objects without protection", name, kept, want)
 		}
 		if at := kept.Written; want > 0 && (at.Before(begin) || at.After(time.Now().Add(time.Second)) || at.Location() != time.UTC) {
 			t.Errorf("%s: written %v, want now in UTC", name, at)
@@ -114,14 +114,14 @@ func testKept(t *testing.T, k Keeping) {
 	}
 }
 
-func testDeleteExact(t *testing.T, k Keeping) {
+func testDeleteExact(t *testing.T, k Store) {
 	others := []string{"a/b-/c", "a/b.c", "a/b0", "a/bc", "ab", "a.b"}
 	slices.Sort(others)
 	for _, key := range others {
 		mustCreate(t, k, key, nil)
 	}
 	mustCreate(t, k, "a/b", nil)
-	mustDelete(t, k, "a/b/") // of what is an object nothing is below it
+	mustDelete(t, k, "a/b/") // nothing is below an object
 	wantObject(t, k, "a/b", nil)
 	mustDelete(t, k, "a/b")
 	wantKeys(t, k, "", "", others...)
@@ -130,7 +130,7 @@ func testDeleteExact(t *testing.T, k Keeping) {
 	for _, key := range below {
 		mustCreate(t, k, key, nil)
 	}
-	mustDelete(t, k, "a/b") // what is below it is not it
+	mustDelete(t, k, "a/b") // what is below a/b is not a/b
 	wantKeys(t, k, "a/b/", "", below...)
 	mustDelete(t, k, "a/b/d/")
 	wantKeys(t, k, "a/b/", "", below[:2]...)
@@ -143,7 +143,7 @@ func testDeleteExact(t *testing.T, k Keeping) {
 	}
 }
 
-func testDeletedKeyIsFree(t *testing.T, k Keeping) {
+func testDeletedKeyIsFree(t *testing.T, k Store) {
 	for i := range 3 {
 		body := noise(1000+i, uint64(i))
 		mustCreate(t, k, "faxes/S1/r1/plan.json", body)
@@ -159,7 +159,7 @@ func testDeletedKeyIsFree(t *testing.T, k Keeping) {
 }
 
 // testDeleteMany is for a store whose pages are made small.
-func testDeleteMany(t *testing.T, k Keeping) {
+func testDeleteMany(t *testing.T, k Store) {
 	const n, gone = 100, 83
 	each16(t, n, func(ctx context.Context, i int) error {
 		return create(ctx, k, fmt.Sprintf("faxes/S%d/pages/%04d", i/gone, i), nil)
@@ -168,11 +168,11 @@ func testDeleteMany(t *testing.T, k Keeping) {
 		k.Overwrite(t, fmt.Sprintf("faxes/S%d/pages/%04d", i/gone, i))
 	}
 	others := k.Count(t, "faxes/S1/")
-	if kept := mustKeep(t, k, "faxes/"); kept.Objects != n {
+	if kept := mustProtection(t, k, "faxes/"); kept.Objects != n {
 		t.Errorf("%d objects, want %d", kept.Objects, n)
 	}
 	mustDelete(t, k, "faxes/S0/")
-	if kept := mustKeep(t, k, "faxes/"); kept.Objects != n-gone {
+	if kept := mustProtection(t, k, "faxes/"); kept.Objects != n-gone {
 		t.Errorf("%d objects, want %d", kept.Objects, n-gone)
 	}
 	if got := k.Count(t, "faxes/"); got != others {
@@ -196,8 +196,8 @@ func each16(t *testing.T, n int, do func(ctx context.Context, i int) error) {
 	wg.Wait()
 }
 
-// testDeleteBesideWriters deletes what is alone in its directory, again and again, while others write there.
-func testDeleteBesideWriters(t *testing.T, k Keeping) {
+// testDeleteBesideWriters deletes objects that are alone in their directory, again and again, while others write there.
+func testDeleteBesideWriters(t *testing.T, k Store) {
 	each16(t, 64, func(ctx context.Context, i int) error {
 		dir := fmt.Sprintf("index/2026/%02d/", i%10)
 		kept, gone := fmt.Sprintf("%skept-%d", dir, i), fmt.Sprintf("%sgone-%d", dir, i)
@@ -209,24 +209,24 @@ func testDeleteBesideWriters(t *testing.T, k Keeping) {
 		}
 		return errors.Join(err, k.Delete(ctx, kept))
 	})
-	if kept := mustKeep(t, k, "index/"); kept != (storage.Kept{}) {
+	if kept := mustProtection(t, k, "index/"); kept != (storage.Protection{}) {
 		t.Errorf("%+v is left", kept)
 	}
 }
 
-func testDeleteCancelled(t *testing.T, k Keeping) {
+func testDeleteCancelled(t *testing.T, k Store) {
 	mustCreate(t, k, "a/b", nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantError(t, k.Delete(ctx, "a/"), context.Canceled)
-	_, err := k.Kept(ctx, "a/")
+	_, err := k.Protection(ctx, "a/")
 	wantError(t, err, context.Canceled)
 	wantKeys(t, k, "", "", "a/b")
 	mustDelete(t, k, "a/")
 	wantKeys(t, k, "", "")
 }
 
-func testDeleteVersions(t *testing.T, k Keeping) {
+func testDeleteVersions(t *testing.T, k Store) {
 	if k.Overwrite == nil {
 		t.Skip("the store has one version of each key")
 	}
@@ -237,10 +237,10 @@ func testDeleteVersions(t *testing.T, k Keeping) {
 	}
 	k.Mark(t, "a/b")
 	k.Mark(t, "a/c")
-	if kept := mustKeep(t, k, "a/"); kept.Objects != 1 {
+	if kept := mustProtection(t, k, "a/"); kept.Objects != 1 {
 		t.Errorf("%d objects, want the one without a marker", kept.Objects)
 	}
-	if kept := mustKeep(t, k, "a/b"); kept.Objects != 0 || kept.Written.IsZero() {
+	if kept := mustProtection(t, k, "a/b"); kept.Objects != 0 || kept.Written.IsZero() {
 		t.Errorf("%+v, want no object and something there", kept)
 	}
 	mustDelete(t, k, "a/b")
@@ -255,7 +255,7 @@ func testDeleteVersions(t *testing.T, k Keeping) {
 	wantObject(t, k, "a/b", []byte("new"))
 }
 
-func testHold(t *testing.T, k Keeping) {
+func testHold(t *testing.T, k Store) {
 	for _, key := range []string{"a/b", "a/bc", "a/c/1", "a/c/2"} {
 		mustCreate(t, k, key, []byte(key))
 	}
@@ -273,11 +273,11 @@ func testHold(t *testing.T, k Keeping) {
 	k.Mark(t, "a/c/2") // a marker hides the held version, and does not free it
 	before := k.Count(t, "")
 	for name, held := range map[string]bool{"a/b": true, "a/bc": false, "a/c/": true, "a/c/1": false, "a/c/2": true, "a/": true} {
-		if kept := mustKeep(t, k, name); kept.Held != held || kept.Locked(time.Now()) != held {
+		if kept := mustProtection(t, k, name); kept.Held != held || kept.Locked(time.Now()) != held {
 			t.Errorf("%s: held is %v", name, kept.Held)
 		}
 		if held {
-			wantError(t, k.Delete(t.Context(), name), storage.ErrKept)
+			wantError(t, k.Delete(t.Context(), name), storage.ErrProtected)
 		}
 	}
 	if n := k.Count(t, ""); n != before {
@@ -288,7 +288,7 @@ func testHold(t *testing.T, k Keeping) {
 	mustHold(t, k, "a/c/", false)
 	mustDelete(t, k, "a/c/")
 	wantKeys(t, k, "", "", "a/b")
-	wantError(t, k.Delete(t.Context(), "a/"), storage.ErrKept)
+	wantError(t, k.Delete(t.Context(), "a/"), storage.ErrProtected)
 	mustHold(t, k, "a/", false)
 	mustDelete(t, k, "a/")
 	if n := k.Count(t, ""); n != 0 {
@@ -296,7 +296,7 @@ func testHold(t *testing.T, k Keeping) {
 	}
 }
 
-func testRetained(t *testing.T, k Keeping) {
+func testRetained(t *testing.T, k Store) {
 	if k.Retain == nil {
 		t.Skip("the store retains nothing by itself")
 	}
@@ -306,16 +306,16 @@ func testRetained(t *testing.T, k Keeping) {
 	short, long := time.Now().Add(2*time.Second), time.Now().Add(24*time.Hour)
 	k.Retain(t, "a/1", short)
 	k.Retain(t, "a/2", long)
-	if until := mustKeep(t, k, "a/").Until; until.Sub(long).Abs() > time.Second || until.Location() != time.UTC {
+	if until := mustProtection(t, k, "a/").Until; until.Sub(long).Abs() > time.Second || until.Location() != time.UTC {
 		t.Errorf("retained until %v, want %v", until, long.UTC())
 	}
-	wantError(t, k.Delete(t.Context(), "a/"), storage.ErrKept)
+	wantError(t, k.Delete(t.Context(), "a/"), storage.ErrProtected)
 	wantKeys(t, k, "", "", "a/1", "a/2", "a/3")
 	mustDelete(t, k, "a/3")
 	for err := k.Delete(t.Context(), "a/1"); err != nil; err = k.Delete(t.Context(), "a/1") {
-		wantError(t, err, storage.ErrKept)
+		wantError(t, err, storage.ErrProtected)
 		if time.Now().After(short.Add(10 * time.Second)) {
-			t.Fatal("still kept: ", err)
+			t.Fatal("still protected: ", err)
 		}
 		time.Sleep(100 * time.Millisecond) // the store has no signal
 	}
