@@ -57,6 +57,9 @@ func help(t *testing.T, command ...string) manpage {
 }
 
 var (
+	longFlag  = regexp.MustCompile(`(?:^|\s)(--[a-z][a-z0-9-]*)`)
+	variable  = regexp.MustCompile(`FAXSTREAM_[A-Z0-9_]*[A-Z0-9]`)
+	before    = regexp.MustCompile(`^\s*(?:[A-Za-z_]+=\S*\s+|if |while |until |! |do |docker compose exec faxstream /)*`) // of a command
 	span      = regexp.MustCompile("`([^`\n]+)`")
 	continued = regexp.MustCompile(`\\\n\s*`)
 	between   = regexp.MustCompile(`\n|; | (?:\|\||&&|[|&]) ?|\$\(|\)`) // simple commands of a shell
@@ -80,18 +83,9 @@ func (p page) code() string {
 	return strings.Join(pieces, "\n")
 }
 
-// TestCommandsAndFlagsExist: whatever a page says of faxstream's commands, flags and variables, the program has.
+// TestCommandsAndFlagsExist: the program has every command and flag of its own that a page names.
 func TestCommandsAndFlagsExist(t *testing.T) {
 	known := manpages(t)
-	var all strings.Builder
-	flags := map[string]bool{}
-	for _, m := range known {
-		all.WriteString(m.text)
-		for f := range m.flags {
-			flags[f] = true
-		}
-	}
-	variable := regexp.MustCompile(`FAXSTREAM_[A-Z0-9_]*[A-Z0-9]`)
 	for _, p := range manual(t) {
 		for line := range strings.SplitSeq(continued.ReplaceAllString(p.code(), " "), "\n") {
 			for _, c := range between.Split(strings.ReplaceAll(line, "make demo ARGS=", "faxstream demo "), -1) {
@@ -100,8 +94,22 @@ func TestCommandsAndFlagsExist(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestFlagsAndVariablesExist: those that a page names without a command belong to some command.
+func TestFlagsAndVariablesExist(t *testing.T) {
+	var all strings.Builder
+	flags := map[string]bool{}
+	for _, m := range manpages(t) {
+		all.WriteString(m.text)
+		for f := range m.flags {
+			flags[f] = true
+		}
+	}
+	for _, p := range manual(t) {
 		for _, text := range append(p.spans(), span.ReplaceAllString(p.prose, "")) {
-			for _, m := range regexp.MustCompile(`(?:^|\s)(--[a-z][a-z0-9-]*)`).FindAllStringSubmatch(text, -1) {
+			for _, m := range longFlag.FindAllStringSubmatch(text, -1) {
 				if !flags[m[1]] && !foreign(text) {
 					t.Errorf("%s names %s, which no command has", p.path, m[1])
 				}
@@ -123,8 +131,7 @@ func foreign(code string) bool {
 
 // checkCommand says what is wrong with a command of faxstream's. Words in capitals and … stand for something else.
 func checkCommand(known map[string]manpage, code string) string {
-	code = regexp.MustCompile(`^\s*(?:[A-Za-z_]+=\S*\s+|if |while |until |! |do |docker compose exec faxstream /)*`).ReplaceAllString(code, "")
-	words := strings.Fields(code)
+	words := strings.Fields(before.ReplaceAllString(code, ""))
 	if len(words) == 0 {
 		return ""
 	}
@@ -133,25 +140,30 @@ func checkCommand(known map[string]manpage, code string) string {
 	} else if _, ok := known[words[0]]; !ok && !isGroup(known, words[0]) || len(words) == 1 {
 		return "" // another program's, or prose
 	}
-	name := ""
-	for n := min(2, len(words)); n > 0 && name == ""; n-- {
-		if _, ok := known[strings.Join(words[:n], " ")]; ok {
-			name = strings.Join(words[:n], " ")
-		}
-	}
-	if name == "" && len(words) > 0 && !isGroup(known, words[0]) && regexp.MustCompile(`^[a-z]`).MatchString(words[0]) {
-		return "faxstream has no command " + words[0]
-	}
-	page := known[name]
-	if name == "" && len(words) > 0 && words[0] == "COMMAND" {
-		return ""
+	name, ok := commandOf(known, words)
+	if !ok {
+		return "faxstream has no command " + name
 	}
 	for _, m := range flagName.FindAllStringSubmatch(code, -1) {
-		if _, ok := page.flags[m[1]]; !ok {
+		if _, ok := known[name].flags[m[1]]; !ok && (len(words) == 0 || words[0] != "COMMAND") {
 			return "faxstream " + name + " has no flag " + m[1]
 		}
 	}
 	return ""
+}
+
+// commandOf is the command with which words begin, of one word or two; "" is none. Without ok faxstream does not have it.
+func commandOf(known map[string]manpage, words []string) (name string, ok bool) {
+	n := 1
+	if len(words) > 0 && isGroup(known, words[0]) {
+		n = 2
+	}
+	if len(words) < n || !regexp.MustCompile(`^[a-z]`).MatchString(words[n-1]) {
+		return "", true // flags alone, or a word that stands for any
+	}
+	name = strings.Join(words[:n], " ")
+	_, ok = known[name]
+	return name, ok
 }
 
 // isGroup reports whether a word is the first of commands of two words.
@@ -167,13 +179,12 @@ func isGroup(known map[string]manpage, word string) bool {
 // TestConfigurationNamesEveryFlagOfServe, and no other default than the program has.
 func TestConfigurationNamesEveryFlagOfServe(t *testing.T) {
 	serve := help(t, "serve")
-	text := strings.Join(strings.Fields(serve.text), " ")
 	prose := readPage(t, "docs/configuration.md").prose
 	rows := map[string]string{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(--[a-z0-9-]+)` \\| (?:`([^`]*)` )?\\| \\S").FindAllStringSubmatch(prose, -1) {
 		rows[m[1]] = m[2]
 	}
-	for flag, value := range serve.flags {
+	for flag := range serve.flags {
 		if flag == "-h" || flag == "--help" || flag == "--config" {
 			continue
 		}
@@ -183,19 +194,25 @@ func TestConfigurationNamesEveryFlagOfServe(t *testing.T) {
 			continue
 		}
 		delete(rows, flag)
-		want := value
-		if regexp.MustCompile(`[A-Z]|^$`).MatchString(value) { // a placeholder: the default stands in the text, if there is one
-			m := regexp.MustCompile(regexp.QuoteMeta(flag+"="+value) + ` [^$]*?Default (\S*[^\s;.])`).FindStringSubmatch(text)
-			if m == nil {
-				continue
-			}
-			want = m[1]
-		}
-		if !strings.HasPrefix(want, given) || given == "" {
+		if want := serve.defaultOf(flag); want != "" && given != want {
 			t.Errorf("docs/configuration.md gives %s the default %q, `faxstream serve --help` says %q", flag, given, want)
 		}
 	}
 	for flag := range rows {
 		t.Errorf("docs/configuration.md has a row for %s, which serve does not have", flag)
 	}
+}
+
+// defaultOf is a flag's default, if the help says it: behind =, or in the text where a placeholder stands there.
+func (m manpage) defaultOf(flag string) string {
+	value := m.flags[flag]
+	if value == "" || !strings.ContainsAny(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		return value
+	}
+	text := strings.Join(strings.Fields(m.text), " ")
+	said := regexp.MustCompile(regexp.QuoteMeta(flag+"="+value) + ` [^$]*?Default (\S*[^\s;.])`).FindStringSubmatch(text)
+	if said == nil {
+		return ""
+	}
+	return said[1]
 }
