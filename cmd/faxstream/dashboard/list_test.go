@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -78,7 +79,7 @@ func library(t *testing.T, board []session.State, older *shelf) *httptest.Server
 		b.put(st)
 	}
 	srv := httptest.NewServer(NewHandler(Config{
-		Board: b, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Gate: local(), Board: b, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
 	}))
 	t.Cleanup(srv.Close)
 	return srv
@@ -92,7 +93,7 @@ func walk(t *testing.T, srv *httptest.Server, query string) (numbers []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var l faxList
+		var l api.FaxList
 		err = json.NewDecoder(resp.Body).Decode(&l)
 		resp.Body.Close()
 		if err != nil || resp.StatusCode != 200 || pages > 1000 {
@@ -226,7 +227,7 @@ func TestWhatOnlyTheArchiveKnowsIsServed(t *testing.T) {
 	}
 	s := twoFaxes()
 	s.states["abc"] = abc
-	h := NewHandler(Config{Board: &Board{}, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler()})
+	h := NewHandler(Config{Gate: local(), Board: &Board{}, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler()})
 	for _, c := range []struct {
 		path   string
 		status int

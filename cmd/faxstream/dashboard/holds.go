@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"net/http"
@@ -11,11 +10,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Keep tells what must be kept.
-type Keep interface {
+// Holds tells what must be kept.
+type Holds interface {
 	// Log is a fax's holds, releases and its purge, oldest first.
 	Log(ctx context.Context, id string) ([]session.KeepEntry, error)
 	// Purgeable is nil when a fax may be purged at a time; the text of a session.ErrKept says why not.
@@ -26,20 +26,11 @@ type Keep interface {
 	Holds(ctx context.Context) iter.Seq2[session.KeepEntry, error]
 }
 
-// Kept is what keeps a fax.
-type Kept struct {
-	Session  string              `json:"session"`
-	Held     bool                `json:"held"`
-	Purged   bool                `json:"purged"`
-	Retained time.Time           `json:"retained_until,omitzero"` // before then it cannot be purged
-	Log      []session.KeepEntry `json:"log"`                     // oldest first
-}
-
-// kept tells what keeps a fax. It looks at every object, so it takes a moment.
-func (s *server) kept(w http.ResponseWriter, r *http.Request) {
-	k, err := s.keptOf(r)
+// holdStatus tells what keeps a fax. It looks at every object, so it takes a moment.
+func (s *server) holdStatus(w http.ResponseWriter, r *http.Request) {
+	k, err := s.holdStatusOf(r)
 	if err == nil && !k.Purged {
-		k.Retained, err = s.Keep.Until(r.Context(), k.Session)
+		k.Retained, err = s.Holds.Until(r.Context(), k.Session)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, session.ErrKept) { // a fax of which nothing has come; or a foreign hold, or ours: the log says
 			err = nil
 		}
@@ -48,17 +39,17 @@ func (s *server) kept(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, k)
+	api.Write(w, http.StatusOK, k)
 }
 
-// keptOf reads the log of the fax that a path names: one that there is or was.
-func (s *server) keptOf(r *http.Request) (k Kept, err error) {
+// holdStatusOf reads the log of the fax that a path names: one that there is or was.
+func (s *server) holdStatusOf(r *http.Request) (k api.HoldStatus, err error) {
 	id := r.PathValue("session")
 	if !session.ValidToken(id) {
-		return k, badRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
+		return k, api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
 	}
-	k = Kept{Session: id, Log: []session.KeepEntry{}}
-	log, err := s.Keep.Log(r.Context(), id)
+	k = api.HoldStatus{Session: id, Log: []session.KeepEntry{}}
+	log, err := s.Holds.Log(r.Context(), id)
 	if err != nil {
 		return k, err
 	}
@@ -71,42 +62,34 @@ func (s *server) keptOf(r *http.Request) (k Kept, err error) {
 	return k, nil
 }
 
-// holds lists the faxes under legal hold.
-func (s *server) holds(w http.ResponseWriter, r *http.Request) {
+// listHolds lists the faxes under legal hold.
+func (s *server) listHolds(w http.ResponseWriter, r *http.Request) {
 	held := []session.KeepEntry{}
-	for e, err := range s.Keep.Holds(r.Context()) {
+	for e, err := range s.Holds.Holds(r.Context()) {
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		held = append(held, e)
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"holds": held})
-}
-
-// KeepOrdered is the answer to an order, which is stored.
-type KeepOrdered struct {
-	Session string `json:"session"`
-	Action  string `json:"action"`
-	Asked   string `json:"asked"` // names it in the log
-	Done    bool   `json:"done"`  // the log has it, or what a purge had left is gone; otherwise it is still to be carried out
+	api.Write(w, http.StatusOK, api.HoldList{Holds: held})
 }
 
 const (
-	keepPatience = 30 * time.Second
-	keepLook     = 100 * time.Millisecond
+	orderPatience = 30 * time.Second
+	orderLook     = 100 * time.Millisecond
 )
 
-// awaitKept reports whether an order is done: once it is, or when nobody waits any longer. k is what was before it.
-func (s *server) awaitKept(ctx context.Context, k Kept, asked string) bool {
-	ctx, cancel := context.WithTimeout(ctx, keepPatience)
+// awaitOrder reports whether an order is done: once it is, or when nobody waits any longer. k is what was before it.
+func (s *server) awaitOrder(ctx context.Context, k api.HoldStatus, asked string) bool {
+	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
 	for {
 		if s.carriedOut(ctx, k, asked) {
 			return true
 		}
 		select {
-		case <-time.After(keepLook):
+		case <-time.After(orderLook):
 		case <-ctx.Done():
 			return false
 		}
@@ -115,27 +98,27 @@ func (s *server) awaitKept(ctx context.Context, k Kept, asked string) bool {
 
 // carriedOut looks for the order among what the log did not have before: after a loss of FAX_AUDIT its names begin anew. Nothing is
 // added to the log of a purged fax; what was left of it is gone then.
-func (s *server) carriedOut(ctx context.Context, k Kept, asked string) bool {
+func (s *server) carriedOut(ctx context.Context, k api.HoldStatus, asked string) bool {
 	if k.Purged {
-		_, err := s.Keep.Until(ctx, k.Session)
+		_, err := s.Holds.Until(ctx, k.Session)
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	log, err := s.Keep.Log(ctx, k.Session)
+	log, err := s.Holds.Log(ctx, k.Session)
 	return err == nil && len(log) > len(k.Log) &&
 		slices.ContainsFunc(log[len(k.Log):], func(e session.KeepEntry) bool { return e.Asked == asked })
 }
 
-// orderKeep stores the order to hold, release or purge a fax, and waits a while for it to be done. It is refused at once where it could not
+// orderHold stores the order to hold, release or purge a fax, and waits a while for it to be done. It is refused at once where it could not
 // be carried out.
-func (s *server) orderKeep(kind string) http.HandlerFunc {
+func (s *server) orderHold(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)
 		if err == nil && o.Why == "" {
-			err = badRequest("why: a fax is %s with a reason only", kind)
+			err = api.BadRequest("why: a fax is %s with a reason only", kind)
 		}
-		var k Kept
+		var k api.HoldStatus
 		if err == nil {
-			k, err = s.keptOf(r)
+			k, err = s.holdStatusOf(r)
 		}
 		if err == nil {
 			err = s.allowed(r, kind, k)
@@ -149,61 +132,61 @@ func (s *server) orderKeep(kind string) http.HandlerFunc {
 			return
 		}
 		s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
-		done := KeepOrdered{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
-		done.Done = s.awaitKept(r.Context(), k, done.Asked)
-		writeJSON(w, http.StatusOK, done)
+		done := api.HoldAnswer{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
+		done.Done = s.awaitOrder(r.Context(), k, done.Asked)
+		api.Write(w, http.StatusOK, done)
 	}
 }
 
 // allowed refuses what could not be carried out. A purged fax can be purged again while the archive has something of it: the purge may
 // have been stopped half-way.
-func (s *server) allowed(r *http.Request, kind string, k Kept) error {
+func (s *server) allowed(r *http.Request, kind string, k api.HoldStatus) error {
 	if k.Purged {
-		_, err := s.Keep.Until(r.Context(), k.Session)
+		_, err := s.Holds.Until(r.Context(), k.Session)
 		switch {
 		case kind != session.ActionPurged, errors.Is(err, fs.ErrNotExist):
-			return gonePurged(k.Log[len(k.Log)-1])
+			return errPurged(k.Log[len(k.Log)-1])
 		case errors.Is(err, session.ErrKept):
-			return &apiError{http.StatusConflict, "kept", err.Error()}
+			return api.Errorf(http.StatusConflict, "kept", "%v", err)
 		}
 		return err
 	}
 	switch kind {
 	case session.ActionReleased:
 		if !k.Held {
-			return &apiError{http.StatusConflict, "not_held", fmt.Sprintf("session %s is not under legal hold", k.Session)}
+			return api.Errorf(http.StatusConflict, "not_held", "session %s is not under legal hold", k.Session)
 		}
 	case session.ActionPurged:
 		if st, _, err := s.Ledgers.Load(r.Context(), k.Session); err != nil {
 			return err
 		} else if st.Status() == session.StatusReceiving && !st.Opened.IsZero() && st.Close == nil && !st.GivenUp {
 			// Without the provider's name for it the reconciler would take it in again as a new fax.
-			return &apiError{http.StatusConflict, "receiving", fmt.Sprintf("session %s: the fax is not over yet; purge it afterwards", k.Session)}
+			return api.Errorf(http.StatusConflict, "receiving", "session %s: the fax is not over yet; purge it afterwards", k.Session)
 		}
-		err := s.Keep.Purgeable(r.Context(), k.Session, time.Now())
+		err := s.Holds.Purgeable(r.Context(), k.Session, time.Now())
 		if errors.Is(err, session.ErrKept) {
-			err = &apiError{http.StatusConflict, "kept", err.Error()}
+			err = api.Errorf(http.StatusConflict, "kept", "%v", err)
 		}
 		return err
 	}
 	return nil
 }
 
-func gonePurged(e session.KeepEntry) error {
-	return &apiError{http.StatusGone, "purged", e.String()}
+func errPurged(e session.KeepEntry) error {
+	return api.Errorf(http.StatusGone, "purged", "%v", e)
 }
 
 // notPurged turns the error of a fax that is not there into that of one that was purged, where it was.
 func (s *server) notPurged(r *http.Request, missing error) error {
-	if s.Keep == nil {
+	if s.Holds == nil {
 		return missing
 	}
-	log, err := s.Keep.Log(r.Context(), r.PathValue("session"))
+	log, err := s.Holds.Log(r.Context(), r.PathValue("session"))
 	switch {
 	case err != nil:
 		return err
 	case len(log) > 0 && log[len(log)-1].Kind == session.ActionPurged:
-		return gonePurged(log[len(log)-1])
+		return errPurged(log[len(log)-1])
 	}
 	return missing
 }

@@ -1,4 +1,4 @@
-package dashboard
+package access
 
 import (
 	"net"
@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
 // loopbackOnly refuses requests whose Host is not this machine. Without it any web page could read faxes through a
@@ -16,11 +18,11 @@ func loopbackOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !loopbackHost(r.Host):
-			writeError(w, &apiError{http.StatusForbidden, "forbidden_host", "this listener answers only as localhost or a loopback address"})
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "forbidden_host", "this listener answers only as localhost or a loopback address"))
 		case proxied(r):
-			writeError(w, &apiError{http.StatusForbidden, "proxied", "this listener has no login, so it answers nobody behind a proxy: give --admin-tokens"})
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "proxied", "this listener has no login, so it answers nobody behind a proxy: give --admin-tokens"))
 		case embedded(r):
-			writeError(w, &apiError{http.StatusForbidden, "cross_origin", "a page of another origin may lead here, but show nothing from here"})
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may lead here, but show nothing from here"))
 		default:
 			h.ServeHTTP(w, r)
 		}
@@ -63,7 +65,7 @@ func loopbackHost(hostport string) bool {
 func sameOrigin(h http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, &apiError{http.StatusForbidden, "cross_origin", "a page of another origin may not change anything here"})
+		api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may not change anything here"))
 	}))
 	return p.Handler(h)
 }

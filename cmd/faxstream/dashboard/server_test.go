@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -72,7 +73,7 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 		board.put(st)
 	}
 	srv := httptest.NewServer(NewHandler(Config{
-		Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Gate: local(), Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
 		Ready: func(context.Context) error { return s.err },
 		Thumbnail: func(_ context.Context, original []byte) ([]byte, error) {
 			return append([]byte("small "), original...), nil
@@ -250,7 +251,7 @@ func TestCursorWalksTheWholeList(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var l faxList
+		var l api.FaxList
 		err = json.NewDecoder(resp.Body).Decode(&l)
 		resp.Body.Close()
 		if err != nil {
@@ -279,7 +280,7 @@ func TestStreamsOfEventsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer "+d.secrets["reader"])
+		req.Header.Set("Authorization", "Bearer "+d.Secrets["reader"])
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -306,7 +307,7 @@ func TestStreamsOfEventsAreBounded(t *testing.T) {
 // What a caller says of an order is bounded: it stays for years.
 func TestAnOrderSaysLittle(t *testing.T) {
 	d := newDesk(t, nil)
-	if status, body := d.ask("operator", "POST", "/api/v1/dlq/7/drop", `{"why":"`+strings.Repeat("x", maxWhy+1)+`"}`); status != http.StatusBadRequest || !strings.Contains(body, "2000") {
+	if status, body := d.Ask("operator", "POST", "/api/v1/dlq/7/drop", `{"why":"`+strings.Repeat("x", maxWhy+1)+`"}`); status != http.StatusBadRequest || !strings.Contains(body, "2000") {
 		t.Errorf("%d %s", status, body)
 	}
 }

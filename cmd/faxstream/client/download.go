@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
 // A download to FILE goes into FILE.<SHA-256>.part, whose name is the ETag of what it will be. An interrupted one stays there, and
@@ -24,50 +24,66 @@ import (
 // partSuffix ends the name of what is not whole.
 const partSuffix = ".part"
 
-// download is one object on its way into a file.
-type download struct {
-	client
-	path   string // below /api/v1
-	reason string
-	output string
+// Object is a document or a page, as the server gives it out.
+type Object struct {
+	Session string
+	Page    int    // from 1; 0: the document
+	Kind    string // of the document pdf, tiff or manifest; of a page png, or original: the bytes as fetched
+	Reason  string // why, for FAX_AUDIT
 }
 
-func (d download) file(ctx context.Context) error {
-	have, sum, err := findPart(d.output)
+// path is the object's, below /api/v1.
+func (o Object) path() string {
+	base := faxPath(o.Session)
+	switch {
+	case o.Kind == "original":
+		return fmt.Sprintf("%s/pages/%d.tiff", base, o.Page)
+	case o.Page > 0:
+		return fmt.Sprintf("%s/pages/%d.png", base, o.Page)
+	case o.Kind == "manifest":
+		return base + "/manifest.json"
+	default:
+		return base + "/document." + url.PathEscape(o.Kind)
+	}
+}
+
+// Save downloads an object to a file, from where an interrupted download stopped.
+func (c *Client) Save(ctx context.Context, o Object, output string) error {
+	have, sum, err := findPart(output)
 	if err != nil {
 		return err
 	}
-	resp, err := d.request(ctx, have, sum)
+	resp, err := c.open(ctx, o, have, sum)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusRequestedRangeNotSatisfiable: // of the same object: all of it is here
-		return finish(d.output, sum)
+		return finish(output, sum)
 	case http.StatusPartialContent:
-		err = appendPart(d.output, sum, have, resp.Body)
+		err = appendPart(output, sum, have, resp.Body)
 	case http.StatusOK:
 		// The object is another one than that of the part, or there was none.
 		if sum != "" {
-			err = os.Remove(partName(d.output, sum))
+			err = os.Remove(partName(output, sum))
 		}
 		if sum = etagSum(resp); sum == "" {
-			return errors.Join(err, fmt.Errorf("answer of %s: its ETag is no SHA-256: is that a faxstream?", d.Server))
+			return errors.Join(err, fmt.Errorf("answer of %s: its ETag is no SHA-256: is that a faxstream?", c.server))
 		}
-		err = errors.Join(err, appendPart(d.output, sum, 0, resp.Body))
+		err = errors.Join(err, appendPart(output, sum, 0, resp.Body))
 	default:
 		return refusal(resp)
 	}
 	if err != nil {
 		return err
 	}
-	return finish(d.output, sum)
+	return finish(output, sum)
 }
 
-// stream writes the object as it comes. A hash that is wrong shows only at the end.
-func (d download) stream(ctx context.Context, w io.Writer) error {
-	resp, err := d.request(ctx, 0, "")
+// Stream writes an object as it comes. A hash that is wrong shows only at the end.
+func (c *Client) Stream(ctx context.Context, o Object, w io.Writer) error {
+	resp, err := c.open(ctx, o, 0, "")
 	if err != nil {
 		return err
 	}
@@ -82,9 +98,9 @@ func (d download) stream(ctx context.Context, w io.Writer) error {
 	return checkSum(hex.EncodeToString(hash.Sum(nil)), etagSum(resp))
 }
 
-// request asks for all, or for what is behind the part that is here if the object is still the one with this hash.
-func (d download) request(ctx context.Context, have int64, sum string) (*http.Response, error) {
-	u, err := d.endpoint(d.path, url.Values{})
+// open asks for all, or for what is behind the part that is here if the object is still the one with this hash.
+func (c *Client) open(ctx context.Context, o Object, have int64, sum string) (*http.Response, error) {
+	u, err := c.endpoint(o.path(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +108,14 @@ func (d download) request(ctx context.Context, have int64, sum string) (*http.Re
 	if err != nil {
 		return nil, err
 	}
-	if d.reason != "" {
-		req.Header.Set(dashboard.HeaderReason, d.reason)
+	if o.Reason != "" {
+		req.Header.Set(api.HeaderReason, o.Reason)
 	}
 	if have > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(have, 10)+"-")
 		req.Header.Set("If-Range", `"`+sum+`"`)
 	}
-	return d.do(req)
+	return c.do(req)
 }
 
 // etagSum is the SHA-256 in an ETag, in hex; empty where it is none.

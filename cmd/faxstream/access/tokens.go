@@ -1,4 +1,4 @@
-package dashboard
+package access
 
 import (
 	"crypto/rand"
@@ -26,7 +26,10 @@ const (
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and whatever else changes something
 )
 
-// scopes is all there are.
+// ScopeOpen is of paths that need no token. No token has it.
+const ScopeOpen Scope = "open"
+
+// scopes is all that a token can have.
 var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin}
 
 // Token is one line of the file of tokens. The token itself is known only to whoever got it.
