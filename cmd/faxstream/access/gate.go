@@ -81,9 +81,9 @@ func Caller(r *http.Request) (t Token, ok bool) {
 }
 
 var (
-	errNoToken    = api.Errorf(http.StatusUnauthorized, "unauthorized", "this listener wants a token: Authorization: Bearer …; on the command line --token-file or FAXSTREAM_TOKEN")
-	errWrongToken = api.Errorf(http.StatusUnauthorized, "unauthorized", "the token is none of this server's, or no more")
-	errTooMany    = api.Errorf(http.StatusTooManyRequests, "too_many_failures", "too many wrong tokens from this address; try again in a minute")
+	errNoToken    = api.Errorf(http.StatusUnauthorized, "unauthorized", "this request needs a token: send Authorization: Bearer TOKEN, or on the command line give --token-file or FAXSTREAM_TOKEN")
+	errWrongToken = api.Errorf(http.StatusUnauthorized, "unauthorized", "the token is unknown or revoked")
+	errTooMany    = api.Errorf(http.StatusTooManyRequests, "too_many_failures", "too many wrong tokens from this address: try again in a minute")
 )
 
 // restricted lets through what is open, and what the scopes of a good token allow.
@@ -101,7 +101,7 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 			}
 		case need == ScopeOpen: // a wrong token is as good as none here
 		case err == nil:
-			err = api.Errorf(http.StatusForbidden, "forbidden", "the token %s does not have the scope %s, which this needs", t.Name, need)
+			err = api.Errorf(http.StatusForbidden, "forbidden", "the token %s does not have the scope %s, and this request needs it", t.Name, need)
 			g.refuse(w, r, err, "scope")
 			return
 		case errors.Is(err, errNoToken) && strings.Contains(r.Header.Get("Accept"), "text/html") && r.Method == http.MethodGet:

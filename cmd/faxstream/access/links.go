@@ -35,7 +35,7 @@ type Link struct {
 	By      string `json:"b"` // its maker
 }
 
-// linkPurpose keeps a signature of ours from meaning anything elsewhere.
+// linkPurpose is signed with the payload, so that the signature is of no use for anything but a link.
 const linkPurpose = "faxstream link 1\x00"
 
 func sign(key []byte, payload string) []byte {
@@ -54,11 +54,11 @@ func (l Link) seal(key []byte) (string, error) {
 	return payload + "." + base64.RawURLEncoding.EncodeToString(sign(key, payload)), nil
 }
 
-// Why a link is refused. Altered and invented ones look alike.
+// Why a link is refused. A changed link and an invented one get the same answer.
 var (
-	errBadLink     = api.Errorf(http.StatusForbidden, "bad_link", "this link is not one of this server's, or was altered")
+	errBadLink     = api.Errorf(http.StatusForbidden, "bad_link", "this link is not from this server, or it was changed")
 	errExpiredLink = api.Errorf(http.StatusGone, "expired_link", "this link has expired: ask for a new one")
-	errOrphanLink  = api.Errorf(http.StatusGone, "expired_link", "whoever made this link may not read any more: ask somebody else for a new one")
+	errOrphanLink  = api.Errorf(http.StatusGone, "expired_link", "the maker of this link no longer has the right to read: ask somebody else for a new one")
 )
 
 // openLink checks a link before it looks into it.
@@ -73,7 +73,7 @@ func openLink(key []byte, link string, now time.Time) (l Link, err error) {
 		err = json.Unmarshal(data, &l)
 	}
 	if err != nil {
-		return l, errBadLink // signed, but by a version that wrote it otherwise
+		return l, errBadLink // signed, but by a version that writes links in another way
 	}
 	if now.Unix() >= l.Expires {
 		return Link{}, errExpiredLink
@@ -81,8 +81,8 @@ func openLink(key []byte, link string, now time.Time) (l Link, err error) {
 	return l, nil
 }
 
-// LinkKey reads the key that signs links, and makes it at the first use: 32 random bytes that only the owner can read. Whoever
-// removes the file makes every link worthless.
+// LinkKey reads the key that signs links, and makes it at the first use: 32 random bytes that only the owner can read. When the file is
+// removed, every link made before is refused.
 func LinkKey(file string) ([]byte, error) {
 	key, err := readLinkKey(file)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -105,12 +105,12 @@ func readLinkKey(file string) ([]byte, error) {
 		return nil, err
 	}
 	if len(key) != linkKeySize {
-		return nil, fmt.Errorf("%s: want %d bytes; remove it, and a new one is made", file, linkKeySize)
+		return nil, fmt.Errorf("%s: wrong size, want %d bytes: remove the file, and faxstream makes a new one", file, linkKeySize)
 	}
 	return key, nil
 }
 
-// makeLinkKey puts a whole file under the name or none, and never replaces one.
+// makeLinkKey writes the whole file or nothing, and never replaces a file.
 func makeLinkKey(file string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), ".link-key-*") // 0600
 	if err != nil {
@@ -162,7 +162,8 @@ func (g *Gate) OpenLink(link string) (Link, error) {
 	return l, err
 }
 
-// madeByReader refuses a link whose maker has left the file of tokens: who is removed must not read on by links made before.
+// madeByReader refuses a link whose maker is no longer in the file of tokens with scope read: a person who is removed must not read on
+// through links of before.
 func (g *Gate) madeByReader(l Link) error {
 	if g.Tokens == nil {
 		return nil

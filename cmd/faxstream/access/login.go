@@ -24,7 +24,7 @@ const cookieName = "faxstream_session"
 // maxForm bounds the form of a login, bytes.
 const maxForm = 4 << 10
 
-// nextPage is where a login leads: a page of the dashboard and nothing else, whatever the address says.
+// nextPage is where a login leads: a page of the dashboard, and never another address.
 func nextPage(path string) string {
 	if id, ok := strings.CutPrefix(path, "/fax/"); ok && session.ValidToken(id) {
 		return path

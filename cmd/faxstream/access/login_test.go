@@ -51,7 +51,7 @@ func TestLoginInABrowser(t *testing.T) {
 		t.Fatalf("a stranger is led to %s:\n%s", at(resp), body)
 	}
 	resp, body = visit("POST", "/login", url.Values{"token": {"wrong"}, "next": {"/fax/abc"}})
-	if resp.StatusCode != 401 || !strings.Contains(body, "none of this server") || d.Refused["wrong"] != 1 {
+	if resp.StatusCode != 401 || !strings.Contains(body, "unknown or revoked") || d.Refused["wrong"] != 1 {
 		t.Errorf("a wrong token: %s %s", resp.Status, body)
 	}
 	resp, body = visit("POST", "/login", url.Values{"token": {d.Secrets["reader"]}, "next": {"/fax/abc"}})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// logins is who is logged in by a browser, and who has tried in vain. Both are in memory: a restart asks for the token again.
+// logins is who is logged in with a browser, and from where wrong tokens came. Both are in memory: a restart asks for the token again.
 type logins struct {
 	mu       sync.Mutex
 	sessions map[[sha256.Size]byte]webSession // by the hash of the cookie's value; guarded by mu
@@ -30,7 +30,7 @@ const (
 	sessionFor    = 12 * time.Hour // a working day
 	maxSessions   = 1000
 	failureWindow = time.Minute
-	maxFailures   = 10    // of one address in a failureWindow: more are neither logged nor looked at
+	maxFailures   = 10    // of one address in a failureWindow: more are not logged
 	maxAddresses  = 10000 // with failures; beyond it all are forgotten
 )
 

@@ -10,34 +10,36 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
-// loopbackOnly refuses requests whose Host is not this machine. Without it any web page could read faxes through a
-// visitor's browser, by letting its own name resolve to 127.0.0.1 (DNS rebinding). It refuses too what another site's page
-// asks for by itself, as an image or by a script: the page could not read the answer, but FAX_AUDIT would have reads that nobody made.
-// And it refuses what a proxy on this machine hands on: that comes from anywhere, with the proxy's address and often with its Host.
+// loopbackOnly is the guard of a listener without tokens. It refuses three kinds of requests:
+//   - Host is not this machine: otherwise any web page could read faxes through a visitor's browser, if its own name resolves to
+//     127.0.0.1 (DNS rebinding);
+//   - a page of another site asks by itself, for an image or by a script: the page cannot read the answer, but FAX_AUDIT would have reads
+//     that nobody made;
+//   - a proxy on this machine passes a request on: it may come from anywhere, with the proxy's address and often with its Host.
 func loopbackOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !loopbackHost(r.Host):
-			api.WriteError(w, api.Errorf(http.StatusForbidden, "forbidden_host", "this listener answers only as localhost or a loopback address"))
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "forbidden_host", "without --admin-tokens this listener answers only requests to localhost or a loopback address"))
 		case proxied(r):
-			api.WriteError(w, api.Errorf(http.StatusForbidden, "proxied", "this listener has no login, so it answers nobody behind a proxy: give --admin-tokens"))
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "proxied", "this listener has no login, so it refuses requests that a proxy passes on: start faxstream with --admin-tokens"))
 		case embedded(r):
-			api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may lead here, but show nothing from here"))
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may link to this server, but may not show anything from it"))
 		default:
 			h.ServeHTTP(w, r)
 		}
 	})
 }
 
-// proxied reports whether a request says that a proxy handed it on.
+// proxied reports whether a request says that a proxy passed it on.
 func proxied(r *http.Request) bool {
 	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"}, func(name string) bool {
 		return len(r.Header.Values(name)) > 0
 	})
 }
 
-// embedded reports whether a browser asks for a part of another origin's page, rather than for a page that a person goes to (Fetch
-// Metadata: browsers send it to loopback addresses without TLS too, programs do not).
+// embedded reports whether a browser asks for a part of another origin's page, and not for a page that a person opens (Fetch Metadata:
+// browsers send it to loopback addresses without TLS too, programs do not send it).
 func embedded(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	foreign := site == "cross-site" || site == "same-site"
@@ -65,7 +67,7 @@ func loopbackHost(hostport string) bool {
 func sameOrigin(h http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may not change anything here"))
+		api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may not change anything on this server"))
 	}))
 	return p.Handler(h)
 }

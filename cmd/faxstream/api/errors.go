@@ -42,7 +42,7 @@ func Unavailable(format string, a ...any) error {
 	return Errorf(http.StatusServiceUnavailable, "unavailable", format, a...)
 }
 
-// Fail answers with an error. One that is not an Error is logged, unless the caller went away: it says more than the caller is told.
+// Fail answers with an error. An error that is not an Error is logged, unless the caller went away: the caller is not told its text.
 func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	if _, ok := errors.AsType[*Error](err); !ok && r.Context().Err() == nil {
 		log.Error("admin request failed", "path", r.URL.Path, "err", err)
@@ -50,11 +50,11 @@ func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	WriteError(w, err)
 }
 
-// WriteError is the one table from an error to a status; whatever is not an Error is a store that does not answer.
+// WriteError is the one table from an error to a status; any other error means that a store does not answer.
 func WriteError(w http.ResponseWriter, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		e = &Error{http.StatusServiceUnavailable, "unavailable", "a store did not answer; try again, and look at /readyz and the log"}
+		e = &Error{http.StatusServiceUnavailable, "unavailable", "a store did not answer: try again, and look at /readyz and the log"}
 	}
 	Write(w, e.Status, ErrorAnswer{e})
 }
@@ -67,6 +67,6 @@ func Write(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that went away is none of our errors.
+	// When the client goes away, there is nobody to tell.
 	_, _ = w.Write(append(b, '\n'))
 }

@@ -34,7 +34,7 @@ type Client struct {
 var (
 	ErrNotFound = errors.New("not found") // 404 and 410: what was asked for is not there (yet), or no more
 	ErrServer   = errors.New("want a URL such as http://127.0.0.1:8081")
-	ErrCA       = errors.New("no PEM certificate in it")
+	ErrCA       = errors.New("no PEM certificate in the file")
 )
 
 // New makes a client and asks nothing yet. Errors: ErrCA.
@@ -43,7 +43,7 @@ func New(c Config) (*Client, error) {
 	if c.CA != nil {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
-			return nil, fmt.Errorf("the system's certificates: %w", err)
+			return nil, fmt.Errorf("read the system's certificates: %w", err)
 		}
 		if !pool.AppendCertsFromPEM(c.CA) {
 			return nil, ErrCA
@@ -73,7 +73,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.http.Do(req)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return nil, fmt.Errorf("%w (the certificate of %s is not trusted: give its authority, or itself if it signed itself, with --server-ca)", err, req.URL.Host)
+		return nil, fmt.Errorf("%w (the certificate of %s is not trusted: give the certificate of its authority with --server-ca, or the certificate itself if it is self-signed)", err, req.URL.Host)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (is faxstream running, and is --server its admin address?)", err)

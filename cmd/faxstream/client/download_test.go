@@ -77,7 +77,7 @@ func TestDownloadsGoOn(t *testing.T) {
 		}
 	}
 	u.cut = 12345
-	get("the same command goes on from there")
+	get("run the same command again")
 	holds(nil, 1)
 	u.cut = 0
 	get("")
@@ -102,10 +102,10 @@ func TestDownloadsGoOn(t *testing.T) {
 	if err := os.WriteFile(partName(output, u.sum), []byte("something else"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	get("it was altered")
+	get("they were changed")
 	holds(second, 0)
 	u.sum = sumOf(first)
-	get("it was altered")
+	get("they were changed")
 	holds(second, 0)
 	// Two at once.
 	u.cut = 100
@@ -116,7 +116,7 @@ func TestDownloadsGoOn(t *testing.T) {
 	}
 	defer f.Close()
 	lock(t, f)
-	get("another download writes it")
+	get("another download is writing")
 	holds(second, 1)
 }
 

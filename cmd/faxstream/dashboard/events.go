@@ -18,7 +18,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
 	default:
-		s.fail(w, r, api.Unavailable("%d streams of events are open, which is all there may be", maxStreams))
+		s.fail(w, r, api.Unavailable("%d event streams are open, and there may be no more: close one, or try again later", maxStreams))
 		return
 	}
 	rc := http.NewResponseController(w)
@@ -33,7 +33,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	err := s.Events(r.Context(), func(e bus.Stored) bool {
 		line, err := json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
 		if err != nil {
-			s.Log.Error("an event is no JSON", "subject", e.Subject, "err", err)
+			s.Log.Error("an event is not JSON", "subject", e.Subject, "err", err)
 			return true
 		}
 		var b bytes.Buffer
@@ -44,7 +44,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		if _, err := w.Write(b.Bytes()); err != nil {
 			return false // the reader went away
 		}
-		return rc.Flush() == nil && rc.SetWriteDeadline(time.Time{}) == nil // one that passes ends an HTTP/2 stream, written to or not
+		return rc.Flush() == nil && rc.SetWriteDeadline(time.Time{}) == nil // a deadline that passes ends an HTTP/2 stream, even when nothing is written
 	})
 	if err != nil {
 		s.Log.Error("event stream ended", "err", err)

@@ -13,7 +13,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// file is an archived object as it is given out.
+// file is an archived object as a reader gets it.
 type file struct {
 	session string
 	page    int // from 1; 0: of the document
@@ -59,7 +59,7 @@ func (s *server) documentFile(r *http.Request, as string) (file, error) {
 	case "manifest":
 		f.object, f.mime, f.name = d.Manifest, "application/json", st.Session+"-manifest.json"
 	default:
-		return file{}, api.BadRequest("%q: a document is pdf, tiff or manifest", as)
+		return file{}, api.BadRequest("%q: want pdf, tiff or manifest for a document", as)
 	}
 	return f, nil
 }
@@ -85,7 +85,7 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	case "original", "tiff":
 		f.object, f.mime, f.name = p.Original, "image/tiff", name+"tiff"
 	default:
-		return file{}, api.BadRequest("%q: a page is png or original", as)
+		return file{}, api.BadRequest("%q: want png or original for a page", as)
 	}
 	return f, nil
 }
@@ -127,8 +127,8 @@ func (s *server) give(w http.ResponseWriter, r *http.Request, as string, page in
 	}
 }
 
-// serveFile sends an archived object, with ranges; its hash is its ETag, since an object never changes. Who is about to get bytes
-// of it is in FAX_AUDIT before the first one leaves.
+// serveFile sends an archived object, with ranges; its hash is its ETag, since an object never changes. The read is in FAX_AUDIT before the
+// first byte leaves.
 func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a session.Access) error {
 	body, _, err := s.Archive.Open(r.Context(), f.object.Key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -156,6 +156,6 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a ses
 
 // gone says that the archive has lost an object.
 func (s *server) gone(f file) error {
-	s.Log.Error("an archived object is gone", "key", f.object.Key)
-	return api.Errorf(http.StatusBadGateway, "object_gone", "the archive has no %s any more; look for it in a backup", f.object.Key)
+	s.Log.Error("an archived object is missing", "key", f.object.Key)
+	return api.Errorf(http.StatusBadGateway, "object_gone", "the archive no longer has %s: look for it in a backup", f.object.Key)
 }

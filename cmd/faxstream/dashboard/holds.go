@@ -114,7 +114,7 @@ func (s *server) orderHold(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)
 		if err == nil && o.Why == "" {
-			err = api.BadRequest("why: a fax is %s with a reason only", kind)
+			err = api.BadRequest("why: give a reason; without one no fax is %s", kind)
 		}
 		var k api.HoldStatus
 		if err == nil {
@@ -161,7 +161,7 @@ func (s *server) allowed(r *http.Request, kind string, k api.HoldStatus) error {
 			return err
 		} else if st.Status() == session.StatusReceiving && !st.Opened.IsZero() && st.Close == nil && !st.GivenUp {
 			// Without the provider's name for it the reconciler would take it in again as a new fax.
-			return api.Errorf(http.StatusConflict, "receiving", "session %s: the fax is not over yet; purge it afterwards", k.Session)
+			return api.Errorf(http.StatusConflict, "receiving", "session %s: the fax is not over yet: purge it when it is", k.Session)
 		}
 		err := s.Holds.Purgeable(r.Context(), k.Session, time.Now())
 		if errors.Is(err, session.ErrKept) {

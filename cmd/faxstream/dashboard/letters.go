@@ -82,11 +82,11 @@ func letterFilter(r *http.Request) (f bus.LetterFilter, limit int, err error) {
 func (s *server) loadLetter(r *http.Request) (bus.Letter, error) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil || id == 0 {
-		return bus.Letter{}, api.BadRequest("dead letter %q: want a number, as the list has it", r.PathValue("id"))
+		return bus.Letter{}, api.BadRequest("dead letter %q: want a number from the list", r.PathValue("id"))
 	}
 	l, err := s.Letters.Letter(r.Context(), id)
 	if errors.Is(err, bus.ErrNoLetter) {
-		err = api.NotFound("dead letter %d is not there: nobody has written it, or it was retried, dropped or resolved", id)
+		err = api.NotFound("there is no dead letter %d: it never existed, or it was retried, dropped or resolved", id)
 	}
 	return l, err
 }
@@ -113,7 +113,7 @@ func (s *server) actOnLetter(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)
 		if err == nil && kind == session.ActionDropped && o.Why == "" {
-			err = api.BadRequest("why: a dead letter is dropped with a reason only")
+			err = api.BadRequest("why: give a reason to drop a dead letter")
 		}
 		var l bus.Letter
 		if err == nil {

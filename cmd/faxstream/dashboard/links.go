@@ -67,7 +67,7 @@ func (s *server) followLink(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, ok := errors.AsType[*api.Error](err); !ok && r.Context().Err() == nil {
-		s.Log.Error("a link could not be followed", "err", err)
+		s.Log.Error("serve a link failed", "err", err)
 	}
 	api.WriteError(w, err)
 }

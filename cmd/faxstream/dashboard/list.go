@@ -59,7 +59,7 @@ func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit in
 		older, end, err := s.older(ctx, f, after, floor, limit)
 		if err != nil {
 			s.Log.Error("the archive's index cannot be read", "err", err)
-			l.Incomplete = "the archive did not answer: faxes that only it knows are left out"
+			l.Incomplete = "the archive did not answer, so this list has no faxes that are only in the archive"
 			older, end = nil, orderKey{}
 		}
 		l.Faxes = append(l.Faxes, older...)
@@ -96,7 +96,7 @@ func parseCursor(c string) (k orderKey, err error) {
 		k.opened, err = time.Parse(time.RFC3339Nano, at)
 	}
 	if err != nil || !session.ValidToken(k.session) {
-		return orderKey{}, api.BadRequest("cursor %q is none that this server gave: take `next` of the previous page", c)
+		return orderKey{}, api.BadRequest("cursor %q is not from this server: use `next` of the previous page", c)
 	}
 	return k, nil
 }

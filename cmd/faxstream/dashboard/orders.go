@@ -37,7 +37,7 @@ func readOrderInto(w http.ResponseWriter, r *http.Request, into any, o *api.Orde
 		o.By = t.Name
 	}
 	if o.By = stated(o.By); o.By == "" {
-		return api.BadRequest("by: say who asks for this")
+		return api.BadRequest("by: give the name of the person who asks")
 	}
 	if o.Why = strings.TrimSpace(o.Why); len(o.Why) > maxWhy {
 		return api.BadRequest("why: %d bytes, want at most %d", len(o.Why), maxWhy)

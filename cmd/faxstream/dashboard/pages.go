@@ -22,7 +22,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	}
 	letters, err := s.Letters.LiveLetters(r.Context())
 	if err != nil {
-		s.Log.Error("the number of dead letters is not known", "err", err)
+		s.Log.Error("the number of dead letters is unknown", "err", err)
 	}
 	s.render(w, r, "index.html", struct {
 		api.FaxList

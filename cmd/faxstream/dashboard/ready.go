@@ -17,7 +17,7 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	if _, ok := access.Caller(r); !ok && s.Gate.NeedsLogin() {
 		state.Warnings = nil
 		if err != nil {
-			err = errors.New("why is told to those who show a token")
+			err = errors.New("send a token to see the reason")
 		}
 	}
 	if err != nil {

@@ -33,7 +33,7 @@ func (s *server) record(r *http.Request, a session.Access) error {
 	}
 	if err := s.Audit.RecordAccess(r.Context(), a); err != nil {
 		s.Log.Error("an access cannot be recorded, so it is refused", "kind", a.Kind, "session", a.Session, "err", err)
-		return api.Unavailable("the access could not be recorded in FAX_AUDIT, so it is refused; try again, and look at /readyz")
+		return api.Unavailable("the access could not be recorded in FAX_AUDIT, so it is refused: try again, and look at /readyz")
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"/api/v1/faxes", 200, `"faxes":[{"session":"later"`},
 		{"/api/v1/faxes?limit=0", 400, `"code":"bad_request"`},
-		{"/api/v1/faxes?cursor=nonsense", 400, "take `next` of the previous page"},
+		{"/api/v1/faxes?cursor=nonsense", 400, "use `next` of the previous page"},
 		{"/api/v1/faxes/abc", 200, `{"page":2,"status":"missing","source":"","reason":"empty"`},
 		{"/api/v1/faxes/abc", 200, `{"page":1,"status":"archived","source":"fetch","reason":"","sha256":"aa","width":1728,"height":2200,"bad_rows":0}`},
 		{"/api/v1/faxes/unknown", 404, `"code":"not_found"`},

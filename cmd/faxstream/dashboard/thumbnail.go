@@ -48,7 +48,7 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	if err != nil {
 		return api.NotFound("page %d of session %s cannot be shown: %v", page, f.session, err)
 	}
-	h := w.Header() // only now: a browser must not keep an error under the image's ETag
+	h := w.Header() // only now: a browser must not cache an error under the ETag of the image
 	h.Set("ETag", etag)
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Content-Type", "image/png")
@@ -68,7 +68,7 @@ func (s *server) original(r *http.Request, f file) ([]byte, error) {
 	}
 	defer body.Close()
 	if size > maxThumbnailed {
-		return nil, api.NotFound("page %d of session %s has %d bytes: too many for a thumbnail", f.page, f.session, size)
+		return nil, api.NotFound("page %d of session %s has %d bytes, which is too large for a thumbnail", f.page, f.session, size)
 	}
 	data := make([]byte, size)
 	if _, err := io.ReadFull(body, data); err != nil {
