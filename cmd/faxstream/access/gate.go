@@ -20,7 +20,7 @@ import (
 type Config struct {
 	// Tokens gives the tokens that are let in, as they are now; nil: no login, and only requests made to a loopback address.
 	Tokens    func() ([]Token, error)
-	Refused   func(reason string)    // told of each request that is not let in: none, wrong, limited, scope or link; nil: nobody counts
+	Refused   func(reason string)    // called for each refused request: none, wrong, limited, scope or link; nil: nobody counts
 	BehindTLS bool                   // a proxy speaks TLS for us
 	LinkKey   func() ([]byte, error) // signs links; see LinkKey
 	Log       *slog.Logger
@@ -52,8 +52,9 @@ func (rules Rules) scopeOf(method, pattern string) Scope {
 	}
 }
 
-// Guard adds the login to mux and lets requests through to it. Without tokens whoever reaches the listener may do everything, so it
-// answers only requests made to a loopback address; with them a rebound name is no danger, since a foreign page has neither token nor cookie.
+// Guard adds the login to mux and lets requests through to it. Without tokens everybody who reaches the listener may do everything, so it
+// answers only requests made to a loopback address. With tokens it answers under every name: a foreign page whose name resolves to this
+// machine has neither token nor cookie.
 func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
 	all := Rules{"GET /login": ScopeOpen, "POST /login": ScopeOpen, "POST /logout": ScopeOpen}
 	for pattern, scope := range rules {
@@ -81,15 +82,17 @@ func Caller(r *http.Request) (t Token, ok bool) {
 }
 
 var (
-	errNoToken    = api.Errorf(http.StatusUnauthorized, "unauthorized", "this request needs a token: send Authorization: Bearer TOKEN, or on the command line give --token-file or FAXSTREAM_TOKEN")
+	errNoToken = api.Errorf(http.StatusUnauthorized, "unauthorized",
+		"this request needs a token: send Authorization: Bearer TOKEN, or on the command line give --token-file or FAXSTREAM_TOKEN")
 	errWrongToken = api.Errorf(http.StatusUnauthorized, "unauthorized", "the token is unknown or revoked")
-	errTooMany    = api.Errorf(http.StatusTooManyRequests, "too_many_failures", "too many wrong tokens from this address: try again in a minute")
+	errTooMany    = api.Errorf(http.StatusTooManyRequests, "too_many_failures",
+		"too many wrong tokens from this address: try again in a minute")
 )
 
 // restricted lets through what is open, and what the scopes of a good token allow.
 func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store") // unless the answer says otherwise: numbers are no more for a cache than pages
+		w.Header().Set("Cache-Control", "no-store") // unless the handler sets another: a cache must not keep numbers either
 		_, pattern := mux.Handler(r)
 		t, err := g.identify(r)
 		switch need := rules.scopeOf(r.Method, pattern); {
@@ -99,9 +102,10 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 			if r = r.WithContext(ctx); need != ScopeOpen {
 				go g.endWithToken(r, need, cancel)
 			}
-		case need == ScopeOpen: // a wrong token is as good as none here
+		case need == ScopeOpen: // a wrong token does no harm here
 		case err == nil:
-			err = api.Errorf(http.StatusForbidden, "forbidden", "the token %s does not have the scope %s, and this request needs it", t.Name, need)
+			err = api.Errorf(http.StatusForbidden, "forbidden",
+				"the token %s does not have the scope %s, and this request needs it", t.Name, need)
 			g.refuse(w, r, err, "scope")
 			return
 		case errors.Is(err, errNoToken) && strings.Contains(r.Header.Get("Accept"), "text/html") && r.Method == http.MethodGet:
@@ -121,7 +125,7 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 // recheckEvery is how long a request that goes on, such as a stream of events, outlives its token.
 const recheckEvery = 10 * time.Second
 
-// endWithToken ends a request once what it has shown does not let it in any more.
+// endWithToken ends a request when its token is no longer valid for it.
 func (g *Gate) endWithToken(r *http.Request, need Scope, end func()) {
 	again := time.NewTicker(recheckEvery)
 	defer again.Stop()
@@ -146,7 +150,7 @@ func (g *Gate) identify(r *http.Request) (Token, error) {
 	}
 	tokens, err := g.Tokens()
 	if err != nil {
-		return Token{}, fmt.Errorf("read the tokens: %w", err) // nobody gets in until it can be read again
+		return Token{}, fmt.Errorf("read the tokens: %w", err) // nobody gets in until the file can be read again
 	}
 	if header != "" {
 		scheme, secret, _ := strings.Cut(header, " ")
@@ -173,8 +177,9 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error, reason 
 	api.WriteError(w, g.refused(w, r, e, reason))
 }
 
-// refused counts and logs, but never what was shown. One who fails often is told to wait and not logged any more: that keeps
-// the log readable. It is not what keeps strangers out, so a good token gets in from the same address at any time.
+// refused counts and logs a request, but never its token. An address with many wrong tokens is told to wait and is no longer logged, so
+// that the log stays readable. This limit does not keep strangers out (the size of a token does), so a good token gets in from the same
+// address at any time.
 func (g *Gate) refused(w http.ResponseWriter, r *http.Request, e *api.Error, reason string) *api.Error {
 	if reason == "wrong" && g.logins.failed(Address(r), time.Now()) {
 		e, reason = errTooMany, "limited"
@@ -192,7 +197,7 @@ func (g *Gate) refused(w http.ResponseWriter, r *http.Request, e *api.Error, rea
 	return e
 }
 
-// Address is that of the peer, which behind a proxy is the proxy.
+// Address is the peer's; behind a proxy it is the proxy's.
 func Address(r *http.Request) netip.Addr {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	ip, _ := netip.ParseAddr(host) // the zero Addr where it is none, as in tests

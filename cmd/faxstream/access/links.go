@@ -58,7 +58,8 @@ func (l Link) seal(key []byte) (string, error) {
 var (
 	errBadLink     = api.Errorf(http.StatusForbidden, "bad_link", "this link is not from this server, or it was changed")
 	errExpiredLink = api.Errorf(http.StatusGone, "expired_link", "this link has expired: ask for a new one")
-	errOrphanLink  = api.Errorf(http.StatusGone, "expired_link", "the maker of this link no longer has the right to read: ask somebody else for a new one")
+	errOrphanLink  = api.Errorf(http.StatusGone, "expired_link",
+		"the maker of this link no longer has the right to read: ask somebody else for a new one")
 )
 
 // openLink checks a link before it looks into it.

@@ -13,7 +13,10 @@ import (
 
 // aLink is good for ten minutes.
 func aLink() Link {
-	return Link{Session: "abc", Key: "a.pdf", SHA256: "00ff", Name: "abc-document.pdf", Mime: "application/pdf", By: "reader", Expires: time.Now().Add(10 * time.Minute).Unix()}
+	return Link{
+		Session: "abc", Key: "a.pdf", SHA256: "00ff", Name: "abc-document.pdf", Mime: "application/pdf", By: "reader",
+		Expires: time.Now().Add(10 * time.Minute).Unix(),
+	}
 }
 
 // Whatever is changed in a link makes it worthless, and its time makes it so by itself.
@@ -65,7 +68,8 @@ func TestWhyALinkIsRefused(t *testing.T) {
 		want error
 	}{
 		"the good one": {good, nil}, "another object": {other + "." + mac, errBadLink}, "no signature": {payload, errBadLink},
-		"an empty signature": {payload + ".", errBadLink}, "nothing": {"x", errBadLink}, "another key": {sealed(aLink(), make([]byte, linkKeySize)), errBadLink},
+		"an empty signature": {payload + ".", errBadLink}, "nothing": {"x", errBadLink},
+		"another key":        {sealed(aLink(), make([]byte, linkKeySize)), errBadLink},
 		"a longer signature": {good + "AA", errBadLink}, "expired": {sealed(expired, key), errExpiredLink},
 	} {
 		if _, err := g.OpenLink(c.link); !errors.Is(err, c.want) {

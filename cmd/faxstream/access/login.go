@@ -18,7 +18,7 @@ var files embed.FS
 
 var pages = layout.Parse(files, "login.html")
 
-// cookieName is of the cookie that stands for a token in a browser.
+// cookieName names the cookie that stands for a token in a browser.
 const cookieName = "faxstream_session"
 
 // maxForm bounds the form of a login, bytes.

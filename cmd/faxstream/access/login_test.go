@@ -103,7 +103,8 @@ func TestTheCookieStaysOnTLS(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		d.Config.Handler.ServeHTTP(w, r)
-		if set := w.Header().Get("Set-Cookie"); w.Code != 303 || !strings.Contains(set, "faxstream_session") || strings.Contains(set, "Secure") != c.secure {
+		set := w.Header().Get("Set-Cookie")
+		if w.Code != 303 || !strings.Contains(set, "faxstream_session") || strings.Contains(set, "Secure") != c.secure {
 			t.Errorf("%+v: %d %s", c, w.Code, set)
 		}
 	}

@@ -20,11 +20,14 @@ func loopbackOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !loopbackHost(r.Host):
-			api.WriteError(w, api.Errorf(http.StatusForbidden, "forbidden_host", "without --admin-tokens this listener answers only requests to localhost or a loopback address"))
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "forbidden_host",
+				"without --admin-tokens this listener answers only requests to localhost or a loopback address"))
 		case proxied(r):
-			api.WriteError(w, api.Errorf(http.StatusForbidden, "proxied", "this listener has no login, so it refuses requests that a proxy passes on: start faxstream with --admin-tokens"))
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "proxied",
+				"this listener has no login, so it refuses requests that a proxy passes on: start faxstream with --admin-tokens"))
 		case embedded(r):
-			api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin", "a page of another origin may link to this server, but may not show anything from it"))
+			api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin",
+				"a page of another origin may link to this server, but may not show anything from it"))
 		default:
 			h.ServeHTTP(w, r)
 		}
@@ -62,8 +65,8 @@ func loopbackHost(hostport string) bool {
 	return err == nil && ip.IsLoopback() || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
-// sameOrigin refuses requests that change something and come from a page of another origin: a browser says so by
-// Sec-Fetch-Site or Origin, and without this any page could send them. Programs send neither and are let through.
+// sameOrigin refuses requests that change something and come from a page of another origin: a browser says so in Sec-Fetch-Site or Origin.
+// Without this any page could send them. Programs send neither header and are let through.
 func sameOrigin(h http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

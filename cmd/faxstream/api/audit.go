@@ -11,7 +11,7 @@ type AuditLine struct {
 	Time     time.Time       `json:"time"`
 	Subject  string          `json:"subject"`
 	Entry    json.RawMessage `json:"entry,omitempty"`        // session.Access or session.Action
-	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is no JSON
+	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is not JSON
 }
 
 // AuditFilter chooses entries; the zero value chooses all.

@@ -21,14 +21,14 @@ type Fax struct {
 	Archived  int       `json:"pages_archived"`
 	Opened    time.Time `json:"opened"`                 // when the first webhook was stored
 	Held      bool      `json:"held"`                   // under legal hold
-	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): this is what the archive says
+	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): the data is from the archive
 }
 
 // FaxList is a page of faxes, newest first. Next, where it is not empty, is the cursor of the following page, which may be empty.
 type FaxList struct {
 	Faxes      []Fax  `json:"faxes"`
 	Next       string `json:"next,omitempty"`
-	Incomplete string `json:"incomplete,omitempty"` // a sentence: why faxes that only the archive knows are left out
+	Incomplete string `json:"incomplete,omitempty"` // a sentence: why faxes that are only in the archive are missing
 }
 
 // FaxDetail is one fax with its pages: GET /faxes/{session}.
@@ -37,7 +37,7 @@ type FaxDetail struct {
 	Pages []Page `json:"pages"`
 }
 
-// Page is one page of a fax, as far as it has come.
+// Page is one page of a fax.
 type Page struct {
 	Page   int            `json:"page"`   // from 1
 	Status string         `json:"status"` // announced, then archived or missing

@@ -25,5 +25,5 @@ type HoldAnswer struct {
 	Session string `json:"session"`
 	Action  string `json:"action"`
 	Asked   string `json:"asked"` // names the order in the log
-	Done    bool   `json:"done"`  // the log has it, or what a purge had left is gone; otherwise it is still to be carried out
+	Done    bool   `json:"done"`  // it is carried out; false: it will be
 }

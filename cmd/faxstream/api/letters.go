@@ -18,7 +18,7 @@ type Letter struct {
 	Subject  string            `json:"subject"`  // of the event that died; empty for a webhook's body
 	Received time.Time         `json:"received"` // that event
 	Event    string            `json:"event,omitempty"`
-	Binary   []byte            `json:"event_base64,omitempty"` // instead of Event where that is no text
+	Binary   []byte            `json:"event_base64,omitempty"` // instead of Event where that is not UTF-8
 	Attempts []session.Attempt `json:"attempts,omitempty"`
 }
 

@@ -1,10 +1,8 @@
 package api
 
-import (
-	"time"
-)
+import "time"
 
-// Headers by which a program says who asks and why. With a login the token's name counts as who.
+// Headers in which a program says who asks and why. With a login the token's name counts as who.
 const (
 	HeaderBy     = "X-Faxstream-By"
 	HeaderReason = "X-Faxstream-Reason"
@@ -12,8 +10,8 @@ const (
 
 // Order is what a person says with an action: POST .../retry, drop, hold, release and purge.
 type Order struct {
-	By  string `json:"by"`  // a name; with a login that of the token, whatever was said
-	Why string `json:"why"` // demanded for drop, hold, release and purge
+	By  string `json:"by"`  // a name; with a login the token's name counts
+	Why string `json:"why"` // required for drop, hold, release and purge
 }
 
 // ReplayOrder asks for a fax to be made again from the archive: POST /faxes/{session}/replay.
@@ -42,7 +40,7 @@ type Link struct {
 	Expires time.Time `json:"expires"`
 }
 
-// ReconcileOrder compares the provider's lists with what is here, once: POST /reconcile. The answer is an ingest.Report.
+// ReconcileOrder asks to compare the provider's lists with the faxes that are here, once: POST /reconcile. The answer is an ingest.Report.
 type ReconcileOrder struct {
 	Since  time.Time `json:"since"`
 	DryRun bool      `json:"dry_run"`

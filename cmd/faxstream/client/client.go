@@ -50,7 +50,7 @@ func New(c Config) (*Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	// A redirect would lead to a page for people, or with the token to somebody else.
+	// A redirect would lead to a page for people, or would give the token to somebody else.
 	follow := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{server: c.Server, token: c.Token, by: c.By, http: &http.Client{Transport: transport, CheckRedirect: follow}}, nil
 }
@@ -65,7 +65,7 @@ func (c *Client) endpoint(path string, query url.Values) (string, error) {
 	return u.String(), nil
 }
 
-// do sends a request with the token, and with the user of this process for where there is no login.
+// do sends a request with the token, and with the name of the person who asks for servers without a login.
 func (c *Client) do(req *http.Request) (*http.Response, error) {
 	req.Header.Set(api.HeaderBy, c.by)
 	if c.token != "" {
@@ -73,7 +73,8 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.http.Do(req)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return nil, fmt.Errorf("%w (the certificate of %s is not trusted: give the certificate of its authority with --server-ca, or the certificate itself if it is self-signed)", err, req.URL.Host)
+		return nil, fmt.Errorf("%w (the certificate of %s is not trusted: give the certificate of its authority with --server-ca, "+
+			"or the certificate itself if it is self-signed)", err, req.URL.Host)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (is faxstream running, and is --server its admin address?)", err)

@@ -51,7 +51,8 @@ func TestFaxesAreAskedForPageByPage(t *testing.T) {
 	}))
 	defer srv.Close()
 	got := 0
-	for list, err := range newClient(t, Config{Server: srv.URL + "/", Token: "sesame", By: "alice"}).Faxes(t.Context(), FaxFilter{To: "+1 2", Limit: 501}) {
+	c := newClient(t, Config{Server: srv.URL + "/", Token: "sesame", By: "alice"})
+	for list, err := range c.Faxes(t.Context(), FaxFilter{To: "+1 2", Limit: 501}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,8 +79,12 @@ func TestErrorsOfAnswers(t *testing.T) {
 	for id, want := range map[uint64]struct {
 		says  string
 		there bool
-	}{1: {"not found: no letter  1", false}, 2: {"not found: purged", false}, 3: {"a store did not answer", true}, 4: {"502 Bad Gateway", true}, 5: {"answer of " + srv.URL, true}} {
-		if _, err := c.Letter(t.Context(), id); err == nil || !strings.Contains(err.Error(), want.says) || errors.Is(err, ErrNotFound) == want.there {
+	}{
+		1: {"not found: no letter  1", false}, 2: {"not found: purged", false},
+		3: {"a store did not answer", true}, 4: {"502 Bad Gateway", true}, 5: {"answer of " + srv.URL, true},
+	} {
+		_, err := c.Letter(t.Context(), id)
+		if err == nil || !strings.Contains(err.Error(), want.says) || errors.Is(err, ErrNotFound) == want.there {
 			t.Errorf("letter %d: %v, want %q", id, err, want.says)
 		}
 	}

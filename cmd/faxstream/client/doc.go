@@ -1,6 +1,7 @@
-// Package client speaks the HTTP API of the admin listener, never the stores behind it. New makes a Client; its methods are the API's paths.
+// Package client speaks the HTTP API of the admin listener, never the stores behind it. New makes a Client; it has a method for each
+// path of the API.
 //
-// No request is sent twice by itself: who asks may ask again. Save goes on with a download that was interrupted: a crash leaves
-// FILE.<SHA-256>.part, with which the same call goes on, and FILE as it was before; FILE appears, or is replaced, once all of it has arrived
-// and has its hash.
+// The client sends each request once; the caller may try again. Save continues a download that was interrupted. A crash leaves
+// FILE.<SHA-256>.part, which the next Save completes, and leaves FILE as it was. FILE appears, or is replaced, when all bytes are there and
+// have their hash.
 package client

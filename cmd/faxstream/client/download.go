@@ -16,7 +16,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
-// Object is a document or a page, as the server gives it out.
+// Object names a document or a page.
 type Object struct {
 	Session string
 	Page    int    // from 1; 0: the document
@@ -24,7 +24,7 @@ type Object struct {
 	Reason  string // why, for FAX_AUDIT
 }
 
-// path is the object's, below /api/v1.
+// path is where the object is, below /api/v1.
 func (o Object) path() string {
 	base := faxPath(o.Session)
 	switch {
@@ -51,12 +51,12 @@ func (c *Client) Save(ctx context.Context, o Object, output string) error {
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
-	case http.StatusRequestedRangeNotSatisfiable: // of the same object: all of it is here
+	case http.StatusRequestedRangeNotSatisfiable: // the part has all bytes of the same object
 		return finish(output, sum)
 	case http.StatusPartialContent:
 		err = appendPart(output, sum, have, resp.Body)
 	case http.StatusOK:
-		// The object is another one than that of the part, or there was none.
+		// The part is of another object, or there is no part.
 		if sum != "" {
 			err = os.Remove(partName(output, sum))
 		}
@@ -73,7 +73,7 @@ func (c *Client) Save(ctx context.Context, o Object, output string) error {
 	return finish(output, sum)
 }
 
-// Stream writes an object as it comes. A hash that is wrong shows only at the end.
+// Stream writes an object as it arrives. A wrong hash shows only at the end.
 func (c *Client) Stream(ctx context.Context, o Object, w io.Writer) error {
 	resp, err := c.open(ctx, o, 0, "")
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *Client) Stream(ctx context.Context, o Object, w io.Writer) error {
 	return checkSum(hex.EncodeToString(hash.Sum(nil)), etagSum(resp))
 }
 
-// open asks for all, or for what is behind the part that is here if the object is still the one with this hash.
+// open asks for the bytes after the first have if the object still has the hash sum, and else for all.
 func (c *Client) open(ctx context.Context, o Object, have int64, sum string) (*http.Response, error) {
 	u, err := c.endpoint(o.path(), nil)
 	if err != nil {
@@ -110,7 +110,7 @@ func (c *Client) open(ctx context.Context, o Object, have int64, sum string) (*h
 	return c.do(req)
 }
 
-// etagSum is the SHA-256 in an ETag, in hex; empty where it is none.
+// etagSum is the SHA-256 in an ETag, in hex; empty if the ETag is not one.
 func etagSum(resp *http.Response) string {
 	sum := strings.Trim(resp.Header.Get("ETag"), `"`)
 	if !isSum(sum) {

@@ -34,13 +34,13 @@ func (c *Client) Letters(ctx context.Context, f LetterFilter) (all []api.Letter,
 
 func letterPath(id uint64) string { return "/dlq/" + strconv.FormatUint(id, 10) }
 
-// Letter gives one dead letter with its event and attempts. ErrNotFound: nobody has written it, or somebody has acted on it.
+// Letter gives one dead letter with its event and attempts. ErrNotFound: it never existed, or somebody has acted on it.
 func (c *Client) Letter(ctx context.Context, id uint64) (l api.Letter, err error) {
 	err = c.get(ctx, letterPath(id), nil, &l)
 	return l, err
 }
 
-// ActOnLetter orders retry or drop. ErrNotFound: nobody has written the letter, or somebody has acted on it.
+// ActOnLetter orders retry or drop. ErrNotFound: the letter never existed, or somebody has acted on it.
 func (c *Client) ActOnLetter(ctx context.Context, id uint64, verb string, o api.Order) (l api.Letter, err error) {
 	err = c.post(ctx, letterPath(id)+"/"+url.PathEscape(verb), o, &l)
 	return l, err

@@ -12,15 +12,15 @@ import (
 	"syscall"
 )
 
-// A download to FILE goes into FILE.<SHA-256>.part, whose name is the ETag of what it will be. An interrupted one stays there, and
-// the next one goes on from its end (RFC 9110, 13.1.5 If-Range). FILE appears, or is replaced, once all of it has the hash.
+// A download to FILE writes FILE.<SHA-256>.part; the hash is the ETag of the object. When a download is interrupted the part stays, and the
+// next download continues at its end (RFC 9110, 13.1.5 If-Range). FILE appears, or is replaced, when all bytes are there and have the hash.
 
-// partSuffix ends the name of what is not whole.
+// partSuffix ends the name of a file that is not complete.
 const partSuffix = ".part"
 
 func partName(output, sum string) string { return output + "." + sum + partSuffix }
 
-// findPart looks for the rest of an interrupted download; of several, which nobody should have, it takes one.
+// findPart looks for the part of an interrupted download. If there are several, it takes one of them.
 func findPart(output string) (size int64, sum string, err error) {
 	entries, err := os.ReadDir(filepath.Dir(output))
 	if err != nil {
@@ -41,14 +41,14 @@ func findPart(output string) (size int64, sum string, err error) {
 	return 0, "", nil
 }
 
-// appendPart writes what comes behind the first have bytes: medical data, so for the owner only.
+// appendPart writes body after the first have bytes. The file holds medical data, so only its owner can read it.
 func appendPart(output, sum string, have int64, body io.Reader) (err error) {
 	f, err := os.OpenFile(partName(output, sum), os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.Chmod(0o600); err != nil { // also of one that was here: in a directory for all it may be somebody else's
+	if err := f.Chmod(0o600); err != nil { // also for a part that was here before: in a shared directory others may have made it
 		return err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
@@ -66,7 +66,7 @@ func appendPart(output, sum string, have int64, body io.Reader) (err error) {
 	return nil
 }
 
-// finish gives the part its name if it has its hash, and removes it if not.
+// finish renames the part to output if its bytes have the hash, and removes it if not.
 func finish(output, sum string) error {
 	part := partName(output, sum)
 	f, err := os.Open(part)
@@ -86,7 +86,8 @@ func finish(output, sum string) error {
 
 func checkSum(got, want string) error {
 	if got != want {
-		return fmt.Errorf("the received bytes have the SHA-256 %s, not %q: they were changed on the way or in the archive; try again, and run faxstream verify", got, want)
+		return fmt.Errorf("the received bytes have the SHA-256 %s, not %q: they were changed on the way or in the archive; "+
+			"try again, and run faxstream verify", got, want)
 	}
 	return nil
 }

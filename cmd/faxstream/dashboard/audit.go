@@ -13,8 +13,8 @@ import (
 // Trail calls give with the entries stored from since to until, oldest first, until it returns an error.
 type Trail func(ctx context.Context, since, until time.Time, give func(api.AuditLine) error) error
 
-// audit gives the entries of the audit, oldest first, a JSON object a line. Where they cannot be read to their end the connection is
-// broken off, so that nobody takes a part for all.
+// audit gives the entries of the audit, oldest first, a JSON object a line. If they cannot be read to their end, the
+// connection is broken off, so that nobody takes a part for the whole.
 func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 	f := api.AuditFilter{Session: r.FormValue("session"), By: r.FormValue("by")}
 	for name, t := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {

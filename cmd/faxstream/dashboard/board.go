@@ -41,12 +41,12 @@ func summary(s session.State) api.Fax {
 	return f
 }
 
-// Ledgers tells of every ledger and of each change.
+// Ledgers reports every ledger and each change.
 type Ledgers interface {
 	Ledgers(ctx context.Context, f func(session.State), caught func()) error
 }
 
-// Follow feeds the board until ctx ends. caught is called when all that was there has been read.
+// Follow feeds the board until ctx ends. It calls caught when every ledger of before is read.
 func (b *Board) Follow(ctx context.Context, l Ledgers, caught func()) error {
 	return l.Ledgers(ctx, b.put, caught)
 }
@@ -69,7 +69,7 @@ func (b *Board) put(s session.State) {
 }
 
 // before returns up to limit faxes that a filter chooses, newest first, that come after the fax k in that order; the zero k is the
-// beginning. more: there are others behind them.
+// beginning. more says that others follow.
 func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []api.Fax, more bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
-// events streams page and document events as server-sent events, from now on. A first comment says that it listens.
+// events streams page and document events as server-sent events, from now on. Its first line is a comment that says that it listens.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.streams <- struct{}{}:
@@ -44,7 +44,8 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		if _, err := w.Write(b.Bytes()); err != nil {
 			return false // the reader went away
 		}
-		return rc.Flush() == nil && rc.SetWriteDeadline(time.Time{}) == nil // a deadline that passes ends an HTTP/2 stream, even when nothing is written
+		// Without a deadline while it waits: one that passes ends an HTTP/2 stream, even when nothing is written.
+		return rc.Flush() == nil && rc.SetWriteDeadline(time.Time{}) == nil
 	})
 	if err != nil {
 		s.Log.Error("event stream ended", "err", err)

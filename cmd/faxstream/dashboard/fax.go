@@ -10,7 +10,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// load reads a session's ledger fresh, so that a reader sees what it was just told.
+// load reads a session's ledger anew, so that a reader sees every event that it has got.
 func (s *server) load(r *http.Request) (session.State, error) {
 	id := r.PathValue("session")
 	if !session.ValidToken(id) {
@@ -23,7 +23,7 @@ func (s *server) load(r *http.Request) (session.State, error) {
 	return st, err
 }
 
-// find is load for reading: a fax that has no ledger (any more) is looked for in the archive.
+// find is load for reading: it looks in the archive for a fax that has no ledger (any more).
 func (s *server) find(r *http.Request) (session.State, error) {
 	st, err := s.load(r)
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Status != http.StatusNotFound || s.Older == nil {
@@ -36,8 +36,8 @@ func (s *server) find(r *http.Request) (session.State, error) {
 	return old, olderErr
 }
 
-// facts gives what is archived of some pages: from the stream, and of a fax that has a document from the archive where the stream
-// has let them go.
+// facts gives the facts of archived pages from the stream. If the stream no longer has them and the fax has a document, it reads them from
+// the archive.
 func (s *server) facts(ctx context.Context, st session.State, pages session.Ranges) (map[int]session.PageArchived, error) {
 	facts, err := s.Ledgers.PageFacts(ctx, st.Session, pages)
 	if err != nil || s.Older == nil || st.Document == nil {

@@ -26,7 +26,7 @@ func (f file) access(kind string) session.Access {
 	return session.Access{Kind: kind, Session: f.session, Page: f.page, Object: f.object.Key}
 }
 
-// file finds what a person asks for: of the newest revision pdf, tiff or manifest; of a page png, or original: the bytes as fetched.
+// file finds an object: pdf, tiff or manifest of the newest revision, or png or original (the bytes as fetched) of a page.
 func (s *server) file(r *http.Request, as string, page int) (file, error) {
 	switch {
 	case page < 0 || page > session.MaxPages:
@@ -92,9 +92,10 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 
 // document serves document.pdf, document.tiff and manifest.json of the newest revision.
 func (s *server) document(w http.ResponseWriter, r *http.Request) {
-	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[r.PathValue("document")]
+	name := r.PathValue("document")
+	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[name]
 	if !ok {
-		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, manifest.json or pages/N.tiff and pages/N.png", r.PathValue("document")))
+		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, manifest.json, pages/N.tiff or pages/N.png", name))
 		return
 	}
 	s.give(w, r, as, 0)
@@ -154,7 +155,7 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a ses
 	return nil
 }
 
-// gone says that the archive has lost an object.
+// gone is the error of an object that is missing in the archive.
 func (s *server) gone(f file) error {
 	s.Log.Error("an archived object is missing", "key", f.object.Key)
 	return api.Errorf(http.StatusBadGateway, "object_gone", "the archive no longer has %s: look for it in a backup", f.object.Key)

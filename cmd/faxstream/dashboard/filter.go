@@ -25,7 +25,10 @@ func (f faxFilter) has(x api.Fax) bool {
 }
 
 var (
-	statuses   = []string{session.StatusReceiving, session.StatusComplete, session.StatusRecovered, session.StatusPartial, session.StatusFolded, session.StatusPurged}
+	statuses = []string{
+		session.StatusReceiving, session.StatusComplete, session.StatusRecovered,
+		session.StatusPartial, session.StatusFolded, session.StatusPurged,
+	}
 	directions = []string{session.Incoming, session.Outgoing}
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Holds tells what must be kept.
+// Holds knows which faxes may not be purged, and why.
 type Holds interface {
 	// Log is a fax's holds, releases and its purge, oldest first.
 	Log(ctx context.Context, id string) ([]session.KeepEntry, error)
@@ -26,13 +26,13 @@ type Holds interface {
 	Holds(ctx context.Context) iter.Seq2[session.KeepEntry, error]
 }
 
-// holdStatus tells what keeps a fax. It looks at every object, so it takes a moment.
+// holdStatus says what keeps a fax from being purged. It looks at every object, so it takes a moment.
 func (s *server) holdStatus(w http.ResponseWriter, r *http.Request) {
 	k, err := s.holdStatusOf(r)
 	if err == nil && !k.Purged {
 		k.Retained, err = s.Holds.Until(r.Context(), k.Session)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, session.ErrKept) { // a fax of which nothing has come; or a foreign hold, or ours: the log says
-			err = nil
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, session.ErrKept) {
+			err = nil // no page has arrived yet; or a hold, which the log shows if it is ours
 		}
 	}
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *server) holdStatus(w http.ResponseWriter, r *http.Request) {
 	api.Write(w, http.StatusOK, k)
 }
 
-// holdStatusOf reads the log of the fax that a path names: one that there is or was.
+// holdStatusOf reads the log of the fax in the path. The fax exists, or it was purged.
 func (s *server) holdStatusOf(r *http.Request) (k api.HoldStatus, err error) {
 	id := r.PathValue("session")
 	if !session.ValidToken(id) {
@@ -76,11 +76,11 @@ func (s *server) listHolds(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	orderPatience = 30 * time.Second
-	orderLook     = 100 * time.Millisecond
+	orderPatience = 30 * time.Second       // how long an answer waits for its order
+	orderLook     = 100 * time.Millisecond // how often it looks
 )
 
-// awaitOrder reports whether an order is done: once it is, or when nobody waits any longer. k is what was before it.
+// awaitOrder waits until an order is carried out, for orderPatience at most, and reports whether it is. k is the status before the order.
 func (s *server) awaitOrder(ctx context.Context, k api.HoldStatus, asked string) bool {
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
@@ -96,8 +96,8 @@ func (s *server) awaitOrder(ctx context.Context, k api.HoldStatus, asked string)
 	}
 }
 
-// carriedOut looks for the order among what the log did not have before: after a loss of FAX_AUDIT its names begin anew. Nothing is
-// added to the log of a purged fax; what was left of it is gone then.
+// carriedOut looks for the order only among the entries that are new in the log, because the names of orders begin again when FAX_AUDIT is
+// lost. The log of a purged fax gets no new entry: there the order is carried out when no object is left.
 func (s *server) carriedOut(ctx context.Context, k api.HoldStatus, asked string) bool {
 	if k.Purged {
 		_, err := s.Holds.Until(ctx, k.Session)
@@ -108,7 +108,7 @@ func (s *server) carriedOut(ctx context.Context, k api.HoldStatus, asked string)
 		slices.ContainsFunc(log[len(k.Log):], func(e session.KeepEntry) bool { return e.Asked == asked })
 }
 
-// orderHold stores the order to hold, release or purge a fax, and waits a while for it to be done. It is refused at once where it could not
+// orderHold stores the order to hold, release or purge a fax, and waits a while until it is carried out. It refuses an order that could not
 // be carried out.
 func (s *server) orderHold(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -138,8 +138,8 @@ func (s *server) orderHold(kind string) http.HandlerFunc {
 	}
 }
 
-// allowed refuses what could not be carried out. A purged fax can be purged again while the archive has something of it: the purge may
-// have been stopped half-way.
+// allowed refuses an order that could not be carried out. A purged fax can be purged again while the archive has objects of it: the first
+// purge may have stopped half-way.
 func (s *server) allowed(r *http.Request, kind string, k api.HoldStatus) error {
 	if k.Purged {
 		_, err := s.Holds.Until(r.Context(), k.Session)
@@ -160,7 +160,7 @@ func (s *server) allowed(r *http.Request, kind string, k api.HoldStatus) error {
 		if st, _, err := s.Ledgers.Load(r.Context(), k.Session); err != nil {
 			return err
 		} else if st.Status() == session.StatusReceiving && !st.Opened.IsZero() && st.Close == nil && !st.GivenUp {
-			// Without the provider's name for it the reconciler would take it in again as a new fax.
+			// Without the provider's id of the fax the reconciler would take it in again as a new fax.
 			return api.Errorf(http.StatusConflict, "receiving", "session %s: the fax is not over yet: purge it when it is", k.Session)
 		}
 		err := s.Holds.Purgeable(r.Context(), k.Session, time.Now())
@@ -176,7 +176,7 @@ func errPurged(e session.KeepEntry) error {
 	return api.Errorf(http.StatusGone, "purged", "%v", e)
 }
 
-// notPurged turns the error of a fax that is not there into that of one that was purged, where it was.
+// notPurged gives the error of a purged fax if the fax was purged, and else missing.
 func (s *server) notPurged(r *http.Request, missing error) error {
 	if s.Holds == nil {
 		return missing

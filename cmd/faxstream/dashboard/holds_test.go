@@ -38,7 +38,8 @@ func (s *holdStub) Act(_ context.Context, a session.Action) (uint64, error) {
 		s.rest = false
 		return n, nil
 	}
-	s.logs[a.Session] = append(s.logs[a.Session], session.KeepEntry{Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, Asked: fmt.Sprint("a", n)})
+	entry := session.KeepEntry{Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, Asked: fmt.Sprint("a", n)}
+	s.logs[a.Session] = append(s.logs[a.Session], entry)
 	return n, nil
 }
 
@@ -107,7 +108,8 @@ func TestOrdersAboutKeeping(t *testing.T) {
 		t.Fatalf("purge: %d %s", status, body)
 	}
 	for _, path := range []string{"/abc/hold", "/abc/purge"} {
-		if status, body := d.Ask("master", "POST", "/api/v1/faxes"+path, because); status != http.StatusGone || !strings.Contains(body, "purged on") {
+		status, body := d.Ask("master", "POST", "/api/v1/faxes"+path, because)
+		if status != http.StatusGone || !strings.Contains(body, "purged on") {
 			t.Errorf("%s of a purged fax: %d %s", path, status, body)
 		}
 	}
@@ -115,7 +117,8 @@ func TestOrdersAboutKeeping(t *testing.T) {
 	if status, body := d.Ask("master", "POST", "/api/v1/faxes/abc/hold", because); status != http.StatusGone {
 		t.Errorf("hold of what a purge has left: %d %s", status, body)
 	}
-	if status, body := d.Ask("master", "POST", "/api/v1/faxes/abc/purge", because); status != 200 || !strings.Contains(body, `"done":true`) || s.rest {
+	status, body := d.Ask("master", "POST", "/api/v1/faxes/abc/purge", because)
+	if status != 200 || !strings.Contains(body, `"done":true`) || s.rest {
 		t.Errorf("purge of what a purge has left: %d %s", status, body)
 	}
 	s.states["abc"] = session.State{Session: "abc", Opened: time.Now(), Purged: true} // as its ledger becomes

@@ -13,13 +13,13 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Letters is where dead letters and actions are kept.
+// Letters stores dead letters and the actions of people.
 type Letters interface {
 	Letters(ctx context.Context, f bus.LetterFilter, limit int) (letters []bus.Letter, more bool, err error)
-	// Letter gives bus.ErrNoLetter for one that nobody has written, or that somebody has acted on.
+	// Letter gives bus.ErrNoLetter for a letter that never existed, or that somebody has acted on.
 	Letter(ctx context.Context, id uint64) (bus.Letter, error)
 	LiveLetters(ctx context.Context) (uint64, error)
-	// Act stores an action durably and gives its number: from then on it is done, whatever happens to this process.
+	// Act stores an action durably and gives its number: from then on it will be carried out, whatever happens to this process.
 	Act(ctx context.Context, a session.Action) (sequence uint64, err error)
 	RemoveLetter(ctx context.Context, id uint64) error
 }
@@ -78,7 +78,7 @@ func letterFilter(r *http.Request) (f bus.LetterFilter, limit int, err error) {
 	return f, limit, nil
 }
 
-// loadLetter reads the letter that a path names.
+// loadLetter reads the letter in the path.
 func (s *server) loadLetter(r *http.Request) (bus.Letter, error) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil || id == 0 {
@@ -107,8 +107,8 @@ func (s *server) letter(w http.ResponseWriter, r *http.Request) {
 	api.Write(w, http.StatusOK, out)
 }
 
-// actOnLetter stores what is to be done with a letter and takes it from the list. Where taking it fails after it was stored, the
-// pipeline does that too.
+// actOnLetter stores the action on a letter and removes the letter from the list. If removing fails after the action is stored, the
+// pipeline removes the letter.
 func (s *server) actOnLetter(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)

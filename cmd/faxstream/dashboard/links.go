@@ -20,7 +20,7 @@ type Linker interface {
 // MaxTTL is the longest life of a link: what S3 allows a presigned URL.
 const MaxTTL = 7 * 24 * time.Hour
 
-// link makes a link to an object. Who holds it needs nothing else, until it expires.
+// link makes a link to an object. Its holder needs nothing else, until it expires.
 func (s *server) link(w http.ResponseWriter, r *http.Request) {
 	l, err := s.makeLink(w, r)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *server) makeLink(w http.ResponseWriter, r *http.Request) (api.Link, err
 	if err := readOrderInto(w, r, &o, &o.Order); err != nil {
 		return api.Link{}, err
 	}
-	o.By, o.Why = stated(o.By), stated(o.Why) // a reader must not fill FAX_AUDIT with a few links
+	o.By, o.Why = stated(o.By), stated(o.Why) // with long reasons a reader could fill FAX_AUDIT
 	ttl, err := time.ParseDuration(o.TTL)
 	if err != nil || ttl < time.Second || ttl > MaxTTL {
 		return api.Link{}, api.BadRequest("ttl %q: want 1s to %s, such as 10m", o.TTL, MaxTTL)
@@ -55,12 +55,13 @@ func (s *server) makeLink(w http.ResponseWriter, r *http.Request) (api.Link, err
 		return l, err
 	}
 	l.URL, err = s.Gate.LinkURL(r, access.Link{
-		Session: f.session, Page: f.page, Key: f.object.Key, SHA256: f.object.SHA256, Name: f.name, Mime: f.mime, Expires: l.Expires.Unix(), By: o.By,
+		Session: f.session, Page: f.page, Key: f.object.Key, SHA256: f.object.SHA256, Name: f.name, Mime: f.mime,
+		Expires: l.Expires.Unix(), By: o.By,
 	})
 	return l, err
 }
 
-// followLink serves what a link is for. Its path is a credential, so that no error is logged with it.
+// followLink serves the object of a link. The path is a credential, so no error is logged with it.
 func (s *server) followLink(w http.ResponseWriter, r *http.Request) {
 	err := s.serveLink(w, r)
 	if err == nil {

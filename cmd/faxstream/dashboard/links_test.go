@@ -45,7 +45,8 @@ func TestALinkNeedsNoLogin(t *testing.T) {
 	if why := d.recorded[len(d.recorded)-1].Why; why != "a patient asked" {
 		t.Errorf("why: %q", why)
 	}
-	if code, body := d.Ask("", "GET", path, "", func(r *http.Request) { r.Header.Set("Range", "bytes=0-6") }); code != 206 || body != "content" {
+	begin := func(r *http.Request) { r.Header.Set("Range", "bytes=0-6") }
+	if code, body := d.Ask("", "GET", path, "", begin); code != 206 || body != "content" {
 		t.Errorf("a range: %d %q", code, body)
 	}
 	d.refuse = errors.New("no room")
@@ -78,7 +79,11 @@ func TestALinkEndsWithItsMakersToken(t *testing.T) {
 		name   string
 		scopes []access.Scope
 		want   int
-	}{{"reader", []access.Scope{access.ScopeOperate}, 410}, {"other", []access.Scope{access.ScopeRead}, 410}, {"reader", []access.Scope{access.ScopeRead}, 200}} {
+	}{
+		{"reader", []access.Scope{access.ScopeOperate}, 410},
+		{"other", []access.Scope{access.ScopeRead}, 410},
+		{"reader", []access.Scope{access.ScopeRead}, 200},
+	} {
 		_, line, err := access.NewToken(c.name, c.scopes)
 		if err != nil {
 			t.Fatal(err)

@@ -46,8 +46,8 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	return s.list(r.Context(), f, after, limit), nil
 }
 
-// list is the faxes that come after a cursor, newest first: those of the board, and between and behind them those that only the
-// archive's index has. While the archive does not answer, the board is what there is.
+// list gives the faxes after a cursor, newest first: those of the board, and among them those that are only in the archive's index. While
+// the archive does not answer, it gives only those of the board.
 func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit int) api.FaxList {
 	faxes, more := s.Board.before(f, after, limit)
 	l := api.FaxList{Faxes: faxes}
@@ -64,7 +64,7 @@ func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit in
 		}
 		l.Faxes = append(l.Faxes, older...)
 		slices.SortFunc(l.Faxes, func(a, b api.Fax) int { return keyOf(b).compare(keyOf(a)) })
-		if end.session != "" { // nothing is known of the archive behind it
+		if end.session != "" { // the archive was not read beyond it
 			l.Faxes = slices.DeleteFunc(l.Faxes, func(x api.Fax) bool { return keyOf(x).compare(end) < 0 })
 			l.Next = end.cursor()
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Older is the faxes as the archive alone knows them.
+// Older is the faxes in the archive, also those without a ledger.
 type Older interface {
 	// Before calls f with the time and session of what the archive's index lists, newest first and sessions of one second in
 	// descending order, from before (at, id) on, down to since, until f returns false.
@@ -30,10 +30,9 @@ const (
 	scanAtOnce = 32
 )
 
-// older gives up to limit faxes between after and floor that the board does not have. end, where it is not zero, is how far it has looked:
-// there may be others behind it.
+// older gives up to limit faxes between after and floor that the board does not have. If end is not zero, it looked only as far as end.
 func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []api.Fax, end orderKey, err error) {
-	newest := orderKey{time.Now().Add(48 * time.Hour), "~"} // whatever the provider's clock says
+	newest := orderKey{time.Now().Add(48 * time.Hour), "~"} // the provider's clock may be wrong
 	if after.session == "" || after.compare(newest) > 0 {   // a cursor may say year 9999: every empty month costs the archive a listing
 		after = newest
 	}
@@ -76,7 +75,7 @@ func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, 
 	return found, end, cmp.Or(err, listErr)
 }
 
-// archived reads faxes from the archive. One that has no document, or cannot be read, is left out.
+// archived reads faxes from the archive. It leaves out a fax that has no document or cannot be read.
 func (s *server) archived(ctx context.Context, keys []orderKey) ([]api.Fax, error) {
 	faxes := make([]api.Fax, len(keys))
 	group, ctx := errgroup.WithContext(ctx)

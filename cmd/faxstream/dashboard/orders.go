@@ -21,7 +21,7 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o api.Order, err error) 
 	return o, err
 }
 
-// readOrderInto is readOrder for an order with more in it: into is what is read, and o is in it.
+// readOrderInto is readOrder for an order with more fields: it reads into, and o is the api.Order in it.
 func readOrderInto(w http.ResponseWriter, r *http.Request, into any, o *api.Order) error {
 	if t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(t) != "application/json" {
 		return api.BadRequest("want a JSON object with Content-Type application/json")

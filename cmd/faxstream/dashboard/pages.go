@@ -28,7 +28,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		api.FaxList
 		Letters   uint64
 		Uncertain bool   // JetStream did not say how many letters there are
-		User      string // who is logged in; empty without logins
+		User      string // who is logged in; empty without a login
 	}{s.list(r.Context(), faxFilter{}, after, defaultLimit), letters, err != nil, userOf(r)})
 }
 

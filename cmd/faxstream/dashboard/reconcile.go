@@ -9,11 +9,11 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
-// reconcile compares the provider's lists with what is here, once. It answers
-// when that is done, which takes as long as the provider may be asked.
+// reconcile compares the provider's lists with the faxes that are here, once. It answers when that is done, which may take minutes.
 func (s *server) reconcile(w http.ResponseWriter, r *http.Request) {
 	var o api.ReconcileOrder
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o); err != nil || o.Since.IsZero() || !o.Since.Before(time.Now()) {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o)
+	if err != nil || o.Since.IsZero() || !o.Since.Before(time.Now()) {
 		api.WriteError(w, api.BadRequest(`want a JSON object {"since":"2026-11-24T12:00:00Z","dry_run":false}, since in the past`))
 		return
 	}

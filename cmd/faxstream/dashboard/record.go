@@ -10,10 +10,10 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxStated bounds what a caller says of who and why, bytes.
+// maxStated bounds who and why in a request, bytes.
 const maxStated = 300
 
-// record stores an access, filled up with who is asking, from where and why. An access that cannot be stored must not be given.
+// record stores an access with who asks, from where and why. Without a record nothing may be given out.
 func (s *server) record(r *http.Request, a session.Access) error {
 	t, ok := access.Caller(r)
 	switch {
@@ -38,7 +38,7 @@ func (s *server) record(r *http.Request, a session.Access) error {
 	return nil
 }
 
-// stated is what a caller says, as text of bounded length.
+// stated is a text of a caller without control characters, at most maxStated bytes.
 func stated(s string) string {
 	if len(s) > maxStated {
 		s = s[:maxStated]

@@ -29,7 +29,9 @@ func TestReadsAreRecorded(t *testing.T) {
 	if len(d.recorded) != 3 {
 		t.Fatalf("recorded %+v", d.recorded)
 	}
-	want := session.Access{Kind: session.AccessRead, By: "reader", Login: true, Why: "claim 42", Address: "127.0.0.1", Session: "abc", Page: 1, Object: "p.tiff"}
+	want := session.Access{
+		Kind: session.AccessRead, By: "reader", Login: true, Why: "claim 42", Address: "127.0.0.1", Session: "abc", Page: 1, Object: "p.tiff",
+	}
 	if d.recorded[1] != want {
 		t.Errorf("recorded %+v, want %+v", d.recorded[1], want)
 	}
@@ -50,13 +52,15 @@ func TestReadsAreRecorded(t *testing.T) {
 	stale := func(r *http.Request) { r.Header.Set("If-None-Match", `"another"`) }
 	for _, path := range []string{"document.pdf", "pages/1.thumbnail.png"} {
 		before := len(d.recorded)
-		if code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/"+path, "", stale); code != 200 || !strings.Contains(body, "content") || len(d.recorded) != before+1 {
+		code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/"+path, "", stale)
+		if code != 200 || !strings.Contains(body, "content") || len(d.recorded) != before+1 {
 			t.Errorf("%s for who has another: %d %s, recorded %d", path, code, body, len(d.recorded)-before)
 		}
 	}
 	d.refuse = errors.New("FAX_AUDIT is full")
 	for _, path := range []string{"document.pdf", "pages/1.png", "pages/1.thumbnail.png"} {
-		if code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/"+path, ""); code != 503 || strings.Contains(body, "content") || !strings.Contains(body, "FAX_AUDIT") {
+		code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/"+path, "")
+		if code != 503 || strings.Contains(body, "content") || !strings.Contains(body, "FAX_AUDIT") {
 			t.Errorf("a read of %s that cannot be recorded: %d %s", path, code, body)
 		}
 	}
@@ -67,7 +71,9 @@ func TestWhoReadsWithoutLogin(t *testing.T) {
 	d := &desk{}
 	st := twoFaxes()
 	h := NewHandler(Config{Gate: local(), Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Metrics: http.NotFoundHandler()})
-	for stated, want := range map[string]string{"": "local", "alice": "alice", " a\x01b ": "ab", strings.Repeat("x", 400): strings.Repeat("x", maxStated)} {
+	for stated, want := range map[string]string{
+		"": "local", "alice": "alice", " a\x01b ": "ab", strings.Repeat("x", 400): strings.Repeat("x", maxStated),
+	} {
 		r := httptest.NewRequest("GET", "http://localhost/api/v1/faxes/abc/document.pdf", nil)
 		r.Header.Set(api.HeaderBy, stated)
 		w := httptest.NewRecorder()

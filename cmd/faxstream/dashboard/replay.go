@@ -7,7 +7,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// replay orders that a fax is made again from the archive.
+// replay stores the order to make the document of a fax again from the archive.
 func (s *server) replay(w http.ResponseWriter, r *http.Request) {
 	var o api.ReplayOrder
 	err := readOrderInto(w, r, &o, &o.Order)
@@ -22,7 +22,8 @@ func (s *server) replay(w http.ResponseWriter, r *http.Request) {
 		err = api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
 	}
 	if err == nil {
-		_, err = s.Letters.Act(r.Context(), session.Action{Kind: session.ActionReplayed, By: o.By, Why: o.Why, Session: st.Session, Stage: o.Stage})
+		act := session.Action{Kind: session.ActionReplayed, By: o.By, Why: o.Why, Session: st.Session, Stage: o.Stage}
+		_, err = s.Letters.Act(r.Context(), act)
 	}
 	if err != nil {
 		s.fail(w, r, err)

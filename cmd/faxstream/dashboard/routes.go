@@ -8,14 +8,14 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// route is one path, whom it is for and what answers.
+// route is one path, the scope that it needs and its handler.
 type route struct {
 	pattern string // of http.ServeMux
 	scope   access.Scope
 	handle  http.HandlerFunc
 }
 
-// routes is every path of the listener but those of the login.
+// routes are all paths of the listener except those of the login.
 func (s *server) routes() []route {
 	return []route{
 		{"GET /{$}", access.ScopeRead, s.indexPage},
@@ -25,7 +25,7 @@ func (s *server) routes() []route {
 		{"GET /api/v1/faxes/{session}/{document}", access.ScopeRead, s.document},
 		{"GET /api/v1/faxes/{session}/pages/{file}", access.ScopeRead, s.page},
 		{"GET /api/v1/faxes/{session}/keep", access.ScopeRead, s.holdStatus},
-		{"POST /api/v1/faxes/{session}/links", access.ScopeRead, s.link}, // gives to others what its maker could have sent them
+		{"POST /api/v1/faxes/{session}/links", access.ScopeRead, s.link}, // a reader could send the file itself
 		{"GET /links/{link}", access.ScopeOpen, s.followLink},            // the link is the credential
 		{"GET /api/v1/events", access.ScopeRead, s.events},
 		{"GET /api/v1/audit", access.ScopeRead, s.audit},

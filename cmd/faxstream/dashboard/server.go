@@ -33,10 +33,10 @@ type Config struct {
 	// Events calls f with each event of pages and documents from now on, until ctx ends or f returns false.
 	Events func(ctx context.Context, f func(bus.Stored) bool) error
 	Ready  func(ctx context.Context) error // nil error: the pipeline can work
-	// Warnings says what will keep it from working soon, or lets it work worse than it could; nil: nobody does.
+	// Warnings says what will soon stop the pipeline, or makes it work worse than it could; nil: there are no warnings.
 	Warnings func(ctx context.Context) ([]string, error)
-	// Reconcile looks for faxes at the provider that started since then and that nobody knows of, feeds them in unless dry,
-	// and gives a report that is written as JSON.
+	// Reconcile looks at the provider for faxes that started since then and are unknown here, takes them in unless dry, and gives a report
+	// that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any
 	Older     Older // nil: only faxes that have a ledger are known
 	Holds     Holds // nil: nothing was ever held or purged
@@ -54,7 +54,8 @@ type server struct {
 }
 
 const (
-	// maxStreams bounds the streams of events: each has two of the thousand consumers that FAX_PAGES and FAX_DOCS may have, OCR services the rest.
+	// maxStreams bounds the streams of events: each has two of the thousand consumers that FAX_PAGES and FAX_DOCS may have; the others are for
+	// OCR services.
 	maxStreams = 100
 	// maxThumbnails bounds the originals in memory, of at most maxThumbnailed bytes each.
 	maxThumbnails = 4

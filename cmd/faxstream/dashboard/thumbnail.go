@@ -13,10 +13,10 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxThumbnailed bounds the original of which a thumbnail is made, bytes.
+// maxThumbnailed bounds the original from which a thumbnail is made, bytes.
 const maxThumbnailed = 64 << 20
 
-// thumbnail serves pages/N.thumbnail.png, which is made of the original when somebody looks.
+// thumbnail serves pages/N.thumbnail.png, which it makes from the original at each request.
 func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) error {
 	if s.Thumbnail == nil {
 		return api.NotFound("this server makes no thumbnails")
