@@ -129,3 +129,30 @@ func TestGuessingIsLimited(t *testing.T) {
 		t.Errorf("a good token after them: %d", code)
 	}
 }
+
+// A rule gives a path its scope; a path without a rule is closed to all who may not read or, if something changes, to all but admins.
+func TestRulesAndPathsWithoutARule(t *testing.T) {
+	d := accesstest.Open(t, nil, func(gate *access.Gate) http.Handler {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+		mux.HandleFunc("POST /ruled", func(http.ResponseWriter, *http.Request) {})
+		mux.HandleFunc("GET /open", func(http.ResponseWriter, *http.Request) {})
+		return gate.Guard(mux, access.Rules{"POST /ruled": access.ScopeOperate, "GET /open": access.ScopeOpen})
+	})
+	for _, c := range []struct {
+		method, path string
+		codes        [4]int // of nobody, reader, operator and master
+	}{
+		{"GET", "/open", [4]int{200, 200, 200, 200}},
+		{"POST", "/ruled", [4]int{401, 403, 200, 403}},
+		{"GET", "/other", [4]int{401, 200, 403, 403}},
+		{"POST", "/other", [4]int{401, 403, 403, 200}},
+		{"DELETE", "/open", [4]int{401, 403, 403, 200}},
+	} {
+		for i, name := range []string{"", "reader", "operator", "master"} {
+			if code, body := d.Ask(name, c.method, c.path, ""); code != c.codes[i] {
+				t.Errorf("%s %s as %q: %d %s, want %d", c.method, c.path, name, code, body, c.codes[i])
+			}
+		}
+	}
+}

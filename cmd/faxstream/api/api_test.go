@@ -24,8 +24,10 @@ func TestErrorsAreAnsweredOrLogged(t *testing.T) {
 		logged bool
 	}{
 		{"an Error", NotFound("no fax %q", "a"), false, 404, `{"error":{"code":"not_found","message":"no fax \"a\""}}`, false},
-		{"an Error that is wrapped", errors.Join(io.EOF, Unavailable("later")), false, 503,
-			`{"error":{"code":"unavailable","message":"later"}}`, false},
+		{
+			"an Error that is wrapped", errors.Join(io.EOF, Unavailable("later")), false, 503,
+			`{"error":{"code":"unavailable","message":"later"}}`, false,
+		},
 		{"another error", errors.New("secret detail"), false, 503, `"code":"unavailable","message":"a store did not answer`, true},
 		{"another error for a caller who went away", errors.New("secret detail"), true, 503, `"code":"unavailable"`, false},
 	} {

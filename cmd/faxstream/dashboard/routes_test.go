@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
 // Each scope allows what it is for and nothing else; a path that nobody has given a scope needs admin.
@@ -80,5 +82,33 @@ func TestReadinessTellsStrangersNothing(t *testing.T) {
 		if code, body := d.Ask(name, "GET", "/readyz", ""); code != 503 || strings.Contains(body, "4711") != told {
 			t.Errorf("as %q: %d %s", name, code, body)
 		}
+	}
+}
+
+// A path that is added needs a token; these need none, and only these orders need no scope admin.
+func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
+	want := map[string]access.Scope{
+		"GET /links/{link}": access.ScopeOpen, "GET /readyz": access.ScopeOpen, "GET /healthz": access.ScopeOpen,
+		"POST /api/v1/faxes/{session}/links":  access.ScopeRead,
+		"POST /api/v1/faxes/{session}/replay": access.ScopeOperate,
+		"POST /api/v1/dlq/{id}/retry":         access.ScopeOperate,
+		"POST /api/v1/dlq/{id}/drop":          access.ScopeOperate,
+		"POST /api/v1/reconcile":              access.ScopeOperate,
+	}
+	s := &server{Config: Config{Metrics: http.NotFoundHandler()}}
+	for _, route := range s.routes() {
+		scope, ok := want[route.pattern]
+		if delete(want, route.pattern); !ok {
+			scope = access.ScopeAdmin
+			if strings.HasPrefix(route.pattern, "GET ") {
+				scope = access.ScopeRead
+			}
+		}
+		if route.scope != scope {
+			t.Errorf("%s needs scope %s, want %s", route.pattern, route.scope, scope)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no such paths: %v", want)
 	}
 }
