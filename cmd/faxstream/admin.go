@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
 // adminAccess is who may reach the admin listener, and how.
@@ -38,7 +38,7 @@ func (c adminAccess) check() error {
 			"or --admin-plain-http where a proxy in front speaks TLS; otherwise tokens and faxes can be read on the way", c.AdminAddr)
 	}
 	if c.AdminTokens != "" {
-		if _, err := dashboard.ReadTokens(c.AdminTokens); err != nil {
+		if _, err := access.ReadTokens(c.AdminTokens); err != nil {
 			return usagef("--admin-tokens: %w", err)
 		}
 	}
@@ -51,11 +51,11 @@ func (c adminAccess) check() error {
 }
 
 // tokens is what the dashboard asks at every request; nil: there is no login.
-func (c adminAccess) tokens() func() ([]dashboard.Token, error) {
+func (c adminAccess) tokens() func() ([]access.Token, error) {
 	if c.AdminTokens == "" {
 		return nil
 	}
-	return func() ([]dashboard.Token, error) { return dashboard.ReadTokens(c.AdminTokens) }
+	return func() ([]access.Token, error) { return access.ReadTokens(c.AdminTokens) }
 }
 
 // tls is how the listener speaks; nil: plain.

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
@@ -214,9 +215,11 @@ func (a *app) startAdmin(ctx context.Context, c serveCmd, reg *prometheus.Regist
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: pipeline.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail, Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
-		Keep:   a.keeping(c),
-		Tokens: c.tokens(), Refused: refused, BehindTLS: c.AdminPlainHTTP,
-		LinkKey:   func() ([]byte, error) { return dashboard.LinkKey(c.path("link.key")) },
+		Holds: a.keeping(c),
+		Gate: access.New(access.Config{
+			Tokens: c.tokens(), Refused: refused, BehindTLS: c.AdminPlainHTTP, Log: a.log,
+			LinkKey: func() ([]byte, error) { return access.LinkKey(c.path("link.key")) },
+		}),
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})

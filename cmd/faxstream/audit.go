@@ -1,27 +1,25 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"path"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // auditCmd shows who did what, and proves that the record is as it was written.
 type auditCmd struct {
-	client
+	apiClient
 	archiveStore
 	Since   moment   `env:"-" placeholder:"TIME" help:"Entries since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. Default: all."`
 	Until   moment   `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day that must have a seal, by default yesterday (UTC)."`
@@ -44,11 +42,13 @@ func (c auditCmd) Run(ctx context.Context, e env) error {
 	if !c.JSON {
 		fmt.Fprintln(p.table, "TIME (UTC)\tBY\tWHAT\tSESSION\tPAGE\tWHY")
 	}
-	list := c.online
+	var err error
 	if c.Offline {
-		list = func(ctx context.Context, give func(dashboard.AuditLine) error) error { return c.sealed(ctx, e, give) }
+		err = c.sealed(ctx, e, p.print)
+	} else {
+		err = c.api.Audit(ctx, c.filter(), p.print) // from the server, which has the seals and what came since
 	}
-	return errors.Join(list(ctx, p.print), p.table.Flush())
+	return errors.Join(err, p.table.Flush())
 }
 
 // verify says what the chain is, and fails where it is broken.
@@ -95,52 +95,19 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	return nil
 }
 
-func (c auditCmd) filter() dashboard.AuditFilter {
-	return dashboard.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: c.Session, By: c.By}
-}
-
-// online asks the server, which has the seals and what came since.
-func (c auditCmd) online(ctx context.Context, give func(dashboard.AuditLine) error) error {
-	query := url.Values{}
-	for name, v := range map[string]string{"session": c.Session, "by": c.By} {
-		if v != "" {
-			query.Set(name, v)
-		}
-	}
-	for name, t := range map[string]time.Time{"since": c.Since.Time, "until": c.Until.Time} {
-		if !t.IsZero() {
-			query.Set(name, t.Format(time.RFC3339))
-		}
-	}
-	body, err := c.get(ctx, "/audit", query)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	for lines := json.NewDecoder(bufio.NewReader(body)); ; {
-		var l dashboard.AuditLine
-		err := lines.Decode(&l)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = give(l)
-		}
-		if err != nil {
-			return fmt.Errorf("answer of %s: %w", c.Server, err)
-		}
-	}
+func (c auditCmd) filter() api.AuditFilter {
+	return api.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: c.Session, By: c.By}
 }
 
 // sealed reads the seals.
-func (c auditCmd) sealed(ctx context.Context, e env, give func(dashboard.AuditLine) error) (err error) {
+func (c auditCmd) sealed(ctx context.Context, e env, give func(api.AuditLine) error) (err error) {
 	archive, done, err := c.openReader(ctx, e.getenv)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	f := c.filter()
-	_, err = sealedLines(ctx, archive, f.Since, f.Until, func(l dashboard.AuditLine) error {
+	_, err = sealedLines(ctx, archive, f.Since, f.Until, func(l api.AuditLine) error {
 		if !f.Has(l) {
 			return nil
 		}
@@ -151,15 +118,15 @@ func (c auditCmd) sealed(ctx context.Context, e env, give func(dashboard.AuditLi
 
 // sealedLines reads the seals that may have entries from since to until, and gives the newest seal. An entry may stand in the seal of a
 // later day than its own.
-func sealedLines(ctx context.Context, archive pipeline.Reader, since, until time.Time, give func(dashboard.AuditLine) error) (pipeline.Seal, error) {
+func sealedLines(ctx context.Context, archive pipeline.Reader, since, until time.Time, give func(api.AuditLine) error) (pipeline.Seal, error) {
 	if until.IsZero() {
 		until = time.Now()
 	}
-	return pipeline.SealedEntries(ctx, archive, since, until.AddDate(0, 0, 1), func(e pipeline.SealedEntry) error { return give(dashboard.AuditLine(e)) })
+	return pipeline.SealedEntries(ctx, archive, since, until.AddDate(0, 0, 1), func(e pipeline.SealedEntry) error { return give(api.AuditLine(e)) })
 }
 
 // trail gives the audit from the seals and, behind them, from FAX_AUDIT.
-func (a *app) trail(ctx context.Context, since, until time.Time, give func(dashboard.AuditLine) error) error {
+func (a *app) trail(ctx context.Context, since, until time.Time, give func(api.AuditLine) error) error {
 	last, err := sealedLines(ctx, a.archive, since, until, give)
 	if err != nil {
 		return err
@@ -174,7 +141,7 @@ func (a *app) trail(ctx context.Context, since, until time.Time, give func(dashb
 	}
 	var failed error
 	err = a.bus.AuditEntries(ctx, after, func(e session.AuditEntry) bool {
-		failed = give(dashboard.AuditLine(pipeline.Sealed(e)))
+		failed = give(api.AuditLine(pipeline.Sealed(e)))
 		return failed == nil
 	})
 	return errors.Join(failed, err)
@@ -196,7 +163,7 @@ type auditPrinter struct {
 	table  *tabwriter.Writer
 }
 
-func (p auditPrinter) print(l dashboard.AuditLine) error {
+func (p auditPrinter) print(l api.AuditLine) error {
 	if p.asJSON {
 		return p.json.Encode(l)
 	}
@@ -212,8 +179,8 @@ func (p auditPrinter) print(l dashboard.AuditLine) error {
 	if err := json.Unmarshal(l.Entry, &e); err != nil {
 		e.Access = "unreadable"
 	}
-	what := oneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + strings.TrimPrefix(path.Ext(e.Object), ".")))
-	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), oneLine(e.By), what,
-		oneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), oneLine(e.Why))
+	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + strings.TrimPrefix(path.Ext(e.Object), ".")))
+	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By), what,
+		client.OneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), client.OneLine(e.Why))
 	return err
 }

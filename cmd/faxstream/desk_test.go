@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -88,11 +88,11 @@ func (d *desk) do(code int, args ...string) string {
 }
 
 // letters lists what `dlq ls` prints.
-func (d *desk) letters(args ...string) []dashboard.Letter {
+func (d *desk) letters(args ...string) []api.Letter {
 	d.t.Helper()
-	var all []dashboard.Letter
+	var all []api.Letter
 	for dec := json.NewDecoder(strings.NewReader(d.do(0, append([]string{"dlq", "ls", "--json"}, args...)...))); ; {
-		var l dashboard.Letter
+		var l api.Letter
 		if err := dec.Decode(&l); errors.Is(err, io.EOF) {
 			return all
 		} else if err != nil {
@@ -103,9 +103,9 @@ func (d *desk) letters(args ...string) []dashboard.Letter {
 }
 
 // awaitLetters waits until the live letters are those of these stages, with their page.
-func (d *desk) awaitLetters(want ...string) []dashboard.Letter {
+func (d *desk) awaitLetters(want ...string) []api.Letter {
 	d.t.Helper()
-	var all []dashboard.Letter
+	var all []api.Letter
 	await(d.t, "dead letters "+strings.Join(want, ", "), func() bool {
 		all = d.letters()
 		got := map[string]int{}

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"os/user"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -53,30 +52,10 @@ func (m *moment) UnmarshalText(text []byte) error {
 func (f letterFilter) empty() bool { return f == letterFilter{} }
 
 // each calls do with every letter that there is now, oldest first. Letters that are buried meanwhile are left alone.
-func (f letterFilter) each(ctx context.Context, c client, do func(dashboard.Letter) error) error {
-	query := url.Values{"limit": {strconv.Itoa(lsPage)}}
-	for name, v := range map[string]string{"session": f.Session, "reason": f.Reason, "stage": f.Stage} {
-		if v != "" {
-			query.Set(name, v)
-		}
-	}
-	if !f.Since.IsZero() {
-		query.Set("since", f.Since.Format(time.RFC3339))
-	}
-	var all []dashboard.Letter
-	for {
-		var list struct {
-			Letters []dashboard.Letter `json:"letters"`
-			Next    uint64             `json:"next"`
-		}
-		if err := c.getJSON(ctx, "/dlq", query, &list); err != nil {
-			return err
-		}
-		all = append(all, list.Letters...)
-		if list.Next == 0 {
-			break
-		}
-		query.Set("after", strconv.FormatUint(list.Next, 10))
+func (f letterFilter) each(ctx context.Context, c *client.Client, do func(api.Letter) error) error {
+	all, err := c.Letters(ctx, client.LetterFilter{Session: f.Session, Reason: f.Reason, Stage: f.Stage, Since: f.Since.Time})
+	if err != nil {
+		return err
 	}
 	for _, l := range all {
 		if err := do(l); err != nil {
@@ -87,7 +66,7 @@ func (f letterFilter) each(ctx context.Context, c client, do func(dashboard.Lett
 }
 
 type dlqLsCmd struct {
-	client
+	apiClient
 	letterFilter
 	JSON bool `help:"Print one JSON object a line."`
 }
@@ -97,11 +76,11 @@ func (c dlqLsCmd) Run(ctx context.Context, e env) error {
 	if !c.JSON {
 		fmt.Fprintln(w, "ID\tBURIED (UTC)\tSTAGE\tSESSION\tPAGE\tREASON\tDETAIL")
 	}
-	err := c.each(ctx, c.client, func(l dashboard.Letter) error {
+	err := c.each(ctx, c.api, func(l api.Letter) error {
 		if c.JSON {
 			return json.NewEncoder(e.stdout).Encode(l)
 		}
-		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Buried.UTC().Format(time.DateTime), l.Stage, l.Session, pageText(l.Page), l.Reason, oneLine(l.Detail))
+		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Buried.UTC().Format(time.DateTime), l.Stage, l.Session, pageText(l.Page), l.Reason, client.OneLine(l.Detail))
 		return err
 	})
 	return errors.Join(err, w.Flush())
@@ -114,25 +93,15 @@ func pageText(page int) string {
 	return strconv.Itoa(page)
 }
 
-// oneLine keeps a detail, which may quote what a provider sent, from breaking a list: no control character reaches the terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
 type dlqShowCmd struct {
-	client
+	apiClient
 	ID   uint64 `arg:"" help:"Of the letter, as ls prints it."`
 	JSON bool   `help:"Print one JSON object."`
 }
 
 func (c dlqShowCmd) Run(ctx context.Context, e env) error {
-	var l dashboard.Letter
-	if err := c.getJSON(ctx, fmt.Sprintf("/dlq/%d", c.ID), nil, &l); err != nil {
+	l, err := c.api.Letter(ctx, c.ID)
+	if err != nil {
 		return err
 	}
 	if c.JSON {
@@ -151,13 +120,13 @@ func (c dlqShowCmd) Run(ctx context.Context, e env) error {
 		{"received", l.Received.UTC().Format(time.RFC3339)},
 	} {
 		if line[1] != "" {
-			fmt.Fprintf(w, "%s\t%s\n", line[0], oneLine(line[1]))
+			fmt.Fprintf(w, "%s\t%s\n", line[0], client.OneLine(line[1]))
 		}
 	}
 	for _, a := range l.Attempts {
-		fmt.Fprintf(w, "attempt %d\t%s %s %s: %s\n", a.Number, a.At.UTC().Format(time.RFC3339), a.Stage, a.Reason, oneLine(a.Detail))
+		fmt.Fprintf(w, "attempt %d\t%s %s %s: %s\n", a.Number, a.At.UTC().Format(time.RFC3339), a.Stage, a.Reason, client.OneLine(a.Detail))
 	}
-	event := oneLine(l.Event)
+	event := client.OneLine(l.Event)
 	if l.Event == "" && len(l.Binary) > 0 {
 		event = fmt.Sprintf("%d bytes that are no text; --json has them in base64", len(l.Binary))
 	}
@@ -167,7 +136,7 @@ func (c dlqShowCmd) Run(ctx context.Context, e env) error {
 
 // letterChoice names the letters of one action: ids, a filter, or all.
 type letterChoice struct {
-	client
+	apiClient
 	letterFilter
 	IDs  []uint64 `arg:"" optional:"" name:"id" help:"Of the letters, as ls prints them."`
 	All  bool     `env:"-" help:"All letters that there are."`
@@ -176,7 +145,7 @@ type letterChoice struct {
 }
 
 // act orders one action for each chosen letter. One that somebody else has acted on meanwhile is no error unless it was named.
-func (c letterChoice) act(ctx context.Context, e env, path, done, why string) error {
+func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) error {
 	ways := 0
 	for _, given := range []bool{len(c.IDs) > 0, !c.empty(), c.All} {
 		if given {
@@ -187,15 +156,14 @@ func (c letterChoice) act(ctx context.Context, e env, path, done, why string) er
 		return usagef("say which letters: ids, or a filter (--session, --reason, --stage, --since), or --all; one of the three")
 	}
 	one := func(id uint64) error {
-		var l dashboard.Letter
-		order := map[string]string{"by": whoAsks(c.By), "why": why}
-		if err := c.postJSON(ctx, fmt.Sprintf("/dlq/%d/%s", id, path), order, &l); err != nil {
+		l, err := c.api.ActOnLetter(ctx, id, verb, api.Order{By: whoAsks(c.By), Why: why})
+		if err != nil {
 			return err
 		}
 		if c.JSON {
 			return json.NewEncoder(e.stdout).Encode(l)
 		}
-		_, err := fmt.Fprintln(e.stdout, strings.TrimSpace(fmt.Sprintf("%s %d %s %s %s", done, l.ID, l.Stage, l.Session, pageText(l.Page))))
+		_, err = fmt.Fprintln(e.stdout, strings.TrimSpace(fmt.Sprintf("%s %d %s %s %s", done, l.ID, l.Stage, l.Session, pageText(l.Page))))
 		return err
 	}
 	for _, id := range c.IDs {
@@ -206,24 +174,13 @@ func (c letterChoice) act(ctx context.Context, e env, path, done, why string) er
 	if len(c.IDs) > 0 {
 		return nil
 	}
-	return c.each(ctx, c.client, func(l dashboard.Letter) error {
+	return c.each(ctx, c.api, func(l api.Letter) error {
 		err := one(l.ID)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, client.ErrNotFound) {
 			return nil
 		}
 		return err
 	})
-}
-
-// whoAsks is the name that stands in FAX_AUDIT.
-func whoAsks(by string) string {
-	if by != "" {
-		return by
-	}
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return "unknown"
 }
 
 type dlqRetryCmd struct {

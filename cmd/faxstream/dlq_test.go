@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -42,7 +42,7 @@ func TestAMissingPageHasALetterAndIsRetried(t *testing.T) {
 	}
 	tries := d.sim.Tries("fax", 2)
 	for _, l := range letters {
-		var shown dashboard.Letter
+		var shown api.Letter
 		if err := json.Unmarshal([]byte(d.do(0, "dlq", "show", strconv.FormatUint(l.ID, 10), "--json")), &shown); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestAFailedRetryComesBackAndADropDoesNot(t *testing.T) {
 	var story []session.Attempt
 	for _, l := range again {
 		if l.Stage == session.StagePage && l.Page == first[0].Page {
-			var shown dashboard.Letter
+			var shown api.Letter
 			if err := json.Unmarshal([]byte(d.do(0, "dlq", "show", strconv.FormatUint(l.ID, 10), "--json")), &shown); err != nil {
 				t.Fatal(err)
 			}

@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/term"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 )
 
 type getCmd struct {
-	client
+	apiClient
 	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
 	Page    int    `placeholder:"N" help:"One page, from 1, instead of the document."`
 	As      string `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf (auto), tiff, manifest. Of a page: png (auto), or original (tiff is the same): the bytes as fetched."`
@@ -21,18 +22,18 @@ type getCmd struct {
 }
 
 func (c getCmd) Run(ctx context.Context, e env) error {
-	path, err := c.path()
+	kind, err := fileKind(c.Page, c.As)
 	if err != nil {
 		return err
 	}
 	if err := checkOutput(e, c.Output, c.As); err != nil {
 		return err
 	}
-	d := download{client: c.client, path: path, reason: c.Reason, output: c.Output}
+	o := client.Object{Session: c.Session, Page: c.Page, Kind: kind, Reason: c.Reason}
 	if c.Output == "" {
-		return d.stream(ctx, e.stdout)
+		return c.api.Stream(ctx, o, e.stdout)
 	}
-	return d.file(ctx)
+	return c.api.Save(ctx, o, c.Output)
 }
 
 // checkOutput refuses to disturb a terminal, and to put a file in the place of a device or a pipe.
@@ -47,23 +48,6 @@ func checkOutput(e env, output, kind string) error {
 		return usagef("-o %s: it is there and is no regular file; to write to a device or a pipe, leave -o out and use the shell's >", output)
 	}
 	return nil
-}
-
-func (c getCmd) path() (string, error) {
-	as, err := fileKind(c.Page, c.As)
-	base := "/faxes/" + url.PathEscape(c.Session)
-	switch {
-	case err != nil:
-		return "", err
-	case as == "original":
-		return fmt.Sprintf("%s/pages/%d.tiff", base, c.Page), nil
-	case c.Page > 0:
-		return fmt.Sprintf("%s/pages/%d.png", base, c.Page), nil
-	case as == "manifest":
-		return base + "/manifest.json", nil
-	default:
-		return base + "/document." + as, nil
-	}
 }
 
 // fileKind says what `auto` is: of a page png, of the document pdf. It refuses what is not of the one asked for.

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
@@ -181,9 +181,9 @@ func fetch(t testing.TB, url string) []byte {
 
 func (p *process) api(path string) string { return p.ready.Admin + "/api/v1" + path }
 
-func (p *process) fax(session string) dashboard.FaxDetail {
+func (p *process) fax(session string) api.FaxDetail {
 	p.t.Helper()
-	var d dashboard.FaxDetail
+	var d api.FaxDetail
 	if err := json.Unmarshal(fetch(p.t, p.api("/faxes/"+session)), &d); err != nil {
 		p.t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func (p *process) fax(session string) dashboard.FaxDetail {
 // awaitStatus waits for the status of a fax's newest document: its ledger hears of that a moment after its event.
 func (p *process) awaitStatus(id, status string) {
 	p.t.Helper()
-	var last dashboard.FaxDetail
+	var last api.FaxDetail
 	await(p.t, "fax "+id+" is "+status, func() bool {
 		last = p.fax(id)
 		return last.Status == status || last.Revision > 0
@@ -218,11 +218,11 @@ func await(t testing.TB, what string, cond func() bool) {
 }
 
 // awaitDocuments waits until every session has a document and returns their status.
-func (p *process) awaitDocuments(sessions ...string) map[string]dashboard.Fax {
+func (p *process) awaitDocuments(sessions ...string) map[string]api.Fax {
 	p.t.Helper()
-	got := map[string]dashboard.Fax{}
+	got := map[string]api.Fax{}
 	await(p.t, fmt.Sprintf("documents of %d faxes", len(sessions)), func() bool {
-		var list struct{ Faxes []dashboard.Fax }
+		var list struct{ Faxes []api.Fax }
 		if err := json.Unmarshal(fetch(p.t, p.api("/faxes?limit=500")), &list); err != nil {
 			p.t.Fatal(err)
 		}

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"text/tabwriter"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/storage"
@@ -17,7 +17,7 @@ import (
 
 // keepOrder is what holding, releasing and purging have in common.
 type keepOrder struct {
-	client
+	apiClient
 	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
 	Reason  string `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
 	By      string `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
@@ -49,20 +49,20 @@ func (c purgeCmd) Run(ctx context.Context, e env) error {
 
 // order stores an order and says whether it is done.
 func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
-	var ordered dashboard.KeepOrdered
-	if err := c.postJSON(ctx, "/faxes/"+url.PathEscape(c.Session)+"/"+verb, map[string]string{"by": whoAsks(c.By), "why": c.Reason}, &ordered); err != nil {
+	ordered, err := c.api.OrderHold(ctx, c.Session, verb, api.Order{By: whoAsks(c.By), Why: c.Reason})
+	if err != nil {
 		return err
 	}
 	if !ordered.Done {
 		return fmt.Errorf("the %s of %s is ordered (%s) and not done yet: look at /readyz, and at `faxstream dlq ls --session %s`", verb, c.Session, ordered.Asked, c.Session)
 	}
-	_, err := fmt.Fprintln(e.stdout, kind, c.Session)
+	_, err = fmt.Fprintln(e.stdout, kind, c.Session)
 	return err
 }
 
 // holdsCmd shows what is kept.
 type holdsCmd struct {
-	client
+	apiClient
 	Session string `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`
 	JSON    bool   `help:"Print one JSON object a line."`
 }
@@ -71,14 +71,14 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 	var entries []session.KeepEntry
 	var retained time.Time
 	if c.Session != "" {
-		var k dashboard.Kept
-		if err := c.getJSON(ctx, "/faxes/"+url.PathEscape(c.Session)+"/keep", nil, &k); err != nil {
+		status, err := c.api.HoldStatus(ctx, c.Session)
+		if err != nil {
 			return err
 		}
-		entries, retained = k.Log, k.Retained
+		entries, retained = status.Log, status.Retained
 	} else {
-		var list struct{ Holds []session.KeepEntry }
-		if err := c.getJSON(ctx, "/holds", nil, &list); err != nil {
+		list, err := c.api.Holds(ctx)
+		if err != nil {
 			return err
 		}
 		entries = list.Holds
@@ -94,7 +94,7 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TIME (UTC)\tSESSION\tWHAT\tBY\tWHY")
 	for _, x := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.At.UTC().Format(time.DateTime), x.Session, x.Kind, oneLine(x.By), oneLine(x.Why))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.At.UTC().Format(time.DateTime), x.Session, x.Kind, client.OneLine(x.By), client.OneLine(x.Why))
 	}
 	if !retained.IsZero() {
 		fmt.Fprintf(w, "retained until %s\n", retained.UTC().Format(time.RFC3339))

@@ -4,15 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
 // linkCmd makes a link that needs no login and expires.
 type linkCmd struct {
-	client
+	apiClient
 	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
 	Page    int           `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
 	As      string        `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf (auto), tiff, manifest. Of a page: png (auto), or original: the bytes as fetched."`
@@ -28,9 +27,9 @@ func (c linkCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	order := map[string]any{"as": as, "page": c.Page, "ttl": c.TTL.String(), "by": whoAsks(c.By), "why": c.Reason}
-	var l dashboard.Link
-	if err := c.postJSON(ctx, "/faxes/"+url.PathEscape(c.Session)+"/links", order, &l); err != nil {
+	order := api.LinkOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, As: as, Page: c.Page, TTL: c.TTL.String()}
+	l, err := c.api.Link(ctx, c.Session, order)
+	if err != nil {
 		return err
 	}
 	if c.JSON {

@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"strconv"
 	"text/tabwriter"
-	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 )
 
 type lsCmd struct {
-	client
+	apiClient
 	To        string `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference."`
 	From      string `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
 	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since then (their first webhook came; of one that only the archive knows: it began): an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
@@ -25,9 +23,6 @@ type lsCmd struct {
 	Limit     int    `default:"50" help:"Most faxes to list; 0: all."`
 }
 
-// lsPage is how many faxes one request asks for.
-const lsPage = 500
-
 func (c lsCmd) Run(ctx context.Context, e env) error {
 	if c.Limit < 0 {
 		return usagef("--limit %d: want 0 or more", c.Limit)
@@ -36,19 +31,8 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 	if !c.JSON {
 		fmt.Fprintln(w, "OPENED (UTC)\tSESSION\tFROM\tTO\tPAGES\tSTATUS")
 	}
-	left := c.Limit
-	query := c.filter()
-	for {
-		n := lsPage
-		if c.Limit > 0 {
-			n = min(n, left)
-		}
-		query.Set("limit", strconv.Itoa(n))
-		var list struct {
-			Faxes            []dashboard.Fax
-			Next, Incomplete string
-		}
-		if err := c.getJSON(ctx, "/faxes", query, &list); err != nil {
+	for list, err := range c.api.Faxes(ctx, c.filter()) {
+		if err != nil {
 			return err
 		}
 		for _, f := range list.Faxes {
@@ -56,34 +40,21 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 				return err
 			}
 		}
-		left -= len(list.Faxes)
 		if list.Incomplete != "" {
 			return errors.Join(w.Flush(), errors.New(list.Incomplete))
 		}
-		if list.Next == "" || c.Limit > 0 && left <= 0 {
-			return w.Flush()
-		}
-		query.Set("cursor", list.Next)
 	}
+	return w.Flush()
 }
 
 // filter is what the server is asked for.
-func (c lsCmd) filter() url.Values {
-	query := url.Values{}
-	for name, v := range map[string]string{"to": c.To, "from": c.From, "status": c.Status, "direction": c.Direction} {
-		if v != "" {
-			query.Set(name, v)
-		}
+func (c lsCmd) filter() client.FaxFilter {
+	return client.FaxFilter{
+		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction, Limit: c.Limit,
 	}
-	for name, t := range map[string]moment{"since": c.Since, "until": c.Until} {
-		if !t.IsZero() {
-			query.Set(name, t.Format(time.RFC3339))
-		}
-	}
-	return query
 }
 
-func (c lsCmd) line(e env, w *tabwriter.Writer, f dashboard.Fax) error {
+func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(f)
 	}
@@ -95,6 +66,6 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f dashboard.Fax) error {
 		status += ", held"
 	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
-		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, oneLine(f.From), oneLine(f.To), f.Archived, f.Expected, status)
+		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, client.OneLine(f.From), client.OneLine(f.To), f.Archived, f.Expected, status)
 	return err
 }

@@ -9,13 +9,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 type reconcileCmd struct {
-	client
+	apiClient
 	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
 	DryRun bool   `help:"Only say what would be taken in."`
 	JSON   bool   `help:"Print one JSON object a line, for every fax that the provider lists."`
@@ -23,8 +25,8 @@ type reconcileCmd struct {
 
 // Run prints the faxes that were not known; with --json all.
 func (c reconcileCmd) Run(ctx context.Context, e env) error {
-	var report ingest.Report
-	if err := c.postJSON(ctx, "/reconcile", map[string]any{"since": c.Since.Time, "dry_run": c.DryRun}, &report); err != nil {
+	report, err := c.api.Reconcile(ctx, api.ReconcileOrder{Since: c.Since.Time, DryRun: c.DryRun})
+	if err != nil {
 		return err
 	}
 	if err := c.print(e, report); err != nil {
@@ -56,7 +58,7 @@ func (c reconcileCmd) print(e env, report ingest.Report) error {
 		if f.Outcome != ingest.OutcomeFed && len(f.Sessions) > 0 {
 			outcome += " (" + strings.Join(f.Sessions, ", ") + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), oneLine(f.ID), oneLine(f.From), oneLine(f.To), f.Pages, oneLine(f.Status), outcome)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), client.OneLine(f.ID), client.OneLine(f.From), client.OneLine(f.To), f.Pages, client.OneLine(f.Status), outcome)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -3,15 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"strconv"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 )
 
 // replayCmd makes documents again from what is archived.
 type replayCmd struct {
-	client
+	apiClient
 	Session string `arg:"" optional:"" help:"Session id of the fax, as ls prints it."`
 	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all that have a document and were opened since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
 	Stage   string `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: the archived originals are decoded again; pages that come out otherwise are amended, and there is a new revision only then. assemble: a new revision is made in any case. Default ${default}."`
@@ -41,13 +40,8 @@ func (c replayCmd) Run(ctx context.Context, e env) error {
 
 // opened lists the faxes since c.Since that have a document, newest first.
 func (c replayCmd) opened(ctx context.Context) (sessions []string, err error) {
-	query := url.Values{"limit": {strconv.Itoa(lsPage)}}
-	for {
-		var list struct {
-			Faxes []dashboard.Fax `json:"faxes"`
-			Next  string          `json:"next"`
-		}
-		if err := c.getJSON(ctx, "/faxes", query, &list); err != nil {
+	for list, err := range c.api.Faxes(ctx, client.FaxFilter{}) {
+		if err != nil {
 			return nil, err
 		}
 		for _, f := range list.Faxes {
@@ -58,19 +52,15 @@ func (c replayCmd) opened(ctx context.Context) (sessions []string, err error) {
 				sessions = append(sessions, f.Session)
 			}
 		}
-		if list.Next == "" {
-			return sessions, nil
-		}
-		query.Set("cursor", list.Next)
 	}
+	return sessions, nil
 }
 
 func (c replayCmd) order(ctx context.Context, e env, id string) error {
-	var done struct{ Session, Stage string }
-	order := map[string]string{"stage": c.Stage, "by": whoAsks(c.By), "why": c.Why}
-	if err := c.postJSON(ctx, "/faxes/"+url.PathEscape(id)+"/replay", order, &done); err != nil {
+	done, err := c.api.Replay(ctx, id, api.ReplayOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Why}, Stage: c.Stage})
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(e.stdout, "replay ordered", done.Session, done.Stage)
+	_, err = fmt.Fprintln(e.stdout, "replay ordered", done.Session, done.Stage)
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 )
 
 // Exit codes, the same for every command.
@@ -134,10 +136,10 @@ func exitCode(stderr io.Writer, err error) int {
 	}
 	fmt.Fprintf(stderr, "faxstream: %v\n", err)
 	switch {
-	case errors.As(err, new(usageError)):
+	case errors.As(err, new(usageError)), errors.Is(err, client.ErrServer):
 		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, and each with --help its flags.")
 		return exitUsage
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, errNotFound), errors.Is(err, client.ErrNotFound):
 		return exitNotFound
 	default:
 		return exitFailed

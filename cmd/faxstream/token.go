@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
 // tokenCmd makes a token for the admin API.
@@ -16,11 +16,11 @@ type tokenCmd struct {
 
 // Run prints the line for the file of --admin-tokens on stdout, so that >> appends it, and the token on stderr, where it is seen once.
 func (c tokenCmd) Run(e env) error {
-	var scopes []dashboard.Scope
+	var scopes []access.Scope
 	for _, s := range c.Scope {
-		scopes = append(scopes, dashboard.Scope(s))
+		scopes = append(scopes, access.Scope(s))
 	}
-	secret, line, err := dashboard.NewToken(c.Name, scopes)
+	secret, line, err := access.NewToken(c.Name, scopes)
 	if err != nil {
 		return usagef("%w", err)
 	}

@@ -5,46 +5,49 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
 type watchCmd struct {
-	client
+	apiClient
 	JSON bool `help:"Print one JSON object a line: type, time and data as published."`
 }
 
 func (c watchCmd) Run(ctx context.Context, e env) error {
-	return c.events(ctx, func() { fmt.Fprintln(e.stderr, "watching", c.Server) }, func(line []byte) error {
+	return c.api.Events(ctx, func() { fmt.Fprintln(e.stderr, "watching", c.Server) }, func(line []byte) error {
 		if c.JSON {
 			_, err := fmt.Fprintf(e.stdout, "%s\n", line)
 			return err
 		}
-		var v struct {
-			Type string    `json:"type"`
-			Time time.Time `json:"time"`
-			Data struct {
-				Session  string `json:"session"`
-				Page     int    `json:"page"`
-				Revision int    `json:"revision"`
-				Status   string `json:"status"`
-				Reason   string `json:"reason"`
-			} `json:"data"`
+		var v api.Event
+		var data struct {
+			Session  string `json:"session"`
+			Page     int    `json:"page"`
+			Revision int    `json:"revision"`
+			Status   string `json:"status"`
+			Reason   string `json:"reason"`
 		}
-		if err := json.Unmarshal(line, &v); err != nil {
+		err := json.Unmarshal(line, &v)
+		if err == nil {
+			err = json.Unmarshal(v.Data, &data)
+		}
+		if err != nil {
 			return fmt.Errorf("event of %s: %w", c.Server, err)
 		}
-		text := v.Time.Local().Format(time.TimeOnly) + " " + v.Type + " " + v.Data.Session
-		if v.Data.Page > 0 {
-			text += fmt.Sprintf(" page %d", v.Data.Page)
+		text := v.Time.Local().Format(time.TimeOnly) + " " + v.Type + " " + data.Session
+		if data.Page > 0 {
+			text += fmt.Sprintf(" page %d", data.Page)
 		}
-		if v.Data.Revision > 0 {
-			text += fmt.Sprintf(" revision %d", v.Data.Revision)
+		if data.Revision > 0 {
+			text += fmt.Sprintf(" revision %d", data.Revision)
 		}
-		for _, s := range []string{v.Data.Status, v.Data.Reason} {
+		for _, s := range []string{data.Status, data.Reason} {
 			if s != "" {
 				text += " " + s
 			}
 		}
-		_, err := fmt.Fprintln(e.stdout, text)
+		_, err = fmt.Fprintln(e.stdout, text)
 		return err
 	})
 }

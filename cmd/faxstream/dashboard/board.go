@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -15,8 +16,8 @@ import (
 // The zero value is empty; feed it with Follow.
 type Board struct {
 	mu    sync.RWMutex
-	byID  map[string]Fax // guarded by mu
-	order []orderKey     // guarded by mu; ascending by opening time, then session
+	byID  map[string]api.Fax // guarded by mu
+	order []orderKey         // guarded by mu; ascending by opening time, then session
 }
 
 type orderKey struct {
@@ -28,26 +29,8 @@ func (k orderKey) compare(o orderKey) int {
 	return cmp.Or(k.opened.Compare(o.opened), strings.Compare(k.session, o.session))
 }
 
-// Fax is one line of the list.
-type Fax struct {
-	Session   string    `json:"session"`
-	Direction string    `json:"direction"`
-	From      string    `json:"from"`
-	To        string    `json:"to"`
-	Status    string    `json:"status"`
-	Reason    string    `json:"reason,omitempty"` // of a partial fax
-	Revision  int       `json:"revision"`         // 0 until a document is assembled
-	Verified  bool      `json:"verified"`         // every page has the pixels of the whole file
-	Verdict   string    `json:"verification"`     // none, pending, verified, differs or unavailable
-	Expected  int       `json:"pages_expected"`   // as far as is known
-	Archived  int       `json:"pages_archived"`
-	Opened    time.Time `json:"opened"`                 // when the first webhook was stored
-	Held      bool      `json:"held"`                   // under legal hold
-	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): this is what the archive says
-}
-
-func summary(s session.State) Fax {
-	f := Fax{
+func summary(s session.State) api.Fax {
+	f := api.Fax{
 		Session: s.Session, Direction: s.Direction, From: s.From, To: s.To, Status: s.Status(), Revision: s.Revision(),
 		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened, Verdict: s.Verification(), Held: s.Held,
 	}
@@ -58,12 +41,12 @@ func summary(s session.State) Fax {
 	return f
 }
 
-// Ledgers tells of every ledger and of each change.
+// Ledgers reports every ledger and each change.
 type Ledgers interface {
 	Ledgers(ctx context.Context, f func(session.State), caught func()) error
 }
 
-// Follow feeds the board until ctx ends. caught is called when all that was there has been read.
+// Follow feeds the board until ctx ends. It calls caught when every ledger of before is read.
 func (b *Board) Follow(ctx context.Context, l Ledgers, caught func()) error {
 	return l.Ledgers(ctx, b.put, caught)
 }
@@ -75,7 +58,7 @@ func (b *Board) put(s session.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.byID == nil {
-		b.byID = map[string]Fax{}
+		b.byID = map[string]api.Fax{}
 	}
 	if _, ok := b.byID[s.Session]; !ok { // the opening time never changes
 		k := orderKey{s.Opened, s.Session}
@@ -86,8 +69,8 @@ func (b *Board) put(s session.State) {
 }
 
 // before returns up to limit faxes that a filter chooses, newest first, that come after the fax k in that order; the zero k is the
-// beginning. more: there are others behind them.
-func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []Fax, more bool) {
+// beginning. more says that others follow.
+func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []api.Fax, more bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	end := len(b.order)

@@ -1,5 +1,8 @@
-// Package dashboard is the admin listener: the HTTP API under /api/v1, the pages for people, links, and the health of the process.
-// Start with NewHandler. It reads the ledgers, the page facts and the archive. What people order
-// (retry, drop, replay) it only stores as an action; the pipeline does it. Who is let in stands in login.go: a path that
-// is not named there needs scope read to be got and scope admin for anything else. Who gets content is in FAX_AUDIT before the first byte leaves.
+// Package dashboard answers on the admin listener: the HTTP API under /api/v1, the pages for people, links, and the health of the process.
+// Call NewHandler first; routes.go lists every path with the scope that it needs.
+//
+// It reads the ledgers, the page facts and the archive. It stores the orders hold, release, purge, retry, drop and replay as actions in
+// FAX_AUDIT before it answers, and the pipeline carries them out, also after a crash. A read of a document or page is in FAX_AUDIT before
+// the first byte leaves, so a crash may leave a record of a read that did not happen, but never a read without a record. The list of faxes
+// is in memory and is built again at every start.
 package dashboard

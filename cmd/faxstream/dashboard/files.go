@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// file is an archived object as it is given out.
+// file is an archived object as a reader gets it.
 type file struct {
 	session string
 	page    int // from 1; 0: of the document
@@ -26,11 +26,11 @@ func (f file) access(kind string) session.Access {
 	return session.Access{Kind: kind, Session: f.session, Page: f.page, Object: f.object.Key}
 }
 
-// file finds what a person asks for: of the newest revision pdf, tiff or manifest; of a page png, or original: the bytes as fetched.
+// file finds an object: pdf, tiff or manifest of the newest revision, or png or original (the bytes as fetched) of a page.
 func (s *server) file(r *http.Request, as string, page int) (file, error) {
 	switch {
 	case page < 0 || page > session.MaxPages:
-		return file{}, badRequest("page %d: want 1 to %d, or none for the document", page, session.MaxPages)
+		return file{}, api.BadRequest("page %d: want 1 to %d, or none for the document", page, session.MaxPages)
 	case page > 0:
 		return s.pageFile(r, page, as)
 	default:
@@ -45,7 +45,7 @@ func (s *server) documentFile(r *http.Request, as string) (file, error) {
 	}
 	d := st.Document
 	if d == nil {
-		return file{}, notFound("session %s has no document yet: it is %s", st.Session, st.Status())
+		return file{}, api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
 	}
 	f := file{session: st.Session}
 	switch as {
@@ -53,13 +53,13 @@ func (s *server) documentFile(r *http.Request, as string) (file, error) {
 		f.object, f.mime, f.name = d.PDF, "application/pdf", st.Session+"-document.pdf"
 	case "tiff":
 		if d.TIFF == nil {
-			return file{}, notFound("session %s has no document.tiff: no page of it is usable; document.pdf says why", st.Session)
+			return file{}, api.NotFound("session %s has no document.tiff: no page of it is usable; document.pdf says why", st.Session)
 		}
 		f.object, f.mime, f.name = *d.TIFF, "image/tiff", st.Session+"-document.tiff"
 	case "manifest":
 		f.object, f.mime, f.name = d.Manifest, "application/json", st.Session+"-manifest.json"
 	default:
-		return file{}, badRequest("%q: a document is pdf, tiff or manifest", as)
+		return file{}, api.BadRequest("%q: want pdf, tiff or manifest for a document", as)
 	}
 	return f, nil
 }
@@ -75,7 +75,7 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	}
 	p, ok := facts[page]
 	if !ok {
-		return file{}, notFound("session %s has no archived page %d", st.Session, page)
+		return file{}, api.NotFound("session %s has no archived page %d", st.Session, page)
 	}
 	f := file{session: st.Session, page: page}
 	name := fmt.Sprintf("%s-page-%d.", st.Session, page)
@@ -85,16 +85,17 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	case "original", "tiff":
 		f.object, f.mime, f.name = p.Original, "image/tiff", name+"tiff"
 	default:
-		return file{}, badRequest("%q: a page is png or original", as)
+		return file{}, api.BadRequest("%q: want png or original for a page", as)
 	}
 	return f, nil
 }
 
 // document serves document.pdf, document.tiff and manifest.json of the newest revision.
 func (s *server) document(w http.ResponseWriter, r *http.Request) {
-	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[r.PathValue("document")]
+	name := r.PathValue("document")
+	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[name]
 	if !ok {
-		s.fail(w, r, notFound("no %s: want document.pdf, document.tiff, manifest.json or pages/N.tiff and pages/N.png", r.PathValue("document")))
+		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, manifest.json, pages/N.tiff or pages/N.png", name))
 		return
 	}
 	s.give(w, r, as, 0)
@@ -105,7 +106,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	number, ext, _ := strings.Cut(r.PathValue("file"), ".")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > session.MaxPages || ext != "tiff" && ext != "png" && ext != "thumbnail.png" {
-		s.fail(w, r, badRequest("%q: want N.tiff, N.png or N.thumbnail.png with N from 1 to %d", r.PathValue("file"), session.MaxPages))
+		s.fail(w, r, api.BadRequest("%q: want N.tiff, N.png or N.thumbnail.png with N from 1 to %d", r.PathValue("file"), session.MaxPages))
 		return
 	}
 	if ext == "thumbnail.png" {
@@ -127,8 +128,8 @@ func (s *server) give(w http.ResponseWriter, r *http.Request, as string, page in
 	}
 }
 
-// serveFile sends an archived object, with ranges; its hash is its ETag, since an object never changes. Who is about to get bytes
-// of it is in FAX_AUDIT before the first one leaves.
+// serveFile sends an archived object, with ranges; its hash is its ETag, since an object never changes. The read is in FAX_AUDIT before the
+// first byte leaves.
 func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a session.Access) error {
 	body, _, err := s.Archive.Open(r.Context(), f.object.Key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -154,55 +155,8 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a ses
 	return nil
 }
 
-// gone says that the archive has lost an object.
+// gone is the error of an object that is missing in the archive.
 func (s *server) gone(f file) error {
-	s.Log.Error("an archived object is gone", "key", f.object.Key)
-	return &apiError{http.StatusBadGateway, "object_gone", fmt.Sprintf("the archive has no %s any more; look for it in a backup", f.object.Key)}
-}
-
-// Headers by which a program says who asks and why. With a login the token's name counts as who.
-const (
-	HeaderBy     = "X-Faxstream-By"
-	HeaderReason = "X-Faxstream-Reason"
-)
-
-// maxStated bounds what a caller says of who and why, bytes.
-const maxStated = 300
-
-// record stores an access, filled up with who is asking, from where and why. An access that cannot be stored must not be given.
-func (s *server) record(r *http.Request, a session.Access) error {
-	t, ok := callerOf(r)
-	switch {
-	case ok:
-		a.By, a.Login = t.Name, true
-	case a.By == "":
-		a.By = stated(r.Header.Get(HeaderBy))
-	}
-	if a.By == "" {
-		a.By = "local"
-	}
-	if a.Why == "" {
-		a.Why = stated(r.Header.Get(HeaderReason))
-	}
-	if ip := address(r); ip.IsValid() {
-		a.Address = ip.String()
-	}
-	if err := s.Audit.RecordAccess(r.Context(), a); err != nil {
-		s.Log.Error("an access cannot be recorded, so it is refused", "kind", a.Kind, "session", a.Session, "err", err)
-		return unavailable("the access could not be recorded in FAX_AUDIT, so it is refused; try again, and look at /readyz")
-	}
-	return nil
-}
-
-// stated is what a caller says, as text of bounded length.
-func stated(s string) string {
-	if len(s) > maxStated {
-		s = s[:maxStated]
-	}
-	return strings.TrimSpace(strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError {
-			return -1
-		}
-		return c
-	}, s))
+	s.Log.Error("an archived object is missing", "key", f.object.Key)
+	return api.Errorf(http.StatusBadGateway, "object_gone", "the archive no longer has %s: look for it in a backup", f.object.Key)
 }

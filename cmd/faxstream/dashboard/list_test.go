@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -78,7 +79,8 @@ func library(t *testing.T, board []session.State, older *shelf) *httptest.Server
 		b.put(st)
 	}
 	srv := httptest.NewServer(NewHandler(Config{
-		Board: b, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Gate: local(), Board: b, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler),
+		Metrics: http.NotFoundHandler(),
 	}))
 	t.Cleanup(srv.Close)
 	return srv
@@ -92,7 +94,7 @@ func walk(t *testing.T, srv *httptest.Server, query string) (numbers []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var l faxList
+		var l api.FaxList
 		err = json.NewDecoder(resp.Body).Decode(&l)
 		resp.Body.Close()
 		if err != nil || resp.StatusCode != 200 || pages > 1000 {
@@ -162,7 +164,9 @@ func TestFaxesAreChosen(t *testing.T) {
 	out := fax(3, "+1 333", session.StatusPartial)
 	out.Direction = session.Outgoing
 	srv := library(t, []session.State{fax(5, "+1 111", session.StatusReceiving), out, fax(4, "user-7", session.StatusComplete)},
-		&shelf{faxes: map[string]session.State{"fax-0001": fax(1, "+1 111", session.StatusComplete), "fax-0002": fax(2, "+1 333", session.StatusPartial)}})
+		&shelf{faxes: map[string]session.State{
+			"fax-0001": fax(1, "+1 111", session.StatusComplete), "fax-0002": fax(2, "+1 333", session.StatusPartial),
+		}})
 	at := func(i int) string {
 		return url.QueryEscape(noon.Add(time.Duration(i) * time.Hour).Format(time.RFC3339))
 	}
@@ -221,12 +225,16 @@ func TestWhatOnlyTheArchiveKnowsIsServed(t *testing.T) {
 	older := &shelf{
 		faxes: map[string]session.State{st.Session: st, "abc": abc},
 		pages: map[int]session.PageArchived{
-			1: {Page: 1, Original: session.Object{Key: "old-1.tiff", SHA256: "11"}}, 2: {Page: 2, Original: session.Object{Key: "old-2.tiff", SHA256: "22"}},
+			1: {Page: 1, Original: session.Object{Key: "old-1.tiff", SHA256: "11"}},
+			2: {Page: 2, Original: session.Object{Key: "old-2.tiff", SHA256: "22"}},
 		},
 	}
 	s := twoFaxes()
 	s.states["abc"] = abc
-	h := NewHandler(Config{Board: &Board{}, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler()})
+	h := NewHandler(Config{
+		Gate: local(), Board: &Board{}, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Log: slog.New(slog.DiscardHandler),
+		Metrics: http.NotFoundHandler(),
+	})
 	for _, c := range []struct {
 		path   string
 		status int

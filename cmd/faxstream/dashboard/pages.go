@@ -2,31 +2,33 @@ package dashboard
 
 import (
 	"embed"
-	"html/template"
 	"net/http"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 )
 
 //go:embed *.html
 var files embed.FS
 
-// parsed once; templates are safe for concurrent use.
-var pages = template.Must(template.ParseFS(files, "*.html"))
+var pages = layout.Parse(files, "*.html")
 
 func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	after, err := parseCursor(r.FormValue("cursor"))
 	if err != nil {
-		writeError(w, err)
+		api.WriteError(w, err)
 		return
 	}
 	letters, err := s.Letters.LiveLetters(r.Context())
 	if err != nil {
-		s.Log.Error("the number of dead letters is not known", "err", err)
+		s.Log.Error("the number of dead letters is unknown", "err", err)
 	}
 	s.render(w, r, "index.html", struct {
-		faxList
+		api.FaxList
 		Letters   uint64
 		Uncertain bool   // JetStream did not say how many letters there are
-		User      string // who is logged in; empty without logins
+		User      string // who is logged in; empty without a login
 	}{s.list(r.Context(), faxFilter{}, after, defaultLimit), letters, err != nil, userOf(r)})
 }
 
@@ -41,23 +43,10 @@ func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
 
 // userOf names who is logged in.
 func userOf(r *http.Request) string {
-	t, _ := callerOf(r)
+	t, _ := access.Caller(r)
 	return t.Name
 }
 
 func (s *server) render(w http.ResponseWriter, r *http.Request, page string, data any) {
-	s.renderStatus(w, r, http.StatusOK, page, data)
-}
-
-func (s *server) renderStatus(w http.ResponseWriter, r *http.Request, status int, page string, data any) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-	w.WriteHeader(status)
-	if err := pages.ExecuteTemplate(w, page, data); err != nil && r.Context().Err() == nil {
-		s.Log.Error("dashboard page failed", "page", page, "err", err)
-	}
+	pages.Write(w, r, s.Log, http.StatusOK, page, data)
 }

@@ -5,22 +5,21 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
-// reconcile compares the provider's lists with what is here, once. The order is {"since":time,"dry_run":bool}. It answers
-// when that is done, which takes as long as the provider may be asked.
+// reconcile compares the provider's lists with the faxes that are here, once. It answers when that is done, which may take minutes.
 func (s *server) reconcile(w http.ResponseWriter, r *http.Request) {
-	var o struct {
-		Since  time.Time `json:"since"`
-		DryRun bool      `json:"dry_run"`
-	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o); err != nil || o.Since.IsZero() || !o.Since.Before(time.Now()) {
-		writeError(w, badRequest(`want a JSON object {"since":"2026-11-24T12:00:00Z","dry_run":false}, since in the past`))
+	var o api.ReconcileOrder
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o)
+	if err != nil || o.Since.IsZero() || !o.Since.Before(time.Now()) {
+		api.WriteError(w, api.BadRequest(`want a JSON object {"since":"2026-11-24T12:00:00Z","dry_run":false}, since in the past`))
 		return
 	}
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
 		s.fail(w, r, fmt.Errorf("reconcile: %w", err))
 		return
 	}
-	writeJSON(w, http.StatusOK, s.Reconcile(r.Context(), o.Since, o.DryRun))
+	api.Write(w, http.StatusOK, s.Reconcile(r.Context(), o.Since, o.DryRun))
 }

@@ -14,7 +14,7 @@ import (
 func TestReconcileIsOrderedByPost(t *testing.T) {
 	var ordered []string
 	srv := httptest.NewServer(NewHandler(Config{
-		Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		Gate: local(), Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
 		Reconcile: func(_ context.Context, since time.Time, dry bool) any {
 			ordered = append(ordered, since.UTC().Format(time.RFC3339))
 			return map[string]bool{"dry_run": dry}

@@ -9,16 +9,17 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxThumbnailed bounds the original of which a thumbnail is made, bytes.
+// maxThumbnailed bounds the original from which a thumbnail is made, bytes.
 const maxThumbnailed = 64 << 20
 
-// thumbnail serves pages/N.thumbnail.png, which is made of the original when somebody looks.
+// thumbnail serves pages/N.thumbnail.png, which it makes from the original at each request.
 func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) error {
 	if s.Thumbnail == nil {
-		return notFound("this server makes no thumbnails")
+		return api.NotFound("this server makes no thumbnails")
 	}
 	f, err := s.file(r, "original", page)
 	if err != nil {
@@ -45,9 +46,9 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	}
 	small, err := s.Thumbnail(r.Context(), data)
 	if err != nil {
-		return notFound("page %d of session %s cannot be shown: %v", page, f.session, err)
+		return api.NotFound("page %d of session %s cannot be shown: %v", page, f.session, err)
 	}
-	h := w.Header() // only now: a browser must not keep an error under the image's ETag
+	h := w.Header() // only now: a browser must not cache an error under the ETag of the image
 	h.Set("ETag", etag)
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Content-Type", "image/png")
@@ -67,7 +68,7 @@ func (s *server) original(r *http.Request, f file) ([]byte, error) {
 	}
 	defer body.Close()
 	if size > maxThumbnailed {
-		return nil, notFound("page %d of session %s has %d bytes: too many for a thumbnail", f.page, f.session, size)
+		return nil, api.NotFound("page %d of session %s has %d bytes, which is too large for a thumbnail", f.page, f.session, size)
 	}
 	data := make([]byte, size)
 	if _, err := io.ReadFull(body, data); err != nil {

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// keepStub is what is kept, and carries out at once what is ordered.
-type keepStub struct {
+// holdStub is what is kept, and carries out at once what is ordered.
+type holdStub struct {
 	stores
 	logs     map[string][]session.KeepEntry
 	retained time.Time
@@ -25,41 +26,42 @@ type keepStub struct {
 	rest     bool // there is something of a purged fax
 }
 
-func (s *keepStub) purged(id string) bool {
+func (s *holdStub) purged(id string) bool {
 	log := s.logs[id]
 	return len(log) > 0 && log[len(log)-1].Kind == session.ActionPurged
 }
 
-func (s *keepStub) Act(_ context.Context, a session.Action) (uint64, error) {
+func (s *holdStub) Act(_ context.Context, a session.Action) (uint64, error) {
 	s.ordered = append(s.ordered, a)
 	n := uint64(len(s.ordered))
 	if s.purged(a.Session) {
 		s.rest = false
 		return n, nil
 	}
-	s.logs[a.Session] = append(s.logs[a.Session], session.KeepEntry{Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, Asked: fmt.Sprint("a", n)})
+	entry := session.KeepEntry{Session: a.Session, Kind: a.Kind, By: a.By, Why: a.Why, Asked: fmt.Sprint("a", n)}
+	s.logs[a.Session] = append(s.logs[a.Session], entry)
 	return n, nil
 }
 
-func (s *keepStub) Log(_ context.Context, id string) ([]session.KeepEntry, error) {
+func (s *holdStub) Log(_ context.Context, id string) ([]session.KeepEntry, error) {
 	return s.logs[id], nil
 }
 
-func (s *keepStub) Purgeable(_ context.Context, id string, now time.Time) error {
+func (s *holdStub) Purgeable(_ context.Context, id string, now time.Time) error {
 	if log := s.logs[id]; len(log) > 0 && log[len(log)-1].Kind == session.ActionHeld || now.Before(s.retained) {
 		return fmt.Errorf("%w: case 1, until %s", session.ErrKept, s.retained.Format(time.DateOnly))
 	}
 	return nil
 }
 
-func (s *keepStub) Until(_ context.Context, id string) (time.Time, error) {
+func (s *holdStub) Until(_ context.Context, id string) (time.Time, error) {
 	if s.purged(id) && !s.rest || s.states[id].Document == nil {
 		return time.Time{}, fmt.Errorf("none: %w", fs.ErrNotExist)
 	}
 	return s.retained, nil
 }
 
-func (s *keepStub) Holds(context.Context) iter.Seq2[session.KeepEntry, error] {
+func (s *holdStub) Holds(context.Context) iter.Seq2[session.KeepEntry, error] {
 	return func(yield func(session.KeepEntry, error) bool) {
 		for _, log := range s.logs {
 			if last := log[len(log)-1]; last.Kind == session.ActionHeld && !yield(last, nil) {
@@ -72,8 +74,8 @@ func (s *keepStub) Holds(context.Context) iter.Seq2[session.KeepEntry, error] {
 
 // The orders about keeping, as they are given one after another: who may, what is refused and why, and what is then told.
 func TestOrdersAboutKeeping(t *testing.T) {
-	s := &keepStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{}, retained: time.Now().AddDate(6, 0, 0)}
-	d := newDesk(t, func(c *Config) { c.Keep, c.Letters, c.Ledgers = s, s, s })
+	s := &holdStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{}, retained: time.Now().AddDate(6, 0, 0)}
+	d := newDesk(t, func(c *Config) { c.Holds, c.Letters, c.Ledgers = s, s, s })
 	const because = `{"by":"somebody else","why":"case 1"}`
 	for _, c := range []struct {
 		who, method, path, body string
@@ -97,29 +99,31 @@ func TestOrdersAboutKeeping(t *testing.T) {
 		{"master", "POST", "/abc/purge", because, 409, "case 1"},
 		{"master", "POST", "/abc/release", because, 200, "released"},
 	} {
-		if status, body := d.ask(c.who, c.method, "/api/v1/faxes"+c.path, c.body); status != c.status || !strings.Contains(body, c.says) {
+		if status, body := d.Ask(c.who, c.method, "/api/v1/faxes"+c.path, c.body); status != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s as %s: %d %s, want %d with %q", c.method, c.path, c.who, status, body, c.status, c.says)
 		}
 	}
 	s.retained = time.Time{}
-	if status, body := d.ask("master", "POST", "/api/v1/faxes/abc/purge", because); status != 200 {
+	if status, body := d.Ask("master", "POST", "/api/v1/faxes/abc/purge", because); status != 200 {
 		t.Fatalf("purge: %d %s", status, body)
 	}
 	for _, path := range []string{"/abc/hold", "/abc/purge"} {
-		if status, body := d.ask("master", "POST", "/api/v1/faxes"+path, because); status != http.StatusGone || !strings.Contains(body, "purged on") {
+		status, body := d.Ask("master", "POST", "/api/v1/faxes"+path, because)
+		if status != http.StatusGone || !strings.Contains(body, "purged on") {
 			t.Errorf("%s of a purged fax: %d %s", path, status, body)
 		}
 	}
 	s.rest = true // of a purge that was stopped half-way
-	if status, body := d.ask("master", "POST", "/api/v1/faxes/abc/hold", because); status != http.StatusGone {
+	if status, body := d.Ask("master", "POST", "/api/v1/faxes/abc/hold", because); status != http.StatusGone {
 		t.Errorf("hold of what a purge has left: %d %s", status, body)
 	}
-	if status, body := d.ask("master", "POST", "/api/v1/faxes/abc/purge", because); status != 200 || !strings.Contains(body, `"done":true`) || s.rest {
+	status, body := d.Ask("master", "POST", "/api/v1/faxes/abc/purge", because)
+	if status != 200 || !strings.Contains(body, `"done":true`) || s.rest {
 		t.Errorf("purge of what a purge has left: %d %s", status, body)
 	}
 	s.states["abc"] = session.State{Session: "abc", Opened: time.Now(), Purged: true} // as its ledger becomes
 	for _, path := range []string{"", "/document.pdf", "/pages/1.png"} {
-		if status, body := d.ask("reader", "GET", "/api/v1/faxes/abc"+path, ""); status != http.StatusGone || !strings.Contains(body, "case 1") {
+		if status, body := d.Ask("reader", "GET", "/api/v1/faxes/abc"+path, ""); status != http.StatusGone || !strings.Contains(body, "case 1") {
 			t.Errorf("%q of a purged fax: %d %s", path, status, body)
 		}
 	}
@@ -137,9 +141,9 @@ func TestOrdersAboutKeeping(t *testing.T) {
 
 // After a loss of FAX_AUDIT its sequences begin anew: an order of before is not taken for this one.
 func TestAnOrderIsNotDoneByAnOlderOne(t *testing.T) {
-	s := &keepStub{logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld, Asked: "a1"}}}}
-	server := &server{Config: Config{Keep: s}}
-	k := Kept{Session: "abc", Log: s.logs["abc"]}
+	s := &holdStub{logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld, Asked: "a1"}}}}
+	server := &server{Config: Config{Holds: s}}
+	k := api.HoldStatus{Session: "abc", Log: s.logs["abc"]}
 	if server.carriedOut(t.Context(), k, "a1") {
 		t.Error("an order with the name of an older one is done before it is in the log")
 	}
@@ -151,9 +155,9 @@ func TestAnOrderIsNotDoneByAnOlderOne(t *testing.T) {
 
 // A list of holds that cannot be read to its end is no list: nobody shall take it for all.
 func TestHoldsAreAllOrNone(t *testing.T) {
-	s := &keepStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld}}}}
-	d := newDesk(t, func(c *Config) { c.Keep = s })
-	status, body := d.ask("reader", "GET", "/api/v1/holds", "")
+	s := &holdStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld}}}}
+	d := newDesk(t, func(c *Config) { c.Holds = s })
+	status, body := d.Ask("reader", "GET", "/api/v1/holds", "")
 	var answer struct{ Holds []session.KeepEntry }
 	if err := json.Unmarshal([]byte(body), &answer); status != http.StatusServiceUnavailable || err != nil || answer.Holds != nil {
 		t.Errorf("%d %s", status, body)

@@ -1,4 +1,4 @@
-package dashboard
+package access
 
 import (
 	"crypto/rand"
@@ -19,30 +19,33 @@ import (
 // Scope is one thing that a token allows. None includes another.
 type Scope string
 
-// The scopes.
+// The scopes that a token can have.
 const (
-	ScopeRead    Scope = "read"    // whatever is got: lists, documents, pages, links to them, the audit, metrics
+	ScopeRead    Scope = "read"    // every GET: lists, documents, pages, the audit, metrics; and links to documents and pages
 	ScopeOperate Scope = "operate" // retry, drop, replay, reconcile
-	ScopeAdmin   Scope = "admin"   // hold, release, purge, and whatever else changes something
+	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
 )
 
-// scopes is all there are.
+// ScopeOpen is of paths that need no token. No token has it.
+const ScopeOpen Scope = "open"
+
+// scopes is all that a token can have.
 var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin}
 
-// Token is one line of the file of tokens. The token itself is known only to whoever got it.
+// Token is one line of the file of tokens. Only its holder knows the token itself.
 //
-// The hash is a plain SHA-256: a token has 256 random bits, so there is no dictionary to try, and a slow hash such as bcrypt
-// would only let strangers burn our processor.
+// The hash is a plain SHA-256: a token has 256 random bits, so there is no dictionary to try, and with a slow hash such as bcrypt
+// strangers could keep our processor busy.
 type Token struct {
 	Name   string // session.ValidToken; what FAX_AUDIT calls its holder
 	Scopes []Scope
 	sum    [sha256.Size]byte
 }
 
-// tokenPrefix lets people and scanners see what a leaked string is.
+// tokenPrefix shows people and scanners what a leaked string is.
 const tokenPrefix = "faxstream_"
 
-// NewToken makes a token: its secret, which is kept nowhere, and its line for the file of tokens.
+// NewToken makes a token: its secret, which is stored nowhere, and its line for the file of tokens.
 func NewToken(name string, allowed []Scope) (secret, line string, err error) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
@@ -88,8 +91,8 @@ func ReadTokens(file string) ([]Token, error) {
 	return tokens, nil
 }
 
-// ParseTokens reads lines of a name, scopes and a hash, separated by spaces; empty lines and those that begin with # mean nothing.
-// Each name and each hash stands there once.
+// ParseTokens reads lines with a name, scopes and a hash, separated by spaces; it skips empty lines and lines that begin with #.
+// Each name and each hash may be used once.
 func ParseTokens(text string) (tokens []Token, err error) {
 	names, sums := map[string]bool{}, map[[sha256.Size]byte]bool{}
 	for i, line := range strings.Split(text, "\n") {
@@ -101,15 +104,15 @@ func ParseTokens(text string) (tokens []Token, err error) {
 		case err != nil:
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		case names[t.Name]:
-			return nil, fmt.Errorf("line %d: %s stands there twice: give each token a name of its own", i+1, t.Name)
+			return nil, fmt.Errorf("line %d: the name %s is used twice: give each token a name of its own", i+1, t.Name)
 		case sums[t.sum]:
-			return nil, fmt.Errorf("line %d: %s has the token of another line", i+1, t.Name)
+			return nil, fmt.Errorf("line %d: %s has the same token as another line: make a token of its own for each line", i+1, t.Name)
 		}
 		names[t.Name], sums[t.sum] = true, true
 		tokens = append(tokens, t)
 	}
 	if len(tokens) == 0 {
-		return nil, errors.New("no token in it: make one with `faxstream token NAME --scope read` and append the line that it prints")
+		return nil, errors.New("the file has no token: make one with `faxstream token NAME --scope read` and append the line that it prints")
 	}
 	return tokens, nil
 }
@@ -125,7 +128,7 @@ func parseToken(line string) (t Token, err error) {
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)
 		if !slices.Contains(scopes, s) || t.may(s) {
-			return t, fmt.Errorf("%s: scopes %q: want scopes out of read, operate and admin, separated by commas, each once", t.Name, words[1])
+			return t, fmt.Errorf("%s: scopes %q: want read, operate or admin, separated by commas, each at most once", t.Name, words[1])
 		}
 		t.Scopes = append(t.Scopes, s)
 	}
@@ -138,7 +141,7 @@ func parseToken(line string) (t Token, err error) {
 	return t, nil
 }
 
-// find gives the token with this hash. It looks at every line whatever it finds, so that its time tells nothing.
+// find gives the token with this hash. It always compares every line, so that its time tells nothing.
 func find(tokens []Token, sum [sha256.Size]byte) (found Token, ok bool) {
 	for _, t := range tokens {
 		if subtle.ConstantTimeCompare(t.sum[:], sum[:]) == 1 {

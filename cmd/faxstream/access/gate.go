@@ -1,0 +1,205 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+)
+
+// Config is what a Gate decides by.
+type Config struct {
+	// Tokens gives the tokens that are let in, as they are now; nil: no login, and only requests made to a loopback address.
+	Tokens    func() ([]Token, error)
+	Refused   func(reason string)    // called for each refused request: none, wrong, limited, scope or link; nil: nobody counts
+	BehindTLS bool                   // a proxy speaks TLS for us
+	LinkKey   func() ([]byte, error) // signs links; see LinkKey
+	Log       *slog.Logger
+}
+
+// Gate lets requests through, or not. It is safe for concurrent use.
+type Gate struct {
+	Config
+	logins logins
+}
+
+// New makes a gate.
+func New(c Config) *Gate { return &Gate{Config: c} }
+
+// Rules give patterns of a ServeMux their scope; see Guard.
+type Rules map[string]Scope
+
+// scopeOf is what a request needs. Every other request that is not a GET needs scope admin, so that a path that is added and has no rule
+// is closed rather than open.
+func (rules Rules) scopeOf(method, pattern string) Scope {
+	scope, ok := rules[pattern]
+	switch {
+	case ok:
+		return scope
+	case method == http.MethodGet || method == http.MethodHead:
+		return ScopeRead
+	default:
+		return ScopeAdmin
+	}
+}
+
+// Guard adds the login to mux and lets requests through to it. Without tokens everybody who reaches the listener may do everything, so it
+// answers only requests made to a loopback address. With tokens it answers under every name: a foreign page whose name resolves to this
+// machine has neither token nor cookie.
+func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
+	all := Rules{"GET /login": ScopeOpen, "POST /login": ScopeOpen, "POST /logout": ScopeOpen}
+	for pattern, scope := range rules {
+		all[pattern] = scope
+	}
+	mux.HandleFunc("GET /login", g.loginPage)
+	mux.HandleFunc("POST /login", g.logIn)
+	mux.HandleFunc("POST /logout", g.logOut)
+	if g.Tokens == nil {
+		return loopbackOnly(sameOrigin(mux))
+	}
+	return sameOrigin(g.restricted(mux, all))
+}
+
+// NeedsLogin reports whether requests must show a token.
+func (g *Gate) NeedsLogin() bool { return g.Tokens != nil }
+
+// callerKey finds the token of a request that has shown a good one.
+type callerKey struct{}
+
+// Caller gives the token that a request has shown; ok is false for somebody who is not logged in.
+func Caller(r *http.Request) (t Token, ok bool) {
+	t, ok = r.Context().Value(callerKey{}).(Token)
+	return t, ok
+}
+
+var (
+	errNoToken = api.Errorf(http.StatusUnauthorized, "unauthorized",
+		"this request needs a token: send Authorization: Bearer TOKEN, or on the command line give --token-file or FAXSTREAM_TOKEN")
+	errWrongToken = api.Errorf(http.StatusUnauthorized, "unauthorized", "the token is unknown or revoked")
+	errTooMany    = api.Errorf(http.StatusTooManyRequests, "too_many_failures",
+		"too many wrong tokens from this address: try again in a minute")
+)
+
+// restricted lets through what is open, and what the scopes of a good token allow.
+func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store") // unless the handler sets another: a cache must not keep numbers either
+		_, pattern := mux.Handler(r)
+		t, err := g.identify(r)
+		switch need := rules.scopeOf(r.Method, pattern); {
+		case err == nil && (need == ScopeOpen || t.may(need)):
+			ctx, cancel := context.WithCancel(context.WithValue(r.Context(), callerKey{}, t))
+			defer cancel()
+			if r = r.WithContext(ctx); need != ScopeOpen {
+				go g.endWithToken(r, need, cancel)
+			}
+		case need == ScopeOpen: // a wrong token does no harm here
+		case err == nil:
+			err = api.Errorf(http.StatusForbidden, "forbidden",
+				"the token %s does not have the scope %s, and this request needs it", t.Name, need)
+			g.refuse(w, r, err, "scope")
+			return
+		case errors.Is(err, errNoToken) && strings.Contains(r.Header.Get("Accept"), "text/html") && r.Method == http.MethodGet:
+			http.Redirect(w, r, "/login?next="+nextPage(r.URL.Path), http.StatusSeeOther)
+			return
+		case errors.Is(err, errNoToken):
+			g.refuse(w, r, err, "none")
+			return
+		default:
+			g.refuse(w, r, err, "wrong")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// recheckEvery is how long a request that goes on, such as a stream of events, outlives its token.
+const recheckEvery = 10 * time.Second
+
+// endWithToken ends a request when its token is no longer valid for it.
+func (g *Gate) endWithToken(r *http.Request, need Scope, end func()) {
+	again := time.NewTicker(recheckEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-again.C:
+			if t, err := g.identify(r); err != nil || !t.may(need) {
+				end()
+			}
+		}
+	}
+}
+
+// identify gives the token that a request shows, in its header or by a session that was opened with one.
+func (g *Gate) identify(r *http.Request) (Token, error) {
+	header := r.Header.Get("Authorization")
+	cookie, cookieErr := r.Cookie(cookieName)
+	if header == "" && cookieErr != nil {
+		return Token{}, errNoToken
+	}
+	tokens, err := g.Tokens()
+	if err != nil {
+		return Token{}, fmt.Errorf("read the tokens: %w", err) // nobody gets in until the file can be read again
+	}
+	if header != "" {
+		scheme, secret, _ := strings.Cut(header, " ")
+		if t, ok := find(tokens, sha256.Sum256([]byte(strings.TrimSpace(secret)))); ok && strings.EqualFold(scheme, "Bearer") {
+			return t, nil
+		}
+		return Token{}, errWrongToken
+	}
+	if sum, ok := g.logins.session(cookie.Value, time.Now()); ok {
+		if t, ok := find(tokens, sum); ok {
+			return t, nil
+		}
+	}
+	return Token{}, errNoToken // the session is over
+}
+
+// refuse answers, counts and logs a request that is not let through.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error, reason string) {
+	e, ok := errors.AsType[*api.Error](err)
+	if !ok { // the file of tokens cannot be read
+		api.Fail(w, r, g.Log, err)
+		return
+	}
+	api.WriteError(w, g.refused(w, r, e, reason))
+}
+
+// refused counts and logs a request, but never its token. An address with many wrong tokens is told to wait and is no longer logged, so
+// that the log stays readable. This limit does not keep strangers out (the size of a token does), so a good token gets in from the same
+// address at any time.
+func (g *Gate) refused(w http.ResponseWriter, r *http.Request, e *api.Error, reason string) *api.Error {
+	if reason == "wrong" && g.logins.failed(Address(r), time.Now()) {
+		e, reason = errTooMany, "limited"
+		w.Header().Set("Retry-After", strconv.Itoa(int(failureWindow.Seconds())))
+	}
+	if g.Refused != nil {
+		g.Refused(reason)
+	}
+	if reason == "wrong" || reason == "scope" {
+		g.Log.Warn("admin request refused", "reason", reason, "address", Address(r), "method", r.Method, "path", r.URL.Path)
+	}
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="faxstream"`)
+	}
+	return e
+}
+
+// Address is the peer's; behind a proxy it is the proxy's.
+func Address(r *http.Request) netip.Addr {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	ip, _ := netip.ParseAddr(host) // the zero Addr where it is none, as in tests
+	return ip.Unmap().WithZone("")
+}

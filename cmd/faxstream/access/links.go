@@ -1,0 +1,180 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+)
+
+// linkKeySize is the size of the key of links, bytes.
+const linkKeySize = 32
+
+// Link is what a link says; all of it is signed.
+type Link struct {
+	Session string `json:"s"`
+	Page    int    `json:"p,omitempty"`
+	Key     string `json:"k"`
+	SHA256  string `json:"h"`
+	Name    string `json:"n"`
+	Mime    string `json:"m"`
+	Expires int64  `json:"e"` // Unix seconds
+	By      string `json:"b"` // its maker
+}
+
+// linkPurpose is signed with the payload, so that the signature is of no use for anything but a link.
+const linkPurpose = "faxstream link 1\x00"
+
+func sign(key []byte, payload string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(linkPurpose + payload))
+	return mac.Sum(nil)
+}
+
+// seal writes a link's last path component: payload and HMAC-SHA256, both in base64url, with a dot between.
+func (l Link) seal(key []byte) (string, error) {
+	data, err := json.Marshal(l)
+	if err != nil {
+		return "", fmt.Errorf("make a link: %w", err)
+	}
+	payload := base64.RawURLEncoding.EncodeToString(data)
+	return payload + "." + base64.RawURLEncoding.EncodeToString(sign(key, payload)), nil
+}
+
+// Why a link is refused. A changed link and an invented one get the same answer.
+var (
+	errBadLink     = api.Errorf(http.StatusForbidden, "bad_link", "this link is not from this server, or it was changed")
+	errExpiredLink = api.Errorf(http.StatusGone, "expired_link", "this link has expired: ask for a new one")
+	errOrphanLink  = api.Errorf(http.StatusGone, "expired_link",
+		"the maker of this link no longer has the right to read: ask somebody else for a new one")
+)
+
+// openLink checks a link before it looks into it.
+func openLink(key []byte, link string, now time.Time) (l Link, err error) {
+	payload, signature, _ := strings.Cut(link, ".")
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(signature)
+	if err != nil || !hmac.Equal(mac, sign(key, payload)) {
+		return l, errBadLink
+	}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(payload)
+	if err == nil {
+		err = json.Unmarshal(data, &l)
+	}
+	if err != nil {
+		return l, errBadLink // signed, but by a version that writes links in another way
+	}
+	if now.Unix() >= l.Expires {
+		return Link{}, errExpiredLink
+	}
+	return l, nil
+}
+
+// LinkKey reads the key that signs links, and makes it at the first use: 32 random bytes that only the owner can read. When the file is
+// removed, every link made before is refused.
+func LinkKey(file string) ([]byte, error) {
+	key, err := readLinkKey(file)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := makeLinkKey(file); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make the key of links: %w", err)
+	}
+	return readLinkKey(file)
+}
+
+func readLinkKey(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	key, err := io.ReadAll(io.LimitReader(f, linkKeySize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(key) != linkKeySize {
+		return nil, fmt.Errorf("%s: wrong size, want %d bytes: remove the file, and faxstream makes a new one", file, linkKeySize)
+	}
+	return key, nil
+}
+
+// makeLinkKey writes the whole file or nothing, and never replaces a file.
+func makeLinkKey(file string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".link-key-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	key := make([]byte, linkKeySize)
+	_, _ = rand.Read(key) // never fails
+	_, err = f.Write(key)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), file)
+}
+
+// LinkURL makes the URL of a link on this listener, as the request reached it.
+func (g *Gate) LinkURL(r *http.Request, l Link) (string, error) {
+	key, err := g.LinkKey()
+	if err != nil {
+		return "", err
+	}
+	sealed, err := l.seal(key)
+	if err != nil {
+		return "", err
+	}
+	scheme := "http"
+	if r.TLS != nil || g.BehindTLS {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host + "/links/" + sealed, nil
+}
+
+// OpenLink gives what the last path component of a link stands for, if the link is good now. An api.Error says why it is not.
+func (g *Gate) OpenLink(link string) (Link, error) {
+	key, err := g.LinkKey()
+	if err != nil {
+		return Link{}, err
+	}
+	l, err := openLink(key, link, time.Now())
+	if err == nil {
+		err = g.madeByReader(l)
+	}
+	if _, ok := errors.AsType[*api.Error](err); ok && g.Refused != nil {
+		g.Refused("link")
+	}
+	return l, err
+}
+
+// madeByReader refuses a link whose maker is no longer in the file of tokens with scope read: a person who is removed must not read on
+// through links of before.
+func (g *Gate) madeByReader(l Link) error {
+	if g.Tokens == nil {
+		return nil
+	}
+	tokens, err := g.Tokens()
+	if err != nil {
+		return fmt.Errorf("read the tokens: %w", err)
+	}
+	if !slices.ContainsFunc(tokens, func(t Token) bool { return t.Name == l.By && t.may(ScopeRead) }) {
+		return errOrphanLink
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package access
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// logins is who is logged in with a browser, and from where wrong tokens came. Both are in memory: a restart asks for the token again.
+type logins struct {
+	mu       sync.Mutex
+	sessions map[[sha256.Size]byte]webSession // by the hash of the cookie's value; guarded by mu
+	failures map[netip.Prefix]window          // guarded by mu
+}
+
+type webSession struct {
+	token   [sha256.Size]byte // must still be in the file of tokens
+	expires time.Time
+}
+
+// window counts failures since its start.
+type window struct {
+	start time.Time
+	n     int
+}
+
+const (
+	sessionFor    = 12 * time.Hour // a working day
+	maxSessions   = 1000
+	failureWindow = time.Minute
+	maxFailures   = 10    // of one address in a failureWindow: more are not logged
+	maxAddresses  = 10000 // with failures; beyond it all are forgotten
+)
+
+// failed counts a failure of an address, an IPv6 one with its /64, and says whether there were too many.
+func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	from, _ := ip.Prefix(bits) // the zero Prefix for the zero Addr
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failures == nil || len(l.failures) >= maxAddresses {
+		l.failures = map[netip.Prefix]window{}
+	}
+	w := l.failures[from]
+	if now.Sub(w.start) >= failureWindow {
+		w = window{start: now}
+	}
+	w.n++
+	l.failures[from] = w
+	return w.n > maxFailures
+}
+
+// open begins a session of a token and gives the cookie's value.
+func (l *logins) open(token [sha256.Size]byte, now time.Time) string {
+	value := rand.Text() // 130 bits
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, s := range l.sessions {
+		if !now.Before(s.expires) {
+			delete(l.sessions, id)
+		}
+	}
+	if l.sessions == nil || len(l.sessions) >= maxSessions {
+		l.sessions = map[[sha256.Size]byte]webSession{}
+	}
+	l.sessions[sha256.Sum256([]byte(value))] = webSession{token: token, expires: now.Add(sessionFor)}
+	return value
+}
+
+func (l *logins) session(value string, now time.Time) (token [sha256.Size]byte, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.sessions[sha256.Sum256([]byte(value))]
+	return s.token, ok && now.Before(s.expires)
+}
+
+func (l *logins) end(value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.sessions, sha256.Sum256([]byte(value)))
+}

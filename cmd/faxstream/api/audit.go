@@ -1,0 +1,40 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// AuditLine is an entry of the audit, from a seal or from FAX_AUDIT: a line of GET /audit.
+type AuditLine struct {
+	Sequence uint64          `json:"sequence"` // in FAX_AUDIT
+	Time     time.Time       `json:"time"`
+	Subject  string          `json:"subject"`
+	Entry    json.RawMessage `json:"entry,omitempty"`        // session.Access or session.Action
+	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is not JSON
+}
+
+// AuditFilter chooses entries; the zero value chooses all.
+type AuditFilter struct {
+	Since, Until time.Time // stored at or after Since and before Until; zero: no bound
+	Session, By  string
+}
+
+// Has reports whether the filter chooses an entry.
+func (f AuditFilter) Has(l AuditLine) bool {
+	if l.Time.Before(f.Since) || !f.Until.IsZero() && !l.Time.Before(f.Until) {
+		return false
+	}
+	if f.Session == "" && f.By == "" {
+		return true
+	}
+	var e struct {
+		By      string
+		Session string
+		Letter  struct{ Session string }
+	}
+	if json.Unmarshal(l.Entry, &e) != nil {
+		return false
+	}
+	return (f.By == "" || f.By == e.By) && (f.Session == "" || f.Session == e.Session || f.Session == e.Letter.Session)
+}

@@ -1,0 +1,47 @@
+package api
+
+import "time"
+
+// Headers in which a program says who asks and why. With a login the token's name counts as who.
+const (
+	HeaderBy     = "X-Faxstream-By"
+	HeaderReason = "X-Faxstream-Reason"
+)
+
+// Order is what a person says with an action: POST .../retry, drop, hold, release and purge.
+type Order struct {
+	By  string `json:"by"`  // a name; with a login the token's name counts
+	Why string `json:"why"` // required for drop, hold, release and purge
+}
+
+// ReplayOrder asks for a fax to be made again from the archive: POST /faxes/{session}/replay.
+type ReplayOrder struct {
+	Order
+	Stage string `json:"stage"` // decode or assemble
+}
+
+// ReplayAnswer is the answer to a ReplayOrder, which is stored.
+type ReplayAnswer struct {
+	Session string `json:"session"`
+	Stage   string `json:"stage"`
+}
+
+// LinkOrder asks for a link: POST /faxes/{session}/links.
+type LinkOrder struct {
+	Order
+	As   string `json:"as"`   // pdf, tiff, manifest; of a page png or original
+	Page int    `json:"page"` // 0: the document
+	TTL  string `json:"ttl"`  // such as 10m
+}
+
+// Link is the answer to a LinkOrder.
+type Link struct {
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// ReconcileOrder asks to compare the provider's lists with the faxes that are here, once: POST /reconcile. The answer is an ingest.Report.
+type ReconcileOrder struct {
+	Since  time.Time `json:"since"`
+	DryRun bool      `json:"dry_run"`
+}

@@ -1,0 +1,166 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+)
+
+// Config says where the admin API is and who asks.
+type Config struct {
+	Server string // URL of the admin listener, such as http://127.0.0.1:8081
+	CA     []byte // PEM certificates of authorities to trust for https besides the system's; nil: none
+	Token  string // empty: without a login
+	By     string // who asks, for FAX_AUDIT; with a login the token's name counts
+}
+
+// Client speaks the admin API, never the stores behind it. It is safe for concurrent use.
+type Client struct {
+	server, token, by string
+	http              *http.Client
+}
+
+// Errors of answers and of the configuration.
+var (
+	ErrNotFound = errors.New("not found") // 404 and 410: what was asked for is not there (yet), or no more
+	ErrServer   = errors.New("want a URL such as http://127.0.0.1:8081")
+	ErrCA       = errors.New("no PEM certificate in the file")
+)
+
+// New makes a client and asks nothing yet. Errors: ErrCA.
+func New(c Config) (*Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if c.CA != nil {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("read the system's certificates: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(c.CA) {
+			return nil, ErrCA
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	// A redirect would lead to a page for people, or would give the token to somebody else.
+	follow := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{server: c.Server, token: c.Token, by: c.By, http: &http.Client{Transport: transport, CheckRedirect: follow}}, nil
+}
+
+// endpoint is the URL of a path below /api/v1.
+func (c *Client) endpoint(path string, query url.Values) (string, error) {
+	u, err := url.Parse(strings.TrimSuffix(c.server, "/") + "/api/v1" + path)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "", fmt.Errorf("--server %q: %w", c.server, ErrServer)
+	}
+	u.RawQuery = query.Encode()
+	return u.String(), nil
+}
+
+// do sends a request with the token, and with the name of the person who asks for servers without a login.
+func (c *Client) do(req *http.Request) (*http.Response, error) {
+	req.Header.Set(api.HeaderBy, c.by)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return nil, fmt.Errorf("%w (the certificate of %s is not trusted: give the certificate of its authority with --server-ca, "+
+			"or the certificate itself if it is self-signed)", err, req.URL.Host)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w (is faxstream running, and is --server its admin address?)", err)
+	}
+	return resp, nil
+}
+
+// get reads the answer of a path below /api/v1 into v.
+func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
+	body, err := c.request(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	return c.decode(body, v)
+}
+
+// post sends an order as JSON to a path below /api/v1 and reads the answer into v.
+func (c *Client) post(ctx context.Context, path string, order, v any) error {
+	data, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	body, err := c.request(ctx, http.MethodPost, path, nil, data)
+	if err != nil {
+		return err
+	}
+	return c.decode(body, v)
+}
+
+func (c *Client) decode(body io.ReadCloser, v any) error {
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return c.badAnswer(err)
+	}
+	return nil
+}
+
+func (c *Client) badAnswer(err error) error { return fmt.Errorf("answer of %s: %w", c.server, err) }
+
+// request sends a JSON body where order is not nil. The caller closes the answer.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, order []byte) (io.ReadCloser, error) {
+	u, err := c.endpoint(path, query)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, bytes.NewReader(order))
+	if err != nil {
+		return nil, err
+	}
+	if order != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	return nil, refusal(resp)
+}
+
+// maxRefusal bounds the body of an answer that is an error, bytes.
+const maxRefusal = 64 << 10
+
+// refusal is the error of an answer that is not what was asked for. 404 and 410 are ErrNotFound.
+func refusal(resp *http.Response) error {
+	var answer api.ErrorAnswer
+	message := resp.Status
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	if err == nil && json.Unmarshal(body, &answer) == nil && answer.Error != nil && answer.Error.Message != "" {
+		message = answer.Error.Message
+	}
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
+		return fmt.Errorf("%w: %s", ErrNotFound, OneLine(message))
+	}
+	return errors.New(OneLine(message))
+}
+
+// OneLine keeps a text, which may quote what a provider or a server sent, from breaking a list: no control character reaches the terminal.
+func OneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,90 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/ingest"
+)
+
+// pageSize is how many faxes or letters one request asks for.
+const pageSize = 500
+
+// FaxFilter chooses faxes; the zero value chooses all.
+type FaxFilter struct {
+	To, From     string    // numbers or user ids, in any spelling
+	Since, Until time.Time // opened at or after Since and before Until; zero: no bound
+	Status       string
+	Direction    string // incoming or outgoing
+	Limit        int    // 0: none
+}
+
+func (f FaxFilter) query() url.Values {
+	return values(map[string]string{"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction},
+		map[string]time.Time{"since": f.Since, "until": f.Until})
+}
+
+// values are those of a query, without the empty ones.
+func values(words map[string]string, times map[string]time.Time) url.Values {
+	query := url.Values{}
+	for name, v := range words {
+		if v != "" {
+			query.Set(name, v)
+		}
+	}
+	for name, t := range times {
+		if !t.IsZero() {
+			query.Set(name, t.Format(time.RFC3339))
+		}
+	}
+	return query
+}
+
+// Faxes yields the list of faxes, newest first, page after page. An error is the last that it yields.
+func (c *Client) Faxes(ctx context.Context, f FaxFilter) iter.Seq2[api.FaxList, error] {
+	return func(yield func(api.FaxList, error) bool) {
+		query, left := f.query(), f.Limit
+		for {
+			n := pageSize
+			if f.Limit > 0 {
+				n = min(n, left)
+			}
+			query.Set("limit", strconv.Itoa(n))
+			var list api.FaxList
+			err := c.get(ctx, "/faxes", query, &list)
+			if !yield(list, err) || err != nil {
+				return
+			}
+			left -= len(list.Faxes)
+			if list.Next == "" || f.Limit > 0 && left <= 0 {
+				return
+			}
+			query.Set("cursor", list.Next)
+		}
+	}
+}
+
+// faxPath is the path of one fax.
+func faxPath(session string) string { return "/faxes/" + url.PathEscape(session) }
+
+// Link makes a link to a document or page. The order is recorded before the answer.
+func (c *Client) Link(ctx context.Context, session string, o api.LinkOrder) (l api.Link, err error) {
+	err = c.post(ctx, faxPath(session)+"/links", o, &l)
+	return l, err
+}
+
+// Replay stores the order to make a fax again from the archive. It is carried out later.
+func (c *Client) Replay(ctx context.Context, session string, o api.ReplayOrder) (done api.ReplayAnswer, err error) {
+	err = c.post(ctx, faxPath(session)+"/replay", o, &done)
+	return done, err
+}
+
+// Reconcile looks at the provider for faxes that no webhook announced. It returns when that is done, which may take minutes.
+func (c *Client) Reconcile(ctx context.Context, o api.ReconcileOrder) (report ingest.Report, err error) {
+	err = c.post(ctx, "/reconcile", o, &report)
+	return report, err
+}

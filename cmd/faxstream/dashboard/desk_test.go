@@ -1,0 +1,58 @@
+package dashboard
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/access/accesstest"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// desk is an admin listener with tokens, and what it has recorded.
+type desk struct {
+	*accesstest.Desk
+	recorded []session.Access
+	refuse   error // what recording gives
+	ready    error
+}
+
+func (d *desk) RecordAccess(_ context.Context, a session.Access) error {
+	if d.refuse == nil {
+		d.recorded = append(d.recorded, a)
+	}
+	return d.refuse
+}
+
+func newDesk(t *testing.T, change func(*Config)) *desk { return newDeskWith(t, nil, change) }
+
+// newDeskWith changes who is let in too.
+func newDeskWith(t *testing.T, changeAccess func(*access.Config), change func(*Config)) *desk {
+	t.Helper()
+	d := &desk{}
+	d.Desk = accesstest.Open(t, changeAccess, func(gate *access.Gate) http.Handler {
+		st := twoFaxes()
+		cfg := Config{
+			Gate: gate, Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Log: gate.Log,
+			Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
+			Ready:   func(context.Context) error { return d.ready },
+			Events:  func(context.Context, func(bus.Stored) bool) error { return nil },
+			Reconcile: func(context.Context, time.Time, bool) any {
+				return map[string]bool{"reconciled": true}
+			},
+		}
+		if change != nil {
+			change(&cfg)
+		}
+		return NewHandler(cfg)
+	})
+	return d
+}
+
+// local is a gate without tokens.
+func local() *access.Gate { return access.New(access.Config{Log: slog.New(slog.DiscardHandler)}) }

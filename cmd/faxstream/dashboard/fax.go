@@ -1,0 +1,96 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// load reads a session's ledger anew, so that a reader sees every event that it has got.
+func (s *server) load(r *http.Request) (session.State, error) {
+	id := r.PathValue("session")
+	if !session.ValidToken(id) {
+		return session.State{}, api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
+	}
+	st, _, err := s.Ledgers.Load(r.Context(), id)
+	if err == nil && (st.Opened.IsZero() || st.Purged) {
+		err = s.notPurged(r, api.NotFound("no fax has the session %s", id))
+	}
+	return st, err
+}
+
+// find is load for reading: it looks in the archive for a fax that has no ledger (any more).
+func (s *server) find(r *http.Request) (session.State, error) {
+	st, err := s.load(r)
+	if e, ok := errors.AsType[*api.Error](err); !ok || e.Status != http.StatusNotFound || s.Older == nil {
+		return st, err
+	}
+	old, _, olderErr := s.Older.Fax(r.Context(), r.PathValue("session"))
+	if errors.Is(olderErr, fs.ErrNotExist) {
+		return st, err
+	}
+	return old, olderErr
+}
+
+// facts gives the facts of archived pages from the stream. If the stream no longer has them and the fax has a document, it reads them from
+// the archive.
+func (s *server) facts(ctx context.Context, st session.State, pages session.Ranges) (map[int]session.PageArchived, error) {
+	facts, err := s.Ledgers.PageFacts(ctx, st.Session, pages)
+	if err != nil || s.Older == nil || st.Document == nil {
+		return facts, err
+	}
+	gone := false
+	for n := range pages.All() {
+		if _, ok := facts[n]; !ok && st.Usable.Has(n) {
+			gone = true
+			break
+		}
+	}
+	if !gone {
+		return facts, nil
+	}
+	_, archived, err := s.Older.Fax(ctx, st.Session)
+	if errors.Is(err, fs.ErrNotExist) {
+		return facts, nil
+	}
+	for n := range pages.All() {
+		if f, ok := archived[n]; ok && facts[n].Page == 0 {
+			facts[n] = f
+		}
+	}
+	return facts, err
+}
+
+func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
+	st, err := s.find(r)
+	if err != nil {
+		return api.FaxDetail{}, err
+	}
+	facts, err := s.facts(r.Context(), st, st.Usable)
+	if err != nil {
+		return api.FaxDetail{}, err
+	}
+	d := api.FaxDetail{Fax: summary(st), Pages: []api.Page{}}
+	for n := range st.Expected().Union(st.Usable).All() {
+		p := api.Page{Page: n}
+		p.Status, p.Source, p.Reason = st.PageStatus(n)
+		if f, ok := facts[n]; ok {
+			p.SHA256, p.Width, p.Height, p.Bad, p.Quality = f.Original.SHA256, f.Width, f.Height, f.BadRows, f.Quality
+		}
+		d.Pages = append(d.Pages, p)
+	}
+	return d, nil
+}
+
+func (s *server) fax(w http.ResponseWriter, r *http.Request) {
+	d, err := s.detail(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	api.Write(w, http.StatusOK, d)
+}

@@ -1,0 +1,59 @@
+package dashboard
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// faxFilter chooses faxes; the zero value chooses all.
+type faxFilter struct {
+	to, from     string // number tokens
+	since, until time.Time
+	status       string
+	direction    string
+}
+
+func (f faxFilter) has(x api.Fax) bool {
+	return (f.to == "" || session.NumberToken(x.To) == f.to) && (f.from == "" || session.NumberToken(x.From) == f.from) &&
+		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
+		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction)
+}
+
+var (
+	statuses = []string{
+		session.StatusReceiving, session.StatusComplete, session.StatusRecovered,
+		session.StatusPartial, session.StatusFolded, session.StatusPurged,
+	}
+	directions = []string{session.Incoming, session.Outgoing}
+)
+
+func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
+	for name, number := range map[string]*string{"to": &f.to, "from": &f.from} {
+		if v := r.FormValue(name); v != "" {
+			*number = session.NumberToken(v)
+		}
+	}
+	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
+		v := r.FormValue(name)
+		if v == "" {
+			continue
+		}
+		if *t, err = time.Parse(time.RFC3339, v); err != nil {
+			return f, api.BadRequest("%s %q: want a time such as 2026-11-24T12:00:00Z", name, v)
+		}
+	}
+	for name, c := range map[string]struct {
+		word    *string
+		allowed []string
+	}{"status": {&f.status, statuses}, "direction": {&f.direction, directions}} {
+		if *c.word = r.FormValue(name); *c.word != "" && !slices.Contains(c.allowed, *c.word) {
+			return f, api.BadRequest("%s %q: want %s", name, *c.word, strings.Join(c.allowed, ", "))
+		}
+	}
+	return f, nil
+}

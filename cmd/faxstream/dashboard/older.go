@@ -1,0 +1,103 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Older is the faxes in the archive, also those without a ledger.
+type Older interface {
+	// Before calls f with the time and session of what the archive's index lists, newest first and sessions of one second in
+	// descending order, from before (at, id) on, down to since, until f returns false.
+	Before(ctx context.Context, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error
+	// Fax gives a fax that has a document, and its pages. An error matching fs.ErrNotExist: it has none; fs.ErrInvalid: it cannot be read.
+	Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error)
+}
+
+const (
+	// maxScanned bounds the faxes that one request reads from the archive, two or three objects each; the cursor goes on behind them.
+	maxScanned = 1024
+	// scanAtOnce is how many of them are read at the same time.
+	scanAtOnce = 32
+)
+
+// older gives up to limit faxes between after and floor that the board does not have. If end is not zero, it looked only as far as end.
+func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []api.Fax, end orderKey, err error) {
+	newest := orderKey{time.Now().Add(48 * time.Hour), "~"} // the provider's clock may be wrong
+	if after.session == "" || after.compare(newest) > 0 {   // a cursor may say year 9999: every empty month costs the archive a listing
+		after = newest
+	}
+	if !f.until.IsZero() && f.until.Before(after.opened) {
+		after = orderKey{f.until, ""}
+	}
+	since := f.since
+	if floor.opened.After(since) {
+		since = floor.opened.Truncate(time.Second)
+	}
+	var chunk []orderKey
+	scanned := 0
+	flush := func() (enough bool) {
+		var faxes []api.Fax
+		if faxes, err = s.archived(ctx, chunk); err != nil {
+			return true
+		}
+		for _, x := range faxes {
+			if f.has(x) {
+				found = append(found, x)
+			}
+		}
+		scanned += len(chunk)
+		last := chunk[len(chunk)-1]
+		chunk = chunk[:0]
+		if len(found) >= limit || scanned >= maxScanned {
+			end = last
+		}
+		return end.session != ""
+	}
+	listErr := s.Older.Before(ctx, after.opened, after.session, since, func(at time.Time, id string) bool {
+		if k := (orderKey{at, id}); k.compare(floor) > 0 && !s.Board.has(id) {
+			chunk = append(chunk, k)
+		}
+		return len(chunk) < scanAtOnce || !flush()
+	})
+	if err == nil && listErr == nil && len(chunk) > 0 && end.session == "" {
+		flush()
+	}
+	return found, end, cmp.Or(err, listErr)
+}
+
+// archived reads faxes from the archive. It leaves out a fax that has no document or cannot be read.
+func (s *server) archived(ctx context.Context, keys []orderKey) ([]api.Fax, error) {
+	faxes := make([]api.Fax, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(scanAtOnce)
+	for i, k := range keys {
+		group.Go(func() error {
+			st, _, err := s.Older.Fax(ctx, k.session)
+			switch {
+			case errors.Is(err, fs.ErrInvalid):
+				s.Log.Error("a fax in the archive cannot be read; run faxstream verify", "session", k.session, "err", err)
+				return nil
+			case errors.Is(err, fs.ErrNotExist):
+				return nil
+			case err != nil:
+				return err
+			}
+			faxes[i] = summary(st)
+			faxes[i].Older = true
+			faxes[i].Opened = k.opened // whole seconds, as the index has it: cursors must agree with it
+			return nil
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(faxes, func(x api.Fax) bool { return x.Session == "" }), err
+}

@@ -1,0 +1,28 @@
+package dashboard
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+)
+
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
+	state := api.Readiness{Status: "ready"}
+	err := s.Ready(r.Context())
+	if err == nil && s.Warnings != nil {
+		state.Warnings, err = s.Warnings(r.Context())
+	}
+	if _, ok := access.Caller(r); !ok && s.Gate.NeedsLogin() {
+		state.Warnings = nil
+		if err != nil {
+			err = errors.New("send a token to see the reason")
+		}
+	}
+	if err != nil {
+		api.WriteError(w, api.Unavailable("not ready: %v", err))
+		return
+	}
+	api.Write(w, http.StatusOK, state)
+}

@@ -1,0 +1,48 @@
+package dashboard
+
+import (
+	"net/http"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// route is one path, the scope that it needs and its handler.
+type route struct {
+	pattern string // of http.ServeMux
+	scope   access.Scope
+	handle  http.HandlerFunc
+}
+
+// routes are all paths of the listener except those of the login.
+func (s *server) routes() []route {
+	return []route{
+		{"GET /{$}", access.ScopeRead, s.indexPage},
+		{"GET /fax/{session}", access.ScopeRead, s.faxPage},
+		{"GET /api/v1/faxes", access.ScopeRead, s.listFaxes},
+		{"GET /api/v1/faxes/{session}", access.ScopeRead, s.fax},
+		{"GET /api/v1/faxes/{session}/{document}", access.ScopeRead, s.document},
+		{"GET /api/v1/faxes/{session}/pages/{file}", access.ScopeRead, s.page},
+		{"GET /api/v1/faxes/{session}/keep", access.ScopeRead, s.holdStatus},
+		{"POST /api/v1/faxes/{session}/links", access.ScopeRead, s.link}, // a reader could send the file itself
+		{"GET /links/{link}", access.ScopeOpen, s.followLink},            // the link is the credential
+		{"GET /api/v1/events", access.ScopeRead, s.events},
+		{"GET /api/v1/audit", access.ScopeRead, s.audit},
+		{"GET /api/v1/holds", access.ScopeRead, s.listHolds},
+		{"POST /api/v1/faxes/{session}/hold", access.ScopeAdmin, s.orderHold(session.ActionHeld)},
+		{"POST /api/v1/faxes/{session}/release", access.ScopeAdmin, s.orderHold(session.ActionReleased)},
+		{"POST /api/v1/faxes/{session}/purge", access.ScopeAdmin, s.orderHold(session.ActionPurged)},
+		{"POST /api/v1/faxes/{session}/replay", access.ScopeOperate, s.replay},
+		{"GET /api/v1/dlq", access.ScopeRead, s.listLetters},
+		{"GET /api/v1/dlq/{id}", access.ScopeRead, s.letter},
+		{"POST /api/v1/dlq/{id}/retry", access.ScopeOperate, s.actOnLetter(session.ActionRetried)},
+		{"POST /api/v1/dlq/{id}/drop", access.ScopeOperate, s.actOnLetter(session.ActionDropped)},
+		{"POST /api/v1/reconcile", access.ScopeOperate, s.reconcile},
+		{"GET /metrics", access.ScopeRead, s.Metrics.ServeHTTP},
+		{"GET /readyz", access.ScopeOpen, s.readyz},
+		{"GET /healthz", access.ScopeOpen, func(w http.ResponseWriter, _ *http.Request) {
+			api.Write(w, http.StatusOK, api.Readiness{Status: "ok"})
+		}},
+	}
+}

@@ -1,0 +1,80 @@
+package dashboard
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Config is what the admin listener serves from.
+type Config struct {
+	Board   *Board
+	Ledgers interface {
+		Load(ctx context.Context, id string) (session.State, uint64, error)
+		PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
+	}
+	Letters Letters
+	Archive interface { // a Linker, or links are signed here
+		Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
+	}
+	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
+	Thumbnail func(ctx context.Context, original []byte) ([]byte, error)
+	Audit     interface {
+		// RecordAccess stores an access durably before it returns nil.
+		RecordAccess(ctx context.Context, a session.Access) error
+	}
+	// Events calls f with each event of pages and documents from now on, until ctx ends or f returns false.
+	Events func(ctx context.Context, f func(bus.Stored) bool) error
+	Ready  func(ctx context.Context) error // nil error: the pipeline can work
+	// Warnings says what will soon stop the pipeline, or makes it work worse than it could; nil: there are no warnings.
+	Warnings func(ctx context.Context) ([]string, error)
+	// Reconcile looks at the provider for faxes that started since then and are unknown here, takes them in unless dry, and gives a report
+	// that is written as JSON.
+	Reconcile func(ctx context.Context, since time.Time, dry bool) any
+	Older     Older // nil: only faxes that have a ledger are known
+	Holds     Holds // nil: nothing was ever held or purged
+	Trail     Trail // the audit
+	Metrics   http.Handler
+	Log       *slog.Logger
+
+	Gate *access.Gate // who is let in
+}
+
+type server struct {
+	Config
+	streams    chan struct{} // a place for each stream of events that is open
+	thumbnails chan struct{} // a place for each original in memory
+}
+
+const (
+	// maxStreams bounds the streams of events: each has two of the thousand consumers that FAX_PAGES and FAX_DOCS may have; the others are for
+	// OCR services.
+	maxStreams = 100
+	// maxThumbnails bounds the originals in memory, of at most maxThumbnailed bytes each.
+	maxThumbnails = 4
+	// eventWithin is how long a reader may leave an event unread.
+	eventWithin = 30 * time.Second
+)
+
+// NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics to those whom the gate lets through.
+func NewHandler(c Config) http.Handler {
+	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
+	mux, rules := http.NewServeMux(), access.Rules{}
+	for _, route := range s.routes() {
+		mux.HandleFunc(route.pattern, route.handle)
+		rules[route.pattern] = route.scope
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		api.WriteError(w, api.NotFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
+	})
+	return c.Gate.Guard(mux, rules)
+}
+
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) { api.Fail(w, r, s.Log, err) }
