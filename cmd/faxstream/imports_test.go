@@ -56,35 +56,99 @@ func below(path, dir string) bool {
 	return path == full || strings.HasPrefix(path, full+"/")
 }
 
-func TestImportDirections(t *testing.T) {
-	rules := []struct {
-		from    string
-		allowed []string // packages of ours that it may need, beside those in from
-		why     string
-	}{
-		{"ingest", []string{"pipeline/session"}, "ingest knows of the pipeline only the vocabulary of facts"},
-		{"pipeline", nil, "the pipeline declares what it needs of ingest and storage, cmd plugs it in"},
-		{"storage", nil, "stores know nothing of faxes"},
-		{"storage/local", []string{"storage"}, "stores do not know each other"},
-		{"storage/s3", []string{"storage"}, "stores do not know each other"},
-		{"pipeline/session", nil, "the vocabulary stands alone"},
-		{"pipeline/ccitt", nil, "a leaf speaks standard types"},
-		{"pipeline/pdf", nil, "a leaf speaks standard types"},
-		{"pipeline/raster", nil, "a leaf speaks standard types"},
-		{"pipeline/tiff", []string{"pipeline/ccitt", "pipeline/raster"}, "the container needs codec and pages, nothing else"},
-		{"pipeline/bus", []string{"pipeline/session"}, "JetStream knows facts, not what is done with them"},
-		{"cmd/faxstream/dashboard", []string{"pipeline/bus", "pipeline/session"}, "the dashboard reads, it does not run the pipeline"},
+// rooms are the packages of the pipeline by floor: each imports only rooms of lower floors, the vocabulary, and what its row allows.
+var rooms = []struct {
+	floor   int
+	dir     string
+	allowed []string // packages of ours beside the rooms of lower floors
+	what    string   // what belongs there, for whoever has put code in the wrong room
+}{
+	{0, "pipeline/session", nil, "the ledger and the vocabulary of facts"},
+	{0, "pipeline/ccitt", nil, "T.4 and T.6"},
+	{0, "pipeline/raster", nil, "packed 1-bit pages: geometry, quality, PNG"},
+	{0, "pipeline/pdf", nil, "the PDF/A writer"},
+	{0, "pipeline/sign", nil, "keys and signatures"},
+	{1, "pipeline/bus", nil, "JetStream: streams, subjects, publish, consume"},
+	{1, "pipeline/tiff", nil, "the TIFF container"},
+	{1, "pipeline/stage", nil, "names of stages"},
+	{1, "pipeline/archive", nil, "keys and JSON objects of the archive"},
+	{2, "pipeline/intake", nil, "bytes to a published page"},
+	{2, "pipeline/hold", nil, "holds, releases, purges and their log"},
+	{2, "pipeline/seal", nil, "the audit's daily chain"},
+	{2, "pipeline/letters", nil, "dead letters and what people order about them"},
+	{3, "pipeline/fetch", nil, "provider to intake: retries, gate, comparison"},
+	{3, "pipeline/document", nil, "plan to TIFF and PDF"},
+	{3, "pipeline/recovery", nil, "archive to ledger"},
+	{4, "pipeline/collect", nil, "facts to ledger"},
+	{4, "pipeline/verify", nil, "proof from the archive alone"},
+	{4, "pipeline/replay", nil, "archived originals decoded again"},
+	{5, "pipeline", nil, "the doorway: it wires the rooms"},
+	{5, "pipeline/pipelinetest", []string{"storage", "storage/local"}, "what tests of several rooms share"},
+}
+
+// vocabulary is what every package of the product may import.
+const vocabulary = "pipeline/session"
+
+// outside are the packages that are no room of the pipeline, with all that they may import beside what lies in them.
+var outside = []struct {
+	dir     string
+	allowed []string
+	why     string
+}{
+	{"ingest", []string{vocabulary}, "ingest knows of the pipeline only the vocabulary of facts"},
+	{"storage", nil, "stores know nothing of faxes"},
+	{"storage/local", []string{"storage"}, "stores do not know each other"},
+	{"storage/s3", []string{"storage"}, "stores do not know each other"},
+	{"cmd/faxstream/api", []string{vocabulary}, "the types of the HTTP API are for server and client: they need no more than the vocabulary"},
+	{"cmd/faxstream/client", []string{"cmd/faxstream/api", vocabulary}, "the client knows the API, not the server"},
+	{"cmd/faxstream/access", []string{vocabulary}, "who gets in depends on tokens and links, not on faxes"},
+}
+
+// floorOf is a room's floor; -1: it is none.
+func floorOf(dir string) int {
+	for _, r := range rooms {
+		if r.dir == dir {
+			return r.floor
+		}
 	}
+	return -1
+}
+
+func TestRoomsImportOnlyLowerFloors(t *testing.T) {
 	packages := goList(t, module+"/...")
-	for _, rule := range rules {
+	for _, r := range rooms {
+		p, ok := packages[module+"/"+r.dir]
+		if !ok {
+			t.Errorf("there is no package %s: the row about it says nothing", r.dir)
+		}
+		for _, imported := range p.Imports {
+			dir, ours := strings.CutPrefix(imported, module+"/")
+			if !ours || dir == vocabulary || slices.Contains(r.allowed, dir) || floorOf(dir) >= 0 && floorOf(dir) < r.floor {
+				continue
+			}
+			t.Errorf("%s (floor %d: %s) imports %s (floor %d). Code that needs both belongs in a room of a higher floor; "+
+				"or declare in %s the interface that it needs, and let pipeline.Start plug it in", r.dir, r.floor, r.what, dir, floorOf(dir), r.dir)
+		}
+	}
+	for path := range packages {
+		dir, ours := strings.CutPrefix(path, module+"/")
+		if ours && below(path, "pipeline") && floorOf(dir) < 0 {
+			t.Errorf("no row says on which floor %s is: add it to the table, and to pipeline/doc.go", dir)
+		}
+	}
+}
+
+func TestImportDirections(t *testing.T) {
+	packages := goList(t, module+"/...")
+	for _, rule := range outside {
 		found := false
 		for path, p := range packages {
-			if !below(path, rule.from) {
+			if !below(path, rule.dir) {
 				continue
 			}
 			found = true
 			for _, dep := range p.Deps {
-				ok := !below(dep, "") || below(dep, rule.from) ||
+				ok := !below(dep, "") || below(dep, rule.dir) ||
 					slices.ContainsFunc(rule.allowed, func(dir string) bool { return dep == module+"/"+dir })
 				if !ok {
 					t.Errorf("%s needs %s: %s", path, dep, rule.why)
@@ -92,13 +156,13 @@ func TestImportDirections(t *testing.T) {
 			}
 		}
 		if !found {
-			t.Errorf("no package in %s: the rule about it says nothing", rule.from)
+			t.Errorf("no package in %s: the rule about it says nothing", rule.dir)
 		}
 	}
 	for path := range packages {
-		// deploy has tests only; cmd imports everything.
-		free := !below(path, "") || below(path, "cmd") || below(path, "deploy")
-		if !free && !below(path, "ingest") && !below(path, "pipeline") && !below(path, "storage") {
+		// deploy has tests only; cmd imports everything; rooms have a test of their own.
+		free := !below(path, "") || below(path, "cmd") || below(path, "deploy") || below(path, "pipeline")
+		if !free && !below(path, "ingest") && !below(path, "storage") {
 			t.Errorf("no rule says what %s may import", path)
 		}
 	}
@@ -117,7 +181,7 @@ func TestNobodyImportsCmd(t *testing.T) {
 // TestTestHelpersStayOutOfTheProduct: the simulator is part of it (demo, simulate), the rest is not.
 func TestTestHelpersStayOutOfTheProduct(t *testing.T) {
 	for path := range goList(t, module+"/cmd/faxstream") {
-		if path == "testing" || below(path, "storage/storagetest") {
+		if path == "testing" || below(path, "storage/storagetest") || below(path, "pipeline/pipelinetest") {
 			t.Errorf("the binary has %s in it", path)
 		}
 	}
