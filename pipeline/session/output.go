@@ -19,17 +19,17 @@ const (
 	StatusComplete  = "complete"  // the provider says success and every expected page is there
 	StatusRecovered = "recovered" // complete, but a streamed page had to be cut from the whole file
 	StatusPartial   = "partial"   // anything else; its reason says why
-	StatusPurged    = "purged"    // removed for good, on somebody's order
-	StatusFolded    = "folded"    // the same fax as another session's, which has the document
+	StatusPurged    = "purged"    // removed for good, by the order of a person
+	StatusFolded    = "folded"    // the same fax as another session, which has the document
 )
 
-// What comparing a fax's streamed pages with the whole file has come to.
+// The result of the comparison of a fax's streamed pages with the whole file.
 const (
-	VerificationNone        = "none"        // not asked for
-	VerificationPending     = "pending"     // not over
-	VerificationVerified    = "verified"    // every page has the file's pixels
+	VerificationNone        = "none"        // no comparison was ordered
+	VerificationPending     = "pending"     // the comparison still runs
+	VerificationVerified    = "verified"    // every page has the same pixels as in the file
 	VerificationDiffers     = "differs"     // some page has other pixels: a person should look
-	VerificationUnavailable = "unavailable" // the file, or some page of it, cannot be had or read
+	VerificationUnavailable = "unavailable" // the fetch of the file failed, or some page of it is unreadable
 )
 
 // Statuses of a page.
@@ -52,17 +52,17 @@ type Strip struct {
 	SHA256 string `json:"sha256"` // hex
 }
 
-// Quality is what the rows of a page are like; of a gray or colour page, those of its 1-bit image.
+// Quality has measurements of a page's rows; for a gray or colour page, of the rows of its 1-bit image.
 type Quality struct {
 	Blank     bool `json:"blank"`        // nothing to read: only specks, dust streaks and border
 	Ink       int  `json:"ink_ppm"`      // black pixels per million
-	Skew      int  `json:"skew_mdeg"`    // how far the lines lean on the sheet, thousandths of a degree, clockwise, -5000 to 5000; 0 where not known
+	Skew      int  `json:"skew_mdeg"`    // rotation of the lines, thousandths of a degree, clockwise, -5000 to 5000; 0 if unknown
 	SkewKnown bool `json:"skew_known"`   // Skew was measured, to 0.1 degrees
 	Border    int  `json:"border_ppm"`   // black from the edges inwards, per million of the page
 	Isolated  int  `json:"isolated_ppm"` // black pixels without a black neighbour, per million black pixels
 }
 
-// PageArchived: a usable page is in the archive. It is what OCR services subscribe to.
+// PageArchived means: a usable page is in the archive. OCR services subscribe to it.
 type PageArchived struct {
 	Session      string    `json:"session"`
 	Page         int       `json:"page"` // from 1
@@ -80,9 +80,9 @@ type PageArchived struct {
 	Samples      int       `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour; absent: bilevel
 	Coding       string    `json:"coding"`            // mh, mr, mmr, jpeg, …
 	BadRows      int       `json:"bad_rows"`
-	LongestBad   int       `json:"longest_bad_run"`
+	LongestBad   int       `json:"longest_bad_run"`       // rows in the longest run of bad rows
 	Quality      *Quality  `json:"quality,omitempty"`     // nil: archived by a version that did not measure it
-	CleanStrip   *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip is not fit to be copied
+	CleanStrip   *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip cannot be copied into a document
 	EventTime    time.Time `json:"event_time,omitzero"`
 	BodySHA256   string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile
 }
@@ -96,11 +96,11 @@ func (f PageArchived) Type() string      { return TypePageArchived }
 func (f PageArchived) SessionID() string { return f.Session }
 func (f PageArchived) Time() time.Time   { return f.EventTime }
 
-// Same is always true: the first image stands, and whoever brings a later one compares RasterSHA256 and publishes
-// what differs as PageAmended.
+// Same is always true: the first image counts. The stage that has a later image compares RasterSHA256 and publishes a
+// PageAmended if it differs.
 func (f PageArchived) Same([]byte) bool { return true }
 
-// PageAmended: a later image of an archived page differs from the one that was published.
+// PageAmended means: a later image of an archived page differs from the published one.
 type PageAmended struct{ PageArchived }
 
 func (f PageAmended) Subject() string {
@@ -112,7 +112,7 @@ func (f PageAmended) ID() string {
 }
 func (f PageAmended) Type() string { return TypePageAmended }
 
-// PageFailed: one attempt to get a page failed. It is an event on the way: the page may still arrive.
+// PageFailed means: one attempt to get a page failed. It is not a final status: the page may still arrive.
 type PageFailed struct {
 	Session string    `json:"session"`
 	Page    int       `json:"page"`
@@ -121,9 +121,9 @@ type PageFailed struct {
 	Stage   string    `json:"stage"`   // fetch, decode, whole
 	Reason  Reason    `json:"reason"`
 	Detail  string    `json:"detail"`
-	Final   bool      `json:"final"` // no further attempt by this way
-	Kept    *Object   `json:"kept,omitempty"`
-	At      time.Time `json:"at"` // of the attempt
+	Final   bool      `json:"final"`          // there are no more attempts by this stage
+	Kept    *Object   `json:"kept,omitempty"` // the refused bytes in the archive; nil: none
+	At      time.Time `json:"at"`             // time of the attempt, UTC
 }
 
 func (f PageFailed) Subject() string {
@@ -140,19 +140,19 @@ func (f PageFailed) Time() time.Time   { return f.At }
 // Same is true for the same attempt: a redelivered attempt may fail for another reason.
 func (f PageFailed) Same([]byte) bool { return true }
 
-// WholeOrdered asks the whole-file worker to fetch the whole file, to cut the wanted pages from it and to compare the
-// streamed ones with theirs.
+// WholeOrdered orders the whole-file worker to fetch the whole file, to cut the wanted pages from it, and to compare the
+// streamed pages with those of the file.
 type WholeOrdered struct {
 	Session  string `json:"session"`
 	N        int    `json:"n"` // allocated in the ledger, from 1
 	From     string `json:"from"`
 	To       string `json:"to"`
 	Wanted   Ranges `json:"wanted"`             // pages that are missing
-	All      bool   `json:"all,omitempty"`      // all that the file has are wanted, for nobody knows how many there are; Wanted at least
+	All      bool   `json:"all,omitempty"`      // all pages of the file are wanted, because their number is unknown; at least Wanted
 	Compare  Ranges `json:"compare,omitempty"`  // pages that were streamed
 	Revision int    `json:"revision,omitempty"` // of the document that Compare is about
 
-	// TryFor is how long the file is tried, from when the order is stored.
+	// TryFor is how long the fetch is retried, in nanoseconds from the time when the order is stored.
 	TryFor time.Duration `json:"try_for_ns"`
 }
 
@@ -166,7 +166,7 @@ func (f WholeOrdered) SessionID() string       { return f.Session }
 func (f WholeOrdered) Time() time.Time         { return time.Time{} }
 func (f WholeOrdered) Same(stored []byte) bool { return sameJSON(f, stored, func(*WholeOrdered) {}) }
 
-// WholeDone ends a WholeOrdered: the file is archived and what could be cut is published as pages, or it could not be had.
+// WholeDone ends a WholeOrdered: the file is archived and the pages cut from it are published, or the fetch failed for good.
 type WholeDone struct {
 	Session string      `json:"session"`
 	ToToken string      `json:"to_token"`
@@ -178,7 +178,7 @@ type WholeDone struct {
 	Detail  string      `json:"detail,omitempty"`
 	At      time.Time   `json:"at"`
 
-	Attempts []Attempt `json:"attempts,omitempty"` // that gave nothing, this one included where it failed
+	Attempts []Attempt `json:"attempts,omitempty"` // the failed attempts; if the order failed, with the last one
 }
 
 func (f WholeDone) Type() string {
@@ -199,8 +199,8 @@ func (f WholeDone) SessionID() string { return f.Session }
 func (f WholeDone) Time() time.Time   { return f.At }
 func (f WholeDone) Same([]byte) bool  { return true }
 
-// DocVerified: streamed pages were compared, pixel by pixel, with the same pages of the whole file. Pages in none of the
-// ranges could not be compared. Report has the particulars of every page.
+// DocVerified means: streamed pages were compared, pixel by pixel, with the same pages of the whole file. A page in none of
+// Agreed, Repaired and Differing could not be compared. Report has the details of every page.
 type DocVerified struct {
 	Session   string    `json:"session"`
 	ToToken   string    `json:"to_token"`
@@ -210,8 +210,8 @@ type DocVerified struct {
 	Report    Object    `json:"report"`              // verified.<h>.json
 	Compared  Ranges    `json:"compared"`            // as ordered
 	Agreed    Ranges    `json:"agreed,omitempty"`    // the same pixels
-	Repaired  Ranges    `json:"repaired,omitempty"`  // the streamed page has bad rows and the file's has fewer: that is used
-	Differing Ranges    `json:"differing,omitempty"` // other pixels: the streamed page is used, the file's is kept, a person should look
+	Repaired  Ranges    `json:"repaired,omitempty"`  // the streamed page has bad rows, the page of the file has fewer and is used
+	Differing Ranges    `json:"differing,omitempty"` // other pixels: the streamed page is used, both are archived, a person should look
 	At        time.Time `json:"at"`
 }
 
@@ -229,14 +229,14 @@ func (f DocVerified) Time() time.Time   { return f.At }
 // Same is always true: the report's hash is in the subject.
 func (f DocVerified) Same([]byte) bool { return true }
 
-// Repairs is the pages of a document whose image is another one than that of their fact, as a report says.
+// Repairs has pages of a document whose image is not that of their fact; the report has the image.
 type Repairs struct {
 	Report  Object `json:"report"`
 	Pages   Ranges `json:"pages"`
-	Decoded bool   `json:"decoded,omitempty"` // the same bytes, decoded anew; else the whole file's
+	Decoded bool   `json:"decoded,omitempty"` // true: the same bytes, decoded again; false: the page of the whole file
 }
 
-// DocReady orders one revision of a document. What it says is all that the plan depends on beside the page facts.
+// DocReady orders one revision of a document. The plan depends only on this order and the page facts.
 type DocReady struct {
 	Session   string      `json:"session"`
 	Direction string      `json:"direction"`
@@ -252,7 +252,7 @@ type DocReady struct {
 	Seq       uint64      `json:"seq"`                // highest FAX_PAGES sequence to read
 	Previous  int         `json:"previous,omitempty"` // newest revision that has a manifest; 0: none
 
-	Verification string    `json:"verification"` // as it was when the order was made
+	Verification string    `json:"verification"` // at the time of the order
 	Repairs      []Repairs `json:"repairs,omitempty"`
 }
 
@@ -266,7 +266,7 @@ func (f DocReady) SessionID() string       { return f.Session }
 func (f DocReady) Time() time.Time         { return time.Time{} }
 func (f DocReady) Same(stored []byte) bool { return sameJSON(f, stored, func(*DocReady) {}) }
 
-// DocAssembled: a revision is in the archive; its manifest is the commit point.
+// DocAssembled means: a revision is in the archive; its manifest is the commit point.
 type DocAssembled struct {
 	Session   string  `json:"session"`
 	Direction string  `json:"direction"`
@@ -295,8 +295,8 @@ func (f DocAssembled) SessionID() string       { return f.Session }
 func (f DocAssembled) Time() time.Time         { return time.Time{} }
 func (f DocAssembled) Same(stored []byte) bool { return sameJSON(f, stored, func(*DocAssembled) {}) }
 
-// DocFailed: an ordered revision will never have a manifest. Pages are those of the order that cannot be read or built
-// any more; the ledger orders the next revision without them. Where none is named a person must look.
+// DocFailed means: an ordered revision will never have a manifest. Pages has the pages of the order that cannot be read or
+// built any more; the ledger orders the next revision without them. If Pages is empty, a person must look.
 type DocFailed struct {
 	Session  string    `json:"session"`
 	ToToken  string    `json:"to_token"`
@@ -316,20 +316,20 @@ func (f DocFailed) Type() string      { return TypeDocFailed }
 func (f DocFailed) SessionID() string { return f.Session }
 func (f DocFailed) Time() time.Time   { return f.At }
 
-// Same is always true: whoever tries a revision again may fail at other pages; the first failure stands.
+// Same is always true: a repeated revision may fail at other pages; the first failure counts.
 func (f DocFailed) Same([]byte) bool { return true }
 
 // Timer kinds.
 const (
 	TimerGrace = "grace" // after the close: missing pages are cut from the whole file
-	TimerIdle  = "idle"  // nothing was heard for long
+	TimerIdle  = "idle"  // no event of the session came for long
 	TimerRetry = "retry" // of one page
 	TimerWhole = "whole" // retry of the whole file
-	// TimerVerify tries again to compare with the whole file, which could not be had.
+	// TimerVerify: the comparison with the whole file is tried again, because the fetch of the file failed.
 	TimerVerify = "verify"
 )
 
-// Timer is one firing of a JetStream schedule. The due time stands in the subject, so that no schedule replaces another.
+// Timer is one JetStream schedule. The due time is in the subject, in milliseconds, so that no schedule replaces another.
 type Timer struct {
 	Kind    string
 	Session string
@@ -345,13 +345,13 @@ func (t Timer) tail() string {
 	return s + "." + strconv.FormatInt(t.Due.UnixMilli(), 10)
 }
 
-// SetSubject is where the schedule is stored.
+// SetSubject returns the subject under which the schedule is stored.
 func (t Timer) SetSubject() string { return TypeTimerSet + "." + t.tail() }
 
-// DueSubject is where it fires.
+// DueSubject returns the subject on which it fires.
 func (t Timer) DueSubject() string { return TypeTimerDue + "." + t.tail() }
 
-// ParseTimer reads a subject on which a timer fired.
+// ParseTimer reads a subject on which a timer fired. It returns an error for any other subject.
 func ParseTimer(subject string) (Timer, error) {
 	rest, ok := strings.CutPrefix(subject, TypeTimerDue+".")
 	parts := strings.Split(rest, ".")
