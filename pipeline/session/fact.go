@@ -79,65 +79,6 @@ func (f PageAnnounced) Same(stored []byte) bool {
 	return sameJSON(f, stored, func(p *PageAnnounced) { p.From, p.To, p.EventTime, p.BodySHA256 = "", "", time.Time{}, "" })
 }
 
-// Closed means: the provider says that a fax is over, by fax_received (Direction Incoming) or fax_sent (Outgoing).
-type Closed struct {
-	Session    string    `json:"session"`
-	Direction  string    `json:"direction"`
-	Hook       string    `json:"hook,omitempty"` // hook.id of a fax_sent: it differs from Session on a retry
-	Status     string    `json:"status"`         // success, partially_received, failed, failed_…; the provider may add others
-	Pages      int       `json:"pages"`          // 0 to MaxPages; 0 if the provider sent no valid number
-	File       string    `json:"file,omitempty"` // the provider's id of the whole file
-	FileName   string    `json:"file_name,omitempty"`
-	UID        string    `json:"uid,omitempty"`
-	From       string    `json:"from"`
-	To         string    `json:"to"`
-	StartTime  time.Time `json:"start_time,omitzero"`
-	EventTime  time.Time `json:"event_time,omitzero"`
-	BodySHA256 string    `json:"body_sha256"`
-}
-
-// Digest identifies the content of a close: 16 hex digits over the normalised status, the page count and the file id.
-func (f Closed) Digest() string {
-	return digest16(normalStatus(f.Status), strconv.Itoa(f.Pages), f.File)
-}
-
-// normalStatus returns a provider's status in lower case and without spaces at its ends.
-func normalStatus(status string) string { return strings.ToLower(strings.TrimSpace(status)) }
-
-func (f Closed) Subject() string {
-	if f.Direction == Outgoing {
-		return strings.Join([]string{TypeSent, f.Session, f.hookToken(), f.Digest()}, ".")
-	}
-	return strings.Join([]string{TypeClosed, f.Session, f.Digest()}, ".")
-}
-
-// hookToken returns the hook's id if it is a valid token, else a digest of it.
-func (f Closed) hookToken() string {
-	if ValidToken(f.Hook) {
-		return f.Hook
-	}
-	return digest16(f.Hook)
-}
-
-func (f Closed) ID() string {
-	return strings.TrimPrefix(strings.ReplaceAll(f.Subject(), ".", "/"), "fax/v1/")
-}
-func (f Closed) SessionID() string { return f.Session }
-func (f Closed) Time() time.Time   { return f.EventTime }
-func (f Closed) Type() string {
-	if f.Direction == Outgoing {
-		return TypeSent
-	}
-	return TypeClosed
-}
-
-func (f Closed) Same(stored []byte) bool {
-	return sameJSON(f, stored, func(c *Closed) {
-		c.From, c.To, c.EventTime, c.BodySHA256 = "", "", time.Time{}, ""
-		c.Status = normalStatus(c.Status) // as in the digest
-	})
-}
-
 // ParseFact reads the payload of a message; factType is the type at the start of its subject. It returns an error for an
 // unknown type, for a payload of another type, and for a payload whose subject is not valid.
 func ParseFact(factType string, data []byte) (Fact, error) {

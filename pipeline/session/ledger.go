@@ -3,8 +3,6 @@ package session
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -60,9 +58,6 @@ type Effect struct {
 	Ready  *DocReady     `json:"ready,omitempty"`
 	Rebind Ranges        `json:"rebind,omitempty"` // publish these pages again, under the number
 }
-
-// maxOtherCloses limits how many different closes a ledger stores.
-const maxOtherCloses = 8
 
 // Next folds one event into a state and returns the new state. Its Effects are those of s, followed by the effects that the
 // event made due. Next does not change s. An error means that the event can never be folded.
@@ -158,75 +153,6 @@ func (s *State) seen(p Policy, direction string, at time.Time) {
 	}
 }
 
-// numbers stores the numbers of the lowest page that has any.
-func (s *State) numbers(page int, from, to string) {
-	if from == "" && to == "" || s.NumbersPage != 0 && s.NumbersPage <= page {
-		return
-	}
-	s.NumbersPage, s.PageFrom, s.PageTo = page, from, to
-	s.renumber()
-}
-
-// renumber sets the numbers: those of the accepted close, else those of the pages.
-func (s *State) renumber() {
-	s.From, s.To = s.PageFrom, s.PageTo
-	if s.Close != nil {
-		s.From, s.To = cmp.Or(s.Close.From, s.From), cmp.Or(s.Close.To, s.To)
-	}
-}
-
-func (s *State) closed(f Closed) {
-	switch {
-	case s.Close == nil:
-		s.accept(f)
-		s.GraceAt, s.GraceFor = time.Time{}, nil // a grace time of a fax that was given up before does not count
-	case s.Close.Subject() == f.Subject():
-		return
-	case better(f, *s.Close):
-		s.record(*s.Close)
-		s.accept(f)
-	default:
-		s.record(f)
-	}
-	s.Direction = s.Close.Direction
-	s.renumber()
-}
-
-// accept makes f the accepted close. If its content is new, the provider may have another file now: it is fetched again.
-func (s *State) accept(f Closed) {
-	if closeDigest(s.Close) != f.Digest() {
-		s.WholeTried, s.AllTried = nil, false
-		s.Compared, s.VerifyTries = nil, 0
-	}
-	s.Close = &f
-}
-
-func (s *State) record(f Closed) {
-	same := func(o Closed) bool { return o.Subject() == f.Subject() }
-	if len(s.OtherCloses) < maxOtherCloses && !slices.ContainsFunc(s.OtherCloses, same) {
-		s.OtherCloses = append(s.OtherCloses, f)
-	}
-}
-
-// better is a total order of closes, so that the accepted one does not depend on the order in which they come.
-func better(a, b Closed) bool {
-	return cmp.Or(
-		cmp.Compare(closeRank(a.Status), closeRank(b.Status)),
-		cmp.Compare(a.Pages, b.Pages),
-		cmp.Compare(a.Subject(), b.Subject())) > 0
-}
-
-func closeRank(status string) int {
-	switch status = normalStatus(status); {
-	case status == "success":
-		return 2
-	case strings.HasPrefix(status, "partially_"):
-		return 1
-	default:
-		return 0
-	}
-}
-
 func (s *State) archived(f PageArchived) {
 	if f.Source == SourceFetch { // it has the numbers of the announcement, which may be folded later
 		s.numbers(f.Page, f.From, f.To)
@@ -279,57 +205,6 @@ func (s *State) explained() Ranges {
 	return all
 }
 
-func (s *State) wholeDone(f WholeDone, at time.Time) {
-	s.FilePages = max(s.FilePages, min(f.Pages, MaxPages))
-	current := f.N > 0 && f.N == s.WholeN
-	if current {
-		s.WholeOpen = false
-		s.cut(f)
-		if f.Object == nil {
-			s.compareLater(at)
-		}
-	}
-	lost := f.Lost.byReason()
-	for reason, pages := range lost {
-		if reason != ReasonNotInFile {
-			s.failed(pages, reason)
-		}
-	}
-	// A reason from the page's own file says more than that the whole file has no such page.
-	beyond := lost[ReasonNotInFile]
-	if current && s.WholeAll && f.Pages > 0 { // the order was for all pages of the file: f does not list pages that the file lacks
-		beyond = beyond.Union(s.missing().Intersect(s.WholeTried).Minus(inFile(f)))
-	}
-	s.failed(beyond.Minus(s.explained()), ReasonNotInFile)
-	if f.Object == nil {
-		s.failed(s.missing().Minus(s.explained()), f.Reason)
-	}
-}
-
-func inFile(f WholeDone) Ranges { return Span(1, min(f.Pages, MaxPages)) }
-
-// cut adds the pages that the newest order cut from the file. Their own facts are stored before this one, but in another
-// stream, and may be folded later. Without this a partial document could be ordered in between.
-func (s *State) cut(f WholeDone) {
-	if f.Object == nil {
-		return
-	}
-	got := inFile(f)
-	if !s.WholeAll {
-		got = got.Intersect(s.WholeWanted)
-	} else if s.AllTried { // no better close came after the order
-		s.WholeTried = s.WholeTried.Union(got)
-	}
-	got = got.Minus(s.Usable).Minus(s.Lost)
-	for _, lost := range f.Lost.byReason() {
-		got = got.Minus(lost)
-	}
-	s.Usable, s.Cut = s.Usable.Union(got), s.Cut.Union(got)
-	if f.ToToken == UnknownToken {
-		s.Unbound = s.Unbound.Union(got)
-	}
-}
-
 // docFailed gives up the revision in flight and the pages at which it failed. If that revision is in the archive, or was
 // given up before, nothing changes.
 func (s *State) docFailed(f DocFailed) {
@@ -341,54 +216,4 @@ func (s *State) docFailed(f DocFailed) {
 	s.Lost = s.Lost.Union(lost)
 	s.Usable, s.Cut, s.Unbound = s.Usable.Minus(lost), s.Cut.Minus(lost), s.Unbound.Minus(lost)
 	s.unrepair(lost)
-}
-
-// fire folds a timer. The ledger decides by its own deadlines: early, old and repeated timers change nothing, but an early
-// one is set again, since no other schedule is waiting.
-func (s *State) fire(p Policy, t Timer, at time.Time) {
-	switch {
-	case t.Kind == TimerGrace && t.Due.Equal(s.GraceAt):
-		if at.Before(s.GraceAt) {
-			s.arm(TimerGrace, &s.GraceAt, s.GraceAt.Add(time.Millisecond))
-			return
-		}
-		s.GraceAt = time.Time{}
-	case t.Kind == TimerIdle && t.Due.Equal(s.IdleAt):
-		deadline := s.LastSeen.Add(p.Idle)
-		switch {
-		case s.Close != nil:
-			s.IdleAt = time.Time{}
-		case at.Before(deadline):
-			s.arm(TimerIdle, &s.IdleAt, deadline)
-		case p.Ask:
-			s.IdleAt = time.Time{}
-			s.ask()
-		default:
-			s.IdleAt, s.GivenUp = time.Time{}, true
-		}
-	case t.Kind == TimerVerify && t.Due.Equal(s.VerifyAt):
-		s.VerifyAt = time.Time{}
-	}
-}
-
-// Timers returns the schedules that the session waits for.
-func (s *State) Timers() []Timer {
-	if s.FoldedInto != "" {
-		return nil
-	}
-	var timers []Timer
-	for kind, due := range map[string]time.Time{TimerGrace: s.GraceAt, TimerIdle: s.IdleAt, TimerVerify: s.VerifyAt} {
-		if !due.IsZero() {
-			timers = append(timers, Timer{Kind: kind, Session: s.Session, Due: due})
-		}
-	}
-	slices.SortFunc(timers, func(a, b Timer) int { return cmp.Compare(a.Kind, b.Kind) })
-	return timers
-}
-
-// arm sets a schedule, rounded up to a millisecond, the unit in its subject.
-func (s *State) arm(kind string, at *time.Time, due time.Time) {
-	due = due.Add(time.Millisecond - 1).Truncate(time.Millisecond).UTC()
-	*at = due
-	s.Effects = append(s.Effects, Effect{Timer: &Timer{Kind: kind, Session: s.Session, Due: due}})
 }
