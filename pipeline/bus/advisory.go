@@ -12,24 +12,24 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// StreamAdvisories keeps what the server says of messages that it will not deliver any more.
+// StreamAdvisories stores the server's advisories about messages that it does not deliver any more.
 const StreamAdvisories = "FAX_ADVISORIES"
 
 const (
 	advisoryMaxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 	advisoryTerminated    = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED"
 
-	// maxAdvisories bounds the stream, which drops the oldest: no part of faxstream ends a message in these ways by itself.
+	// maxAdvisories limits the stream, which drops the oldest: faxstream itself does not cause such advisories, except after a burial.
 	maxAdvisories = 100_000
 
-	// buriedReason begins the reason of every termination that a dead letter stands for already.
+	// buriedReason begins the reason of every termination whose message is stored as a dead letter already.
 	buriedReason = "buried: "
 
-	// ours is the metadata key of the durables whose messages must not end unseen. Those of subscribers are their own business.
+	// ours is the metadata key of faxstream's own durables. Messages of the subscribers' durables are not our concern.
 	ours = "faxstream"
 )
 
-// adviseOn makes the stream of the advisories about consumers of these streams.
+// adviseOn creates the stream of the advisories about consumers of these streams.
 func (b *Bus) adviseOn(ctx context.Context, streams []string) error {
 	cfg := jetstream.StreamConfig{
 		Name:      StreamAdvisories,
@@ -45,7 +45,7 @@ func (b *Bus) adviseOn(ctx context.Context, streams []string) error {
 	return b.ensureStream(ctx, cfg)
 }
 
-// advisory is what the server says of one message.
+// advisory is the server's report about one message.
 type advisory struct {
 	Stream     string `json:"stream"`
 	Consumer   string `json:"consumer"`
@@ -54,17 +54,18 @@ type advisory struct {
 	Reason     string `json:"reason"` // of a termination
 }
 
-// BuryAbandoned is the safety net: until Close it buries every message that the server gave up (MaxDeliver) or that was terminated
-// by whatever has not buried it, if it was one of our durables'. No handler does so today; a consumer that was altered by hand,
-// or another version of faxstream, may.
+// BuryAbandoned is a safety net. Until Close it buries every message of our durables that the server gave up (MaxDeliver) or that
+// was terminated without a dead letter. No handler causes this today; a consumer that was changed by hand, or another version of
+// faxstream, may.
 func (b *Bus) BuryAbandoned(ctx context.Context) error {
-	return b.Consume(ctx, Consumer{Stream: StreamAdvisories, Durable: "abandoned", Filter: []string{"$JS.EVENT.ADVISORY.CONSUMER.>"}}, b.abandoned)
+	c := Consumer{Stream: StreamAdvisories, Durable: "abandoned", Filter: []string{"$JS.EVENT.ADVISORY.CONSUMER.>"}}
+	return b.Consume(ctx, c, b.abandoned)
 }
 
 func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 	var a advisory
 	if err := json.Unmarshal(d.Data, &a); err != nil {
-		return Dead{session.ReasonInternal, fmt.Errorf("advisory: %w", err)}
+		return Dead{session.ReasonInternal, fmt.Errorf("malformed advisory: %w", err)}
 	}
 	if strings.HasPrefix(a.Reason, buriedReason) {
 		return nil
@@ -81,7 +82,8 @@ func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 	letter := session.DeadLetter{Stage: a.Consumer, Reason: session.ReasonInternal, Received: d.Time}
 	letter.Detail = fmt.Sprintf("message %d of %s was given up after %d deliveries", a.Sequence, a.Stream, a.Deliveries)
 	if strings.HasPrefix(d.Subject, advisoryTerminated) {
-		letter.Detail = fmt.Sprintf("message %d of %s was terminated after %d deliveries: %s", a.Sequence, a.Stream, a.Deliveries, a.Reason)
+		letter.Detail = fmt.Sprintf("message %d of %s was terminated after %d deliveries: %s",
+			a.Sequence, a.Stream, a.Deliveries, a.Reason)
 	}
 	stream, err := b.js.Stream(ctx, a.Stream)
 	if err != nil {
@@ -94,10 +96,10 @@ func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 		letter.Session = session.SessionOf(m.Subject)
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		letter.Original = fmt.Sprintf("%s/%d", a.Stream, a.Sequence)
-		letter.Detail += "; the stream has it no more"
+		letter.Detail += "; the stream does not have it any more"
 	default:
 		return fmt.Errorf("message %d of %s: %w", a.Sequence, a.Stream, err)
 	}
-	b.log.Error("a message was abandoned; it goes to FAX_DLQ", "consumer", a.Consumer, "stream", a.Stream, "sequence", a.Sequence)
+	b.log.Error("the server gave up a message; it goes to FAX_DLQ", "consumer", a.Consumer, "stream", a.Stream, "sequence", a.Sequence)
 	return b.Bury(ctx, letter)
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Claim makes a session the owner of one of the provider's names for a fax and returns the owner: this session, or the
-// one that came first. It stays so for ever. kind is one of session.Alias…; value is the provider's text, of any shape
-// but empty. After an error the claim may have been stored all the same; the same call may be made again.
+// Claim makes a session the owner of one of the provider's names for a fax. It returns the owner: this session, or the
+// session that claimed the name first. The owner never changes. kind is one of session.Alias…; value is the provider's
+// text, any text that is not empty. After an error the claim may be stored or not; the same call may be made again.
 func (b *Bus) Claim(ctx context.Context, kind, value, id string) (owner string, err error) {
 	if !session.ValidToken(id) {
-		return "", fmt.Errorf("claim a %s: session %q is no token", kind, id)
+		return "", fmt.Errorf("claim a %s: %q is not a session id", kind, id)
 	}
 	if owner, err = b.Owner(ctx, kind, value); owner != "" || err != nil {
 		return owner, err
@@ -35,10 +35,10 @@ func (b *Bus) Claim(ctx context.Context, kind, value, id string) (owner string, 
 	return id, nil
 }
 
-// Owner returns the session that has claimed a name; empty when nobody has.
+// Owner returns the session that has claimed a name; empty: no session has.
 func (b *Bus) Owner(ctx context.Context, kind, value string) (string, error) {
 	if !session.ValidToken(kind) || value == "" {
-		return "", fmt.Errorf("the owner of a %s: want a kind that is a token and a value", kind)
+		return "", fmt.Errorf("read the owner of a %q: the kind is not a token, or the value is empty", kind)
 	}
 	e, err := b.last(ctx, "KV_"+BucketAliases, aliasSubject(kind, value))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -50,19 +50,19 @@ func (b *Bus) Owner(ctx context.Context, kind, value string) (string, error) {
 	if owner := string(e.Data); session.ValidToken(owner) {
 		return owner, nil
 	}
-	return "", fmt.Errorf("read the owner of a %s: %q is no session", kind, e.Data)
+	return "", fmt.Errorf("read the owner of a %s: the stored value %q is not a session id", kind, e.Data)
 }
 
-// aliasSubject is where the owner of a name stands. The name itself is hashed: it may be of any length and shape.
+// aliasSubject returns the subject with the owner of a name. The name itself is hashed: it may be any text of any length.
 func aliasSubject(kind, value string) string {
 	sum := sha256.Sum256([]byte(value))
 	return "$KV." + BucketAliases + "." + kind + "." + hex.EncodeToString(sum[:16])
 }
 
-// noteSubject is where a small document stands that processes share. It begins like no kind of alias.
+// noteSubject returns the subject of a small document that processes share. No kind of alias is called "note".
 func noteSubject(key string) string { return "$KV." + BucketAliases + ".note." + key }
 
-// Note reads a small document that processes share, and its revision; nil and 0 when nobody has written it.
+// Note reads a small document that processes share, and its revision; nil and 0 if nobody has written it.
 func (b *Bus) Note(ctx context.Context, key string) (data []byte, revision uint64, err error) {
 	e, err := b.last(ctx, "KV_"+BucketAliases, noteSubject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -74,11 +74,11 @@ func (b *Bus) Note(ctx context.Context, key string) (data []byte, revision uint6
 	return e.Data, e.Sequence, nil
 }
 
-// PutNote writes a note if its revision is still the one that Note gave; ok is false when it is not. After an error it
-// may have been written all the same. key must be a token.
+// PutNote writes a note if its revision is still the one that Note returned; else ok is false. After an error the note
+// may be written or not. key must be a token (session.ValidToken).
 func (b *Bus) PutNote(ctx context.Context, key string, data []byte, revision uint64) (next uint64, ok bool, err error) {
 	if !session.ValidToken(key) {
-		return 0, false, fmt.Errorf("write note %q: its key is no token", key)
+		return 0, false, fmt.Errorf("write note %q: the key is not a token", key)
 	}
 	m := nats.NewMsg(noteSubject(key))
 	m.Data = data

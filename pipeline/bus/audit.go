@@ -13,14 +13,14 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// RecordAccess stores an access in FAX_AUDIT; nil means that it holds it. After an error it may hold it all the same.
+// RecordAccess stores an access in FAX_AUDIT. After nil it is stored durably; after an error it may be stored or not.
 func (b *Bus) RecordAccess(ctx context.Context, a session.Access) error {
 	if !session.ValidToken(a.Kind) || !session.ValidToken(a.Session) {
 		return fmt.Errorf("store an access in %s: kind %q and session %q must be tokens", StreamAudit, a.Kind, a.Session)
 	}
 	data, err := json.Marshal(a)
 	if err != nil {
-		return fmt.Errorf("store an access: %w", err)
+		return fmt.Errorf("store an access in %s: %w", StreamAudit, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -32,20 +32,20 @@ func (b *Bus) RecordAccess(ctx context.Context, a session.Access) error {
 	return nil
 }
 
-// AuditCreated is when FAX_AUDIT was made. Sequences of one that was made anew begin at 1 again.
+// AuditCreated returns when FAX_AUDIT was created, UTC. If the stream is lost and created again, its sequences start at 1 again.
 func (b *Bus) AuditCreated(ctx context.Context) (time.Time, error) {
 	s, err := b.js.Stream(ctx, StreamAudit)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look at %s: %w", StreamAudit, err)
+		return time.Time{}, fmt.Errorf("read the state of %s: %w", StreamAudit, err)
 	}
 	return s.CachedInfo().Created.UTC(), nil
 }
 
-// auditAtOnce bounds one request; an action may hold a letter of 64 KiB.
+// auditAtOnce limits one request; an action may contain a letter of 64 KiB.
 const auditAtOnce = 100
 
-// AuditEntries calls f with the entries of FAX_AUDIT that have a sequence above after, in its order, until f returns false.
-// It reads from any replica: one that lags gives fewer entries, never others.
+// AuditEntries calls f with the entries of FAX_AUDIT that have a sequence above after, in the order of the stream, until f
+// returns false. It reads from any replica: a replica that is behind has fewer entries, never other ones.
 func (b *Bus) AuditEntries(ctx context.Context, after uint64, f func(session.AuditEntry) bool) error {
 	for {
 		msgs, err := b.batch(ctx, StreamAudit, auditAtOnce, jetstreamext.GetBatchSeq(after+1))
@@ -65,4 +65,25 @@ func (b *Bus) AuditEntries(ctx context.Context, after uint64, f func(session.Aud
 			}
 		}
 	}
+}
+
+// Act stores an action in FAX_AUDIT and returns its sequence there. After nil it is stored durably; after an error it may be
+// stored or not. The same action on the same letter within two minutes is stored once.
+func (b *Bus) Act(ctx context.Context, a session.Action) (sequence uint64, err error) {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return 0, fmt.Errorf("store an action in %s: %w", StreamAudit, err)
+	}
+	opts := []jetstream.PublishOpt{jetstream.WithExpectStream(StreamAudit)}
+	if a.LetterID > 0 {
+		opts = append(opts, jetstream.WithMsgID(fmt.Sprintf("dlq-%d-%s", a.LetterID, a.Kind)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stored, err := b.js.Publish(ctx, a.Subject(), data, opts...)
+	b.health.published(StreamAudit, err)
+	if err != nil {
+		return 0, fmt.Errorf("store an action in %s: %w", StreamAudit, err)
+	}
+	return stored.Sequence, nil
 }

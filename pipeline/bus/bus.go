@@ -16,28 +16,29 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Config says where JetStream is.
+// Config says how to reach JetStream.
 type Config struct {
-	URL      string // external servers, comma separated; empty: Embedded
+	URL      string // external servers, comma separated; empty: start the embedded server
 	Creds    string // credentials file for URL; empty: none
-	CA       string // PEM file of the authorities for URL; empty: the system's
+	CA       string // PEM file with the certificate authorities for URL; empty: the system's
 	Embedded EmbeddedConfig
-	Replicas int   // copies of every stream; 0: 1
-	MaxStore int64 // bytes on disk that the streams share; 0: DefaultMaxStore
-	Log      *slog.Logger
-	Buried   func(session.DeadLetter) // called with each dead letter that is new; nil: nobody counts
+	Replicas int                      // copies of every stream; 0: 1
+	MaxStore int64                    // bytes on disk for all streams together; 0: DefaultMaxStore
+	Log      *slog.Logger             // required
+	Buried   func(session.DeadLetter) // called with each new dead letter; nil: not called
 }
 
-// DefaultMaxStore holds some ten million facts; a stream that reaches its share answers 503, it drops nothing.
+// DefaultMaxStore is enough for about ten million facts, in bytes. If a stream reaches its share, it refuses new messages
+// (webhooks get 503) and drops nothing.
 const DefaultMaxStore = 10 << 30
 
 const (
-	requestTimeout = 5 * time.Second // of one publish or read; beyond it JetStream counts as gone
-	setupTimeout   = time.Minute     // of one stream or consumer at the start: a loaded disk takes its time, and an exit would not make it faster
+	requestTimeout = 5 * time.Second // of one publish or read; after it JetStream counts as gone
+	setupTimeout   = time.Minute     // of one stream or consumer at the start: a busy disk is slow, and a restart does not help
 	reconnectWait  = 500 * time.Millisecond
 )
 
-// Bus is one process's way to JetStream. Its methods may be called concurrently.
+// Bus is the connection of one process to JetStream. Its methods may be called concurrently.
 type Bus struct {
 	cfg      Config
 	log      *slog.Logger
@@ -53,13 +54,13 @@ type Bus struct {
 	mu      sync.Mutex
 	line    context.Context       // ends when the connection is lost; guarded by mu
 	hangUp  context.CancelFunc    // ends line; guarded by mu
-	bound   map[string]string     // session -> bound number token; guarded by mu
+	bound   map[string]string     // session: bound number token; guarded by mu
 	replied map[string]settlement // by durable; guarded by mu
 	running sync.WaitGroup        // consumers
 }
 
-// Open starts the embedded server or connects to the external one, and creates or updates every stream.
-// Close must be called once.
+// Open starts the embedded server or connects to an external one, and creates or updates every stream. The caller must
+// call Close once. After an error everything is closed.
 func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.MaxStore == 0 {
 		cfg.MaxStore = DefaultMaxStore
@@ -86,7 +87,7 @@ func (b *Bus) connect() error {
 		nats.Name("faxstream"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
-		nats.ReconnectBufSize(-1), // a publish while disconnected fails at once: the webhook is told 503
+		nats.ReconnectBufSize(-1), // a publish without a connection fails at once: the webhook is answered 503
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if b.life.Err() == nil {
 				b.log.Warn("NATS disconnected", "err", err)
@@ -128,14 +129,14 @@ func (b *Bus) connect() error {
 	return nil
 }
 
-// connection ends when the connection that is there now is lost.
+// connection returns a context that ends when the present connection is lost.
 func (b *Bus) connection() context.Context {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.line
 }
 
-// lineLost ends the pulls and publishes of the lost connection: nobody answers them, and they would hold up the next one's.
+// lineLost ends the pulls and publishes of the lost connection: they get no answer, and would delay those of the next one.
 func (b *Bus) lineLost() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -143,8 +144,8 @@ func (b *Bus) lineLost() {
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
 }
 
-// checkURLs refuses a list of server URLs that nats.Connect could not read: its error, like that of url.Parse, shows them
-// with their passwords and tokens.
+// checkURLs refuses a list of server URLs that nats.Connect cannot read. The errors of nats.Connect and url.Parse show the
+// URLs with their passwords and tokens; this one does not.
 func checkURLs(list string) error {
 	parts := strings.Split(list, ",")
 	for i, p := range parts {
@@ -154,14 +155,14 @@ func checkURLs(list string) error {
 		}
 		u, err := url.Parse(p)
 		if err != nil || u.Host == "" || strings.HasSuffix(u.Host, ":") {
-			return fmt.Errorf("URL %d of %d is none (it is not shown, for it may hold a password): want nats://[user:password@]host[:port], "+
-				"with characters of the password other than letters and digits written as %%40", i+1, len(parts))
+			return fmt.Errorf("URL %d of %d is malformed (it is not shown because it may contain a password): want "+
+				"nats://[user:password@]host[:port]; escape special characters in the password, such as %%40 for @", i+1, len(parts))
 		}
 	}
 	return nil
 }
 
-// hosts gives a list that checkURLs has let through without users, passwords, tokens, paths and queries.
+// hosts returns a list of URLs, which checkURLs has accepted, without users, passwords, tokens, paths and queries.
 func hosts(list string) string {
 	parts := strings.Split(list, ",")
 	for i, p := range parts {
@@ -169,7 +170,7 @@ func hosts(list string) string {
 		if !strings.Contains(p, "://") {
 			p = "nats://" + p
 		}
-		parts[i] = "(no URL)"
+		parts[i] = "(malformed URL)"
 		if u, err := url.Parse(p); err == nil {
 			parts[i] = u.Scheme + "://" + u.Host
 		}
@@ -177,7 +178,7 @@ func hosts(list string) string {
 	return strings.Join(parts, ",")
 }
 
-// ClientURL is where other programs reach the embedded server; empty when it does not listen.
+// ClientURL returns the URL of the embedded server for other programs; empty if it does not listen.
 func (b *Bus) ClientURL() string {
 	if b.server == nil {
 		return ""
@@ -185,7 +186,8 @@ func (b *Bus) ClientURL() string {
 	return b.server.clientURL()
 }
 
-// Close stops the consumers, waits for their handlers, and stops the embedded server in order.
+// Close stops the consumers, waits for their handlers (after 5 s it cancels their contexts), and stops the embedded server.
+// Its error means that acknowledgements were lost: the messages are delivered again after the next start.
 func (b *Bus) Close() error {
 	b.stopping()
 	b.running.Wait()
@@ -200,7 +202,7 @@ func (b *Bus) Close() error {
 	}
 	b.server.stop()
 	if err != nil && b.cfg.URL == "" {
-		return fmt.Errorf("flush acks to NATS: %w", err)
+		return fmt.Errorf("send the last acknowledgements to NATS: %w", err)
 	}
-	return nil // an external server that is gone gets no acks: it delivers again
+	return nil // an external server that is gone gets no acknowledgements: it delivers again
 }

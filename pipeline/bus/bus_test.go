@@ -133,7 +133,7 @@ func TestOneStoreIsOpenedOnce(t *testing.T) {
 
 func TestOpenRefusesWhatWouldNotBeSafe(t *testing.T) {
 	for _, row := range []struct{ name, dir, listen, want string }{
-		{"no directory", "", "", "no directory"},
+		{"no directory", "", "", "no store directory"},
 		{"every address", t.TempDir(), "0.0.0.0:0", "loopback"},
 		{"an outside address", t.TempDir(), "192.0.2.1:4222", "loopback"},
 		{"a name", t.TempDir(), "localhost:4222", "loopback"},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +27,8 @@ const (
 	HeaderAttempts = "Fax-Attempts" // JSON list of session.Attempt
 )
 
-// Bury stores a dead letter; nil means that FAX_DLQ holds it. The same letter again is stored once.
+// Bury stores a dead letter. After nil FAX_DLQ has it durably; after an error it may have it or not. The same letter is
+// stored once. Receiving numbers in its detail are masked.
 func (b *Bus) Bury(ctx context.Context, d session.DeadLetter) error {
 	m := nats.NewMsg(d.Subject())
 	m.Data = d.Body
@@ -66,20 +66,20 @@ func (b *Bus) Bury(ctx context.Context, d session.DeadLetter) error {
 	return nil
 }
 
-// Letter is a dead letter that nobody has acted on yet.
+// Letter is a dead letter for which nobody has done anything yet.
 type Letter struct {
 	ID     uint64    `json:"id"`     // its sequence in FAX_DLQ
 	Buried time.Time `json:"buried"` // when it was stored
 	session.DeadLetter
 }
 
-// LetterFilter chooses letters; the zero value chooses all.
+// LetterFilter selects letters; the zero value selects all.
 type LetterFilter struct {
 	Session string
 	Stage   string
 	Reason  session.Reason
-	Since   time.Time // buried then or later
-	After   uint64    // ids above this one; Since is not looked at then
+	Since   time.Time // buried at this time or later
+	After   uint64    // ids above this one; if it is set, Since has no effect
 }
 
 func (f LetterFilter) subject() string {
@@ -95,10 +95,10 @@ func (f LetterFilter) subject() string {
 	return session.TypeDeadLetter + "." + token(f.Stage) + "." + token(f.Session) + ".*"
 }
 
-// lettersAtOnce bounds one request; a letter may hold a webhook body of 64 KiB.
+// lettersAtOnce limits one request; a letter may contain a webhook body of 64 KiB.
 const lettersAtOnce = 100
 
-// Letters gives up to limit letters, oldest first. more: there are others behind them.
+// Letters returns up to limit letters, oldest first. more: there are more letters after them.
 func (b *Bus) Letters(ctx context.Context, f LetterFilter, limit int) (letters []Letter, more bool, err error) {
 	from := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSubject(f.subject())}
 	switch {
@@ -129,27 +129,7 @@ func (b *Bus) Letters(ctx context.Context, f LetterFilter, limit int) (letters [
 	}
 }
 
-// batch reads the next messages of a stream; fewer than most means that there are no others.
-func (b *Bus) batch(ctx context.Context, stream string, most int, opts ...jetstreamext.GetBatchOpt) (msgs []*jetstream.RawStreamMsg, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	answers, err := jetstreamext.GetBatch(ctx, b.js, stream, most, opts...)
-	if err != nil {
-		return nil, err
-	}
-	for m, err := range answers {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return msgs, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		msgs = append(msgs, m)
-	}
-	return msgs, nil
-}
-
-// letterOf reads a message of FAX_DLQ; ok is false for the readiness check's.
+// letterOf reads a message of FAX_DLQ; ok is false for a message of the readiness check.
 func letterOf(m *jetstream.RawStreamMsg) (l Letter, ok bool) {
 	if strings.HasSuffix(m.Subject, trial) {
 		return l, false
@@ -159,17 +139,17 @@ func letterOf(m *jetstream.RawStreamMsg) (l Letter, ok bool) {
 		Stage: m.Header.Get(HeaderStage), Session: m.Header.Get(HeaderSession), Reason: session.Reason(m.Header.Get(HeaderReason)),
 		Detail: m.Header.Get(HeaderDetail), Original: m.Header.Get(HeaderOriginal), Body: m.Data,
 	}
-	// We wrote these headers. Should one be spoilt, the rest of the letter is still worth showing.
+	// We wrote these headers. If one is damaged, the rest of the letter is still useful.
 	l.Page, _ = strconv.Atoi(m.Header.Get(HeaderPage))
 	l.Received, _ = time.Parse(time.RFC3339, m.Header.Get(HeaderTime))
 	_ = json.Unmarshal([]byte(m.Header.Get(HeaderAttempts)), &l.Attempts)
 	return l, true
 }
 
-// ErrNoLetter: no dead letter has this id, or somebody has acted on it.
+// ErrNoLetter means that no dead letter has this id: there never was one, or an action has removed it.
 var ErrNoLetter = errors.New("no dead letter has this id (any more)")
 
-// Letter reads one dead letter, or gives ErrNoLetter.
+// Letter reads one dead letter; ErrNoLetter if there is none.
 func (b *Bus) Letter(ctx context.Context, id uint64) (Letter, error) {
 	s, err := b.js.Stream(ctx, StreamDLQ)
 	if err != nil {
@@ -189,7 +169,8 @@ func (b *Bus) Letter(ctx context.Context, id uint64) (Letter, error) {
 	return l, nil
 }
 
-// RemoveLetter takes a letter from the live list; one that is gone already is no error. The action that removes it must be in FAX_AUDIT before.
+// RemoveLetter removes a letter from FAX_DLQ. If it is gone already, that is no error. The action that removes it must be in
+// FAX_AUDIT before.
 func (b *Bus) RemoveLetter(ctx context.Context, id uint64) error {
 	s, err := b.js.Stream(ctx, StreamDLQ)
 	if err == nil {
@@ -198,7 +179,7 @@ func (b *Bus) RemoveLetter(ctx context.Context, id uint64) error {
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
 		return fmt.Errorf("remove dead letter %d: %w", id, err)
 	}
-	if err != nil { // gone before, or not removed: look
+	if err != nil { // it was gone already, or is not removed: check
 		if _, err := b.Letter(ctx, id); !errors.Is(err, ErrNoLetter) {
 			return fmt.Errorf("remove dead letter %d: it is still there (%w)", id, err)
 		}
@@ -206,7 +187,7 @@ func (b *Bus) RemoveLetter(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// LiveLetters counts the dead letters that nobody has acted on.
+// LiveLetters returns the number of dead letters in FAX_DLQ.
 func (b *Bus) LiveLetters(ctx context.Context) (uint64, error) {
 	s, err := b.js.Stream(ctx, StreamDLQ)
 	if err != nil {
@@ -215,87 +196,14 @@ func (b *Bus) LiveLetters(ctx context.Context) (uint64, error) {
 	return s.CachedInfo().State.Msgs, nil
 }
 
-// Act stores an action in FAX_AUDIT and gives its sequence there; nil means that it holds it. The same action on the same letter within two
-// minutes is stored once.
-func (b *Bus) Act(ctx context.Context, a session.Action) (sequence uint64, err error) {
-	data, err := json.Marshal(a)
-	if err != nil {
-		return 0, fmt.Errorf("store an action: %w", err)
-	}
-	opts := []jetstream.PublishOpt{jetstream.WithExpectStream(StreamAudit)}
-	if a.LetterID > 0 {
-		opts = append(opts, jetstream.WithMsgID(fmt.Sprintf("dlq-%d-%s", a.LetterID, a.Kind)))
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	stored, err := b.js.Publish(ctx, a.Subject(), data, opts...)
-	b.health.published(StreamAudit, err)
-	if err != nil {
-		return 0, fmt.Errorf("store an action in %s: %w", StreamAudit, err)
-	}
-	return stored.Sequence, nil
-}
-
-// Dropped reports whether somebody has dropped exactly this letter before.
+// Dropped reports whether a person has dropped exactly this letter before.
 func (b *Bus) Dropped(ctx context.Context, d session.DeadLetter) (bool, error) {
 	_, err := b.last(ctx, StreamAudit, session.Action{Kind: session.ActionDropped, Letter: &d}.Subject())
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for a dropped letter: %w", err)
+		return false, fmt.Errorf("search %s for a dropped letter: %w", StreamAudit, err)
 	}
 	return true, nil
-}
-
-// Event reads the fact on a subject of FAX_IN; ok is false when the stream has let it go.
-func (b *Bus) Event(ctx context.Context, subject string) (s Stored, ok bool, err error) {
-	s, err = b.last(ctx, StreamIn, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Stored{}, false, nil
-	}
-	if err != nil {
-		return Stored{}, false, fmt.Errorf("read %s: %w", maskSubject(subject), err)
-	}
-	return s, true, nil
-}
-
-// PageFailures reads the failed attempts of one page, ascending.
-func (b *Bus) PageFailures(ctx context.Context, id string, page int) ([]session.PageFailed, error) {
-	var all []session.PageFailed
-	next := uint64(1)
-	for {
-		msgs, err := b.batch(ctx, StreamPages, lettersAtOnce, jetstreamext.GetBatchSeq(next),
-			jetstreamext.GetBatchSubject(fmt.Sprintf("%s.*.%s.%d.*", session.TypePageFailed, id, page)))
-		if err != nil {
-			return nil, fmt.Errorf("read attempts of session %s page %d: %w", id, page, err)
-		}
-		for _, m := range msgs {
-			var f session.PageFailed
-			if err := json.Unmarshal(m.Data, &f); err != nil {
-				return nil, fmt.Errorf("attempt %s: %w", maskSubject(m.Subject), err)
-			}
-			all = append(all, f)
-			next = m.Sequence + 1
-		}
-		if len(msgs) < lettersAtOnce {
-			slices.SortStableFunc(all, func(a, b session.PageFailed) int { return a.Attempt - b.Attempt })
-			return all, nil
-		}
-	}
-}
-
-// WholeFailed reads how the n-th order for a session's whole file failed; ok is false when it did not.
-func (b *Bus) WholeFailed(ctx context.Context, id string, n int) (f session.WholeDone, ok bool, err error) {
-	s, err := b.last(ctx, StreamDocs, fmt.Sprintf("%s.*.%s.%d", session.TypeWholeFailed, id, n))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return f, false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(s.Data, &f)
-	}
-	if err != nil {
-		return f, false, fmt.Errorf("read how the whole file of session %s failed: %w", id, err)
-	}
-	return f, true, nil
 }

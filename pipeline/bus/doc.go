@@ -1,16 +1,29 @@
-// Package bus is faxstream's JetStream: the streams, subjects' rules and durable consumers of the design, an embedded
-// server, and the few ways in which the rest may write and read. Start with Open.
+// Package bus is faxstream's way to JetStream: its streams, durable consumers and buckets, an embedded server, and the few
+// ways to write and read that the other packages use. Start with Open.
 //
-// What holds:
+// # Promises
 //
-//   - A fact is stored once per subject, for as long as its stream keeps it: Record publishes with an expected last
-//     sequence of 0 for the subject and reads a conflict back from the stream's leader.
-//   - Record returns only when JetStream has the fact: on disk where the server syncs always (the embedded one does).
+//   - A fact is stored once per subject, as long as its stream has it: Record publishes with an expected last sequence
+//     of 0 for the subject. After a conflict it reads the stored fact from the stream's leader.
+//   - Record returns nil only when JetStream has the fact: on disk, if the server always syncs (the embedded one does).
 //   - Concurrent Records to one stream share one sync: they are committed as one atomic batch (see group).
-//   - A handler's message is acknowledged only after the handler returned nil. Whatever crashes is delivered again.
-//   - A refused store (full, gone, timed out) is an outage, never a failed attempt: the message comes back later.
-//   - Ready is red from the first publish that a stream refuses until that stream takes one again. When the embedded
-//     server can never write again, Failed says so: the process must end and be started anew.
+//   - A message is acknowledged only after its handler returned nil.
+//   - A store that refuses (full, gone, timeout) is an outage, never a failed attempt: the message is delivered again later.
+//   - Ready returns an error from the first publish that a stream refuses until that stream accepts one again. If the
+//     embedded server can never write again, Failed reports it: the process must end and start again.
 //   - A provider's name for a fax belongs to one session: the first that claims it, by a create-only write.
-//   - Receiving numbers, which stand in subjects, are masked in every log line, error and dead letter's detail.
+//   - Subjects contain receiving numbers. They are masked in every log line, error and detail of a dead letter.
+//
+// # What a crash leaves
+//
+//	crash in             what is left, and what happens next
+//	Record, Claim, Bind  the message is stored or not; the same call again finds it, or stores it
+//	Bury                 the letter is stored or not; the same letter again is stored once
+//	Save                 the ledger is the old one or the new one; the revision says which
+//	a batch of a group   the whole batch or nothing of it; no caller has an answer yet
+//	Schedule             the schedule is stored or not; the same timer again changes nothing
+//	a handler            its message without acknowledgement: it is delivered again after 15 s
+//	settling Dead        the letter in FAX_DLQ, and the message: it is delivered again, and its letter is not stored twice
+//	Forget               some streams still have messages of the session; the same call removes them
+//	the embedded server  its store, as of the last acknowledged message; the next start opens it
 package bus

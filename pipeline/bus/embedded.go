@@ -16,19 +16,19 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// EmbeddedConfig is the server inside the process.
+// EmbeddedConfig configures the server inside the process.
 type EmbeddedConfig struct {
-	Dir    string // its store; created
-	Listen string // host:port on loopback for subscribers; empty: it does not listen
+	Dir    string // its store; created if missing
+	Listen string // host:port on loopback for subscribers; port 0: any free port; empty: it does not listen
 }
 
 const (
-	maxPayload   = 1 << 20 // bytes of one message; facts stay under 64 KiB, dead letters hold a webhook body
+	maxPayload   = 1 << 20 // bytes of one message; facts are below 64 KiB, dead letters contain a webhook body
 	maxMemory    = 64 << 20
-	readyTimeout = 30 * time.Second // recovering a full store takes a while
+	readyTimeout = 30 * time.Second // opening a full store takes time
 )
 
-// Embedded is a running server. The nil *Embedded is "none": its methods do nothing.
+// Embedded is a running server. A nil *Embedded means that there is no server: its methods do nothing.
 type Embedded struct {
 	srv  *server.Server
 	lock *os.File // holds the store's flock until stop
@@ -48,7 +48,7 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 		JetStreamMaxStore:  maxStore,
 	}
 	if cfg.Dir == "" {
-		return nil, errors.New("embedded NATS server: no directory given (an empty one would mean the temporary directory)")
+		return nil, errors.New("embedded NATS server: no store directory is configured")
 	}
 	if cfg.Listen != "" {
 		host, port, err := loopback(cfg.Listen)
@@ -78,13 +78,13 @@ func runServer(opts *server.Options, lock *os.File, log natsLogger) (*Embedded, 
 	if !s.ReadyForConnections(readyTimeout) || !s.JetStreamEnabled() {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("not ready after %s; its log lines above say why", readyTimeout)
+		return nil, fmt.Errorf("not ready after %s; see its log lines above", readyTimeout)
 	}
 	return &Embedded{s, lock}, nil
 }
 
-// lockStore keeps a second server from the same store, which would spoil it: nats-server has no lock of its own.
-// The system releases the lock however the process ends.
+// lockStore locks the store: two servers in one store damage it, and nats-server has no lock of its own. The system
+// releases the lock when the process ends, for any reason.
 func lockStore(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -95,14 +95,14 @@ func lockStore(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another faxstream uses this directory: stop it, or give this one a directory of its own")
+			err = errors.New("another faxstream uses this directory: stop that process, or use another directory")
 		}
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// loopback splits an address and refuses one that other machines could reach: this server has no accounts.
+// loopback splits an address. It refuses an address that other machines can reach: this server has no accounts.
 func loopback(listen string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -112,7 +112,7 @@ func loopback(listen string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("NATS listen address %q: the port is not a number", listen)
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
-		return "", 0, fmt.Errorf("NATS listen address %q: only a loopback address such as 127.0.0.1; "+
+		return "", 0, fmt.Errorf("NATS listen address %q: only a loopback address such as 127.0.0.1 is allowed; "+
 			"for subscribers on other machines run an external nats-server with accounts", listen)
 	}
 	if port == 0 {
@@ -147,10 +147,10 @@ func (e *Embedded) stop() {
 	_ = e.lock.Close() // nothing was written to it
 }
 
-// natsLogger passes the server's warnings and errors on; its notices are its own business.
+// natsLogger logs the server's warnings and errors as such, its notices at level debug, and drops the rest.
 type natsLogger struct {
 	log  *slog.Logger
-	told func(line string) // gets every line of an error
+	told func(line string) // called with every line of an error
 }
 
 func (l natsLogger) line(format string, v []any) string {

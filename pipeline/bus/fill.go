@@ -10,13 +10,13 @@ type Fill struct {
 	Stream   string
 	Messages uint64
 	Bytes    uint64
-	Limit    uint64 // bytes; over it the stream takes nothing more
+	Limit    uint64 // bytes; above it the stream accepts nothing more
 }
 
-// nearlyFull is the share of its limit from which a stream is spoken of, in percent.
+// nearlyFull is the share of its limit, in percent, from which Warnings names a stream.
 const nearlyFull = 80
 
-// Fill reads how full the streams are that have a limit, in the order of their making.
+// Fill reads how full the streams with a limit are, in a fixed order.
 func (b *Bus) Fill(ctx context.Context) ([]Fill, error) {
 	var all []Fill
 	for _, s := range streamShares {
@@ -30,7 +30,7 @@ func (b *Bus) Fill(ctx context.Context) ([]Fill, error) {
 	return all, nil
 }
 
-// Warnings says which streams will soon be full; a stream that is full is an error of Ready.
+// Warnings returns one sentence for each stream that is nearly full. A full stream is an error of Ready.
 func (b *Bus) Warnings(ctx context.Context) ([]string, error) {
 	fills, err := b.Fill(ctx)
 	if err != nil {
@@ -39,7 +39,8 @@ func (b *Bus) Warnings(ctx context.Context) ([]string, error) {
 	var warnings []string
 	for _, f := range fills {
 		if f.Limit > 0 && f.Bytes >= f.Limit/100*nearlyFull {
-			warnings = append(warnings, fmt.Sprintf("stream %s is %d %% full; when it is full, webhooks or work wait: give it more disk space by --max-store", f.Stream, f.Bytes*100/f.Limit))
+			warnings = append(warnings, fmt.Sprintf("stream %s is %d %% full; when it is full, webhooks or work must wait: "+
+				"give it more disk space with --max-store", f.Stream, f.Bytes*100/f.Limit))
 		}
 	}
 	return warnings, nil

@@ -10,7 +10,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// forgotten is where a session's events, timers and letters stand, by stream. What says that it was purged stays, and so does the audit.
+// forgotten returns the subjects of a session's events, timers and letters, by stream. Facts that say that it was purged are not
+// among them, and the audit is not.
 func forgotten(id string) map[string][]string {
 	in := []string{
 		session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain,
@@ -29,11 +30,12 @@ func forgotten(id string) map[string][]string {
 	}
 }
 
-// Forget removes what the streams hold of a session: numbers, events, timers, dead letters and the binding of its number. Its ledger, the
-// provider's names of its fax and the audit stay. Repeating it is no error.
+// Forget removes a session's data from the streams: numbers, events, timers, dead letters and the binding of its number. Its
+// ledger, the provider's names of its fax and the audit stay. A second call is no error. After an error some streams may still
+// have data; call it again.
 func (b *Bus) Forget(ctx context.Context, id string) error {
 	if !session.ValidToken(id) {
-		return fmt.Errorf("forget session %q: it is no token", id)
+		return fmt.Errorf("forget session %q: this is not a session id", id)
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()

@@ -13,35 +13,35 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// errConflict: the subject holds a message that the expected sequence did not allow for.
+// errConflict means that the last message on the subject does not have the expected sequence.
 var errConflict = errors.New("the subject's last sequence is not the expected one")
 
-// maxBatch bounds one atomic batch; the server takes up to 1,000.
+// maxBatch limits one atomic batch; the server accepts up to 1,000.
 const maxBatch = 256
 
-// batchFrom is where a batch begins to pay: the server makes a store of its own for each, which costs about as much as 16 syncs.
+// batchFrom is the smallest batch that is worth it: the server makes a store for each batch, which costs about as much as 16 syncs.
 const batchFrom = 16
 
-// group commits what is published concurrently to one stream with one sync. JetStream has no group commit of its own:
-// under SyncAlways every message costs a sync, an atomic batch of any size costs one.
+// group commits concurrent publishes to one stream with one sync. JetStream has no group commit: with SyncAlways every message
+// costs a sync, but an atomic batch of any size costs one.
 //
-// Whoever finds the group idle becomes its committer and commits until nothing waits; the others only wait for their turn's result.
-// A conflict refuses a whole batch, so a refused batch is split in halves until the conflicts stand alone.
-// A crash in a commit leaves either the whole batch or nothing; the callers have got no answer yet.
+// A caller that finds the group idle starts a committer, which commits until nothing waits. The callers wait for their results.
+// A conflict refuses a whole batch, so a refused batch is split in halves until each conflict is alone.
+// A crash in a commit leaves either the whole batch or nothing; no caller has an answer yet.
 type group struct {
 	js     jetstream.JetStream
 	stream string
 	health *health
-	line   func() context.Context // ends with the connection: whoever waits on a lost one would wait until its timeout
+	line   func() context.Context // ends with the connection: without it a publish on a lost connection waits for its timeout
 
 	mu      sync.Mutex
 	waiting []*put // guarded by mu
 	busy    bool   // guarded by mu: somebody commits
 }
 
-// put is one message on its way. done is closed once seq and err are set.
+// put is one message to publish. done is closed when seq and err are set.
 type put struct {
-	ctx  context.Context // of the caller: once it ends nobody waits for the result
+	ctx  context.Context // of the caller: after its end nobody waits for the result
 	msg  *nats.Msg
 	done chan struct{}
 	seq  uint64
@@ -52,15 +52,16 @@ func newGroup(js jetstream.JetStream, stream string, h *health, line func() cont
 	return &group{js: js, stream: stream, health: h, line: line}
 }
 
-// publish stores a message if the last sequence on its subject is expect, and returns its sequence.
-// An error that is not errConflict may stand for a message that was stored all the same.
+// publish stores a message if the last sequence on its subject is expect, and returns its sequence. After an error that is
+// not errConflict the message may be stored or not.
 func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64, error) {
-	if err := g.health.mustRestart(); err != nil { // the server would not answer
+	if err := g.health.mustRestart(); err != nil { // the server does not answer any more
 		return 0, fmt.Errorf("publish to %s: %w", g.stream, err)
 	}
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
-	if most := g.js.Conn().MaxPayload(); most > 0 && int64(m.Size()) > most { // it would refuse the whole batch
-		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server takes %d: %w", g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
+	if most := g.js.Conn().MaxPayload(); most > 0 && int64(m.Size()) > most { // the server refuses the whole batch for it
+		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server allows %d: %w",
+			g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
 	}
 	p := &put{ctx: ctx, msg: m, done: make(chan struct{})}
 	g.mu.Lock()
@@ -92,8 +93,8 @@ func (g *group) commitAll() {
 	}
 }
 
-// take removes the next batch from the queue: in order, no subject twice, nothing that its caller gave up, so that an
-// outage leaves no queue behind. nil: nothing waits and the group is idle again.
+// take removes the next batch from the queue: in order, no subject twice. It drops messages whose caller has given up, so
+// that no queue is left after an outage. nil: nothing waits, and the group is idle again.
 func (g *group) take() []*put {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -145,7 +146,7 @@ func (g *group) commit(batch []*put) {
 func (g *group) one(m *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(g.line(), requestTimeout)
 	defer cancel()
-	// A batch of the message's own headers may have been tried before.
+	// The message may have headers of a batch that failed before.
 	for _, h := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 		m.Header.Del(h)
 	}
@@ -172,10 +173,10 @@ func (g *group) many(batch []*put) (last uint64, err error) {
 	return ack.Sequence, nil
 }
 
-// conflicts as the server names them, on R1 and on R3.
+// conflicts has the server's error codes for a conflict, on R1 and on R3.
 var conflicts = []jetstream.ErrorCode{jetstream.JSErrCodeStreamWrongLastSequence, 10164}
 
-// outcome names the error of a publish and notes how it went.
+// outcome converts the error of a publish and reports the result to health.
 func (g *group) outcome(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(conflicts, api.ErrorCode) {
 		err = fmt.Errorf("%s: %w (%s)", g.stream, errConflict, api.Description)

@@ -14,21 +14,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// health knows which streams refuse what is published, and whether the embedded server must be restarted.
+// health knows which streams refuse publishes, and whether the embedded server must be restarted.
 type health struct {
-	life   context.Context // once it ends, failures are those of the stop
-	failed chan error      // takes the first reason to restart the embedded server
+	life   context.Context // after its end, failures are part of the stop and do not count
+	failed chan error      // gets the first reason to restart the embedded server
 
 	mu      sync.Mutex
-	refused map[string]error // by stream: how its last publish failed; guarded by mu
-	broken  error            // guarded by mu: what failed was told
+	refused map[string]error // stream: the error of its last publish; guarded by mu
+	broken  error            // the reason that was sent to failed; guarded by mu
 }
 
 func newHealth(life context.Context) *health {
 	return &health{life: life, failed: make(chan error, 1), refused: map[string]error{}}
 }
 
-// published notes the outcome of a publish to a stream. A conflict says nothing of the store.
+// published records the result of a publish to a stream. A conflict says nothing about the store.
 func (h *health) published(stream string, err error) {
 	if errors.Is(err, errConflict) || h.life.Err() != nil {
 		return
@@ -42,29 +42,29 @@ func (h *health) published(stream string, err error) {
 	h.refused[stream] = err
 }
 
-// refusing lists the streams whose last publish failed.
+// refusing returns the streams whose last publish failed.
 func (h *health) refusing() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Sorted(maps.Keys(h.refused))
 }
 
-// reason is how the last publish to a stream failed; nil when it did not.
+// reason returns the error of the last publish to a stream; nil if it succeeded.
 func (h *health) reason(stream string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.refused[stream]
 }
 
-// restart notes that the embedded server can never write again.
+// restart records that the embedded server can never write again.
 func (h *health) restart(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.broken != nil || h.life.Err() != nil {
 		return
 	}
-	h.broken = fmt.Errorf("the embedded NATS server cannot write any more and must be restarted: %w", err)
-	h.failed <- h.broken // has room: only the first one comes here
+	h.broken = fmt.Errorf("the embedded NATS server cannot write any more; restart the process: %w", err)
+	h.failed <- h.broken // never blocks: only the first error comes here
 }
 
 func (h *health) mustRestart() error {
@@ -73,12 +73,14 @@ func (h *health) mustRestart() error {
 	return h.broken
 }
 
-// told watches what the embedded server says for that after which a store takes nothing until the server is started again.
+// told searches the embedded server's log and health report for errors after which a store accepts nothing until the
+// server is restarted.
 //
-// nats-server has no event for a store's write error. Its health report has a stream's error, but only once a publish
-// to that stream has met it, and none of consumers. Its log has them all, at once. Version 2.15.2 writes "Critical write
-// error" in server/filestore.go, stream.go, raft.go and jetstream_cluster.go, the next one in the health report of monitor.go, and the
-// last two in jetstream.go and stream.go before it shuts JetStream down. TestAFullDiskIsToldAtOnce fails when that changes.
+// nats-server has no event for a write error of a store. Its health report has the error of a stream, but only after a
+// publish to that stream failed, and no error of a consumer. Its log has all of them at once. Version 2.15.2 writes
+// "Critical write error" in server/filestore.go, stream.go, raft.go and jetstream_cluster.go, the next text in the health
+// report of monitor.go, and the last two in jetstream.go and stream.go before it shuts JetStream down.
+// TestAFullDiskIsToldAtOnce fails if that changes.
 func (h *health) told(text string) {
 	lower := strings.ToLower(text)
 	for _, fatal := range []string{"critical write error", "' write error", "will be disabled", "disabling jetstream"} {
@@ -89,12 +91,12 @@ func (h *health) told(text string) {
 	}
 }
 
-// Failed receives one error at most: the embedded server cannot write any more, which it never gets over by itself.
-// The bus must be closed and opened anew; until then every publish fails. An external server is not watched.
+// Failed returns a channel that gets at most one error: the embedded server cannot write any more, and this does not go
+// away. Close the bus and open it again; until then every publish fails. An external server is not watched.
 func (b *Bus) Failed() <-chan error { return b.health.failed }
 
-// Ready says why JetStream cannot be relied on now; nil when it can. After a publish to a stream failed it tries that
-// stream, so that it turns green without waiting for the next webhook, which may not come while it is red.
+// Ready returns nil if JetStream works, else an error that says why not. If the last publish to a stream failed, Ready
+// publishes a test message there: so it succeeds again without a webhook, which may not come while it fails.
 func (b *Bus) Ready(ctx context.Context) error {
 	if b.nc.Status() != nats.CONNECTED {
 		return fmt.Errorf("NATS is %s", b.nc.Status())
@@ -110,7 +112,7 @@ func (b *Bus) Ready(ctx context.Context) error {
 		if b.try(ctx, stream) == nil {
 			continue
 		}
-		if err := b.health.reason(stream); err != nil { // else another publish has succeeded meanwhile
+		if err := b.health.reason(stream); err != nil { // nil: another publish has succeeded since
 			return fmt.Errorf("the last publish failed: %w", err)
 		}
 	}
@@ -120,16 +122,16 @@ func (b *Bus) Ready(ctx context.Context) error {
 	return nil
 }
 
-// trial ends the subject of a message that is stored only to see whether that works. No consumer takes it, and in a
-// bucket of ledgers it is none.
+// trial ends the subject of a test message of the readiness check. No consumer receives it, and in a bucket of ledgers it
+// is not a ledger.
 const trial = ".bus.trial"
 
 const (
-	trialSize    = 4 << 10 // bytes; more than most messages have, so that a stream where only small ones find room stays red
+	trialSize    = 4 << 10 // bytes; larger than most messages: a stream that has space only for small ones must not count as ready
 	trialTimeout = time.Second
 )
 
-// try publishes a message that means nothing to a stream, and deletes it again.
+// try publishes a test message to a stream, and deletes it again.
 func (b *Bus) try(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
 	defer cancel()
@@ -146,10 +148,10 @@ func (b *Bus) try(ctx context.Context, name string) error {
 	}
 	b.health.published(name, nil)
 	if cfg.DenyDelete {
-		return nil // a bucket, which keeps only the last one
+		return nil // a bucket, which has only the last message of a subject
 	}
 	if err := stream.DeleteMsg(ctx, ack.Sequence); err != nil {
-		b.log.Warn("a message of the readiness check is left over", "stream", name, "sequence", ack.Sequence, "err", err)
+		b.log.Warn("deleting a test message of the readiness check failed", "stream", name, "sequence", ack.Sequence, "err", err)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 // ErrSwapped: somebody else changed the ledger since it was loaded. Load it again and fold anew.
 var ErrSwapped = errors.New("the ledger was changed meanwhile")
 
-// Load reads a session's ledger and its revision from the bucket's leader, since a replica may be behind. A session that has none
-// gets a new one, revision 0.
+// Load reads a session's ledger and its revision from the bucket's leader, since a replica may be behind. If there is no ledger,
+// it returns a new one and revision 0.
 func (b *Bus) Load(ctx context.Context, id string) (session.State, uint64, error) {
 	e, err := b.last(ctx, "KV_"+BucketSessions, ledgerSubject(id))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -52,56 +52,8 @@ func (b *Bus) Save(ctx context.Context, s session.State, revision uint64) (uint6
 	return next, nil
 }
 
-// maxBound is how many bindings are remembered; a forgotten one is read again.
-const maxBound = 50_000
-
-// Bind returns the subject token of the session's number. The first process to bring a token that is not
-// UnknownToken binds it for all and for ever; before that everybody gets UnknownToken.
-func (b *Bus) Bind(ctx context.Context, id, token string) (string, error) {
-	b.mu.Lock()
-	bound := b.bound[id]
-	b.mu.Unlock()
-	if bound != "" {
-		return bound, nil
-	}
-	key := id + ".to"
-	e, err := b.sessions.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		if token == "" || token == session.UnknownToken {
-			return session.UnknownToken, nil
-		}
-		m := nats.NewMsg("$KV." + BucketSessions + "." + key)
-		m.Data = []byte(token)
-		if _, err = b.groups["KV_"+BucketSessions].publish(ctx, m, 0); err == nil {
-			b.remember(id, token)
-			return token, nil
-		}
-		if errors.Is(err, errConflict) {
-			e, err = b.sessions.Get(ctx, key)
-		}
-	}
-	if err != nil {
-		return "", fmt.Errorf("bind the number of session %s: %w", id, err)
-	}
-	token = string(e.Value())
-	if !session.ValidToken(token) {
-		return "", fmt.Errorf("bind the number of session %s: %q is no token", id, token)
-	}
-	b.remember(id, token)
-	return token, nil
-}
-
-func (b *Bus) remember(id, token string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.bound) >= maxBound {
-		clear(b.bound)
-	}
-	b.bound[id] = token
-}
-
-// Ledgers calls f with every ledger that there is and then with every change, until ctx ends or Close begins. caught is called once,
-// when all that was there has been seen. f must not block for long.
+// Ledgers calls f with every existing ledger and then with every change, until ctx ends or Close begins; then it returns nil.
+// It calls caught once, after all existing ledgers. f must not block for long.
 func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
 	w, err := b.sessions.WatchAll(ctx)
 	if err != nil {
@@ -116,16 +68,16 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 			return nil
 		case e, ok := <-w.Updates():
 			switch {
-			case !ok && ctx.Err() != nil: // it ends the watch too, and may be seen here first
+			case !ok && ctx.Err() != nil: // the end of ctx also ends the watch
 				return nil
 			case !ok:
 				return fmt.Errorf("watch bucket %s: the watch ended", BucketSessions)
 			case e == nil:
 				caught()
-			case session.ValidToken(e.Key()): // others are bindings
+			case session.ValidToken(e.Key()): // other keys are bindings
 				s, err := session.ParseState(e.Value())
 				if err != nil {
-					return fmt.Errorf("ledger of %s: %w", e.Key(), err)
+					return fmt.Errorf("read ledger of %s: %w", e.Key(), err)
 				}
 				f(s)
 			}

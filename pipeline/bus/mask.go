@@ -6,8 +6,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maskSubject hides the receiving number of every page and document subject in a text: a subject, or an error's. Numbers
-// must not get into logs, nor into the details of dead letters, which are shown.
+// maskSubject hides the receiving number of every page and document subject in a text, such as an error. Numbers must not
+// be in logs, and not in the details of dead letters, which people see.
 func maskSubject(text string) string {
 	return numbered().ReplaceAllStringFunc(text, func(s string) string {
 		parts := numbered().FindStringSubmatch(s)

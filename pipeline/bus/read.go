@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -13,10 +15,10 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// subjectsAtOnce bounds one request for last messages; the server answers at most 1,024 and does not page.
+// subjectsAtOnce limits one request for last messages; the server answers at most 1,024 and has no pages.
 const subjectsAtOnce = 256
 
-// PageFacts reads the page.archived facts of a session, by page. A page that has none is absent.
+// PageFacts reads the page.archived facts of a session, by page. A page without a fact is not in the map.
 func (b *Bus) PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error) {
 	facts := make(map[int]session.PageArchived, pages.Len())
 	var subjects []string
@@ -57,7 +59,7 @@ func (b *Bus) pageFacts(ctx context.Context, subjects []string, facts map[int]se
 		if err := json.Unmarshal(m.Data, &f); err != nil {
 			return fmt.Errorf("page fact %s: %w", maskSubject(m.Subject), err)
 		}
-		// A page may stand under `unknown` and again under its number: the latter has the number.
+		// A page may have a fact under `unknown` and another one under its number: the second one counts.
 		if old, ok := facts[f.Page]; !ok || old.ToToken == session.UnknownToken {
 			facts[f.Page] = f
 		}
@@ -65,7 +67,7 @@ func (b *Bus) pageFacts(ctx context.Context, subjects []string, facts map[int]se
 	return nil
 }
 
-// PageFact reads the page.archived fact of one page under one number; ok is false when there is none.
+// PageFact reads the page.archived fact of one page under one number; ok is false if there is none.
 func (b *Bus) PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error) {
 	s, err := b.last(ctx, StreamPages, session.PageArchived{ToToken: toToken, Session: id, Page: page}.Subject())
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -80,7 +82,8 @@ func (b *Bus) PageFact(ctx context.Context, toToken, id string, page int) (f ses
 	return f, true, nil
 }
 
-// Follow calls f with the events of pages and documents as they are stored, from now on, until ctx ends or f returns false.
+// Follow calls f with every new event of pages and documents, from now on, until ctx ends, Close begins or f returns false;
+// then it returns nil.
 func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -93,7 +96,7 @@ func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 		run, err := cons.Consume(func(m jetstream.Msg) {
 			meta, err := m.Metadata()
 			if err != nil || strings.HasSuffix(m.Subject(), trial) {
-				return // only a message that no stream delivered has no metadata
+				return // a test message of the readiness check; only a message that does not come from a stream has no metadata
 			}
 			select {
 			case events <- Stored{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()}:
@@ -119,11 +122,123 @@ func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 	}
 }
 
-// EventType is the fixed part of an event's subject: fax.v1.page.archived of fax.v1.page.archived.<to>.<session>.<page>.
+// EventType returns the fixed part of an event's subject: fax.v1.page.archived for fax.v1.page.archived.<to>.<session>.<page>.
 func EventType(subject string) string {
 	parts := strings.SplitN(subject, ".", 5)
 	if len(parts) < 5 {
 		return subject
 	}
 	return strings.Join(parts[:4], ".")
+}
+
+// batch reads the next messages of a stream, up to most. If it returns fewer, there are no more.
+func (b *Bus) batch(
+	ctx context.Context, stream string, most int, opts ...jetstreamext.GetBatchOpt,
+) (msgs []*jetstream.RawStreamMsg, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	answers, err := jetstreamext.GetBatch(ctx, b.js, stream, most, opts...)
+	if err != nil {
+		return nil, err
+	}
+	for m, err := range answers {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return msgs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		msgs = append(msgs, m)
+	}
+	return msgs, nil
+}
+
+// Event reads the fact on a subject of FAX_IN; ok is false if the stream does not have it (any more).
+func (b *Bus) Event(ctx context.Context, subject string) (s Stored, ok bool, err error) {
+	s, err = b.last(ctx, StreamIn, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Stored{}, false, nil
+	}
+	if err != nil {
+		return Stored{}, false, fmt.Errorf("read %s: %w", maskSubject(subject), err)
+	}
+	return s, true, nil
+}
+
+// PageFailures reads the failed attempts of one page, in ascending order.
+func (b *Bus) PageFailures(ctx context.Context, id string, page int) ([]session.PageFailed, error) {
+	var all []session.PageFailed
+	next := uint64(1)
+	for {
+		msgs, err := b.batch(ctx, StreamPages, lettersAtOnce, jetstreamext.GetBatchSeq(next),
+			jetstreamext.GetBatchSubject(fmt.Sprintf("%s.*.%s.%d.*", session.TypePageFailed, id, page)))
+		if err != nil {
+			return nil, fmt.Errorf("read attempts of session %s page %d: %w", id, page, err)
+		}
+		for _, m := range msgs {
+			var f session.PageFailed
+			if err := json.Unmarshal(m.Data, &f); err != nil {
+				return nil, fmt.Errorf("attempt %s: %w", maskSubject(m.Subject), err)
+			}
+			all = append(all, f)
+			next = m.Sequence + 1
+		}
+		if len(msgs) < lettersAtOnce {
+			slices.SortStableFunc(all, func(a, b session.PageFailed) int { return a.Attempt - b.Attempt })
+			return all, nil
+		}
+	}
+}
+
+// WholeFailed reads how the n-th order (from 1) for a session's whole file failed; ok is false if it did not fail.
+func (b *Bus) WholeFailed(ctx context.Context, id string, n int) (f session.WholeDone, ok bool, err error) {
+	s, err := b.last(ctx, StreamDocs, fmt.Sprintf("%s.*.%s.%d", session.TypeWholeFailed, id, n))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return f, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(s.Data, &f)
+	}
+	if err != nil {
+		return f, false, fmt.Errorf("read the failure of the whole file of session %s: %w", id, err)
+	}
+	return f, true, nil
+}
+
+// Stored is one message of a stream.
+type Stored struct {
+	Subject  string
+	Sequence uint64
+	Time     time.Time
+	Data     []byte
+}
+
+// last reads the last message on a subject from the stream's leader. A direct get can go to a follower that is behind.
+func (b *Bus) last(ctx context.Context, stream, subject string) (Stored, error) {
+	req, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return Stored{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	resp, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, req)
+	if err != nil {
+		return Stored{}, err
+	}
+	var r struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(resp.Data, &r); err != nil {
+		return Stored{}, err
+	}
+	if r.Error != nil {
+		return Stored{}, r.Error
+	}
+	return Stored{Subject: r.Message.Subject, Sequence: r.Message.Seq, Time: r.Message.Time, Data: r.Message.Data}, nil
 }

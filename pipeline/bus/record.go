@@ -23,16 +23,17 @@ const (
 	HeaderContentType = "content-type"
 )
 
-// Record stores a fact. When err is nil JetStream holds it durably. repeat: it held the same fact already.
+// Record stores a fact. If err is nil, JetStream has it durably. repeat: it had the same fact already.
 //
-// A different fact on the same subject is buried in FAX_DLQ and counts as a repeat: the first one stands.
-// An error means "not known to be stored"; the same call may be made again.
+// If the subject has a different fact, the new one is buried in FAX_DLQ and counts as a repeat: the first one stays. After
+// an error the fact may be stored or not; the same call may be made again.
 func (b *Bus) Record(ctx context.Context, f session.Fact) (repeat bool, err error) {
 	_, stored, err := b.RecordFact(ctx, f)
 	return stored != nil, err
 }
 
-// RecordFact is Record for callers that need the sequence, or the payload that was there first (nil: ours is).
+// RecordFact does the same as Record. It returns the sequence of the stored fact, and if another call stored the fact
+// before, the stored payload; stored is nil if this call stored it.
 func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
 	subject := maskSubject(f.Subject()) // for people
 	data, err := json.Marshal(f)
@@ -49,10 +50,12 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 		return 0, nil, fmt.Errorf("read back %s: %w", subject, err)
 	}
 	if !f.Same(old.Data) {
-		b.log.Error("a fact contradicts the one that is stored; kept in FAX_DLQ", "subject", subject)
+		b.log.Error("a new fact contradicts the stored one; the new one goes to FAX_DLQ", "subject", subject)
 		err = b.Bury(ctx, session.DeadLetter{
-			Stage: session.StageRecord, Session: f.SessionID(), Reason: session.ReasonConflict, Original: f.Subject(), Body: data, Received: time.Now().UTC(),
-			Detail: fmt.Sprintf("%s holds another fact since %s; compare the two and correct by hand", subject, old.Time.UTC().Format(time.RFC3339)),
+			Stage: session.StageRecord, Session: f.SessionID(), Reason: session.ReasonConflict, Original: f.Subject(), Body: data,
+			Received: time.Now().UTC(),
+			Detail: fmt.Sprintf("%s has a different fact since %s; compare the two and correct by hand",
+				subject, old.Time.UTC().Format(time.RFC3339)),
 		})
 		if err != nil {
 			return 0, nil, err
@@ -75,57 +78,20 @@ func factMsg(f session.Fact, data []byte) *nats.Msg {
 	return m
 }
 
-// Schedule sets a timer: JetStream publishes body on its due subject at its due time. Setting the same timer again changes nothing.
+// Schedule sets a timer: JetStream publishes body on the timer's due subject at its due time. The same timer again changes
+// nothing. After an error the timer may be set or not.
 func (b *Bus) Schedule(ctx context.Context, t session.Timer, body []byte) error {
 	m := nats.NewMsg(t.SetSubject())
 	m.Data = body
-	// jetstream.WithScheduleAt cuts the time to whole seconds, which fires early.
+	// jetstream.WithScheduleAt cuts the time to whole seconds, which is too early.
 	m.Header.Set("Nats-Schedule", "@at "+t.Due.UTC().Format(time.RFC3339Nano))
 	m.Header.Set("Nats-Schedule-Target", t.DueSubject())
 	_, err := b.js.PublishMsg(ctx, m, jetstream.WithExpectStream(StreamTimers))
-	if ctx.Err() == nil { // else the caller gave up, which says nothing of the stream
+	if ctx.Err() == nil { // else the caller gave up, which says nothing about the stream
 		b.health.published(StreamTimers, err)
 	}
 	if err != nil {
 		return fmt.Errorf("set timer %s: %w", t.SetSubject(), err)
 	}
 	return nil
-}
-
-// Stored is one message of a stream.
-type Stored struct {
-	Subject  string
-	Sequence uint64
-	Time     time.Time
-	Data     []byte
-}
-
-// last reads the last message on a subject from the stream's leader. A direct get may ask a follower that is behind.
-func (b *Bus) last(ctx context.Context, stream, subject string) (Stored, error) {
-	req, err := json.Marshal(map[string]string{"last_by_subj": subject})
-	if err != nil {
-		return Stored{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	resp, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, req)
-	if err != nil {
-		return Stored{}, err
-	}
-	var r struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Subject string    `json:"subject"`
-			Seq     uint64    `json:"seq"`
-			Data    []byte    `json:"data"`
-			Time    time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(resp.Data, &r); err != nil {
-		return Stored{}, err
-	}
-	if r.Error != nil {
-		return Stored{}, r.Error
-	}
-	return Stored{Subject: r.Message.Subject, Sequence: r.Message.Seq, Time: r.Message.Time, Data: r.Message.Data}, nil
 }

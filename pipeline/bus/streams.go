@@ -25,11 +25,11 @@ const (
 	BucketAliases  = "FAX_ALIASES"
 )
 
-// horizon is how long facts are kept: that of deduplication and of subscribers.
+// horizon is how long the streams have facts: for deduplication, and for subscribers that were away.
 const horizon = 30 * 24 * time.Hour
 
-// streamShares divides the store between the streams that can be full, in percent.
-// FAX_TIMERS may have no limit (schedules forbid DiscardNew); the rest is left to it and to the ledgers.
+// streamShares divides the store between the streams with a limit, in percent.
+// FAX_TIMERS cannot have a limit (schedules forbid DiscardNew); the rest of the store is for it and for the ledgers.
 var streamShares = []struct {
 	name    string
 	subject string
@@ -43,7 +43,7 @@ var streamShares = []struct {
 	{StreamAudit, "fax.v1.audit.>", 5},
 }
 
-// ensure creates or updates every stream and bucket. It may run at every start and in several processes at once.
+// ensure creates or updates every stream and bucket. It runs at every start, also in several processes at once.
 func (b *Bus) ensure(ctx context.Context) error {
 	for _, s := range streamShares {
 		cfg := jetstream.StreamConfig{
@@ -57,7 +57,7 @@ func (b *Bus) ensure(ctx context.Context) error {
 			AllowDirect:        true,
 			AllowAtomicPublish: true,
 			Duplicates:         2 * time.Minute,
-			DenyDelete:         s.name == StreamAudit, // who did what is nobody's to take back
+			DenyDelete:         s.name == StreamAudit, // nobody may change the record of who did what
 			DenyPurge:          s.name == StreamAudit,
 		}
 		if err := b.ensureStream(ctx, cfg); err != nil {
@@ -92,8 +92,8 @@ func (b *Bus) ensure(ctx context.Context) error {
 	return nil
 }
 
-// bucketStream is the stream of a KV bucket with history 1, as nats.go lays it out, but with atomic batches allowed:
-// the ledgers of many sessions are swapped with one sync.
+// bucketStream returns the stream of a KV bucket with history 1, as nats.go configures it, but with atomic batches
+// allowed: the ledgers of many sessions are saved with one sync.
 func bucketStream(bucket string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               "KV_" + bucket,
@@ -114,7 +114,7 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	_, err := b.js.CreateOrUpdateStream(ctx, cfg)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process made it at this moment
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process created it at the same moment
 		_, err = b.js.UpdateStream(ctx, cfg)
 	}
 	if err != nil {
@@ -123,7 +123,7 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 	return nil
 }
 
-// streamOf is the stream that keeps a fact of this type.
+// streamOf returns the stream for facts of this type.
 func streamOf(factType string) string {
 	switch factType {
 	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain, session.TypeKept,

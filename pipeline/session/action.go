@@ -4,31 +4,31 @@ import "fmt"
 
 // Kinds of actions.
 const (
-	ActionRetried  = "retried"  // what died is made again; the letter is removed
-	ActionDropped  = "dropped"  // a person gave up what died; the letter is removed
-	ActionResolved = "resolved" // by faxstream: what died has come after all; the letter is removed
+	ActionRetried  = "retried"  // the work of a dead letter is tried again; the letter is removed
+	ActionDropped  = "dropped"  // a person gave up the work of a dead letter; the letter is removed
+	ActionResolved = "resolved" // by faxstream: the work of a dead letter has succeeded; the letter is removed
 	ActionReplayed = "replayed" // a fax is made again from the archive
 	ActionHeld     = "held"     // a fax is put under legal hold: it cannot be purged
-	ActionReleased = "released" // the hold is lifted
+	ActionReleased = "released" // a fax is released from legal hold
 	ActionPurged   = "purged"   // a fax is removed for good
 )
 
 // Stages of a replay.
 const (
 	ReplayDecode   = "decode"   // decode the archived originals again
-	ReplayAssemble = "assemble" // make a new revision of what is archived
+	ReplayAssemble = "assemble" // make a new revision from the archive
 )
 
-// Action is what somebody did by hand, and at the same time the order to do it: whoever is told 200 has it in FAX_AUDIT, and
-// what follows from it is done from there, as often as it takes.
+// Action is an order that a person gave, and the record of it. The API answers 200 only when the action is in FAX_AUDIT. The
+// pipeline carries it out from there, and repeats it until it succeeds.
 type Action struct {
 	Kind     string      `json:"action"`
-	By       string      `json:"by"`  // the name of the token that was shown, or without login what the caller says
-	Why      string      `json:"why"` // may be empty where nothing is kept, given up or removed
+	By       string      `json:"by"`  // name of the token; without a login, as the caller says
+	Why      string      `json:"why"` // required for a drop, hold, release and purge
 	LetterID uint64      `json:"letter_id,omitempty"`
-	Letter   *DeadLetter `json:"letter,omitempty"` // whole: it is in FAX_DLQ no more
+	Letter   *DeadLetter `json:"letter,omitempty"` // the whole letter, because it is removed from FAX_DLQ
 	Session  string      `json:"session,omitempty"`
-	Stage    string      `json:"stage,omitempty"` // of a replay
+	Stage    string      `json:"stage,omitempty"` // of a replay: ReplayDecode or ReplayAssemble
 }
 
 // Subjects of actions; tokens follow.
@@ -38,7 +38,7 @@ const (
 	TypeAuditKeep   = "fax.v1.audit.keep"   // .<action>.<session>
 )
 
-// Subject is where the action is stored. Several on one subject are several actions.
+// Subject returns the subject of the action. Several messages on one subject are several actions.
 func (a Action) Subject() string {
 	switch {
 	case a.Letter != nil:

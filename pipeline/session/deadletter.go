@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// DeadLetter is what could not be processed, kept whole for people: a refused webhook body, a message that no handler can
-// take, or a page or whole file whose last attempt is over. It is stored with Body as the message's data and the rest as headers.
+// DeadLetter is work that failed for good, stored as a whole for people: a refused webhook body, a message that no handler
+// can process, or a page or whole file after its last attempt. Body is stored as the message's data, the rest as headers.
 type DeadLetter struct {
-	Stage    string    `json:"stage"`              // ingest, record, page, whole, or the durable whose message died
-	Session  string    `json:"session,omitempty"`  // "" when nobody can say
+	Stage    string    `json:"stage"`              // ingest, record, page, whole, or the name of the message's durable
+	Session  string    `json:"session,omitempty"`  // "" if unknown
 	Page     int       `json:"page,omitempty"`     // of StagePage, from 1
 	Reason   Reason    `json:"reason"`             // why, one word
 	Detail   string    `json:"detail"`             // a sentence: what, where, what to do
-	Original string    `json:"original,omitempty"` // subject of the event that died; empty for a webhook body
-	Body     []byte    `json:"body,omitempty"`     // as received, secrets removed
-	Received time.Time `json:"received"`           // UTC; of the event that died
-	Attempts []Attempt `json:"attempts,omitempty"` // ascending; at most MaxAttempts, the newest
+	Original string    `json:"original,omitempty"` // subject of the failed event; empty for a webhook body
+	Body     []byte    `json:"body,omitempty"`     // as received, without secrets
+	Received time.Time `json:"received"`           // time of the failed event, UTC
+	Attempts []Attempt `json:"attempts,omitempty"` // ascending; the newest MaxAttempts
 }
 
-// Stages of dead letters that are no durable's.
+// Stages of dead letters that are not the name of a durable.
 const (
 	StageIngest = "ingest" // a webhook body was refused
 	StageRecord = "record" // a fact contradicts the stored one on its subject
-	StagePage   = "page"   // an announced page is missing, and its own fetch is over
-	StageWhole  = "whole"  // pages are missing, and the whole file did not give them
+	StagePage   = "page"   // an announced page is missing, and its own fetch has failed for good
+	StageWhole  = "whole"  // pages are missing, and the whole file does not have them
 )
 
-// MaxAttempts bounds the story of one letter; of a longer one the newest stay. All are in FAX_PAGES.
+// MaxAttempts limits the attempts in one letter; it has the newest. FAX_PAGES has all.
 const MaxAttempts = 64
 
 // Attempt is one failed try for a page or a whole file.
@@ -41,7 +41,7 @@ type Attempt struct {
 
 const maxAttemptDetail = 300
 
-// Tried appends an attempt to a story and keeps it within its bounds.
+// Tried appends an attempt to the attempts of a letter. It drops the oldest above MaxAttempts, and cuts a long detail.
 func Tried(story []Attempt, a Attempt) []Attempt {
 	if len(a.Detail) > maxAttemptDetail {
 		a.Detail = strings.ToValidUTF8(a.Detail[:maxAttemptDetail], "") + "…"
@@ -50,7 +50,7 @@ func Tried(story []Attempt, a Attempt) []Attempt {
 	return story[max(0, len(story)-MaxAttempts):]
 }
 
-// Subject ends in a digest of what it holds, so that a repeat of the same refusal is not stored again.
+// Subject returns a subject that ends with a digest of the letter, so that the same letter is not stored twice.
 func (d DeadLetter) Subject() string { return TypeDeadLetter + "." + d.tail() }
 
 func (d DeadLetter) tail() string {
@@ -61,7 +61,7 @@ func (d DeadLetter) tail() string {
 	return strings.Join([]string{d.Stage, id, digest16(string(d.Reason), d.Original, string(d.Body))}, ".")
 }
 
-// SessionOf is the session that the subject of a fact or timer names, "" where it names none.
+// SessionOf returns the session in the subject of a fact or timer, "" if there is none.
 func SessionOf(subject string) string {
 	parts := strings.Split(subject, ".")
 	at := 4 // fax.v1.in.<what>.<session>, fax.v1.timer.due.<kind>.<session>

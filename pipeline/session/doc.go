@@ -1,9 +1,14 @@
-// Package session is the vocabulary of facts and the ledger of one fax session.
+// Package session has the facts and the ledger of one fax session. Start with Fact and Next.
 //
-// Facts (PageAnnounced, Closed, PageArchived, ...) are what the parts of faxstream tell each other through
-// JetStream: each knows its subject, its stable id and whether another payload on that subject says the same.
-// Start with Fact. The ledger is the pure function Next: it folds facts and timer firings into a State and
-// says which effects are due. It has no clock, no I/O and no goroutine; times arrive inside events.
+// The parts of faxstream send each other facts (PageAnnounced, Closed, PageArchived, ...) through JetStream. A fact has
+// its subject, its stable id, and a check whether another payload on that subject is the same fact.
 //
-// The package imports nothing of ours and may be imported by ingest, pipeline and cmd alike.
+// The ledger is the pure function Next: it folds facts and timers that have fired into a State, and adds the effects that
+// are due. It has no clock, no I/O and no goroutine; times come with events.
+//
+// Promise: the same events, in any order and number between two timers, give the same document order (DocReady). A crash
+// leaves nothing of this package. The effects that are due are a part of the State: after a crash the stored State still
+// has those that are not known to be done, and doing one twice changes nothing.
+//
+// The package imports no other package of faxstream. All of them may import it.
 package session

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// A Fact is one thing that happened, published once on a subject of its own.
+// A Fact is one thing that happened. It is published once on its own subject.
 //
-// A store of facts holds at most one payload per subject. A second payload that is Same is a repeat;
-// one that is not is a contradiction for people to look at, never a replacement.
+// A store of facts has at most one payload per subject. If a second payload is Same, it is a repeat. If not, it is a
+// contradiction: a person must look at it, and it never replaces the first.
 type Fact interface {
-	// Subject is the JetStream subject, fax.v1.…; every token of it passed ValidToken.
+	// Subject returns the JetStream subject, fax.v1.…; every token of it is valid (ValidToken).
 	Subject() string
-	// ID is the CloudEvents id: stable over repeats and over the receiving number in the subject.
+	// ID returns the CloudEvents id. It is the same for repeats, and also if the receiving number in the subject changes.
 	ID() string
-	// Type is the CloudEvents type: the subject's fixed part.
+	// Type returns the CloudEvents type: the fixed part of the subject.
 	Type() string
-	// SessionID is the session that it is about.
+	// SessionID returns the session of the fact.
 	SessionID() string
-	// Time is when it happened, UTC, as the provider says it; zero when nobody said.
+	// Time returns when it happened, UTC, as the provider says; zero if unknown.
 	Time() time.Time
-	// Same reports whether the stored payload says the same. Event times, numbers and the body's hash do not count:
-	// a provider that repeats itself writes them anew.
+	// Same reports whether the stored payload is the same fact. Event times, numbers and the body's hash do not count: they
+	// are different if the provider repeats an event.
 	Same(stored []byte) bool
 }
 
@@ -57,7 +57,7 @@ const (
 	Outgoing = "outgoing"
 )
 
-// PageAnnounced: the provider says that a page of a fax that is still on the line can be fetched.
+// PageAnnounced means: the provider says that a page of a fax on the line can be fetched.
 type PageAnnounced struct {
 	Session    string    `json:"session"`
 	Page       int       `json:"page"` // from 1
@@ -79,67 +79,8 @@ func (f PageAnnounced) Same(stored []byte) bool {
 	return sameJSON(f, stored, func(p *PageAnnounced) { p.From, p.To, p.EventTime, p.BodySHA256 = "", "", time.Time{}, "" })
 }
 
-// Closed: the provider says that a fax is over, by fax_received (Direction Incoming) or fax_sent (Outgoing).
-type Closed struct {
-	Session    string    `json:"session"`
-	Direction  string    `json:"direction"`
-	Hook       string    `json:"hook,omitempty"` // hook.id of a fax_sent: it differs from Session on a retry
-	Status     string    `json:"status"`         // an open set: success, partially_received, failed, failed_…
-	Pages      int       `json:"pages"`          // 0 when the provider said nothing usable
-	File       string    `json:"file,omitempty"` // the provider's id of the whole file
-	FileName   string    `json:"file_name,omitempty"`
-	UID        string    `json:"uid,omitempty"`
-	From       string    `json:"from"`
-	To         string    `json:"to"`
-	StartTime  time.Time `json:"start_time,omitzero"`
-	EventTime  time.Time `json:"event_time,omitzero"`
-	BodySHA256 string    `json:"body_sha256"`
-}
-
-// Digest identifies what a close says: 16 hex digits over the normalised status, the page count and the file id.
-func (f Closed) Digest() string {
-	return digest16(normalStatus(f.Status), strconv.Itoa(f.Pages), f.File)
-}
-
-// normalStatus is a provider's status without what does not count: case and space around it.
-func normalStatus(status string) string { return strings.ToLower(strings.TrimSpace(status)) }
-
-func (f Closed) Subject() string {
-	if f.Direction == Outgoing {
-		return strings.Join([]string{TypeSent, f.Session, f.hookToken(), f.Digest()}, ".")
-	}
-	return strings.Join([]string{TypeClosed, f.Session, f.Digest()}, ".")
-}
-
-// hookToken is the hook's id where it can stand in a subject, else a digest of it.
-func (f Closed) hookToken() string {
-	if ValidToken(f.Hook) {
-		return f.Hook
-	}
-	return digest16(f.Hook)
-}
-
-func (f Closed) ID() string {
-	return strings.TrimPrefix(strings.ReplaceAll(f.Subject(), ".", "/"), "fax/v1/")
-}
-func (f Closed) SessionID() string { return f.Session }
-func (f Closed) Time() time.Time   { return f.EventTime }
-func (f Closed) Type() string {
-	if f.Direction == Outgoing {
-		return TypeSent
-	}
-	return TypeClosed
-}
-
-func (f Closed) Same(stored []byte) bool {
-	return sameJSON(f, stored, func(c *Closed) {
-		c.From, c.To, c.EventTime, c.BodySHA256 = "", "", time.Time{}, ""
-		c.Status = normalStatus(c.Status) // as in the digest
-	})
-}
-
-// ParseFact reads the payload of a message by the type that its subject begins with. A type that is none of the facts
-// of this package is an error, and so is a payload that belongs to another type or could not stand on a subject.
+// ParseFact reads the payload of a message; factType is the type at the start of its subject. It returns an error for an
+// unknown type, for a payload of another type, and for a payload whose subject is not valid.
 func ParseFact(factType string, data []byte) (Fact, error) {
 	form, ok := map[string]struct {
 		parse  func([]byte) (Fact, error)
@@ -164,7 +105,7 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 		TypeWholeFailed:   {parseAs[WholeDone], 3},
 	}[factType]
 	if !ok {
-		return nil, fmt.Errorf("no fact has the type %q", factType)
+		return nil, fmt.Errorf("unknown fact type %q", factType)
 	}
 	f, err := form.parse(data)
 	if err == nil {
@@ -176,14 +117,14 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 	return f, nil
 }
 
-// checkSubject refuses a payload whose values would make a subject of another shape than its type's.
+// checkSubject refuses a payload whose values make a subject of another form than that of its type.
 func checkSubject(f Fact, factType string, tokens int) error {
 	if !ValidToken(f.SessionID()) {
-		return fmt.Errorf("session %q is no token", f.SessionID())
+		return fmt.Errorf("session %q is not a valid session id", f.SessionID())
 	}
 	rest, ok := strings.CutPrefix(f.Subject(), factType+".")
 	if !ok {
-		return fmt.Errorf("the payload says %s", f.Type())
+		return fmt.Errorf("the payload is of type %s", f.Type())
 	}
 	parts := strings.Split(rest, ".")
 	if len(parts) != tokens || slices.ContainsFunc(parts, func(t string) bool { return !ValidToken(t) }) {
@@ -199,7 +140,7 @@ func parseAs[T Fact](data []byte) (Fact, error) {
 	return f, err
 }
 
-// sameJSON compares two payloads of one type after clear has emptied what does not count.
+// sameJSON compares two payloads of one type after clear has emptied the fields that do not count.
 func sameJSON[T any](mine T, stored []byte, clear func(*T)) bool {
 	var theirs T
 	if err := json.Unmarshal(stored, &theirs); err != nil {

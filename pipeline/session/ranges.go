@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Range is the pages First to Last, both included.
+// Range is the pages First to Last, both included, within 1 to MaxPages.
 type Range struct{ First, Last int }
 
 // MarshalJSON writes [first,last].
@@ -28,7 +28,8 @@ func (r *Range) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads [[first,last],…] and refuses what is not sorted, disjoint and apart: Has and Add rely on it.
+// UnmarshalJSON reads [[first,last],…]. It refuses ranges that are not sorted, or that overlap or touch: Has and Add rely on
+// that.
 func (r *Ranges) UnmarshalJSON(b []byte) error {
 	var list []Range
 	if err := json.Unmarshal(b, &list); err != nil {
@@ -36,7 +37,7 @@ func (r *Ranges) UnmarshalJSON(b []byte) error {
 	}
 	for i := 1; i < len(list); i++ {
 		if list[i].First <= list[i-1].Last+1 {
-			return fmt.Errorf("page ranges: [%d,%d] does not lie apart after [%d,%d]",
+			return fmt.Errorf("page ranges: [%d,%d] is not after [%d,%d] with a gap between them",
 				list[i].First, list[i].Last, list[i-1].First, list[i-1].Last)
 		}
 	}
@@ -44,11 +45,11 @@ func (r *Ranges) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Ranges is a set of page numbers: sorted, disjoint, not adjacent. A fax of 10,000 pages in order is one Range.
-// The zero value is the empty set. Methods that change a set return a new one.
+// Ranges is a set of page numbers: sorted ranges that neither overlap nor touch. A fax of 10,000 pages in order is one
+// Range. The zero value is the empty set. Methods that change a set return a new one.
 type Ranges []Range
 
-// Span is the set first to last; empty when last < first.
+// Span returns the set first to last; empty if last < first.
 func Span(first, last int) Ranges {
 	if last < first {
 		return nil
@@ -134,7 +135,7 @@ func (r Ranges) Minus(o Ranges) Ranges {
 // Intersect returns the pages in both sets.
 func (r Ranges) Intersect(o Ranges) Ranges { return r.Minus(r.Minus(o)) }
 
-// Len is the number of pages.
+// Len returns the number of pages.
 func (r Ranges) Len() int {
 	n := 0
 	for _, x := range r {
@@ -143,7 +144,7 @@ func (r Ranges) Len() int {
 	return n
 }
 
-// Max is the highest page, 0 for the empty set.
+// Max returns the highest page, 0 for the empty set.
 func (r Ranges) Max() int {
 	if len(r) == 0 {
 		return 0

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// PageReasons is the reason of each of some pages. Its JSON is {reason: ranges}, so that it stays small for a long fax.
+// PageReasons has a reason for each of some pages. Its JSON is {reason: ranges}, so that it is small for a long fax.
 type PageReasons map[int]Reason
 
 // MarshalJSON writes {reason: [[first,last],…]}.
@@ -28,7 +28,7 @@ func (p PageReasons) byReason() map[Reason]Ranges {
 	return by
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads the form of MarshalJSON. It refuses a page with two reasons.
 func (p *PageReasons) UnmarshalJSON(b []byte) error {
 	var by map[Reason]Ranges
 	if err := json.Unmarshal(b, &by); err != nil {
@@ -49,27 +49,27 @@ func (p *PageReasons) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Reason says in one word why something is missing, failed or refused. It stands in facts, manifests and the API.
+// Reason says in one word why something is missing, failed or refused. Facts, manifests and the API contain it.
 type Reason string
 
 const (
 	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 404, 409, 425, 429
-	ReasonUnavailable  Reason = "unavailable"   // the provider or the way to it failed: 5xx, timeout, connection
+	ReasonUnavailable  Reason = "unavailable"   // the provider or the network failed: 5xx, timeout, connection
 	ReasonUnauthorized Reason = "unauthorized"  // 401 or 403
 	ReasonTooLarge     Reason = "too_large"     // the body is over the limit
-	ReasonEmpty        Reason = "empty"         // a body of no bytes
+	ReasonEmpty        Reason = "empty"         // the body is empty
 	ReasonTruncated    Reason = "truncated"     // shorter than Content-Length, or strips past the end of the file
 	ReasonWrongType    Reason = "wrong_type"    // not a TIFF
-	ReasonManyPages    Reason = "many_pages"    // a page's own file that has several pages
-	ReasonDamaged      Reason = "damaged"       // a TIFF without one decodable row
-	ReasonUnsupported  Reason = "unsupported"   // a TIFF in a coding that we do not read
+	ReasonManyPages    Reason = "many_pages"    // the page's own file has several pages
+	ReasonDamaged      Reason = "damaged"       // a TIFF without a single decodable row
+	ReasonUnsupported  Reason = "unsupported"   // a TIFF with a coding that faxstream does not read
 	ReasonRefused      Reason = "refused"       // any other 4xx, or a redirect to another host
 	ReasonNoPagePath   Reason = "no_page_path"  // --faxplus-page-path none: single pages are not fetched
 	ReasonNotInFile    Reason = "not_in_file"   // the whole file has fewer pages
-	ReasonNotAnnounced Reason = "not_announced" // no webhook told of this page
-	ReasonBadRequest   Reason = "bad_request"   // a webhook body without what is needed
+	ReasonNotAnnounced Reason = "not_announced" // no webhook announced this page
+	ReasonBadRequest   Reason = "bad_request"   // a webhook body without a required field
 	ReasonConflict     Reason = "conflict"      // contradicts a stored fact on the same subject
-	ReasonLost         Reason = "lost"          // archived once, but gone or altered since
+	ReasonLost         Reason = "lost"          // was archived, but the object is missing or changed now
 	ReasonKept         Reason = "kept"          // not purged: under legal hold, or retained
 	ReasonPurged       Reason = "purged"        // the fax was removed for good
 	ReasonInternal     Reason = "internal"      // our own failure; the detail says which

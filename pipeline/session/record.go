@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// RecordAsked asks what the provider's own record says of a fax of which nothing was heard for long.
+// RecordAsked orders a look at the provider's record of a fax without events for a long time.
 type RecordAsked struct {
 	Session string `json:"session"`
 	N       int    `json:"n"` // allocated in the ledger, from 1
@@ -22,14 +22,14 @@ func (f RecordAsked) SessionID() string       { return f.Session }
 func (f RecordAsked) Time() time.Time         { return time.Time{} }
 func (f RecordAsked) Same(stored []byte) bool { return sameJSON(f, stored, func(*RecordAsked) {}) }
 
-// What a provider's record says of a fax.
+// What a provider's record says about a fax.
 const (
-	RecordClosed  = "closed"  // over: its Closed was recorded before
-	RecordOpen    = "open"    // going on
-	RecordUnknown = "unknown" // the provider knows no such fax
+	RecordClosed  = "closed"  // over: its Closed is recorded already
+	RecordOpen    = "open"    // the fax continues
+	RecordUnknown = "unknown" // the provider has no such fax
 )
 
-// RecordSaid answers a RecordAsked.
+// RecordSaid is the answer to a RecordAsked.
 type RecordSaid struct {
 	Session string    `json:"session"`
 	N       int       `json:"n"`
@@ -43,17 +43,17 @@ func (f RecordSaid) Type() string      { return TypeRecordSaid }
 func (f RecordSaid) SessionID() string { return f.Session }
 func (f RecordSaid) Time() time.Time   { return f.At }
 
-// Same is always true: the first answer stands.
+// Same is always true: the first answer counts.
 func (f RecordSaid) Same([]byte) bool { return true }
 
-// ask wants to know what the provider's record says.
+// ask orders a look at the provider's record.
 func (s *State) ask() {
 	s.AskedN++
 	s.Asking = true
 	s.Effects = append(s.Effects, Effect{Ask: &RecordAsked{Session: s.Session, N: s.AskedN}})
 }
 
-// said folds the answer: a fax that is going on is waited for, one that the provider does not know is given up in the end.
+// said folds the answer. If the fax continues, the ledger waits. If the provider does not know it, it is given up in the end.
 func (s *State) said(p Policy, f RecordSaid, at time.Time) {
 	if !s.Asking || f.N != s.AskedN {
 		return
@@ -70,7 +70,7 @@ func (s *State) said(p Policy, f RecordSaid, at time.Time) {
 		s.GivenUp = true
 	case end.Before(next):
 		s.arm(TimerIdle, &s.IdleAt, end)
-	default: // unknown, or closed in a word that is on its way
+	default: // unknown, or closed, and the Closed is not folded yet
 		s.arm(TimerIdle, &s.IdleAt, next)
 	}
 }

@@ -2,8 +2,8 @@ package session
 
 import "time"
 
-// Restore makes the ledger of a session of which only the archive knows any more: ready is the order of its newest revision,
-// doc that revision, pages what is in it. What comes of the session later is folded as if the ledger had never been lost.
+// Restore makes the ledger of a session that is only in the archive. ready is the order of its newest revision, doc that
+// revision, pages the pages in it, opened the time of the first fact. Later events are folded as if the ledger was never lost.
 func Restore(ready DocReady, doc DocAssembled, pages []PageArchived, opened time.Time) State {
 	s := State{
 		Session: ready.Session, Direction: ready.Direction, ToToken: ready.ToToken, From: ready.From, To: ready.To,
@@ -13,13 +13,13 @@ func Restore(ready DocReady, doc DocAssembled, pages []PageArchived, opened time
 	}
 	for _, f := range pages {
 		s.Usable = s.Usable.Add(f.Page)
-		if f.BodySHA256 != "" { // of the webhook; a page that was repaired has it too
+		if f.BodySHA256 != "" { // it was announced by a webhook; this is also set for a repaired page
 			s.Announced = s.Announced.Add(f.Page)
 		} else if f.Source == SourceWholeFile {
 			s.Cut = s.Cut.Add(f.Page)
 		}
 	}
-	if ready.Status == StatusRecovered { // one of those that were cut had been announced; which one makes no difference
+	if ready.Status == StatusRecovered { // one of the cut pages was announced; which one makes no difference
 		s.Announced = s.Announced.Union(s.Cut)
 	}
 	var missing Ranges
@@ -27,13 +27,22 @@ func Restore(ready DocReady, doc DocAssembled, pages []PageArchived, opened time
 		missing = missing.Add(page)
 		s.failed(Span(page, page), reason)
 		if ready.Close == nil || page > ready.Close.Pages {
-			s.Announced = s.Announced.Add(page) // why else was it expected
+			s.Announced = s.Announced.Add(page) // only an announcement made it expected
 		}
 	}
-	s.WholeTried, s.AllTried = missing, true // they were asked of the whole file before the document was made without them
+	s.WholeTried, s.AllTried = missing, true // the whole file was tried for them before the document was made without them
 	if ready.Close != nil && ready.Close.Pages <= 0 {
 		s.FilePages = s.Usable.Union(missing).Max()
 	}
 	s.Planned = planned(ready, missing)
+	return s
+}
+
+// RestoreOrdered is Restore for a session whose newest revision was planned but not committed. ready is the order of that revision,
+// which is still due; doc is the newest committed revision, nil if there is none; pages has the pages in the plan.
+func RestoreOrdered(ready DocReady, doc *DocAssembled, pages []PageArchived, opened time.Time) State {
+	s := Restore(ready, DocAssembled{Revision: ready.Revision}, pages, opened)
+	s.Document = doc
+	s.Effects = []Effect{{Ready: &ready}}
 	return s
 }

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// settle decides what the state as it is now asks for.
+// settle adds the effects that the present state needs.
 func (s *State) settle(p Policy, now time.Time) {
 	if s.Opened.IsZero() || s.FoldedInto != "" || s.Purged {
-		return // a page's own fact came before the announcement that opens the session; or another session has the document, or nobody
+		return // not opened yet (a page's fact came before its announcement), or there is no document of this session
 	}
 	if s.ToToken != "" && len(s.Unbound) > 0 {
 		s.Effects = append(s.Effects, Effect{Rebind: s.Unbound})
@@ -19,7 +19,7 @@ func (s *State) settle(p Policy, now time.Time) {
 	if s.Close == nil && !s.GivenUp || s.inFlight() {
 		return
 	}
-	wanted := s.missing().Minus(s.Lost) // the one fact of a lost page would go on pointing to what is gone
+	wanted := s.missing().Minus(s.Lost) // a lost page stays lost: it has only one fact, and its object is gone
 	if s.WholeOpen && s.mayGive(wanted) {
 		return
 	}
@@ -34,7 +34,7 @@ func (s *State) settle(p Policy, now time.Time) {
 	s.askWhole(p, wanted)
 }
 
-// mayGive reports whether the open order for the whole file can still bring a wanted page, or how many there are.
+// mayGive reports whether the open order for the whole file can still bring a wanted page, or the number of pages.
 func (s *State) mayGive(wanted Ranges) bool {
 	if s.WholeAll {
 		return len(wanted) > 0 || s.uncounted()
@@ -42,8 +42,8 @@ func (s *State) mayGive(wanted Ranges) bool {
 	return len(wanted.Intersect(s.WholeWanted)) > 0
 }
 
-// askWhole orders the wanted pages from the whole file: all that it has where nobody knows how many there are. Streamed
-// pages that are there are compared on the way.
+// askWhole orders the wanted pages from the whole file; all of its pages, if their number is unknown. The same order compares
+// the streamed pages.
 func (s *State) askWhole(p Policy, wanted Ranges) {
 	s.WholeTried = s.WholeTried.Union(wanted)
 	all := s.uncounted()
@@ -68,13 +68,14 @@ func (s *State) orderWhole(p Policy, wanted Ranges, all bool, compare Ranges) {
 	s.Effects = append(s.Effects, Effect{Whole: w})
 }
 
-// waits reports whether a wanted page may still come by itself. Pages that became expected after the last grace get one of their own.
+// waits reports whether a wanted page may still come by its own fetch. Pages that became expected after the last grace time get a
+// new one.
 func (s *State) waits(p Policy, wanted Ranges, now time.Time) bool {
 	if s.Direction == Outgoing {
 		return false
 	}
 	coming, unknown := wanted.Minus(s.Final), s.uncounted()
-	if !p.Streaming { // nothing comes unannounced
+	if !p.Streaming { // no page comes without an announcement
 		coming, unknown = coming.Intersect(s.Announced), false
 	}
 	switch {
@@ -90,8 +91,8 @@ func (s *State) waits(p Policy, wanted Ranges, now time.Time) bool {
 	return true
 }
 
-// order asks for a revision where the last one asked for says something else. Pages that were cut from the whole file while nobody
-// knew how many there are, and that a better close does not count, are left out.
+// order orders a revision if its content differs from the last order. It leaves out pages that were cut from the whole file while
+// their number was unknown, and that a better close does not count.
 func (s *State) order(p Policy, missing Ranges) {
 	r := DocReady{
 		Session: s.Session, Direction: s.Direction, ToToken: cmp.Or(s.ToToken, UnknownToken), Revision: s.Ordered + 1,
@@ -116,9 +117,9 @@ func (s *State) order(p Policy, missing Ranges) {
 	s.Effects = append(s.Effects, Effect{Ready: &r})
 }
 
-// planned identifies what an order asks for. Reasons of missing pages are not in it: a document is not made anew for another
-// word on a slip sheet. Nor is the verification, but for the images that it changes. The number is, so that those who wait
-// for its faxes hear of one that had to go to unknown.
+// planned identifies the content of an order. It does not contain the reasons of missing pages: for another word on a slip
+// sheet there is no new document. It contains the verification only by the images that it changes. It contains the number, so
+// that subscribers of the number get a fax that was first published under unknown.
 func planned(r DocReady, missing Ranges) string {
 	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs), r.ToToken)
 }
@@ -131,7 +132,7 @@ func rangesText(r Ranges) string {
 	return b.String()
 }
 
-// closeDigest is what a close says, not which webhook said it: a sent fax that is retried is closed again in the same words.
+// closeDigest identifies the content of a close, not its webhook: a retried sent fax is closed again with the same content.
 func closeDigest(c *Closed) string {
 	if c == nil {
 		return ""
@@ -139,7 +140,7 @@ func closeDigest(c *Closed) string {
 	return c.Digest()
 }
 
-// verdict is the document's status and, for a partial one, why.
+// verdict returns the document's status and, if it is partial, the reason.
 func (s *State) verdict(missing Ranges) (status, reason string) {
 	switch {
 	case s.Close == nil:

@@ -8,60 +8,61 @@ import (
 	"time"
 )
 
-// State is what is known of one session. Its JSON is the KV document. A new session's is State{Session: id}.
+// State is the ledger of one session. Its JSON is the KV document. The state of a new session is State{Session: id}. All times
+// are UTC.
 //
-// Page sets are ranges, so that a fax of any length stays small; what a page looks like stands in its own fact.
+// Page sets are ranges, so that a State is small for a fax of any length; the details of a page are in its own fact.
 type State struct {
 	Session     string            `json:"session"`
 	Direction   string            `json:"direction"`
 	ToToken     string            `json:"to_token,omitempty"`
-	From        string            `json:"from,omitempty"` // those of the accepted close, else those of the pages
+	From        string            `json:"from,omitempty"` // From and To: of the accepted close, else of the pages
 	To          string            `json:"to,omitempty"`
-	PageFrom    string            `json:"page_from,omitempty"` // of the lowest page that has any
+	PageFrom    string            `json:"page_from,omitempty"` // PageFrom and PageTo: of the lowest page that has any
 	PageTo      string            `json:"page_to,omitempty"`
 	NumbersPage int               `json:"numbers_page,omitempty"` // the page that PageFrom and PageTo came from; 0: none
-	Opened      time.Time         `json:"opened"`                 // first fact stored
-	LastSeen    time.Time         `json:"last_seen"`              // last fact of the provider stored
+	Opened      time.Time         `json:"opened"`                 // when the first fact was stored
+	LastSeen    time.Time         `json:"last_seen"`              // when the last fact of the provider was stored
 	Announced   Ranges            `json:"announced,omitempty"`
 	Usable      Ranges            `json:"usable,omitempty"`
-	Cut         Ranges            `json:"cut,omitempty"`     // of Usable, those from the whole file
+	Cut         Ranges            `json:"cut,omitempty"`     // the pages of Usable that come from the whole file
 	Unbound     Ranges            `json:"unbound,omitempty"` // published under UnknownToken only
-	Final       Ranges            `json:"final,omitempty"`   // own fetch is over, without success
+	Final       Ranges            `json:"final,omitempty"`   // their own fetch has failed for good
 	Failed      map[Reason]Ranges `json:"failed,omitempty"`  // the last reason of each page
-	Seq         uint64            `json:"seq,omitempty"`     // highest of FAX_PAGES seen
+	Seq         uint64            `json:"seq,omitempty"`     // highest sequence of FAX_PAGES that was folded
 	Close       *Closed           `json:"close,omitempty"`   // the best one
 	OtherCloses []Closed          `json:"other_closes,omitempty"`
 	GraceAt     time.Time         `json:"grace_at,omitzero"`   // when its schedule is due; zero: not set
-	GraceFor    Ranges            `json:"grace_for,omitempty"` // pages that were expected when the last grace began
-	GraceAll    bool              `json:"grace_all,omitempty"` // one was for pages that nobody had counted
+	GraceFor    Ranges            `json:"grace_for,omitempty"` // pages that were expected when the last grace time began
+	GraceAll    bool              `json:"grace_all,omitempty"` // a grace time was for pages of unknown number
 	IdleAt      time.Time         `json:"idle_at,omitzero"`
-	FoldedInto  string            `json:"folded_into,omitempty"` // the session that had this fax's file before; it has the document
-	AskedN      int               `json:"asked_n,omitempty"`     // how often the provider's record was asked for
-	Asking      bool              `json:"asking,omitempty"`      // the last one is not answered yet
-	GivenUp     bool              `json:"given_up,omitempty"`    // no close came
-	WholeN      int               `json:"whole_n,omitempty"`     // orders so far
-	WholeOpen   bool              `json:"whole_open,omitempty"`
-	WholeWanted Ranges            `json:"whole_wanted,omitempty"` // of the newest order
-	WholeAll    bool              `json:"whole_all,omitempty"`    // the newest order wants all that the file has
-	WholeTried  Ranges            `json:"whole_tried,omitempty"`  // pages asked of the whole file under this close
-	AllTried    bool              `json:"all_tried,omitempty"`    // all that it has was asked for under this close
-	FilePages   int               `json:"file_pages,omitempty"`   // pages in the whole file, once known
-	Comparing   Ranges            `json:"comparing,omitempty"`    // what the newest order compares
-	Compared    Ranges            `json:"compared,omitempty"`     // streamed pages whose comparison was asked for under this close
-	VerdictN    int               `json:"verdict_n,omitempty"`    // the newest order that gave a verdict
-	Agreed      Ranges            `json:"agreed,omitempty"`       // verdicts
+	FoldedInto  string            `json:"folded_into,omitempty"`  // the session that claimed this fax's file before; it has the document
+	AskedN      int               `json:"asked_n,omitempty"`      // how often the provider's record was asked for
+	Asking      bool              `json:"asking,omitempty"`       // the last question is not answered yet
+	GivenUp     bool              `json:"given_up,omitempty"`     // no close came
+	WholeN      int               `json:"whole_n,omitempty"`      // number of orders for the whole file
+	WholeOpen   bool              `json:"whole_open,omitempty"`   // the newest order is not done
+	WholeWanted Ranges            `json:"whole_wanted,omitempty"` // pages of the newest order
+	WholeAll    bool              `json:"whole_all,omitempty"`    // the newest order is for all pages of the file
+	WholeTried  Ranges            `json:"whole_tried,omitempty"`  // pages that were ordered from the whole file under this close
+	AllTried    bool              `json:"all_tried,omitempty"`    // all pages of the file were ordered under this close
+	FilePages   int               `json:"file_pages,omitempty"`   // pages in the whole file; 0: unknown
+	Comparing   Ranges            `json:"comparing,omitempty"`    // pages that the newest order compares
+	Compared    Ranges            `json:"compared,omitempty"`     // streamed pages whose comparison was ordered under this close
+	VerdictN    int               `json:"verdict_n,omitempty"`    // the newest order with a verdict
+	Agreed      Ranges            `json:"agreed,omitempty"`       // Agreed, Differing and Repairs: verdicts of comparisons
 	Differing   Ranges            `json:"differing,omitempty"`
 	Repairs     []Repairs         `json:"repairs,omitempty"`
-	VerifyTries int               `json:"verify_tries,omitempty"` // comparisons under this close for which the file could not be had
-	VerifyAt    time.Time         `json:"verify_at,omitzero"`     // when the next one is due
-	Ordered     int               `json:"ordered,omitempty"`      // last revision asked for
-	Planned     string            `json:"planned,omitempty"`      // digest of what was asked for
+	VerifyTries int               `json:"verify_tries,omitempty"` // comparisons under this close for which the fetch of the file failed
+	VerifyAt    time.Time         `json:"verify_at,omitzero"`     // when the next comparison is due
+	Ordered     int               `json:"ordered,omitempty"`      // last ordered revision
+	Planned     string            `json:"planned,omitempty"`      // digest of the last order
 	Void        int               `json:"void,omitempty"`         // last revision that will never have a manifest
-	Lost        Ranges            `json:"lost,omitempty"`         // archived once, never usable again
+	Lost        Ranges            `json:"lost,omitempty"`         // were archived, but are never usable again
 	Document    *DocAssembled     `json:"document,omitempty"`     // last revision that is in the archive
 	Held        bool              `json:"held,omitempty"`         // under legal hold
-	Purged      bool              `json:"purged,omitempty"`       // removed for good: whatever comes, there is no document any more
-	KeptAt      time.Time         `json:"kept_at,omitzero"`       // when the newest of hold, release and purge was asked for
+	Purged      bool              `json:"purged,omitempty"`       // removed for good: later events make no document
+	KeptAt      time.Time         `json:"kept_at,omitzero"`       // when the newest hold, release or purge was ordered
 	Effects     []Effect          `json:"effects,omitempty"`      // not yet known to be done
 }
 
@@ -73,7 +74,7 @@ func (s State) clone() State {
 	return s
 }
 
-// Expected is the pages that the fax has as far as we know: those of the close, those announced and those that we had.
+// Expected returns the pages that the fax has as far as we know: those of the close, the announced ones and the lost ones.
 func (s *State) Expected() Ranges {
 	n := s.Announced.Max()
 	counted := 0
@@ -88,13 +89,13 @@ func (s *State) Expected() Ranges {
 	return Span(1, min(counted, MaxPages)).Union(s.Announced).Union(s.Lost)
 }
 
-// uncounted: the fax is over, and nobody says how many pages it has.
+// uncounted reports whether the fax is over and its number of pages is unknown.
 func (s *State) uncounted() bool { return s.Close != nil && s.Close.Pages <= 0 && s.FilePages == 0 }
 
-// inFlight: the last revision asked for is neither in the archive nor given up.
+// inFlight reports whether the last ordered revision is neither in the archive nor given up.
 func (s *State) inFlight() bool { return s.Ordered > max(s.Revision(), s.Void) }
 
-// void: the last revision asked for was given up.
+// void reports whether the last ordered revision was given up.
 func (s *State) void() bool { return s.Ordered > s.Revision() && s.Ordered == s.Void }
 
 func (s *State) missing() Ranges { return s.Expected().Minus(s.Usable) }
@@ -121,7 +122,7 @@ func (s *State) missingReason(page int) Reason {
 	return ReasonNotAnnounced
 }
 
-// Revision is the newest one in the archive, 0 while there is none.
+// Revision returns the newest revision in the archive, 0 while there is none.
 func (s *State) Revision() int {
 	if s.Document == nil {
 		return 0
@@ -129,7 +130,7 @@ func (s *State) Revision() int {
 	return s.Document.Revision
 }
 
-// Status is the fax's status as people see it: that of its newest document, unless a newer one could not be made.
+// Status returns the fax's status for people: that of its newest document, or StatusPartial if a newer one failed.
 func (s *State) Status() string {
 	switch {
 	case s.Purged:
@@ -145,7 +146,7 @@ func (s *State) Status() string {
 	}
 }
 
-// PageStatus is a page's status as people see it, with the reason of a failure where there was one.
+// PageStatus returns a page's status and source for people, with the reason of a failure if there was one.
 func (s *State) PageStatus(page int) (status, source string, reason Reason) {
 	switch r, _ := s.reason(page); {
 	case s.Usable.Has(page) && s.Cut.Has(page):
@@ -159,20 +160,20 @@ func (s *State) PageStatus(page int) (status, source string, reason Reason) {
 	}
 }
 
-// Marshal gives the KV document.
+// Marshal returns the KV document.
 func (s State) Marshal() ([]byte, error) {
 	b, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("ledger of session %s: %w", s.Session, err)
+		return nil, fmt.Errorf("write the ledger of session %s as JSON: %w", s.Session, err)
 	}
 	return b, nil
 }
 
-// ParseState reads a KV document.
+// ParseState reads a KV document. It returns an error for anything but the JSON of a State.
 func ParseState(b []byte) (State, error) {
 	var s State
 	if err := json.Unmarshal(b, &s); err != nil {
-		return State{}, fmt.Errorf("ledger document: %w", err)
+		return State{}, fmt.Errorf("malformed ledger: %w", err)
 	}
 	return s, nil
 }

@@ -10,11 +10,11 @@ import (
 // MaxTokenLen is the longest session id or other subject token, in bytes.
 const MaxTokenLen = 64
 
-// UnknownToken stands in a subject for a number that nobody has told us yet.
+// UnknownToken is the token in a subject for a number that is not known yet.
 const UnknownToken = "unknown"
 
-// ValidToken reports whether s may stand as one token of a subject and one component of an archive key:
-// 1 to MaxTokenLen letters, digits, '-' and '_'.
+// ValidToken reports whether s is valid as one token of a subject and as one component of an archive key:
+// 1 to MaxTokenLen ASCII letters, digits, '-' and '_'.
 func ValidToken(s string) bool {
 	if s == "" || len(s) > MaxTokenLen {
 		return false
@@ -31,9 +31,9 @@ func tokenByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-// NumberToken gives the subject token of a fax number or user id as the provider wrote it: the digits of a number
-// ("+1 334-304-0000" is "13343040000"), a user id unchanged, UnknownToken for an empty one, and
-// 'h' and 16 hex digits of its SHA-256 for whatever fits neither.
+// NumberToken returns the subject token for a fax number or user id as the provider wrote it: the digits of a number
+// ("+1 334-304-0000" is "13343040000"), a user id unchanged, UnknownToken for an empty text, and for any other text
+// 'h' and 16 hex digits of its SHA-256.
 func NumberToken(number string) string {
 	n := strings.TrimSpace(number)
 	if n == "" {
@@ -57,7 +57,7 @@ func NumberToken(number string) string {
 
 func isLetter(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
 
-// MaskNumber hides all but the last four characters of a number, for logs.
+// MaskNumber returns a number with all but its last four bytes hidden, for logs.
 func MaskNumber(number string) string {
 	if len(number) <= 4 {
 		return strings.Repeat("*", len(number))
@@ -65,8 +65,8 @@ func MaskNumber(number string) string {
 	return "***" + number[len(number)-4:]
 }
 
-// digest16 is the first 16 hex digits of the SHA-256 of the parts, each prefixed by its length so that no two
-// different lists of parts share a digest by concatenation.
+// digest16 returns the first 16 hex digits of the SHA-256 of the parts. Each part has its length before it, so that two
+// different lists of parts do not give the same text.
 func digest16(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {

@@ -2,18 +2,19 @@ package session
 
 import "time"
 
-// verifyDelays is when a comparison is tried again for which the whole file could not be had; after the last one it stays undone.
+// verifyDelays are the waits before a comparison is tried again after the fetch of the whole file failed. After the last one there
+// is no comparison.
 var verifyDelays = []time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour}
 
-// streamed is the pages that were fetched by themselves.
+// streamed returns the usable pages that were fetched as single pages.
 func (s *State) streamed() Ranges { return s.Usable.Minus(s.Cut) }
 
-// comparable reports whether the fax's streamed pages are to be compared when the whole file is fetched.
+// comparable reports whether the fax's streamed pages must be compared when the whole file is fetched.
 func (s *State) comparable(p Policy) bool {
 	return s.Close != nil && s.FoldedInto == "" && s.Direction == Incoming && (p.Reconcile == ReconcileMissing || p.Reconcile == ReconcileAll)
 }
 
-// uncompared is the pages for which the whole file is to be ordered, because nobody has compared them yet.
+// uncompared returns the pages that have no comparison yet, and for which the whole file must be ordered.
 func (s *State) uncompared(p Policy) Ranges {
 	if p.Reconcile != ReconcileAll || !s.comparable(p) || s.WholeOpen || !s.VerifyAt.IsZero() {
 		return nil
@@ -21,14 +22,14 @@ func (s *State) uncompared(p Policy) Ranges {
 	return s.streamed().Minus(s.Compared)
 }
 
-// compare orders the whole file for streamed pages. No document waits for it.
+// compare orders the whole file to compare streamed pages. No document waits for it.
 func (s *State) compare(p Policy) {
 	if pages := s.uncompared(p); len(pages) > 0 {
 		s.orderWhole(p, nil, false, pages)
 	}
 }
 
-// compareLater notes that the file could not be had.
+// compareLater sets a timer for a new comparison, because the fetch of the file failed.
 func (s *State) compareLater(at time.Time) {
 	if len(s.Comparing) == 0 || s.VerifyTries >= len(verifyDelays) {
 		return
@@ -38,7 +39,7 @@ func (s *State) compareLater(at time.Time) {
 	s.Compared = s.Compared.Minus(s.Comparing)
 }
 
-// verified folds a verdict. The newest order's counts.
+// verified folds a verdict. The verdict of the newest order counts.
 func (s *State) verified(f DocVerified) {
 	if f.N <= s.VerdictN {
 		return
@@ -52,18 +53,18 @@ func (s *State) verified(f DocVerified) {
 	}
 }
 
-// unrepair forgets repairs of pages.
+// unrepair removes the repairs of pages.
 func (s *State) unrepair(pages Ranges) {
-	kept := s.Repairs[:0]
+	rest := s.Repairs[:0]
 	for _, r := range s.Repairs {
 		if r.Pages = r.Pages.Minus(pages); len(r.Pages) > 0 {
-			kept = append(kept, r)
+			rest = append(rest, r)
 		}
 	}
-	s.Repairs = kept
+	s.Repairs = rest
 }
 
-// Repaired is the pages whose image is the whole file's though they were streamed.
+// Repaired returns the streamed pages whose image comes from the whole file.
 func (s *State) Repaired() Ranges {
 	var all Ranges
 	for _, r := range s.Repairs {
@@ -74,7 +75,7 @@ func (s *State) Repaired() Ranges {
 	return all
 }
 
-// Verification says what comparing with the whole file has come to.
+// Verification returns the result of the comparison with the whole file: one of the Verification constants.
 func (s *State) Verification() string {
 	streamed := s.streamed()
 	switch {
