@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"text/tabwriter"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
-	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/session"
-	"github.com/faxstream/faxstream/storage"
 )
 
 // keepOrder is what holding, releasing and purging have in common.
@@ -100,20 +97,4 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 		fmt.Fprintf(w, "retained until %s\n", retained.UTC().Format(time.RFC3339))
 	}
 	return w.Flush()
-}
-
-// keeper speaks the pipeline's terms for a store.
-type keeper struct{ storage.Keeper }
-
-func (k keeper) Kept(ctx context.Context, name string) (pipeline.Kept, error) {
-	kept, err := k.Keeper.Kept(ctx, name)
-	return pipeline.Kept(kept), err
-}
-
-func (k keeper) Delete(ctx context.Context, name string) error {
-	err := k.Keeper.Delete(ctx, name)
-	if errors.Is(err, storage.ErrKept) {
-		err = fmt.Errorf("%w: %w", session.ErrKept, err)
-	}
-	return err
 }

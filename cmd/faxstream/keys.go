@@ -61,14 +61,6 @@ func (c keysCmd) key() (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// signKey is the key of --sign-key; nil without one.
-func (c serveCmd) signKey() (ed25519.PrivateKey, error) {
-	if c.SignKey == "" {
-		return nil, nil
-	}
-	return readSigningKey(c.SignKey)
-}
-
 // readSigningKey reads the file of --sign-key.
 func readSigningKey(file string) (ed25519.PrivateKey, error) {
 	text, err := os.ReadFile(file)

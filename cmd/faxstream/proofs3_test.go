@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -107,26 +108,26 @@ func faxesInBucket(t *testing.T, b bucket) map[string]session.State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t)
-	r.start(t, r.bus, store, impatientPolicy, impatientRetry)
-	pages := split(t, fixture(t, "three-pages-fine-g4"))
+	r := apptest.NewRig(t)
+	r.Start(t, r.Bus, store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
+	pages := apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))
 	for _, f := range []faxplustest.Fax{
 		{Session: "streamed", Streamed: true, Pages: pages},
 		{Session: "whole", Pages: pages[:2]},
 		{Session: "open", Streamed: true, Pages: pages[:2]},
 	} {
-		r.sim.Add(f)
-		events := bodies(f, "http://x")
+		r.Sim.Add(f)
+		events := apptest.Bodies(f, "http://x")
 		if f.Session == "open" {
 			events = events[:1]
 		}
 		for _, body := range events {
-			r.record(t, body)
+			r.Record(t, body)
 		}
 	}
-	written := map[string]session.State{"open": r.await(t, "open", func(s session.State) bool { return s.Usable.Len() == 1 })}
+	written := map[string]session.State{"open": r.Await(t, "open", func(s session.State) bool { return s.Usable.Len() == 1 })}
 	for _, id := range []string{"streamed", "whole"} {
-		written[id] = r.await(t, id, func(s session.State) bool { return s.Revision() == 1 })
+		written[id] = r.Await(t, id, func(s session.State) bool { return s.Revision() == 1 })
 	}
 	return written
 }

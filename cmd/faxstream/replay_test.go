@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline"
@@ -30,9 +31,9 @@ func replayed[T any](d *desk, key string) (v T) {
 // otherwise. The provider is not asked.
 func TestReplay(t *testing.T) {
 	d := newDesk(t, false)
-	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: split(t, fixture(t, "three-pages-fine-g4"))}
+	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("fax", hasDocument)
 	asked := 0
 	for page := range 4 {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 )
 
 // Exit codes, the same for every command.
@@ -134,7 +136,7 @@ func exitCode(stderr io.Writer, err error) int {
 	}
 	fmt.Fprintf(stderr, "faxstream: %v\n", err)
 	switch {
-	case errors.As(err, new(usageError)):
+	case errors.As(err, new(usageError)), errors.As(err, new(*app.ConfigError)):
 		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, and each with --help its flags.")
 		return exitUsage
 	case errors.Is(err, errNotFound):

@@ -8,10 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/faxstream/faxstream/pipeline"
-	"github.com/faxstream/faxstream/storage/local"
 )
 
 // verifyCmd proves from the archive alone that faxes are as they were written.
@@ -63,28 +61,6 @@ func (c verifyCmd) one(ctx context.Context, checker pipeline.Checker, v *verdict
 		return err
 	}
 	return v.add(f)
-}
-
-// where names the archive for people.
-func (c archiveStore) where() string {
-	if c.Archive != "" {
-		return c.Archive
-	}
-	return c.path("archive")
-}
-
-// openReader opens the archive for reading: a directory also while faxstream serve has it.
-func (c archiveStore) openReader(ctx context.Context, getenv func(string) string) (pipeline.Reader, func() error, error) {
-	if strings.HasPrefix(c.Archive, "s3://") {
-		a := &app{}
-		s, err := a.openArchive(ctx, serveCmd{archiveStore: c}, getenv)
-		return s, a.stop, err
-	}
-	r, err := local.OpenReader(c.where())
-	if err != nil {
-		return nil, nil, err
-	}
-	return r, r.Close, nil
 }
 
 // verdicts prints what was found and adds it up.
