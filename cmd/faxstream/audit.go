@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
-	"github.com/faxstream/faxstream/pipeline"
-	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/seal"
 )
 
 // auditCmd shows who did what, and proves that the record is as it was written.
@@ -64,9 +64,9 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	defer func() { err = errors.Join(err, done()) }()
 	until := c.Until.Time
 	if until.IsZero() {
-		until = pipeline.LastSealable(time.Now())
+		until = seal.LastSealable(time.Now())
 	}
-	report, err := pipeline.VerifySeals(ctx, archive, until, keys)
+	report, err := seal.Check(ctx, archive, until, keys)
 	if err != nil {
 		return err
 	}
@@ -107,53 +107,13 @@ func (c auditCmd) sealed(ctx context.Context, e env, give func(api.AuditLine) er
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	f := c.filter()
-	_, err = sealedLines(ctx, archive, f.Since, f.Until, func(l api.AuditLine) error {
+	_, err = app.SealedLines(ctx, archive, f.Since, f.Until, func(l api.AuditLine) error {
 		if !f.Has(l) {
 			return nil
 		}
 		return give(l)
 	})
 	return err
-}
-
-// sealedLines reads the seals that may have entries from since to until, and gives the newest seal. An entry may stand in the seal of a
-// later day than its own.
-func sealedLines(ctx context.Context, archive pipeline.Reader, since, until time.Time, give func(api.AuditLine) error) (pipeline.Seal, error) {
-	if until.IsZero() {
-		until = time.Now()
-	}
-	return pipeline.SealedEntries(ctx, archive, since, until.AddDate(0, 0, 1), func(e pipeline.SealedEntry) error { return give(api.AuditLine(e)) })
-}
-
-// trail gives the audit from the seals and, behind them, from FAX_AUDIT.
-func (a *app) trail(ctx context.Context, since, until time.Time, give func(api.AuditLine) error) error {
-	last, err := sealedLines(ctx, a.archive, since, until, give)
-	if err != nil {
-		return err
-	}
-	created, err := a.bus.AuditCreated(ctx)
-	if err != nil {
-		return err
-	}
-	after := uint64(0)
-	if last.Stream.Equal(created) {
-		after = last.Last
-	}
-	var failed error
-	err = a.bus.AuditEntries(ctx, after, func(e session.AuditEntry) bool {
-		failed = give(api.AuditLine(pipeline.Sealed(e)))
-		return failed == nil
-	})
-	return errors.Join(failed, err)
-}
-
-// startSealer lets the audit be sealed, every day.
-func (a *app) startSealer(ctx context.Context, c serveCmd, s pipeline.Sealer) {
-	s.Audit, s.Archive, s.SpoolDir, s.Log = a.bus, a.archive, c.path("spool"), a.log
-	s.Tried = func(err error) { a.sealing.Store(stoppage{err}) }
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a.running.Go(func() { s.Run(ctx) })
-	a.closers = append(a.closers, func() error { cancel(); return nil })
 }
 
 // auditPrinter prints entries as JSON or as a table.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
@@ -134,15 +135,15 @@ func benchmarkPages(b *testing.B, s setting) {
 			}
 			sim.Add(f)
 			sessions = append(sessions, f.Session)
-			work = append(work, bodies(f, p.target())...)
+			work = append(work, apptest.Bodies(f, p.target())...)
 		}
 		cpu := p.cpuSeconds()
 		start := time.Now()
 		postAll(b, sim, p.target(), work)
 		select {
 		case <-all:
-		case <-time.After(patience):
-			b.Fatalf("%d pages archived within %s", archived.Load(), patience)
+		case <-time.After(apptest.Patience):
+			b.Fatalf("%d pages archived within %s", archived.Load(), apptest.Patience)
 		}
 		took := time.Since(start).Seconds()
 		p.awaitDocuments(sessions...)
@@ -189,14 +190,14 @@ func benchPage(b *testing.B) []byte {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := decodePage(b, f, 0)
+	p := apptest.DecodePage(b, f, 0)
 	const lower = 10 // rows
 	for y := p.Height - 1; y >= lower; y-- {
 		for i, above := range p.Row(y - lower) {
 			p.Row(y)[i] |= above
 		}
 	}
-	return fileOf(b, p)
+	return apptest.FileOf(b, p)
 }
 
 // cpuSeconds is the user and system time that the process has used (Linux: /proc/PID/stat, in ticks of 1/100 s).

@@ -5,15 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"text/tabwriter"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
-	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
 // demoCmd is everything in one process: the pipeline on embedded stores, and a provider to feed it.
@@ -65,7 +70,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	if err := c.claim(); err != nil {
 		return err
 	}
-	faxes, err := simulateCmd{Faxes: c.Faxes, Seed: c.Seed, Chaos: c.Chaos}.faxes()
+	faxes, err := faxgen.Order{Count: c.Faxes, Seed: c.Seed, Chaos: c.Chaos}.Faxes()
 	if err != nil {
 		return err
 	}
@@ -78,21 +83,22 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 		level = slog.LevelError
 	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
-	sim, err := startSimulator("127.0.0.1:0", faxplustest.Config{Seed: c.Seed, Delay: 300 * time.Millisecond, Logger: log}, log)
+	sim, err := faxgen.StartSimulator("127.0.0.1:0", faxplustest.Config{Seed: c.Seed, Delay: 300 * time.Millisecond, Logger: log}, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sim.stop()) }()
-	cfg := c.serve(sim.url)
-	a, err := startApp(ctx, cfg, appEnv{getenv: e.getenv, log: log, observe: show.step})
+	defer func() { err = errors.Join(err, sim.Stop()) }()
+	cfg := app.DemoConfig(c.Dir, sim.URL, c.Chaos, log)
+	cfg.Software, cfg.Observe = softwareName(), show.step
+	a, err := app.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not every fax was assembled within %s", demoTimeout))
-	trials, err := runTrials(limited, a, sim, faxes, 2*cfg.WholeFor, show.assembled)
+	trials, err := app.RunTrials(limited, a, sim, faxes, 2*cfg.WholeFor, show.assembled)
 	cancel()
 	if err != nil {
-		return errors.Join(err, a.stop())
+		return errors.Join(err, a.Stop())
 	}
 	report := c.report(trials)
 	if c.Chaos {
@@ -103,16 +109,16 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	}
 	fmt.Fprintf(e.stderr, "\n%d faxes with %d pages assembled.\n", report.Faxes, report.Pages)
 	if !c.Exit {
-		fmt.Fprintf(e.stderr, "Dashboard: %s (until Ctrl-C)\n", a.adminURL)
+		fmt.Fprintf(e.stderr, "Dashboard: %s (until Ctrl-C)\n", a.AdminURL())
 	}
 	fmt.Fprintf(e.stderr, "Folder:    %s\n", c.Dir)
 	if !c.Exit {
-		return errors.Join(err, a.wait(ctx))
+		return errors.Join(err, a.Wait(ctx))
 	}
 	if len(report.Errors) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not what they must be: %s", len(report.Errors), report.Faxes, report.Errors[0]))
 	}
-	return errors.Join(err, a.stop())
+	return errors.Join(err, a.Stop())
 }
 
 // claim marks the directory as a demo's. An archive forgets nothing: invented faxes must not get into one that has others.
@@ -131,43 +137,20 @@ func (c demoCmd) claim() error {
 	return os.WriteFile(mark, []byte("The faxes in this directory are invented.\n"), 0o600)
 }
 
-// serve is the configuration of the demo's pipeline.
-func (c demoCmd) serve(providerURL string) serveCmd {
-	s := serveCmd{
-		archiveStore: archiveStore{Dir: c.Dir}, natsStore: natsStore{NATSReplicas: 1, MaxStore: 10},
-		WebhookAddr: "127.0.0.1:0", adminAccess: adminAccess{AdminAddr: "127.0.0.1:0"},
-		provider:        provider{FaxplusURL: providerURL, FaxplusUser: "self"},
-		FaxplusPagePath: faxplustest.PagePath, AllowFrom: []string{"127.0.0.0/8"},
-		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute,
-		Reconcile: session.ReconcileAll, Fetches: 24,
-	}
-	if c.Chaos {
-		s.hurry()
-	}
-	return s
-}
-
-// hurry shortens every wait, so that whoever watches sees the end of each fax within a minute.
-func (c *serveCmd) hurry() {
-	c.CloseGrace, c.IdleAfter, c.GiveUpAfter = 3*time.Second, 6*time.Second, 12*time.Second
-	c.PageDeadline, c.WholeFor = 8*time.Second, 8*time.Second
-	c.retryDelays = []time.Duration{250 * time.Millisecond, time.Second}
-}
-
-func (c demoCmd) report(trials []*trial) demoReport {
+func (c demoCmd) report(trials []*app.Trial) demoReport {
 	r := demoReport{Faxes: len(trials), Documents: []demoDocument{}, Errors: []string{}}
 	local := func(o session.Object) string { return filepath.Join(c.Dir, "archive", filepath.FromSlash(o.Key)) }
 	for _, t := range trials {
-		if wrong := t.wrong(); wrong != "" {
-			r.Errors = append(r.Errors, fmt.Sprintf("fax %s: %s", t.fax.Session, wrong))
+		if wrong := t.Wrong(); wrong != "" {
+			r.Errors = append(r.Errors, fmt.Sprintf("fax %s: %s", t.Fax.Session, wrong))
 		}
-		d := t.state.Document
+		d := t.State.Document
 		if d == nil {
 			continue
 		}
 		doc := demoDocument{
 			Session: d.Session, From: d.From, To: d.To, Status: d.Status, Pages: d.Pages, PDF: local(d.PDF), Manifest: local(d.Manifest),
-			Faults: t.fax.Faults,
+			Faults: t.Fax.Faults,
 		}
 		if d.TIFF != nil {
 			doc.TIFF = local(*d.TIFF)
@@ -176,6 +159,25 @@ func (c demoCmd) report(trials []*trial) demoReport {
 		r.Documents = append(r.Documents, doc)
 	}
 	return r
+}
+
+// printTrials prints a line for each fax: what went wrong with it, and what became of it.
+func printTrials(w io.Writer, trials []*app.Trial) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nSESSION\tPAGES\tFAULTS\tSTATUS\tMUST BE\t")
+	for _, tr := range trials {
+		var faults []string
+		for _, f := range tr.Fax.Faults {
+			faults = append(faults, string(f))
+		}
+		verdict := tr.Wrong()
+		if verdict == "" {
+			verdict = "ok"
+		}
+		fmt.Fprintf(t, "%.8s\t%d\t%s\t%s\t%s\t%s\n",
+			tr.Fax.Session, len(tr.Fax.Pages), strings.Join(faults, " "), tr.State.Status(), strings.Join(tr.Truth.Statuses, "|"), verdict)
+	}
+	return t.Flush()
 }
 
 // progress tells people what happens: each step on a terminal, else a line for each fax.
@@ -189,7 +191,7 @@ type progress struct {
 // stepWords are the steps of a page that a person wants to see.
 var stepWords = map[string]string{"announce": "announced", "fetch": "fetched", "decode": "decoded", "publish": "archived and published"}
 
-func (p *progress) step(s pipeline.Step) {
+func (p *progress) step(s stage.Step) {
 	word := stepWords[s.Stage]
 	if s.Reason != "" {
 		word = "not had: " + string(s.Reason)

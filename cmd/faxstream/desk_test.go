@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,17 +14,22 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // desk is a whole faxstream in this process, with a simulated provider and whoever sits at its command line.
 type desk struct {
-	*app
+	*app.App
 	t   *testing.T
-	cfg serveCmd
+	cfg app.Config
 	sim *faxplustest.Server
+	bus *bus.Bus // a connection beside the app's
+	nc  *nats.Conn
 	js  jetstream.JetStream
 }
 
@@ -36,13 +40,14 @@ func newDesk(t *testing.T, hasty bool) *desk {
 		t.Skip("a whole program and several documents: runs without -short")
 	}
 	sim, flags := newSimulator(t, faxplustest.Config{})
-	d := &desk{t: t, sim: sim, cfg: demoCmd{Dir: t.TempDir()}.serve(strings.TrimPrefix(flags[0], "--faxplus-url="))}
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	d := &desk{t: t, sim: sim, cfg: app.DemoConfig(t.TempDir(), strings.TrimPrefix(flags[0], "--faxplus-url="), false, log)}
 	d.cfg.CloseGrace = time.Hour
 	if hasty {
 		d.cfg.CloseGrace, d.cfg.PageDeadline, d.cfg.WholeFor = 2*time.Second, 2*time.Second, 2*time.Second
-		d.cfg.retryDelays = []time.Duration{200 * time.Millisecond}
+		d.cfg.RetryDelays = []time.Duration{200 * time.Millisecond}
 	}
-	d.cfg.NATSListen, d.cfg.Reconcile = "127.0.0.1:0", session.ReconcileOff
+	d.cfg.NATS.Embedded.Listen, d.cfg.Reconcile = "127.0.0.1:0", session.ReconcileOff
 	d.open()
 	t.Cleanup(func() {
 		if err := d.stop(); err != nil {
@@ -55,17 +60,24 @@ func newDesk(t *testing.T, hasty bool) *desk {
 func (d *desk) open() {
 	d.t.Helper()
 	var err error
-	if d.app, err = startApp(d.t.Context(), d.cfg, appEnv{getenv: os.Getenv, log: slog.New(slog.NewTextHandler(d.t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))}); err != nil {
+	if d.App, err = app.Start(d.t.Context(), d.cfg); err != nil {
 		d.t.Fatal(err)
 	}
-	nc, err := nats.Connect(d.bus.ClientURL())
-	if err == nil {
-		d.closers = append(d.closers, func() error { nc.Close(); return nil })
-		d.js, err = jetstream.New(nc)
+	if d.bus, err = bus.Open(d.t.Context(), bus.Config{URL: d.NATSURL(), Log: d.cfg.Log}); err != nil {
+		d.t.Fatal(errors.Join(err, d.Stop()))
+	}
+	if d.nc, err = nats.Connect(d.NATSURL()); err == nil {
+		d.js, err = jetstream.New(d.nc)
 	}
 	if err != nil {
-		d.t.Fatal(errors.Join(err, d.stop()))
+		d.t.Fatal(err)
 	}
+}
+
+// stop leaves before the app ends.
+func (d *desk) stop() error {
+	d.nc.Close()
+	return errors.Join(d.bus.Close(), d.Stop())
 }
 
 func (d *desk) restart() {
@@ -80,7 +92,7 @@ func (d *desk) restart() {
 func (d *desk) do(code int, args ...string) string {
 	d.t.Helper()
 	var out, errs bytes.Buffer
-	args = append(args, "--server="+d.adminURL)
+	args = append(args, "--server="+d.AdminURL())
 	if got := run(d.t.Context(), args, func(string) string { return "" }, &out, &errs); got != code {
 		d.t.Fatalf("faxstream %s: exit code %d, want %d: %s", strings.Join(args, " "), got, code, &errs)
 	}
@@ -127,7 +139,7 @@ func (d *desk) awaitLetters(want ...string) []api.Letter {
 func (d *desk) send(bodies ...[]byte) {
 	d.t.Helper()
 	for _, b := range bodies {
-		if status := post(d.t, d.webhookURL+ingest.Path, b); status != 200 {
+		if status := apptest.Post(d.t, d.WebhookURL()+ingest.Path, b); status != 200 {
 			d.t.Fatalf("a webhook was answered %d", status)
 		}
 	}
@@ -189,17 +201,17 @@ func (d *desk) audit(kind string) []session.Action {
 
 // threePages is a fax of which the provider gives page 1 only: not the others, and not the whole file.
 func (d *desk) threePages(id string) faxplustest.Fax {
-	f := faxplustest.Fax{Session: id, Streamed: true, Pages: split(d.t, fixture(d.t, "three-pages-fine-g4"))}
+	f := faxplustest.Fax{Session: id, Streamed: true, Pages: apptest.Split(d.t, apptest.Fixture(d.t, "three-pages-fine-g4"))}
 	d.sim.Add(f)
 	for _, page := range []int{0, 2, 3} {
-		d.sim.Script(id, page, fetchOf(nil))
+		d.sim.Script(id, page, apptest.AnswerWith(nil))
 	}
 	return f
 }
 
 func (d *desk) metric(line string) bool {
 	d.t.Helper()
-	return strings.Contains("\n"+string(fetch(d.t, d.adminURL+"/metrics")), "\n"+line+"\n")
+	return strings.Contains("\n"+string(apptest.Fetch(d.t, d.AdminURL()+"/metrics")), "\n"+line+"\n")
 }
 
 func hasDocument(s session.State) bool { return s.Document != nil }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
 
@@ -25,7 +26,7 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 	}
 	p := startProvider(t)
 	w := &outageWorld{
-		t: t, sender: newSender(t, patience), outage: outage{name: "disk is full", provider: p, refuses: true, reason: "embedded NATS server"},
+		t: t, sender: newSender(t, apptest.Patience), outage: outage{name: "disk is full", provider: p, refuses: true, reason: "embedded NATS server"},
 	}
 	t.Cleanup(func() {
 		w.p.kill()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -24,20 +25,20 @@ func TestAMissingPageHasALetterAndIsRetried(t *testing.T) {
 	d := newDesk(t, true)
 	f := d.threePages("fax")
 	d.sim.Script("fax", 3, func(int) faxplustest.Answer { return faxplustest.Answer{Body: f.Pages[2]} })
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("fax", hasDocument)
 	letters := d.awaitLetters("page 2", "whole")
 	if !d.metric("faxstream_dead_letters 2") || !d.metric(`faxstream_dead_letters_total{reason="not_ready"} 2`) {
-		t.Errorf("the metrics do not say that there are two:\n%s", fetch(t, d.adminURL+"/metrics"))
+		t.Errorf("the metrics do not say that there are two:\n%s", apptest.Fetch(t, d.AdminURL()+"/metrics"))
 	}
-	if page := string(fetch(t, d.adminURL+"/")); !strings.Contains(page, "2 dead letters") {
+	if page := string(apptest.Fetch(t, d.AdminURL()+"/")); !strings.Contains(page, "2 dead letters") {
 		t.Errorf("the first page does not say so: %s", page)
 	}
 	d.restart()
 	if after := d.awaitLetters("page 2", "whole"); after[0].ID != letters[0].ID || after[1].ID != letters[1].ID {
 		t.Errorf("after a restart they are %+v, they were %+v", after, letters)
 	}
-	if page := string(fetch(t, d.adminURL+"/")); !strings.Contains(page, "2 dead letters") || !d.metric("faxstream_dead_letters 2") {
+	if page := string(apptest.Fetch(t, d.AdminURL()+"/")); !strings.Contains(page, "2 dead letters") || !d.metric("faxstream_dead_letters 2") {
 		t.Errorf("after a restart the first page is %s", page)
 	}
 	tries := d.sim.Tries("fax", 2)
@@ -61,7 +62,7 @@ func TestAMissingPageHasALetterAndIsRetried(t *testing.T) {
 			t.Errorf("shown as\n%s", text)
 		}
 	}
-	d.sim.Script("fax", 2, fetchOf(f.Pages[1]))
+	d.sim.Script("fax", 2, apptest.AnswerWith(f.Pages[1]))
 	if out := d.do(0, "dlq", "retry", "--session=fax", "--by=ada", "--why=the provider is well again"); strings.Count(out, "retried ") != 2 {
 		t.Errorf("retry says %q", out)
 	}
@@ -88,7 +89,7 @@ func TestAMissingPageHasALetterAndIsRetried(t *testing.T) {
 func TestAFailedRetryComesBackAndADropDoesNot(t *testing.T) {
 	d := newDesk(t, true)
 	f := d.threePages("fax")
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	first := d.awaitLetters("page 2", "page 3", "whole")
 	d.quiet(letterDurables)
 	id := strconv.FormatUint(first[0].ID, 10)
@@ -127,7 +128,7 @@ func TestAFailedRetryComesBackAndADropDoesNot(t *testing.T) {
 	}
 	// The provider says of another page: a new document, in which the dropped pages are missing still.
 	d.sim.Script("fax", 4, func(int) faxplustest.Answer { return faxplustest.Answer{Body: f.Pages[0]} })
-	d.send(faxplustest.PageEvent(f, 4, d.webhookURL+ingest.Path))
+	d.send(faxplustest.PageEvent(f, 4, d.WebhookURL()+ingest.Path))
 	d.awaitFax("fax", func(s session.State) bool {
 		return s.Document != nil && s.Document.Pages == 4 && s.Usable.Has(4) && s.Document.Missing == 2
 	})
@@ -139,20 +140,20 @@ func TestAFailedRetryComesBackAndADropDoesNot(t *testing.T) {
 func TestWhatComesAfterAllHasNoLetter(t *testing.T) {
 	d := newDesk(t, true)
 	cut := d.threePages("cut")
-	d.sim.Script("cut", 0, fetchOf(fixture(t, "three-pages-fine-g4")))
-	d.send(bodies(cut, d.webhookURL+ingest.Path)...)
+	d.sim.Script("cut", 0, apptest.AnswerWith(apptest.Fixture(t, "three-pages-fine-g4")))
+	d.send(apptest.Bodies(cut, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("cut", func(s session.State) bool { return s.Status() == session.StatusRecovered })
 	d.quiet(letterDurables)
 	if letters := d.letters(); len(letters) != 0 {
 		t.Errorf("a recovered fax has the letters %+v", letters)
 	}
 	late := d.threePages("late")
-	all := bodies(late, d.webhookURL+ingest.Path)
+	all := apptest.Bodies(late, d.WebhookURL()+ingest.Path)
 	d.send(all[0], all[3]) // pages 2 and 3 were not announced
 	d.awaitFax("late", hasDocument)
 	d.awaitLetters("whole")
 	for page := 2; page <= 3; page++ {
-		d.sim.Script("late", page, fetchOf(late.Pages[page-1]))
+		d.sim.Script("late", page, apptest.AnswerWith(late.Pages[page-1]))
 	}
 	d.send(all[1], all[2])
 	d.awaitFax("late", func(s session.State) bool { return s.Status() == session.StatusComplete })
@@ -166,9 +167,9 @@ func TestWhatComesAfterAllHasNoLetter(t *testing.T) {
 // A refused webhook goes through the same checks again: refused again, or taken in.
 func TestARefusedWebhookIsTakenAgain(t *testing.T) {
 	d := newDesk(t, false)
-	f := generated(t, 5, 1)[0]
+	f := apptest.Generated(t, 5, 1)[0]
 	d.sim.Add(f)
-	if status := post(t, d.webhookURL+ingest.Path, []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"x","page":0}}`)); status != 400 {
+	if status := apptest.Post(t, d.WebhookURL()+ingest.Path, []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"x","page":0}}`)); status != 400 {
 		t.Fatalf("answered %d", status)
 	}
 	// What an older version refused, and this one understands.
@@ -217,9 +218,9 @@ func TestAMessageThatDiedIsHandledAgain(t *testing.T) {
 // A document that could not be made of what was lost is made again when its objects are back.
 func TestALostOriginalThatIsBackIsAssembled(t *testing.T) {
 	d := newDesk(t, false)
-	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: split(t, fixture(t, "three-pages-fine-g4"))}
+	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)
-	all := bodies(f, d.webhookURL+ingest.Path)
+	all := apptest.Bodies(f, d.WebhookURL()+ingest.Path)
 	d.send(all[:3]...)
 	d.awaitFax("fax", func(s session.State) bool { return s.Usable.Len() == 3 })
 	originals, err := filepath.Glob(filepath.Join(d.cfg.Dir, "archive", "faxes", "fax", "pages", "0002.*.tiff"))
@@ -277,7 +278,7 @@ func TestOrdersAreGuarded(t *testing.T) {
 		"an unknown replay":   {"POST", "/faxes/fax/replay", `{"by":"ada","stage":"fetch"}`, nil, 400},
 		"a list with a limit": {"GET", "/dlq?limit=1", "", nil, 200},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), c.method, d.adminURL+"/api/v1"+c.path, strings.NewReader(c.body))
+		req, err := http.NewRequestWithContext(t.Context(), c.method, d.AdminURL()+"/api/v1"+c.path, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +305,7 @@ func TestOrdersAreGuarded(t *testing.T) {
 // A crash after an action was stored, before anything was done: the next process does it.
 func TestAnActionIsDoneAfterACrash(t *testing.T) {
 	d := newDesk(t, false)
-	f := generated(t, 5, 1)[0]
+	f := apptest.Generated(t, 5, 1)[0]
 	d.sim.Add(f)
 	letter := session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: faxplustest.PageEvent(f, 1, "http://x"), Received: time.Now()}
 	if err := d.bus.Bury(t.Context(), letter); err != nil {

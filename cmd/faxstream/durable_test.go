@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
 
@@ -34,7 +35,7 @@ func TestNo200BeforeTheEventIsOnDisk(t *testing.T) {
 	cmd.Path = strace
 	p := launch(t, cmd)
 	p.awaitReady()
-	sender := newSender(t, patience)
+	sender := newSender(t, apptest.Patience)
 	var marks []string
 	body := func() []byte {
 		marks = append(marks, fmt.Sprintf("traced-%03d", len(marks)))

@@ -15,9 +15,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
-	"github.com/faxstream/faxstream/pipeline"
-	"github.com/faxstream/faxstream/pipeline/raster"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 	"github.com/faxstream/faxstream/storage/storagetest"
@@ -39,7 +39,7 @@ func settings() []setting {
 				[]string{"FAXSTREAM_S3_ACCESS_KEY=" + access, "FAXSTREAM_S3_SECRET_KEY=" + secret}, ""
 		}},
 		{"external NATS", func(t testing.TB) ([]string, []string, string) {
-			url := natsServer(t)
+			url := apptest.StartNATS(t).NATSURL()
 			return []string{"--nats-url=" + url}, nil, url
 		}},
 	}
@@ -62,7 +62,7 @@ func TestFaxesBecomeDocuments(t *testing.T) {
 				natsURL = p.ready.NATS
 			}
 			heard := subscribe(t, natsURL)
-			faxes := generated(t, 7, 20)
+			faxes := apptest.Generated(t, 7, 20)
 			postShuffled(t, p, sim, faxes, 1)
 			var sessions []string
 			for _, f := range faxes {
@@ -88,7 +88,7 @@ func postShuffled(t *testing.T, p *process, sim *faxplustest.Server, faxes []fax
 	for _, f := range faxes {
 		sim.Add(f)
 		for range times + 1 {
-			all = append(all, bodies(f, p.target())...)
+			all = append(all, apptest.Bodies(f, p.target())...)
 		}
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -98,7 +98,7 @@ func postShuffled(t *testing.T, p *process, sim *faxplustest.Server, faxes []fax
 	for k := range senders {
 		wg.Go(func() {
 			for i := k; i < len(all); i += senders {
-				if status, err := sim.Post(testContext(t), p.target(), all[i]); err != nil || status != 200 {
+				if status, err := sim.Post(apptest.Context(t), p.target(), all[i]); err != nil || status != 200 {
 					t.Errorf("webhook answered %d, %v: %s", status, err, all[i])
 				}
 			}
@@ -115,7 +115,7 @@ func checkFax(t *testing.T, p *process, f faxplustest.Fax) {
 	if len(detail.Pages) != len(f.Pages) {
 		t.Fatalf("fax %s has %d pages, want %d", f.Session, len(detail.Pages), len(f.Pages))
 	}
-	document, err := tiff.Parse(fetch(t, base+"/document.tiff"), tiff.Limits{})
+	document, err := tiff.Parse(apptest.Fetch(t, base+"/document.tiff"), tiff.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,61 +124,20 @@ func checkFax(t *testing.T, p *process, f faxplustest.Fax) {
 			d.SHA256 != fmt.Sprintf("%x", sha256.Sum256(page)) || d.Bad != 0 {
 			t.Errorf("fax %s: page %d is %+v", f.Session, i+1, d)
 		}
-		if got := fetch(t, fmt.Sprintf("%s/pages/%d.tiff", base, i+1)); !bytes.Equal(got, page) {
+		if got := apptest.Fetch(t, fmt.Sprintf("%s/pages/%d.tiff", base, i+1)); !bytes.Equal(got, page) {
 			t.Errorf("fax %s: the archived page %d is not what the provider served", f.Session, i+1)
 		}
-		if got, want := raster16(t, document, i), rasterOf(t, page); got != want {
+		if got, want := apptest.PixelsOfPage(t, document, i), apptest.PixelsOf(t, page); got != want {
 			t.Errorf("fax %s: page %d of document.tiff is not the page that was served", f.Session, i+1)
 		}
 	}
-	var m pipeline.Manifest
-	if err := json.Unmarshal(fetch(t, base+"/manifest.json"), &m); err != nil {
+	var m archive.Manifest
+	if err := json.Unmarshal(apptest.Fetch(t, base+"/manifest.json"), &m); err != nil {
 		t.Fatal(err)
 	}
 	if m.Session != f.Session || m.Status != session.StatusComplete || len(m.Pages) != len(f.Pages) || len(m.Facts) != len(f.Pages)+1 {
 		t.Errorf("fax %s: manifest says %s, %s, %d pages, %d facts", f.Session, m.Session, m.Status, len(m.Pages), len(m.Facts))
 	}
-}
-
-func rasterOf(t *testing.T, page []byte) string {
-	t.Helper()
-	f, err := tiff.Parse(page, tiff.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raster16(t, f, 0)
-}
-
-func raster16(t *testing.T, f *tiff.File, i int) string {
-	t.Helper()
-	return pixels(decoded(t, f, i))
-}
-
-// pixels tells one image from another.
-func pixels(d *tiff.Decoded) string {
-	sum := d.Raster.SHA256()
-	if d.Tones != nil {
-		sum = d.Tones.SHA256()
-	}
-	return fmt.Sprintf("%dx%d %x", d.Raster.Width, d.Raster.Height, sum[:8])
-}
-
-func decodePage(t testing.TB, f *tiff.File, i int) *raster.Page {
-	t.Helper()
-	return decoded(t, f, i).Raster
-}
-
-func decoded(t testing.TB, f *tiff.File, i int) *tiff.Decoded {
-	t.Helper()
-	im, err := f.Page(i)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := im.Decode(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 // subscriber is an OCR service: a plain NATS client of its own.
@@ -258,14 +217,14 @@ func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	dir := t.TempDir()
 	flags = append(flags, "--dir="+dir, patientGrace)
-	faxes := generated(t, 3, 12)
+	faxes := apptest.Generated(t, 3, 12)
 	p := serve(t, nil, flags...)
 	var sessions []string
 	for _, f := range faxes {
 		sim.Add(f)
 		sessions = append(sessions, f.Session)
-		for _, b := range bodies(f, p.target()) {
-			if status := post(t, p.target(), b); status != 200 {
+		for _, b := range apptest.Bodies(f, p.target()) {
+			if status := apptest.Post(t, p.target(), b); status != 200 {
 				t.Fatalf("webhook answered %d", status)
 			}
 		}
@@ -286,7 +245,7 @@ func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 
 // A page that cannot be had or read costs that page, says why, and stops nothing.
 func TestBadPagesCostOnlyThemselves(t *testing.T) {
-	good := generated(t, 11, 1)[0]
+	good := apptest.Generated(t, 11, 1)[0]
 	page := good.Pages[0]
 	html := []byte("<html><body>" + strings.Repeat("not a fax ", 50) + "</body></html>")
 	cases := []struct {
@@ -316,21 +275,21 @@ func TestBadPagesCostOnlyThemselves(t *testing.T) {
 			return faxplustest.Answer{Body: c.body}
 		})
 		sessions = append(sessions, f.Session)
-		for _, b := range bodies(f, p.target()) {
-			if status := post(t, p.target(), b); status != 200 {
+		for _, b := range apptest.Bodies(f, p.target()) {
+			if status := apptest.Post(t, p.target(), b); status != 200 {
 				t.Fatalf("webhook answered %d", status)
 			}
 		}
 	}
 	hostile := good
 	hostile.Session = "../../x"
-	if status := post(t, p.target(), faxplustest.PageEvent(hostile, 1, p.target())); status != 400 {
+	if status := apptest.Post(t, p.target(), faxplustest.PageEvent(hostile, 1, p.target())); status != 400 {
 		t.Errorf("session ../../x was answered %d, want 400", status)
 	}
-	neighbour := generated(t, 12, 1)[0]
+	neighbour := apptest.Generated(t, 12, 1)[0]
 	sim.Add(neighbour)
-	for _, b := range bodies(neighbour, p.target()) {
-		post(t, p.target(), b)
+	for _, b := range apptest.Bodies(neighbour, p.target()) {
+		apptest.Post(t, p.target(), b)
 	}
 	faxes := p.awaitDocuments(append(sessions, neighbour.Session)...)
 	checkFax(t, p, neighbour)

@@ -2,15 +2,12 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,15 +16,13 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
 
 // asProgram makes the test binary behave as faxstream, so that tests can start, stop and kill real processes.
 const asProgram = "FAXSTREAM_TEST_AS_PROGRAM"
-
-// patience bounds every wait of a test: long enough for a loaded machine, since it is only reached on failure.
-const patience = 90 * time.Second
 
 // process is a faxstream that runs as a process of its own.
 type process struct {
@@ -109,8 +104,8 @@ func (p *process) awaitReady() {
 		if err := json.Unmarshal([]byte(s), &p.ready); err != nil || !p.ready.Ready {
 			p.t.Fatalf("first line %q is no ready line: %v\n%s", s, err, p.log)
 		}
-	case <-time.After(patience):
-		p.t.Fatalf("no ready line within %s\n%s", patience, p.log)
+	case <-time.After(apptest.Patience):
+		p.t.Fatalf("no ready line within %s\n%s", apptest.Patience, p.log)
 	}
 }
 
@@ -132,8 +127,8 @@ func (p *process) terminate() int {
 	}
 	select {
 	case <-p.exited:
-	case <-time.After(patience):
-		p.t.Fatalf("still running %s after SIGTERM\n%s", patience, p.log)
+	case <-time.After(apptest.Patience):
+		p.t.Fatalf("still running %s after SIGTERM\n%s", apptest.Patience, p.log)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -152,39 +147,12 @@ func newSimulator(t testing.TB, cfg faxplustest.Config) (*faxplustest.Server, []
 	return sim, []string{"--faxplus-url=" + srv.URL, "--faxplus-page-path=" + faxplustest.PagePath}
 }
 
-// post sends a webhook body and returns the status.
-func post(t testing.TB, url string, body []byte) int {
-	t.Helper()
-	resp, err := http.Post(url, "application/json", strings.NewReader(string(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
-}
-
-// fetch gets a URL that must answer 200.
-func fetch(t testing.TB, url string) []byte {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET %s: %s, %v: %s", url, resp.Status, err, body)
-	}
-	return body
-}
-
 func (p *process) api(path string) string { return p.ready.Admin + "/api/v1" + path }
 
 func (p *process) fax(session string) api.FaxDetail {
 	p.t.Helper()
 	var d api.FaxDetail
-	if err := json.Unmarshal(fetch(p.t, p.api("/faxes/"+session)), &d); err != nil {
+	if err := json.Unmarshal(apptest.Fetch(p.t, p.api("/faxes/"+session)), &d); err != nil {
 		p.t.Fatal(err)
 	}
 	return d
@@ -203,27 +171,13 @@ func (p *process) awaitStatus(id, status string) {
 	}
 }
 
-// await polls until cond holds. Polling is for what has no signal of its own; nothing is asserted about how long it takes.
-func await(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-		<-tick.C
-	}
-}
-
 // awaitDocuments waits until every session has a document and returns their status.
 func (p *process) awaitDocuments(sessions ...string) map[string]api.Fax {
 	p.t.Helper()
 	got := map[string]api.Fax{}
 	await(p.t, fmt.Sprintf("documents of %d faxes", len(sessions)), func() bool {
 		var list struct{ Faxes []api.Fax }
-		if err := json.Unmarshal(fetch(p.t, p.api("/faxes?limit=500")), &list); err != nil {
+		if err := json.Unmarshal(apptest.Fetch(p.t, p.api("/faxes?limit=500")), &list); err != nil {
 			p.t.Fatal(err)
 		}
 		for _, f := range list.Faxes {
@@ -236,58 +190,18 @@ func (p *process) awaitDocuments(sessions ...string) map[string]api.Fax {
 	return got
 }
 
-// root is the project's folder.
+// await, root and tool are apptest's.
+func await(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	apptest.Await(t, what, cond)
+}
+
 func root(t testing.TB) string {
 	t.Helper()
-	dir, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return apptest.Root(t)
 }
 
-// tool finds a program that tests run: in $FAXSTREAM_TOOLS, in .tools/bin, on PATH. Without it the test is skipped, in CI it fails.
 func tool(t testing.TB, name, install string) string {
 	t.Helper()
-	for _, dir := range []string{os.Getenv("FAXSTREAM_TOOLS"), filepath.Join(root(t), ".tools", "bin")} {
-		if path := filepath.Join(dir, name); dir != "" {
-			if _, err := os.Stat(path); err == nil {
-				return path
-			}
-		}
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		message := fmt.Sprintf("%s is not here: %s", name, install)
-		if os.Getenv("CI") == "true" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	return path
-}
-
-// generated makes n faxes with the generator of the demo.
-func generated(t testing.TB, seed uint64, n int) []faxplustest.Fax {
-	t.Helper()
-	faxes, err := simulateCmd{Faxes: n, Seed: seed}.faxes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return faxes
-}
-
-// bodies are the webhooks of a fax, in order.
-func bodies(f faxplustest.Fax, target string) [][]byte {
-	var all [][]byte
-	for page := range f.Pages {
-		all = append(all, faxplustest.PageEvent(f, page+1, target))
-	}
-	return append(all, faxplustest.ClosedEvent(f, target))
-}
-
-func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
+	return apptest.Tool(t, name, install)
 }

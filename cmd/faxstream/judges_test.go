@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"image"
 	"image/color"
@@ -16,6 +15,7 @@ import (
 
 	_ "image/png" // pdfimages writes PNG
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -49,8 +49,8 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	sim.Add(f)
 	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace)...)
-	for _, b := range bodies(f, p.target()) {
-		if status := post(t, p.target(), b); status != 200 {
+	for _, b := range apptest.Bodies(f, p.target()) {
+		if status := apptest.Post(t, p.target(), b); status != 200 {
 			t.Fatalf("webhook answered %d", status)
 		}
 	}
@@ -63,15 +63,15 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 	get(t, p, pdf, f.Session, "--as=pdf")
 	get(t, p, tif, f.Session, "--as=tiff")
 
-	judge(t, "qpdf", "qpdf", "--check", pdf)
-	info := judge(t, "pdfinfo", "poppler-utils", "-f", "1", "-l", strconv.Itoa(len(pages)), pdf)
+	apptest.Judge(t, "qpdf", "qpdf", "--check", pdf)
+	info := apptest.Judge(t, "pdfinfo", "poppler-utils", "-f", "1", "-l", strconv.Itoa(len(pages)), pdf)
 	for i, page := range pages {
 		width, height := sheetSize(t, info, i+1)
 		if math.Abs(width/page.width-1) > 0.005 || math.Abs(height/page.height-1) > 0.005 {
 			t.Errorf("%s: the sheet is %.1f x %.1f points, want %.1f x %.1f", page.file, width, height, page.width, page.height)
 		}
 	}
-	judge(t, "pdfimages", "poppler-utils", "-png", pdf, filepath.Join(dir, "page"))
+	apptest.Judge(t, "pdfimages", "poppler-utils", "-png", pdf, filepath.Join(dir, "page"))
 	for i, page := range pages {
 		want := rasterFromTIFF(t, f.Pages[i])
 		if got := rasterFromPNG(t, filepath.Join(dir, fmt.Sprintf("page-%03d.png", i))); got != want {
@@ -81,7 +81,7 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 		get(t, p, file, f.Session, "--as=png", fmt.Sprintf("--page=%d", i+1))
 		checkOCRImage(t, file, page.width/page.height)
 	}
-	if out := judge(t, "tiffinfo", "libtiff-tools", tif); strings.Count(out, "TIFF Directory at") != len(pages) {
+	if out := apptest.Judge(t, "tiffinfo", "libtiff-tools", tif); strings.Count(out, "TIFF Directory at") != len(pages) {
 		t.Errorf("tiffinfo sees %d pages, want %d", strings.Count(out, "TIFF Directory at"), len(pages))
 	}
 }
@@ -90,14 +90,14 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 func TestMetricsAreReadByPrometheus(t *testing.T) {
 	promtool := tool(t, "promtool", "apt-get install prometheus")
 	sim, flags := newSimulator(t, faxplustest.Config{})
-	f := generated(t, 31, 1)[0]
+	f := apptest.Generated(t, 31, 1)[0]
 	sim.Add(f)
 	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace)...)
-	for _, b := range bodies(f, p.target()) {
-		post(t, p.target(), b)
+	for _, b := range apptest.Bodies(f, p.target()) {
+		apptest.Post(t, p.target(), b)
 	}
 	p.awaitDocuments(f.Session)
-	metrics := fetch(t, p.ready.Admin+"/metrics")
+	metrics := apptest.Fetch(t, p.ready.Admin+"/metrics")
 	cmd := exec.Command(promtool, "check", "metrics")
 	cmd.Stdin = bytes.NewReader(metrics)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
@@ -113,18 +113,6 @@ func TestMetricsAreReadByPrometheus(t *testing.T) {
 			t.Errorf("the metrics do not say %s", want)
 		}
 	}
-}
-
-// judge runs a Debian tool that must be content and say nothing on stderr.
-func judge(t *testing.T, name, pkg string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(tool(t, name, "apt-get install "+pkg), args...)
-	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
-	if err := cmd.Run(); err != nil || complaints.Len() > 0 {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, &out, &complaints)
-	}
-	return out.String()
 }
 
 // sheetSize reads pdfinfo's line of one page.
@@ -149,11 +137,7 @@ func rasterFromTIFF(t *testing.T, data []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return describe(decodePage(t, f, 0))
-}
-
-func describe(p *raster.Page) string {
-	return fmt.Sprintf("%dx%d, %d black, %x", p.Width, p.Height, p.BlackPixels(), sha256.Sum256(p.Pix))
+	return apptest.Describe(apptest.DecodePage(t, f, 0))
 }
 
 // rasterFromPNG reads a black and white PNG with a decoder that is not ours.
@@ -169,7 +153,7 @@ func rasterFromPNG(t *testing.T, file string) string {
 			}
 		}
 	}
-	return describe(p)
+	return apptest.Describe(p)
 }
 
 func openImage(t *testing.T, file string) image.Image {

@@ -3,16 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
-	"github.com/faxstream/faxstream/pipeline"
+
 	"github.com/faxstream/faxstream/pipeline/session"
-	"github.com/faxstream/faxstream/storage"
 )
 
 // keepOrder is what holding, releasing and purging have in common.
@@ -100,20 +98,4 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 		fmt.Fprintf(w, "retained until %s\n", retained.UTC().Format(time.RFC3339))
 	}
 	return w.Flush()
-}
-
-// keeper speaks the pipeline's terms for a store.
-type keeper struct{ storage.Remover }
-
-func (k keeper) Kept(ctx context.Context, name string) (pipeline.Kept, error) {
-	kept, err := k.Remover.Protection(ctx, name)
-	return pipeline.Kept(kept), err
-}
-
-func (k keeper) Delete(ctx context.Context, name string) error {
-	err := k.Remover.Delete(ctx, name)
-	if errors.Is(err, storage.ErrProtected) {
-		err = fmt.Errorf("%w: %w", session.ErrKept, err)
-	}
-	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -58,9 +59,9 @@ func (d *desk) objects(id string) (names []string) {
 func TestHoldReleasePurge(t *testing.T) {
 	d := newDesk(t, false)
 	fax := func(id string) faxplustest.Fax {
-		f := faxplustest.Fax{Session: id, From: "+15550111", Streamed: true, Pages: split(t, fixture(t, "three-pages-fine-g4"))}
+		f := faxplustest.Fax{Session: id, From: "+15550111", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 		d.sim.Add(f)
-		d.send(bodies(f, d.webhookURL+ingest.Path)...)
+		d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 		d.awaitFax(id, hasDocument)
 		return f
 	}
@@ -99,7 +100,7 @@ func TestHoldReleasePurge(t *testing.T) {
 	if out := d.do(0, "holds", "case"); !strings.Contains(out, "bob") || !strings.Contains(out, "privacy") || strings.Count(out, "\n") != 4 {
 		t.Errorf("the log of the fax:\n%s", out)
 	}
-	resp, err := http.Get(d.adminURL + "/api/v1/faxes/case/document.pdf")
+	resp, err := http.Get(d.AdminURL() + "/api/v1/faxes/case/document.pdf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +111,10 @@ func TestHoldReleasePurge(t *testing.T) {
 	d.do(exitNotFound, "hold", "case", "--reason=too late")
 
 	d.restart()
-	d.send(bodies(f, d.webhookURL+ingest.Path)...) // the provider repeats itself, and a page comes late
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...) // the provider repeats itself, and a page comes late
 	f.Pages = append(f.Pages, f.Pages[0])
 	d.sim.Add(f)
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.quiet(keepDurables)
 	if left = d.objects("case"); len(left) > 0 {
 		t.Errorf("webhooks brought back %s", left)
@@ -144,9 +145,9 @@ func (d *desk) loseJetStream() {
 // The provider still lists a fax that was purged: it is not taken in as a new one, also by a JetStream that was rebuilt.
 func TestAPurgedFaxIsNotFoundAgain(t *testing.T) {
 	d := newDesk(t, true)
-	f := silent(t, "case")
+	f := apptest.Silent(t, "case")
 	d.sim.Add(f)
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("case", hasDocument)
 	d.do(0, "purge", "case", "--reason=privacy", "--yes")
 	await(t, "nothing of the fax in the archive", func() bool { return len(d.objects("case")) == 0 })
@@ -171,30 +172,30 @@ func TestAPurgedFaxIsNotFoundAgain(t *testing.T) {
 // What was ordered holds without JetStream's memory: a new one finds hold and purge in the archive.
 func TestKeepingOutlivesJetStream(t *testing.T) {
 	d := newDesk(t, false)
-	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: split(t, fixture(t, "three-pages-fine-g4"))}
+	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("case", hasDocument)
 	f.Session = "open"
 	d.sim.Add(f)
-	d.send(bodies(f, d.webhookURL+ingest.Path)[:1]...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)[:1]...)
 	d.awaitFax("open", func(s session.State) bool { return s.Usable.Len() == 1 })
 	d.do(0, "hold", "case", "--reason=case 1")
 	d.do(0, "hold", "open", "--reason=case 1")
 	d.loseJetStream()
 	d.open()
-	d.send(bodies(f, d.webhookURL+ingest.Path)[1:2]...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)[1:2]...)
 	d.awaitFax("open", func(s session.State) bool { return s.Held && s.Usable.Len() == 1 })
 	f.Session = "case"
 	d.do(exitFailed, "purge", "case", "--reason=privacy", "--yes")
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("case", func(s session.State) bool { return s.Held && s.Revision() == 1 })
 	d.do(0, "release", "case", "--reason=case 1 is over")
 	d.do(0, "purge", "case", "--reason=privacy", "--yes")
 	await(t, "nothing of the fax in the archive", func() bool { return len(d.objects("case")) == 0 })
 	d.loseJetStream()
 	d.open()
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("case", func(s session.State) bool { return s.Purged })
 	d.quiet(keepDurables)
 	if left := d.objects("case"); len(left) > 0 {

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/sign"
 )
 
 // keysCmd makes the key with which manifests are signed.
@@ -25,17 +25,17 @@ func (c keysCmd) Run(e env) error {
 		return err
 	}
 	public := key.Public().(ed25519.PublicKey)
-	text, err := pipeline.PublicPEM(public)
+	text, err := sign.PublicPEM(public)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(map[string]string{"file": c.File, "key_id": pipeline.KeyID(public), "public_key": string(text)})
+		return json.NewEncoder(e.stdout).Encode(map[string]string{"file": c.File, "key_id": sign.KeyID(public), "public_key": string(text)})
 	}
 	if _, err := e.stdout.Write(text); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and %s secret\n", pipeline.KeyID(public), c.File)
+	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and %s secret\n", sign.KeyID(public), c.File)
 	return err
 }
 
@@ -43,7 +43,7 @@ func (c keysCmd) key() (ed25519.PrivateKey, error) {
 	if c.Public {
 		return readSigningKey(c.File)
 	}
-	key, text, err := pipeline.NewSigningKey()
+	key, text, err := sign.NewKey()
 	if err != nil {
 		return nil, err
 	}
@@ -61,21 +61,13 @@ func (c keysCmd) key() (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// signKey is the key of --sign-key; nil without one.
-func (c serveCmd) signKey() (ed25519.PrivateKey, error) {
-	if c.SignKey == "" {
-		return nil, nil
-	}
-	return readSigningKey(c.SignKey)
-}
-
 // readSigningKey reads the file of --sign-key.
 func readSigningKey(file string) (ed25519.PrivateKey, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	key, err := pipeline.ParseSigningKey(text)
+	key, err := sign.ParseKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -89,7 +81,7 @@ func readPublicKeys(files []string) (keys []ed25519.PublicKey, err error) {
 		if err != nil {
 			return nil, err
 		}
-		some, err := pipeline.ParsePublicKeys(text)
+		some, err := sign.ParsePublicKeys(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -54,10 +55,10 @@ func TestKillLosesNothing(t *testing.T) {
 		}
 		t.Parallel()
 		w := newKillWorld(t, seed+1)
-		nats := startNATS(t)
-		s3, args, env := startS3(t)
-		w.servers, w.natsURL, w.env = []*server{nats, s3}, nats.natsURL(), env
-		w.args = append(append(w.args, args...), "--nats-url="+nats.natsURL())
+		nats := apptest.StartNATS(t)
+		s3, args, env := apptest.StartS3(t)
+		w.servers, w.natsURL, w.env = []*apptest.Server{nats, s3}, nats.NATSURL(), env
+		w.args = append(append(w.args, args...), "--nats-url="+nats.NATSURL())
 		w.run(kills * 2 / 5)
 	})
 }
@@ -71,7 +72,7 @@ type killWorld struct {
 	sender    *sender
 	dir       string
 	args, env []string
-	servers   []*server
+	servers   []*apptest.Server
 	natsURL   string // "": the embedded server's own listener
 	p         *process
 	startTime time.Duration // of the last start that was not killed
@@ -85,7 +86,7 @@ func newKillWorld(t *testing.T, seed uint64) *killWorld {
 	t.Helper()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	w := &killWorld{
-		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), sim: sim, sender: newSender(t, patience), dir: t.TempDir(),
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), sim: sim, sender: newSender(t, apptest.Patience), dir: t.TempDir(),
 		startTime: time.Second, promised: map[string]string{},
 	}
 	w.args = append(flags, "--dir="+w.dir, patientGrace)
@@ -115,10 +116,10 @@ func (w *killWorld) run(kills int) {
 func (w *killWorld) feed(faxes int) {
 	for range faxes {
 		n := uint64(len(w.faxes))
-		f := smallFax(w.t, fmt.Sprintf("killed-%d", n), n)
+		f := apptest.SmallFax(w.t, fmt.Sprintf("killed-%d", n), n)
 		w.sim.Add(f)
 		w.faxes = append(w.faxes, f)
-		for _, body := range bodies(f, "http://faxstream.test/v1/faxplus") {
+		for _, body := range apptest.Bodies(f, "http://faxstream.test/v1/faxplus") {
 			w.left = append(w.left, body)
 			if w.rng.IntN(4) == 0 {
 				w.left = append(w.left, body)
@@ -152,9 +153,7 @@ func (w *killWorld) round() {
 func (w *killWorld) launch() {
 	w.t.Helper()
 	for _, s := range w.servers {
-		if s.cmd == nil {
-			s.start()
-		}
+		s.Start()
 	}
 	w.p = launch(w.t, serveCommand(w.env, w.args...))
 }
@@ -188,9 +187,9 @@ func (w *killWorld) kill() {
 	for _, s := range w.servers {
 		switch w.rng.IntN(6) {
 		case 0:
-			s.kill()
+			s.Kill()
 		case 1:
-			defer s.kill()
+			defer s.Kill()
 		}
 	}
 	w.p.kill()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -43,7 +44,7 @@ type switchedProvider struct {
 
 func startProvider(t *testing.T) *switchedProvider {
 	t.Helper()
-	p := &switchedProvider{sim: faxplustest.New(faxplustest.Config{}), addr: fixedAddr(t)}
+	p := &switchedProvider{sim: faxplustest.New(faxplustest.Config{}), addr: apptest.FixedAddr(t)}
 	p.start(t)
 	t.Cleanup(func() {
 		p.srv.Close()
@@ -101,14 +102,14 @@ func outages() map[string]func(t *testing.T) outage {
 			}
 		},
 		"archive is gone": func(t *testing.T) outage {
-			s, args, env := startS3(t)
-			return outage{args: append(args, embedded...), env: env, provider: startProvider(t), reason: "bucket", begin: s.kill, end: s.start}
+			s, args, env := apptest.StartS3(t)
+			return outage{args: append(args, embedded...), env: env, provider: startProvider(t), reason: "bucket", begin: s.Kill, end: s.Start}
 		},
 		"NATS is gone": func(t *testing.T) outage {
-			s := startNATS(t)
+			s := apptest.StartNATS(t)
 			return outage{
-				args: []string{"--nats-url=" + s.natsURL()}, natsURL: s.natsURL(), provider: startProvider(t), reason: "NATS is",
-				begin: s.kill, end: s.start, refuses: true,
+				args: []string{"--nats-url=" + s.NATSURL()}, natsURL: s.NATSURL(), provider: startProvider(t), reason: "NATS is",
+				begin: s.Kill, end: s.Start, refuses: true,
 			}
 		},
 	}
@@ -129,7 +130,7 @@ func TestOutages(t *testing.T) {
 				o.args, "--faxplus-url=http://"+o.provider.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+t.TempDir(),
 				fmt.Sprintf("--page-deadline=%s", length/4), fmt.Sprintf("--close-grace=%s", max(3*length, 15*time.Minute)),
 			)...)
-			w := &outageWorld{t: t, outage: o, p: p, sender: newSender(t, patience)}
+			w := &outageWorld{t: t, outage: o, p: p, sender: newSender(t, apptest.Patience)}
 			if o.refuses {
 				w.sender = newSender(t, answerWithin)
 			}
@@ -183,10 +184,10 @@ func (w *outageWorld) run(length time.Duration) {
 // next is the webhooks of another fax.
 func (w *outageWorld) next() [][]byte {
 	n := len(w.faxes)
-	f := smallFax(w.t, fmt.Sprintf("%s-%d", strings.ReplaceAll(w.name, " ", "-"), n), uint64(n))
+	f := apptest.SmallFax(w.t, fmt.Sprintf("%s-%d", strings.ReplaceAll(w.name, " ", "-"), n), uint64(n))
 	w.provider.sim.Add(f)
 	w.faxes = append(w.faxes, f)
-	return bodies(f, w.p.target())
+	return apptest.Bodies(f, w.p.target())
 }
 
 // send sends webhooks, and those that were not answered 200 before.
@@ -261,7 +262,7 @@ func (w *outageWorld) usage() usage {
 func metrics(t testing.TB, p *process) map[string]float64 {
 	t.Helper()
 	m := map[string]float64{}
-	for line := range strings.Lines(string(fetch(t, p.ready.Admin+"/metrics"))) {
+	for line := range strings.Lines(string(apptest.Fetch(t, p.ready.Admin+"/metrics"))) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if v, err := strconv.ParseFloat(value, 64); err == nil {
 			m[name] = v

@@ -13,10 +13,12 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
-	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/verify"
 	"github.com/faxstream/faxstream/storage/s3"
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
@@ -39,11 +41,11 @@ func (b bucket) command(t *testing.T, args ...string) (int, []byte) {
 }
 
 // verify gives the kinds of faults that `faxstream verify --all` finds.
-func (b bucket) verify(t *testing.T) (code, faxes int, found []pipeline.FaultKind) {
+func (b bucket) verify(t *testing.T) (code, faxes int, found []verify.FaultKind) {
 	t.Helper()
 	code, out := b.command(t, "verify", "--all", "--json")
 	for line := range bytes.Lines(out) {
-		var f pipeline.Finding
+		var f verify.Finding
 		if err := json.Unmarshal(line, &f); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
@@ -93,7 +95,7 @@ func TestVerifyAndRebuildOverS3(t *testing.T) {
 				t.Fatal(err)
 			}
 			code, _, found := b.verify(t)
-			if code != 1 || !slices.Contains(found, pipeline.FaultMissing) || !slices.Contains(found, pipeline.FaultAltered) || len(found) != 2 {
+			if code != 1 || !slices.Contains(found, verify.FaultMissing) || !slices.Contains(found, verify.FaultAltered) || len(found) != 2 {
 				t.Errorf("exit %d, found %v; want one object missing and one altered", code, found)
 			}
 		})
@@ -107,26 +109,26 @@ func faxesInBucket(t *testing.T, b bucket) map[string]session.State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t)
-	r.start(t, r.bus, store, impatientPolicy, impatientRetry)
-	pages := split(t, fixture(t, "three-pages-fine-g4"))
+	r := apptest.NewRig(t)
+	r.Start(t, r.Bus, store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
+	pages := apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))
 	for _, f := range []faxplustest.Fax{
 		{Session: "streamed", Streamed: true, Pages: pages},
 		{Session: "whole", Pages: pages[:2]},
 		{Session: "open", Streamed: true, Pages: pages[:2]},
 	} {
-		r.sim.Add(f)
-		events := bodies(f, "http://x")
+		r.Sim.Add(f)
+		events := apptest.Bodies(f, "http://x")
 		if f.Session == "open" {
 			events = events[:1]
 		}
 		for _, body := range events {
-			r.record(t, body)
+			r.Record(t, body)
 		}
 	}
-	written := map[string]session.State{"open": r.await(t, "open", func(s session.State) bool { return s.Usable.Len() == 1 })}
+	written := map[string]session.State{"open": r.Await(t, "open", func(s session.State) bool { return s.Usable.Len() == 1 })}
 	for _, id := range []string{"streamed", "whole"} {
-		written[id] = r.await(t, id, func(s session.State) bool { return s.Revision() == 1 })
+		written[id] = r.Await(t, id, func(s session.State) bool { return s.Revision() == 1 })
 	}
 	return written
 }
@@ -137,7 +139,7 @@ func rebuildFromBucket(t *testing.T, b bucket, written map[string]session.State)
 	dir := t.TempDir()
 	for _, ledgers := range []int{3, 0} {
 		code, out := b.command(t, "rebuild", "--json", "--publish-again=438000h", "--dir="+dir)
-		var done pipeline.Rebuilt
+		var done recovery.Rebuilt
 		if err := json.Unmarshal(out, &done); err != nil || code != 0 {
 			t.Fatalf("exit %d: %v: %s", code, err, out)
 		}

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline"
-	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/pipeline/recovery"
 )
 
 // rebuildCmd fills an empty JetStream from the archive, before faxstream serve is started on it.
@@ -21,30 +20,27 @@ type rebuildCmd struct {
 }
 
 // Run changes nothing where JetStream has everything.
-func (c rebuildCmd) Run(ctx context.Context, e env) (err error) {
+func (c rebuildCmd) Run(ctx context.Context, e env) error {
 	if err := c.check(); err != nil {
 		return err
 	}
 	if c.PublishAgain < 0 {
 		return usagef("--publish-again must not be negative")
 	}
-	a := &app{log: e.logger()}
-	defer func() { err = errors.Join(err, a.stop()) }()
-	if a.archive, err = a.openArchive(ctx, serveCmd{archiveStore: c.archiveStore}, e.getenv); err != nil {
+	archive, err := c.archiveStore.config(e.getenv)
+	if err != nil {
 		return err
 	}
-	if a.bus, err = bus.Open(ctx, c.busConfig(c.path("nats"), a.log)); err != nil {
-		return err
-	}
-	a.closers = append(a.closers, a.bus.Close)
-	done, err := pipeline.Rebuild(ctx, pipeline.RebuildConfig{Bus: a.bus, Archive: a.archive, Since: time.Now().Add(-c.PublishAgain), Log: a.log})
+	done, err := app.Rebuild(ctx, app.RebuildConfig{
+		Archive: archive, NATS: c.natsStore.config(c.path("nats")), Since: time.Now().Add(-c.PublishAgain), Log: e.logger(),
+	})
 	if err != nil {
 		return fmt.Errorf("%w; what was brought back by then stays, run it again", err)
 	}
 	return c.print(e, done)
 }
 
-func (c rebuildCmd) print(e env, done pipeline.Rebuilt) error {
+func (c rebuildCmd) print(e env, done recovery.Rebuilt) error {
 	if c.JSON {
 		if err := json.NewEncoder(e.stdout).Encode(done); err != nil {
 			return err

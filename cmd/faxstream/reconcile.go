@@ -11,9 +11,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
-	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
-	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 type reconcileCmd struct {
@@ -65,35 +63,4 @@ func (c reconcileCmd) print(e env, report ingest.Report) error {
 	}
 	_, err := fmt.Fprintf(e.stderr, "%d faxes listed since %s, %d of them known\n", len(report.Faxes), report.Since.Format(time.DateTime), report.Count(ingest.OutcomeKnown))
 	return err
-}
-
-// reconciler makes what looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass
-// through open.
-func (a *app) reconciler(c serveCmd, cfg ingest.ReconcilerConfig) (*ingest.Reconciler, error) {
-	cfg.Sessions, cfg.Notes, cfg.Logger = a.bus, a.bus, a.log
-	cfg.Every, cfg.Overlap, cfg.Grace, cfg.Rate = c.ListEvery, c.ListOverlap, c.ListGrace, c.ListRate
-	return ingest.NewReconciler(cfg)
-}
-
-// startReconciler lets it run by itself, unless that is switched off.
-func (a *app) startReconciler(ctx context.Context, c serveCmd, r *ingest.Reconciler) {
-	if c.ListEvery == 0 {
-		return
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a.running.Go(func() { r.Run(ctx) })
-	a.closers = append(a.closers, func() error { cancel(); return nil })
-}
-
-// teed passes every ledger that the board sees on to another who wants them.
-type teed struct {
-	from dashboard.Ledgers
-	also func(session.State)
-}
-
-func (t teed) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
-	return t.from.Ledgers(ctx, func(s session.State) {
-		t.also(s)
-		f(s)
-	}, caught)
 }

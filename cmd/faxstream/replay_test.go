@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
-	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -30,9 +31,9 @@ func replayed[T any](d *desk, key string) (v T) {
 // otherwise. The provider is not asked.
 func TestReplay(t *testing.T) {
 	d := newDesk(t, false)
-	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: split(t, fixture(t, "three-pages-fine-g4"))}
+	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)
-	d.send(bodies(f, d.webhookURL+ingest.Path)...)
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 	d.awaitFax("fax", hasDocument)
 	asked := 0
 	for page := range 4 {
@@ -53,7 +54,7 @@ func TestReplay(t *testing.T) {
 
 	// As if the decoder of revision 2 had seen page 2 otherwise.
 	plan := filepath.Join(d.cfg.Dir, "archive", "faxes", "fax", "r2", "plan.json")
-	var old pipeline.Plan
+	var old archive.Plan
 	text, err := os.ReadFile(plan)
 	if err == nil {
 		err = json.Unmarshal(text, &old)
@@ -71,11 +72,11 @@ func TestReplay(t *testing.T) {
 	}
 	d.do(0, "replay", "--since=1h", "--stage=decode")
 	s = d.awaitFax("fax", func(s session.State) bool { return s.Revision() == 3 })
-	m := replayed[pipeline.Manifest](d, s.Document.Manifest.Key)
+	m := replayed[archive.Manifest](d, s.Document.Manifest.Key)
 	if len(m.Reports) != 1 || !strings.Contains(m.Reports[0].Key, "/r2/decoded.") || m.Pages[1].RasterSHA256 != raster {
 		t.Errorf("revision 3 rests on %+v, its page 2 is %+v", m.Reports, m.Pages[1])
 	}
-	report := replayed[pipeline.Report](d, m.Reports[0].Key)
+	report := replayed[archive.Report](d, m.Reports[0].Key)
 	if len(report.Pages) != 1 || report.Pages[0].Page != 2 || report.Pages[0].Verdict != "decoded" || report.Pages[0].Repair == nil || report.Pages[0].Repair.RasterSHA256 != raster {
 		t.Errorf("the report is %+v", report)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 )
 
@@ -136,7 +137,7 @@ func exitCode(stderr io.Writer, err error) int {
 	}
 	fmt.Fprintf(stderr, "faxstream: %v\n", err)
 	switch {
-	case errors.As(err, new(usageError)), errors.Is(err, client.ErrServer):
+	case errors.As(err, new(usageError)), errors.As(err, new(*app.ConfigError)), errors.Is(err, client.ErrServer):
 		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, and each with --help its flags.")
 		return exitUsage
 	case errors.Is(err, errNotFound), errors.Is(err, client.ErrNotFound):

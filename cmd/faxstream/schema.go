@@ -1,6 +1,6 @@
 package main
 
-import "github.com/faxstream/faxstream/pipeline"
+import "github.com/faxstream/faxstream/pipeline/archive"
 
 type schemaCmd struct {
 	Name string `arg:"" enum:"plan,manifest,sidecar,report" help:"${enum}."`
@@ -8,7 +8,7 @@ type schemaCmd struct {
 
 // Run prints the JSON Schema of one kind of archived object.
 func (c schemaCmd) Run(e env) error {
-	text, err := pipeline.Schema(c.Name)
+	text, err := archive.Schema(c.Name)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 )
 
 // TestScript runs the scripts of testdata/script: how faxstream behaves on a command line. Besides testscript's own commands there are
@@ -148,7 +150,7 @@ func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
 	p := ts.Value(backgroundKey{}).(*background).named(ts, args[0])
 	re, err := regexp.Compile(args[1])
 	ts.Check(err)
-	timeout := time.After(patience)
+	timeout := time.After(apptest.Patience)
 	for exited := false; ; {
 		stdout, moreOut := p.stdout.snapshot()
 		stderr, moreErr := p.stderr.snapshot()
@@ -184,7 +186,7 @@ func signalCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(p.cmd.Process.Signal(s))
 	select {
 	case <-p.exited:
-	case <-time.After(patience):
+	case <-time.After(apptest.Patience):
 		ts.Fatalf("%s does not end after %v", args[0], s)
 	}
 	stdout, _ := p.stdout.snapshot()

@@ -2,20 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
-	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
-	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/storage/s3"
 )
 
 // serveCmd is the pipeline's configuration.
@@ -24,7 +24,7 @@ type serveCmd struct {
 	archiveTerms
 	natsStore
 
-	adminAccess
+	adminFlags
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Default ${default}; port 0 takes a free one. Off loopback --webhook-secret-file is required."`
 
 	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
@@ -49,8 +49,15 @@ type serveCmd struct {
 	ListOverlap time.Duration `default:"2h" help:"How far a comparison reaches back beyond the last one: longer than nearly every call, for a fax may be listed by its start only when it is over."`
 	ListGrace   time.Duration `default:"10m" help:"After the end of a fax, how long its webhook may be late before the fax is taken from the list."`
 	ListRate    int           `default:"30" help:"Most requests for lists in a minute. The provider watches for abusive polling."`
+}
 
-	retryDelays []time.Duration // nil: those of pipeline.DefaultRetry
+// adminFlags is who may reach the admin listener, and how.
+type adminFlags struct {
+	AdminAddr      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where API, dashboard and metrics are served. Default ${default}; port 0 takes a free one. Off loopback --admin-tokens is required, and TLS."`
+	AdminTokens    string `type:"path" placeholder:"FILE" help:"Who may use API and dashboard: lines as faxstream token prints them, read again at every request. Empty, on loopback only: everybody on this machine."`
+	AdminCert      string `type:"path" placeholder:"FILE" help:"PEM certificate, with its chain, with which --admin-addr speaks TLS; read again when it changes."`
+	AdminKey       string `type:"path" placeholder:"FILE" help:"PEM private key of --admin-cert."`
+	AdminPlainHTTP bool   `name:"admin-plain-http" help:"No TLS on an --admin-addr that is not loopback: a proxy in front speaks it, and nobody listens between the two."`
 }
 
 // archiveStore is where objects are archived.
@@ -66,6 +73,13 @@ type archiveStore struct {
 	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
 }
 
+// archiveTerms is what the archive's service does with what is written from now on.
+type archiveTerms struct {
+	S3SSE         string        `name:"s3-sse" env:"FAXSTREAM_S3_SSE" default:"none" placeholder:"none|s3|kms:KEYID" help:"How the service of --archive encrypts new objects: none: as the bucket says; s3: with keys of its own; kms:KEYID: with that key of its key management."`
+	Retention     app.Retention `default:"auto" placeholder:"TIME" help:"For how long after its last object was written a fax cannot be purged: a number with h, d or y (of 366 days), such as 6y. In a bucket with Object Lock nobody else can delete its objects either, which is tried out before it is promised, and a bucket without is refused. auto: 6y, with a warning where the bucket keeps nothing; 0: none."`
+	RetentionMode string        `default:"governance" enum:"governance,compliance" help:"Whom --retention binds: ${enum}. governance: all but those who may bypass it; compliance: everybody until the end, so try it on a bucket that you can do without."`
+}
+
 // natsStore is where JetStream is.
 type natsStore struct {
 	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
@@ -75,10 +89,10 @@ type natsStore struct {
 	MaxStore     int    `default:"10" help:"Disk space of the streams, in GiB; three quarters are reserved at the start. A full stream answers 503."`
 }
 
-// busConfig is that of the bus; dir is the embedded server's.
-func (c natsStore) busConfig(dir string, log *slog.Logger) bus.Config {
+// config is that of the bus; dir is the embedded server's.
+func (c natsStore) config(dir string) bus.Config {
 	return bus.Config{
-		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30, Log: log,
+		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30,
 		Embedded: bus.EmbeddedConfig{Dir: dir},
 	}
 }
@@ -124,6 +138,81 @@ func readLine(file string) (string, error) {
 	return s, nil
 }
 
+// config is what a process that writes to the archive needs of it.
+func (c archiveStore) config(getenv func(string) string) (app.Archive, error) {
+	if c.Archive == "" {
+		return app.Archive{Dir: c.path("archive")}, nil
+	}
+	cfg := s3.Config{Endpoint: c.S3Endpoint, Region: c.S3Region, Addressing: s3.Addressing(strings.TrimPrefix(c.S3Addressing, "auto"))}
+	var err error
+	if cfg.Bucket, cfg.Prefix, err = s3.ParseURL(c.Archive); err != nil {
+		return app.Archive{}, usagef("--archive: %w", err)
+	}
+	if cfg.AccessKey, err = secret(getenv, c.S3AccessKeyFile, "FAXSTREAM_S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"); err != nil {
+		return app.Archive{}, usagef("access key of --archive: %w", err)
+	}
+	if cfg.SecretKey, err = secret(getenv, c.S3SecretKeyFile, "FAXSTREAM_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"); err != nil {
+		return app.Archive{}, usagef("secret key of --archive: %w", err)
+	}
+	if c.S3CA != "" {
+		if cfg.CA, err = os.ReadFile(c.S3CA); err != nil {
+			return app.Archive{}, usagef("--s3-ca: %w", err)
+		}
+	}
+	return app.Archive{S3: &cfg}, nil
+}
+
+// openReader opens the archive for reading: what --archive has that is no bucket is a directory here.
+func (c archiveStore) openReader(ctx context.Context, getenv func(string) string) (archive.Reader, func() error, error) {
+	archive := app.Archive{Dir: c.where()}
+	if strings.HasPrefix(c.Archive, "s3://") {
+		var err error
+		if archive, err = c.config(getenv); err != nil {
+			return nil, nil, err
+		}
+	}
+	return archive.OpenReader(ctx)
+}
+
+// where names the archive for people.
+func (c archiveStore) where() string {
+	if c.Archive != "" {
+		return c.Archive
+	}
+	return c.path("archive")
+}
+
+// path is a directory below --dir.
+func (c archiveStore) path(name string) string { return filepath.Join(c.Dir, name) }
+
+// secret reads a key from its file, else from the first variable that has it.
+func secret(getenv func(string) string, file string, names ...string) (string, error) {
+	if file != "" {
+		return readLine(file)
+	}
+	for _, name := range names {
+		if v := getenv(name); v != "" {
+			return v, nil
+		}
+	}
+	return "", fmt.Errorf("neither a file is given nor %s or %s in the environment", names[0], names[1])
+}
+
+// put sets the terms.
+func (t archiveTerms) put(a app.Archive) error {
+	switch {
+	case a.S3 == nil && t.S3SSE != "none" && t.S3SSE != "":
+		return usagef("--s3-sse needs --archive s3://BUCKET/PREFIX")
+	case a.S3 == nil:
+		return nil
+	}
+	a.S3.Mode = s3.Mode(t.RetentionMode)
+	if t.S3SSE != "none" {
+		a.S3.Encryption = t.S3SSE
+	}
+	return nil
+}
+
 // readyLine is the first line on stdout, once everything listens.
 type readyLine struct {
 	Ready   bool   `json:"ready"`
@@ -134,98 +223,72 @@ type readyLine struct {
 
 // Run serves until the first signal.
 func (c serveCmd) Run(ctx context.Context, e env) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	with := appEnv{getenv: e.getenv, log: e.logger()}
-	a, err := startApp(ctx, c, with)
+	cfg, err := c.config(e)
 	if err != nil {
 		return err
 	}
-	return c.serve(ctx, a, e, with)
+	return app.Run(ctx, cfg, func(a *app.App) error {
+		return json.NewEncoder(e.stdout).Encode(readyLine{Ready: true, Webhook: a.WebhookURL(), Admin: a.AdminURL(), NATS: a.NATSURL()})
+	})
 }
 
-// check refuses what cannot work or would let anybody in, before anything is started.
-func (c serveCmd) check() error {
-	if err := c.adminAccess.check(); err != nil {
-		return err
+// config reads the files that flags name, and refuses what cannot work.
+func (c serveCmd) config(e env) (app.Config, error) {
+	cfg := app.Config{
+		Dir: c.Dir, Retention: c.Retention, NATS: c.natsStore.config(c.path("nats")), WebhookAddr: c.WebhookAddr,
+		Admin:      app.Admin{Addr: c.AdminAddr, Tokens: c.AdminTokens, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP},
+		Provider:   c.provider.config(),
+		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
+		Reconcile: c.Reconcile, Fetches: c.Fetches,
+		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
+		Software: softwareName(), Log: e.logger(),
 	}
-	switch {
-	case c.FaxplusPagePath == "":
-		return usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
+	cfg.NATS.Embedded.Listen = c.NATSListen
+	switch c.FaxplusPagePath {
+	case "":
+		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
 			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus, no public document names it), or `none` to take every page from the whole file")
-	case c.WebhookSecretFile == "" && !loopback(c.WebhookAddr):
-		return usagef("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: without a secret anybody can send faxes", c.WebhookAddr)
-	case c.NATSURL != "" && c.NATSListen != "":
-		return usagef("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
-	case c.NATSListen != "" && !loopback(c.NATSListen):
-		return usagef("--nats-listen %s is not a loopback address: the embedded server has no accounts; for subscribers on other machines run an external nats-server", c.NATSListen)
-	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
-		return usagef("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
-	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
-		return usagef("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
+	case "none":
+	default:
+		cfg.Provider.PagePath = c.FaxplusPagePath
 	}
 	if err := c.natsStore.check(); err != nil {
-		return err
-	}
-	if err := c.archiveTerms.check(c.Archive); err != nil {
-		return err
+		return cfg, err
 	}
 	if c.FaxplusTokenFile != "" {
 		if _, err := readLine(c.FaxplusTokenFile); err != nil {
-			return usagef("--faxplus-token-file: %w", err)
+			return cfg, usagef("--faxplus-token-file: %w", err)
+		}
+	}
+	var err error
+	if cfg.Archive, err = c.archiveStore.config(e.getenv); err != nil {
+		return cfg, err
+	}
+	if err := c.put(cfg.Archive); err != nil {
+		return cfg, err
+	}
+	if c.SignKey != "" {
+		if cfg.SignKey, err = readSigningKey(c.SignKey); err != nil {
+			return cfg, usagef("--sign-key: %w", err)
+		}
+	}
+	return cfg, c.senders(&cfg)
+}
+
+// senders sets who may send webhooks.
+func (c serveCmd) senders(cfg *app.Config) (err error) {
+	if cfg.AllowFrom, err = prefixes("--allow-from", c.AllowFrom); err != nil {
+		return err
+	}
+	if cfg.TrustedProxies, err = prefixes("--trusted-proxies", c.TrustedProxies); err != nil {
+		return err
+	}
+	if c.WebhookSecretFile != "" {
+		if cfg.Secrets, err = ingest.ReadSecrets(c.WebhookSecretFile); err != nil {
+			return usageError{err}
 		}
 	}
 	return nil
-}
-
-// loopback reports whether only this machine reaches an address. A name other than localhost may resolve to anything.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-func (c serveCmd) policy() session.Policy {
-	return session.Policy{Grace: c.CloseGrace, Idle: c.IdleAfter, GiveUp: c.GiveUpAfter, Ask: true, WholeFor: c.WholeFor, Streaming: c.pagePath() != "", Reconcile: c.Reconcile}
-}
-
-func (c serveCmd) retry() pipeline.Retry {
-	r := pipeline.DefaultRetry()
-	r.Deadline = c.PageDeadline
-	if c.retryDelays != nil {
-		r.Delays = c.retryDelays
-	}
-	return r
-}
-
-func (c serveCmd) pagePath() string {
-	if c.FaxplusPagePath == "none" {
-		return ""
-	}
-	return c.FaxplusPagePath
-}
-
-func (c serveCmd) ingestConfig() (ingest.Config, error) {
-	var cfg ingest.Config
-	var err error
-	if cfg.AllowFrom, err = prefixes("--allow-from", c.AllowFrom); err != nil {
-		return cfg, err
-	}
-	if cfg.TrustedProxies, err = prefixes("--trusted-proxies", c.TrustedProxies); err != nil {
-		return cfg, err
-	}
-	if c.WebhookSecretFile != "" {
-		secrets, err := ingest.ReadSecrets(c.WebhookSecretFile)
-		if err != nil {
-			return cfg, usageError{err}
-		}
-		cfg.Secrets = func() []string { return secrets }
-	}
-	return cfg, nil
 }
 
 // prefixes reads CIDRs; a plain address is itself.
@@ -243,6 +306,3 @@ func prefixes(flag string, list []string) ([]netip.Prefix, error) {
 	}
 	return out, nil
 }
-
-// path is a directory below --dir.
-func (c archiveStore) path(name string) string { return filepath.Join(c.Dir, name) }

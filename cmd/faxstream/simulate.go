@@ -6,18 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"net"
-	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
 
@@ -42,32 +37,43 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	faxes, err := c.faxes()
+	faxes, err := c.order().Faxes()
+	if errors.Is(err, faxgen.ErrTooLarge) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
-	sim, err := startSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: e.logger()}, e.logger())
+	sim, err := faxgen.StartSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: e.logger()}, e.logger())
 	if err != nil {
 		return err
 	}
-	ready := map[string]any{"ready": true, "api": sim.url, "page_path": faxplustest.PagePath}
+	ready := map[string]any{"ready": true, "api": sim.URL, "page_path": faxplustest.PagePath}
 	if err := json.NewEncoder(e.stdout).Encode(ready); err != nil {
-		return errors.Join(err, sim.stop())
+		return errors.Join(err, sim.Stop())
 	}
 	if err := c.announce(e.stdout, sim, faxes); err != nil {
-		return errors.Join(err, sim.stop())
+		return errors.Join(err, sim.Stop())
 	}
 	if c.Target == "" {
 		for _, f := range faxes {
 			sim.Add(f)
 		}
-	} else if err := sim.sendAll(ctx, c.Target, faxes); err != nil {
-		return errors.Join(err, sim.stop())
+	} else if err := sim.SendAll(ctx, c.Target, faxes); err != nil {
+		return errors.Join(err, sim.Stop())
 	} else if ctx.Err() == nil {
 		fmt.Fprintf(e.stderr, "%d faxes sent to %s; serving their files until a signal comes\n", len(faxes), withoutPath(c.Target))
 	}
 	<-ctx.Done()
-	return sim.stop()
+	return sim.Stop()
+}
+
+func (c simulateCmd) order() faxgen.Order {
+	o := faxgen.Order{Count: c.Faxes, Files: c.Files, Seed: c.Seed, Coding: c.Coding, Chaos: c.Chaos}
+	for _, name := range c.Fault {
+		o.Faults = append(o.Faults, faxplustest.Fault(name))
+	}
+	return o
 }
 
 // faultyFax is the line of one fax with faults.
@@ -81,7 +87,7 @@ type faultyFax struct {
 }
 
 // announce says what is about to go wrong with which fax.
-func (c simulateCmd) announce(w io.Writer, sim *simulator, faxes []faxplustest.Fax) error {
+func (c simulateCmd) announce(w io.Writer, sim *faxgen.Simulator, faxes []faxplustest.Fax) error {
 	if !c.Chaos && len(c.Fault) == 0 {
 		return nil
 	}
@@ -125,122 +131,4 @@ func faultNames() string {
 		names = append(names, string(f))
 	}
 	return strings.Join(names, ", ")
-}
-
-// faxes makes the faxes and gives them their faults.
-func (c simulateCmd) faxes() ([]faxplustest.Fax, error) {
-	faxes, err := c.cleanFaxes()
-	for i, f := range faxes {
-		if f.StartTime.IsZero() { // they come in now: where people look for them, and the reconciler
-			faxes[i].StartTime = time.Now().UTC().Truncate(time.Second)
-		}
-		if c.Chaos {
-			faxes[i].Faults = faxplustest.Chaos(c.Seed, f.Session)
-		}
-		for _, name := range c.Fault {
-			faxes[i].Faults = append(faxes[i].Faults, faxplustest.Fault(name))
-		}
-	}
-	return faxes, err
-}
-
-func (c simulateCmd) cleanFaxes() ([]faxplustest.Fax, error) {
-	if len(c.Files) > 0 {
-		f, err := faxOfFiles(c.Files)
-		return []faxplustest.Fax{f}, err
-	}
-	g, err := newFaxGenerator(c.Seed, c.Coding)
-	if err != nil {
-		return nil, err
-	}
-	var faxes []faxplustest.Fax
-	for n := range c.Faxes {
-		f, err := g.fax(n)
-		if err != nil {
-			return nil, err
-		}
-		faxes = append(faxes, f)
-	}
-	return faxes, nil
-}
-
-// maxGivenFile bounds a page file that the simulator is given; larger ones than faxstream takes are wanted in tests.
-const maxGivenFile = 64 << 20
-
-// faxOfFiles makes one fax of page files as they are; it has no whole file unless it has one page.
-func faxOfFiles(files []string) (faxplustest.Fax, error) {
-	name := strings.TrimSuffix(filepath.Base(files[0]), filepath.Ext(files[0]))
-	token := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '-'
-	}, name)
-	f := faxplustest.Fax{Session: fmt.Sprintf("%.40s-%d", token, time.Now().UnixMilli()), Streamed: true, StartTime: time.Now().UTC().Truncate(time.Second)}
-	for _, file := range files {
-		r, err := os.Open(file)
-		if err != nil {
-			return f, err
-		}
-		page, err := io.ReadAll(io.LimitReader(r, maxGivenFile+1))
-		if err := errors.Join(err, r.Close()); err != nil {
-			return f, fmt.Errorf("read %s: %w", file, err)
-		}
-		if len(page) > maxGivenFile {
-			return f, usagef("%s has more than %d bytes", file, maxGivenFile)
-		}
-		f.Pages = append(f.Pages, page)
-	}
-	if len(f.Pages) == 1 {
-		f.Whole = f.Pages[0]
-	}
-	return f, nil
-}
-
-// simulator is a provider that is being served.
-type simulator struct {
-	*faxplustest.Server
-	url  string
-	srv  *http.Server
-	done chan error
-}
-
-func startSimulator(addr string, cfg faxplustest.Config, log *slog.Logger) (*simulator, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen for the simulator: %w", err)
-	}
-	s := &simulator{Server: faxplustest.New(cfg), url: "http://" + l.Addr().String(), done: make(chan error, 1)}
-	s.srv = &http.Server{Handler: s.Server, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	go func() { s.done <- s.srv.Serve(l) }()
-	return s, nil
-}
-
-// sendAll sends every fax at once, as calls on several lines.
-func (s *simulator) sendAll(ctx context.Context, target string, faxes []faxplustest.Fax) error {
-	errs := make([]error, len(faxes))
-	var wg sync.WaitGroup
-	for i, f := range faxes {
-		wg.Go(func() {
-			if err := s.Send(ctx, target, f); err != nil {
-				errs[i] = fmt.Errorf("send fax %s: %w", f.Session, err)
-			}
-		})
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return nil
-	}
-	return errors.Join(errs...)
-}
-
-func (s *simulator) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	err := s.srv.Shutdown(ctx)
-	s.Close()
-	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -50,7 +51,7 @@ func (s streams) stream(ctx context.Context, name string) jetstream.Stream {
 // subjects counts the messages of a stream by subject.
 func (s streams) subjects(stream, filter string) map[string]uint64 {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), apptest.Patience)
 	defer cancel()
 	info, err := s.stream(ctx, stream).Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
@@ -62,7 +63,7 @@ func (s streams) subjects(stream, filter string) map[string]uint64 {
 // bodies gives the hash of the webhook's body that each fact of FAX_IN names, by subject.
 func (s streams) bodies(subjects []string) map[string]string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), apptest.Patience)
 	defer cancel()
 	st := s.stream(ctx, bus.StreamIn)
 	hashes := map[string]string{}

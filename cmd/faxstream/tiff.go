@@ -3,16 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"slices"
-	"text/tabwriter"
 
-	"github.com/faxstream/faxstream/pipeline/ccitt"
-	"github.com/faxstream/faxstream/pipeline/tiff"
+	"github.com/faxstream/faxstream/cmd/faxstream/tifftool"
 )
 
 type tiffCmd struct {
@@ -21,146 +14,51 @@ type tiffCmd struct {
 	Bench  tiffBenchCmd  `cmd:"" help:"Measure how long every page takes to decode and to encode as Group 4."`
 }
 
-// stdinName stands for standard input where a file is asked for.
-const stdinName = "-"
-
-// maxTIFF bounds what is read of one file, in bytes. A fax of 1,000 pages has some 50 MB.
-const maxTIFF = 256 << 20
-
-// openTIFF reads a file, or standard input, and parses it. Nothing is allocated for a file that is too large.
-func openTIFF(name string) (*tiff.File, error) {
-	in := os.Stdin
-	if name != stdinName {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	var b bytes.Buffer
-	if fi, err := in.Stat(); err == nil && fi.Mode().IsRegular() {
-		if fi.Size() > maxTIFF {
-			return nil, fmt.Errorf("read %s: %d bytes, allowed are %d: %w", name, fi.Size(), maxTIFF, tiff.ErrLimit)
-		}
-		b.Grow(int(fi.Size()) + bytes.MinRead)
-	}
-	if _, err := b.ReadFrom(io.LimitReader(in, maxTIFF+1)); err != nil { // pipes do not tell their size, and files may grow
-		return nil, err
-	}
-	if b.Len() > maxTIFF {
-		return nil, fmt.Errorf("read %s: more than the %d bytes that are allowed: %w", name, maxTIFF, tiff.ErrLimit)
-	}
-	return tiff.Parse(b.Bytes(), tiff.Limits{MaxBytes: maxTIFF})
+type tiffInfoCmd struct {
+	JSON  bool     `help:"Print one JSON object a line and page (JSON Lines). What is not known is null: page, too, when the file is no TIFF."`
+	Files []string `arg:"" name:"file" help:"TIFF files; - is standard input. One that cannot be read does not stop the others."`
 }
 
-// A tiffPage is what a line of tiff info or tiff bench is about: a page, or a whole file that cannot be read.
-type tiffPage struct {
-	file        string
-	page, pages int         // page from 1; both 0 for a file that cannot be read
-	image       *tiff.Image // nil with an error
-	err         error
-	behind      error // of the last page: why the chain of IFDs ends there, when it should not
+func (c tiffInfoCmd) Run(ctx context.Context, e env) error {
+	return tiffError(tifftool.Info(ctx, e.stdout, c.Files, c.JSON))
 }
 
-// eachPage opens the files one after the other and visits their pages. A file or page with an error is visited with it and stops
-// nothing; only an error of visit and the end of ctx do.
-func eachPage(ctx context.Context, files []string, visit func(tiffPage) error) error {
-	for _, name := range files {
-		f, err := openTIFF(name)
-		if err != nil {
-			if err := visit(tiffPage{file: name, err: err}); err != nil {
-				return err
-			}
-			continue
-		}
-		for i := range f.NumPages() {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			p := tiffPage{file: name, page: i + 1, pages: f.NumPages()}
-			p.image, p.err = f.Page(i)
-			if p.page == p.pages {
-				p.behind = f.Chain()
-			}
-			if err := visit(p); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+type tiffExportCmd struct {
+	Page   int    `default:"1" placeholder:"N" help:"The page, from 1. Default ${default}."`
+	To     string `required:"" enum:"pbm,png,tiff" placeholder:"FORMAT" help:"${enum}. pbm: the 1-bit rows (P4, 1 is black). png: with near-square pixels, as for OCR. tiff: Class F, Group 4. Gray and colour stay so in png and tiff."`
+	Output string `short:"o" type:"path" placeholder:"FILE" help:"File to write; made anew or replaced only when all is there. Default: stdout, which must not be a terminal."`
+	File   string `arg:"" type:"existingfile" help:"TIFF file; - is standard input."`
 }
 
-// A pageLine is what is printed of a tiffPage: itself as JSON, or its text, whose cells are parted by tabs.
-type pageLine interface {
-	text() string
-	failed() bool
-}
-
-// printPages prints a line for every page and fails at the end if one of them tells of an error. describe fails only when ctx ends.
-func printPages(ctx context.Context, e env, files []string, asJSON bool, header string, describe func(context.Context, tiffPage) (pageLine, error)) error {
-	if first := slices.Index(files, stdinName); first >= 0 && slices.Contains(files[first+1:], stdinName) {
-		return usagef("%s is given twice: standard input can be read once", stdinName)
-	}
-	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	if !asJSON {
-		fmt.Fprintln(w, header)
-	}
-	failed := 0
-	err := eachPage(ctx, files, func(p tiffPage) error {
-		line, err := describe(ctx, p)
-		if err != nil {
-			return err
-		}
-		if line.failed() {
-			failed++
-		}
-		if asJSON {
-			return json.NewEncoder(e.stdout).Encode(line)
-		}
-		_, err = fmt.Fprintln(w, line.text())
-		return err
-	})
-	if err := errors.Join(err, w.Flush()); err != nil {
+func (c tiffExportCmd) Run(ctx context.Context, e env) error {
+	if err := checkOutput(e, c.Output, c.To); err != nil {
 		return err
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d page(s) or file(s) could not be read; their lines say why", failed)
+	data, err := tifftool.Export{File: c.File, Page: c.Page, To: c.To, Software: softwareName()}.Encode(ctx, e.stderr)
+	if err != nil {
+		return tiffError(err)
 	}
-	return nil
+	if c.Output == "" {
+		_, err := e.stdout.Write(data)
+		return err
+	}
+	return writeFile(c.Output, bytes.NewReader(data))
 }
 
-// ended reports whether an error is no page's but ours: the command was told to stop.
-func ended(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+type tiffBenchCmd struct {
+	Runs  int      `default:"20" placeholder:"N" help:"How often each page is decoded and encoded, after one run that does not count. Default ${default}."`
+	JSON  bool     `help:"Print one JSON object a line and page (JSON Lines), times in microseconds. What is not known is null."`
+	Files []string `arg:"" name:"file" help:"TIFF files; - is standard input. One that cannot be read does not stop the others."`
 }
 
-// knownInt is a number of a JSON line: null where 0 means that it is not known.
-func knownInt(n int) *int {
-	if n == 0 {
-		return nil
-	}
-	return &n
+func (c tiffBenchCmd) Run(ctx context.Context, e env) error {
+	return tiffError(tifftool.Bench(ctx, e.stdout, c.Files, c.Runs, c.JSON))
 }
 
-func knownString(s string) *string {
-	if s == "" {
-		return nil
+// tiffError tells a wrong argument from a file that cannot be read.
+func tiffError(err error) error {
+	if errors.Is(err, tifftool.ErrArgument) {
+		return usageError{err}
 	}
-	return &s
-}
-
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-func countRows(ranges []ccitt.RowRange) int {
-	n := 0
-	for _, r := range ranges {
-		n += r.Last - r.First + 1
-	}
-	return n
+	return err
 }

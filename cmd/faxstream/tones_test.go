@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
-	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
@@ -28,8 +30,8 @@ func TestGrayAndColourPagesStayWhatTheyAre(t *testing.T) {
 	sim.Add(f)
 	t.Run("streamed", func(t *testing.T) {
 		p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace)...)
-		for _, b := range bodies(f, p.target()) {
-			post(t, p.target(), b)
+		for _, b := range apptest.Bodies(f, p.target()) {
+			apptest.Post(t, p.target(), b)
 		}
 		if d := p.awaitDocuments(f.Session)[f.Session]; d.Status != session.StatusComplete {
 			t.Fatalf("the fax is %s (%s)", d.Status, d.Reason)
@@ -37,40 +39,31 @@ func TestGrayAndColourPagesStayWhatTheyAre(t *testing.T) {
 		checkFax(t, p, f)
 		var sent []*tiff.Decoded
 		for _, page := range f.Pages {
-			sent = append(sent, decoded(t, parse(t, page), 0))
+			sent = append(sent, apptest.Decoded(t, apptest.Parse(t, page), 0))
 		}
 		checkTones(t, p, f.Session, sent)
 	})
 	t.Run("whole file", func(t *testing.T) {
 		p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--faxplus-page-path=none")...)
-		all := bodies(f, p.target())
-		post(t, p.target(), all[len(all)-1])
+		all := apptest.Bodies(f, p.target())
+		apptest.Post(t, p.target(), all[len(all)-1])
 		if d := p.awaitDocuments(f.Session)[f.Session]; d.Status != session.StatusComplete {
 			t.Fatalf("the fax is %s (%s)", d.Status, d.Reason)
 		}
 		var sent []*tiff.Decoded
 		for i := range f.Pages {
-			sent = append(sent, decoded(t, parse(t, f.Whole), i)) // libtiff coded JPEG anew when it joined the pages
+			sent = append(sent, apptest.Decoded(t, apptest.Parse(t, f.Whole), i)) // libtiff coded JPEG anew when it joined the pages
 		}
 		checkTones(t, p, f.Session, sent)
 	})
-}
-
-func parse(t *testing.T, data []byte) *tiff.File {
-	t.Helper()
-	f, err := tiff.Parse(data, tiff.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
 }
 
 // colourFax has four pages.
 func colourFax(t *testing.T) faxplustest.Fax {
 	t.Helper()
 	cp := tool(t, "tiffcp", "apt-get install libtiff-tools")
-	f := generated(t, 41, 1)[0]
-	p := decodePage(t, parse(t, f.Pages[0]), 0)
+	f := apptest.Generated(t, 41, 1)[0]
+	p := apptest.DecodePage(t, apptest.Parse(t, f.Pages[0]), 0)
 	gray := &raster.Tones{Width: p.Width, Height: p.Height, Samples: 1, XRes: p.XRes, YRes: p.YRes, Pix: make([]byte, p.Width*p.Height)}
 	for i := range gray.Pix {
 		gray.Pix[i] = 0xe8 - byte(i%p.Width/20)
@@ -80,7 +73,11 @@ func colourFax(t *testing.T) faxplustest.Fax {
 	}
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	for name, data := range map[string][]byte{"1.tiff": f.Pages[0], "2.tiff": tonesFile(t, inColour(p)), "gray.tiff": tonesFile(t, gray)} {
+	colour, err := faxgen.Order{Count: 1, Seed: 41, Coding: "colour"}.Faxes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"1.tiff": f.Pages[0], "2.tiff": colour[0].Pages[0], "gray.tiff": tonesFile(t, gray)} {
 		if err := os.WriteFile(path(name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -96,19 +93,10 @@ func colourFax(t *testing.T) faxplustest.Fax {
 	}
 	f.Pages = nil
 	for i := range 4 {
-		f.Pages = append(f.Pages, readFile(t, path(fmt.Sprintf("%d.tiff", i+1))))
+		f.Pages = append(f.Pages, apptest.ReadFile(t, path(fmt.Sprintf("%d.tiff", i+1))))
 	}
-	f.Whole = readFile(t, path("whole.tiff"))
+	f.Whole = apptest.ReadFile(t, path("whole.tiff"))
 	return f
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 func tonesFile(t *testing.T, p *raster.Tones) []byte {
@@ -117,11 +105,7 @@ func tonesFile(t *testing.T, p *raster.Tones) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := onePage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}, strip)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return apptest.OnePage(t, tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}, strip)
 }
 
 // checkTones compares the document in both forms and the images for OCR with the pages sent.
@@ -131,16 +115,16 @@ func checkTones(t *testing.T, p *process, id string, sent []*tiff.Decoded) {
 	pdf, tif := filepath.Join(dir, "document.pdf"), filepath.Join(dir, "document.tiff")
 	get(t, p, pdf, id, "--as=pdf")
 	get(t, p, tif, id, "--as=tiff")
-	judge(t, "qpdf", "qpdf", "--check", pdf)
-	judge(t, "tiffinfo", "libtiff-tools", "-D", tif)
-	judge(t, "pdfimages", "poppler-utils", "-png", pdf, filepath.Join(dir, "page"))
-	document := parse(t, readFile(t, tif))
-	var m pipeline.Manifest
-	if err := json.Unmarshal(fetch(t, p.api("/faxes/"+id+"/manifest.json")), &m); err != nil {
+	apptest.Judge(t, "qpdf", "qpdf", "--check", pdf)
+	apptest.Judge(t, "tiffinfo", "libtiff-tools", "-D", tif)
+	apptest.Judge(t, "pdfimages", "poppler-utils", "-png", pdf, filepath.Join(dir, "page"))
+	document := apptest.Parse(t, apptest.ReadFile(t, tif))
+	var m archive.Manifest
+	if err := json.Unmarshal(apptest.Fetch(t, p.api("/faxes/"+id+"/manifest.json")), &m); err != nil {
 		t.Fatal(err)
 	}
 	for i, samples := range []int{0, 3, 1, 3} {
-		if got, want := pixels(decoded(t, document, i)), pixels(sent[i]); got != want {
+		if got, want := apptest.Pixels(apptest.Decoded(t, document, i)), apptest.Pixels(sent[i]); got != want {
 			t.Errorf("page %d of document.tiff is not the page that was sent", i+1)
 		}
 		if m.Pages[i].Samples != samples {

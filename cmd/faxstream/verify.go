@@ -8,10 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
-	"github.com/faxstream/faxstream/pipeline"
-	"github.com/faxstream/faxstream/storage/local"
+	"github.com/faxstream/faxstream/pipeline/verify"
 )
 
 // verifyCmd proves from the archive alone that faxes are as they were written.
@@ -28,7 +26,7 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 	if (c.Session == "") != c.All {
 		return usagef("say which faxes: a session, or --all; one of the two")
 	}
-	checker := pipeline.Checker{Software: softwareName(), Log: e.logger()}
+	checker := verify.Checker{Software: softwareName(), Log: e.logger()}
 	if checker.Keys, err = readPublicKeys(c.Key); err != nil {
 		return usagef("--key: %w", err)
 	}
@@ -54,7 +52,7 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 	return v.sum(e.stderr)
 }
 
-func (c verifyCmd) one(ctx context.Context, checker pipeline.Checker, v *verdicts) error {
+func (c verifyCmd) one(ctx context.Context, checker verify.Checker, v *verdicts) error {
 	f, err := checker.Session(ctx, c.Session)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: nothing of session %s is in %s (is that the archive of the serve that has it? --dir or --archive says which)", errNotFound, c.Session, c.where())
@@ -65,28 +63,6 @@ func (c verifyCmd) one(ctx context.Context, checker pipeline.Checker, v *verdict
 	return v.add(f)
 }
 
-// where names the archive for people.
-func (c archiveStore) where() string {
-	if c.Archive != "" {
-		return c.Archive
-	}
-	return c.path("archive")
-}
-
-// openReader opens the archive for reading: a directory also while faxstream serve has it.
-func (c archiveStore) openReader(ctx context.Context, getenv func(string) string) (pipeline.Reader, func() error, error) {
-	if strings.HasPrefix(c.Archive, "s3://") {
-		a := &app{}
-		s, err := a.openArchive(ctx, serveCmd{archiveStore: c}, getenv)
-		return s, a.stop, err
-	}
-	r, err := local.OpenReader(c.where())
-	if err != nil {
-		return nil, nil, err
-	}
-	return r, r.Close, nil
-}
-
 // verdicts prints what was found and adds it up.
 type verdicts struct {
 	out                  io.Writer
@@ -94,7 +70,7 @@ type verdicts struct {
 	faxes, faulty, wrong int
 }
 
-func (v *verdicts) add(f pipeline.Finding) error {
+func (v *verdicts) add(f verify.Finding) error {
 	v.faxes++
 	v.wrong += len(f.Faults)
 	if len(f.Faults) > 0 {

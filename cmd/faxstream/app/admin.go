@@ -1,0 +1,123 @@
+package app
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+)
+
+// Admin is who may reach the admin listener, and how.
+type Admin struct {
+	Addr      string // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
+	Tokens    string // file with who may use API and dashboard, read again at every request; empty, on loopback only: everybody on this machine
+	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
+	Key       string // PEM file of the private key of Cert
+	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
+}
+
+// check refuses what would let anybody in, or let anybody listen.
+func (c Admin) check() error {
+	switch {
+	case (c.Cert == "") != (c.Key == ""):
+		return configErrorf("--admin-cert and --admin-key need each other")
+	case c.Cert != "" && c.PlainHTTP:
+		return configErrorf("--admin-plain-http says that a proxy speaks TLS, --admin-cert that faxstream does: give one of them")
+	case !loopback(c.Addr) && c.Tokens == "":
+		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens is required: without tokens anybody can read the faxes; "+
+			"make one with `faxstream token NAME --scope read`", c.Addr)
+	case !loopback(c.Addr) && c.Cert == "" && !c.PlainHTTP:
+		return configErrorf("--admin-addr %s is not a loopback address, so it needs TLS: give --admin-cert and --admin-key, "+
+			"or --admin-plain-http where a proxy in front speaks TLS; otherwise tokens and faxes can be read on the way", c.Addr)
+	}
+	if c.Tokens != "" {
+		if _, err := access.ReadTokens(c.Tokens); err != nil {
+			return configErrorf("--admin-tokens: %w", err)
+		}
+	}
+	if c.Cert != "" {
+		if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
+			return configErrorf("--admin-cert and --admin-key: %w", err)
+		}
+	}
+	return nil
+}
+
+// tokens is what the dashboard asks at every request; nil: there is no login.
+func (c Admin) tokens() func() ([]access.Token, error) {
+	if c.Tokens == "" {
+		return nil
+	}
+	return func() ([]access.Token, error) { return access.ReadTokens(c.Tokens) }
+}
+
+// tls is how the listener speaks; nil: plain.
+func (c Admin) tls(log *slog.Logger) *tls.Config {
+	if c.Cert == "" {
+		return nil
+	}
+	pair := &certificate{cert: c.Cert, key: c.Key, log: log}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.get}
+}
+
+// certificate follows the files of a certificate, so that it can be renewed while running.
+type certificate struct {
+	cert, key string // files
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	current *tls.Certificate // guarded by mu; nil before the first connection
+	stamp   [2]time.Time     // of cert and key when last read; guarded by mu
+}
+
+// get reads the files when one of them has another time than before. What cannot be read leaves the last good certificate in use:
+// cert and key are rarely replaced at the same instant, and the next connection looks again.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamp, err := modified(c.cert, c.key)
+	if err == nil && c.current != nil && stamp == c.stamp {
+		return c.current, nil
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.LoadX509KeyPair(c.cert, c.key)
+	}
+	if err == nil {
+		c.current, c.stamp = &pair, stamp
+		return c.current, nil
+	}
+	if c.current == nil {
+		return nil, fmt.Errorf("--admin-cert and --admin-key: %w", err)
+	}
+	c.log.Error("the certificate of the admin listener cannot be read again; the last one stays in use", "err", err)
+	return c.current, nil
+}
+
+func modified(files ...string) (stamp [2]time.Time, err error) {
+	for i, file := range files {
+		info, statErr := os.Stat(file)
+		if statErr != nil {
+			err = errors.Join(err, statErr)
+			continue
+		}
+		stamp[i] = info.ModTime()
+	}
+	return stamp, err
+}
+
+// countRefused counts the requests that the admin listener did not let in.
+func countRefused(r prometheus.Registerer) (func(reason string), error) {
+	total := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "faxstream_admin_refused_total",
+		Help: "Requests to the admin listener that were not let in: none (no token), wrong (token), limited (after many wrong ones), scope, link (bad or expired).",
+	}, []string{"reason"})
+	return func(reason string) { total.WithLabelValues(reason).Inc() }, r.Register(total)
+}

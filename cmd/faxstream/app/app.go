@@ -1,0 +1,322 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/ingest/faxplus"
+	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/recovery"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
+)
+
+// App is one running faxstream: the parts, plugged together.
+type App struct {
+	webhookURL, adminURL string
+
+	log     *slog.Logger
+	state   string // directory
+	bus     *bus.Bus
+	archive store
+	closers []func() error // in the order of starting
+	failed  chan error     // a server or the board ended by itself
+	stopped atomic.Value   // of stoppage: why fetching stands still
+	doubted atomic.Value   // of stoppage: why single pages may never come
+	sealing atomic.Value   // of stoppage: why the audit cannot be sealed
+	running sync.WaitGroup
+}
+
+// stoppage wraps an error, nil too, for an atomic.Value.
+type stoppage struct{ error }
+
+// Start starts the parts; on an error it stops what it started. A ConfigError says that c is wrong.
+func Start(ctx context.Context, c Config) (*App, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return start(ctx, c)
+}
+
+// start starts the parts in the order in which they need each other.
+func start(ctx context.Context, c Config) (_ *App, err error) {
+	a := &App{log: c.Log, state: c.Dir, failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Stop())
+		}
+	}()
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.openStores(ctx, c, reg); err != nil {
+		return nil, err
+	}
+	webhooks, err := a.webhooks(c, reg)
+	if err != nil {
+		return nil, err
+	}
+	client, err := a.provider(c)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	if err := a.startPipeline(ctx, c, reg, client, webhooks); err != nil {
+		return nil, err
+	}
+	open := &ingest.OpenSessions{}
+	reconciler, err := a.reconciler(c, ingest.ReconcilerConfig{Provider: client, Open: open, Registerer: reg})
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	if err := a.startAdmin(ctx, c, reg, open.Put, reconciler); err != nil {
+		return nil, err
+	}
+	a.startReconciler(ctx, c, reconciler)
+	a.startSealer(ctx, c)
+	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks, nil); err != nil { // last: what it takes in is worked on at once
+		return nil, err
+	}
+	return a, nil
+}
+
+// openStores opens the archive and JetStream.
+func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registerer) error {
+	buried, err := countLetters(reg)
+	if err != nil {
+		return err
+	}
+	archive, closeArchive, err := c.Archive.open(ctx, c.Retention, c.Log)
+	if err != nil {
+		return err
+	}
+	a.archive, a.closers = archive, append(a.closers, closeArchive)
+	cfg := c.NATS
+	cfg.Buried, cfg.Log = buried, c.Log
+	if a.bus, err = bus.Open(ctx, cfg); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.bus.Close)
+	return errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), reg.Register(fillCollector{a.bus}))
+}
+
+// startPipeline starts what makes documents of the facts in JetStream.
+func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler) error {
+	stages, err := newStageMetrics(reg)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx) // an app that is started anew in this process leaves nothing of the old one running
+	a.closers = append(a.closers, func() error { stop(); return nil })
+	return pipeline.Start(ctx, pipeline.Config{
+		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,
+		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
+		Ingest:  webhooks.Again,
+		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
+		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
+		Observe: func(s stage.Step) {
+			stages.observe(s)
+			if c.Observe != nil {
+				c.Observe(s)
+			}
+		},
+	})
+}
+
+// WebhookURL is where webhooks are taken, without the path and the secret.
+func (a *App) WebhookURL() string { return a.webhookURL }
+
+// AdminURL is where API, dashboard and metrics are served.
+func (a *App) AdminURL() string { return a.adminURL }
+
+// NATSURL is where subscribers reach the embedded server; empty where it does not listen.
+func (a *App) NATSURL() string { return a.bus.ClientURL() }
+
+func (a *App) provider(c Config) (*faxplus.Client, error) {
+	cfg := c.Provider
+	cfg.Logger = a.log
+	client, err := faxplus.NewClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, func() error { client.Close(); return nil })
+	return client, nil
+}
+
+// startAdmin returns once the board has seen every ledger, and so has seen.
+func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry, seen func(session.State), r *ingest.Reconciler) error {
+	board := &dashboard.Board{}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	caught := make(chan struct{})
+	a.running.Go(func() {
+		if err := board.Follow(ctx, teed{a.bus, seen}, func() { close(caught) }); err != nil && ctx.Err() == nil {
+			a.fail(err)
+		}
+	})
+	a.closers = append(a.closers, func() error { cancel(); return nil })
+	select {
+	case <-caught:
+	case err := <-a.failed:
+		return err
+	}
+	refused, err := countRefused(reg)
+	if err != nil {
+		return err
+	}
+	handler := dashboard.NewHandler(dashboard.Config{
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
+		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Holds: a.rules(c),
+		Gate: access.New(access.Config{
+			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
+			LinkKey: func() ([]byte, error) { return access.LinkKey(c.path("link.key")) },
+		}),
+		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
+	})
+	a.adminURL, err = a.listen("admin", c.Admin.Addr, handler, c.Admin.tls(a.log))
+	return err
+}
+
+// rules say what may not be deleted.
+func (a *App) rules(c Config) hold.Rules {
+	return hold.Rules{Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time}
+}
+
+// ready says whether webhooks can be recorded and objects archived.
+func (a *App) ready(ctx context.Context) error {
+	if err := a.bus.Ready(ctx); err != nil {
+		return err
+	}
+	if s, ok := a.archive.(interface{ Check(context.Context) error }); ok {
+		if err := s.Check(ctx); err != nil {
+			return err
+		}
+	}
+	if s, _ := a.stopped.Load().(stoppage); s.error != nil {
+		return fmt.Errorf("fetching stands still, the provider cannot be used: %w", s.error)
+	}
+	return nil
+}
+
+// warnings says what will soon keep us from working, or lets us work worse than we could.
+func (a *App) warnings(ctx context.Context) ([]string, error) {
+	warnings, err := a.bus.Warnings(ctx)
+	if d, _ := a.doubted.Load().(stoppage); d.error != nil {
+		warnings = append(warnings, d.Error())
+	}
+	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
+		warnings = append(warnings, "the audit cannot be sealed, and what is not sealed within 30 days is lost: "+u.Error())
+	}
+	return warnings, err
+}
+
+// webhooks makes the handler of webhooks; nothing reaches it before it listens.
+func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, error) {
+	cfg := ingest.Config{AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Logger: a.log, Registerer: reg}
+	if len(c.Secrets) > 0 {
+		cfg.Secrets = func() []string { return c.Secrets }
+	}
+	return ingest.NewHandler(cfg)
+}
+
+// stopTimeout is how long requests in flight may go on after a signal.
+const stopTimeout = 5 * time.Second
+
+// listen serves h on addr, with TLS where it is configured, and returns its URL.
+func (a *App) listen(name, addr string, h http.Handler, secure *tls.Config) (string, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("--%s-addr %s: %w (stop what listens there, another faxstream maybe, or give another address)", name, addr, err)
+	}
+	serve, scheme := (*http.Server).Serve, "http://"
+	if secure != nil {
+		scheme = "https://"
+		serve = func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	srv := &http.Server{
+		Handler:           h,
+		TLSConfig:         secure,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      5 * time.Minute, // a large document to a slow reader
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	a.running.Go(func() {
+		if err := serve(srv, l); !errors.Is(err, http.ErrServerClosed) {
+			a.fail(fmt.Errorf("serve %s: %w", name, err))
+		}
+	})
+	a.closers = append(a.closers, func() error {
+		// Streams end at once, requests get their time.
+		timeout, stop := context.WithTimeout(context.Background(), stopTimeout)
+		defer stop()
+		defer cancel()
+		if name == "admin" {
+			cancel()
+		}
+		if err := srv.Shutdown(timeout); err != nil {
+			return errors.Join(fmt.Errorf("stop serving %s: %w", name, err), srv.Close())
+		}
+		return nil
+	})
+	return scheme + l.Addr().String(), nil
+}
+
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default: // one reason to stop is enough
+	}
+}
+
+// Wait runs until ctx ends or a part fails, and stops in order. When the embedded server has lost its disk it goes on to answer
+// 503, red, until there is room, and ends with errStoreDied.
+func (a *App) Wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping: work in flight is finished or left to the next start")
+	case err = <-a.failed:
+	case died := <-a.bus.Failed():
+		a.log.Error("webhooks are answered 503 until the disk can be written again", "err", died)
+		awaitRoom(ctx, a.state)
+		err = fmt.Errorf("%w: %w", errStoreDied, died)
+	}
+	return errors.Join(err, a.Stop())
+}
+
+// Stop ends the parts in the reverse order of their start: first nothing comes in any more, then work in flight is finished.
+func (a *App) Stop() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	a.running.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,126 @@
+package apptest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/nats-io/nats.go"
+
+	"github.com/faxstream/faxstream/storage/storagetest"
+)
+
+// Server is a process that faxstream needs. It can be killed and started again on the same port and data.
+type Server struct {
+	t    testing.TB
+	Addr string // HOST:PORT
+	make func() *exec.Cmd
+	up   func() bool // it answers
+	cmd  *exec.Cmd
+}
+
+// Start returns once the server answers. One that runs is left alone.
+func (s *Server) Start() {
+	s.t.Helper()
+	if s.cmd != nil {
+		return
+	}
+	s.cmd = s.make()
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	Await(s.t, s.cmd.Path, s.up)
+}
+
+// Kill ends it at once. It may be dead.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait() // says that it was killed
+	s.cmd = nil
+}
+
+// FixedAddr gives a free loopback address that no outgoing connection takes while its server is away: those get ports
+// from 32768 on.
+func FixedAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(17000))
+		// Asked for and not tried by listening: a process that is forked meanwhile would keep the listener for a moment.
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return addr
+		}
+		conn.Close()
+	}
+	t.Fatal("no free port from 15000 to 31999")
+	return ""
+}
+
+// StartNATS runs a nats-server that syncs before it acknowledges, as deploy/nats-server.conf has it.
+func StartNATS(t testing.TB) *Server {
+	t.Helper()
+	bin, dir := Tool(t, "nats-server", "make tools"), t.TempDir()
+	s := &Server{t: t, Addr: FixedAddr(t)}
+	conf := filepath.Join(dir, "nats.conf")
+	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", s.Addr, filepath.Join(dir, "store"))
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.make = func() *exec.Cmd { return exec.Command(bin, "-c", conf) }
+	s.up = func() bool {
+		nc, err := nats.Connect(s.NATSURL())
+		if err != nil {
+			return false
+		}
+		nc.Close()
+		return true
+	}
+	s.Start()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// NATSURL is the URL of a nats-server.
+func (s *Server) NATSURL() string { return "nats://" + s.Addr }
+
+// StartS3 runs a versitygw with an empty bucket, and gives the flags and the environment that make it the archive.
+func StartS3(t testing.TB) (s *Server, args, env []string) {
+	t.Helper()
+	const key = "faxstream-test"
+	bin, dir := Tool(t, "versitygw", "make tools"), t.TempDir()
+	data, versions := filepath.Join(dir, "data"), filepath.Join(dir, "versions")
+	if err := errors.Join(os.Mkdir(data, 0o700), os.Mkdir(versions, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	s = &Server{t: t, Addr: FixedAddr(t)}
+	s.make = func() *exec.Cmd {
+		cmd := exec.Command(bin, "--port", s.Addr, "--quiet", "--keep-alive", "posix", "--versioning-dir", versions, data)
+		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+key, "ROOT_SECRET_KEY="+key)
+		return cmd
+	}
+	client, err := minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(key, key, ""), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.up = func() bool {
+		there, err := client.BucketExists(t.Context(), storagetest.Bucket)
+		if err == nil && !there {
+			err = client.MakeBucket(t.Context(), storagetest.Bucket, minio.MakeBucketOptions{})
+		}
+		return err == nil
+	}
+	s.Start()
+	t.Cleanup(s.Kill)
+	return s, []string{"--archive=s3://" + storagetest.Bucket + "/some/prefix", "--s3-endpoint=http://" + s.Addr},
+		[]string{"FAXSTREAM_S3_ACCESS_KEY=" + key, "FAXSTREAM_S3_SECRET_KEY=" + key}
+}

@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/storage"
+	"github.com/faxstream/faxstream/storage/local"
+	"github.com/faxstream/faxstream/storage/s3"
+)
+
+// Archive is where objects are archived: in a bucket, or as plain files.
+type Archive struct {
+	Dir string     // of plain files
+	S3  *s3.Config // the bucket; nil: plain files in Dir
+}
+
+// store is an archive that can also hold and delete.
+type store interface {
+	storage.Archive
+	storage.Remover
+}
+
+// open opens the archive for one writer; the caller calls close. Objects are kept as r says.
+func (a Archive) open(ctx context.Context, r Retention, log *slog.Logger) (s store, close func() error, err error) {
+	if a.S3 == nil {
+		files, err := local.Open(a.Dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		return files, files.Close, nil
+	}
+	cfg := *a.S3
+	r.put(&cfg, log)
+	bucket, err := s3.Open(ctx, cfg)
+	return bucket, func() error { return nil }, err
+}
+
+// OpenReader opens the archive for reading: a directory also while an App has it. The caller calls close.
+func (a Archive) OpenReader(ctx context.Context) (r archive.Reader, close func() error, err error) {
+	if a.S3 != nil {
+		return a.open(ctx, Retention{}, slog.New(slog.DiscardHandler))
+	}
+	files, err := local.OpenReader(a.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return files, files.Close, nil
+}
+
+// remover speaks the pipeline's terms for a store.
+type remover struct{ storage.Remover }
+
+func (r remover) Protection(ctx context.Context, name string) (hold.Protection, error) {
+	p, err := r.Remover.Protection(ctx, name)
+	return hold.Protection(p), err
+}
+
+func (r remover) Delete(ctx context.Context, name string) error {
+	err := r.Remover.Delete(ctx, name)
+	if errors.Is(err, storage.ErrProtected) {
+		err = fmt.Errorf("%w: %w", session.ErrKept, err)
+	}
+	return err
+}

@@ -1,0 +1,114 @@
+package app
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/faxstream/faxstream/ingest/faxplus"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/fetch"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
+)
+
+// Config says what Start runs. Its zero value lacks Dir, the addresses, the times and a logger. A ConfigError names the flag of `faxstream serve`
+// that sets the field which is wrong.
+type Config struct {
+	Dir       string     // of all local state: spool, key of links and, by default, JetStream and archive; made if it is not there
+	Archive   Archive    // where objects are archived
+	Retention Retention  // for how long the archive keeps new objects
+	NATS      bus.Config // where JetStream is; Start sets Log and Buried
+
+	WebhookAddr    string         // HOST:PORT where webhooks are taken; port 0: a free one
+	AllowFrom      []netip.Prefix // who may send webhooks; empty: the addresses that Fax.Plus names
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; empty: nobody's
+	Secrets        []string       // in the webhook's URL, two while rotating; empty: none is demanded, on a loopback address only
+
+	Admin Admin // API, dashboard and metrics
+
+	Provider faxplus.Config // how Fax.Plus is reached; Start sets Logger
+
+	CloseGrace   time.Duration // how long a closed fax waits for pages whose fetch is not over
+	IdleAfter    time.Duration // without a webhook for so long, the provider is asked whether the fax is over
+	GiveUpAfter  time.Duration // without a webhook for so long, a fax that the provider does not know becomes a partial document
+	PageDeadline time.Duration // since its announcement, how long a page is tried
+	WholeFor     time.Duration // how long the whole file is tried
+	Reconcile    string        // one of session.ReconcileOff, ReconcileMissing, ReconcileAll: which pages are compared with the whole file
+	Fetches      int           // page files fetched at once
+
+	RetryDelays []time.Duration // between the tries of a page; nil: those of pipeline.DefaultRetry
+
+	ListEvery   time.Duration // between comparisons with the provider's lists; 0: never
+	ListOverlap time.Duration // how far a comparison reaches back beyond the last one
+	ListGrace   time.Duration // after the end of a fax, how long its webhook may be late
+	ListRate    int           // most requests for lists in a minute
+
+	SignKey  ed25519.PrivateKey // signs manifests and seals; nil: they are not signed
+	Software string             // how this program calls itself in manifests and documents
+
+	Log     *slog.Logger
+	Observe func(stage.Step) // called with each step of the pipeline, beside the metrics; nil: nobody
+}
+
+// ConfigError is an error of whoever wrote the Config: nothing was started.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+func configErrorf(format string, a ...any) error { return &ConfigError{fmt.Errorf(format, a...)} }
+
+// check refuses what cannot work or would let anybody in, before anything is started.
+func (c Config) check() error {
+	if err := c.Admin.check(); err != nil {
+		return err
+	}
+	listen := c.NATS.Embedded.Listen
+	switch {
+	case len(c.Secrets) == 0 && !loopback(c.WebhookAddr):
+		return configErrorf("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: without a secret anybody can send faxes", c.WebhookAddr)
+	case c.NATS.URL != "" && listen != "":
+		return configErrorf("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
+	case listen != "" && !loopback(listen):
+		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no accounts; for subscribers on other machines run an external nats-server", listen)
+	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
+		return configErrorf("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
+	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
+		return configErrorf("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
+	}
+	return nil
+}
+
+// loopback reports whether only this machine reaches an address. A name other than localhost may resolve to anything.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c Config) policy() session.Policy {
+	return session.Policy{
+		Grace: c.CloseGrace, Idle: c.IdleAfter, GiveUp: c.GiveUpAfter, Ask: true, WholeFor: c.WholeFor,
+		Streaming: c.Provider.PagePath != "", Reconcile: c.Reconcile,
+	}
+}
+
+func (c Config) retry() fetch.Retry {
+	r := fetch.DefaultRetry()
+	r.Deadline = c.PageDeadline
+	if c.RetryDelays != nil {
+		r.Delays = c.RetryDelays
+	}
+	return r
+}
+
+// path is a file or directory below Dir.
+func (c Config) path(name string) string { return filepath.Join(c.Dir, name) }

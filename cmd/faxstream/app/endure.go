@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+)
+
+// errStoreDied: the embedded server met an error of its disk. It never writes again; one that is started anew does.
+var errStoreDied = errors.New("the embedded NATS server had to end")
+
+const (
+	roomEvery  = time.Second
+	roomWanted = 1 << 20 // bytes; what a start writes, and some events
+)
+
+// Run starts an App, calls ready once everything listens, and serves until ctx ends. Where the embedded server lost its disk, everything is
+// started anew in this process, on the same addresses, as soon as the disk takes something again; ready is not called again.
+func Run(ctx context.Context, c Config, ready func(*App) error) error {
+	a, err := Start(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := ready(a); err != nil {
+		return errors.Join(err, a.Stop())
+	}
+	c.WebhookAddr, c.Admin.Addr, c.NATS.Embedded.Listen = host(a.WebhookURL()), host(a.AdminURL()), host(a.NATSURL())
+	for {
+		err := a.Wait(ctx)
+		if !errors.Is(err, errStoreDied) || ctx.Err() != nil {
+			return err
+		}
+		c.Log.Warn("the disk can be written again: starting anew", "err", err)
+		if a, err = start(ctx, c); err != nil {
+			return err
+		}
+	}
+}
+
+// host is HOST:PORT of one of our own URLs.
+func host(of string) string {
+	u, err := url.Parse(of)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// awaitRoom returns when a file can be written in dir, or ctx ends.
+func awaitRoom(ctx context.Context, dir string) {
+	tick := time.NewTicker(roomEvery)
+	defer tick.Stop()
+	for hasRoom(dir) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func hasRoom(dir string) error {
+	f, err := os.CreateTemp(dir, "room-")
+	if err != nil {
+		return fmt.Errorf("look for room on the disk: %w", err)
+	}
+	_, err = f.Write(make([]byte, roomWanted))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}

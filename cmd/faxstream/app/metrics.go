@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
+)
+
+// stageMetrics counts the pipeline's steps. Registered per instance, so that several run in one process.
+type stageMetrics struct {
+	seconds  *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+}
+
+func newStageMetrics(r prometheus.Registerer) (*stageMetrics, error) {
+	m := &stageMetrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "faxstream_stage_seconds",
+			Help:    "Time that one step of a stage took, in seconds; its count is the number of steps that succeeded.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12), // 0.5 ms to 12 s
+		}, []string{"stage"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "faxstream_stage_failures_total",
+			Help: "Attempts of a stage that gave no page, by reason.",
+		}, []string{"stage", "reason"}),
+	}
+	for _, c := range []prometheus.Collector{m.seconds, m.failures} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *stageMetrics) observe(s stage.Step) {
+	if s.Reason != "" {
+		m.failures.WithLabelValues(s.Stage, string(s.Reason)).Inc()
+		return
+	}
+	if s.Took == 0 {
+		return // an instant, such as an announcement: the webhooks' own counter has it
+	}
+	m.seconds.WithLabelValues(s.Stage).Observe(s.Took.Seconds())
+}
+
+// countLetters counts what is buried by this process.
+func countLetters(r prometheus.Registerer) (func(session.DeadLetter), error) {
+	total := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "faxstream_dead_letters_total",
+		Help: "Dead letters that this process has stored, by reason.",
+	}, []string{"reason"})
+	return func(d session.DeadLetter) { total.WithLabelValues(string(d.Reason)).Inc() }, r.Register(total)
+}
+
+// gaugeTimeout is how long a scrape waits for JetStream.
+const gaugeTimeout = 2 * time.Second
+
+// gaugeLetters shows how many dead letters wait for somebody, whoever buried them; NaN while JetStream does not say.
+func gaugeLetters(r prometheus.Registerer, letters interface {
+	LiveLetters(ctx context.Context) (uint64, error)
+},
+) error {
+	return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "faxstream_dead_letters",
+		Help: "Dead letters that nobody has acted on yet: look at faxstream dlq ls.",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
+		defer cancel()
+		n, err := letters.LiveLetters(ctx)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(n)
+	}))
+}
+
+// fillCollector shows how full the streams are; nothing while JetStream does not say.
+type fillCollector struct {
+	streams interface {
+		Fill(ctx context.Context) ([]bus.Fill, error)
+	}
+}
+
+var (
+	fillBytes = prometheus.NewDesc("faxstream_stream_bytes", "Bytes in a stream of JetStream.", []string{"stream"}, nil)
+	fillLimit = prometheus.NewDesc("faxstream_stream_limit_bytes", "Bytes with which a stream is full, and webhooks or work wait.", []string{"stream"}, nil)
+)
+
+func (fillCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- fillBytes
+	ch <- fillLimit
+}
+
+func (c fillCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
+	defer cancel()
+	fills, err := c.streams.Fill(ctx)
+	if err != nil {
+		return // absent; /readyz says why
+	}
+	for _, f := range fills {
+		ch <- prometheus.MustNewConstMetric(fillBytes, prometheus.GaugeValue, float64(f.Bytes), f.Stream)
+		ch <- prometheus.MustNewConstMetric(fillLimit, prometheus.GaugeValue, float64(f.Limit), f.Stream)
+	}
+}

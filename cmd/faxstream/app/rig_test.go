@@ -1,0 +1,15 @@
+package app
+
+import (
+	"testing"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+)
+
+// rig is apptest's, with what the tests of this package look at besides.
+type rig struct{ *apptest.Rig }
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	return &rig{apptest.NewRig(t)}
+}

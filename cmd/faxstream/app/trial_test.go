@@ -1,0 +1,108 @@
+package app
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+var (
+	chaosSeed  = flag.Uint64("chaos-seed", 1, "first seed of TestChaos")
+	chaosFaxes = flag.Int("chaos-faxes", 60, "how many faxes TestChaos sends besides one for each fault")
+)
+
+// faxesInChaos gives one fax for each fault by itself and n with a mixture of faults.
+func faxesInChaos(t *testing.T, seed uint64, n int) []faxplustest.Fax {
+	t.Helper()
+	var faxes []faxplustest.Fax
+	for i, fault := range faxplustest.AllFaults() {
+		f := apptest.SmallFax(t, fmt.Sprintf("%s-%d", fault, seed), seed+uint64(i))
+		f.Faults = []faxplustest.Fault{fault}
+		faxes = append(faxes, f)
+	}
+	for i := range uint64(n) {
+		f := apptest.SmallFax(t, fmt.Sprintf("chaos-%d", seed+i), seed+i)
+		f.Faults = faxplustest.Chaos(seed, f.Session)
+		faxes = append(faxes, f)
+	}
+	return faxes
+}
+
+// Whatever the provider does wrong, each fax becomes what can be made of it, and no page shows what was not sent.
+func TestChaos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has deadlines of seconds, which a slow build misses: runs without -short")
+	}
+	log := slog.New(slog.DiscardHandler)
+	sim, err := faxgen.StartSimulator("127.0.0.1:0", faxplustest.Config{Seed: *chaosSeed}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DemoConfig(t.TempDir(), sim.URL, true, log)
+	a, err := Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := a.Stop(); err != nil {
+			t.Error(err)
+		}
+		if err := sim.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	faxes := faxesInChaos(t, *chaosSeed, *chaosFaxes)
+	trials, err := RunTrials(t.Context(), a, sim, faxes, 2*cfg.WholeFor, func(session.DocAssembled) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tr := range trials {
+		if wrong := tr.Wrong(); wrong != "" {
+			t.Errorf("fax %s of %d pages with %v: %s (go test -run TestChaos ./cmd/faxstream/app -args -chaos-seed=%d -chaos-faxes=%d)",
+				tr.Fax.Session, len(tr.Fax.Pages), tr.Fax.Faults, wrong, *chaosSeed, *chaosFaxes)
+			continue
+		}
+		if !tr.quiet() {
+			t.Errorf("fax %s with %v does not come to rest: %+v", tr.Fax.Session, tr.Fax.Faults, tr.State)
+		}
+		checkImages(t, cfg.path("archive"), tr)
+	}
+}
+
+// checkImages wants every page of the newest document to show one of the images that it may show.
+func checkImages(t *testing.T, dir string, tr *Trial) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(tr.State.Document.Manifest.Key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m archive.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	got := map[int]string{}
+	for _, p := range m.Pages {
+		if p.Status == session.PageStatusArchived {
+			got[p.Page] = fmt.Sprintf("%dx%d %.16s", p.Width, p.Height, p.RasterSHA256)
+		}
+	}
+	for _, page := range slices.Sorted(maps.Keys(tr.Truth.Pages)) {
+		files := tr.Truth.Pages[page]
+		shown := func(file []byte) bool { return apptest.PixelsOf(t, file) == got[page] }
+		if got[page] == "" || len(files) > 0 && !slices.ContainsFunc(files, shown) {
+			t.Errorf("fax %s with %v: page %d is %q in the manifest, which is none of its %d images", tr.Fax.Session, tr.Fax.Faults, page, got[page], len(files))
+		}
+	}
+}
