@@ -25,7 +25,7 @@ func TestStreamedPagesAreComparedWithTheWholeFile(t *testing.T) {
 	}
 	policy := apptest.ImpatientPolicy()
 	policy.Reconcile = session.ReconcileAll
-	policy.Grace = patience // a page that a slow machine archives after it is compared by itself, in a report of its own
+	policy.Grace = apptest.Patience // a page that a slow machine archives after it is compared by itself, in a report of its own
 	for name, c := range map[string]struct {
 		second       []byte // what page 2 is streamed as
 		whole        []byte // nil: 404
