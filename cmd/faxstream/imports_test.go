@@ -100,8 +100,24 @@ var outside = []struct {
 	{"storage/local", []string{"storage"}, "stores do not know each other"},
 	{"storage/s3", []string{"storage"}, "stores do not know each other"},
 	{"cmd/faxstream/api", []string{vocabulary}, "the types of the HTTP API are for server and client: they need no more than the vocabulary"},
-	{"cmd/faxstream/client", []string{"cmd/faxstream/api", vocabulary}, "the client knows the API, not the server"},
-	{"cmd/faxstream/access", []string{vocabulary}, "who gets in depends on tokens and links, not on faxes"},
+	{"cmd/faxstream/layout", nil, "the frame of every HTML page knows no page"},
+	{"cmd/faxstream/access", []string{"cmd/faxstream/api", "cmd/faxstream/layout", vocabulary}, "who gets in depends on tokens and links, not on faxes"},
+	{
+		"cmd/faxstream/client",
+		[]string{"cmd/faxstream/api", "ingest", "ingest/faxplus", vocabulary},
+		"the client knows the API and the reconciler's report, not the server",
+	},
+	{
+		"cmd/faxstream/dashboard",
+		[]string{"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/layout", "pipeline/bus", vocabulary},
+		"the dashboard reads, it does not run the pipeline",
+	},
+	{
+		"cmd/faxstream/faxgen",
+		[]string{"ingest/faxplus", "ingest/faxplus/faxplustest", "pipeline/ccitt", "pipeline/raster", "pipeline/tiff", vocabulary},
+		"the generator makes faxes for the simulator: TIFF files and what is said of them",
+	},
+	{"cmd/faxstream/tifftool", []string{"pipeline/ccitt", "pipeline/raster", "pipeline/tiff"}, "TIFF tools know files, not faxes"},
 }
 
 // floorOf is a room's floor; -1: it is none.
