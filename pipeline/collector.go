@@ -17,7 +17,7 @@ import (
 type Ledgers interface {
 	// Load gives a new ledger, revision 0, for a session that has none.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
-	// Save swaps it if revision is still the newest, else bus.ErrSwapped; after other errors it may have been swapped.
+	// Save replaces it if revision is still the newest, else bus.ErrStale; after other errors it may have been replaced.
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
 	// PageFact reads the page.archived fact under one number token.
 	PageFact(ctx context.Context, toToken, id string, page int) (f session.PageArchived, ok bool, err error)
@@ -125,7 +125,7 @@ func (c *collector) fold(ctx context.Context, id string, events []*session.Event
 	for {
 		err := c.swap(ctx, id, l, events, errs)
 		switch {
-		case errors.Is(err, bus.ErrSwapped):
+		case errors.Is(err, bus.ErrStale):
 			l.loaded = false
 		case err != nil:
 			l.loaded = false // after an error nobody knows what is stored
@@ -182,7 +182,7 @@ func (c *collector) swap(ctx context.Context, id string, l *ledger, events []*se
 	restored := l.revision == 0 && !l.state.Opened.IsZero()
 	if len(next.Effects) == 0 && reflect.DeepEqual(before, next) && !restored {
 		if !fresh {
-			return bus.ErrSwapped // repeats of what this process knows; another one may know more
+			return bus.ErrStale // repeats of what this process knows; another one may know more
 		}
 		return nil
 	}

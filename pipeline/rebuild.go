@@ -207,7 +207,7 @@ func (r *rebuilder) ledger(ctx context.Context, s session.State, before func() e
 		return err
 	}
 	_, err = r.Bus.Save(ctx, s, 0)
-	if errors.Is(err, bus.ErrSwapped) { // somebody is at work on it: then it is known
+	if errors.Is(err, bus.ErrStale) { // somebody is at work on it: then it is known
 		return nil
 	}
 	if err == nil {

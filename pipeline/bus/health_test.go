@@ -140,7 +140,7 @@ func TestReadyInSpiteOfConflictsAndCallersThatGiveUp(t *testing.T) {
 	if _, err := b.Record(t.Context(), page("s", 1)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Save(t.Context(), session.State{Session: "s"}, 99); !errors.Is(err, ErrSwapped) {
+	if _, err := b.Save(t.Context(), session.State{Session: "s"}, 99); !errors.Is(err, ErrStale) {
 		t.Fatal(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
