@@ -147,7 +147,7 @@ func dockerfileEnv(t *testing.T) map[string]string {
 	return env
 }
 
-// TestVariablesExist: a variable that nobody reads is no error anywhere.
+// TestVariablesExist finds variables that faxstream does not read: no program reports them.
 func TestVariablesExist(t *testing.T) {
 	help, err := exec.Command(faxstream(), "serve", "--help").Output()
 	if err != nil {
@@ -167,7 +167,7 @@ func TestVariablesExist(t *testing.T) {
 	}
 }
 
-// TestDockerfileBuildsFromWhatIsSent checks what a build would need, since none can run here.
+// TestDockerfileBuildsFromWhatIsSent checks what a build needs, because a build cannot run here.
 func TestDockerfileBuildsFromWhatIsSent(t *testing.T) {
 	instruction := regexp.MustCompile(`^(?:FROM|WORKDIR|COPY|RUN|ARG|USER|ENV|VOLUME|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD) \S`)
 	last := map[string]string{}

@@ -370,7 +370,7 @@ func TestOneOfSeveralProcessesMakesThePass(t *testing.T) {
 		}
 		<-ctx.Done()
 		synctest.Wait()
-		// A pass is two requests; whoever looks a minute before it is due waits for another minute.
+		// A pass makes two requests; a process that looks a minute before the due time waits another minute.
 		if passes := len(b.requests) / 2; passes < 19 || passes > 20 {
 			t.Errorf("%d passes in 5 hours", passes)
 		}

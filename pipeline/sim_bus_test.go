@@ -277,7 +277,7 @@ func (b *procBus) Save(ctx context.Context, s session.State, revision uint64) (n
 	}
 	err = b.w.perform(ctx, "bus", "save "+s.Session, true, func() error {
 		if b.ledgers[s.Session].revision != revision {
-			return fmt.Errorf("save: %w", bus.ErrSwapped)
+			return fmt.Errorf("save: %w", bus.ErrStale)
 		}
 		b.revision++
 		next = b.revision

@@ -70,7 +70,7 @@ func TestAClaimNeedsASessionAKindAndAValue(t *testing.T) {
 	}
 }
 
-// What stands in the bucket by mistake is an error: taken for a session it would become a part of subjects and keys.
+// A wrong value in the bucket is an error: as a session id it would become a part of subjects and keys.
 func TestAnOwnerThatIsNoSessionIsAnError(t *testing.T) {
 	b := open(t, t.TempDir())
 	if _, err := b.js.Publish(t.Context(), aliasSubject("file", "v"), []byte("../x")); err != nil {

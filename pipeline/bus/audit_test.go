@@ -7,8 +7,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// What was recorded is read in its order, from any entry on, after a restart too; the readiness check's messages are none of it, and
-// the stream says by its age that it is still the same.
+// Entries are read in the order of recording, from any entry on, also after a restart. Messages of the readiness check are not among
+// them, and the creation time shows that the stream is still the same.
 func TestTheAuditIsReadInOrder(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)

@@ -177,7 +177,7 @@ func drain(batch jetstream.MessageBatch, err error) []jetstream.Msg {
 	return msgs
 }
 
-// run handles messages, tells the server meanwhile that they are in progress, and then settles each by its error.
+// run handles messages, reports to the server that they are in progress, and then settles each by its error.
 func (b *Bus) run(ctx context.Context, c Consumer, msgs []jetstream.Msg, handle func(context.Context, []Delivery) []error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var beat sync.WaitGroup

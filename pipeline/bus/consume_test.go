@@ -152,7 +152,7 @@ func TestADeadMessageIsBuriedOnceWithItsStory(t *testing.T) {
 	})
 }
 
-// A handler may take far longer than AckWait: nobody else gets its message meanwhile.
+// A handler may take far longer than AckWait: no other handler gets its message.
 func TestASlowHandlerKeepsItsMessage(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestCloseWaitsForHandlersAndLosesNothing(t *testing.T) {
 	}
 }
 
-// A handler that does not end by itself is told to after stopGrace, so that a stop always comes to its end.
+// After stopGrace the context of a running handler is cancelled, so that Close always returns.
 func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
 	})
 }
 
-// A message that a store refuses for hours is told of, but not at every delivery: thousands may wait so.
+// If a store refuses a message for hours, not every delivery is a warning: thousands of messages may wait.
 func TestALongOutageDoesNotFillTheLog(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -141,7 +141,7 @@ func TestExternalServer(t *testing.T) {
 	}
 }
 
-// A webhook that is being stored when the server dies is told so at once, not when its time is over.
+// If the server dies during a publish, the publish fails at once and not after its timeout.
 func TestAPublishInFlightFailsWithItsServer(t *testing.T) {
 	s := startNATS(t)
 	b := s.open()
@@ -184,8 +184,8 @@ func awaitStopped(t *testing.T, pid int) {
 	}
 }
 
-// While the server is gone every write fails at once, so that the webhook can be told so; what was answered is there when
-// it is back, and everything goes on by itself.
+// While the server is away every write fails at once, so that the webhook gets its 503. After the server is back, all acknowledged
+// messages are there and work continues without help.
 func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
 	s := startNATS(t)
 	b := s.open()

@@ -83,7 +83,7 @@ func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 	}
 }
 
-// Behind a balancer that sends nothing to whoever is red, no webhook would ever turn it green.
+// Behind a load balancer that sends nothing to a process that is not ready, no webhook can make it ready again.
 func TestReadyAgainWithoutAnotherWebhook(t *testing.T) {
 	b := small(t)
 	if _, err := fill(t, b, "s"); b.Ready(t.Context()) == nil {
@@ -140,7 +140,7 @@ func TestReadyInSpiteOfConflictsAndCallersThatGiveUp(t *testing.T) {
 	if _, err := b.Record(t.Context(), page("s", 1)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Save(t.Context(), session.State{Session: "s"}, 99); !errors.Is(err, ErrSwapped) {
+	if _, err := b.Save(t.Context(), session.State{Session: "s"}, 99); !errors.Is(err, ErrStale) {
 		t.Fatal(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
@@ -178,8 +178,8 @@ func onSmallDisk(t *testing.T) string {
 	return dir
 }
 
-// After a write error nats-server's store stays dead although there is room again: the process must be started anew, and
-// what was answered must then be there.
+// After a write error nats-server's store accepts nothing, also if the disk has space again: the process must restart, and all
+// acknowledged messages must be there then.
 func TestAFullDiskIsToldAtOnce(t *testing.T) {
 	dir := onSmallDisk(t)
 	b := open(t, filepath.Join(dir, "nats"))

@@ -11,8 +11,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// ErrSwapped: somebody else changed the ledger since it was loaded. Load it again and fold anew.
-var ErrSwapped = errors.New("the ledger was changed meanwhile")
+// ErrStale means that the ledger in hand may not be the newest: load it again and fold the events again. Nothing was saved.
+var ErrStale = errors.New("the ledger may have changed since it was loaded")
 
 // Load reads a session's ledger and its revision from the bucket's leader, since a replica may be behind. If there is no ledger,
 // it returns a new one and revision 0.
@@ -33,8 +33,8 @@ func (b *Bus) Load(ctx context.Context, id string) (session.State, uint64, error
 
 func ledgerSubject(id string) string { return "$KV." + BucketSessions + "." + id }
 
-// Save swaps a session's ledger if its revision is still the one that Load gave, and returns the new revision.
-// ErrSwapped when it is not. After any other error the ledger may have been swapped all the same.
+// Save replaces a session's ledger if its revision is still the one that Load returned, and returns the new revision; else
+// the error matches ErrStale. After any other error the ledger may be replaced or not.
 func (b *Bus) Save(ctx context.Context, s session.State, revision uint64) (uint64, error) {
 	data, err := s.Marshal()
 	if err != nil {
@@ -44,7 +44,7 @@ func (b *Bus) Save(ctx context.Context, s session.State, revision uint64) (uint6
 	m.Data = data
 	next, err := b.groups["KV_"+BucketSessions].publish(ctx, m, revision)
 	if errors.Is(err, errConflict) {
-		return 0, fmt.Errorf("save ledger of %s: %w", s.Session, ErrSwapped)
+		return 0, fmt.Errorf("save ledger of %s: %w", s.Session, ErrStale)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("save ledger of %s: %w", s.Session, err)

@@ -87,8 +87,8 @@ func TestALedgerIsSwappedOnlyFromItsNewestRevision(t *testing.T) {
 	}
 	s.From = "stale"
 	for _, stale := range []uint64{0, first + 100} {
-		if _, err := b.Save(t.Context(), s, stale); !errors.Is(err, ErrSwapped) {
-			t.Errorf("Save at revision %d gives %v, want ErrSwapped", stale, err)
+		if _, err := b.Save(t.Context(), s, stale); !errors.Is(err, ErrStale) {
+			t.Errorf("Save at revision %d gives %v, want ErrStale", stale, err)
 		}
 	}
 	s.From = "second"
@@ -119,7 +119,7 @@ func TestConcurrentSwapsLoseNothing(t *testing.T) {
 						s.WholeN++
 						if _, err = b.Save(t.Context(), s, revision); err == nil {
 							break
-						} else if !errors.Is(err, ErrSwapped) {
+						} else if !errors.Is(err, ErrStale) {
 							t.Error(err)
 							return
 						}

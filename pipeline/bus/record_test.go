@@ -88,7 +88,7 @@ func lastOf(t testing.TB, b *Bus, stream, subject string) *jetstream.RawStreamMs
 }
 
 // TestConcurrentRecords: many facts at once, most new, some twice, some known before: each is stored exactly once, exactly one caller is
-// told that it was the first, and every sequence is the one under which the stream has that fact.
+// the first, and every returned sequence is that of the fact in the stream.
 func TestConcurrentRecords(t *testing.T) {
 	b := open(t, t.TempDir())
 	const known, fresh, twice = 100, 1500, 400
@@ -176,7 +176,7 @@ func TestACallerThatGivesUpLeavesTheGroupWorking(t *testing.T) {
 	}
 }
 
-// During an outage callers come and give up; what they wanted must not pile up, nor be stored long after they were told no.
+// During an outage callers come and give up. Their messages must not pile up, and must not be stored long after the error.
 func TestWhatWasGivenUpIsNotCommitted(t *testing.T) {
 	g := &group{busy: true}
 	ctx, cancel := context.WithCancel(t.Context())

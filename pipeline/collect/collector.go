@@ -38,7 +38,7 @@ type Facts interface {
 type Ledgers interface {
 	// Load gives a new ledger, revision 0, for a session that has none.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
-	// Save swaps it if revision is still the newest, else bus.ErrSwapped; after other errors it may have been swapped.
+	// Save replaces it if revision is still the newest, else bus.ErrStale; after other errors it may have been replaced.
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
 }
 
@@ -136,7 +136,7 @@ func (c *Collector) fold(ctx context.Context, id string, events []*session.Event
 	for {
 		err := c.swap(ctx, id, l, events, errs)
 		switch {
-		case errors.Is(err, bus.ErrSwapped), errors.Is(err, errStale):
+		case errors.Is(err, bus.ErrStale):
 			l.loaded = false
 		case err != nil:
 			l.loaded = false // after an error nobody knows what is stored
@@ -149,9 +149,6 @@ func (c *Collector) fold(ctx context.Context, id string, events []*session.Event
 		}
 	}
 }
-
-// errStale: the events change nothing in the ledger as this process knows it. Another one may know more: it is loaded again.
-var errStale = errors.New("the ledger may be newer than this process knows")
 
 // swap folds events into the newest state it knows of and saves it. l.mu is held.
 func (c *Collector) swap(ctx context.Context, id string, l *ledger, events []*session.Event, errs []error) error {
@@ -196,7 +193,7 @@ func (c *Collector) swap(ctx context.Context, id string, l *ledger, events []*se
 	restored := l.revision == 0 && !l.state.Opened.IsZero()
 	if len(next.Effects) == 0 && reflect.DeepEqual(before, next) && !restored {
 		if !fresh {
-			return errStale
+			return bus.ErrStale // repeats of what this process knows; another one may know more
 		}
 		return nil
 	}

@@ -3,17 +3,17 @@
 //
 //	NewWriter ── AddImage | AddSlip, once per page, in order ── Close
 //
-// What it keeps to:
+// Promises:
 //
-//   - The Group 4 strip of a page is written as it was given, byte for byte, behind a CCITTFaxDecode filter; so is a
-//     gray or colour page in Flate.
-//   - The MediaBox is the physical size of the sheet, so the two resolutions of a fax, which differ, never show.
-//   - Words that a recogniser found lie over the image, invisible, in the boxes that they were found in: a viewer finds
-//     and marks them, in any alphabet.
-//   - The same calls give the same bytes: no clock, no random identifier, no map order.
-//   - Nothing is ever read back or kept but the byte offset of each object (8 bytes each, three objects a page), the runs
-//     of page labels and the characters in use. Ten thousand pages need no more room than ten.
-//   - A crash before Close leaves a file without its cross-reference table, which no reader takes for a whole document.
+//   - The Group 4 strip of a page is written unchanged, byte for byte, with a CCITTFaxDecode filter; so is a gray or
+//     colour page in Flate.
+//   - The MediaBox is the physical size of the sheet: the different resolutions of a fax in x and y do not distort it.
+//   - Words that OCR found are an invisible text over the image, in the boxes in which they were found: a viewer can
+//     search and mark them, in any alphabet.
+//   - The same calls write the same bytes: no clock, no random identifier, no map order.
+//   - The writer reads nothing back. In memory it has only the byte offset of each object (8 bytes each, three objects a
+//     page), the runs of page labels and the characters in use, so a long document needs little more than a short one.
+//   - A crash before Close leaves a file without a cross-reference table, which no reader accepts as a complete document.
 //
 // Order in the file: header, output intent, metadata, then for each page its image or text, its content and its page
 // object, a page tree node after every hundred pages, and at the end the fonts of slip sheets and words, the catalog and the

@@ -12,22 +12,22 @@ import (
 	"golang.org/x/image/font/sfnt"
 )
 
-// replacement is shown, and read by text extraction, for a character that the font lacks.
+// replacement is the character for one that the font lacks, on the sheet and in text extraction.
 const replacement = '□'
 
-// font is the subset of Go Regular (Latin, Greek and Cyrillic) that the texts of one document use. Glyphs are numbered
-// densely in the order of their first use, so that text can be written before the subset is known.
+// font is the subset of Go Regular (Latin, Greek and Cyrillic) that the texts of one document use. Glyphs get numbers
+// without gaps in the order of their first use, so that text can be written before the subset is known.
 type font struct {
-	name   string // behind the tag of a subset
+	name   string // after the tag of a subset
 	object int    // its number in the document
-	blank  bool   // its glyphs have widths but no outlines, and so there is one for every character
+	blank  bool   // its glyphs have widths but no outlines, so every character has one
 
 	tables     map[string][]byte // of the whole font
 	whole      *sfnt.Font
 	buf        sfnt.Buffer
 	unitsPerEm int
 	metrics    int     // entries of hmtx with an advance width
-	glyphs     []glyph // by their number here; 0 is .notdef, which no text uses
+	glyphs     []glyph // by their number in the subset; 0 is .notdef, which no text uses
 	ids        map[rune]uint16
 }
 
@@ -82,7 +82,7 @@ func (f *font) id(r rune) uint16 {
 	}
 	source, err := f.whole.GlyphIndex(&f.buf, r)
 	lacking := !f.blank && (err != nil || source == 0)
-	if r != replacement && (lacking || len(f.glyphs) == math.MaxUint16) { // which leaves a number for the replacement
+	if r != replacement && (lacking || len(f.glyphs) == math.MaxUint16) { // one number is left for the replacement
 		return f.id(replacement)
 	}
 	f.glyphs = append(f.glyphs, glyph{uint16(source), r})
@@ -90,7 +90,7 @@ func (f *font) id(r rune) uint16 {
 	return f.ids[r]
 }
 
-// codes are the glyph numbers of a text in hexadecimal, as it is shown with Identity-H.
+// codes returns the glyph numbers of a text in hexadecimal, as Identity-H needs them.
 func (f *font) codes(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -99,7 +99,7 @@ func (f *font) codes(text string) string {
 	return b.String()
 }
 
-// width of r in thousandths of the font size.
+// width returns the width of r in thousandths of the font size.
 func (f *font) width(r rune) float64 { return float64(f.advance(f.glyphs[f.id(r)].source)) }
 
 func (f *font) advance(source uint16) int {
@@ -124,7 +124,7 @@ func (f *font) bearing(source uint16) []byte {
 	return f.tables["hmtx"][at : at+2]
 }
 
-// outline copies as it stands: none of the font's glyphs is composed of others.
+// outline returns a glyph's outline. It can be copied alone: no glyph of the font is composed of others.
 func (f *font) outline(source uint16) []byte {
 	loca := f.tables["loca"][2*int(source):]
 	return f.tables["glyf"][2*int(binary.BigEndian.Uint16(loca)) : 2*int(binary.BigEndian.Uint16(loca[2:]))]
@@ -136,7 +136,7 @@ func (f *font) file() []byte {
 	loca := make([]byte, 4)
 	for i, g := range f.glyphs {
 		source := g.source
-		if !f.blank || i == 0 { // readers want a table that is not empty
+		if !f.blank || i == 0 { // readers refuse an empty table
 			glyf = append(glyf, f.outline(source)...)
 		}
 		glyf = append(glyf, make([]byte, -len(glyf)&3)...)
@@ -150,7 +150,7 @@ func (f *font) file() []byte {
 	}
 	head := patch("head", 50, 1)              // indexToLocFormat: long
 	binary.BigEndian.PutUint32(head[8:], 0)   // checkSumAdjustment, set below
-	count := uint16(len(f.glyphs))            // at most one for each of its characters
+	count := uint16(len(f.glyphs))            // never above 65,535: see id
 	file, headAt := assembleFont([]fontTable{ // in the order of their names
 		{"cvt ", f.tables["cvt "]},
 		{"fpgm", f.tables["fpgm"]},
@@ -171,7 +171,7 @@ type fontTable struct {
 	data []byte
 }
 
-// assembleFont joins tables behind their directory and returns the offset of head.
+// assembleFont writes the table directory and the tables, and returns the offset of head.
 func assembleFont(tables []fontTable) (file []byte, headAt int) {
 	n := len(tables)
 	log := 0
@@ -207,7 +207,7 @@ func checksum(b []byte) (sum uint32) {
 	return sum + binary.BigEndian.Uint32(rest[:])
 }
 
-// toUnicode is the CMap by which text extraction reads the sheets, 9.10.3.
+// toUnicode returns the CMap with which text extraction reads the text, 9.10.3.
 func (f *font) toUnicode() string {
 	var b strings.Builder
 	b.WriteString("/CIDInit/ProcSet findresource begin 12 dict begin begincmap\n" +
@@ -222,7 +222,7 @@ func (f *font) toUnicode() string {
 	return b.String()
 }
 
-// writeFont writes the subset and its descriptions, 9.7.4 and 9.8. A nil font is in no text.
+// writeFont writes the subset and its descriptions, 9.7.4 and 9.8. If f is nil, no text uses it and nothing is written.
 func (w *Writer) writeFont(f *font) {
 	if f == nil {
 		return

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// srgbProfile returns an ICC version 2 monitor profile of the sRGB colour space (IEC 61966-2-1), built here because the
-// usual ones are larger than a fax page's overhead may be, or not free to copy. Layout: ICC.1:2001-04.
+// srgbProfile returns an ICC version 2 monitor profile of the sRGB colour space (IEC 61966-2-1). It is built here because
+// the usual profiles are too large for a fax page, or not free to copy. Layout: ICC.1:2001-04.
 func srgbProfile() []byte {
 	xyz := func(x, y, z uint32) []byte {
 		b := append([]byte("XYZ "), 0, 0, 0, 0)
@@ -49,7 +49,7 @@ func srgbProfile() []byte {
 	binary.BigEndian.PutUint32(head[0:], uint32(base+len(data)))
 	binary.BigEndian.PutUint32(head[8:], 0x02100000) // version 2.1
 	copy(head[12:], "mntrRGB XYZ ")
-	for i, v := range []uint16{2000, 1, 1} { // a date is required; this one says nothing
+	for i, v := range []uint16{2000, 1, 1} { // a date is required; this one has no meaning
 		binary.BigEndian.PutUint16(head[24+2*i:], v)
 	}
 	copy(head[36:], "acsp")

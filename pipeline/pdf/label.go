@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// labelRuns are the page labels, 12.4.2: pages whose labels count up share a run, so that a fax with few gaps keeps few.
+// labelRuns has the page labels, 12.4.2. Pages whose labels count up share a run, so a fax with few gaps has few runs.
 type labelRuns []labelRun
 
 type labelRun struct {
@@ -36,7 +36,8 @@ func (r *labelRuns) add(page int, label string) {
 	*r = append(*r, next)
 }
 
-// parseLabel splits a decimal number off the label's end. Leading zeros stay in the prefix; so does a number too long.
+// parseLabel splits a decimal number from the end of the label. Leading zeros stay in the prefix; so does a number of more
+// than nine digits.
 func parseLabel(page int, label string) labelRun {
 	prefix := strings.TrimRight(label, "0123456789")
 	digits := label[len(prefix):]
@@ -49,7 +50,7 @@ func parseLabel(page int, label string) labelRun {
 	return labelRun{page, prefix, start}
 }
 
-// dict returns the catalog's entry, empty where the labels say no more than the pages' places.
+// dict returns the catalog's entry; empty if all labels are the numbers of the pages in the document.
 func (r labelRuns) dict() string {
 	if len(r) == 0 || len(r) == 1 && r[0].prefix == "" && r[0].start == 1 {
 		return ""

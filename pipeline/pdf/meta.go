@@ -8,7 +8,7 @@ import (
 	"unicode/utf16"
 )
 
-// clean returns m with texts that both metadata forms can hold alike.
+// clean returns m with texts that are valid in both forms of metadata.
 func (m Meta) clean() (Meta, error) {
 	for _, s := range []*string{&m.Title, &m.Author, &m.Subject, &m.Producer} {
 		if len(*s) > maxMeta {
@@ -26,7 +26,7 @@ func (m Meta) clean() (Meta, error) {
 	return m, nil
 }
 
-// cleanText replaces what XML 1.0 has no place for: control characters by spaces, invalid UTF-8 by U+FFFD.
+// cleanText replaces what XML 1.0 does not allow: control characters by spaces, invalid UTF-8 by U+FFFD.
 func cleanText(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -39,7 +39,7 @@ func cleanText(s string) string {
 	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
 }
 
-// info is the document information dictionary, 14.3.3.
+// info returns the document information dictionary, 14.3.3.
 func (m Meta) info() string {
 	var b strings.Builder
 	b.WriteString("<<")
@@ -54,14 +54,14 @@ func (m Meta) info() string {
 		}
 	}
 	if !m.Created.IsZero() {
-		// +00'00' and not Z: strict validators know only the full form of 7.9.4.
+		// +00'00' and not Z: strict validators accept only the full form of 7.9.4.
 		b.WriteString("/CreationDate(D:" + m.Created.Format("20060102150405") + "+00'00')")
 	}
 	b.WriteString(">>")
 	return b.String()
 }
 
-// xmp is the metadata stream: ISO 19005-2, 6.6.2 and 6.6.4. One description per schema, which ISO 19005-1 demands.
+// xmp returns the metadata stream: ISO 19005-2, 6.6.2 and 6.6.4. It has one description per schema, as ISO 19005-1 demands.
 func (m Meta) xmp() []byte {
 	var b strings.Builder
 	b.WriteString("<?xpacket begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n" +
@@ -94,7 +94,7 @@ func element(name, open, text, end string) string {
 	return "<" + name + ">" + open + b.String() + end + "</" + name + ">"
 }
 
-// textString writes a text string, 7.9.2.2: ASCII as it is, the rest as UTF-16BE in hexadecimal.
+// textString writes a text string, 7.9.2.2: ASCII unchanged, other text as UTF-16BE in hexadecimal.
 func textString(s string) string {
 	ascii := true
 	for _, r := range s {

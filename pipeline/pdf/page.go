@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	maxPixels    = 1 << 20   // a side of a page; the longest fax page known is below a tenth of it
+	maxPixels    = 1 << 20   // a side of a page; the longest known fax page is below a tenth of it
 	maxStrip     = 256 << 20 // bytes of one strip
 	maxLabel     = 200       // bytes of a page label
 	minUnits     = 3.0       // a side of a page, in user space units: ISO 19005-2, 6.1.13
@@ -24,22 +24,22 @@ const (
 type ImagePage struct {
 	// Width and Height of the image in pixels, 1 to 1,048,576.
 	Width, Height int
-	// XRes and YRes in pixels per inch, 1 to 10,000; fax pixels are seldom square. Both zero: 204 by 196, fine.
+	// XRes and YRes in pixels per inch, 1 to 10,000; fax pixels are rarely square. Both zero: 204 by 196, fine.
 	XRes, YRes float64
-	// Strip holds all rows. It is written unchanged and not looked into: what is damaged here looks different in every
-	// viewer, so decode, repair and encode anew first. Group 4 has the most significant bit first, black runs printed
-	// black; Flate has 8-bit samples, rows of differences to the pixel at the left (Predictor 2 of TIFF 6.0).
+	// Strip has all rows, 1 byte to 256 MiB. It is written unchanged and without a check: a damaged strip looks different
+	// in every viewer, so decode, repair and encode it again before. Group 4 has the most significant bit first, and black
+	// runs print black; Flate has 8-bit samples, rows of differences to the pixel at the left (Predictor 2 of TIFF 6.0).
 	Strip []byte
 	// Samples of a pixel: 0 for Group 4, 1 for gray (0 is black), 3 for red, green and blue (sRGB) in Flate.
 	Samples int
-	// Words are text over the image that is found and copied, and never seen, in reading order; up to 50,000.
+	// Words are an invisible text over the image, for search and copy, in reading order; up to 50,000.
 	Words []Word
-	// Label is the page's name in a viewer, such as its number in the fax; up to 200 bytes. Empty: its place in the document.
+	// Label is the page's name in a viewer, such as its number in the fax; up to 200 bytes. Empty: its number in the document.
 	Label string
 }
 
-// AddImage adds a page of the image's physical size and returns where in the document the strip begins, in bytes. Errors
-// are ErrInput, or those of the destination. A page of less than a millimetre gets a sheet of one.
+// AddImage adds a page with the image's physical size. It returns the offset of the strip in the document, in bytes. The error
+// matches ErrInput, ErrClosed, or is that of the destination. A page of less than a millimetre gets a sheet of one millimetre.
 func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 	if p.XRes == 0 && p.YRes == 0 {
 		p.XRes, p.YRes = defaultXRes, defaultYRes
@@ -66,8 +66,8 @@ func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 	return stripOffset, w.err
 }
 
-// coding is what the image's dictionary says of its strip: 8.9.5, 7.4.4.3 and 7.4.6. EndOfBlock stays at its default: a
-// Group 4 strip ends with EOFB, and one without it ends with its last row.
+// coding returns the entries of the image's dictionary for its strip: 8.9.5, 7.4.4.3 and 7.4.6. EndOfBlock has its default: a
+// Group 4 strip ends with EOFB, and a strip without EOFB ends with its last row.
 func (p ImagePage) coding() string {
 	if p.Samples == 0 {
 		return fmt.Sprintf("/ColorSpace/DeviceGray/BitsPerComponent 1/Filter/CCITTFaxDecode"+
@@ -87,7 +87,7 @@ func (p ImagePage) check() error {
 		return fmt.Errorf("%w: %d samples a pixel, want 0 (Group 4), 1 or 3", ErrInput, p.Samples)
 	case p.Width < 1 || p.Width > maxPixels || p.Height < 1 || p.Height > maxPixels:
 		return fmt.Errorf("%w: %d by %d pixels, want 1 to %d each way", ErrInput, p.Width, p.Height, maxPixels)
-	case !(p.XRes >= 1 && p.XRes <= maxRes && p.YRes >= 1 && p.YRes <= maxRes): // written so that NaN is refused
+	case !(p.XRes >= 1 && p.XRes <= maxRes && p.YRes >= 1 && p.YRes <= maxRes): // this form also refuses NaN
 		return fmt.Errorf("%w: %g by %g pixels per inch, want 1 to %g each way, or both 0", ErrInput, p.XRes, p.YRes, maxRes)
 	case len(p.Strip) == 0 || len(p.Strip) > maxStrip:
 		return fmt.Errorf("%w: strip of %d bytes, want 1 to %d", ErrInput, len(p.Strip), maxStrip)
@@ -118,9 +118,9 @@ func (b mediaBox) entries() string {
 	return s
 }
 
-// place draws an image of the size given, in points, from the sheet's top: a page shorter than the smallest sheet begins
-// there. It ends a hair (a 700,000th of an inch) inside of its edges, because poppler draws a pixel more where an edge falls
-// on a pixel's boundary, and so stretches a page drawn at its own resolution.
+// place returns the operators that draw an image of this size, in points, at the top of the sheet. The image ends a hair (a
+// 700,000th of an inch) inside its edges: if an edge is exactly on the boundary of a pixel, poppler draws one pixel more, and
+// so stretches a page that it draws at its own resolution.
 func (b mediaBox) place(widthPoints, heightPoints float64) string {
 	const hair = 1e-4
 	drawn := func(points float64) float64 { return max(hair, roundDown(points/b.unit)-2*hair) }
@@ -129,15 +129,15 @@ func (b mediaBox) place(widthPoints, heightPoints float64) string {
 	return fmt.Sprintf("q %s 0 0 %s %s %s cm/Im Do Q", number(width), number(height), number(hair), number(bottom))
 }
 
-// number writes a real without exponent, 7.3.3.
+// number writes a real number without exponent, 7.3.3.
 func number(f float64) string {
 	s := strconv.FormatFloat(roundDown(f), 'f', 4, 64)
 	return strings.TrimRight(strings.TrimRight(s, "0"), ".")
 }
 
-// roundDown rounds to a ten-thousandth, down because renderers round a page's pixels up: the last row or column of a fax
-// must not be followed by an empty one.
+// roundDown rounds down to a ten-thousandth. Renderers round the pixels of a page up, and no empty row or column may follow
+// the last one of a fax.
 func roundDown(f float64) float64 {
-	const noise = 1e-3 // of binary fractions, so that 792 does not become 791.9999
+	const noise = 1e-3 // error of binary fractions: without it 792 can become 791.9999
 	return math.Floor(f*1e4+noise) / 1e4
 }

@@ -7,18 +7,18 @@ import (
 
 const (
 	letterWidth, letterHeight = 612.0, 792.0
-	bodySize                  = 12.0   // points, where the sheet has the room
+	bodySize                  = 12.0   // points, if the sheet has the space
 	headingScale              = 1.6    // of the body's size
 	leading                   = 1.45   // of the size
-	shrink                    = 0.9    // per attempt to fit a small sheet
+	shrink                    = 0.9    // factor for each try to fit a small sheet
 	maxSlipText               = 16_000 // bytes of heading and lines
 )
 
-// SlipPage is a sheet that says in words why a page of the fax is not there.
+// SlipPage is a sheet that says in words why a page of the fax is missing.
 type SlipPage struct {
 	// WidthPoints and HeightPoints are the sheet's size, 3 to 75,497,472 points (1/72 inch). Both zero: letter.
 	WidthPoints, HeightPoints float64
-	// Heading and Lines are UTF-8, together up to 16,000 bytes. Lines are wrapped at the sheet's width; an empty one leaves a
+	// Heading and Lines are UTF-8, together up to 16,000 bytes. Lines are wrapped at the sheet's width; an empty line is a
 	// gap. A character that is not Latin, Greek or Cyrillic is shown as a box.
 	Heading string
 	Lines   []string
@@ -26,8 +26,8 @@ type SlipPage struct {
 	Label string
 }
 
-// AddSlip adds a slip sheet as real text, smaller where the sheet is too small for it: no word is ever left out. Errors
-// are ErrInput, or those of the destination.
+// AddSlip adds a slip sheet as real text. The text gets smaller on a small sheet: no word is left out. The error matches
+// ErrInput, ErrClosed, or is that of the destination.
 func (w *Writer) AddSlip(s SlipPage) error {
 	if s.WidthPoints == 0 && s.HeightPoints == 0 {
 		s.WidthPoints, s.HeightPoints = letterWidth, letterHeight
@@ -76,7 +76,7 @@ type slipLayout struct {
 	heading, body []string
 }
 
-// layOut breaks the text for the largest size that fits, down from bodySize.
+// layOut breaks the text with the largest size that fits, at most bodySize.
 func (f *font) layOut(s SlipPage, box mediaBox) slipLayout {
 	l := slipLayout{box: box, margin: min(pointsPerIn, 0.1*min(box.width, box.height)), size: bodySize}
 	room := box.width - 2*l.margin
@@ -95,7 +95,7 @@ func (l slipLayout) height() float64 {
 	return (float64(len(l.heading))*headingScale + float64(len(l.body)) + 1) * leading * l.size
 }
 
-// widest returns the length of the longest row; only a row of a single character can be longer than the room for it.
+// widest returns the length of the longest row; only a row of a single character can be longer than its space.
 func (l slipLayout) widest(f *font) (length float64) {
 	for _, row := range l.heading {
 		length = max(length, f.length(row)*l.size*headingScale)
@@ -106,7 +106,7 @@ func (l slipLayout) widest(f *font) (length float64) {
 	return length
 }
 
-// length of a row in ems.
+// length returns the length of a row in ems.
 func (f *font) length(row string) (ems float64) {
 	for _, r := range row {
 		ems += f.width(r) / 1000
@@ -114,7 +114,7 @@ func (f *font) length(row string) (ems float64) {
 	return ems
 }
 
-// wrap breaks text into rows of at most room ems, between words where it can, within a word that is longer than a row.
+// wrap breaks text into rows of at most room ems. It breaks between words; a word that is longer than a row is broken too.
 func (f *font) wrap(text string, room float64) []string {
 	var rows []string
 	var row strings.Builder
@@ -147,7 +147,7 @@ func (f *font) wrap(text string, room float64) []string {
 	return rows
 }
 
-// content is the page's content stream: a frame, so that the sheet is not taken for a page of the fax, and the text.
+// content returns the page's content stream: the text, and a frame, so that nobody takes the sheet for a page of the fax.
 func (l slipLayout) content(f *font) string {
 	var b strings.Builder
 	inset := l.margin / 2
@@ -161,7 +161,7 @@ func (l slipLayout) content(f *font) string {
 		}
 	}
 	write(l.heading, l.size*headingScale)
-	fmt.Fprintf(&b, "0 %s Td\n", number(-l.size*leading/2)) // of the row that height leaves spare
+	fmt.Fprintf(&b, "0 %s Td\n", number(-l.size*leading/2)) // half of the extra row in height
 	write(l.body, l.size)
 	b.WriteString("ET")
 	return b.String()

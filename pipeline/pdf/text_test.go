@@ -94,7 +94,7 @@ func TestWrapKeepsEveryWord(t *testing.T) {
 	}
 }
 
-// FuzzTexts: whatever the words and the sheet, the document is sound or the page refused.
+// FuzzTexts: for all words and sheets, the document is valid or the page is refused.
 func FuzzTexts(f *testing.F) {
 	f.Add("Page 2 is missing", "HTTP 404", "2", 612.0, 792.0)
 	f.Add("\x00\xff(\\", "]]></rdf:li>&\uffff", "00099999999999", 3.0, 3.0)

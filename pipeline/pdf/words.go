@@ -9,14 +9,14 @@ import (
 const (
 	maxWords    = 50_000 // on a page; a dense one has 2,000
 	maxWordText = 1_000  // bytes of one word
-	leastSize   = 0.001  // font size in user space units: a smaller one rounds to none
+	leastSize   = 0.001  // font size in user space units: a smaller one rounds to zero
 )
 
-// Word is a piece of text and where on a page it is to be found.
+// Word is a piece of text and its place on a page.
 type Word struct {
 	// Text is UTF-8 of up to 1,000 bytes, in any alphabet; white space at its ends does not count.
 	Text string
-	// Box is where the text stands in the image, in pixels from its upper left corner: not empty, and inside of the image.
+	// Box is the place of the text in the image, in pixels from its upper left corner: not empty, and inside the image.
 	Box image.Rectangle
 }
 
@@ -36,7 +36,7 @@ func (p ImagePage) checkWords() error {
 	return nil
 }
 
-// textSize is more than the bytes that words take in the document, with their glyphs' descriptions.
+// textSize returns an upper limit of the bytes of words in the document, with the descriptions of their glyphs.
 func textSize(words []Word) (n int) {
 	for _, word := range words {
 		n += 200 + 50*len(word.Text)
@@ -44,8 +44,8 @@ func textSize(words []Word) (n int) {
 	return n
 }
 
-// text writes a page's content stream: what draws its image, and its words in text rendering mode 3, which draws nothing
-// (9.3.6).
+// text writes a page's content stream: the operators that draw its image, and its words in text rendering mode 3, which is
+// invisible (9.3.6).
 func (w *Writer) text(content int, p ImagePage, box mediaBox, place string) {
 	if w.words == nil {
 		f, err := w.newFont("Blank", true)
@@ -68,8 +68,8 @@ func (w *Writer) text(content int, p ImagePage, box mediaBox, place string) {
 	w.stream(content, "/Filter/FlateDecode", packed)
 }
 
-// over sets text so that it fills its box, from the font's descent to its ascent: that is what a reader takes for the place
-// of a word, and marks when the word is found.
+// over returns the operators that place text so that it fills its box, from the font's descent to its ascent: a viewer marks
+// this area when it finds the word.
 func (f *font) over(p ImagePage, at image.Rectangle, box mediaBox, text string) string {
 	unitX, unitY := pointsPerIn/p.XRes/box.unit, pointsPerIn/p.YRes/box.unit // of a pixel
 	size := max(leastSize, float64(at.Dy())*unitY*1000/float64(f.ascent()-f.descent()))

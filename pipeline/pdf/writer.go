@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// ErrInput marks a page or metadata that cannot be written as given: a size, resolution or text out of range. A page
-// refused with it leaves no trace in the document, so that the caller may add another in its place.
+// ErrInput is matched by the error for a page or metadata that is not valid: a size, resolution or text out of range. A
+// refused page leaves nothing in the document, so the caller may add another page in its place.
 var ErrInput = errors.New("pdf: invalid input")
 
 // ErrClosed is returned by calls after Close.
@@ -32,10 +32,10 @@ const (
 	longWrite   = 1 << 10
 )
 
-// castagnoli takes a tenth of the time of SHA-256, and an identifier need not withstand anybody.
+// castagnoli takes a tenth of the time of SHA-256; an identifier needs no protection against attacks.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Objects with a fixed number; all others are numbered as they come.
+// Objects with a fixed number; all others get the next number.
 const (
 	objCatalog = 1 + iota
 	objPages
@@ -46,8 +46,8 @@ const (
 	firstFree
 )
 
-// Meta is what the document says of itself, in the Info dictionary and, equal, in the XMP metadata. Texts are UTF-8 of up
-// to 8,000 bytes; empty ones are left out. Control characters become spaces.
+// Meta is the document's metadata, the same in the Info dictionary and in the XMP metadata. Texts are UTF-8 of up to 8,000
+// bytes; empty ones are left out. Control characters become spaces.
 type Meta struct {
 	Title    string
 	Author   string
@@ -61,7 +61,7 @@ type Meta struct {
 // Writer writes one document. It is not safe for concurrent use.
 type Writer struct {
 	dst    *bufio.Writer
-	digest hash.Hash // for the trailer's /ID: of every byte written, of long streams their CRC-32C
+	digest hash.Hash // for the trailer's /ID: of all bytes written; for long writes, of their CRC-32C
 	off    int64     // bytes written
 	err    error     // the first failure of dst, or of the metadata; every later call returns it
 	closed bool
@@ -72,12 +72,13 @@ type Writer struct {
 	kids    []int // its pages
 	nodes   []int // all nodes
 	labels  labelRuns
-	slips   *font        // of the slip sheets; nil until the first
+	slips   *font        // of the slip sheets; nil until the first sheet
 	words   *font        // of the text over the images; nil until the first word
 	scratch bytes.Buffer // one object's body
 }
 
-// NewWriter returns a Writer to w. Metadata out of range is reported by the first call after it, as is a failing w.
+// NewWriter returns a Writer to dst and writes the start of the document. If the metadata is not valid (ErrInput) or dst
+// fails, the next call returns the error.
 func NewWriter(dst io.Writer, m Meta) *Writer {
 	w := &Writer{
 		dst:     bufio.NewWriterSize(dst, bufferSize),
@@ -98,8 +99,8 @@ func NewWriter(dst io.Writer, m Meta) *Writer {
 	return w
 }
 
-// Close writes the font, page tree, catalog, cross-reference table and trailer, and flushes. It does not close the
-// destination. A document without a page is an error. A second Close returns what the first did.
+// Close writes the fonts, page tree, catalog, cross-reference table and trailer, and flushes. It does not close the
+// destination. A document without a page is an error. A second Close returns the same as the first.
 func (w *Writer) Close() error {
 	if w.closed {
 		return w.err
@@ -127,7 +128,7 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// writeTrailer writes what stands after the last object: 7.5.4 and 7.5.5.
+// writeTrailer writes what follows the last object: 7.5.4 and 7.5.5.
 func (w *Writer) writeTrailer() {
 	start := w.off
 	w.writeString(fmt.Sprintf("xref\n0 %d\n0000000000 65535 f \n", len(w.offsets)))
@@ -139,7 +140,7 @@ func (w *Writer) writeTrailer() {
 		len(w.offsets), objCatalog, objInfo, id, id, start))
 }
 
-// ready says whether a page may be added whose objects take n bytes.
+// ready returns nil if a page may be added whose objects take n bytes.
 func (w *Writer) ready(n int) error {
 	switch {
 	case w.closed:
@@ -147,12 +148,12 @@ func (w *Writer) ready(n int) error {
 	case w.err != nil:
 		return w.err
 	case int64(n) > maxOffset-w.off || len(w.offsets) > maxObjects-10:
-		return fmt.Errorf("pdf: document full after %d pages and %d bytes: split the fax into several documents", w.pages, w.off)
+		return fmt.Errorf("pdf: the document is full after %d pages and %d bytes: split the fax into several documents", w.pages, w.off)
 	}
 	return nil
 }
 
-// addPage writes the page object and hangs it into the page tree, a new node for every kidsPerNode pages.
+// addPage writes the page object and adds it to the page tree, with a new node for every kidsPerNode pages.
 func (w *Writer) addPage(box mediaBox, resources string, content int, label string) {
 	if len(w.kids) == kidsPerNode {
 		w.closeNode()
@@ -197,8 +198,8 @@ func (w *Writer) object(n int, body string) {
 	w.writeString("\nendobj\n")
 }
 
-// stream writes a stream object with the dictionary entries given and returns the offset of its data. The end-of-line
-// before endstream is not part of the data: ISO 19005-1, 6.1.7, demands it.
+// stream writes a stream object with these dictionary entries and returns the offset of its data. The end-of-line before
+// endstream is not part of the data; ISO 19005-1, 6.1.7, demands it.
 func (w *Writer) stream(n int, entries string, data []byte) int64 {
 	w.offsets[n] = w.off
 	w.writeString(fmt.Sprintf("%d 0 obj\n<<%s/Length %d>>\nstream\n", n, entries, len(data)))
@@ -218,21 +219,21 @@ func (w *Writer) write(p []byte) {
 		w.digest.Write(p)
 	} else {
 		sum := crc32.Checksum(p, castagnoli)
-		w.digest.Write(binary.BigEndian.AppendUint32(nil, sum)) // its length is in the dictionary before it
+		w.digest.Write(binary.BigEndian.AppendUint32(nil, sum)) // the length is in the dictionary before
 	}
 	n, err := w.dst.Write(p)
 	w.off += int64(n)
 	w.fail(err)
 }
 
-// fail keeps the first error.
+// fail stores the first error.
 func (w *Writer) fail(err error) {
 	if w.err == nil && err != nil {
 		w.err = fmt.Errorf("pdf: write at byte %d: %w", w.off, err)
 	}
 }
 
-// packedProfile is the same in every document, and packing it takes as long as writing ten pages.
+// packedProfile is the same in every document; to compress it takes as long as to write ten pages.
 var packedProfile = sync.OnceValues(func() ([]byte, error) { return deflate(srgbProfile()) })
 
 // deflate compresses for FlateDecode, 7.4.4.

@@ -26,7 +26,7 @@ type Bus interface {
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
 	// Load gives a new ledger, revision 0, for a session that has none.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
-	// Save swaps it if revision is still the newest, else bus.ErrSwapped; after other errors it may have been swapped.
+	// Save swaps it if revision is still the newest, else bus.ErrStale; after other errors it may have been replaced.
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
 }
 
@@ -215,7 +215,7 @@ func (r *rebuilder) ledger(ctx context.Context, s session.State, before func() e
 		return err
 	}
 	_, err = r.Bus.Save(ctx, s, 0)
-	if errors.Is(err, bus.ErrSwapped) { // somebody is at work on it: then it is known
+	if errors.Is(err, bus.ErrStale) { // somebody is at work on it: then it is known
 		return nil
 	}
 	if err == nil {

@@ -34,7 +34,7 @@ func TestKept(t *testing.T) {
 	})
 }
 
-// The order that was asked for last holds, whichever is folded last; a purge holds for ever, and leaves no number in the ledger.
+// The latest order counts, in any order of folding. A purge counts for ever, and leaves no number in the ledger.
 func TestTheLastOrderHolds(t *testing.T) {
 	for name, c := range map[string]struct {
 		steps        []step

@@ -92,8 +92,8 @@ func lastReady(h *history) *DocReady {
 	return nil
 }
 
-// TestRandomHistoriesEndWithTheTruth plays random facts, timers and outcomes. Whatever the order: revisions are asked for one by one, and
-// once the timers are over the last document has exactly the pages that were archived and not lost, and its status says so.
+// TestRandomHistoriesEndWithTheTruth plays random facts, timers and outcomes. In every order of events, revisions are ordered one by
+// one, and after all timers the last document has exactly the pages that were archived and not lost, with the right status.
 func TestRandomHistoriesEndWithTheTruth(t *testing.T) {
 	runs := 2000
 	if testing.Short() {

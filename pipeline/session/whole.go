@@ -26,6 +26,7 @@ type WholeOrdered struct {
 func (f WholeOrdered) Subject() string {
 	return fmt.Sprintf("%s.%s.%d", TypeWholeOrdered, f.Session, f.N)
 }
+
 func (f WholeOrdered) ID() string              { return "in.whole/" + f.Session + "/" + strconv.Itoa(f.N) }
 func (f WholeOrdered) Type() string            { return TypeWholeOrdered }
 func (f WholeOrdered) SessionID() string       { return f.Session }

@@ -69,8 +69,8 @@ func TestDeleteTakesWhatIsThereAndNothingElse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "faxes/S1/a copy~"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := s.Protection(t.Context(), "faxes/S1/"); err != nil || kept.Objects != 1 {
-		t.Errorf("%+v, %v, want one object", kept, err)
+	if p, err := s.Protection(t.Context(), "faxes/S1/"); err != nil || p.Objects != 1 {
+		t.Errorf("%+v, %v, want one object", p, err)
 	}
 	for _, name := range []string{"faxes/S1/", "index/2026/11/27/x"} {
 		if err := s.Delete(t.Context(), name); err != nil {
@@ -94,7 +94,7 @@ func TestDeleteTakesWhatIsThereAndNothingElse(t *testing.T) {
 	}
 }
 
-// The time of an object is its file's, as a copy of the archive keeps it.
+// Written is the modification time of the file, which a copy of the archive preserves.
 func TestProtectionHasTheTimeOfTheFile(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -108,8 +108,8 @@ func TestProtectionHasTheTimeOfTheFile(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]time.Time{"a/old": at, "a/": at.AddDate(1, 0, 0)} {
-		if kept, err := s.Protection(t.Context(), name); err != nil || kept.Written != want {
-			t.Errorf("%s: %+v, %v, want %v", name, kept, err, want)
+		if p, err := s.Protection(t.Context(), name); err != nil || p.Written != want {
+			t.Errorf("%s: %+v, %v, want %v", name, p, err, want)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func group(t *testing.T, s *Store) {
 	mark(t, s, "a/2")
 }
 
-// What the network does to a Delete is never taken for its end: nil is nothing left, and after an error it can be called again.
+// Network faults never make Delete report a wrong result: after nil nothing is left, and after an error it can be called again.
 func TestDeleteThroughFaults(t *testing.T) {
 	eachLocked(t, testDeleteThroughFaults)
 }
@@ -132,7 +132,7 @@ func testHoldThroughFaults(t *testing.T, s *Store, p *proxy) {
 	}
 }
 
-// A lock that comes between the look and the deletion is ErrKept, and not a lack of rights.
+// A lock that is set between the check and the deletion is ErrProtected, and not a missing permission.
 func TestDeleteMeetsALockThatItDidNotSee(t *testing.T) {
 	eachLocked(t, func(t *testing.T, s *Store, p *proxy) {
 		group(t, s)
@@ -147,12 +147,12 @@ func TestDeleteMeetsALockThatItDidNotSee(t *testing.T) {
 			p.ReverseProxy.ServeHTTP(w, r)
 		})
 		if err := s.Delete(t.Context(), "a/"); !errors.Is(err, storage.ErrProtected) || errors.Is(err, storage.ErrRefused) {
-			t.Errorf("got %v, want ErrKept", err)
+			t.Errorf("got %v, want ErrProtected", err)
 		}
 	})
 }
 
-// Keys that may not see locks would take everything for free: the service leaves the headers out.
+// For keys that may not see locks the service leaves the headers out. That must not look like no lock.
 func TestLocksThatMustNotBeSeen(t *testing.T) {
 	eachLocked(t, func(t *testing.T, s *Store, p *proxy) {
 		for _, key := range []string{"a/1", "a/2"} {
@@ -164,7 +164,7 @@ func TestLocksThatMustNotBeSeen(t *testing.T) {
 			p.set(refuse(query))
 			_, err := s.Protection(t.Context(), "a/")
 			if !errors.Is(err, storage.ErrRefused) || !strings.Contains(err.Error(), permission) {
-				t.Errorf("Kept without %s: %v", permission, err)
+				t.Errorf("Protection without %s: %v", permission, err)
 			}
 			if err := s.Delete(t.Context(), "a/"); !errors.Is(err, storage.ErrRefused) {
 				t.Errorf("Delete without %s: %v", permission, err)
@@ -177,7 +177,7 @@ func TestLocksThatMustNotBeSeen(t *testing.T) {
 	})
 }
 
-// Whether the bucket has Object Lock is asked once where it has; who may not ask sees the locks of objects all the same.
+// If the bucket has Object Lock, the store asks for that once. Keys that may not ask still see the locks of objects.
 func TestWhetherTheBucketLocksIsAskedOnce(t *testing.T) {
 	eachLocked(t, func(t *testing.T, s *Store, p *proxy) {
 		group(t, s)

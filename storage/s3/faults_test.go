@@ -191,8 +191,8 @@ func testMultipartDoesNotSendWhatExists(t *testing.T, s *Store, p *proxy) {
 	wantObject(t, s, "x", []byte("first"))
 }
 
-// On a service that lets a completion overwrite, the one who was overwritten
-// before it looked is told so.
+// On a service that lets a completion overwrite an object, a writer whose object
+// was overwritten before its check gets an error.
 func TestMultipartThatWasOverwrittenHasNotWon(t *testing.T) {
 	eachServer(t, testMultipartThatWasOverwrittenHasNotWon)
 }

@@ -98,7 +98,7 @@ func retain(t *testing.T, s *Store, key string, until time.Time) {
 	}
 }
 
-// What was written before the bucket was given versions is a version that is called "null".
+// An object that was written before the bucket had versions is a version with the id "null".
 func TestRemoverOfABucketThatWasGivenVersions(t *testing.T) {
 	t.Parallel()
 	for name, start := range servers {

@@ -221,7 +221,7 @@ func TestARetentionThatDoesNotHoldIsRefused(t *testing.T) {
 	}
 }
 
-// A bucket that locks everything by itself has nothing to compare a lock with, and keeps a retention all the same.
+// A bucket that locks every object by its own rule has no version without a lock to compare with; retention works there too.
 func TestABucketWithARuleOfItsOwn(t *testing.T) {
 	t.Parallel()
 	for name, start := range servers {

@@ -276,8 +276,8 @@ func bodyTimeout(size int64) time.Duration {
 	return requestTimeout + time.Duration(size/slowestUpload)*time.Second
 }
 
-// notAbsent keeps a 404 that is no answer about the object (an upload that is
-// gone) from being taken for fs.ErrNotExist.
+// notAbsent hides a 404 that is not about the object (but about an upload that
+// does not exist), so that it does not match fs.ErrNotExist.
 func notAbsent(err error) error {
 	if classify(err) == missing {
 		return fmt.Errorf("%v", err)

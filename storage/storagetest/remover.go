@@ -1,12 +1,7 @@
 package storagetest
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -52,11 +47,11 @@ func RunRemover(t *testing.T, open func(t *testing.T) Store) {
 
 func mustProtection(t *testing.T, k Store, name string) storage.Protection {
 	t.Helper()
-	kept, err := k.Protection(t.Context(), name)
+	p, err := k.Protection(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kept
+	return p
 }
 
 func mustDelete(t *testing.T, k Store, name string) {
@@ -76,8 +71,8 @@ func mustHold(t *testing.T, k Store, name string, on bool) {
 func testProtectionOfNothing(t *testing.T, k Store) {
 	mustCreate(t, k, "a/bc", nil)
 	for _, name := range []string{"a/b", "a/b/", "a", "b/", "a/bc/", "a/bc/d", "a/bc/d/", "a/bc/d/e"} {
-		if kept := mustProtection(t, k, name); kept != (storage.Protection{}) {
-			t.Errorf("%s: %+v", name, kept)
+		if p := mustProtection(t, k, name); p != (storage.Protection{}) {
+			t.Errorf("%s: %+v", name, p)
 		}
 		mustDelete(t, k, name)
 		if err := k.Hold(t.Context(), name, true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
@@ -104,155 +99,14 @@ func testProtection(t *testing.T, k Store) {
 		mustCreate(t, k, key, []byte(key))
 	}
 	for name, want := range map[string]int{"a/": 4, "a/b/": 2, "a/bc": 1, "a/b": 0} {
-		kept := mustProtection(t, k, name)
-		if kept.Objects != want || kept.Held || !kept.Until.IsZero() || kept.Locked(time.Now()) {
-			t.Errorf("%s: %+v, want %d objects without protection", name, kept, want)
+		p := mustProtection(t, k, name)
+		if p.Objects != want || p.Held || !p.Until.IsZero() || p.Locked(time.Now()) {
+			t.Errorf("%s: %+v, want %d objects without protection", name, p, want)
 		}
-		if at := kept.Written; want > 0 && (at.Before(begin) || at.After(time.Now().Add(time.Second)) || at.Location() != time.UTC) {
+		if at := p.Written; want > 0 && (at.Before(begin) || at.After(time.Now().Add(time.Second)) || at.Location() != time.UTC) {
 			t.Errorf("%s: written %v, want now in UTC", name, at)
 		}
 	}
-}
-
-func testDeleteExact(t *testing.T, k Store) {
-	others := []string{"a/b-/c", "a/b.c", "a/b0", "a/bc", "ab", "a.b"}
-	slices.Sort(others)
-	for _, key := range others {
-		mustCreate(t, k, key, nil)
-	}
-	mustCreate(t, k, "a/b", nil)
-	mustDelete(t, k, "a/b/") // nothing is below an object
-	wantObject(t, k, "a/b", nil)
-	mustDelete(t, k, "a/b")
-	wantKeys(t, k, "", "", others...)
-
-	below := []string{"a/b/1", "a/b/c", "a/b/d/e/f"}
-	for _, key := range below {
-		mustCreate(t, k, key, nil)
-	}
-	mustDelete(t, k, "a/b") // what is below a/b is not a/b
-	wantKeys(t, k, "a/b/", "", below...)
-	mustDelete(t, k, "a/b/d/")
-	wantKeys(t, k, "a/b/", "", below[:2]...)
-	mustDelete(t, k, "a/b/")
-	wantKeys(t, k, "", "", others...)
-	mustDelete(t, k, "a/")
-	wantKeys(t, k, "", "", "a.b", "ab")
-	if n := k.Count(t, "a/"); n != 0 {
-		t.Errorf("%d things are left", n)
-	}
-}
-
-func testDeletedKeyIsFree(t *testing.T, k Store) {
-	for i := range 3 {
-		body := noise(1000+i, uint64(i))
-		mustCreate(t, k, "faxes/S1/r1/plan.json", body)
-		wantError(t, create(t.Context(), k, "faxes/S1/r1/plan.json", nil), fs.ErrExist)
-		wantObject(t, k, "faxes/S1/r1/plan.json", body)
-		for range 2 {
-			mustDelete(t, k, "faxes/S1/")
-			_, err := read(t.Context(), k, "faxes/S1/r1/plan.json")
-			wantError(t, err, fs.ErrNotExist)
-			wantKeys(t, k, "", "")
-		}
-	}
-}
-
-// testDeleteMany is for a store whose pages are made small.
-func testDeleteMany(t *testing.T, k Store) {
-	const n, gone = 100, 83
-	each16(t, n, func(ctx context.Context, i int) error {
-		return create(ctx, k, fmt.Sprintf("faxes/S%d/pages/%04d", i/gone, i), nil)
-	})
-	for i := 0; i < n && k.Overwrite != nil; i += 9 {
-		k.Overwrite(t, fmt.Sprintf("faxes/S%d/pages/%04d", i/gone, i))
-	}
-	others := k.Count(t, "faxes/S1/")
-	if kept := mustProtection(t, k, "faxes/"); kept.Objects != n {
-		t.Errorf("%d objects, want %d", kept.Objects, n)
-	}
-	mustDelete(t, k, "faxes/S0/")
-	if kept := mustProtection(t, k, "faxes/"); kept.Objects != n-gone {
-		t.Errorf("%d objects, want %d", kept.Objects, n-gone)
-	}
-	if got := k.Count(t, "faxes/"); got != others {
-		t.Errorf("%d versions are left, want %d", got, others)
-	}
-}
-
-// each16 calls do for 0 to n-1 from 16 goroutines.
-func each16(t *testing.T, n int, do func(ctx context.Context, i int) error) {
-	t.Helper()
-	var wg sync.WaitGroup
-	for w := range 16 {
-		wg.Go(func() {
-			for i := w; i < n; i += 16 {
-				if err := do(t.Context(), i); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// testDeleteBesideWriters deletes objects that are alone in their directory, again and again, while others write there.
-func testDeleteBesideWriters(t *testing.T, k Store) {
-	each16(t, 64, func(ctx context.Context, i int) error {
-		dir := fmt.Sprintf("index/2026/%02d/", i%10)
-		kept, gone := fmt.Sprintf("%skept-%d", dir, i), fmt.Sprintf("%sgone-%d", dir, i)
-		deleted := make(chan error, 1)
-		go func() { deleted <- errors.Join(create(ctx, k, gone, nil), k.Delete(ctx, gone)) }()
-		err := errors.Join(create(ctx, k, kept, []byte(kept)), <-deleted)
-		if got, rerr := read(ctx, k, kept); err == nil && (rerr != nil || string(got) != kept) {
-			err = fmt.Errorf("%s: read %q: %w", kept, got, rerr)
-		}
-		return errors.Join(err, k.Delete(ctx, kept))
-	})
-	if kept := mustProtection(t, k, "index/"); kept != (storage.Protection{}) {
-		t.Errorf("%+v is left", kept)
-	}
-}
-
-func testDeleteCancelled(t *testing.T, k Store) {
-	mustCreate(t, k, "a/b", nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	wantError(t, k.Delete(ctx, "a/"), context.Canceled)
-	_, err := k.Protection(ctx, "a/")
-	wantError(t, err, context.Canceled)
-	wantKeys(t, k, "", "", "a/b")
-	mustDelete(t, k, "a/")
-	wantKeys(t, k, "", "")
-}
-
-func testDeleteVersions(t *testing.T, k Store) {
-	if k.Overwrite == nil {
-		t.Skip("the store has one version of each key")
-	}
-	for _, key := range []string{"a/b", "a/bc", "a/c"} {
-		mustCreate(t, k, key, nil)
-		k.Overwrite(t, key)
-		k.Overwrite(t, key)
-	}
-	k.Mark(t, "a/b")
-	k.Mark(t, "a/c")
-	if kept := mustProtection(t, k, "a/"); kept.Objects != 1 {
-		t.Errorf("%d objects, want the one without a marker", kept.Objects)
-	}
-	if kept := mustProtection(t, k, "a/b"); kept.Objects != 0 || kept.Written.IsZero() {
-		t.Errorf("%+v, want no object and something there", kept)
-	}
-	mustDelete(t, k, "a/b")
-	if n := k.Count(t, "a/"); n != 3+4 {
-		t.Errorf("%d versions and markers are left, want those of the others", n)
-	}
-	mustDelete(t, k, "a/")
-	if n := k.Count(t, ""); n != 0 {
-		t.Errorf("%d versions and markers are left", n)
-	}
-	mustCreate(t, k, "a/b", []byte("new"))
-	wantObject(t, k, "a/b", []byte("new"))
 }
 
 func testHold(t *testing.T, k Store) {
@@ -273,8 +127,8 @@ func testHold(t *testing.T, k Store) {
 	k.Mark(t, "a/c/2") // a marker hides the held version, and does not free it
 	before := k.Count(t, "")
 	for name, held := range map[string]bool{"a/b": true, "a/bc": false, "a/c/": true, "a/c/1": false, "a/c/2": true, "a/": true} {
-		if kept := mustProtection(t, k, name); kept.Held != held || kept.Locked(time.Now()) != held {
-			t.Errorf("%s: held is %v", name, kept.Held)
+		if p := mustProtection(t, k, name); p.Held != held || p.Locked(time.Now()) != held {
+			t.Errorf("%s: held is %v", name, p.Held)
 		}
 		if held {
 			wantError(t, k.Delete(t.Context(), name), storage.ErrProtected)
