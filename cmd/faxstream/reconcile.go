@@ -15,7 +15,7 @@ import (
 type reconcileCmd struct {
 	client
 	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
-	DryRun bool   `help:"Only say what would be taken in."`
+	DryRun bool   `help:"Only print the faxes that would be processed."`
 	JSON   bool   `help:"Print one JSON object a line, for every fax that the provider lists."`
 }
 
@@ -29,7 +29,7 @@ func (c reconcileCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	if report.Error != "" {
-		return errors.New("not every fax was looked at: " + report.Error)
+		return errors.New("some faxes were not compared: " + report.Error)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (a Archive) OpenReader(ctx context.Context) (r pipeline.Reader, close func(
 	return files, files.Close, nil
 }
 
-// keeper speaks the pipeline's terms for a store.
+// keeper translates between the terms of the pipeline and of a store.
 type keeper struct{ storage.Keeper }
 
 func (k keeper) Kept(ctx context.Context, name string) (pipeline.Kept, error) {

@@ -41,7 +41,7 @@ func (a *App) trail(ctx context.Context, since, until time.Time, give func(dashb
 	return errors.Join(failed, err)
 }
 
-// startSealer lets the audit be sealed, every day.
+// startSealer starts the daily sealing of the audit.
 func (a *App) startSealer(ctx context.Context, c Config) {
 	s := pipeline.Sealer{
 		Key: c.SignKey, Audit: a.bus, Archive: a.archive, SpoolDir: c.path("spool"), Log: a.log,

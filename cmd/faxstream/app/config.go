@@ -54,7 +54,7 @@ type Config struct {
 	Observe func(pipeline.Step) // called with each step of the pipeline, beside the metrics; nil: nobody
 }
 
-// ConfigError is an error of whoever wrote the Config: nothing was started.
+// ConfigError is a mistake in a Config.
 type ConfigError struct{ Err error }
 
 func (e *ConfigError) Error() string { return e.Err.Error() }
@@ -62,7 +62,7 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 func configErrorf(format string, a ...any) error { return &ConfigError{fmt.Errorf(format, a...)} }
 
-// check refuses what cannot work or would let anybody in, before anything is started.
+// check refuses a Config that cannot work or is open to everybody, before anything is started.
 func (c Config) check() error {
 	if err := c.Admin.check(); err != nil {
 		return err

@@ -173,7 +173,7 @@ func (g *generator) page(rng *rand.Rand, rows int, title string) *raster.Page {
 	return p
 }
 
-// everySecondRow is what a machine that scans at standard resolution sees of a sheet.
+// everySecondRow is the sheet as a machine scans it at standard resolution.
 func everySecondRow(p *raster.Page) *raster.Page {
 	s := raster.New(p.Width, p.Height/2)
 	s.XRes, s.YRes = p.XRes, p.YRes/2

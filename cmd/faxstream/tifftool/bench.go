@@ -29,7 +29,7 @@ type benchLine struct {
 // after one run that does not count.
 func Bench(ctx context.Context, out io.Writer, files []string, runs int, asJSON bool) error {
 	if runs < 1 {
-		return fmt.Errorf("%w: --runs %d: want 1 or more", ErrArgument, runs)
+		return ArgumentError(fmt.Sprintf("--runs %d: want 1 or more", runs))
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the garbage collector must not help from another processor
 	return printPages(ctx, out, files, asJSON, "FILE\tPAGE\tDECODE MEDIAN\tMIN\tENCODE G4 MEDIAN\tMIN\tNOTES", func(ctx context.Context, p tiffPage) (pageLine, error) { return measure(ctx, p, runs) })

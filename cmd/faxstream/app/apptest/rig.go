@@ -39,7 +39,7 @@ type Rig struct {
 // reason wraps an error, nil too, for an atomic.Value.
 type reason struct{ error }
 
-// Stopped is why fetching stands still; nil: it does not.
+// Stopped is why fetching is stopped; nil: it is not.
 func (r *Rig) Stopped() error {
 	why, _ := r.stopped.Load().(reason)
 	return why.error
