@@ -76,7 +76,8 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		_, err = fmt.Fprintf(e.stdout, "%d seals from %s to %s (signed %d), %d entries, %d faults\n",
 			report.Seals, cmp.Or(report.First, "-"), cmp.Or(report.Last, "-"), report.Signed, report.Entries, len(report.Faults))
 		if report.Gaps > 0 {
-			_, printErr := fmt.Fprintf(e.stdout, "  %d numbers of FAX_AUDIT have no entry: they are messages of the readiness check, or entries that somebody deleted from FAX_AUDIT before they were sealed\n", report.Gaps)
+			_, printErr := fmt.Fprintf(e.stdout, "  %d numbers of FAX_AUDIT have no entry: they are messages of the readiness check, "+
+				"or entries that somebody deleted from FAX_AUDIT before they were sealed\n", report.Gaps)
 			err = errors.Join(err, printErr)
 		}
 		for _, fault := range report.Faults {
@@ -90,7 +91,8 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	case len(report.Faults) > 0:
 		return fmt.Errorf("the audit was changed: %d faults", len(report.Faults))
 	case report.Seals == 0:
-		return fmt.Errorf("%w: the archive has no seal, so nothing is proven. The first seal is written the day after somebody reads a fax; if this archive had seals, they were removed, or --archive and --dir name another archive", errNotFound)
+		return fmt.Errorf("%w: the archive has no seal, so nothing is proven. "+
+			"The first seal is written the day after somebody reads a fax; if this archive had seals, they were removed, or --archive and --dir name another archive", errNotFound)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func checkOutput(e env, output, kind string) error {
 		return nil
 	}
 	if fi, err := os.Stat(output); err == nil && !fi.Mode().IsRegular() {
-		return usagef("-o %s: it exists and is not a regular file; to write to a device or a pipe, do not give -o and redirect stdout", output)
+		return usagef("-o %s: it is not a regular file; to write to a device or a pipe, do not give -o and redirect stdout", output)
 	}
 	return nil
 }

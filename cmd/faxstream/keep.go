@@ -51,7 +51,8 @@ func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
 		return err
 	}
 	if !ordered.Done {
-		return fmt.Errorf("the %s of %s is ordered (%s), but not done yet: see /readyz and `faxstream dlq ls --session %s`", verb, c.Session, ordered.Asked, c.Session)
+		return fmt.Errorf("the %s of %s is ordered (%s), but not done yet: see /readyz and `faxstream dlq ls --session %s`",
+			verb, c.Session, ordered.Asked, c.Session)
 	}
 	_, err := fmt.Fprintln(e.stdout, kind, c.Session)
 	return err

@@ -30,12 +30,15 @@ func (c keysCmd) Run(e env) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(map[string]string{"file": c.File, "key_id": pipeline.KeyID(public), "public_key": string(text)})
+		return json.NewEncoder(e.stdout).Encode(map[string]string{
+			"file": c.File, "key_id": pipeline.KeyID(public), "public_key": string(text),
+		})
 	}
 	if _, err := e.stdout.Write(text); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and keep %s secret\n", pipeline.KeyID(public), c.File)
+	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and keep %s secret\n",
+		pipeline.KeyID(public), c.File)
 	return err
 }
 

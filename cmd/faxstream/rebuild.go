@@ -45,18 +45,23 @@ func (c rebuildCmd) print(e env, done pipeline.Rebuilt) error {
 		if err := json.NewEncoder(e.stdout).Encode(done); err != nil {
 			return err
 		}
-	} else if _, err := fmt.Fprintf(e.stdout, "faxes: %d, open: %d, folded: %d; written: ledgers %d, facts %d\n", done.Faxes, done.Open, done.Folded, done.Ledgers, done.Facts); err != nil {
+	} else if _, err := fmt.Fprintf(e.stdout, "faxes: %d, open: %d, folded: %d; written: ledgers %d, facts %d\n",
+		done.Faxes, done.Open, done.Folded, done.Ledgers, done.Facts); err != nil {
 		return err
 	}
 	if len(done.Silent) > 0 {
-		fmt.Fprintf(e.stderr, "the archive has only the whole file of %s: start `faxstream serve`, then run `faxstream reconcile --since` with a time before these faxes, which processes received faxes again; of sent faxes only faxes/SESSION/original.* in the archive remains\n",
+		fmt.Fprintf(e.stderr, "the archive has only the whole file of %s: start `faxstream serve`, then run `faxstream reconcile --since` "+
+			"with a time before these faxes, which processes received faxes again; "+
+			"of sent faxes only faxes/SESSION/original.* in the archive remains\n",
 			strings.Join(done.Silent, ", "))
 	}
 	if len(done.Purged) > 0 {
-		fmt.Fprintf(e.stderr, "purged, but objects remain of %s: `faxstream verify` says which objects and who purged the fax; if the purge was interrupted, purge the fax again\n", strings.Join(done.Purged, ", "))
+		fmt.Fprintf(e.stderr, "purged, but objects remain of %s: `faxstream verify` says which objects and who purged the fax; "+
+			"if the purge was interrupted, purge the fax again\n", strings.Join(done.Purged, ", "))
 	}
 	if len(done.Broken) > 0 {
-		return fmt.Errorf("not rebuilt, or only in part, because objects in the archive cannot be read: %s; `faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
+		return fmt.Errorf("not rebuilt, or only in part, because objects in the archive cannot be read: %s; "+
+			"`faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
 	}
 	return nil
 }

@@ -247,7 +247,8 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	switch c.FaxplusPagePath {
 	case "":
 		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
-			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus for it, no public document has it), or `none` to take every page from the whole file")
+			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus for it, no public document has it), " +
+			"or `none` to take every page from the whole file")
 	case "none":
 	default:
 		cfg.Provider.PagePath = c.FaxplusPagePath

@@ -44,7 +44,9 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	sim, err := faxgen.StartSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: e.logger()}, e.logger())
+	log := e.logger()
+	cfg := faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: log}
+	sim, err := faxgen.StartSimulator(c.Addr, cfg, log)
 	if err != nil {
 		return err
 	}

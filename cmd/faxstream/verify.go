@@ -55,7 +55,8 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 func (c verifyCmd) one(ctx context.Context, checker pipeline.Checker, v *verdicts) error {
 	f, err := checker.Session(ctx, c.Session)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s has no objects of session %s (is it the archive of the faxstream that has this fax? --dir or --archive says which archive)", errNotFound, c.where(), c.Session)
+		return fmt.Errorf("%w: %s has no objects of session %s (is it the archive of the faxstream that has this fax? "+
+			"--dir or --archive says which archive)", errNotFound, c.where(), c.Session)
 	}
 	if err != nil {
 		return err
@@ -83,7 +84,8 @@ func (v *verdicts) add(f pipeline.Finding) error {
 	if len(f.Faults) > 0 {
 		result = "FAULTY"
 	}
-	_, err := fmt.Fprintf(v.out, "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), pages: %d, objects: %d, orphans: %d\n",
+	const line = "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), pages: %d, objects: %d, orphans: %d\n"
+	_, err := fmt.Fprintf(v.out, line,
 		result, f.Session, f.Revisions, f.Signed, f.Unverified, f.Unsigned, f.Remade, f.Pages, f.Objects, f.Orphans)
 	for _, fault := range f.Faults {
 		page := ""

@@ -17,7 +17,7 @@ import (
 // Admin is who may reach the admin listener, and how.
 type Admin struct {
 	Addr      string // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
-	Tokens    string // file with who may use API and dashboard, read again at every request; empty, on loopback only: everybody on this machine
+	Tokens    string // file that says who may use API and dashboard, read at every request; empty (loopback only): everybody on this host
 	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
 	Key       string // PEM file of the private key of Cert
 	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
@@ -31,8 +31,8 @@ func (c Admin) check() error {
 	case c.Cert != "" && c.PlainHTTP:
 		return configErrorf("--admin-plain-http means that a proxy does TLS, --admin-cert that faxstream does TLS: give one of them")
 	case !loopback(c.Addr) && c.Tokens == "":
-		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens is required: without tokens anybody can read the faxes; "+
-			"make one with `faxstream token NAME --scope read`", c.Addr)
+		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens is required: "+
+			"without tokens anybody can read the faxes; make one with `faxstream token NAME --scope read`", c.Addr)
 	case !loopback(c.Addr) && c.Cert == "" && !c.PlainHTTP:
 		return configErrorf("--admin-addr %s is not a loopback address, so it needs TLS: give --admin-cert and --admin-key, "+
 			"or --admin-plain-http where a proxy in front does TLS; otherwise others on the network can read tokens and faxes", c.Addr)
@@ -77,8 +77,8 @@ type certificate struct {
 	stamp   [2]time.Time     // of cert and key when last read; guarded by mu
 }
 
-// get reads the files again when the time of one of them has changed. After an error the last good certificate stays in use: cert and key are
-// rarely replaced at the same instant, and the next connection looks again.
+// get reads the files again when the time of one of them has changed. After an error the last good certificate stays in use: cert and key
+// are rarely replaced at the same instant, and the next connection looks again.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +97,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.current == nil {
 		return nil, fmt.Errorf("--admin-cert and --admin-key: %w", err)
 	}
-	c.log.Error("cannot read the new certificate of the admin listener: check --admin-cert and --admin-key; the old certificate stays in use", "err", err)
+	c.log.Error("cannot read the new certificate: check --admin-cert and --admin-key; the old certificate stays in use", "err", err)
 	return c.current, nil
 }
 
@@ -117,7 +117,8 @@ func modified(files ...string) (stamp [2]time.Time, err error) {
 func countRefused(r prometheus.Registerer) (func(reason string), error) {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_admin_refused_total",
-		Help: "Requests that the admin listener refused, by reason: none (no token), wrong (token), limited (too many wrong tokens), scope, link (bad or expired).",
+		Help: "Requests that the admin listener refused, by reason: none (no token), wrong (token), limited (too many wrong tokens), " +
+			"scope, link (bad or expired).",
 	}, []string{"reason"})
 	return func(reason string) { total.WithLabelValues(reason).Inc() }, r.Register(total)
 }

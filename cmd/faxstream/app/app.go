@@ -116,7 +116,9 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 }
 
 // startPipeline starts what makes documents of the facts in JetStream.
-func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler) error {
+func (a *App) startPipeline(
+	ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler,
+) error {
 	stages, err := newStageMetrics(reg)
 	if err != nil {
 		return err
@@ -125,8 +127,8 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 	a.closers = append(a.closers, func() error { stop(); return nil })
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Keeper: a.keeping(c).Keeper, Retention: c.Retention.time, Provider: client,
-		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
-		Letters: a.bus, Ingest: webhooks.Again,
+		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Fetches: c.Fetches,
+		Software: c.Software, SignKey: c.SignKey, Log: c.Log, Letters: a.bus, Ingest: webhooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
 		Observe: func(s pipeline.Step) {
@@ -179,8 +181,9 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: pipeline.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
-		Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: pipeline.NewThumbnails().PNG,
+		Audit: a.bus, Trail: a.trail, Older: pipeline.Catalog{Archive: a.archive}, Events: a.bus.Follow,
+		Ready: a.ready, Warnings: a.warnings, Log: a.log,
 		Keep:   a.keeping(c),
 		Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP,
 		LinkKey:   func() ([]byte, error) { return dashboard.LinkKey(c.path("link.key")) },
@@ -240,7 +243,7 @@ const stopTimeout = 5 * time.Second
 func (a *App) listen(name, addr string, h http.Handler, secure *tls.Config) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("--%s-addr %s: %w (stop the program that listens there, perhaps another faxstream, or give another address)", name, addr, err)
+		return "", fmt.Errorf("--%s-addr %s: %w (stop the program that listens there, or give another address)", name, addr, err)
 	}
 	serve, scheme := (*http.Server).Serve, "http://"
 	if secure != nil {

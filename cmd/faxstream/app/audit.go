@@ -12,11 +12,15 @@ import (
 
 // SealedLines reads the seals that may have entries from since to until (zero: now), and gives the newest seal. An entry may stand in the
 // seal of a later day than its own.
-func SealedLines(ctx context.Context, archive pipeline.Reader, since, until time.Time, give func(dashboard.AuditLine) error) (pipeline.Seal, error) {
+func SealedLines(
+	ctx context.Context, archive pipeline.Reader, since, until time.Time, give func(dashboard.AuditLine) error,
+) (pipeline.Seal, error) {
 	if until.IsZero() {
 		until = time.Now()
 	}
-	return pipeline.SealedEntries(ctx, archive, since, until.AddDate(0, 0, 1), func(e pipeline.SealedEntry) error { return give(dashboard.AuditLine(e)) })
+	return pipeline.SealedEntries(ctx, archive, since, until.AddDate(0, 0, 1), func(e pipeline.SealedEntry) error {
+		return give(dashboard.AuditLine(e))
+	})
 }
 
 // trail gives the audit from the seals and, behind them, from FAX_AUDIT.

@@ -89,7 +89,8 @@ type fillCollector struct {
 
 var (
 	fillBytes = prometheus.NewDesc("faxstream_stream_bytes", "Bytes in a stream of JetStream.", []string{"stream"}, nil)
-	fillLimit = prometheus.NewDesc("faxstream_stream_limit_bytes", "Bytes at which a stream is full; then webhooks or work must wait.", []string{"stream"}, nil)
+	fillLimit = prometheus.NewDesc("faxstream_stream_limit_bytes",
+		"Bytes at which a stream is full; then webhooks or work must wait.", []string{"stream"}, nil)
 )
 
 func (fillCollector) Describe(ch chan<- *prometheus.Desc) {

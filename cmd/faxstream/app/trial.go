@@ -49,8 +49,8 @@ func (t *Trial) quiet() bool {
 	return s.Document != nil && s.Ordered == s.Revision() && !s.WholeOpen && s.GraceAt.IsZero()
 }
 
-// RunTrials sends the faxes. It returns when every fax is as expected and no work is left, or when none of them has changed for stall, which is
-// longer than any wait of the app. assembled is called for each new document.
+// RunTrials sends the faxes. It returns when every fax is as expected and no work is left, or when none of them has changed for stall,
+// which is longer than any wait of the app. assembled is called for each new document.
 func RunTrials(
 	ctx context.Context, a *App, sim *faxgen.Simulator, faxes []faxplustest.Fax, stall time.Duration, assembled func(session.DocAssembled),
 ) ([]*Trial, error) {

@@ -1,5 +1,6 @@
-// Package faxgen is the simulated provider of `faxstream simulate` and `faxstream demo`. Begin with Order.Faxes, which makes faxes. StartSimulator
-// serves them over the REST API of Fax.Plus, and Simulator.SendAll sends their webhooks. The faults of a fax are those of faxplustest.
+// Package faxgen is the simulated provider of `faxstream simulate` and `faxstream demo`. Begin with Order.Faxes, which makes faxes.
+// StartSimulator serves them over the REST API of Fax.Plus, and Simulator.SendAll sends their webhooks. The faults of a fax are those of
+// faxplustest.
 //
 // Promise: the same Order gives the same faxes, except for the time of their start. A crash leaves nothing: everything is in memory.
 package faxgen
@@ -76,7 +77,8 @@ func faxOfFiles(files []string) (faxplustest.Fax, error) {
 		}
 		return '-'
 	}, name)
-	f := faxplustest.Fax{Session: fmt.Sprintf("%.40s-%d", token, time.Now().UnixMilli()), Streamed: true, StartTime: time.Now().UTC().Truncate(time.Second)}
+	now := time.Now().UTC()
+	f := faxplustest.Fax{Session: fmt.Sprintf("%.40s-%d", token, now.UnixMilli()), Streamed: true, StartTime: now.Truncate(time.Second)}
 	for _, file := range files {
 		r, err := os.Open(file)
 		if err != nil {

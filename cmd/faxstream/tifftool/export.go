@@ -15,8 +15,11 @@ import (
 type Export struct {
 	File     string // - is standard input
 	Page     int    // from 1
-	To       string // pbm: the 1-bit rows (P4, 1 is black); png: with near-square pixels; tiff: Class F, Group 4. Gray and colour stay so in png and tiff
-	Software string // what a TIFF names as its maker
+	Software string // name of the program, for the TIFF
+
+	// To is pbm: the 1-bit rows (P4, 1 is black); png: with nearly square pixels; or tiff: Class F, Group 4.
+	// Gray and colour pages stay gray and colour in png and tiff.
+	To string
 }
 
 // Encode gives the page in the format To. Bad rows are no error: notes gets a line about them, for people.
@@ -41,7 +44,8 @@ func (x Export) Encode(ctx context.Context, notes io.Writer) ([]byte, error) {
 		return nil, fmt.Errorf("%s: page %d: %w", x.File, x.Page, err)
 	}
 	if n := countRows(d.BadRows); n > 0 {
-		fmt.Fprintf(notes, "faxstream: %s: page %d: %d of %d rows are damaged, the longest run has %d\n", x.File, x.Page, n, d.Raster.Height, d.LongestBadRun)
+		fmt.Fprintf(notes, "faxstream: %s: page %d: %d of %d rows are damaged, the longest run has %d\n",
+			x.File, x.Page, n, d.Raster.Height, d.LongestBadRun)
 	}
 	return data, nil
 }

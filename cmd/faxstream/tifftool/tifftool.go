@@ -1,5 +1,5 @@
-// Package tifftool inspects TIFF files for people. Begin with Info, which describes every page; Export.Encode gives one page as an image, Bench measures
-// how long pages take to decode and encode.
+// Package tifftool inspects TIFF files for people. Begin with Info, which describes every page; Export.Encode gives one page as an image,
+// Bench measures how long pages take to decode and encode.
 //
 // Promise: an unreadable file or page gives a line with its error, and the other pages are still read. At most 256 MiB of a file are read.
 // A crash leaves nothing: this package writes no file.
@@ -102,7 +102,10 @@ type pageLine interface {
 }
 
 // printPages prints a line for every page, and fails at the end if a line has an error. describe fails only when ctx ends.
-func printPages(ctx context.Context, out io.Writer, files []string, asJSON bool, header string, describe func(context.Context, tiffPage) (pageLine, error)) error {
+func printPages(
+	ctx context.Context, out io.Writer, files []string, asJSON bool, header string,
+	describe func(context.Context, tiffPage) (pageLine, error),
+) error {
 	if first := slices.Index(files, stdinName); first >= 0 && slices.Contains(files[first+1:], stdinName) {
 		return ArgumentError(stdinName + " is given twice: standard input can be read once")
 	}

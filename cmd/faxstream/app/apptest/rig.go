@@ -74,11 +74,15 @@ func NewRig(t *testing.T) *Rig {
 		r.Sim.ServeHTTP(w, req)
 	}))
 	var err error
-	r.Client, err = faxplus.NewClient(faxplus.Config{BaseURL: srv.URL, PagePath: faxplustest.PagePath, RetryWaitMin: time.Millisecond, RetryWaitMax: time.Millisecond})
+	r.Client, err = faxplus.NewClient(faxplus.Config{
+		BaseURL: srv.URL, PagePath: faxplustest.PagePath, RetryWaitMin: time.Millisecond, RetryWaitMax: time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Bus, err = bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(r.Dir, "nats")}, Log: slog.New(slog.DiscardHandler)})
+	r.Bus, err = bus.Open(t.Context(), bus.Config{
+		Embedded: bus.EmbeddedConfig{Dir: filepath.Join(r.Dir, "nats")}, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
