@@ -17,24 +17,24 @@ import (
 	"github.com/faxstream/faxstream/pipeline/seal"
 )
 
-// auditCmd shows who did what, and proves that the record is as it was written.
+// auditCmd shows who did what, and proves that nobody changed the record.
 type auditCmd struct {
 	apiClient
 	archiveStore
-	Since   moment   `env:"-" placeholder:"TIME" help:"Entries since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. Default: all."`
-	Until   moment   `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day that must have a seal, by default yesterday (UTC)."`
-	Session string   `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
-	By      string   `env:"-" placeholder:"NAME" help:"Only those of this token or user."`
-	Verify  bool     `env:"-" help:"Prove from the archive alone that the chain of daily seals is unbroken and each seal as it was written. Neither a server nor NATS is asked."`
-	Offline bool     `env:"-" help:"List what is sealed in the archive, without a server: not the entries since the last seal."`
-	Key     []string `type:"path" placeholder:"FILE" help:"With --verify: public keys, as faxstream keys prints them, one of which must have signed each seal."`
+	Since   moment   `env:"-" placeholder:"TIME" help:"Only entries since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. Default: all."`
+	Until   moment   `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
+	Session string   `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
+	By      string   `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
+	Verify  bool     `env:"-" help:"Prove from the archive alone that the chain of daily seals is complete and that nobody changed a seal. It uses neither a server nor NATS."`
+	Offline bool     `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal are not in this list."`
+	Key     []string `type:"path" placeholder:"FILE" help:"With --verify: files of public keys, as faxstream keys prints them. One of the keys must have signed each seal."`
 	JSON    bool     `help:"Print one JSON object a line."`
 }
 
 func (c auditCmd) Run(ctx context.Context, e env) error {
 	switch {
 	case c.Verify && (!c.Since.IsZero() || c.Session != "" || c.By != "" || c.Offline):
-		return usagef("--verify checks the whole chain: leave --since, --session, --by and --offline out")
+		return usagef("--verify checks the whole chain: do not give --since, --session, --by or --offline with it")
 	case c.Verify:
 		return c.verify(ctx, e)
 	}
@@ -51,7 +51,7 @@ func (c auditCmd) Run(ctx context.Context, e env) error {
 	return errors.Join(err, p.table.Flush())
 }
 
-// verify says what the chain is, and fails where it is broken.
+// verify prints the state of the chain, and fails when it is broken.
 func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	keys, err := readPublicKeys(c.Key)
 	if err != nil {
@@ -76,7 +76,8 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		_, err = fmt.Fprintf(e.stdout, "%d seals from %s to %s (signed %d), %d entries, %d faults\n",
 			report.Seals, cmp.Or(report.First, "-"), cmp.Or(report.Last, "-"), report.Signed, report.Entries, len(report.Faults))
 		if report.Gaps > 0 {
-			_, printErr := fmt.Fprintf(e.stdout, "  %d numbers of FAX_AUDIT have no entry: messages of the readiness check, or entries that were deleted there before they were sealed\n", report.Gaps)
+			_, printErr := fmt.Fprintf(e.stdout, "  %d numbers of FAX_AUDIT have no entry: they are messages of the readiness check, "+
+				"or entries that somebody deleted from FAX_AUDIT before they were sealed\n", report.Gaps)
 			err = errors.Join(err, printErr)
 		}
 		for _, fault := range report.Faults {
@@ -88,9 +89,10 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	case err != nil:
 		return err
 	case len(report.Faults) > 0:
-		return fmt.Errorf("the audit is not as it was written: %d faults", len(report.Faults))
+		return fmt.Errorf("the audit was changed: %d faults", len(report.Faults))
 	case report.Seals == 0:
-		return fmt.Errorf("%w: no seal, so nothing is proven: the first one comes the day after somebody has read a fax; if there was one, all were removed, or this is another archive", errNotFound)
+		return fmt.Errorf("%w: the archive has no seal, so nothing is proven. "+
+			"The first seal is written the day after somebody reads a fax; if this archive had seals, they were removed, or --archive and --dir name another archive", errNotFound)
 	}
 	return nil
 }

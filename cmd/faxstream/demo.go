@@ -21,14 +21,14 @@ import (
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
-// demoCmd is everything in one process: the pipeline on embedded stores, and a provider to feed it.
+// demoCmd is everything in one process: the pipeline on embedded stores, and a simulated provider.
 type demoCmd struct {
-	Exit  bool   `help:"End when every fax is assembled: exit code 0 only if all are complete, or with --chaos as they must be."`
-	Chaos bool   `help:"The provider does one to three things wrong with each fax. A table at the end says which, and whether the fax became what it must."`
-	JSON  bool   `help:"With --exit: print one JSON object to stdout, with the documents' local paths."`
-	Faxes int    `default:"6" help:"How many faxes are sent, of 1 to 12 pages."`
-	Seed  uint64 `default:"1" help:"Of the faxes: the same seed sends the same."`
-	Dir   string `type:"path" help:"Directory for state and documents. Default: a new one in the temporary directory, which stays."`
+	Exit  bool   `help:"Exit when every fax has its document. Exit code 0: all faxes are complete, or with --chaos as expected."`
+	Chaos bool   `help:"The simulated provider makes one to three faults with each fax. A table at the end shows the faults, and whether the document is as expected."`
+	JSON  bool   `help:"With --exit: print one JSON object to stdout, with the paths of the documents."`
+	Faxes int    `default:"6" help:"How many faxes to send. Each has 1 to 12 pages."`
+	Seed  uint64 `default:"1" help:"Seed of the random faxes: the same seed makes the same faxes."`
+	Dir   string `type:"path" help:"Directory for state and documents. Default: a new directory in the system's temporary directory; it is not deleted."`
 }
 
 // demoTimeout is far more than the faxes need; a demo that hangs is a failed one.
@@ -60,7 +60,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 		return usagef("--faxes %d: want 1 or more", c.Faxes)
 	}
 	if c.JSON && !c.Exit {
-		return usagef("--json needs --exit: it prints what came out")
+		return usagef("--json needs --exit: the JSON object is printed at the end")
 	}
 	if c.Dir == "" {
 		if c.Dir, err = os.MkdirTemp("", "faxstream-demo-"); err != nil {
@@ -94,7 +94,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not every fax was assembled within %s", demoTimeout))
+	limited, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("some faxes have no document after %s", demoTimeout))
 	trials, err := app.RunTrials(limited, a, sim, faxes, 2*cfg.WholeFor, show.assembled)
 	cancel()
 	if err != nil {
@@ -116,12 +116,12 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 		return errors.Join(err, a.Wait(ctx))
 	}
 	if len(report.Errors) > 0 {
-		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not what they must be: %s", len(report.Errors), report.Faxes, report.Errors[0]))
+		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not as expected: %s", len(report.Errors), report.Faxes, report.Errors[0]))
 	}
 	return errors.Join(err, a.Stop())
 }
 
-// claim marks the directory as a demo's. An archive forgets nothing: invented faxes must not get into one that has others.
+// claim marks the directory as a demo's. An archive forgets nothing: invented faxes must not get into an archive with real ones.
 func (c demoCmd) claim() error {
 	mark := filepath.Join(c.Dir, "demo")
 	_, err := os.Stat(mark)
@@ -129,7 +129,7 @@ func (c demoCmd) claim() error {
 		return nil
 	}
 	if entries, err := os.ReadDir(c.Dir); err == nil && len(entries) > 0 {
-		return usagef("--dir %s is not empty and not a demo's: give the demo a directory of its own", c.Dir)
+		return usagef("--dir %s is not empty and was not made by a demo: give an empty directory", c.Dir)
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the demo's directory: %w", err)
@@ -164,7 +164,7 @@ func (c demoCmd) report(trials []*app.Trial) demoReport {
 // printTrials prints a line for each fax: what went wrong with it, and what became of it.
 func printTrials(w io.Writer, trials []*app.Trial) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nSESSION\tPAGES\tFAULTS\tSTATUS\tMUST BE\t")
+	fmt.Fprintln(t, "\nSESSION\tPAGES\tFAULTS\tSTATUS\tEXPECTED\t")
 	for _, tr := range trials {
 		var faults []string
 		for _, f := range tr.Fax.Faults {
@@ -194,7 +194,7 @@ var stepWords = map[string]string{"announce": "announced", "fetch": "fetched", "
 func (p *progress) step(s stage.Step) {
 	word := stepWords[s.Stage]
 	if s.Reason != "" {
-		word = "not had: " + string(s.Reason)
+		word = "failed: " + string(s.Reason)
 	}
 	if !p.live || s.Page == 0 || word == "" {
 		return

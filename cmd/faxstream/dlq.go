@@ -18,17 +18,17 @@ import (
 // dlqCmd is what a person does about dead letters.
 type dlqCmd struct {
 	Ls    dlqLsCmd    `cmd:"" help:"List dead letters, oldest first."`
-	Show  dlqShowCmd  `cmd:"" help:"Show one dead letter: the event that died and every attempt."`
-	Retry dlqRetryCmd `cmd:"" help:"Make what died happen again, from the first attempt and with a fresh deadline; the letters are removed."`
-	Drop  dlqDropCmd  `cmd:"" help:"Remove dead letters for good; FAX_AUDIT keeps them with who, when and why."`
+	Show  dlqShowCmd  `cmd:"" help:"Show one dead letter: the event that failed, and every attempt."`
+	Retry dlqRetryCmd `cmd:"" help:"Try the failed events again, from the first attempt and with a new deadline. The letters are removed."`
+	Drop  dlqDropCmd  `cmd:"" help:"Remove dead letters for good. FAX_AUDIT records who dropped them, when and why."`
 }
 
 // letterFilter chooses dead letters. Nothing that chooses comes from the environment: a variable must not widen a drop.
 type letterFilter struct {
-	Session string `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
-	Reason  string `env:"-" placeholder:"WORD" help:"Only those with this reason, such as not_ready or bad_request."`
-	Stage   string `env:"-" placeholder:"STAGE" help:"Only those of this stage: ingest, page, whole, assemble, record, ..."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Only those buried since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Session string `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
+	Reason  string `env:"-" placeholder:"WORD" help:"Only letters with this reason, such as not_ready or bad_request."`
+	Stage   string `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
+	Since   moment `env:"-" placeholder:"TIME" help:"Only letters buried since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
 }
 
 // moment is a point in time on the command line: an age, a UTC day, or RFC 3339.
@@ -128,7 +128,7 @@ func (c dlqShowCmd) Run(ctx context.Context, e env) error {
 	}
 	event := client.OneLine(l.Event)
 	if l.Event == "" && len(l.Binary) > 0 {
-		event = fmt.Sprintf("%d bytes that are no text; --json has them in base64", len(l.Binary))
+		event = fmt.Sprintf("%d bytes that are not text; --json shows them in base64", len(l.Binary))
 	}
 	fmt.Fprintf(w, "event\t%s\n", event)
 	return w.Flush()
@@ -138,9 +138,9 @@ func (c dlqShowCmd) Run(ctx context.Context, e env) error {
 type letterChoice struct {
 	apiClient
 	letterFilter
-	IDs  []uint64 `arg:"" optional:"" name:"id" help:"Of the letters, as ls prints them."`
-	All  bool     `env:"-" help:"All letters that there are."`
-	By   string   `placeholder:"NAME" help:"Who does it, for FAX_AUDIT. Default: the user of this process."`
+	IDs  []uint64 `arg:"" optional:"" name:"id" help:"Ids of letters, as ls prints them."`
+	All  bool     `env:"-" help:"All letters."`
+	By   string   `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
 	JSON bool     `help:"Print one JSON object a line."`
 }
 
@@ -153,7 +153,7 @@ func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) er
 		}
 	}
 	if ways != 1 {
-		return usagef("say which letters: ids, or a filter (--session, --reason, --stage, --since), or --all; one of the three")
+		return usagef("say which letters: give either ids, or a filter (--session, --reason, --stage, --since), or --all")
 	}
 	one := func(id uint64) error {
 		l, err := c.api.ActOnLetter(ctx, id, verb, api.Order{By: whoAsks(c.By), Why: why})
@@ -185,7 +185,7 @@ func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) er
 
 type dlqRetryCmd struct {
 	letterChoice
-	Why string `env:"-" placeholder:"TEXT" help:"Why it is tried again, for FAX_AUDIT."`
+	Why string `env:"-" placeholder:"TEXT" help:"Why the letters are tried again, for FAX_AUDIT."`
 }
 
 func (c dlqRetryCmd) Run(ctx context.Context, e env) error {
@@ -194,12 +194,12 @@ func (c dlqRetryCmd) Run(ctx context.Context, e env) error {
 
 type dlqDropCmd struct {
 	letterChoice
-	Why string `env:"-" required:"" placeholder:"TEXT" help:"Why it is given up, for FAX_AUDIT. (--reason chooses letters.)"`
+	Why string `env:"-" required:"" placeholder:"TEXT" help:"Why the letters are dropped, for FAX_AUDIT. (--reason is a filter for letters.)"`
 }
 
 func (c dlqDropCmd) Run(ctx context.Context, e env) error {
 	if strings.TrimSpace(c.Why) == "" {
-		return usagef("--why: a dead letter is dropped with a reason only")
+		return usagef("--why is required: say why the letters are dropped")
 	}
 	return c.act(ctx, e, "drop", session.ActionDropped, c.Why)
 }

@@ -16,8 +16,8 @@ type getCmd struct {
 	apiClient
 	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
 	Page    int    `placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf (auto), tiff, manifest. Of a page: png (auto), or original (tiff is the same): the bytes as fetched."`
-	Output  string `short:"o" type:"path" placeholder:"FILE" help:"File to write; made anew or replaced only when all has arrived and has its hash. An interrupted download goes on when the same command is given again. Default: stdout."`
+	As      string `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	Output  string `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
 	Reason  string `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
@@ -36,21 +36,21 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	return c.api.Save(ctx, o, c.Output)
 }
 
-// checkOutput refuses to disturb a terminal, and to put a file in the place of a device or a pipe.
+// checkOutput refuses to write binary data to a terminal, and to replace a device or a pipe by a file.
 func checkOutput(e env, output, kind string) error {
 	if output == "" {
 		if f, ok := e.stdout.(*os.File); ok && kind != "manifest" && term.IsTerminal(int(f.Fd())) {
-			return usagef("stdout is a terminal, and %s is binary: give -o FILE, or send stdout elsewhere", kind)
+			return usagef("stdout is a terminal, and %s is binary: give -o FILE, or redirect stdout", kind)
 		}
 		return nil
 	}
 	if fi, err := os.Stat(output); err == nil && !fi.Mode().IsRegular() {
-		return usagef("-o %s: it is there and is no regular file; to write to a device or a pipe, leave -o out and use the shell's >", output)
+		return usagef("-o %s: it is not a regular file; to write to a device or a pipe, do not give -o and redirect stdout", output)
 	}
 	return nil
 }
 
-// fileKind says what `auto` is: of a page png, of the document pdf. It refuses what is not of the one asked for.
+// fileKind resolves `auto`: png for a page, pdf for the document. It refuses a kind that the page or the document does not have.
 func fileKind(page int, as string) (string, error) {
 	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "manifest": "manifest"}
 	if page > 0 {
@@ -61,14 +61,14 @@ func fileKind(page int, as string) (string, error) {
 	case page < 0:
 		return "", usagef("--page %d: want 1 or more", page)
 	case !ok && page > 0:
-		return "", usagef("--as %s is of the whole document: leave --page out, or ask for --as png or original", as)
+		return "", usagef("--as %s is for the whole document: do not give --page, or use --as png or --as original", as)
 	case !ok:
-		return "", usagef("--as %s is of one page: give --page N", as)
+		return "", usagef("--as %s is for one page: give --page N", as)
 	}
 	return kind, nil
 }
 
-// writeFile writes a file that is whole or not there: medical data, so for the owner only.
+// writeFile writes a file that is complete or absent. It holds medical data, so only the owner may read it.
 func writeFile(name string, r io.Reader) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".faxstream-*")
 	if err != nil {
@@ -76,7 +76,7 @@ func writeFile(name string, r io.Reader) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name()) // the error that brought us here says more
+			_ = os.Remove(f.Name()) // err says more
 		}
 	}()
 	if _, err := io.Copy(f, r); err != nil {

@@ -17,20 +17,20 @@ import (
 
 type hooksCmd struct {
 	Ls  hooksLsCmd  `cmd:"" help:"List the registered webhooks."`
-	Add hooksAddCmd `cmd:"" help:"Register webhooks; those that are there already are left as they are."`
-	Rm  hooksRmCmd  `cmd:"" help:"Remove one webhook; one that is not there is no error."`
+	Add hooksAddCmd `cmd:"" help:"Register webhooks. Webhooks that exist already stay as they are."`
+	Rm  hooksRmCmd  `cmd:"" help:"Remove one webhook. It is no error when the webhook does not exist."`
 }
 
 type hooksLsCmd struct {
 	provider
-	JSON bool `help:"Print one JSON object a line. The target's path is hidden in both forms: it holds the secret."`
+	JSON bool `help:"Print one JSON object a line. The path of the target is hidden with and without --json, because it contains the secret."`
 }
 
 type hooksAddCmd struct {
 	provider
-	URL               string   `arg:"" help:"Where Fax.Plus reaches us, such as https://fax.example.org; path and secret are added."`
-	Event             []string `placeholder:"EVENT,..." help:"fax_page_received, fax_received, fax_sent. Default: all three."`
-	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The same file as for serve; the first line goes into the URL."`
+	URL               string   `arg:"" help:"URL at which Fax.Plus reaches faxstream, such as https://fax.example.org. Path and secret are added to it."`
+	Event             []string `placeholder:"EVENT,..." help:"Events to register: fax_page_received, fax_received, fax_sent. Default: all three."`
+	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The same file as for faxstream serve. Its first line goes into the URL."`
 	JSON              bool     `help:"Print one JSON object a line."`
 }
 
@@ -134,7 +134,7 @@ func (c hooksAddCmd) Run(ctx context.Context, e env) error {
 		}
 		id, err := client.AddHook(ctx, target, name)
 		if err != nil {
-			return errors.Join(err, printHooks(e, c.JSON, lines)) // what was registered is said
+			return errors.Join(err, printHooks(e, c.JSON, lines)) // print what was registered so far
 		}
 		lines = append(lines, hookLine{ID: id, Event: name, Target: target, Added: true})
 	}

@@ -17,8 +17,8 @@ import (
 type keepOrder struct {
 	apiClient
 	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
-	Reason  string `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. It stays in the archive and in FAX_AUDIT, beside who."`
-	By      string `placeholder:"NAME" help:"Who does it; with a login the token's name counts. Default: the user of this process."`
+	Reason  string `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. The archive and FAX_AUDIT record it, with your name."`
+	By      string `placeholder:"NAME" help:"Your name, for the record; with a login, the token's name is recorded instead. Default: the user of this process."`
 }
 
 type (
@@ -26,7 +26,7 @@ type (
 	releaseCmd struct{ keepOrder }
 	purgeCmd   struct {
 		keepOrder
-		Yes bool `env:"-" help:"Yes, remove it for good. Without this nothing is done."`
+		Yes bool `env:"-" help:"Confirm that the fax is deleted for good. Without --yes nothing is done."`
 	}
 )
 
@@ -40,7 +40,7 @@ func (c releaseCmd) Run(ctx context.Context, e env) error {
 
 func (c purgeCmd) Run(ctx context.Context, e env) error {
 	if !c.Yes {
-		return usagef("purge removes every object of the fax for good, from the archive and all its versions: say --yes if that is meant")
+		return usagef("purge deletes every object of the fax for good, with all versions in the archive: give --yes to confirm")
 	}
 	return c.order(ctx, e, "purge", session.ActionPurged)
 }
@@ -52,7 +52,8 @@ func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
 		return err
 	}
 	if !ordered.Done {
-		return fmt.Errorf("the %s of %s is ordered (%s) and not done yet: look at /readyz, and at `faxstream dlq ls --session %s`", verb, c.Session, ordered.Asked, c.Session)
+		return fmt.Errorf("the %s of %s is ordered (%s), but not done yet: see /readyz and `faxstream dlq ls --session %s`",
+			verb, c.Session, ordered.Asked, c.Session)
 	}
 	_, err = fmt.Fprintln(e.stdout, kind, c.Session)
 	return err

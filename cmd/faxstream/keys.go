@@ -13,8 +13,8 @@ import (
 
 // keysCmd makes the key with which manifests are signed.
 type keysCmd struct {
-	File   string `arg:"" type:"path" help:"The private key, PEM, mode 0600. It must not be there yet, but with --public."`
-	Public bool   `help:"Make none: print the public key of the one in FILE."`
+	File   string `arg:"" type:"path" help:"File of the private key, PEM, mode 0600. It must not exist, except with --public."`
+	Public bool   `help:"Make no key: print the public key of the private key in FILE."`
 	JSON   bool   `help:"Print one JSON object."`
 }
 
@@ -30,12 +30,15 @@ func (c keysCmd) Run(e env) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(map[string]string{"file": c.File, "key_id": sign.KeyID(public), "public_key": string(text)})
+		return json.NewEncoder(e.stdout).Encode(map[string]string{
+			"file": c.File, "key_id": sign.KeyID(public), "public_key": string(text),
+		})
 	}
 	if _, err := e.stdout.Write(text); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and %s secret\n", sign.KeyID(public), c.File)
+	_, err = fmt.Fprintf(e.stderr, "key id %s: keep this public key for `faxstream verify --key`, and keep %s secret\n",
+		sign.KeyID(public), c.File)
 	return err
 }
 
@@ -49,7 +52,7 @@ func (c keysCmd) key() (ed25519.PrivateKey, error) {
 	}
 	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s is there: a key is never overwritten; give another name, or --public for its public key", c.File)
+		return nil, fmt.Errorf("%s exists: a key is never overwritten; give another name, or --public to print its public key", c.File)
 	}
 	if err != nil {
 		return nil, err

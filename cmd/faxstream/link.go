@@ -14,14 +14,14 @@ type linkCmd struct {
 	apiClient
 	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
 	Page    int           `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string        `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. Of the document: pdf (auto), tiff, manifest. Of a page: png (auto), or original: the bytes as fetched."`
-	TTL     time.Duration `name:"ttl" env:"-" default:"10m" help:"How long it is good: 1s to 168h. Default ${default}."`
+	As      string        `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
+	TTL     time.Duration `name:"ttl" env:"-" default:"10m" help:"How long the link works: 1s to 168h. Default ${default}."`
 	Reason  string        `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
-	By      string        `placeholder:"NAME" help:"Who asks, for FAX_AUDIT, where there is no login. Default: the user of this process."`
-	JSON    bool          `help:"Print one JSON object with the URL and its end."`
+	By      string        `placeholder:"NAME" help:"Your name, for FAX_AUDIT, where there is no login. Default: the user of this process."`
+	JSON    bool          `help:"Print one JSON object with the URL and the time when it expires."`
 }
 
-// Run prints the URL: presigned by the S3 service of the archive, or of the admin listener.
+// Run prints the URL: presigned for the S3 service of the archive, or a URL of the admin listener.
 func (c linkCmd) Run(ctx context.Context, e env) error {
 	as, err := fileKind(c.Page, c.As)
 	if err != nil {
@@ -38,6 +38,6 @@ func (c linkCmd) Run(ctx context.Context, e env) error {
 	if _, err := fmt.Fprintln(e.stdout, l.URL); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stderr, "whoever has this link can read it until %s\n", l.Expires.Local().Format(time.DateTime))
+	_, err = fmt.Fprintf(e.stderr, "everybody who has this link can read the fax until %s\n", l.Expires.Local().Format(time.DateTime))
 	return err
 }

@@ -17,7 +17,7 @@ import (
 type reconcileCmd struct {
 	apiClient
 	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
-	DryRun bool   `help:"Only say what would be taken in."`
+	DryRun bool   `help:"Only print the faxes that would be processed."`
 	JSON   bool   `help:"Print one JSON object a line, for every fax that the provider lists."`
 }
 
@@ -31,7 +31,7 @@ func (c reconcileCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	if report.Error != "" {
-		return errors.New("not every fax was looked at: " + report.Error)
+		return errors.New("some faxes were not compared: " + report.Error)
 	}
 	return nil
 }
@@ -61,6 +61,7 @@ func (c reconcileCmd) print(e env, report ingest.Report) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(e.stderr, "%d faxes listed since %s, %d of them known\n", len(report.Faxes), report.Since.Format(time.DateTime), report.Count(ingest.OutcomeKnown))
+	_, err := fmt.Fprintf(e.stderr, "%d faxes listed since %s, %d of them known\n",
+		len(report.Faxes), report.Since.Format(time.DateTime), report.Count(ingest.OutcomeKnown))
 	return err
 }

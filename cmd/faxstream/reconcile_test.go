@@ -67,7 +67,7 @@ func TestReconcileSaysThatTheProviderCannotBeAsked(t *testing.T) {
 	p := serve(t, nil, "--dir="+t.TempDir(), "--faxplus-url=http://127.0.0.1:1", "--faxplus-page-path=none", "--list-every=0")
 	var stdout, stderr strings.Builder
 	code := run(apptest.Context(t), []string{"reconcile", "--server", p.ready.Admin, "--since=1h"}, func(string) string { return "" }, &stdout, &stderr)
-	if code != exitFailed || !strings.Contains(stderr.String(), "not every fax was looked at") {
+	if code != exitFailed || !strings.Contains(stderr.String(), "some faxes were not compared") {
 		t.Errorf("exit code %d, %s", code, stderr.String())
 	}
 }

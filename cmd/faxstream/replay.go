@@ -12,16 +12,16 @@ import (
 type replayCmd struct {
 	apiClient
 	Session string `arg:"" optional:"" help:"Session id of the fax, as ls prints it."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all that have a document and were opened since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
-	Stage   string `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: the archived originals are decoded again; pages that come out otherwise are amended, and there is a new revision only then. assemble: a new revision is made in any case. Default ${default}."`
-	By      string `placeholder:"NAME" help:"Who does it, for FAX_AUDIT. Default: the user of this process."`
+	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Stage   string `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. Default ${default}."`
+	By      string `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
 	Why     string `env:"-" aliases:"reason" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
-// Run returns when the orders are stored; watch and ls show what comes of them.
+// Run returns when the orders are stored; watch and ls show the results.
 func (c replayCmd) Run(ctx context.Context, e env) error {
 	if (c.Session == "") == c.Since.IsZero() {
-		return usagef("say which faxes: a session, or --since; one of the two")
+		return usagef("say which faxes: give either a session or --since")
 	}
 	if c.Session != "" {
 		return c.order(ctx, e, c.Session)

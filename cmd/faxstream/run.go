@@ -18,7 +18,7 @@ import (
 // Exit codes, the same for every command.
 const (
 	exitOK       = 0 // done
-	exitFailed   = 1 // it did not work; the last line on stderr says why
+	exitFailed   = 1 // the command failed; the last line on stderr says why
 	exitUsage    = 2 // a flag, an argument, the environment or the configuration file is wrong
 	exitNotFound = 3 // the fax, page or document is not there (yet)
 )
@@ -28,8 +28,9 @@ const envPrefix = "FAXSTREAM"
 
 const description = `Turns Fax.Plus webhooks into archived pages while the fax is still on the line, and into documents when it is over.
 
-Every flag may stand in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR) and in the YAML file of
---config under its own name; a flag beats the environment, the environment beats the file. Data goes to stdout, everything for people to stderr.
+You can also set every flag in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR) and, under its own name,
+in the YAML file of --config. A flag overrides the environment, the environment overrides the file. Data goes to stdout, messages for
+people go to stderr.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not there (yet).`
 
@@ -43,22 +44,22 @@ type cli struct {
 	Hooks     hooksCmd     `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
 	Ls        lsCmd        `cmd:"" help:"List faxes, newest first."`
 	Get       getCmd       `cmd:"" help:"Fetch a document or a page of a fax."`
-	Link      linkCmd      `cmd:"" help:"Make a link to a document or page that needs no login and expires."`
+	Link      linkCmd      `cmd:"" help:"Make a link to a document or a page. It needs no login, and it expires."`
 	Token     tokenCmd     `cmd:"" help:"Make a token for the admin API and dashboard."`
-	Audit     auditCmd     `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that the record is as it was written."`
+	Audit     auditCmd     `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that nobody changed the record."`
 	Watch     watchCmd     `cmd:"" help:"Print page and document events as they happen."`
-	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop what was refused or could not be had."`
-	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive; nothing is fetched."`
-	Reconcile reconcileCmd `cmd:"" help:"Look at the provider for faxes that no webhook announced, and take them in."`
+	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop dead letters: webhooks that were refused, pages and messages that failed."`
+	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive, without fetching anything."`
+	Reconcile reconcileCmd `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
 	Hold      holdCmd      `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
 	Release   releaseCmd   `cmd:"" help:"Lift the legal hold of a fax."`
-	Holds     holdsCmd     `cmd:"" help:"List the faxes under legal hold, or what keeps one fax and until when."`
-	Purge     purgeCmd     `cmd:"" help:"Remove a fax for good, with all its objects; refused while it is held or retained."`
-	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that faxes are as they were written."`
-	Rebuild   rebuildCmd   `cmd:"" help:"Bring back into an empty JetStream what the archive knows, after its directory or cluster was lost."`
-	Keys      keysCmd      `cmd:"" help:"Make a key that signs manifests."`
+	Holds     holdsCmd     `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`
+	Purge     purgeCmd     `cmd:"" help:"Delete a fax for good, with all its objects. Refused while the fax is held or retained."`
+	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`
+	Rebuild   rebuildCmd   `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
+	Keys      keysCmd      `cmd:"" help:"Make a key to sign manifests and seals."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of plans, manifests, sidecars or reports in the archive."`
-	Tiff      tiffCmd      `cmd:"" help:"Look into TIFF files: what their pages are, one page as an image, how fast they are read."`
+	Tiff      tiffCmd      `cmd:"" help:"Inspect TIFF files: describe the pages, export one page as an image, measure decoding."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
@@ -81,7 +82,7 @@ func (e env) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// usageError is an error of whoever started us: exit code 2.
+// usageError is a mistake on the command line or in the configuration: exit code 2.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
@@ -89,7 +90,7 @@ func (e usageError) Unwrap() error { return e.err }
 
 func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
 
-// errNotFound: what was asked for is not there (yet): exit code 3.
+// errNotFound: the fax, page or document does not exist (yet): exit code 3.
 var errNotFound = errors.New("not found")
 
 // exit stops kong from ending the process on --help.
@@ -138,7 +139,7 @@ func exitCode(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "faxstream: %v\n", err)
 	switch {
 	case errors.As(err, new(usageError)), errors.As(err, new(*app.ConfigError)), errors.Is(err, client.ErrServer):
-		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, and each with --help its flags.")
+		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, `faxstream COMMAND --help` lists the flags of one command.")
 		return exitUsage
 	case errors.Is(err, errNotFound), errors.Is(err, client.ErrNotFound):
 		return exitNotFound

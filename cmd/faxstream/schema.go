@@ -3,7 +3,7 @@ package main
 import "github.com/faxstream/faxstream/pipeline/archive"
 
 type schemaCmd struct {
-	Name string `arg:"" enum:"plan,manifest,sidecar,report" help:"${enum}."`
+	Name string `arg:"" enum:"plan,manifest,sidecar,report" help:"Kind of object: ${enum}."`
 }
 
 // Run prints the JSON Schema of one kind of archived object.

@@ -25,44 +25,44 @@ type serveCmd struct {
 	natsStore
 
 	adminFlags
-	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Default ${default}; port 0 takes a free one. Off loopback --webhook-secret-file is required."`
+	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that receives webhooks. Default ${default}; port 0 takes a free port. An address that is not loopback requires --webhook-secret-file."`
 
-	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
+	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded NATS server listens for subscribers. Empty: it does not listen."`
 
 	provider
 
-	FaxplusPagePath   string   `placeholder:"TEMPLATE|none" help:"Path of a single page below --faxplus-url, with {user_id}, {fax_id} and {page}; none: every page comes from the whole file. No default: the provider documents no such path, ask it."`
-	AllowFrom         []string `placeholder:"CIDR,..." help:"Addresses that may send webhooks. Empty: the two that Fax.Plus names, 34.65.253.117 and 34.65.146.131."`
-	TrustedProxies    []string `placeholder:"CIDR,..." help:"Proxies whose X-Forwarded-For is believed. Empty: nobody's."`
-	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The secret in the webhook's URL, one line; two lines while rotating. Read again at every start."`
+	FaxplusPagePath   string   `placeholder:"TEMPLATE|none" help:"Path of a single page below --faxplus-url, with {user_id}, {fax_id} and {page}; none: every page comes from the whole file. There is no default, because Fax.Plus documents no such path: ask Fax.Plus for it."`
+	AllowFrom         []string `placeholder:"CIDR,..." help:"Addresses that may send webhooks. Empty: the two that Fax.Plus documents, 34.65.253.117 and 34.65.146.131."`
+	TrustedProxies    []string `placeholder:"CIDR,..." help:"Proxies whose X-Forwarded-For header is trusted. Empty: none."`
+	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"File with the secret in the webhook's URL: one line, or two lines during a rotation. Read at every start."`
 
-	CloseGrace   time.Duration `default:"30s" help:"After the close of a fax, how long pages whose own fetch is not over are waited for; then the whole file is used."`
-	IdleAfter    time.Duration `default:"1h" help:"Without any webhook for so long, the provider is asked whether a fax that was never closed is over. A page takes 30 to 60 s on the line."`
-	GiveUpAfter  time.Duration `default:"6h" help:"Without any webhook for so long, a fax that was never closed and that the provider does not know becomes a partial document."`
-	PageDeadline time.Duration `default:"30m" help:"Since its announcement, how long a page that is not there yet is tried."`
-	WholeFor     time.Duration `default:"10m" help:"How long the whole file is tried when pages are missing."`
-	Reconcile    string        `default:"all" enum:"off,missing,all" help:"Which faxes' streamed pages are compared with the whole file, pixel by pixel, after the close: ${enum}; missing: those for which it is fetched anyway because pages are missing. No document waits for it."`
-	Fetches      int           `default:"24" help:"Page files fetched at once."`
-	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key, as faxstream keys makes it, with which manifests are signed. Empty: they are not."`
+	CloseGrace   time.Duration `default:"30s" help:"How long a closed fax waits for pages that are still being fetched. Then the missing pages come from the whole file."`
+	IdleAfter    time.Duration `default:"1h" help:"After this time without a webhook, faxstream asks the provider whether an open fax is over. A page takes 30 to 60 s on the line."`
+	GiveUpAfter  time.Duration `default:"6h" help:"After this time without a webhook, an open fax that the provider does not know becomes a partial document."`
+	PageDeadline time.Duration `default:"30m" help:"How long faxstream tries to fetch a page, counted from its announcement."`
+	WholeFor     time.Duration `default:"10m" help:"How long faxstream tries to fetch the whole file when pages are missing."`
+	Reconcile    string        `default:"all" enum:"off,missing,all" help:"After the close, compare streamed pages with the whole file, pixel by pixel: ${enum}. missing: only for faxes with missing pages, whose whole file is fetched anyway. No document waits for the comparison."`
+	Fetches      int           `default:"24" help:"How many page files are fetched at the same time."`
+	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key that signs manifests and seals; faxstream keys makes one. Empty: they are not signed."`
 
-	ListEvery   time.Duration `default:"15m" help:"How often the provider's lists are compared with what is here, to find faxes whose webhooks all got lost; 0: never."`
-	ListOverlap time.Duration `default:"2h" help:"How far a comparison reaches back beyond the last one: longer than nearly every call, for a fax may be listed by its start only when it is over."`
-	ListGrace   time.Duration `default:"10m" help:"After the end of a fax, how long its webhook may be late before the fax is taken from the list."`
-	ListRate    int           `default:"30" help:"Most requests for lists in a minute. The provider watches for abusive polling."`
+	ListEvery   time.Duration `default:"15m" help:"How often faxstream compares the provider's lists with its own faxes, to find faxes whose webhooks were all lost. 0: never."`
+	ListOverlap time.Duration `default:"2h" help:"How far a comparison looks back before the last one. Make it longer than nearly every call: the provider may list a fax by its start time, and only when the fax is over."`
+	ListGrace   time.Duration `default:"10m" help:"How long after the end of a fax its webhook may be late. Then the fax is taken from the list."`
+	ListRate    int           `default:"30" help:"Maximum number of list requests a minute. The provider does not allow abusive polling."`
 }
 
-// adminFlags is who may reach the admin listener, and how.
+// adminFlags say who may reach the admin listener, and how.
 type adminFlags struct {
-	AdminAddr      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where API, dashboard and metrics are served. Default ${default}; port 0 takes a free one. Off loopback --admin-tokens is required, and TLS."`
-	AdminTokens    string `type:"path" placeholder:"FILE" help:"Who may use API and dashboard: lines as faxstream token prints them, read again at every request. Empty, on loopback only: everybody on this machine."`
-	AdminCert      string `type:"path" placeholder:"FILE" help:"PEM certificate, with its chain, with which --admin-addr speaks TLS; read again when it changes."`
+	AdminAddr      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of API, dashboard and metrics. Default ${default}; port 0 takes a free port. An address that is not loopback requires --admin-tokens and TLS."`
+	AdminTokens    string `type:"path" placeholder:"FILE" help:"File that says who may use API and dashboard: lines as faxstream token prints them, read at every request. Empty (loopback only): everybody on this machine."`
+	AdminCert      string `type:"path" placeholder:"FILE" help:"PEM certificate with its chain, for TLS on --admin-addr. Read again when the file changes."`
 	AdminKey       string `type:"path" placeholder:"FILE" help:"PEM private key of --admin-cert."`
-	AdminPlainHTTP bool   `name:"admin-plain-http" help:"No TLS on an --admin-addr that is not loopback: a proxy in front speaks it, and nobody listens between the two."`
+	AdminPlainHTTP bool   `name:"admin-plain-http" help:"No TLS on an --admin-addr that is not loopback. Use it only when a proxy in front does TLS and nobody can listen between the two."`
 }
 
 // archiveStore is where objects are archived.
 type archiveStore struct {
-	Dir string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. Made if it is not there."`
+	Dir string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. It is created when it does not exist."`
 
 	Archive         string `placeholder:"s3://BUCKET/PREFIX" help:"Where objects are archived. Empty: plain files in --dir."`
 	S3Endpoint      string `name:"s3-endpoint" env:"FAXSTREAM_S3_ENDPOINT" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`
@@ -70,23 +70,23 @@ type archiveStore struct {
 	S3AccessKeyFile string `name:"s3-access-key-file" env:"FAXSTREAM_S3_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Access key of --archive. Empty: FAXSTREAM_S3_ACCESS_KEY or AWS_ACCESS_KEY_ID in the environment."`
 	S3SecretKeyFile string `name:"s3-secret-key-file" env:"FAXSTREAM_S3_SECRET_KEY_FILE" type:"path" placeholder:"FILE" help:"Secret key of --archive. Empty: FAXSTREAM_S3_SECRET_KEY or AWS_SECRET_ACCESS_KEY in the environment."`
 	S3Addressing    string `name:"s3-addressing" env:"FAXSTREAM_S3_ADDRESSING" default:"auto" enum:"auto,path,virtual-host" help:"Where requests name the bucket: ${enum}. path: https://host/bucket/key; virtual-host: https://bucket.host/key; auto: in the host at Amazon, else in the path."`
-	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of authorities to trust for --s3-endpoint besides the system's."`
+	S3CA            string `name:"s3-ca" env:"FAXSTREAM_S3_CA" type:"path" placeholder:"FILE" help:"PEM file of certificate authorities to trust for --s3-endpoint, in addition to the system's."`
 }
 
-// archiveTerms is what the archive's service does with what is written from now on.
+// archiveTerms is how the S3 service of the archive treats new objects.
 type archiveTerms struct {
-	S3SSE         string        `name:"s3-sse" env:"FAXSTREAM_S3_SSE" default:"none" placeholder:"none|s3|kms:KEYID" help:"How the service of --archive encrypts new objects: none: as the bucket says; s3: with keys of its own; kms:KEYID: with that key of its key management."`
-	Retention     app.Retention `default:"auto" placeholder:"TIME" help:"For how long after its last object was written a fax cannot be purged: a number with h, d or y (of 366 days), such as 6y. In a bucket with Object Lock nobody else can delete its objects either, which is tried out before it is promised, and a bucket without is refused. auto: 6y, with a warning where the bucket keeps nothing; 0: none."`
-	RetentionMode string        `default:"governance" enum:"governance,compliance" help:"Whom --retention binds: ${enum}. governance: all but those who may bypass it; compliance: everybody until the end, so try it on a bucket that you can do without."`
+	S3SSE         string        `name:"s3-sse" env:"FAXSTREAM_S3_SSE" default:"none" placeholder:"none|s3|kms:KEYID" help:"How the S3 service encrypts new objects. none: as the bucket is configured; s3: with the service's own keys; kms:KEYID: with this key of its key management."`
+	Retention     app.Retention `default:"auto" placeholder:"TIME" help:"How long a fax cannot be purged after its last object was written: a number with h, d or y (of 366 days), such as 6y. With --archive s3://... the bucket must have Object Lock, which also stops everybody else from deleting the objects; faxstream tests this at the start. auto: 6y, with only a warning when the bucket has no Object Lock. 0: none."`
+	RetentionMode string        `default:"governance" enum:"governance,compliance" help:"Who must obey --retention: ${enum}. governance: everybody except users with the permission to bypass it. compliance: everybody, with no way out before the end; try it first on a bucket that you do not need."`
 }
 
 // natsStore is where JetStream is.
 type natsStore struct {
 	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
 	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
-	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the authorities that signed the certificates of --nats-url."`
-	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have it."`
-	MaxStore     int    `default:"10" help:"Disk space of the streams, in GiB; three quarters are reserved at the start. A full stream answers 503."`
+	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the certificate authorities for --nats-url."`
+	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Number of copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have stored it."`
+	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
 }
 
 // config is that of the bus; dir is the embedded server's.
@@ -97,7 +97,7 @@ func (c natsStore) config(dir string) bus.Config {
 	}
 }
 
-// check refuses what cannot work.
+// check refuses flags that cannot work together.
 func (c natsStore) check() error {
 	switch {
 	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
@@ -113,8 +113,8 @@ func (c natsStore) check() error {
 // provider is how Fax.Plus is reached.
 type provider struct {
 	FaxplusURL       string `default:"https://restapi.fax.plus/v3" placeholder:"URL" help:"REST API of Fax.Plus. Default ${default}."`
-	FaxplusTokenFile string `type:"path" placeholder:"FILE" help:"Personal access token, one line; read at every call, so that it can be replaced while running. Empty: none is sent."`
-	FaxplusUser      string `default:"self" help:"User id in the API's paths."`
+	FaxplusTokenFile string `type:"path" placeholder:"FILE" help:"File with the personal access token, one line. It is read at every call, so you can replace it while faxstream runs. Empty: no token is sent."`
+	FaxplusUser      string `default:"self" help:"User id in the paths of the REST API."`
 }
 
 func (p provider) config() faxplus.Config {
@@ -162,7 +162,7 @@ func (c archiveStore) config(getenv func(string) string) (app.Archive, error) {
 	return app.Archive{S3: &cfg}, nil
 }
 
-// openReader opens the archive for reading: what --archive has that is no bucket is a directory here.
+// openReader opens the archive for reading. An --archive that is not an s3:// URL is a directory here.
 func (c archiveStore) openReader(ctx context.Context, getenv func(string) string) (archive.Reader, func() error, error) {
 	archive := app.Archive{Dir: c.where()}
 	if strings.HasPrefix(c.Archive, "s3://") {
@@ -185,7 +185,7 @@ func (c archiveStore) where() string {
 // path is a directory below --dir.
 func (c archiveStore) path(name string) string { return filepath.Join(c.Dir, name) }
 
-// secret reads a key from its file, else from the first variable that has it.
+// secret reads a key from its file, or else from the first variable that is set.
 func secret(getenv func(string) string, file string, names ...string) (string, error) {
 	if file != "" {
 		return readLine(file)
@@ -195,10 +195,10 @@ func secret(getenv func(string) string, file string, names ...string) (string, e
 			return v, nil
 		}
 	}
-	return "", fmt.Errorf("neither a file is given nor %s or %s in the environment", names[0], names[1])
+	return "", fmt.Errorf("no file is given, and neither %s nor %s is set in the environment", names[0], names[1])
 }
 
-// put sets the terms.
+// put sets the terms in the configuration of a bucket.
 func (t archiveTerms) put(a app.Archive) error {
 	switch {
 	case a.S3 == nil && t.S3SSE != "none" && t.S3SSE != "":
@@ -232,7 +232,7 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 	})
 }
 
-// config reads the files that flags name, and refuses what cannot work.
+// config reads the files that the flags name, and refuses flags that cannot work.
 func (c serveCmd) config(e env) (app.Config, error) {
 	cfg := app.Config{
 		Dir: c.Dir, Retention: c.Retention, NATS: c.natsStore.config(c.path("nats")), WebhookAddr: c.WebhookAddr,
@@ -247,7 +247,8 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	switch c.FaxplusPagePath {
 	case "":
 		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
-			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus, no public document names it), or `none` to take every page from the whole file")
+			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus for it, no public document has it), " +
+			"or `none` to take every page from the whole file")
 	case "none":
 	default:
 		cfg.Provider.PagePath = c.FaxplusPagePath
@@ -291,7 +292,7 @@ func (c serveCmd) senders(cfg *app.Config) (err error) {
 	return nil
 }
 
-// prefixes reads CIDRs; a plain address is itself.
+// prefixes reads CIDRs and plain addresses.
 func prefixes(flag string, list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, s := range list {

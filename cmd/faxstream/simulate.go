@@ -18,18 +18,18 @@ import (
 
 // simulateCmd is the provider alone.
 type simulateCmd struct {
-	Addr   string   `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where the REST API is served. Default ${default}; port 0 takes a free one."`
-	Target string   `placeholder:"URL" help:"Where webhooks go, such as http://127.0.0.1:8080/v1/faxplus. Empty: none are sent, and all files are served at once."`
-	Faxes  int      `default:"4" help:"How many faxes to make, when no files are given."`
-	Seed   uint64   `default:"1" help:"Of generated faxes and of faults: the same seed gives the same."`
-	Coding string   `default:"g3-2d" enum:"g3-2d,g3-1d,g4,colour" help:"Of the pages of generated faxes: ${enum}. Default ${default}, which with fill bits and the least significant bit first is what most providers have."`
-	Token  string   `help:"Bearer token that the API demands. Empty: none."`
+	Addr   string   `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Address of the REST API. Default ${default}; port 0 takes a free port."`
+	Target string   `placeholder:"URL" help:"URL that webhooks are sent to, such as http://127.0.0.1:8080/v1/faxplus. Empty: no webhooks, and all files are available at once."`
+	Faxes  int      `default:"4" help:"How many faxes to make when no files are given."`
+	Seed   uint64   `default:"1" help:"Seed of generated faxes and of faults: the same seed gives the same faxes and faults."`
+	Coding string   `default:"g3-2d" enum:"g3-2d,g3-1d,g4,colour" help:"Coding of generated pages: ${enum}. Default ${default}, with fill bits and the least significant bit first, as most providers send it."`
+	Token  string   `help:"Bearer token that the REST API requires. Empty: none."`
 	Files  []string `arg:"" optional:"" type:"existingfile" help:"TIFF files: each is a page of one fax, in this order. Default: generated faxes."`
 
-	Fault []string      `placeholder:"NAME" help:"What goes wrong with every fax: ${faults}."`
-	Chaos bool          `help:"One to three faults for each fax, drawn by --seed. A line on stdout says which, and what must become of the fax."`
-	Delay time.Duration `help:"Longest random wait before a webhook."`
-	While time.Duration `default:"2s" help:"How long a while is, in which a webhook is late or the token dead. Default ${default}."`
+	Fault []string      `placeholder:"NAME" help:"Fault of every fax: ${faults}."`
+	Chaos bool          `help:"One to three random faults for each fax, chosen by --seed. A line on stdout shows the faults and the expected result."`
+	Delay time.Duration `help:"Maximum random delay before a webhook."`
+	While time.Duration `default:"2s" help:"How long a late webhook is late, and how long a dead token is dead. Default ${default}."`
 }
 
 // Run serves until the first signal; all webhooks are sent before it only waits.
@@ -44,7 +44,9 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	sim, err := faxgen.StartSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: e.logger()}, e.logger())
+	log := e.logger()
+	cfg := faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: log}
+	sim, err := faxgen.StartSimulator(c.Addr, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	} else if err := sim.SendAll(ctx, c.Target, faxes); err != nil {
 		return errors.Join(err, sim.Stop())
 	} else if ctx.Err() == nil {
-		fmt.Fprintf(e.stderr, "%d faxes sent to %s; serving their files until a signal comes\n", len(faxes), withoutPath(c.Target))
+		fmt.Fprintf(e.stderr, "%d faxes sent to %s; serving their files until the process is stopped\n", len(faxes), withoutPath(c.Target))
 	}
 	<-ctx.Done()
 	return sim.Stop()
@@ -86,7 +88,7 @@ type faultyFax struct {
 	Statuses []string            `json:"statuses"`          // one of these must be the document's
 }
 
-// announce says what is about to go wrong with which fax.
+// announce prints the faults of each fax and its expected result.
 func (c simulateCmd) announce(w io.Writer, sim *faxgen.Simulator, faxes []faxplustest.Fax) error {
 	if !c.Chaos && len(c.Fault) == 0 {
 		return nil
@@ -101,7 +103,7 @@ func (c simulateCmd) announce(w io.Writer, sim *faxgen.Simulator, faxes []faxplu
 	return nil
 }
 
-// check refuses what is no fault, count, wait or URL.
+// check refuses wrong values of flags.
 func (c simulateCmd) check() error {
 	for _, name := range c.Fault {
 		if !slices.Contains(faxplustest.AllFaults(), faxplustest.Fault(name)) {
@@ -109,7 +111,7 @@ func (c simulateCmd) check() error {
 		}
 	}
 	if c.Chaos && len(c.Fault) > 0 {
-		return usagef("--chaos draws the faults itself: give it or --fault")
+		return usagef("--chaos chooses the faults itself: give either --chaos or --fault")
 	}
 	if c.Faxes < 0 || c.Delay < 0 || c.While < 0 {
 		return usagef("--faxes, --delay and --while must not be negative")

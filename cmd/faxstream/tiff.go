@@ -9,14 +9,14 @@ import (
 )
 
 type tiffCmd struct {
-	Info   tiffInfoCmd   `cmd:"" help:"Say of every page of TIFF files what it is and what is damaged."`
+	Info   tiffInfoCmd   `cmd:"" help:"Describe every page of TIFF files: size, coding, damage."`
 	Export tiffExportCmd `cmd:"" help:"Write one page of a TIFF file as PBM, PNG or TIFF."`
-	Bench  tiffBenchCmd  `cmd:"" help:"Measure how long every page takes to decode and to encode as Group 4."`
+	Bench  tiffBenchCmd  `cmd:"" help:"Measure how long it takes to decode every page and to encode it as Group 4."`
 }
 
 type tiffInfoCmd struct {
-	JSON  bool     `help:"Print one JSON object a line and page (JSON Lines). What is not known is null: page, too, when the file is no TIFF."`
-	Files []string `arg:"" name:"file" help:"TIFF files; - is standard input. One that cannot be read does not stop the others."`
+	JSON  bool     `help:"Print one JSON object a line for each page (JSON Lines). Unknown values are null; page is null when the file is not a TIFF."`
+	Files []string `arg:"" name:"file" help:"TIFF files; - is standard input. An unreadable file does not stop the others."`
 }
 
 func (c tiffInfoCmd) Run(ctx context.Context, e env) error {
@@ -25,8 +25,8 @@ func (c tiffInfoCmd) Run(ctx context.Context, e env) error {
 
 type tiffExportCmd struct {
 	Page   int    `default:"1" placeholder:"N" help:"The page, from 1. Default ${default}."`
-	To     string `required:"" enum:"pbm,png,tiff" placeholder:"FORMAT" help:"${enum}. pbm: the 1-bit rows (P4, 1 is black). png: with near-square pixels, as for OCR. tiff: Class F, Group 4. Gray and colour stay so in png and tiff."`
-	Output string `short:"o" type:"path" placeholder:"FILE" help:"File to write; made anew or replaced only when all is there. Default: stdout, which must not be a terminal."`
+	To     string `required:"" enum:"pbm,png,tiff" placeholder:"FORMAT" help:"${enum}. pbm: the 1-bit rows (P4, 1 is black). png: with nearly square pixels, for OCR. tiff: Class F, Group 4. Gray and colour pages stay gray and colour in png and tiff."`
+	Output string `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete. Default: stdout, which must not be a terminal."`
 	File   string `arg:"" type:"existingfile" help:"TIFF file; - is standard input."`
 }
 
@@ -46,18 +46,18 @@ func (c tiffExportCmd) Run(ctx context.Context, e env) error {
 }
 
 type tiffBenchCmd struct {
-	Runs  int      `default:"20" placeholder:"N" help:"How often each page is decoded and encoded, after one run that does not count. Default ${default}."`
-	JSON  bool     `help:"Print one JSON object a line and page (JSON Lines), times in microseconds. What is not known is null."`
-	Files []string `arg:"" name:"file" help:"TIFF files; - is standard input. One that cannot be read does not stop the others."`
+	Runs  int      `default:"20" placeholder:"N" help:"How often each page is decoded and encoded, after one run that is not counted. Default ${default}."`
+	JSON  bool     `help:"Print one JSON object a line for each page (JSON Lines), times in microseconds. Unknown values are null."`
+	Files []string `arg:"" name:"file" help:"TIFF files; - is standard input. An unreadable file does not stop the others."`
 }
 
 func (c tiffBenchCmd) Run(ctx context.Context, e env) error {
 	return tiffError(tifftool.Bench(ctx, e.stdout, c.Files, c.Runs, c.JSON))
 }
 
-// tiffError tells a wrong argument from a file that cannot be read.
+// tiffError tells a wrong argument from an unreadable file.
 func tiffError(err error) error {
-	if errors.Is(err, tifftool.ErrArgument) {
+	if errors.As(err, new(tifftool.ArgumentError)) {
 		return usageError{err}
 	}
 	return err

@@ -9,8 +9,8 @@ import (
 
 // tokenCmd makes a token for the admin API.
 type tokenCmd struct {
-	Name  string   `arg:"" help:"Who it is for: 1 to 64 letters, digits, '-' and '_'. FAX_AUDIT calls its holder so."`
-	Scope []string `required:"" env:"-" placeholder:"SCOPE,..." help:"What it allows: read (lists, documents, pages, links, audit, metrics), operate (retry, drop, replay, reconcile), admin (hold, release, purge). None includes another."`
+	Name  string   `arg:"" help:"Name of the holder: 1 to 64 letters, digits, '-' and '_'. FAX_AUDIT shows this name."`
+	Scope []string `required:"" env:"-" placeholder:"SCOPE,..." help:"What the token allows: read (lists, documents, pages, links, audit, metrics), operate (retry, drop, replay, reconcile), admin (hold, release, purge). No scope includes another."`
 	JSON  bool     `help:"Print one JSON object with the token and its line."`
 }
 
@@ -30,6 +30,6 @@ func (c tokenCmd) Run(e env) error {
 	if _, err := fmt.Fprintln(e.stdout, line); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stderr, "The token, which is shown only now:\n%s\nAppend the line above to the file of --admin-tokens.\n", secret)
+	_, err = fmt.Fprintf(e.stderr, "The token is shown only once:\n%s\nAppend the line on stdout to the file of --admin-tokens.\n", secret)
 	return err
 }

@@ -16,15 +16,15 @@ import (
 type verifyCmd struct {
 	archiveStore
 	Session string   `arg:"" optional:"" help:"Session id of the fax."`
-	All     bool     `env:"-" help:"Every fax in the archive, and the index."`
-	Key     []string `type:"path" placeholder:"FILE" help:"Public keys, as faxstream keys prints them, one of which must have signed each manifest; repeat it for keys that were replaced. Without it signatures are only counted."`
+	All     bool     `env:"-" help:"Verify every fax in the archive, and the index."`
+	Key     []string `type:"path" placeholder:"FILE" help:"Files of public keys, as faxstream keys prints them. One of the keys must have signed each manifest; repeat the flag for keys that were replaced. Without it, signatures are only counted."`
 	JSON    bool     `help:"Print one JSON object a line, for every fax."`
 }
 
-// Run needs neither NATS nor the provider, and writes nothing to the archive.
+// Run uses neither NATS nor the provider, and writes nothing to the archive.
 func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 	if (c.Session == "") != c.All {
-		return usagef("say which faxes: a session, or --all; one of the two")
+		return usagef("say which faxes: give either a session or --all")
 	}
 	checker := verify.Checker{Software: softwareName(), Log: e.logger()}
 	if checker.Keys, err = readPublicKeys(c.Key); err != nil {
@@ -55,7 +55,8 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 func (c verifyCmd) one(ctx context.Context, checker verify.Checker, v *verdicts) error {
 	f, err := checker.Session(ctx, c.Session)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: nothing of session %s is in %s (is that the archive of the serve that has it? --dir or --archive says which)", errNotFound, c.Session, c.where())
+		return fmt.Errorf("%w: %s has no objects of session %s (is it the archive of the faxstream that has this fax? "+
+			"--dir or --archive says which archive)", errNotFound, c.where(), c.Session)
 	}
 	if err != nil {
 		return err
@@ -83,7 +84,8 @@ func (v *verdicts) add(f verify.Finding) error {
 	if len(f.Faults) > 0 {
 		result = "FAULTY"
 	}
-	_, err := fmt.Fprintf(v.out, "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), pages: %d, objects: %d, orphans: %d\n",
+	const line = "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), pages: %d, objects: %d, orphans: %d\n"
+	_, err := fmt.Fprintf(v.out, line,
 		result, f.Session, f.Revisions, f.Signed, f.Unverified, f.Unsigned, f.Remade, f.Pages, f.Objects, f.Orphans)
 	for _, fault := range f.Faults {
 		page := ""
@@ -96,7 +98,7 @@ func (v *verdicts) add(f verify.Finding) error {
 	return err
 }
 
-// sum is an error when anything is wrong.
+// sum fails when anything is wrong.
 func (v *verdicts) sum(stderr io.Writer) error {
 	if v.wrong > 0 {
 		return fmt.Errorf("faults: %d, in %d of %d faxes", v.wrong, v.faulty, v.faxes)

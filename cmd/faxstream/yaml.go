@@ -23,7 +23,7 @@ func loadYAML(r io.Reader) (kong.Resolver, error) {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("configuration file: it has a second document; everything belongs into one")
+		return nil, errors.New("configuration file: it has a second YAML document; put all keys into one")
 	}
 	for key, v := range f {
 		if !plain(v) {
@@ -73,7 +73,7 @@ func (f yamlFile) Validate(app *kong.Application) error {
 	return nil
 }
 
-// Resolve gives way where the environment has the flag.
+// Resolve gives nothing where the environment has the flag.
 func (f yamlFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		if _, ok := os.LookupEnv(name); ok {

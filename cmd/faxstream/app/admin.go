@@ -17,25 +17,25 @@ import (
 // Admin is who may reach the admin listener, and how.
 type Admin struct {
 	Addr      string // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
-	Tokens    string // file with who may use API and dashboard, read again at every request; empty, on loopback only: everybody on this machine
+	Tokens    string // file that says who may use API and dashboard, read at every request; empty (loopback only): everybody on this host
 	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
 	Key       string // PEM file of the private key of Cert
 	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 
-// check refuses what would let anybody in, or let anybody listen.
+// check refuses a listener that is open to everybody or that others on the network can read.
 func (c Admin) check() error {
 	switch {
 	case (c.Cert == "") != (c.Key == ""):
-		return configErrorf("--admin-cert and --admin-key need each other")
+		return configErrorf("--admin-cert and --admin-key need each other: give both or none")
 	case c.Cert != "" && c.PlainHTTP:
-		return configErrorf("--admin-plain-http says that a proxy speaks TLS, --admin-cert that faxstream does: give one of them")
+		return configErrorf("--admin-plain-http means that a proxy does TLS, --admin-cert that faxstream does TLS: give one of them")
 	case !loopback(c.Addr) && c.Tokens == "":
-		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens is required: without tokens anybody can read the faxes; "+
-			"make one with `faxstream token NAME --scope read`", c.Addr)
+		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens is required: "+
+			"without tokens anybody can read the faxes; make one with `faxstream token NAME --scope read`", c.Addr)
 	case !loopback(c.Addr) && c.Cert == "" && !c.PlainHTTP:
 		return configErrorf("--admin-addr %s is not a loopback address, so it needs TLS: give --admin-cert and --admin-key, "+
-			"or --admin-plain-http where a proxy in front speaks TLS; otherwise tokens and faxes can be read on the way", c.Addr)
+			"or --admin-plain-http where a proxy in front does TLS; otherwise others on the network can read tokens and faxes", c.Addr)
 	}
 	if c.Tokens != "" {
 		if _, err := access.ReadTokens(c.Tokens); err != nil {
@@ -50,7 +50,7 @@ func (c Admin) check() error {
 	return nil
 }
 
-// tokens is what the dashboard asks at every request; nil: there is no login.
+// tokens reads the tokens, at every request; nil: there is no login.
 func (c Admin) tokens() func() ([]access.Token, error) {
 	if c.Tokens == "" {
 		return nil
@@ -58,7 +58,7 @@ func (c Admin) tokens() func() ([]access.Token, error) {
 	return func() ([]access.Token, error) { return access.ReadTokens(c.Tokens) }
 }
 
-// tls is how the listener speaks; nil: plain.
+// tls is the TLS configuration of the listener; nil: plain HTTP.
 func (c Admin) tls(log *slog.Logger) *tls.Config {
 	if c.Cert == "" {
 		return nil
@@ -77,8 +77,8 @@ type certificate struct {
 	stamp   [2]time.Time     // of cert and key when last read; guarded by mu
 }
 
-// get reads the files when one of them has another time than before. What cannot be read leaves the last good certificate in use:
-// cert and key are rarely replaced at the same instant, and the next connection looks again.
+// get reads the files again when the time of one of them has changed. After an error the last good certificate stays in use: cert and key
+// are rarely replaced at the same instant, and the next connection looks again.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +97,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.current == nil {
 		return nil, fmt.Errorf("--admin-cert and --admin-key: %w", err)
 	}
-	c.log.Error("the certificate of the admin listener cannot be read again; the last one stays in use", "err", err)
+	c.log.Error("cannot read the new certificate: check --admin-cert and --admin-key; the old certificate stays in use", "err", err)
 	return c.current, nil
 }
 
@@ -117,7 +117,8 @@ func modified(files ...string) (stamp [2]time.Time, err error) {
 func countRefused(r prometheus.Registerer) (func(reason string), error) {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_admin_refused_total",
-		Help: "Requests to the admin listener that were not let in: none (no token), wrong (token), limited (after many wrong ones), scope, link (bad or expired).",
+		Help: "Requests that the admin listener refused, by reason: none (no token), wrong (token), limited (too many wrong tokens), " +
+			"scope, link (bad or expired).",
 	}, []string{"reason"})
 	return func(reason string) { total.WithLabelValues(reason).Inc() }, r.Register(total)
 }

@@ -40,7 +40,7 @@ type App struct {
 	archive store
 	closers []func() error // in the order of starting
 	failed  chan error     // a server or the board ended by itself
-	stopped atomic.Value   // of stoppage: why fetching stands still
+	stopped atomic.Value   // of stoppage: why fetching is stopped
 	doubted atomic.Value   // of stoppage: why single pages may never come
 	sealing atomic.Value   // of stoppage: why the audit cannot be sealed
 	running sync.WaitGroup
@@ -121,7 +121,9 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 }
 
 // startPipeline starts what makes documents of the facts in JetStream.
-func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler) error {
+func (a *App) startPipeline(
+	ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler,
+) error {
 	stages, err := newStageMetrics(reg)
 	if err != nil {
 		return err
@@ -163,7 +165,7 @@ func (a *App) provider(c Config) (*faxplus.Client, error) {
 	return client, nil
 }
 
-// startAdmin returns once the board has seen every ledger, and so has seen.
+// startAdmin returns when the board and seen have seen every ledger.
 func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry, seen func(session.State), r *ingest.Reconciler) error {
 	board := &dashboard.Board{}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -203,7 +205,7 @@ func (a *App) rules(c Config) hold.Rules {
 	return hold.Rules{Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time}
 }
 
-// ready says whether webhooks can be recorded and objects archived.
+// ready fails when webhooks cannot be recorded or objects cannot be archived.
 func (a *App) ready(ctx context.Context) error {
 	if err := a.bus.Ready(ctx); err != nil {
 		return err
@@ -214,19 +216,19 @@ func (a *App) ready(ctx context.Context) error {
 		}
 	}
 	if s, _ := a.stopped.Load().(stoppage); s.error != nil {
-		return fmt.Errorf("fetching stands still, the provider cannot be used: %w", s.error)
+		return fmt.Errorf("fetching is stopped, because the provider cannot be used: %w", s.error)
 	}
 	return nil
 }
 
-// warnings says what will soon keep us from working, or lets us work worse than we could.
+// warnings are problems that will soon stop the work, or that make it slower or less safe.
 func (a *App) warnings(ctx context.Context) ([]string, error) {
 	warnings, err := a.bus.Warnings(ctx)
 	if d, _ := a.doubted.Load().(stoppage); d.error != nil {
 		warnings = append(warnings, d.Error())
 	}
 	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
-		warnings = append(warnings, "the audit cannot be sealed, and what is not sealed within 30 days is lost: "+u.Error())
+		warnings = append(warnings, "sealing the audit fails, and entries that are not sealed within 30 days are lost: "+u.Error())
 	}
 	return warnings, err
 }
@@ -247,7 +249,7 @@ const stopTimeout = 5 * time.Second
 func (a *App) listen(name, addr string, h http.Handler, secure *tls.Config) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("--%s-addr %s: %w (stop what listens there, another faxstream maybe, or give another address)", name, addr, err)
+		return "", fmt.Errorf("--%s-addr %s: %w (stop the program that listens there, or give another address)", name, addr, err)
 	}
 	serve, scheme := (*http.Server).Serve, "http://"
 	if secure != nil {
@@ -290,7 +292,7 @@ func (a *App) listen(name, addr string, h http.Handler, secure *tls.Config) (str
 func (a *App) fail(err error) {
 	select {
 	case a.failed <- err:
-	default: // one reason to stop is enough
+	default: // the first reason to stop is enough
 	}
 }
 
@@ -300,10 +302,10 @@ func (a *App) Wait(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		a.log.Info("stopping: work in flight is finished or left to the next start")
+		a.log.Info("stopping: current work is finished now or at the next start")
 	case err = <-a.failed:
 	case died := <-a.bus.Failed():
-		a.log.Error("webhooks are answered 503 until the disk can be written again", "err", died)
+		a.log.Error("the disk is not writable: webhooks are answered 503 until it is; make room or repair the disk", "err", died)
 		awaitRoom(ctx, a.state)
 		err = fmt.Errorf("%w: %w", errStoreDied, died)
 	}

@@ -53,7 +53,7 @@ func (a Archive) OpenReader(ctx context.Context) (r archive.Reader, close func()
 	return files, files.Close, nil
 }
 
-// remover speaks the pipeline's terms for a store.
+// remover translates between the terms of the pipeline and of a store.
 type remover struct{ storage.Remover }
 
 func (r remover) Protection(ctx context.Context, name string) (hold.Protection, error) {

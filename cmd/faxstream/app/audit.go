@@ -13,11 +13,15 @@ import (
 
 // SealedLines reads the seals that may have entries from since to until (zero: now), and gives the newest seal. An entry may stand in the
 // seal of a later day than its own.
-func SealedLines(ctx context.Context, archive archive.Reader, since, until time.Time, give func(api.AuditLine) error) (seal.Seal, error) {
+func SealedLines(
+	ctx context.Context, archive archive.Reader, since, until time.Time, give func(api.AuditLine) error,
+) (seal.Seal, error) {
 	if until.IsZero() {
 		until = time.Now()
 	}
-	return seal.Entries(ctx, archive, since, until.AddDate(0, 0, 1), func(e seal.Entry) error { return give(api.AuditLine(e)) })
+	return seal.Entries(ctx, archive, since, until.AddDate(0, 0, 1), func(e seal.Entry) error {
+		return give(api.AuditLine(e))
+	})
 }
 
 // trail gives the audit from the seals and, behind them, from FAX_AUDIT.
@@ -42,7 +46,7 @@ func (a *App) trail(ctx context.Context, since, until time.Time, give func(api.A
 	return errors.Join(failed, err)
 }
 
-// startSealer lets the audit be sealed, every day.
+// startSealer starts the daily sealing of the audit.
 func (a *App) startSealer(ctx context.Context, c Config) {
 	s := seal.Sealer{
 		Key: c.SignKey, Audit: a.bus, Archive: a.archive, SpoolDir: c.path("spool"), Log: a.log,

@@ -16,8 +16,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
-// Config says what Start runs. Its zero value lacks Dir, the addresses, the times and a logger. A ConfigError names the flag of `faxstream serve`
-// that sets the field which is wrong.
+// Config says what Start runs. Its zero value lacks Dir, the addresses, the times and a logger. A ConfigError names the flag of
+// `faxstream serve` that sets the field which is wrong.
 type Config struct {
 	Dir       string     // of all local state: spool, key of links and, by default, JetStream and archive; made if it is not there
 	Archive   Archive    // where objects are archived
@@ -55,7 +55,7 @@ type Config struct {
 	Observe func(stage.Step) // called with each step of the pipeline, beside the metrics; nil: nobody
 }
 
-// ConfigError is an error of whoever wrote the Config: nothing was started.
+// ConfigError is a mistake in a Config.
 type ConfigError struct{ Err error }
 
 func (e *ConfigError) Error() string { return e.Err.Error() }
@@ -63,7 +63,7 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 func configErrorf(format string, a ...any) error { return &ConfigError{fmt.Errorf(format, a...)} }
 
-// check refuses what cannot work or would let anybody in, before anything is started.
+// check refuses a Config that cannot work or is open to everybody, before anything is started.
 func (c Config) check() error {
 	if err := c.Admin.check(); err != nil {
 		return err
@@ -71,15 +71,18 @@ func (c Config) check() error {
 	listen := c.NATS.Embedded.Listen
 	switch {
 	case len(c.Secrets) == 0 && !loopback(c.WebhookAddr):
-		return configErrorf("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: without a secret anybody can send faxes", c.WebhookAddr)
+		return configErrorf("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: "+
+			"without a secret anybody can send faxes", c.WebhookAddr)
 	case c.NATS.URL != "" && listen != "":
 		return configErrorf("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
 	case listen != "" && !loopback(listen):
-		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no accounts; for subscribers on other machines run an external nats-server", listen)
+		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no accounts; "+
+			"for subscribers on other machines run an external nats-server", listen)
 	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
 		return configErrorf("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
-		return configErrorf("--close-grace, --page-deadline and --whole-for must not be negative, --idle-after and --fetches must be positive")
+		return configErrorf("--close-grace, --page-deadline and --whole-for must not be negative, " +
+			"--idle-after and --fetches must be positive")
 	}
 	return nil
 }

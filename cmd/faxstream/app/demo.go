@@ -12,16 +12,17 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// DemoConfig is the configuration of a whole faxstream on embedded stores in dir, which takes the faxes of a simulated provider at this URL. A hurried
-// one shortens every wait, so that whoever watches sees the end of each fax within a minute, whatever the provider does wrong.
+// DemoConfig is the configuration of a whole faxstream on embedded stores in dir, which takes the faxes of a simulated provider at this
+// URL. A hurried one shortens every wait, so that whoever watches sees the end of each fax within a minute, whatever the provider does
+// wrong.
 func DemoConfig(dir, providerURL string, hurried bool, log *slog.Logger) Config {
 	c := Config{
 		Dir: dir, Archive: Archive{Dir: filepath.Join(dir, "archive")},
 		NATS:        bus.Config{Replicas: 1, Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}},
 		WebhookAddr: "127.0.0.1:0", AllowFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Admin: Admin{Addr: "127.0.0.1:0"},
 		Provider:   faxplus.Config{BaseURL: providerURL, User: "self", PagePath: faxplustest.PagePath},
-		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour, PageDeadline: 5 * time.Minute, WholeFor: time.Minute,
-		Reconcile: session.ReconcileAll, Fetches: 24, Log: log,
+		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour,
+		PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Reconcile: session.ReconcileAll, Fetches: 24, Log: log,
 	}
 	if hurried {
 		c.CloseGrace, c.IdleAfter, c.GiveUpAfter = 3*time.Second, 6*time.Second, 12*time.Second

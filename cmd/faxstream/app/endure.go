@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// errStoreDied: the embedded server met an error of its disk. It never writes again; one that is started anew does.
-var errStoreDied = errors.New("the embedded NATS server had to end")
+// errStoreDied: the embedded server met an error of its disk. This server never writes again; a new one does.
+var errStoreDied = errors.New("the embedded NATS server stopped")
 
 const (
 	roomEvery  = time.Second
@@ -33,7 +33,7 @@ func Run(ctx context.Context, c Config, ready func(*App) error) error {
 		if !errors.Is(err, errStoreDied) || ctx.Err() != nil {
 			return err
 		}
-		c.Log.Warn("the disk can be written again: starting anew", "err", err)
+		c.Log.Warn("the disk is writable again: starting again", "err", err)
 		if a, err = start(ctx, c); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func awaitRoom(ctx context.Context, dir string) {
 func hasRoom(dir string) error {
 	f, err := os.CreateTemp(dir, "room-")
 	if err != nil {
-		return fmt.Errorf("look for room on the disk: %w", err)
+		return fmt.Errorf("test whether the disk is writable: %w", err)
 	}
 	_, err = f.Write(make([]byte, roomWanted))
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))

@@ -187,7 +187,7 @@ func TestADeadTokenIsWaitedFor(t *testing.T) {
 		t.Fatalf("with a dead token there is a document or a failed page: %+v, %v, %v", s.Document, s.Failed, err)
 	}
 	if why := r.Stopped(); why == nil || !strings.Contains(why.Error(), "not valid") {
-		t.Errorf("fetching is said to stand still because of %v", why)
+		t.Errorf("fetching is said to be stopped because of %v", why)
 	}
 	// Beside the first answers only probes are made, one in ten seconds.
 	if n := r.Asked.Load(); n > int64(4*len(f.Pages)+10) {
@@ -196,7 +196,7 @@ func TestADeadTokenIsWaitedFor(t *testing.T) {
 	r.Dead.Store(false)
 	s = r.Await(t, f.Session, func(s session.State) bool { return s.Document != nil && s.Document.Missing == 0 })
 	if why := r.Stopped(); why != nil {
-		t.Errorf("fetching goes on, but is said to stand still: %v", why)
+		t.Errorf("fetching goes on, but is said to be stopped: %v", why)
 	}
 	if st := s.Status(); st != session.StatusComplete && st != session.StatusRecovered {
 		t.Errorf("the fax is %s", st)

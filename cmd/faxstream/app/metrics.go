@@ -22,12 +22,12 @@ func newStageMetrics(r prometheus.Registerer) (*stageMetrics, error) {
 	m := &stageMetrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "faxstream_stage_seconds",
-			Help:    "Time that one step of a stage took, in seconds; its count is the number of steps that succeeded.",
+			Help:    "Duration of one step of a stage, in seconds; its count is the number of steps that succeeded.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12), // 0.5 ms to 12 s
 		}, []string{"stage"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "faxstream_stage_failures_total",
-			Help: "Attempts of a stage that gave no page, by reason.",
+			Help: "Failed attempts of a stage, by reason.",
 		}, []string{"stage", "reason"}),
 	}
 	for _, c := range []prometheus.Collector{m.seconds, m.failures} {
@@ -68,7 +68,7 @@ func gaugeLetters(r prometheus.Registerer, letters interface {
 ) error {
 	return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "faxstream_dead_letters",
-		Help: "Dead letters that nobody has acted on yet: look at faxstream dlq ls.",
+		Help: "Dead letters that nobody has acted on yet: see faxstream dlq ls.",
 	}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
 		defer cancel()
@@ -89,7 +89,8 @@ type fillCollector struct {
 
 var (
 	fillBytes = prometheus.NewDesc("faxstream_stream_bytes", "Bytes in a stream of JetStream.", []string{"stream"}, nil)
-	fillLimit = prometheus.NewDesc("faxstream_stream_limit_bytes", "Bytes with which a stream is full, and webhooks or work wait.", []string{"stream"}, nil)
+	fillLimit = prometheus.NewDesc("faxstream_stream_limit_bytes",
+		"Bytes at which a stream is full; then webhooks or work must wait.", []string{"stream"}, nil)
 )
 
 func (fillCollector) Describe(ch chan<- *prometheus.Desc) {

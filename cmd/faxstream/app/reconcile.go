@@ -8,15 +8,14 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// reconciler makes what looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass
-// through open.
+// reconciler looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass through cfg.Open.
 func (a *App) reconciler(c Config, cfg ingest.ReconcilerConfig) (*ingest.Reconciler, error) {
 	cfg.Sessions, cfg.Notes, cfg.Logger = a.bus, a.bus, a.log
 	cfg.Every, cfg.Overlap, cfg.Grace, cfg.Rate = c.ListEvery, c.ListOverlap, c.ListGrace, c.ListRate
 	return ingest.NewReconciler(cfg)
 }
 
-// startReconciler lets it run by itself, unless that is switched off.
+// startReconciler starts its regular runs, unless they are switched off.
 func (a *App) startReconciler(ctx context.Context, c Config, r *ingest.Reconciler) {
 	if c.ListEvery == 0 {
 		return
@@ -26,7 +25,7 @@ func (a *App) startReconciler(ctx context.Context, c Config, r *ingest.Reconcile
 	a.closers = append(a.closers, func() error { cancel(); return nil })
 }
 
-// teed passes every ledger that the board sees on to another who wants them.
+// teed passes every ledger that the board sees to a second function too.
 type teed struct {
 	from dashboard.Ledgers
 	also func(session.State)

@@ -10,8 +10,8 @@ import (
 	"github.com/faxstream/faxstream/storage/s3"
 )
 
-// Retention is for how long after its last object was written a fax cannot be purged: a time, or auto, which is 6y with a warning where the bucket
-// keeps nothing. The zero value is none.
+// Retention is for how long after its last object was written a fax cannot be purged: a time, or auto, which is 6y with a warning where
+// the bucket keeps nothing. The zero value is none.
 type Retention struct {
 	auto bool
 	time time.Duration
@@ -26,7 +26,7 @@ const (
 	maxRetention  = 100 * retentionYear
 )
 
-// UnmarshalText reads auto, 0, or a positive number of at most a hundred years with h, d or y.
+// UnmarshalText reads auto, 0, or a positive number with h, d or y, of at most a hundred years.
 func (r *Retention) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "auto":
@@ -52,7 +52,8 @@ func (r Retention) put(c *s3.Config, log *slog.Logger) {
 	c.Retention = r.time
 	if r.auto {
 		c.NoRetention = func(err error) {
-			log.Warn("no retention is promised: objects can be deleted (--retention 0 says that this is meant)", "err", err)
+			log.Warn("no retention is promised: objects can be deleted; "+
+				"use a bucket with Object Lock, or --retention 0 if you want no retention", "err", err)
 		}
 	}
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Trial is one simulated fax, what must become of it, and what has.
+// Trial is one simulated fax: its expected result, and its state.
 type Trial struct {
 	Fax   faxplustest.Fax
 	Truth faxplustest.Truth
 	State session.State
 }
 
-// Wrong says how the fax differs from what it must be; empty when it does not.
+// Wrong says how the fax differs from its expected result; empty: it does not.
 func (t *Trial) Wrong() string {
 	s, wrong := t.State, []string{}
 	if !slices.Contains(t.Truth.Statuses, s.Status()) {
-		wrong = append(wrong, fmt.Sprintf("it is %s, want %s", s.Status(), strings.Join(t.Truth.Statuses, " or ")))
+		wrong = append(wrong, fmt.Sprintf("the fax is %s, expected %s", s.Status(), strings.Join(t.Truth.Statuses, " or ")))
 	}
 	for _, page := range slices.Sorted(maps.Keys(t.Truth.Pages)) {
 		if status, _, reason := s.PageStatus(page); !s.Expected().Has(page) || status != session.PageStatusArchived {
-			wrong = append(wrong, fmt.Sprintf("page %d is %s (%s), want it archived", page, status, reason))
+			wrong = append(wrong, fmt.Sprintf("page %d is %s (%s), expected archived", page, status, reason))
 		}
 	}
 	for _, page := range t.Truth.Missing {
 		if status, _, _ := s.PageStatus(page); !s.Expected().Has(page) || status != session.PageStatusMissing {
-			wrong = append(wrong, fmt.Sprintf("page %d is %s, want it missing", page, status))
+			wrong = append(wrong, fmt.Sprintf("page %d is %s, expected missing", page, status))
 		}
 	}
 	return strings.Join(wrong, "; ")
@@ -43,14 +43,14 @@ func (t *Trial) Wrong() string {
 // with gives the trial with a newer state.
 func (t *Trial) with(s session.State) *Trial { return &Trial{t.Fax, t.Truth, s} }
 
-// quiet reports whether the fax has a document and nothing is under way that could soon change it.
+// quiet reports whether the fax has a document and no work is left that could change it soon.
 func (t *Trial) quiet() bool {
 	s := t.State
 	return s.Document != nil && s.Ordered == s.Revision() && !s.WholeOpen && s.GraceAt.IsZero()
 }
 
-// RunTrials sends the faxes and returns when every one is what it must be and nothing is under way any more, or when
-// nothing has come of any of them for stall, which is longer than any wait of the app. assembled is called for each new document.
+// RunTrials sends the faxes. It returns when every fax is as expected and no work is left, or when none of them has changed for stall,
+// which is longer than any wait of the app. assembled is called for each new document.
 func RunTrials(
 	ctx context.Context, a *App, sim *faxgen.Simulator, faxes []faxplustest.Fax, stall time.Duration, assembled func(session.DocAssembled),
 ) ([]*Trial, error) {

@@ -1,7 +1,8 @@
-// Package faxgen is the simulated provider of `faxstream simulate` and `faxstream demo`: Order.Faxes makes its faxes, StartSimulator serves
-// them over the REST API of Fax.Plus, and Simulator.SendAll sends their webhooks. The faults that a fax may have are those of faxplustest.
+// Package faxgen is the simulated provider of `faxstream simulate` and `faxstream demo`. Begin with Order.Faxes, which makes faxes.
+// StartSimulator serves them over the REST API of Fax.Plus, and Simulator.SendAll sends their webhooks. The faults of a fax are those of
+// faxplustest.
 //
-// A crash leaves nothing: all of it is in memory.
+// Promise: the same Order gives the same faxes, except for the time of their start. A crash leaves nothing: everything is in memory.
 package faxgen
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
 
-// Order says which faxes to make. The same order gives the same faxes, but for the time of their start.
+// Order says which faxes to make.
 type Order struct {
 	Count  int                 // generated faxes, of 1 to 12 pages
 	Files  []string            // instead: each file is a page of one fax, in this order
@@ -26,14 +27,14 @@ type Order struct {
 	Chaos  bool                // one to three faults for each fax, drawn by Seed
 }
 
-// ErrTooLarge is a file that no page can have.
+// ErrTooLarge is a file that is larger than any page.
 var ErrTooLarge = errors.New("file too large")
 
 // Faxes makes the faxes and gives them their faults.
 func (o Order) Faxes() ([]faxplustest.Fax, error) {
 	faxes, err := o.cleanFaxes()
 	for i, f := range faxes {
-		if f.StartTime.IsZero() { // they come in now: where people look for them, and the reconciler
+		if f.StartTime.IsZero() { // they arrive now, where people and the reconciler look for them
 			faxes[i].StartTime = time.Now().UTC().Truncate(time.Second)
 		}
 		if o.Chaos {
@@ -64,7 +65,7 @@ func (o Order) cleanFaxes() ([]faxplustest.Fax, error) {
 	return faxes, nil
 }
 
-// maxGivenFile bounds a page file that the simulator is given; larger ones than faxstream takes are wanted in tests.
+// maxGivenFile bounds a page file, in bytes. It is more than faxstream accepts, so that tests can send too large files.
 const maxGivenFile = 64 << 20
 
 // faxOfFiles makes one fax of page files as they are; it has no whole file unless it has one page.
@@ -76,7 +77,8 @@ func faxOfFiles(files []string) (faxplustest.Fax, error) {
 		}
 		return '-'
 	}, name)
-	f := faxplustest.Fax{Session: fmt.Sprintf("%.40s-%d", token, time.Now().UnixMilli()), Streamed: true, StartTime: time.Now().UTC().Truncate(time.Second)}
+	now := time.Now().UTC()
+	f := faxplustest.Fax{Session: fmt.Sprintf("%.40s-%d", token, now.UnixMilli()), Streamed: true, StartTime: now.Truncate(time.Second)}
 	for _, file := range files {
 		r, err := os.Open(file)
 		if err != nil {

@@ -60,7 +60,8 @@ const maxPages = 12
 func (g *generator) fax(n int) (faxplustest.Fax, error) {
 	rng := rand.New(rand.NewPCG(g.seed, uint64(n)))
 	f := faxplustest.Fax{
-		Session:  fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", rng.Uint32(), rng.Uint32()&0xffff, rng.Uint32()&0xfff, rng.Uint32()&0xfff, rng.Uint64()&0xffffffffffff),
+		Session: fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x",
+			rng.Uint32(), rng.Uint32()&0xffff, rng.Uint32()&0xfff, rng.Uint32()&0xfff, rng.Uint64()&0xffffffffffff),
 		From:     fmt.Sprintf("+1 334-304-%04d", rng.IntN(10000)),
 		To:       fmt.Sprintf("+1 212-555-%04d", rng.IntN(100)),
 		Streamed: true,
@@ -173,7 +174,7 @@ func (g *generator) page(rng *rand.Rand, rows int, title string) *raster.Page {
 	return p
 }
 
-// everySecondRow is what a machine that scans at standard resolution sees of a sheet.
+// everySecondRow is the sheet as a machine scans it at standard resolution.
 func everySecondRow(p *raster.Page) *raster.Page {
 	s := raster.New(p.Width, p.Height/2)
 	s.XRes, s.YRes = p.XRes, p.YRes/2

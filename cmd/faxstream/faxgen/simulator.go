@@ -25,7 +25,7 @@ type Simulator struct {
 func StartSimulator(addr string, cfg faxplustest.Config, log *slog.Logger) (*Simulator, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen for the simulator: %w", err)
+		return nil, fmt.Errorf("simulator: %w (stop the program that listens there, or give another address)", err)
 	}
 	s := &Simulator{Server: faxplustest.New(cfg), URL: "http://" + l.Addr().String(), done: make(chan error, 1)}
 	s.srv = &http.Server{Handler: s.Server, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}

@@ -25,14 +25,17 @@ type benchLine struct {
 	Error        *string  `json:"error"`
 }
 
-// Bench measures page after page of the files on one processor, and prints a line for each to out. Each page is decoded and encoded runs times,
-// after one run that does not count.
+// Bench measures page after page of the files on one processor, and prints a line for each to out. Each page is decoded and encoded runs
+// times, after one run that does not count.
 func Bench(ctx context.Context, out io.Writer, files []string, runs int, asJSON bool) error {
 	if runs < 1 {
-		return fmt.Errorf("%w: --runs %d: want 1 or more", ErrArgument, runs)
+		return ArgumentError(fmt.Sprintf("--runs %d: want 1 or more", runs))
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the garbage collector must not help from another processor
-	return printPages(ctx, out, files, asJSON, "FILE\tPAGE\tDECODE MEDIAN\tMIN\tENCODE G4 MEDIAN\tMIN\tNOTES", func(ctx context.Context, p tiffPage) (pageLine, error) { return measure(ctx, p, runs) })
+	const header = "FILE\tPAGE\tDECODE MEDIAN\tMIN\tENCODE G4 MEDIAN\tMIN\tNOTES"
+	return printPages(ctx, out, files, asJSON, header, func(ctx context.Context, p tiffPage) (pageLine, error) {
+		return measure(ctx, p, runs)
+	})
 }
 
 // measure times a page. Its error is in the line; the error returned is that of ctx.
@@ -119,5 +122,6 @@ func (l benchLine) text() string {
 		}
 		return fmt.Sprintf("%.0f µs", *v)
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", l.File, page, us(l.DecodeMedian), us(l.DecodeMin), us(l.EncodeMedian), us(l.EncodeMin), notes)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s",
+		l.File, page, us(l.DecodeMedian), us(l.DecodeMin), us(l.EncodeMedian), us(l.EncodeMin), notes)
 }

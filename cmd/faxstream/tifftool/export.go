@@ -15,18 +15,21 @@ import (
 type Export struct {
 	File     string // - is standard input
 	Page     int    // from 1
-	To       string // pbm: the 1-bit rows (P4, 1 is black); png: with near-square pixels; tiff: Class F, Group 4. Gray and colour stay so in png and tiff
-	Software string // what a TIFF names as its maker
+	Software string // name of the program, for the TIFF
+
+	// To is pbm: the 1-bit rows (P4, 1 is black); png: with nearly square pixels; or tiff: Class F, Group 4.
+	// Gray and colour pages stay gray and colour in png and tiff.
+	To string
 }
 
-// Encode gives the bytes of the page's file. Bad rows are no error, but notes are told of them, for people.
+// Encode gives the page in the format To. Bad rows are no error: notes gets a line about them, for people.
 func (x Export) Encode(ctx context.Context, notes io.Writer) ([]byte, error) {
 	f, err := openTIFF(x.File)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", x.File, err)
 	}
 	if n := f.NumPages(); x.Page < 1 || x.Page > n {
-		return nil, fmt.Errorf("%w: --page %d: %s has %d page(s), counted from 1", ErrArgument, x.Page, x.File, n)
+		return nil, ArgumentError(fmt.Sprintf("--page %d: %s has %d page(s), counted from 1", x.Page, x.File, n))
 	}
 	im, err := f.Page(x.Page - 1)
 	if err != nil {
@@ -41,12 +44,13 @@ func (x Export) Encode(ctx context.Context, notes io.Writer) ([]byte, error) {
 		return nil, fmt.Errorf("%s: page %d: %w", x.File, x.Page, err)
 	}
 	if n := countRows(d.BadRows); n > 0 {
-		fmt.Fprintf(notes, "faxstream: %s: page %d: %d of %d rows are damaged, the longest run has %d\n", x.File, x.Page, n, d.Raster.Height, d.LongestBadRun)
+		fmt.Fprintf(notes, "faxstream: %s: page %d: %d of %d rows are damaged, the longest run has %d\n",
+			x.File, x.Page, n, d.Raster.Height, d.LongestBadRun)
 	}
 	return data, nil
 }
 
-// encode makes the file that is asked for, in memory: the page is there as a whole anyway, and is bounded.
+// encode makes the file in memory: the whole page is in memory anyway, and its size is bounded.
 func (x Export) encode(d *tiff.Decoded) ([]byte, error) {
 	var b bytes.Buffer
 	switch x.To {
@@ -62,7 +66,7 @@ func (x Export) encode(d *tiff.Decoded) ([]byte, error) {
 		return b.Bytes(), err
 	}
 	r := d.Raster
-	meta := tiff.PageMeta{Width: r.Width, Height: r.Height, XRes: r.XRes, YRes: r.YRes, Software: x.Software}
+	meta := tiff.PageMeta{Width: r.Width, Height: r.Height, XRes: r.XRes, YRes: r.YRes, Page: 1, Pages: 1, Software: x.Software}
 	if n := countRows(d.BadRows); n > 0 {
 		// CleanFaxData 1: bad lines were received and regenerated (RFC 2306).
 		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = n, d.LongestBadRun, 1

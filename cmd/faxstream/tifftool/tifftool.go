@@ -1,7 +1,8 @@
-// Package tifftool looks into TIFF files for people: Info says what their pages are, Export writes one page as an image, Bench measures how fast
-// they are read and written. A file or page that cannot be read costs its own line and stops nothing.
+// Package tifftool inspects TIFF files for people. Begin with Info, which describes every page; Export.Encode gives one page as an image,
+// Bench measures how long pages take to decode and encode.
 //
-// A crash leaves nothing: no file is written here; the caller has the destination.
+// Promise: an unreadable file or page gives a line with its error, and the other pages are still read. At most 256 MiB of a file are read.
+// A crash leaves nothing: this package writes no file.
 package tifftool
 
 import (
@@ -19,8 +20,10 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// ErrArgument is an error of whoever named the files or the page.
-var ErrArgument = errors.New("wrong argument")
+// ArgumentError is a wrong file name, page or number of the caller.
+type ArgumentError string
+
+func (e ArgumentError) Error() string { return string(e) }
 
 // stdinName stands for standard input where a file is asked for.
 const stdinName = "-"
@@ -42,26 +45,26 @@ func openTIFF(name string) (*tiff.File, error) {
 	var b bytes.Buffer
 	if fi, err := in.Stat(); err == nil && fi.Mode().IsRegular() {
 		if fi.Size() > maxTIFF {
-			return nil, fmt.Errorf("read %s: %d bytes, allowed are %d: %w", name, fi.Size(), maxTIFF, tiff.ErrLimit)
+			return nil, fmt.Errorf("read %s: it has %d bytes, %d are allowed: %w", name, fi.Size(), maxTIFF, tiff.ErrLimit)
 		}
 		b.Grow(int(fi.Size()) + bytes.MinRead)
 	}
-	if _, err := b.ReadFrom(io.LimitReader(in, maxTIFF+1)); err != nil { // pipes do not tell their size, and files may grow
+	if _, err := b.ReadFrom(io.LimitReader(in, maxTIFF+1)); err != nil { // a pipe has no size, and a file may grow
 		return nil, err
 	}
 	if b.Len() > maxTIFF {
-		return nil, fmt.Errorf("read %s: more than the %d bytes that are allowed: %w", name, maxTIFF, tiff.ErrLimit)
+		return nil, fmt.Errorf("read %s: it has more than the %d bytes that are allowed: %w", name, maxTIFF, tiff.ErrLimit)
 	}
 	return tiff.Parse(b.Bytes(), tiff.Limits{MaxBytes: maxTIFF})
 }
 
-// A tiffPage is what a line of tiff info or tiff bench is about: a page, or a whole file that cannot be read.
+// A tiffPage is the subject of one line of tiff info or tiff bench: a page, or a whole file that cannot be read.
 type tiffPage struct {
 	file        string
 	page, pages int         // page from 1; both 0 for a file that cannot be read
 	image       *tiff.Image // nil with an error
 	err         error
-	behind      error // of the last page: why the chain of IFDs ends there, when it should not
+	behind      error // of the last page: why the chain of IFDs breaks there; nil: it does not
 }
 
 // eachPage opens the files one after the other and visits their pages. A file or page with an error is visited with it and stops
@@ -92,16 +95,19 @@ func eachPage(ctx context.Context, files []string, visit func(tiffPage) error) e
 	return nil
 }
 
-// A pageLine is what is printed of a tiffPage: itself as JSON, or its text, whose cells are parted by tabs.
+// A pageLine is what is printed of a tiffPage: itself as JSON, or its text, whose cells are separated by tabs.
 type pageLine interface {
 	text() string
 	failed() bool
 }
 
-// printPages prints a line for every page and fails at the end if one of them tells of an error. describe fails only when ctx ends.
-func printPages(ctx context.Context, out io.Writer, files []string, asJSON bool, header string, describe func(context.Context, tiffPage) (pageLine, error)) error {
+// printPages prints a line for every page, and fails at the end if a line has an error. describe fails only when ctx ends.
+func printPages(
+	ctx context.Context, out io.Writer, files []string, asJSON bool, header string,
+	describe func(context.Context, tiffPage) (pageLine, error),
+) error {
 	if first := slices.Index(files, stdinName); first >= 0 && slices.Contains(files[first+1:], stdinName) {
-		return fmt.Errorf("%w: standard input (%s) is given twice and can be read once", ErrArgument, stdinName)
+		return ArgumentError(stdinName + " is given twice: standard input can be read once")
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if !asJSON {
@@ -131,7 +137,7 @@ func printPages(ctx context.Context, out io.Writer, files []string, asJSON bool,
 	return nil
 }
 
-// ended reports whether an error is no page's but ours: the command was told to stop.
+// ended reports whether an error comes from the end of ctx and not from a page.
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -50,7 +50,8 @@ func AnswerStatus(code int, header map[string]string) func(int) faxplustest.Answ
 func Silent(t testing.TB, id string) faxplustest.Fax {
 	t.Helper()
 	whole := Fixture(t, "three-pages-fine-g4")
-	return faxplustest.Fax{Session: id, Pages: Split(t, whole), Whole: whole, Streamed: true, StartTime: time.Now().UTC().Add(-time.Hour).Truncate(time.Second)}
+	start := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
+	return faxplustest.Fax{Session: id, Pages: Split(t, whole), Whole: whole, Streamed: true, StartTime: start}
 }
 
 // SmallFax is a fax of 1 to 5 small pages of noise, no two alike.

@@ -43,6 +43,7 @@ func Tiny(t testing.TB) []byte {
 // OnePage is a file of one page.
 func OnePage(t testing.TB, meta tiff.PageMeta, strip tiff.Strip) []byte {
 	t.Helper()
+	meta.Page, meta.Pages = 1, 1
 	var b bytes.Buffer
 	w := tiff.NewWriter(&b)
 	if _, err := w.AddPage(meta, strip); err != nil {
@@ -122,7 +123,7 @@ func Scan(t testing.TB, pages []*raster.Page) (files [][]byte, whole []byte) {
 	o := ccitt.G3Options{TwoD: true, Fill: true, RTC: true, LSBFirst: true}
 	for i, p := range pages {
 		strip := tiff.G3Strip(ccitt.AppendG3(nil, p.Pix, p.Width, p.Height, p.Stride, o), o)
-		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes, Page: 1, Pages: 1}
+		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}
 		files = append(files, OnePage(t, meta, strip))
 		meta.Page, meta.Pages = i+1, len(pages)
 		if _, err := all.AddPage(meta, strip); err != nil {

@@ -42,7 +42,7 @@ type Rig struct {
 // reason wraps an error, nil too, for an atomic.Value.
 type reason struct{ error }
 
-// Stopped is why fetching stands still; nil: it does not.
+// Stopped is why fetching is stopped; nil: it is not.
 func (r *Rig) Stopped() error {
 	why, _ := r.stopped.Load().(reason)
 	return why.error
@@ -77,11 +77,15 @@ func NewRig(t *testing.T) *Rig {
 		r.Sim.ServeHTTP(w, req)
 	}))
 	var err error
-	r.Client, err = faxplus.NewClient(faxplus.Config{BaseURL: srv.URL, PagePath: faxplustest.PagePath, RetryWaitMin: time.Millisecond, RetryWaitMax: time.Millisecond})
+	r.Client, err = faxplus.NewClient(faxplus.Config{
+		BaseURL: srv.URL, PagePath: faxplustest.PagePath, RetryWaitMin: time.Millisecond, RetryWaitMax: time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Bus, err = bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(r.Dir, "nats")}, Log: slog.New(slog.DiscardHandler)})
+	r.Bus, err = bus.Open(t.Context(), bus.Config{
+		Embedded: bus.EmbeddedConfig{Dir: filepath.Join(r.Dir, "nats")}, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+)
+
+// A Config that is open to everybody or cannot work is refused before anything is made or listens, and the error names the flag.
+func TestAWrongConfigStartsNothing(t *testing.T) {
+	for flag, change := range map[string]func(*Config){
+		"--webhook-secret-file": func(c *Config) { c.WebhookAddr = "0.0.0.0:0" },
+		"--admin-tokens":        func(c *Config) { c.Admin.Addr = "0.0.0.0:0" },
+		"--admin-cert":          func(c *Config) { c.Admin.Key = "key.pem" },
+		"--nats-listen":         func(c *Config) { c.NATS.Embedded.Listen = "0.0.0.0:0" },
+		"--nats-url":            func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
+		"--list-every":          func(c *Config) { c.ListEvery = time.Minute },
+		"--fetches":             func(c *Config) { c.Fetches = 0 },
+	} {
+		dir := filepath.Join(t.TempDir(), "state")
+		c := DemoConfig(dir, "http://127.0.0.1:1", false, slog.New(slog.DiscardHandler))
+		change(&c)
+		a, err := Start(t.Context(), c)
+		if _, ok := errors.AsType[*ConfigError](err); !ok || a != nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s: %v, want a ConfigError that names it", flag, err)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the state directory was made: %v", flag, err)
+		}
+	}
+}
+
+// A part that cannot start takes the others down with it: the same directory and addresses are free again.
+func TestAFailedStartLeavesNothingRunning(t *testing.T) {
+	c := DemoConfig(t.TempDir(), "http://127.0.0.1:1", false, slog.New(slog.DiscardHandler))
+	taken, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := DemoConfig(t.TempDir(), "http://127.0.0.1:1", false, c.Log)
+	other.WebhookAddr = strings.TrimPrefix(taken.WebhookURL(), "http://")
+	if _, err := Start(t.Context(), other); err == nil || !strings.Contains(err.Error(), "--webhook-addr "+other.WebhookAddr) {
+		t.Errorf("on an address in use: %v", err)
+	}
+	if err := taken.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Start(t.Context(), other)
+	if err != nil {
+		t.Fatalf("after the address is free, in the same directory: %v", err)
+	}
+	if body := apptest.Fetch(t, a.AdminURL()+"/readyz"); len(body) == 0 {
+		t.Error("/readyz says nothing")
+	}
+	if err := a.Stop(); err != nil {
+		t.Error(err)
+	}
+	if resp, err := http.Get(a.AdminURL() + "/readyz"); err == nil {
+		resp.Body.Close()
+		t.Error("the admin listener answers after Stop")
+	}
+}
