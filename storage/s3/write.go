@@ -190,7 +190,9 @@ func (w *write) compare(found minio.ObjectInfo) error {
 		return fmt.Errorf("%w with %d bytes and SHA-256 %.64q", fs.ErrExist, found.Size, meta[strings.ToLower(metaSum)])
 	}
 	if found.Size != w.size {
-		return fmt.Errorf("the service stored %d of %d bytes under %.200q and reported success: do not use this service", found.Size, w.size, w.object)
+		return fmt.Errorf(
+			"the service stored %d of %d bytes under %.200q and reported success: do not use this service", found.Size, w.size, w.object,
+		)
 	}
 	return nil
 }
