@@ -24,7 +24,9 @@ func TestUnitIsValid(t *testing.T) {
 func TestUnitExposesLittle(t *testing.T) {
 	analyze := tool(t, "systemd-analyze", "install the Debian package systemd")
 	const threshold = 15 // tenths; it is 1.1 with systemd 252, the rest being the network that it is for
-	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold="+strconv.Itoa(threshold), unit(t)).CombinedOutput()
+	out, err := exec.Command(
+		analyze, "security", "--offline=true", "--no-pager", "--threshold="+strconv.Itoa(threshold), unit(t),
+	).CombinedOutput()
 	if err != nil {
 		t.Errorf("systemd-analyze security --threshold=%d: %v\n%s", threshold, err, out)
 	}

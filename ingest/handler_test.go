@@ -253,7 +253,9 @@ func TestRotationNeedsNoRestart(t *testing.T) {
 }
 
 func TestOnlyTrustedProxiesSayWhoSent(t *testing.T) {
-	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::ffff:172.16.0.0/108")}
+	proxies := []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::ffff:172.16.0.0/108"),
+	}
 	cases := []struct {
 		name, peer string
 		forwarded  []string
@@ -498,7 +500,8 @@ func TestARefusedBodyIsTakenAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, bad := []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"s","page":2}}`), []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"s","page":0}}`)
+	good := []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"s","page":2}}`)
+	bad := []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"s","page":0}}`)
 	for _, body := range [][]byte{good, bad} {
 		if err := h.Again(t.Context(), body); err != nil {
 			t.Fatal(err)

@@ -67,7 +67,9 @@ func (a *account) Record(_ context.Context, id string) (faxplus.Record, error) {
 			}
 		}
 	}
-	return faxplus.Record{}, &faxplus.Error{Op: "record", Reason: session.ReasonNotYet, Status: http.StatusNotFound, Err: errors.New("no such fax")}
+	return faxplus.Record{}, &faxplus.Error{
+		Op: "record", Reason: session.ReasonNotYet, Status: http.StatusNotFound, Err: errors.New("no such fax"),
+	}
 }
 
 // here is our side: sessions, names and notes in memory.
@@ -145,7 +147,9 @@ func newBench(t *testing.T, change func(*ingest.ReconcilerConfig)) *bench {
 		here:    &here{aliases: map[string]string{}, ledgers: map[string]session.State{}, facts: map[string]session.Closed{}},
 		open:    &ingest.OpenSessions{}, log: &bytes.Buffer{},
 	}
-	b.cfg = ingest.ReconcilerConfig{Provider: b.account, Sessions: b.here, Notes: b.here, Open: b.open, Logger: slog.New(slog.NewTextHandler(b.log, nil))}
+	b.cfg = ingest.ReconcilerConfig{
+		Provider: b.account, Sessions: b.here, Notes: b.here, Open: b.open, Logger: slog.New(slog.NewTextHandler(b.log, nil)),
+	}
 	if change != nil {
 		change(&b.cfg)
 	}
@@ -200,5 +204,7 @@ func listed(id string, start time.Time) faxplus.Record {
 
 // opened is a session that has pages and no close, with the same numbers as listed.
 func opened(id string, at time.Time) session.State {
-	return session.State{Session: id, Direction: session.Incoming, Opened: at, From: "13343041111", To: "+1 334 304 2222", Announced: session.Span(1, 2)}
+	return session.State{
+		Session: id, Direction: session.Incoming, Opened: at, From: "13343041111", To: "+1 334 304 2222", Announced: session.Span(1, 2),
+	}
 }

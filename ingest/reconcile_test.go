@@ -32,25 +32,51 @@ func TestWhatAListedFaxIs(t *testing.T) {
 		"known by its id": {here: func(h *here, start time.Time) {
 			h.ledgers["L"] = closed(opened("L", start), session.Closed{})
 		}, want: ingest.OutcomeKnown, by: "L"},
-		"known by its file":               {here: func(h *here, _ time.Time) { h.aliases["file L.tiff"] = "s1" }, want: ingest.OutcomeKnown, by: "s1"},
-		"its listed id belongs to a fax":  {here: func(h *here, _ time.Time) { h.aliases["listed L"] = "s1" }, want: ingest.OutcomeKnown, by: "s1"},
-		"a file is not an id":             {here: func(h *here, _ time.Time) { h.aliases["listed L.tiff"], h.aliases["file L"] = "s1", "s2" }, want: ingest.OutcomeFed, by: "L"},
-		"no file, and nobody knows it":    {change: func(r *faxplus.Record) { r.File, r.Status = "", "failed" }, want: ingest.OutcomeFed, by: "L"},
-		"its own session lost its close":  {here: func(h *here, start time.Time) { h.ledgers["L"] = opened("L", start) }, want: ingest.OutcomeFed, by: "L"},
-		"so, and it is an open one":       {here: func(h *here, start time.Time) { h.ledgers["L"] = opened("L", start) }, sessions: func(start time.Time) []session.State { return []session.State{opened("L", start)} }, want: ingest.OutcomeFed, by: "L"},
-		"so, but it goes on":              {here: func(h *here, start time.Time) { h.ledgers["L"] = opened("L", start) }, change: func(r *faxplus.Record) { r.Status = "receiving" }, want: ingest.OutcomeInProgress},
-		"on the line":                     {change: func(r *faxplus.Record) { r.Status = "in_progress" }, want: ingest.OutcomeInProgress},
-		"just over":                       {change: func(r *faxplus.Record) { r.StartTime = r.StartTime.Add(40 * time.Minute) }, want: ingest.OutcomeYoung},
-		"over after many pages":           {change: func(r *faxplus.Record) { r.Pages = 36 }, want: ingest.OutcomeYoung},
-		"a count that no call could have": {change: func(r *faxplus.Record) { r.StartTime, r.Pages = r.StartTime.Add(-2*time.Hour), 9999 }, want: ingest.OutcomeFed, by: "L"},
-		"over after a few less":           {change: func(r *faxplus.Record) { r.Pages = 34 }, want: ingest.OutcomeFed, by: "L"},
-		"a status that nobody knows":      {change: func(r *faxplus.Record) { r.Status = "teleported" }, want: ingest.OutcomeYoung},
-		"no start":                        {change: func(r *faxplus.Record) { r.StartTime = time.Time{} }, want: ingest.OutcomeYoung},
-		"no id":                           {change: func(r *faxplus.Record) { r.ID = "" }, want: ingest.OutcomeUnusable},
-		"an id that is no token":          {change: func(r *faxplus.Record) { r.ID = "a.b" }, want: ingest.OutcomeUnusable},
-		"a sent fax":                      {change: func(r *faxplus.Record) { r.Direction = session.Outgoing }, want: ingest.OutcomeOutgoing},
-		"an open session with its start":  {sessions: func(start time.Time) []session.State { return []session.State{opened("s1", start.Add(time.Minute))} }, want: ingest.OutcomeOpen, by: "s1"},
-		"an open session two minutes off": {sessions: func(start time.Time) []session.State { return []session.State{opened("s1", start.Add(3*time.Minute))} }, want: ingest.OutcomeOpen, by: "s1"},
+		"known by its file": {
+			here: func(h *here, _ time.Time) { h.aliases["file L.tiff"] = "s1" }, want: ingest.OutcomeKnown, by: "s1",
+		},
+		"its listed id belongs to a fax": {
+			here: func(h *here, _ time.Time) { h.aliases["listed L"] = "s1" }, want: ingest.OutcomeKnown, by: "s1",
+		},
+		"a file is not an id": {
+			here: func(h *here, _ time.Time) { h.aliases["listed L.tiff"], h.aliases["file L"] = "s1", "s2" }, want: ingest.OutcomeFed, by: "L",
+		},
+		"no file, and nobody knows it": {
+			change: func(r *faxplus.Record) { r.File, r.Status = "", "failed" }, want: ingest.OutcomeFed, by: "L",
+		},
+		"its own session lost its close": {
+			here: func(h *here, start time.Time) { h.ledgers["L"] = opened("L", start) }, want: ingest.OutcomeFed, by: "L",
+		},
+		"so, and it is an open one": {
+			here:     func(h *here, start time.Time) { h.ledgers["L"] = opened("L", start) },
+			sessions: func(start time.Time) []session.State { return []session.State{opened("L", start)} }, want: ingest.OutcomeFed, by: "L",
+		},
+		"so, but it goes on": {
+			here: func(h *here, start time.Time) { h.ledgers["L"] = opened("L", start) }, change: func(r *faxplus.Record) { r.Status = "receiving" },
+			want: ingest.OutcomeInProgress,
+		},
+		"on the line": {change: func(r *faxplus.Record) { r.Status = "in_progress" }, want: ingest.OutcomeInProgress},
+		"just over": {
+			change: func(r *faxplus.Record) { r.StartTime = r.StartTime.Add(40 * time.Minute) }, want: ingest.OutcomeYoung,
+		},
+		"over after many pages": {change: func(r *faxplus.Record) { r.Pages = 36 }, want: ingest.OutcomeYoung},
+		"a count that no call could have": {
+			change: func(r *faxplus.Record) { r.StartTime, r.Pages = r.StartTime.Add(-2*time.Hour), 9999 }, want: ingest.OutcomeFed, by: "L",
+		},
+		"over after a few less":      {change: func(r *faxplus.Record) { r.Pages = 34 }, want: ingest.OutcomeFed, by: "L"},
+		"a status that nobody knows": {change: func(r *faxplus.Record) { r.Status = "teleported" }, want: ingest.OutcomeYoung},
+		"no start":                   {change: func(r *faxplus.Record) { r.StartTime = time.Time{} }, want: ingest.OutcomeYoung},
+		"no id":                      {change: func(r *faxplus.Record) { r.ID = "" }, want: ingest.OutcomeUnusable},
+		"an id that is no token":     {change: func(r *faxplus.Record) { r.ID = "a.b" }, want: ingest.OutcomeUnusable},
+		"a sent fax":                 {change: func(r *faxplus.Record) { r.Direction = session.Outgoing }, want: ingest.OutcomeOutgoing},
+		"an open session with its start": {
+			sessions: func(start time.Time) []session.State { return []session.State{opened("s1", start.Add(time.Minute))} },
+			want:     ingest.OutcomeOpen, by: "s1",
+		},
+		"an open session two minutes off": {
+			sessions: func(start time.Time) []session.State { return []session.State{opened("s1", start.Add(3*time.Minute))} },
+			want:     ingest.OutcomeOpen, by: "s1",
+		},
 		"an open session more than that": {sessions: func(start time.Time) []session.State {
 			return []session.State{opened("s1", start.Add(3*time.Minute+time.Second))}
 		}, want: ingest.OutcomeFed, by: "L"},
@@ -125,7 +151,8 @@ func TestWhatAListedFaxIs(t *testing.T) {
 					t.Error("a dry run feeds in")
 				}
 				report := b.Check(t.Context(), start.Add(-4*time.Hour), false)
-				if report.Error != "" || len(report.Faxes) != 1 || report.Faxes[0].Outcome != row.want || strings.Join(report.Faxes[0].Sessions, " ") != row.by {
+				if report.Error != "" || len(report.Faxes) != 1 || report.Faxes[0].Outcome != row.want ||
+					strings.Join(report.Faxes[0].Sessions, " ") != row.by {
 					t.Fatalf("the report is %+v; want %s %s", report, row.want, row.by)
 				}
 				want := row.want
@@ -187,7 +214,8 @@ func TestTwoFaxesForOneOpenSessionWaitUntilItHasAName(t *testing.T) {
 		st := opened("s1", start.Add(time.Minute))
 		b.open.Put(st)
 		b.run(t, 50*time.Minute)
-		if len(b.facts) != 0 || b.metric(t, "faxstream_reconciled_faxes_total", ingest.OutcomeAmbiguous) != 8 || strings.Count(b.log.String(), "level=ERROR") != 8 {
+		if len(b.facts) != 0 || b.metric(t, "faxstream_reconciled_faxes_total", ingest.OutcomeAmbiguous) != 8 ||
+			strings.Count(b.log.String(), "level=ERROR") != 8 {
 			t.Fatalf("fed in %v; log %s", b.order, b.log)
 		}
 		b.aliases["file A.tiff"] = "s1"
@@ -207,11 +235,13 @@ func TestUndecidedFaxesAreAskedForOneByOne(t *testing.T) {
 		later  func(b *bench)
 		want   string
 	}{
-		"it is over at last": {func(r *faxplus.Record) { r.Status = "in_progress" }, func(b *bench) { b.records["inbox"][0].Status = "success" }, "[L]"},
-		"it is deleted":      {func(r *faxplus.Record) { r.Status = "in_progress" }, func(b *bench) { b.records["inbox"] = nil }, "[]"},
-		"it never ends":      {func(r *faxplus.Record) { r.Status = "in_progress" }, func(*bench) {}, "[]"},
-		"an unknown status":  {func(r *faxplus.Record) { r.Status = "teleported" }, func(*bench) {}, "[L]"},
-		"no start":           {func(r *faxplus.Record) { r.StartTime = time.Time{} }, func(*bench) {}, "[L]"},
+		"it is over at last": {
+			func(r *faxplus.Record) { r.Status = "in_progress" }, func(b *bench) { b.records["inbox"][0].Status = "success" }, "[L]",
+		},
+		"it is deleted":     {func(r *faxplus.Record) { r.Status = "in_progress" }, func(b *bench) { b.records["inbox"] = nil }, "[]"},
+		"it never ends":     {func(r *faxplus.Record) { r.Status = "in_progress" }, func(*bench) {}, "[]"},
+		"an unknown status": {func(r *faxplus.Record) { r.Status = "teleported" }, func(*bench) {}, "[L]"},
+		"no start":          {func(r *faxplus.Record) { r.StartTime = time.Time{} }, func(*bench) {}, "[L]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -400,7 +430,8 @@ func TestAnOutageOfTheStoresIsWaitedFor(t *testing.T) {
 		if len(b.requests) != 0 {
 			t.Error("the provider is asked although nothing could be done with its answer")
 		}
-		if report := b.Check(t.Context(), start.Add(-time.Hour), false); !strings.Contains(report.Error, "no JetStream") || len(report.Faxes) != 0 {
+		if report := b.Check(t.Context(), start.Add(-time.Hour), false); !strings.Contains(report.Error, "no JetStream") ||
+			len(report.Faxes) != 0 {
 			t.Errorf("the report is %+v", report)
 		}
 		b.here.fail = nil

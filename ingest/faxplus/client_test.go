@@ -65,7 +65,9 @@ func wantError(t *testing.T, err error, want session.Reason) *faxplus.Error {
 
 func TestPagesAndFilesComeAsServed(t *testing.T) {
 	sim, c, _ := provider(t, nil)
-	fax := faxplustest.Fax{Session: "s1", Pages: [][]byte{page("one"), append([]byte("MM\x00+"), make([]byte, 1<<20)...)}, Whole: page("whole")}
+	fax := faxplustest.Fax{
+		Session: "s1", Pages: [][]byte{page("one"), append([]byte("MM\x00+"), make([]byte, 1<<20)...)}, Whole: page("whole"),
+	}
 	sim.Add(fax)
 	for i, want := range fax.Pages {
 		if got, err := c.Page(t.Context(), "s1", i+1); err != nil || !bytes.Equal(got, want) {
@@ -92,34 +94,38 @@ func TestEveryFailureHasItsReasonAndItsTries(t *testing.T) {
 		tries  int
 		body   []byte // kept in the error
 	}{
-		"404":                     {faxplustest.Answer{Status: 404}, session.ReasonNotYet, 1, nil},
-		"409":                     {faxplustest.Answer{Status: 409}, session.ReasonNotYet, 1, nil},
-		"425":                     {faxplustest.Answer{Status: 425}, session.ReasonNotYet, 1, nil},
-		"429":                     {faxplustest.Answer{Status: 429}, session.ReasonNotYet, 1, nil},
-		"202":                     {faxplustest.Answer{Status: 202}, session.ReasonNotYet, 1, nil},
-		"500":                     {faxplustest.Answer{Status: 500}, session.ReasonUnavailable, 3, nil},
-		"501":                     {faxplustest.Answer{Status: 501}, session.ReasonUnavailable, 3, nil},
-		"503":                     {faxplustest.Answer{Status: 503}, session.ReasonUnavailable, 3, nil},
-		"408":                     {faxplustest.Answer{Status: 408}, session.ReasonUnavailable, 1, nil},
-		"401":                     {faxplustest.Answer{Status: 401, Body: []byte(`{"error":"e","description":"no ` + token + `"}`)}, session.ReasonUnauthorized, 1, nil},
-		"403":                     {faxplustest.Answer{Status: 403}, session.ReasonUnauthorized, 1, nil},
-		"400":                     {faxplustest.Answer{Status: 400}, session.ReasonRefused, 1, nil},
-		"410":                     {faxplustest.Answer{Status: 410}, session.ReasonRefused, 1, nil},
-		"redirect to nowhere":     {faxplustest.Answer{Status: 302}, session.ReasonRefused, 1, nil},
-		"empty":                   {faxplustest.Answer{Body: []byte{}}, session.ReasonEmpty, 1, []byte{}},
-		"empty, chunked":          {faxplustest.Answer{Body: []byte{}, ContentLength: -1}, session.ReasonEmpty, 1, []byte{}},
-		"204":                     {faxplustest.Answer{Status: 204}, session.ReasonEmpty, 1, []byte{}},
-		"HTML":                    {faxplustest.Answer{Body: html}, session.ReasonWrongType, 1, html},
-		"PDF":                     {faxplustest.Answer{Body: pdf}, session.ReasonWrongType, 1, pdf},
-		"JSON":                    {faxplustest.Answer{Body: []byte(`{}`)}, session.ReasonWrongType, 1, []byte(`{}`)},
-		"HTML, cut":               {faxplustest.Answer{Body: html, CutAt: 10}, session.ReasonWrongType, 1, html[:10]},
-		"HTML, cut and chunked":   {faxplustest.Answer{Body: html, ContentLength: -1, CutAt: 10}, session.ReasonWrongType, 1, html[:10]},
-		"HTML, four bytes":        {faxplustest.Answer{Body: html, ContentLength: 999, CutAt: 4}, session.ReasonWrongType, 1, html[:4]},
-		"three bytes, cut":        {faxplustest.Answer{Body: html, CutAt: 3}, session.ReasonTruncated, 3, html[:3]},
-		"HTML, too large":         {faxplustest.Answer{Body: bytes.Repeat(html, 100), ContentLength: -1}, session.ReasonTooLarge, 1, nil},
-		"two bytes":               {faxplustest.Answer{Body: []byte("II")}, session.ReasonWrongType, 1, []byte("II")},
-		"cut in half":             {faxplustest.Answer{Body: page("0123456789"), CutAt: 7}, session.ReasonTruncated, 3, page("012")},
-		"cut, chunked":            {faxplustest.Answer{Body: page("0123456789"), ContentLength: -1, CutAt: 7}, session.ReasonTruncated, 3, page("012")},
+		"404": {faxplustest.Answer{Status: 404}, session.ReasonNotYet, 1, nil},
+		"409": {faxplustest.Answer{Status: 409}, session.ReasonNotYet, 1, nil},
+		"425": {faxplustest.Answer{Status: 425}, session.ReasonNotYet, 1, nil},
+		"429": {faxplustest.Answer{Status: 429}, session.ReasonNotYet, 1, nil},
+		"202": {faxplustest.Answer{Status: 202}, session.ReasonNotYet, 1, nil},
+		"500": {faxplustest.Answer{Status: 500}, session.ReasonUnavailable, 3, nil},
+		"501": {faxplustest.Answer{Status: 501}, session.ReasonUnavailable, 3, nil},
+		"503": {faxplustest.Answer{Status: 503}, session.ReasonUnavailable, 3, nil},
+		"408": {faxplustest.Answer{Status: 408}, session.ReasonUnavailable, 1, nil},
+		"401": {
+			faxplustest.Answer{Status: 401, Body: []byte(`{"error":"e","description":"no ` + token + `"}`)}, session.ReasonUnauthorized, 1, nil,
+		},
+		"403":                   {faxplustest.Answer{Status: 403}, session.ReasonUnauthorized, 1, nil},
+		"400":                   {faxplustest.Answer{Status: 400}, session.ReasonRefused, 1, nil},
+		"410":                   {faxplustest.Answer{Status: 410}, session.ReasonRefused, 1, nil},
+		"redirect to nowhere":   {faxplustest.Answer{Status: 302}, session.ReasonRefused, 1, nil},
+		"empty":                 {faxplustest.Answer{Body: []byte{}}, session.ReasonEmpty, 1, []byte{}},
+		"empty, chunked":        {faxplustest.Answer{Body: []byte{}, ContentLength: -1}, session.ReasonEmpty, 1, []byte{}},
+		"204":                   {faxplustest.Answer{Status: 204}, session.ReasonEmpty, 1, []byte{}},
+		"HTML":                  {faxplustest.Answer{Body: html}, session.ReasonWrongType, 1, html},
+		"PDF":                   {faxplustest.Answer{Body: pdf}, session.ReasonWrongType, 1, pdf},
+		"JSON":                  {faxplustest.Answer{Body: []byte(`{}`)}, session.ReasonWrongType, 1, []byte(`{}`)},
+		"HTML, cut":             {faxplustest.Answer{Body: html, CutAt: 10}, session.ReasonWrongType, 1, html[:10]},
+		"HTML, cut and chunked": {faxplustest.Answer{Body: html, ContentLength: -1, CutAt: 10}, session.ReasonWrongType, 1, html[:10]},
+		"HTML, four bytes":      {faxplustest.Answer{Body: html, ContentLength: 999, CutAt: 4}, session.ReasonWrongType, 1, html[:4]},
+		"three bytes, cut":      {faxplustest.Answer{Body: html, CutAt: 3}, session.ReasonTruncated, 3, html[:3]},
+		"HTML, too large":       {faxplustest.Answer{Body: bytes.Repeat(html, 100), ContentLength: -1}, session.ReasonTooLarge, 1, nil},
+		"two bytes":             {faxplustest.Answer{Body: []byte("II")}, session.ReasonWrongType, 1, []byte("II")},
+		"cut in half":           {faxplustest.Answer{Body: page("0123456789"), CutAt: 7}, session.ReasonTruncated, 3, page("012")},
+		"cut, chunked": {
+			faxplustest.Answer{Body: page("0123456789"), ContentLength: -1, CutAt: 7}, session.ReasonTruncated, 3, page("012"),
+		},
 		"shorter than it says":    {faxplustest.Answer{Body: page("x"), ContentLength: 999}, session.ReasonTruncated, 3, page("x")},
 		"nothing of what it says": {faxplustest.Answer{Body: []byte{}, ContentLength: 999}, session.ReasonTruncated, 3, []byte{}},
 		"too large":               {faxplustest.Answer{Body: page(strings.Repeat("x", 997))}, session.ReasonTooLarge, 1, nil},

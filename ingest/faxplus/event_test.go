@@ -193,11 +193,16 @@ func TestRetriedSentFaxKeepsBothIDs(t *testing.T) {
 
 func TestRedactTargetLeavesTheRestAlone(t *testing.T) {
 	cases := map[string]struct{ body, want string }{
-		"path":        {`{"hook": {"target" : "https://h.example/v1/S?k=S#S", "x":1}}`, `{"hook": {"target" : "https://h.example/[removed]", "x":1}}`},
-		"port":        {`{"hook":{"target":"http://h:8080/S"}}`, `{"hook":{"target":"http://h:8080/[removed]"}}`},
-		"user":        {`{"hook":{"target":"http://S:S@h"}}`, `{"hook":{"target":"http://h/[removed]"}}`},
-		"bare":        {`{"hook":{"target":"https://webhook.com"}}`, `{"hook":{"target":"https://webhook.com"}}`},
-		"twice":       {`{"hook":{"target":"http://h/S","target":"http://h/S"},"hook":{"target":"http://h/S"}}`, `{"hook":{"target":"http://h/[removed]","target":"http://h/[removed]"},"hook":{"target":"http://h/[removed]"}}`},
+		"path": {
+			`{"hook": {"target" : "https://h.example/v1/S?k=S#S", "x":1}}`, `{"hook": {"target" : "https://h.example/[removed]", "x":1}}`,
+		},
+		"port": {`{"hook":{"target":"http://h:8080/S"}}`, `{"hook":{"target":"http://h:8080/[removed]"}}`},
+		"user": {`{"hook":{"target":"http://S:S@h"}}`, `{"hook":{"target":"http://h/[removed]"}}`},
+		"bare": {`{"hook":{"target":"https://webhook.com"}}`, `{"hook":{"target":"https://webhook.com"}}`},
+		"twice": {
+			`{"hook":{"target":"http://h/S","target":"http://h/S"},"hook":{"target":"http://h/S"}}`,
+			`{"hook":{"target":"http://h/[removed]","target":"http://h/[removed]"},"hook":{"target":"http://h/[removed]"}}`,
+		},
 		"escaped":     {`{"h\u006fok":{"t\u0061rget":"http:\/\/h\/S"}}`, `{"h\u006fok":{"t\u0061rget":"http://h/[removed]"}}`},
 		"no URL":      {`{"hook":{"target":"S S S"}}`, `{"hook":{"target":"[removed]"}}`},
 		"an object":   {`{"hook":{"target":{"S":1}}}`, `{"hook":{"target":"[removed]"}}`},
@@ -225,7 +230,8 @@ func TestRedactTargetLeavesTheRestAlone(t *testing.T) {
 func FuzzParseEvent(f *testing.F) {
 	for _, seed := range []string{
 		exampleSent, exampleReceived, examplePage, closedBody(`"pages":"1e3","from":[1],"to":{"a":null}`),
-		pageBody(`"../../x"`, `1`), `{"hook":{"target":"http://h/S","event":"fax_received","target":3},"data":{"id":7}}`, "\ufeff{}", "{", `{"hook":{"target":"http://h/S`,
+		pageBody(`"../../x"`, `1`), `{"hook":{"target":"http://h/S","event":"fax_received","target":3},"data":{"id":7}}`, "\ufeff{}", "{",
+		`{"hook":{"target":"http://h/S`,
 	} {
 		f.Add([]byte(seed))
 	}

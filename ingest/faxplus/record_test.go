@@ -45,7 +45,10 @@ func TestListsHaveTheFaxesOfTheirCategoryAndWindow(t *testing.T) {
 		want          string
 	}{
 		{faxplus.CategoryInbox, noon.Add(-2 * time.Hour), noon.Add(2 * time.Hour), 50, "late noon early"},
-		{faxplus.CategoryInbox, noon.Add(-time.Second).In(time.FixedZone("", 3600)), noon.Add(time.Second).In(time.FixedZone("", -7200)), 50, "noon"},
+		{
+			faxplus.CategoryInbox, noon.Add(-time.Second).In(time.FixedZone("", 3600)), noon.Add(time.Second).In(time.FixedZone("", -7200)), 50,
+			"noon",
+		},
 		{faxplus.CategoryInbox, noon.Add(-2 * time.Hour), noon.Add(2 * time.Hour), 2, "late noon"},
 		{faxplus.CategorySpam, noon.Add(-2 * time.Hour), noon.Add(2 * time.Hour), 50, "spam"},
 		{faxplus.CategorySent, noon.Add(-2 * time.Hour), noon.Add(2 * time.Hour), 50, "sent"},
@@ -68,7 +71,9 @@ func TestListsHaveTheFaxesOfTheirCategoryAndWindow(t *testing.T) {
 
 func TestARecordIsFoundUnderBothIDs(t *testing.T) {
 	sim, c, _ := provider(t, nil)
-	f := faxplustest.Fax{Session: "s1", From: "+1 2", To: "+3 4", FileID: "f.tiff", FileName: "n", UID: "u", Pages: make([][]byte, 3), StartTime: noon}
+	f := faxplustest.Fax{
+		Session: "s1", From: "+1 2", To: "+3 4", FileID: "f.tiff", FileName: "n", UID: "u", Pages: make([][]byte, 3), StartTime: noon,
+	}
 	sim.Add(f)
 	want := faxplus.Record{
 		ID: f.ListedID(), File: "f.tiff", FileName: "n", UID: "u", From: "+1 2", To: "+3 4", Status: "success", Pages: 3,
@@ -98,7 +103,9 @@ func TestAFaxOnTheLineIsNotTerminal(t *testing.T) {
 		}
 	}))
 	defer target.Close()
-	if err := sim.Send(t.Context(), target.URL, faxplustest.Fax{Session: "s1", Streamed: true, Pages: [][]byte{page("1"), page("2")}, Whole: page("w")}); err != nil {
+	if err := sim.Send(
+		t.Context(), target.URL, faxplustest.Fax{Session: "s1", Streamed: true, Pages: [][]byte{page("1"), page("2")}, Whole: page("w")},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if rec, err := c.Record(t.Context(), "s1"); err != nil || !rec.Terminal() || asked.Load() != 3 {
@@ -110,8 +117,9 @@ func TestStatusIsAnOpenSet(t *testing.T) {
 	for status, want := range map[string]struct{ terminal, known bool }{
 		"success": {true, true}, " Success ": {true, true}, "partially_received": {true, true}, "partially_sent": {true, true},
 		"failed": {true, true}, "failed_busy_ringing": {true, true}, "insufficient_credit": {true, true},
-		"in_progress": {false, true}, "IN PROGRESS": {false, true}, "receiving": {false, true}, "processing": {false, true}, "pending": {false, true},
-		"queued": {false, true}, "queued_for_retry": {false, true}, "still-receiving-pages": {false, true},
+		"in_progress": {false, true}, "IN PROGRESS": {false, true}, "receiving": {false, true}, "processing": {false, true},
+		"pending": {false, true},
+		"queued":  {false, true}, "queued_for_retry": {false, true}, "still-receiving-pages": {false, true},
 		"": {true, false}, "rejected": {true, false}, "cancelled": {true, false}, "news": {true, false}, "7": {true, false},
 	} {
 		if r := (faxplus.Record{Status: status}); r.Terminal() != want.terminal || r.StatusKnown() != want.known {
@@ -139,7 +147,9 @@ func TestRecordsInEveryShape(t *testing.T) {
 	}{
 		"numbers as strings": {`{"id":"a","pages":"12","is_spam":"true"}`, faxplus.Record{ID: "a", Pages: 12, Spam: true}},
 		"in data":            {`{"data":{"id":"a","pages":2,"is_spam":false}}`, faxplus.Record{ID: "a", Pages: 2}},
-		"other names":        {`{"id":7,"from_number":13,"to_number":"+2","uid":"u","is_spam":1}`, faxplus.Record{ID: "7", From: "13", To: "+2", UID: "u", Spam: true}},
+		"other names": {
+			`{"id":7,"from_number":13,"to_number":"+2","uid":"u","is_spam":1}`, faxplus.Record{ID: "7", From: "13", To: "+2", UID: "u", Spam: true},
+		},
 		"a time with a zone": {`{"id":"a","start_time":"2026-11-24T14:00:00+02:00"}`, faxplus.Record{ID: "a", StartTime: noon}},
 		"a time without":     {`{"id":"a","start_time":"2026-11-24 12:00:00"}`, faxplus.Record{ID: "a", StartTime: noon}},
 		"no time":            {`{"id":"a","start_time":"yesterday","pages":-1}`, faxplus.Record{ID: "a"}},
@@ -178,7 +188,8 @@ func TestListsInEveryShape(t *testing.T) {
 		} else if fmt.Sprint(listedIDs(got)) != want || err != nil {
 			t.Errorf("%s: %v, %v; want %s", body, listedIDs(got), err, want)
 		}
-		if uri := "/accounts/self/faxes?after=2026-11-24%2012%3A00%3A00&before=2026-11-24%2013%3A00%3A00&category=inbox&limit=50"; len(*asked) != 1 || (*asked)[0] != uri {
+		uri := "/accounts/self/faxes?after=2026-11-24%2012%3A00%3A00&before=2026-11-24%2013%3A00%3A00&category=inbox&limit=50"
+		if len(*asked) != 1 || (*asked)[0] != uri {
 			t.Errorf("asked for %q, want %q", *asked, uri)
 		}
 	}
@@ -283,7 +294,8 @@ func TestAListedFaxBecomesTheFactOfAWebhook(t *testing.T) {
 
 func FuzzList(f *testing.F) {
 	for _, seed := range []string{
-		`{"data":{"records":[{"id":"a","pages":"3","start_time":"2026-11-24 12:00:00","is_spam":true,"direction":"incoming","status":"success"}]}}`,
+		`{"data":{"records":[{"id":"a","pages":"3","start_time":"2026-11-24 12:00:00","is_spam":true,` +
+			`"direction":"incoming","status":"success"}]}}`,
 		`{"data":{"records":[7,{"id":{}},{"id":"a.b","start_time":"9999-12-31T23:59:59-14:00"}]}}`, `{"id":"a"}`, `{"data":{"id":7}}`, `{`,
 	} {
 		f.Add([]byte(seed))

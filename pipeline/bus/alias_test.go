@@ -57,7 +57,9 @@ func TestOneOfManyClaimantsWins(t *testing.T) {
 
 func TestAClaimNeedsASessionAKindAndAValue(t *testing.T) {
 	b := open(t, t.TempDir())
-	for _, c := range [][3]string{{"file", "v", ""}, {"file", "v", "a.b"}, {"file", "", "s"}, {"", "v", "s"}, {"a.b", "v", "s"}, {">", "v", "s"}} {
+	for _, c := range [][3]string{
+		{"file", "v", ""}, {"file", "v", "a.b"}, {"file", "", "s"}, {"", "v", "s"}, {"a.b", "v", "s"}, {">", "v", "s"},
+	} {
 		if owner, err := b.Claim(t.Context(), c[0], c[1], c[2]); err == nil {
 			t.Errorf("%q is owned by %q", c, owner)
 		}

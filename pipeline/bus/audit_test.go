@@ -23,7 +23,9 @@ func TestTheAuditIsReadInOrder(t *testing.T) {
 			}
 		}
 	}
-	if _, err := b.Act(t.Context(), session.Action{Kind: session.ActionReplayed, By: "x", Session: "abc", Stage: session.ReplayDecode}); err != nil {
+	if _, err := b.Act(
+		t.Context(), session.Action{Kind: session.ActionReplayed, By: "x", Session: "abc", Stage: session.ReplayDecode},
+	); err != nil {
 		t.Fatal(err)
 	}
 	created, err := b.AuditCreated(t.Context())
@@ -47,7 +49,8 @@ func TestTheAuditIsReadInOrder(t *testing.T) {
 		return entries
 	}
 	all := read(0, n+100)
-	if len(all) != n+1 || all[6].Sequence != 8 || all[0].Subject != "fax.v1.audit.access.read.abc" || all[n].Subject != "fax.v1.audit.replay.decode.abc" {
+	if len(all) != n+1 || all[6].Sequence != 8 || all[0].Subject != "fax.v1.audit.access.read.abc" ||
+		all[n].Subject != "fax.v1.audit.replay.decode.abc" {
 		t.Fatalf("%d entries, the last %+v", len(all), all[len(all)-1])
 	}
 	for i := 1; i < len(all); i++ {

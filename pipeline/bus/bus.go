@@ -82,7 +82,8 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	return b, nil
 }
 
-func (b *Bus) connect() error {
+// options returns the options of every connection. They do not say which server.
+func (b *Bus) options() []nats.Option {
 	opts := []nats.Option{
 		nats.Name("faxstream"),
 		nats.MaxReconnects(-1),
@@ -96,6 +97,18 @@ func (b *Bus) connect() error {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "server", nc.ConnectedAddr()) }),
 	}
+	if b.cfg.Creds != "" {
+		opts = append(opts, nats.UserCredentials(b.cfg.Creds))
+	}
+	if b.cfg.CA != "" {
+		opts = append(opts, nats.RootCAs(b.cfg.CA))
+	}
+	return opts
+}
+
+// connect connects to the external servers, or starts the embedded one and connects to it.
+func (b *Bus) connect() error {
+	opts := b.options()
 	servers := b.cfg.URL
 	if servers != "" {
 		if err := checkURLs(servers); err != nil {
@@ -108,12 +121,6 @@ func (b *Bus) connect() error {
 		}
 		b.server = s
 		opts = append(opts, nats.InProcessServer(s.srv))
-	}
-	if b.cfg.Creds != "" {
-		opts = append(opts, nats.UserCredentials(b.cfg.Creds))
-	}
-	if b.cfg.CA != "" {
-		opts = append(opts, nats.RootCAs(b.cfg.CA))
 	}
 	var err error
 	if b.nc, err = nats.Connect(servers, opts...); err == nil {

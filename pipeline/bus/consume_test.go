@@ -142,7 +142,8 @@ func TestADeadMessageIsBuriedOnceWithItsStory(t *testing.T) {
 			t.Errorf("the dead letter holds %q, the message was %q", letter.Data, d.Data)
 		}
 		for header, want := range map[string]string{
-			HeaderStage: "page", HeaderReason: string(session.ReasonBadRequest), HeaderDetail: "page 3 of nothing", HeaderOriginal: "fax.v1.in.page.s.1",
+			HeaderStage: "page", HeaderReason: string(session.ReasonBadRequest), HeaderDetail: "page 3 of nothing",
+			HeaderOriginal: "fax.v1.in.page.s.1",
 		} {
 			if got := letter.Header.Get(header); got != want {
 				t.Errorf("header %s is %q, want %q", header, got, want)

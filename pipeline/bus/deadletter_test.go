@@ -239,7 +239,8 @@ func TestAMessageThatTheServerGivesUpIsBuried(t *testing.T) {
 		mustRecord(t, b, page("s", 1))
 		time.Sleep(time.Hour)
 		letters := mustList(t, b, LetterFilter{})
-		if len(letters) != 1 || letters[0].Stage != "page" || letters[0].Session != "s" || letters[0].Original != "fax.v1.in.page.s.1" || len(letters[0].Body) == 0 {
+		if len(letters) != 1 || letters[0].Stage != "page" || letters[0].Session != "s" || letters[0].Original != "fax.v1.in.page.s.1" ||
+			len(letters[0].Body) == 0 {
 			t.Errorf("the letters are %+v", letters)
 		}
 		closeBus(t, b)

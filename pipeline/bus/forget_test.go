@@ -30,7 +30,9 @@ func TestForget(t *testing.T) {
 		}
 		_, bound := b.Bind(t.Context(), id, "1555")
 		_, saved := b.Save(t.Context(), session.State{Session: id}, 0)
-		scheduled := b.Schedule(t.Context(), session.Timer{Kind: session.TimerRetry, Session: id, Page: 1, Due: time.Now().Add(time.Hour)}, []byte("{}"))
+		scheduled := b.Schedule(
+			t.Context(), session.Timer{Kind: session.TimerRetry, Session: id, Page: 1, Due: time.Now().Add(time.Hour)}, []byte("{}"),
+		)
 		if err := errors.Join(bound, saved, scheduled, b.Bury(t.Context(), letter(id))); err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,8 @@ func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 	}
 	mustRecord(t, b, session.DocReady{Session: "s", ToToken: "1334", Revision: 1}) // another stream says nothing of this one
 	for range 2 {
-		if err := b.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), StreamIn) || !strings.Contains(err.Error(), "maximum bytes") {
+		if err := b.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), StreamIn) ||
+			!strings.Contains(err.Error(), "maximum bytes") {
 			t.Errorf("ready with a full stream: %v", err)
 		}
 	}
@@ -259,7 +260,8 @@ func TestStartErrorsShowNoCredentials(t *testing.T) {
 			t.Errorf("%q was opened", urls)
 			continue
 		}
-		if all := err.Error() + log.String(); strings.Contains(all, "S3CR") || strings.Contains(all, "ZZET") || strings.Contains(all, "user") && !strings.Contains(all, "[user:password@]") {
+		if all := err.Error() + log.String(); strings.Contains(all, "S3CR") || strings.Contains(all, "ZZET") ||
+			strings.Contains(all, "user") && !strings.Contains(all, "[user:password@]") {
 			t.Errorf("%q gives %s", urls, all)
 		}
 	}
@@ -303,7 +305,8 @@ func TestNoNumberGetsIntoLogsAndDetails(t *testing.T) {
 		}
 		shown.WriteString(err.Error())
 		closeBus(t, b)
-		// Twice each: the delivery that comes again and the burial, subject and error; once each: the contradiction, two details, the large message.
+		// Twice each: the repeated delivery and the burial, with subject and error. Once each: the contradiction, two details, the
+		// large message.
 		if all := shown.String(); strings.Contains(all, number) || strings.Count(all, "fax.v1.doc.ready.***0000.s.1") < 8 {
 			t.Errorf("numbers are not masked everywhere: %s", all)
 		}

@@ -301,7 +301,9 @@ func TestATimerFiresAtItsTimeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
 		fired := timers(t, b)
-		timer := session.Timer{Kind: session.TimerIdle, Session: "s", Due: time.Now().Add(time.Hour + 234*time.Millisecond).UTC().Truncate(time.Millisecond)}
+		timer := session.Timer{
+			Kind: session.TimerIdle, Session: "s", Due: time.Now().Add(time.Hour + 234*time.Millisecond).UTC().Truncate(time.Millisecond),
+		}
 		for range 2 {
 			if err := b.Schedule(t.Context(), timer, []byte("body")); err != nil {
 				t.Fatal(err)
@@ -345,7 +347,9 @@ func TestATimerInThePastFiresSoon(t *testing.T) {
 func TestATimerOutlivesTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)
-	timer := session.Timer{Kind: session.TimerGrace, Session: "s", Due: time.Now().Add(500 * time.Millisecond).UTC().Truncate(time.Millisecond)}
+	timer := session.Timer{
+		Kind: session.TimerGrace, Session: "s", Due: time.Now().Add(500 * time.Millisecond).UTC().Truncate(time.Millisecond),
+	}
 	if err := b.Schedule(t.Context(), timer, []byte("body")); err != nil {
 		t.Fatal(err)
 	}

@@ -64,17 +64,7 @@ func (b *Bus) ensure(ctx context.Context) error {
 			return err
 		}
 	}
-	timers := jetstream.StreamConfig{
-		Name:              StreamTimers,
-		Subjects:          []string{"fax.v1.timer.>"},
-		Storage:           jetstream.FileStorage,
-		Retention:         jetstream.LimitsPolicy,
-		MaxAge:            horizon,
-		AllowMsgSchedules: true,
-		AllowMsgTTL:       true,
-		AllowDirect:       true,
-	}
-	if err := b.ensureStream(ctx, timers); err != nil {
+	if err := b.ensureStream(ctx, timerStream()); err != nil {
 		return err
 	}
 	if err := b.adviseOn(ctx, []string{StreamIn, StreamPages, StreamDocs, StreamAudit, StreamTimers}); err != nil {
@@ -90,6 +80,19 @@ func (b *Bus) ensure(ctx context.Context) error {
 		return fmt.Errorf("bind bucket %s: %w", BucketSessions, err)
 	}
 	return nil
+}
+
+func timerStream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              StreamTimers,
+		Subjects:          []string{"fax.v1.timer.>"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		MaxAge:            horizon,
+		AllowMsgSchedules: true,
+		AllowMsgTTL:       true,
+		AllowDirect:       true,
+	}
 }
 
 // bucketStream returns the stream of a KV bucket with history 1, as nats.go configures it, but with atomic batches

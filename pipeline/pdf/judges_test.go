@@ -173,7 +173,9 @@ func replaced(t *testing.T, file []byte, old, by string) []byte {
 func preflight(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	var class []string
-	for _, jar := range []string{"preflight", "pdfbox2", "fontbox2", "xmpbox", "commons-logging", "commons-io", "javax.activation", "jaxb-api"} {
+	for _, jar := range []string{
+		"preflight", "pdfbox2", "fontbox2", "xmpbox", "commons-logging", "commons-io", "javax.activation", "jaxb-api",
+	} {
 		jar = "/usr/share/java/" + jar + ".jar"
 		if _, err := os.Stat(jar); err != nil {
 			missing(t, jar, "libpdfbox2-java libcommons-logging-java libactivation-java libjaxb-api-java libcommons-io-java")
@@ -183,7 +185,9 @@ func preflight(t *testing.T, dir string) map[string]string {
 	if _, err := exec.LookPath("java"); err != nil {
 		missing(t, "java", "default-jre-headless")
 	}
-	out, err := exec.Command("java", "-cp", strings.Join(class, ":"), "org.apache.pdfbox.preflight.Validator_A1b", "group", dir).CombinedOutput()
+	out, err := exec.Command(
+		"java", "-cp", strings.Join(class, ":"), "org.apache.pdfbox.preflight.Validator_A1b", "group", dir,
+	).CombinedOutput()
 	if err != nil && len(out) == 0 {
 		t.Fatal(err)
 	}
@@ -228,7 +232,8 @@ func TestMetadataIsReadEqual(t *testing.T) {
 	path := save(t, build(t, exampleMeta(), SlipPage{Heading: "x"}))
 	out := run(t, "poppler-utils", "pdfinfo", "-isodates", path) + run(t, "poppler-utils", "pdfinfo", "-meta", path)
 	for _, want := range []string{
-		`Title:           Fax (from) +1 555 0100 \ <2 pages> & "more"`, "Author:          Žofie Нова 中 𝔉", "Subject:         session 0123",
+		`Title:           Fax (from) +1 555 0100 \ <2 pages> & "more"`, "Author:          Žofie Нова 中 𝔉",
+		"Subject:         session 0123",
 		"CreationDate:    2026-11-23T13:05:06Z", `Fax (from) +1 555 0100 \ &lt;2 pages&gt; &amp; &#34;more&#34;</rdf:li>`,
 		"<rdf:li>Žofie Нова 中 𝔉</rdf:li>", "<pdfaid:part>2</pdfaid:part>",
 	} {

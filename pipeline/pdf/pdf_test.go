@@ -385,9 +385,14 @@ func TestLabels(t *testing.T) {
 		{[]string{"", "", ""}, ""},
 		{[]string{"1", "2", "3"}, ""},
 		{[]string{"1", "3", "4"}, "/PageLabels<</Nums[0<</S/D/St 1>>1<</S/D/St 3>>]>>"},
-		{[]string{"page 9", "page 10", "cover", "page 11"}, "/PageLabels<</Nums[0<</P(page )/S/D/St 9>>2<</P(cover)>>3<</P(page )/S/D/St 11>>]>>"},
+		{
+			[]string{"page 9", "page 10", "cover", "page 11"}, "/PageLabels<</Nums[0<</P(page )/S/D/St 9>>2<</P(cover)>>3<</P(page )/S/D/St 11>>]>>",
+		},
 		{[]string{"009", "010"}, "/PageLabels<</Nums[0<</P(00)/S/D/St 9>>1<</P(0)/S/D/St 10>>]>>"},
-		{[]string{"a(0)", "0", "12345678901", "ж1"}, `/PageLabels<</Nums[0<</P(a\(0\))>>1<</P(0)>>2<</P(12345678901)>>3<</P<FEFF0436>/S/D/St 1>>]>>`},
+		{
+			[]string{"a(0)", "0", "12345678901", "ж1"},
+			`/PageLabels<</Nums[0<</P(a\(0\))>>1<</P(0)>>2<</P(12345678901)>>3<</P<FEFF0436>/S/D/St 1>>]>>`,
+		},
 	} {
 		var r labelRuns
 		for i, l := range c.labels {

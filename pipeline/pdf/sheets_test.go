@@ -119,7 +119,10 @@ func judgeStrips(t *testing.T, path string, pages []any) {
 func judgeLooks(t *testing.T, path string, res [2]float64, rasters []*raster.Page) {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "look")
-	run(t, "poppler-utils", "pdftoppm", "-mono", "-l", strconv.Itoa(len(rasters)), "-rx", fmt.Sprint(res[0]), "-ry", fmt.Sprint(res[1]), path, root)
+	run(
+		t, "poppler-utils", "pdftoppm", "-mono", "-l", strconv.Itoa(len(rasters)), "-rx", fmt.Sprint(res[0]), "-ry", fmt.Sprint(res[1]), path,
+		root,
+	)
 	for i, want := range rasters {
 		drawing, err := os.ReadFile(fmt.Sprintf("%s-%d.pbm", root, i+1))
 		if err != nil {

@@ -68,7 +68,8 @@ func TestAStoryIsBounded(t *testing.T) {
 			t.Fatal("the story before was changed")
 		}
 	}
-	if len(story) != MaxAttempts || story[0].Number != 2*MaxAttempts+1 || story[MaxAttempts-1].Number != 3*MaxAttempts || len(story[0].Detail) > maxAttemptDetail+3 {
+	if len(story) != MaxAttempts || story[0].Number != 2*MaxAttempts+1 || story[MaxAttempts-1].Number != 3*MaxAttempts ||
+		len(story[0].Detail) > maxAttemptDetail+3 {
 		t.Errorf("%d attempts from %d, a detail of %d bytes", len(story), story[0].Number, len(story[0].Detail))
 	}
 }

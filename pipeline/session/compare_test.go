@@ -65,7 +65,9 @@ func TestVerification(t *testing.T) {
 			on(assembled(1), judged(1, Span(1, 2), Span(1, 2), nil, nil), wholeCut(1, 2, nil), func(h *history) {
 				h.feed(Event{Fact: Again{Session: testSession, Repairs: &Repairs{Report: Object{SHA256: "aa"}, Pages: Span(2, 2), Decoded: true}}})
 			}, assembled(2)),
-			[]string{"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "ready 2 complete 1-2 unavailable repaired 2-2"},
+			[]string{
+				"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "ready 2 complete 1-2 unavailable repaired 2-2",
+			},
 			StatusComplete,
 		}, VerificationUnavailable},
 		{transition{
@@ -83,22 +85,33 @@ func TestVerification(t *testing.T) {
 		{transition{
 			"the file cannot be had: the document stands, a later pass tries again", reconciling(),
 			on(assembled(1), wholeFailed(1, ReasonUnavailable), due(TimerVerify), judged(2, Span(1, 2), Span(1, 2), nil, nil), wholeCut(2, 2, nil)),
-			[]string{"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "verify timer", "whole 2 wants none compares 1-2 of 1"},
+			[]string{
+				"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "verify timer",
+				"whole 2 wants none compares 1-2 of 1",
+			},
 			StatusComplete,
 		}, VerificationVerified},
 		{transition{
 			"the file can never be had: four passes, then it is unavailable", reconciling(),
-			on(assembled(1), wholeFailed(1, ReasonNotYet), due(TimerVerify), wholeFailed(2, ReasonNotYet), due(TimerVerify), wholeFailed(3, ReasonNotYet),
-				due(TimerVerify), wholeFailed(4, ReasonNotYet), due(TimerVerify), wholeFailed(5, ReasonNotYet)),
+			on(
+				assembled(1), wholeFailed(1, ReasonNotYet), due(TimerVerify), wholeFailed(2, ReasonNotYet), due(TimerVerify),
+				wholeFailed(3, ReasonNotYet), due(TimerVerify), wholeFailed(4, ReasonNotYet), due(TimerVerify),
+				wholeFailed(5, ReasonNotYet),
+			),
 			[]string{
-				"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "verify timer", "whole 2 wants none compares 1-2 of 1", "verify timer",
-				"whole 3 wants none compares 1-2 of 1", "verify timer", "whole 4 wants none compares 1-2 of 1", "verify timer", "whole 5 wants none compares 1-2 of 1",
+				"idle timer", "ready 1 complete 1-2 pending", "whole 1 wants none compares 1-2 of 1", "verify timer",
+				"whole 2 wants none compares 1-2 of 1", "verify timer",
+				"whole 3 wants none compares 1-2 of 1", "verify timer", "whole 4 wants none compares 1-2 of 1", "verify timer",
+				"whole 5 wants none compares 1-2 of 1",
 			},
 			StatusComplete,
 		}, VerificationUnavailable},
 		{transition{
 			"missing pages: one fetch cuts them and compares the others", reconciling(),
-			[]step{announced(1), archivedPages(1), success(2), due(TimerGrace), cutPages(2), judged(1, Span(1, 1), Span(1, 1), nil, nil), wholeCut(1, 2, nil), assembled(1)},
+			[]step{
+				announced(1), archivedPages(1), success(2), due(TimerGrace), cutPages(2), judged(1, Span(1, 1), Span(1, 1), nil, nil),
+				wholeCut(1, 2, nil), assembled(1),
+			},
 			[]string{"idle timer", "grace timer", "whole 1 wants 2-2 compares 1-1 of 1", "ready 1 complete 1-2 pending"},
 			StatusComplete,
 		}, VerificationVerified},

@@ -36,7 +36,10 @@ func oneOfEach() []Fact {
 		WholeOrdered{Session: "s-1_X", N: 1, Wanted: Span(1, 3), TryFor: time.Minute},
 		RecordAsked{Session: "s-1_X", N: 2},
 		RecordSaid{Session: "s-1_X", N: 2, Says: RecordOpen, At: testStart},
-		DocVerified{Session: "s-1_X", ToToken: "49123", Revision: 1, N: 1, Report: Object{SHA256: strings.Repeat("ab", 32)}, Compared: Span(1, 2), At: testStart},
+		DocVerified{
+			Session: "s-1_X", ToToken: "49123", Revision: 1, N: 1, Report: Object{SHA256: strings.Repeat("ab", 32)}, Compared: Span(1, 2),
+			At: testStart,
+		},
 		page,
 		PageAmended{page},
 		PageFailed{Session: "s-1_X", Page: 3, ToToken: UnknownToken, Attempt: 1, Stage: "fetch", Reason: ReasonEmpty},

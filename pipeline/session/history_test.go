@@ -81,7 +81,8 @@ func (h *history) feed(e Event) {
 		h.t.Fatalf("Next changed its input\nfrom %s\nto   %s", image, now)
 	}
 	if err == nil {
-		if !next.Purged && (len(next.Effects) < len(before.Effects) || !slices.EqualFunc(next.Effects[:len(before.Effects)], before.Effects, same)) {
+		if !next.Purged &&
+			(len(next.Effects) < len(before.Effects) || !slices.EqualFunc(next.Effects[:len(before.Effects)], before.Effects, same)) {
 			h.t.Fatalf("unfinished effects were lost or changed:\n%s\n%s", image, dump(h.t, next))
 		}
 		roundTrip(h.t, next)
@@ -193,7 +194,10 @@ func cutPages(pages ...int) step { return archivedAs(testToken, SourceWholeFile,
 func failing(page int, reason Reason, final bool) step {
 	return func(h *history) {
 		h.seq++
-		h.feed(Event{Seq: h.seq, Fact: PageFailed{Session: testSession, Page: page, ToToken: testToken, Attempt: 1, Stage: "fetch", Reason: reason, Final: final}})
+		h.feed(Event{
+			Seq:  h.seq,
+			Fact: PageFailed{Session: testSession, Page: page, ToToken: testToken, Attempt: 1, Stage: "fetch", Reason: reason, Final: final},
+		})
 	}
 }
 
@@ -236,7 +240,9 @@ func assembled(revision int) step {
 // docFailed: the revision cannot be made, because of these pages.
 func docFailed(revision int, pages Ranges) step {
 	return func(h *history) {
-		h.feed(Event{Fact: DocFailed{Session: testSession, ToToken: testToken, Revision: revision, Pages: pages, Reason: ReasonLost, Detail: "gone"}})
+		h.feed(Event{
+			Fact: DocFailed{Session: testSession, ToToken: testToken, Revision: revision, Pages: pages, Reason: ReasonLost, Detail: "gone"},
+		})
 	}
 }
 

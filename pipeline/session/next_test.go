@@ -34,7 +34,10 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"every fact twice: one revision", streaming(),
-			[]step{again(announced(1)), again(announced(2)), again(archivedPages(2, 1)), again(success(2)), again(assembled(1)), unchanged(success(2), announced(1)), unchanged(announced(2))},
+			[]step{
+				again(announced(1)), again(announced(2)), again(archivedPages(2, 1)), again(success(2)), again(assembled(1)),
+				unchanged(success(2), announced(1)), unchanged(announced(2)),
+			},
 			[]string{"idle timer", "ready 1 complete 1-2"},
 			StatusComplete,
 		},
@@ -82,8 +85,13 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"whole file cannot be had: partial, each page with its own reason where it has one", streaming(),
-			[]step{announced(1, 2), archivedPages(1), failing(2, ReasonDamaged, true), success(4), due(TimerGrace), wholeFailed(1, ReasonUnavailable), assembled(1)},
-			[]string{"idle timer", "grace timer", "whole 1 wants 2-4", "ready 1 partial(missing_pages) 1-1 -2:damaged -3:unavailable -4:unavailable"},
+			[]step{
+				announced(1, 2), archivedPages(1), failing(2, ReasonDamaged, true), success(4), due(TimerGrace), wholeFailed(1, ReasonUnavailable),
+				assembled(1),
+			},
+			[]string{
+				"idle timer", "grace timer", "whole 1 wants 2-4", "ready 1 partial(missing_pages) 1-1 -2:damaged -3:unavailable -4:unavailable",
+			},
 			StatusPartial,
 		},
 		{
@@ -103,7 +111,10 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"late page after a partial document: revision 2", streaming(),
-			[]step{announced(1, 2), archivedPages(1), success(2), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1), archivedPages(2), assembled(2)},
+			[]step{
+				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1), archivedPages(2),
+				assembled(2),
+			},
 			[]string{"idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 partial(missing_pages) 1-1 -2:not_ready", "ready 2 complete 1-2"},
 			StatusComplete,
 		},
@@ -163,7 +174,9 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"no close, idle, gap below the highest announced page: it is looked for, then missing", streaming(),
-			[]step{announced(1, 3), archivedPages(1, 3), due(TimerIdle), due(TimerIdle), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1)},
+			[]step{
+				announced(1, 3), archivedPages(1, 3), due(TimerIdle), due(TimerIdle), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1),
+			},
 			[]string{"idle timer", "idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 partial(no_close) 1-1,3-3 -2:not_ready"},
 			StatusPartial,
 		},
@@ -217,7 +230,9 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"sent fax: the whole file at once", streaming(),
-			[]step{closing(Closed{Direction: Outgoing, Hook: testSession, Status: "success", Pages: 2}), cutPages(1, 2), wholeCut(1, 2, nil), assembled(1)},
+			[]step{
+				closing(Closed{Direction: Outgoing, Hook: testSession, Status: "success", Pages: 2}), cutPages(1, 2), wholeCut(1, 2, nil), assembled(1),
+			},
 			[]string{"idle timer", "whole 1 wants 1-2", "ready 1 complete 1-2"},
 			StatusComplete,
 		},
@@ -251,7 +266,8 @@ func TestNext(t *testing.T) {
 		{
 			"a page under unknown that is folded before the whole file's under the number: the number's counts", streaming(),
 			[]step{
-				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), archivedAs(UnknownToken, SourceFetch, 2), cutPages(2), wholeCut(1, 2, nil),
+				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), archivedAs(UnknownToken, SourceFetch, 2), cutPages(2),
+				wholeCut(1, 2, nil),
 				assembled(1), assembled(2),
 			},
 			[]string{"idle timer", "grace timer", "whole 1 wants 2-2", "rebind 2-2", "ready 1 complete 1-2", "ready 2 recovered 1-2"},
@@ -265,7 +281,9 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"a document that went to unknown is made again under the number", streaming(),
-			[]step{anonymous(1), archivedAs(UnknownToken, SourceFetch, 1), due(TimerIdle), assembled(1), announced(1), archivedPages(1), assembled(2)},
+			[]step{
+				anonymous(1), archivedAs(UnknownToken, SourceFetch, 1), due(TimerIdle), assembled(1), announced(1), archivedPages(1), assembled(2),
+			},
 			[]string{"idle timer", "ready 1 partial(no_close) 1-1", "rebind 1-1", "ready 2 partial(no_close) 1-1"},
 			StatusPartial,
 		},
@@ -273,7 +291,8 @@ func TestNext(t *testing.T) {
 			"page 0, negative or beyond the limit: refused, the session is as before", streaming(),
 			[]step{
 				announced(1), refused(announced(0)), refused(announced(-1)), refused(announced(MaxPages + 1)), refused(announced(100_000)),
-				refused(archivedPages(0)), refused(archivedPages(100_000)), refused(failing(-3, ReasonEmpty, true)), archivedPages(1), success(1), assembled(1),
+				refused(archivedPages(0)), refused(archivedPages(100_000)), refused(failing(-3, ReasonEmpty, true)), archivedPages(1), success(1),
+				assembled(1),
 			},
 			[]string{"idle timer", "ready 1 complete 1-1"},
 			StatusComplete,

@@ -105,7 +105,9 @@ func TestRangesThatAreNoPageSetAreRefused(t *testing.T) {
 
 func TestPageReasonsSurviveJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		reasons := rapid.MapOfN(rapid.IntRange(1, 60), rapid.SampledFrom([]Reason{ReasonNotYet, ReasonDamaged, ReasonNotInFile}), 1, 40).Draw(t, "reasons")
+		reasons := rapid.MapOfN(
+			rapid.IntRange(1, 60), rapid.SampledFrom([]Reason{ReasonNotYet, ReasonDamaged, ReasonNotInFile}), 1, 40,
+		).Draw(t, "reasons")
 		b, err := json.Marshal(PageReasons(reasons))
 		if err != nil {
 			t.Fatal(err)

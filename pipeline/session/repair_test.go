@@ -107,7 +107,9 @@ func TestNextWholeFileOrders(t *testing.T) {
 				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), archivedPages(2), assembled(1), announced(3),
 				wholeFailed(1, ReasonNotYet), due(TimerGrace), wholeCut(2, 3, nil), assembled(2),
 			},
-			[]string{"idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 complete 1-2", "grace timer", "whole 2 wants 3-3", "ready 2 recovered 1-3"},
+			[]string{
+				"idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 complete 1-2", "grace timer", "whole 2 wants 3-3", "ready 2 recovered 1-3",
+			},
 			StatusRecovered,
 		},
 		{
@@ -117,7 +119,8 @@ func TestNextWholeFileOrders(t *testing.T) {
 				announced(6), due(TimerGrace), wholeCut(3, 5, PageReasons{6: ReasonNotInFile}), assembled(3),
 			},
 			[]string{
-				"idle timer", "whole 1 wants 1-5", "ready 1 partial(partially_received) none -1:not_ready -2:not_ready -3:not_ready -4:not_ready -5:not_ready",
+				"idle timer", "whole 1 wants 1-5",
+				"ready 1 partial(partially_received) none -1:not_ready -2:not_ready -3:not_ready -4:not_ready -5:not_ready",
 				"whole 2 wants 1-3", "ready 2 partial(missing_pages) none -1:not_ready -2:not_ready -3:not_ready",
 				"grace timer", "whole 3 wants 1-3,6-6", "ready 3 partial(missing_pages) 1-3 -6:not_in_file",
 			},
@@ -125,7 +128,10 @@ func TestNextWholeFileOrders(t *testing.T) {
 		},
 		{
 			"a better close asks the whole file again", wholeOnly(),
-			[]step{closing(Closed{Status: "partially_received", Pages: 2, File: "f"}), wholeFailed(1, ReasonNotYet), assembled(1), success(2), wholeCut(2, 2, nil), assembled(2)},
+			[]step{
+				closing(Closed{Status: "partially_received", Pages: 2, File: "f"}), wholeFailed(1, ReasonNotYet), assembled(1), success(2),
+				wholeCut(2, 2, nil), assembled(2),
+			},
 			[]string{
 				"idle timer", "whole 1 wants 1-2", "ready 1 partial(partially_received) none -1:not_ready -2:not_ready",
 				"whole 2 wants 1-2", "ready 2 complete 1-2",
@@ -134,7 +140,10 @@ func TestNextWholeFileOrders(t *testing.T) {
 		},
 		{
 			"a better close while the order is open: asked again when that failed", wholeOnly(),
-			[]step{closing(Closed{Status: "partially_received", Pages: 2, File: "f"}), success(2), wholeFailed(1, ReasonNotYet), wholeCut(2, 2, nil), assembled(1)},
+			[]step{
+				closing(Closed{Status: "partially_received", Pages: 2, File: "f"}), success(2), wholeFailed(1, ReasonNotYet), wholeCut(2, 2, nil),
+				assembled(1),
+			},
 			[]string{"idle timer", "whole 1 wants 1-2", "whole 2 wants 1-2", "ready 1 complete 1-2"},
 			StatusComplete,
 		},
@@ -151,7 +160,8 @@ func TestNextWholeFileOrders(t *testing.T) {
 			"a sent fax closed again in the same words by its retry: not asked again", streaming(),
 			[]step{
 				closing(Closed{Direction: Outgoing, Hook: "a", Status: "failed", Pages: 1}), wholeFailed(1, ReasonNotYet), assembled(1),
-				closing(Closed{Direction: Outgoing, Hook: "b", Status: "failed", Pages: 1}), closing(Closed{Direction: Outgoing, Hook: "c", Status: "failed", Pages: 1}),
+				closing(Closed{Direction: Outgoing, Hook: "b", Status: "failed", Pages: 1}),
+				closing(Closed{Direction: Outgoing, Hook: "c", Status: "failed", Pages: 1}),
 			},
 			[]string{"idle timer", "whole 1 wants 1-1", "ready 1 partial(failed) none -1:not_ready"},
 			StatusPartial,
@@ -161,7 +171,9 @@ func TestNextWholeFileOrders(t *testing.T) {
 
 // A grace is for the pages that were expected when it began.
 func TestNextGraceStartsAnew(t *testing.T) {
-	givenUp := []step{announced(1, 3), archivedPages(1, 3), due(TimerIdle), due(TimerIdle), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1)}
+	givenUp := []step{
+		announced(1, 3), archivedPages(1, 3), due(TimerIdle), due(TimerIdle), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1),
+	}
 	asked := []string{"idle timer", "idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 partial(no_close) 1-1,3-3 -2:not_ready"}
 	runTransitions(t, []transition{
 		{
@@ -245,7 +257,9 @@ func TestNextDocFailed(t *testing.T) {
 		},
 		{
 			"again and again: each revision has its number", streaming(),
-			slices.Concat(three, []step{again(docFailed(1, Span(2, 2))), again(docFailed(2, Span(3, 3))), assembled(3), docFailed(3, Span(1, 1)), docFailed(2, Span(1, 1))}),
+			slices.Concat(three, []step{
+				again(docFailed(1, Span(2, 2))), again(docFailed(2, Span(3, 3))), assembled(3), docFailed(3, Span(1, 1)), docFailed(2, Span(1, 1)),
+			}),
 			[]string{
 				"idle timer", "ready 1 complete 1-3", "ready 2 partial(missing_pages) 1-1,3-3 -2:lost",
 				"ready 3 partial(missing_pages) 1-1 -2:lost -3:lost",
@@ -254,13 +268,18 @@ func TestNextDocFailed(t *testing.T) {
 		},
 		{
 			"a failure of a revision that is in the archive, or of one never ordered, changes nothing", streaming(),
-			slices.Concat(three, []step{unchanged(docFailed(7, Span(1, 1)), docFailed(0, Span(1, 1))), assembled(1), unchanged(docFailed(1, Span(2, 2)), docFailed(2, Span(2, 2)))}),
+			slices.Concat(three, []step{
+				unchanged(docFailed(7, Span(1, 1)), docFailed(0, Span(1, 1))), assembled(1),
+				unchanged(docFailed(1, Span(2, 2)), docFailed(2, Span(2, 2))),
+			}),
 			[]string{"idle timer", "ready 1 complete 1-3"},
 			StatusComplete,
 		},
 		{
 			"no page named: no new order, partial", streaming(),
-			slices.Concat(three, []step{docFailed(1, nil), unchanged(docFailed(1, nil), docFailed(1, Span(1, 3)), announced(1), success(3)), archivedPages(1)}),
+			slices.Concat(
+				three, []step{docFailed(1, nil), unchanged(docFailed(1, nil), docFailed(1, Span(1, 3)), announced(1), success(3)), archivedPages(1)},
+			),
 			[]string{"idle timer", "ready 1 complete 1-3"},
 			StatusPartial,
 		},
@@ -284,7 +303,9 @@ func TestNextDocFailed(t *testing.T) {
 		},
 		{
 			"the whole file is asked for another page, not for the lost one, and does not bring it back", streaming(),
-			slices.Concat(three, []step{docFailed(1, Span(2, 2)), assembled(2), announced(4), due(TimerGrace), cutPages(4), wholeCut(1, 4, nil), assembled(3)}),
+			slices.Concat(
+				three, []step{docFailed(1, Span(2, 2)), assembled(2), announced(4), due(TimerGrace), cutPages(4), wholeCut(1, 4, nil), assembled(3)},
+			),
 			[]string{
 				"idle timer", "ready 1 complete 1-3", "ready 2 partial(missing_pages) 1-1,3-3 -2:lost", "grace timer", "whole 1 wants 4-4",
 				"ready 3 partial(missing_pages) 1-1,3-4 -2:lost",

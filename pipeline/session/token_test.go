@@ -38,7 +38,8 @@ func TestNumberToken(t *testing.T) {
 func TestValidToken(t *testing.T) {
 	for token, want := range map[string]bool{
 		"a": true, "A-z_09": true, strings.Repeat("x", MaxTokenLen): true,
-		"": false, strings.Repeat("x", MaxTokenLen+1): false, "a.b": false, "a b": false, "*": false, ">": false, "ä": false, "a/b": false, "a\x00": false,
+		"": false, strings.Repeat("x", MaxTokenLen+1): false, "a.b": false, "a b": false, "*": false, ">": false, "ä": false, "a/b": false,
+		"a\x00": false,
 	} {
 		if ValidToken(token) != want {
 			t.Errorf("ValidToken(%q) is %t", token, !want)
@@ -77,7 +78,8 @@ func TestSubjectsThatNoTimerHasAreRefused(t *testing.T) {
 		"", "fax.v1.timer.due", "fax.v1.timer.due.", "fax.v1.timer.due.grace.s", "fax.v1.timer.due.grace.s.x", "fax.v1.timer.due.grace.s.1.2",
 		"fax.v1.timer.due.retry.s.5", "fax.v1.timer.due.retry.s.0.5", "fax.v1.timer.due.retry.s.-1.5", "fax.v1.timer.due.whole.s.1.5",
 		"fax.v1.timer.due.retry.s.x.5", "fax.v1.timer.due.retry.s.+1.5", "fax.v1.timer.due.retry.s.01.5",
-		"fax.v1.timer.due.grace..5", "fax.v1.timer.due..s.5", "fax.v1.timer.set.grace.s.5", "fax.v1.timer.due.grace.s.99999999999999999999", "fax.v1.timer.due.grace.s.5.6.7",
+		"fax.v1.timer.due.grace..5", "fax.v1.timer.due..s.5", "fax.v1.timer.set.grace.s.5", "fax.v1.timer.due.grace.s.99999999999999999999",
+		"fax.v1.timer.due.grace.s.5.6.7",
 	} {
 		if timer, err := ParseTimer(subject); err == nil {
 			t.Errorf("%q was read as %+v", subject, timer)

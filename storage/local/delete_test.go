@@ -60,7 +60,8 @@ func TestDeleteTakesWhatIsThereAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, target := range map[string]string{
-		"faxes/S1/out": outside, "faxes/S1/in": "../S2", "faxes/S1/pages/file": filepath.Join(outside, "secret"), "faxes/S3": "S2", "out": outside,
+		"faxes/S1/out": outside, "faxes/S1/in": "../S2", "faxes/S1/pages/file": filepath.Join(outside, "secret"), "faxes/S3": "S2",
+		"out": outside,
 	} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)

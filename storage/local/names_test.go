@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// While somebody removes directories as soon as they are empty, a Create finds its own between mkdir(2) and link(2), and until it is synced.
+// While another goroutine removes directories as soon as they are empty, Create's directory stays between mkdir(2) and link(2), and
+// until it is synced.
 func TestNoDirectoryIsRemovedUnderACreate(t *testing.T) {
 	s, err := Open(t.TempDir())
 	if err != nil {

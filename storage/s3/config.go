@@ -112,19 +112,9 @@ func (c Config) core() (*minio.Core, error) {
 	if c.AccessKey == "" || c.SecretKey == "" {
 		return nil, errors.New("access key or secret key is missing: both are required")
 	}
-	endpoint := c.Endpoint
-	if endpoint == "" {
-		endpoint = "s3.amazonaws.com"
-	}
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "https://" + endpoint
-	}
-	u, err := url.Parse(endpoint)
+	u, err := c.endpoint()
 	if err != nil {
-		return nil, fmt.Errorf("endpoint: %w", err)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
-		return nil, fmt.Errorf("endpoint %q is not of the form https://host or http://host:port", u.Redacted())
+		return nil, err
 	}
 	lookup, ok := map[Addressing]minio.BucketLookupType{
 		Auto: minio.BucketLookupAuto, Path: minio.BucketLookupPath, VirtualHost: minio.BucketLookupDNS,
@@ -151,6 +141,25 @@ func (c Config) core() (*minio.Core, error) {
 		Transport:    transport,
 		MaxRetries:   1,
 	})
+}
+
+// endpoint returns the URL of the service, with its default.
+func (c Config) endpoint() (*url.URL, error) {
+	endpoint := c.Endpoint
+	if endpoint == "" {
+		endpoint = "s3.amazonaws.com"
+	}
+	if !strings.Contains(endpoint, "://") {
+		endpoint = "https://" + endpoint
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+		return nil, fmt.Errorf("endpoint %q is not of the form https://host or http://host:port", u.Redacted())
+	}
+	return u, nil
 }
 
 func (c Config) transport() (*http.Transport, error) {

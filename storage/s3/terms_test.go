@@ -37,7 +37,9 @@ func behindProxy(t *testing.T, start server) (Config, *proxy) {
 // versions are all that a bucket has, newest first, by key.
 func versions(t *testing.T, s *Store, prefix string) (all []minio.ObjectInfo) {
 	t.Helper()
-	for v := range s.core.ListObjectsIter(t.Context(), s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true, WithVersions: true}) {
+	for v := range s.core.ListObjectsIter(
+		t.Context(), s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true, WithVersions: true},
+	) {
 		if v.Err != nil {
 			t.Fatal(v.Err)
 		}

@@ -94,16 +94,8 @@ func (w *write) multipart(ctx context.Context) (err error) {
 		return notAbsent(err)
 	}
 	defer func() {
-		if err == nil {
-			return
-		}
-		// Also if the caller's context has ended.
-		actx := context.WithoutCancel(ctx)
-		aerr := once(actx, requestTimeout, func(ctx context.Context) error {
-			return w.s.core.AbortMultipartUpload(ctx, w.s.bucket, w.object, id)
-		})
-		if aerr != nil && !errors.Is(err, fs.ErrExist) {
-			err = fmt.Errorf("%w (aborting the upload failed too: %v)", err, aerr)
+		if err != nil {
+			err = w.abort(ctx, id, err)
 		}
 	}()
 	parts, err := w.uploadParts(ctx, id)
@@ -116,6 +108,18 @@ func (w *write) multipart(ctx context.Context) (err error) {
 		_, err := w.s.core.CompleteMultipartUpload(ctx, w.s.bucket, w.object, id, parts, precondition)
 		return err
 	})
+}
+
+// abort aborts an upload that failed with err, also if the caller's context has ended, and returns err. If the abort fails
+// too, the text of the error says so.
+func (w *write) abort(ctx context.Context, id string, err error) error {
+	aerr := once(context.WithoutCancel(ctx), requestTimeout, func(ctx context.Context) error {
+		return w.s.core.AbortMultipartUpload(ctx, w.s.bucket, w.object, id)
+	})
+	if aerr != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w (aborting the upload failed too: %v)", err, aerr)
+	}
+	return err
 }
 
 func (w *write) uploadParts(ctx context.Context, id string) ([]minio.CompletePart, error) {
@@ -190,7 +194,9 @@ func (w *write) compare(found minio.ObjectInfo) error {
 		return fmt.Errorf("%w with %d bytes and SHA-256 %.64q", fs.ErrExist, found.Size, meta[strings.ToLower(metaSum)])
 	}
 	if found.Size != w.size {
-		return fmt.Errorf("the service stored %d of %d bytes under %.200q and reported success: do not use this service", found.Size, w.size, w.object)
+		return fmt.Errorf(
+			"the service stored %d of %d bytes under %.200q and reported success: do not use this service", found.Size, w.size, w.object,
+		)
 	}
 	return nil
 }

@@ -132,7 +132,9 @@ func testInvalidKeys(t *testing.T, a storage.Archive) {
 
 func testMissing(t *testing.T, a storage.Archive) {
 	mustCreate(t, a, "faxes/S1/pages/0001.tiff", []byte("page"))
-	for _, key := range []string{"nothing", "faxes/S1/pages/0002.tiff", "faxes/S2/pages/0001.tiff", "faxes/S1/pages", "faxes", "faxes/S1/pages/0001.tif"} {
+	for _, key := range []string{
+		"nothing", "faxes/S1/pages/0002.tiff", "faxes/S2/pages/0001.tiff", "faxes/S1/pages", "faxes", "faxes/S1/pages/0001.tif",
+	} {
 		_, _, err := a.Open(t.Context(), key)
 		wantError(t, err, fs.ErrNotExist)
 	}

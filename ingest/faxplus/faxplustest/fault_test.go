@@ -247,13 +247,15 @@ func TestAForeignFaxIsNowhere(t *testing.T) {
 	sim.Add(f)
 	sim.Add(ours)
 	for path, want := range map[string]int{
-		"/accounts/self/faxes/s": 403, "/accounts/self/files/s/pages/1": 403, "/accounts/self/files/s/pages/9": 403, "/accounts/self/files/ours/pages/1": 200,
+		"/accounts/self/faxes/s": 403, "/accounts/self/files/s/pages/1": 403, "/accounts/self/files/s/pages/9": 403,
+		"/accounts/self/files/ours/pages/1": 200,
 	} {
 		if got, _ := ask(t, sim, "", path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}
 	}
-	if _, raw := ask(t, sim, "", "/accounts/self/faxes"); bytes.Contains(raw, []byte(f.ListedID())) || !bytes.Contains(raw, []byte(ours.ListedID())) {
+	if _, raw := ask(t, sim, "", "/accounts/self/faxes"); bytes.Contains(raw, []byte(f.ListedID())) ||
+		!bytes.Contains(raw, []byte(ours.ListedID())) {
 		t.Errorf("the list has %s", raw)
 	}
 }
@@ -336,7 +338,8 @@ func TestChaosIsDrawnForEachFaxAlone(t *testing.T) {
 			t.Errorf("fault %q hit %d of 2000 faxes", f, seen[f])
 		}
 	}
-	if slices.Equal(faxplustest.Chaos(3, "a"), faxplustest.Chaos(4, "a")) && slices.Equal(faxplustest.Chaos(3, "b"), faxplustest.Chaos(4, "b")) {
+	if slices.Equal(faxplustest.Chaos(3, "a"), faxplustest.Chaos(4, "a")) &&
+		slices.Equal(faxplustest.Chaos(3, "b"), faxplustest.Chaos(4, "b")) {
 		t.Error("two seeds, one chaos")
 	}
 }
@@ -390,7 +393,9 @@ func TestTruth(t *testing.T) {
 }
 
 func TestTruthOfImages(t *testing.T) {
-	for fault, images := range map[faxplustest.Fault]int{"": 1, faxplustest.TwoAnswers: 2, faxplustest.WholeDiffers: 2, faxplustest.Corrupted: 0, faxplustest.Busy: 1} {
+	for fault, images := range map[faxplustest.Fault]int{
+		"": 1, faxplustest.TwoAnswers: 2, faxplustest.WholeDiffers: 2, faxplustest.Corrupted: 0, faxplustest.Busy: 1,
+	} {
 		f := faulty("s", 1, fault)
 		got := faxplustest.New(faxplustest.Config{}).Truth(f).Pages[1]
 		if len(got) != images || images > 0 && !bytes.Equal(got[0], f.Pages[0]) || images > 1 && bytes.Equal(got[1], f.Pages[0]) {

@@ -178,7 +178,8 @@ func TestTokenAndAccountAreDemanded(t *testing.T) {
 	sim := faxplustest.New(faxplustest.Config{Token: "right", UserID: "u1"})
 	sim.Add(fax("s", 1))
 	for _, path := range []string{
-		"/accounts/self/files/s/pages/1", "/accounts/u1/files/s?format=tiff", "/accounts/self/faxes/s", "/accounts/self/faxes", "/hooks?event=fax_sent",
+		"/accounts/self/files/s/pages/1", "/accounts/u1/files/s?format=tiff", "/accounts/self/faxes/s", "/accounts/self/faxes",
+		"/hooks?event=fax_sent",
 	} {
 		for auth, want := range map[string]int{"Bearer right": 200, "Bearer wrong": 401, "": 401} {
 			if got, _ := ask(t, sim, auth, path); got != want {
