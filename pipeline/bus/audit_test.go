@@ -10,6 +10,7 @@ import (
 // What was recorded is read in its order, from any entry on, after a restart too; the readiness check's messages are none of it, and
 // the stream says by its age that it is still the same.
 func TestTheAuditIsReadInOrder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	const n = 2*auditAtOnce + 1

@@ -39,6 +39,7 @@ func outstanding(t testing.TB, b *Bus, c Consumer) (pending int, waiting uint64)
 }
 
 func TestAHandledMessageIsNotDeliveredAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -60,6 +61,7 @@ func TestAHandledMessageIsNotDeliveredAgain(t *testing.T) {
 
 // In an ordered consumer a message that fails holds up those behind it, and one whose time has not come too; otherwise it does not.
 func TestAnOrderedConsumerKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	for _, failure := range []error{errors.New("the store refuses"), Later{time.Minute}} {
 		for _, ordered := range []bool{true, false} {
 			dir := t.TempDir()
@@ -90,6 +92,7 @@ func TestAnOrderedConsumerKeepsTheOrder(t *testing.T) {
 
 // A store that refuses is an outage: the message comes again, later each time, and without end.
 func TestAnOutageDeliversAgainLater(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -123,6 +126,7 @@ func TestAnOutageDeliversAgainLater(t *testing.T) {
 }
 
 func TestADeadMessageIsBuriedOnceWithItsStory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -154,6 +158,7 @@ func TestADeadMessageIsBuriedOnceWithItsStory(t *testing.T) {
 
 // A handler may take far longer than AckWait: nobody else gets its message meanwhile.
 func TestASlowHandlerKeepsItsMessage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -178,6 +183,7 @@ func TestASlowHandlerKeepsItsMessage(t *testing.T) {
 }
 
 func TestBatchesHaveOneErrorForEachMessage(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	const n, most = 40, 16
 	for i := range n {
@@ -224,6 +230,7 @@ func TestBatchesHaveOneErrorForEachMessage(t *testing.T) {
 
 // Close lets a handler finish and acknowledges what it did; what it could not do is there for the next process at once.
 func TestCloseWaitsForHandlersAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	started, release := make(chan struct{}, 2), make(chan struct{})
@@ -263,6 +270,7 @@ func TestCloseWaitsForHandlersAndLosesNothing(t *testing.T) {
 
 // A handler that does not end by itself is told to after stopGrace, so that a stop always comes to its end.
 func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -284,6 +292,7 @@ func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
 
 // A message that a store refuses for hours is told of, but not at every delivery: thousands may wait so.
 func TestALongOutageDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

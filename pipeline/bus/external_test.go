@@ -122,6 +122,7 @@ func tool(t *testing.T, name string) string {
 
 // An external server is as good as the embedded one, and two processes may share it.
 func TestExternalServer(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	b, other := s.open(), s.open()
 	seq := mustRecord(t, b, page("s", 1))
@@ -143,6 +144,7 @@ func TestExternalServer(t *testing.T) {
 
 // A webhook that is being stored when the server dies is told so at once, not when its time is over.
 func TestAPublishInFlightFailsWithItsServer(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	b := s.open()
 	mustRecord(t, b, page("s", 1))
@@ -187,6 +189,7 @@ func awaitStopped(t *testing.T, pid int) {
 // While the server is gone every write fails at once, so that the webhook can be told so; what was answered is there when
 // it is back, and everything goes on by itself.
 func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	b := s.open()
 	seen := make(chan string, 256)
