@@ -277,6 +277,15 @@ func generated(t testing.TB, seed uint64, n int) []faxplustest.Fax {
 	return faxes
 }
 
+// usual is how much of a thing a test has. Few is for -short, which is what the race detector runs: there each page costs ten times
+// as much, and more of them interleave no further.
+func usual(n, few int) int {
+	if testing.Short() {
+		return few
+	}
+	return n
+}
+
 // bodies are the webhooks of a fax, in order.
 func bodies(f faxplustest.Fax, target string) [][]byte {
 	var all [][]byte

@@ -21,12 +21,16 @@ func silent(t *testing.T, id string) faxplustest.Fax {
 	return faxplustest.Fax{Session: id, Pages: split(t, whole), Whole: whole, Streamed: true, StartTime: time.Now().UTC().Add(-time.Hour).Truncate(time.Second)}
 }
 
-// reconciler is the rig's, in a hurry.
-func (r *rig) reconciler(t *testing.T) *ingest.Reconciler {
+func needsWholeFiles(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("several documents from whole files: runs without -short")
 	}
+}
+
+// reconciler is the rig's, in a hurry.
+func (r *rig) reconciler(t *testing.T) *ingest.Reconciler {
+	t.Helper()
 	open := &ingest.OpenSessions{}
 	rec, err := ingest.NewReconciler(ingest.ReconcilerConfig{Provider: r.client, Sessions: r.bus, Notes: r.bus, Open: open, Rate: 60_000})
 	if err != nil {
@@ -62,6 +66,7 @@ func (r *rig) documents(t *testing.T) []string {
 }
 
 func TestAFaxWithoutAnyWebhookIsFoundAndComplete(t *testing.T) {
+	needsWholeFiles(t)
 	for _, spam := range []bool{false, true} {
 		t.Run(fmt.Sprintf("spam %t", spam), func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +91,7 @@ func TestAFaxWithoutAnyWebhookIsFoundAndComplete(t *testing.T) {
 
 // Webhooks that come days late bring no second document, in whatever order they come.
 func TestLateWebhooksOfAFaxThatWasFoundBringNoSecondDocument(t *testing.T) {
+	needsWholeFiles(t)
 	for name, order := range map[string][]int{"in order": {1, 2, 3, 0}, "the close first": {0, 3, 2, 1}, "the close alone": {0}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,6 +130,7 @@ func TestLateWebhooksOfAFaxThatWasFoundBringNoSecondDocument(t *testing.T) {
 
 // The other way round: the webhooks came, and the list names the fax by another id.
 func TestAFaxWhoseWebhooksCameIsKnownByItsFile(t *testing.T) {
+	needsWholeFiles(t)
 	r := newRig(t)
 	r.start(t, r.bus, r.store, impatientPolicy, impatientRetry)
 	f := silent(t, "fax")
