@@ -48,7 +48,7 @@ func settings() []setting {
 // patientGrace keeps a slow machine from taking pages from the whole file, whose webhooks the test sends long after the close.
 const patientGrace = "--close-grace=15m"
 
-// Twenty faxes of all sizes at once, every webhook twice and in random order.
+// Twenty faxes (six with -short) of all sizes at once, every webhook twice and in random order.
 func TestFaxesBecomeDocuments(t *testing.T) {
 	for _, s := range settings() {
 		t.Run(s.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestFaxesBecomeDocuments(t *testing.T) {
 				natsURL = p.ready.NATS
 			}
 			heard := subscribe(t, natsURL)
-			faxes := apptest.Generated(t, 7, 20)
+			faxes := apptest.Generated(t, 7, apptest.Usual(20, 6))
 			postShuffled(t, p, sim, faxes, 1)
 			var sessions []string
 			for _, f := range faxes {
@@ -217,7 +217,7 @@ func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	dir := t.TempDir()
 	flags = append(flags, "--dir="+dir, patientGrace)
-	faxes := apptest.Generated(t, 3, 12)
+	faxes := apptest.Generated(t, 3, apptest.Usual(12, 4))
 	p := serve(t, nil, flags...)
 	var sessions []string
 	for _, f := range faxes {

@@ -24,6 +24,9 @@ import (
 
 // Real pages in every resolution and coding that a fax machine sends, in one fax: what comes out is judged by qpdf, poppler and libtiff.
 func TestDocumentsPassTheirJudges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is about bytes, and other tests cover the same code for the race detector: runs without -short")
+	}
 	pages := []struct {
 		file          string
 		width, height float64 // of the sheet, points

@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheFirstSessionOwnsAName(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	odd := strings.Repeat("a file.*>", 400) + "\x00"
@@ -36,6 +37,7 @@ func TestTheFirstSessionOwnsAName(t *testing.T) {
 }
 
 func TestOneOfManyClaimantsWins(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	owners := make([]string, 40)
 	var wg sync.WaitGroup
@@ -56,6 +58,7 @@ func TestOneOfManyClaimantsWins(t *testing.T) {
 }
 
 func TestAClaimNeedsASessionAKindAndAValue(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	for _, c := range [][3]string{
 		{"file", "v", ""}, {"file", "v", "a.b"}, {"file", "", "s"}, {"", "v", "s"}, {"a.b", "v", "s"}, {">", "v", "s"},
@@ -74,6 +77,7 @@ func TestAClaimNeedsASessionAKindAndAValue(t *testing.T) {
 
 // A wrong value in the bucket is an error: as a session id it would become a part of subjects and keys.
 func TestAnOwnerThatIsNoSessionIsAnError(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	if _, err := b.js.Publish(t.Context(), aliasSubject("file", "v"), []byte("../x")); err != nil {
 		t.Fatal(err)
@@ -84,6 +88,7 @@ func TestAnOwnerThatIsNoSessionIsAnError(t *testing.T) {
 }
 
 func TestANoteIsWrittenByWhoeverReadItLast(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	if data, revision, err := b.Note(t.Context(), "n"); data != nil || revision != 0 || err != nil {
 		t.Fatalf("a new note: %q at %d, %v", data, revision, err)
@@ -110,6 +115,7 @@ func TestANoteIsWrittenByWhoeverReadItLast(t *testing.T) {
 }
 
 func TestAClaimThatIsNotStoredIsAnError(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	if err := b.js.DeleteStream(t.Context(), "KV_"+BucketAliases); err != nil {
 		t.Fatal(err)

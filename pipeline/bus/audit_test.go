@@ -10,6 +10,7 @@ import (
 // Entries are read in the order of recording, from any entry on, also after a restart. Messages of the readiness check are not among
 // them, and the creation time shows that the stream is still the same.
 func TestTheAuditIsReadInOrder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	const n = 2*auditAtOnce + 1

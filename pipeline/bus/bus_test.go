@@ -88,6 +88,7 @@ func receive[T any](t testing.TB, c <-chan T) T {
 }
 
 func TestEverythingIsThereAfterARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	seq := mustRecord(t, b, page("s", 1))
@@ -116,6 +117,7 @@ func TestEverythingIsThereAfterARestart(t *testing.T) {
 }
 
 func TestOneStoreIsOpenedOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := open(t, dir)
 	second, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: dir}, Log: logTo(t)})
@@ -132,6 +134,7 @@ func TestOneStoreIsOpenedOnce(t *testing.T) {
 }
 
 func TestOpenRefusesWhatWouldNotBeSafe(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, dir, listen, want string }{
 		{"no directory", "", "", "no store directory"},
 		{"every address", t.TempDir(), "0.0.0.0:0", "loopback"},
@@ -163,6 +166,7 @@ func file(t *testing.T) string {
 }
 
 func TestASubscriberOnThisMachineReachesTheEmbeddedServer(t *testing.T) {
+	t.Parallel()
 	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +216,7 @@ func TestCloseEndsEveryGoroutine(t *testing.T) {
 }
 
 func TestManySmallOpensAndCloses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for i := range 5 {
 		b := open(t, dir)

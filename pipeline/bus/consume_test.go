@@ -39,6 +39,7 @@ func outstanding(t testing.TB, b *Bus, c Consumer) (pending int, waiting uint64)
 }
 
 func TestAHandledMessageIsNotDeliveredAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -60,6 +61,7 @@ func TestAHandledMessageIsNotDeliveredAgain(t *testing.T) {
 
 // In an ordered consumer a message that fails holds up those behind it, and one whose time has not come too; otherwise it does not.
 func TestAnOrderedConsumerKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	for _, failure := range []error{errors.New("the store refuses"), Later{time.Minute}} {
 		for _, ordered := range []bool{true, false} {
 			dir := t.TempDir()
@@ -90,6 +92,7 @@ func TestAnOrderedConsumerKeepsTheOrder(t *testing.T) {
 
 // A store that refuses is an outage: the message comes again, later each time, and without end.
 func TestAnOutageDeliversAgainLater(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -123,6 +126,7 @@ func TestAnOutageDeliversAgainLater(t *testing.T) {
 }
 
 func TestADeadMessageIsBuriedOnceWithItsStory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -155,6 +159,7 @@ func TestADeadMessageIsBuriedOnceWithItsStory(t *testing.T) {
 
 // A handler may take far longer than AckWait: no other handler gets its message.
 func TestASlowHandlerKeepsItsMessage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -179,6 +184,7 @@ func TestASlowHandlerKeepsItsMessage(t *testing.T) {
 }
 
 func TestBatchesHaveOneErrorForEachMessage(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	const n, most = 40, 16
 	for i := range n {
@@ -225,6 +231,7 @@ func TestBatchesHaveOneErrorForEachMessage(t *testing.T) {
 
 // Close lets a handler finish and acknowledges what it did; what it could not do is there for the next process at once.
 func TestCloseWaitsForHandlersAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	started, release := make(chan struct{}, 2), make(chan struct{})
@@ -264,6 +271,7 @@ func TestCloseWaitsForHandlersAndLosesNothing(t *testing.T) {
 
 // After stopGrace the context of a running handler is cancelled, so that Close always returns.
 func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -285,6 +293,7 @@ func TestCloseInterruptsAHandlerThatHangs(t *testing.T) {
 
 // If a store refuses a message for hours, not every delivery is a warning: thousands of messages may wait.
 func TestALongOutageDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -45,6 +45,7 @@ func mustList(t testing.TB, b *Bus, f LetterFilter) []Letter {
 }
 
 func TestALetterSurvivesARestartWhole(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	mustBury(t, b, story(2))
@@ -61,6 +62,7 @@ func TestALetterSurvivesARestartWhole(t *testing.T) {
 }
 
 func TestARemovedLetterIsGoneAndMayComeAgain(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	mustBury(t, b, story(1), story(1), story(2))
 	all := mustList(t, b, LetterFilter{})
@@ -85,6 +87,7 @@ func TestARemovedLetterIsGoneAndMayComeAgain(t *testing.T) {
 }
 
 func TestLettersAreFilteredAndPaged(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -141,6 +144,7 @@ func TestLettersAreFilteredAndPaged(t *testing.T) {
 }
 
 func TestAnActionIsStoredOnceAndADropIsRemembered(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	d, other := story(1), story(2)
 	a := session.Action{Kind: session.ActionDropped, By: "ada", Why: "the sender was called", LetterID: 7, Letter: &d}
@@ -175,6 +179,7 @@ func setLimit(t testing.TB, b *Bus, stream string, n int64) {
 
 // What cannot be buried is neither terminated nor lost: it comes again until FAX_DLQ takes it.
 func TestADeadLetterThatCannotBeStoredIsAnOutage(t *testing.T) {
+	t.Parallel()
 	buried := make(chan session.DeadLetter, 16)
 	b, err := Open(t.Context(), Config{
 		Embedded: EmbeddedConfig{Dir: t.TempDir()}, Log: logTo(t), Buried: func(d session.DeadLetter) { buried <- d },
@@ -228,6 +233,7 @@ func alter(t testing.TB, b *Bus, c Consumer, change func(*jetstream.ConsumerConf
 }
 
 func TestAMessageThatTheServerGivesUpIsBuried(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -264,6 +270,7 @@ func terminate(t testing.TB, b *Bus, stream string, cfg jetstream.ConsumerConfig
 }
 
 func TestATerminationIsBuriedUnlessALetterStandsForIt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)

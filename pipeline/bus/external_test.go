@@ -122,6 +122,7 @@ func tool(t *testing.T, name string) string {
 
 // An external server is as good as the embedded one, and two processes may share it.
 func TestExternalServer(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	b, other := s.open(), s.open()
 	seq := mustRecord(t, b, page("s", 1))
@@ -143,6 +144,7 @@ func TestExternalServer(t *testing.T) {
 
 // If the server dies during a publish, the publish fails at once and not after its timeout.
 func TestAPublishInFlightFailsWithItsServer(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	b := s.open()
 	mustRecord(t, b, page("s", 1))
@@ -187,6 +189,7 @@ func awaitStopped(t *testing.T, pid int) {
 // While the server is away every write fails at once, so that the webhook gets its 503. After the server is back, all acknowledged
 // messages are there and work continues without help.
 func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	b := s.open()
 	seen := make(chan string, 256)

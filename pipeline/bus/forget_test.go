@@ -12,6 +12,7 @@ import (
 
 // Of a session nothing is left but its ledger and what says that it was purged; of one whose name begins alike, all is.
 func TestForget(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	defer closeBus(t, b)
 	letter := func(id string) session.DeadLetter {

@@ -56,6 +56,7 @@ func purge(t *testing.T, b *Bus, stream string) {
 }
 
 func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
+	t.Parallel()
 	b := small(t)
 	if warnings, err := b.Warnings(t.Context()); len(warnings) > 0 || err != nil {
 		t.Fatalf("empty streams: %q, %v", warnings, err)
@@ -86,6 +87,7 @@ func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 
 // Behind a load balancer that sends nothing to a process that is not ready, no webhook can make it ready again.
 func TestReadyAgainWithoutAnotherWebhook(t *testing.T) {
+	t.Parallel()
 	b := small(t)
 	if _, err := fill(t, b, "s"); b.Ready(t.Context()) == nil {
 		t.Fatalf("ready, though the last publish failed: %v", err)
@@ -101,6 +103,7 @@ func TestReadyAgainWithoutAnotherWebhook(t *testing.T) {
 
 // The check of the ledgers' bucket is no ledger, and that of the events' streams no event.
 func TestTheReadinessCheckIsSeenByNobody(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	events := make(chan string, 16)
 	following := make(chan struct{})
@@ -136,6 +139,7 @@ func TestTheReadinessCheckIsSeenByNobody(t *testing.T) {
 }
 
 func TestReadyInSpiteOfConflictsAndCallersThatGiveUp(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	mustRecord(t, b, page("s", 1))
 	if _, err := b.Record(t.Context(), page("s", 1)); err != nil {
@@ -182,6 +186,7 @@ func onSmallDisk(t *testing.T) string {
 // After a write error nats-server's store accepts nothing, also if the disk has space again: the process must restart, and all
 // acknowledged messages must be there then.
 func TestAFullDiskIsToldAtOnce(t *testing.T) {
+	t.Parallel()
 	dir := onSmallDisk(t)
 	b := open(t, filepath.Join(dir, "nats"))
 	mustRecord(t, b, page("s", 1))
@@ -247,6 +252,7 @@ func fillDisk(t *testing.T, path string) {
 }
 
 func TestStartErrorsShowNoCredentials(t *testing.T) {
+	t.Parallel()
 	for _, urls := range []string{
 		"nats://user:S3CR%ZZET@127.0.0.1:1", "nats://user:S3CR ET@127.0.0.1:1", "nats://S3CRET@127.0.0.1:1", "S3CRET@127.0.0.1:1",
 		"nats://user:S3CRET@127.0.0.1:1", "user:S3CRET@127.0.0.1:1", "nats://user:S3CRET@127.0.0.1:", "nats://user:S3CRET@",
@@ -268,6 +274,7 @@ func TestStartErrorsShowNoCredentials(t *testing.T) {
 }
 
 func TestNoNumberGetsIntoLogsAndDetails(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const number = "13343040000"
 	synctest.Test(t, func(t *testing.T) {
@@ -314,6 +321,7 @@ func TestNoNumberGetsIntoLogsAndDetails(t *testing.T) {
 }
 
 func TestMaskSubjectLeavesTheRestAlone(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"fax.v1.page.archived.13343040000.s.3":                            "fax.v1.page.archived.***0000.s.3",
 		"read fax.v1.doc.whole_failed.490ae330-d.s.1: x":                  "read fax.v1.doc.whole_failed.***30-d.s.1: x",

@@ -65,6 +65,7 @@ func (l *lateConn) Read(p []byte) (int, error) {
 
 // A message that arrives just when its pull is over is taken all the same: it does not wait for its ack timeout.
 func TestAMessageThatIsOnItsWayWhenItsPullEndsIsTaken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)

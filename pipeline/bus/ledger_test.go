@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheFirstNumberIsBoundForAll(t *testing.T) {
+	t.Parallel()
 	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +40,7 @@ func TestTheFirstNumberIsBoundForAll(t *testing.T) {
 }
 
 func TestConcurrentBindersAgree(t *testing.T) {
+	t.Parallel()
 	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +77,7 @@ func TestConcurrentBindersAgree(t *testing.T) {
 }
 
 func TestALedgerIsSwappedOnlyFromItsNewestRevision(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	s, revision, err := b.Load(t.Context(), "s")
 	if err != nil || revision != 0 || s.Session != "s" {
@@ -103,6 +106,7 @@ func TestALedgerIsSwappedOnlyFromItsNewestRevision(t *testing.T) {
 
 // Many sessions are swapped at once, each by several writers that load again after a defeat: no update is lost.
 func TestConcurrentSwapsLoseNothing(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	const sessions, writers, rounds = 20, 4, 5
 	var wg sync.WaitGroup
@@ -137,6 +141,7 @@ func TestConcurrentSwapsLoseNothing(t *testing.T) {
 }
 
 func TestLedgersGivesWhatIsThereAndThenEveryChange(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	for i := range 3 {
 		if _, err := b.Save(t.Context(), session.State{Session: fmt.Sprint("s", i)}, 0); err != nil {

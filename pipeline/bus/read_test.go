@@ -14,6 +14,7 @@ func archived(token, id string, n int) session.PageArchived {
 }
 
 func TestPageFactsOfALongFax(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	const pages = 600
 	var wg sync.WaitGroup
@@ -73,6 +74,7 @@ func TestPageFactsOfALongFax(t *testing.T) {
 }
 
 func TestPageFactOfOneNumber(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	mustRecord(t, b, archived("1334", "s", 1))
 	if f, ok, err := b.PageFact(t.Context(), "1334", "s", 1); err != nil || !ok || f.Page != 1 {
@@ -86,6 +88,7 @@ func TestPageFactOfOneNumber(t *testing.T) {
 }
 
 func TestFollowGivesNewEventsUntilItIsEnough(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	mustRecord(t, b, archived("1", "old", 1))
 	events, ended := make(chan Stored), make(chan error)
@@ -120,6 +123,7 @@ func TestFollowGivesNewEventsUntilItIsEnough(t *testing.T) {
 }
 
 func TestEventType(t *testing.T) {
+	t.Parallel()
 	for subject, want := range map[string]string{
 		"fax.v1.page.archived.1.s.2": "fax.v1.page.archived", "fax.v1.in.page.s.1": "fax.v1.in.page", "fax.v1.x": "fax.v1.x",
 	} {

@@ -19,6 +19,7 @@ import (
 )
 
 func TestARepeatIsARepeat(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	first := page("s", 1)
 	first.EventTime, first.BodySHA256 = testTime, "aa"
@@ -45,6 +46,7 @@ func TestARepeatIsARepeat(t *testing.T) {
 }
 
 func TestAContradictionIsKeptAndTheFirstFactStands(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	first := session.Closed{Session: "s", Direction: session.Incoming, Status: "success", Pages: 2, FileName: "a.tiff"}
 	mustRecord(t, b, first)
@@ -90,6 +92,7 @@ func lastOf(t testing.TB, b *Bus, stream, subject string) *jetstream.RawStreamMs
 // TestConcurrentRecords: many facts at once, most new, some twice, some known before: each is stored exactly once, exactly one caller is
 // the first, and every returned sequence is that of the fact in the stream.
 func TestConcurrentRecords(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	const known, fresh, twice = 100, 1500, 400
 	for i := range known {
@@ -162,6 +165,7 @@ func subjectAt(t testing.TB, b *Bus, seq uint64) string {
 }
 
 func TestACallerThatGivesUpLeavesTheGroupWorking(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -178,6 +182,7 @@ func TestACallerThatGivesUpLeavesTheGroupWorking(t *testing.T) {
 
 // During an outage callers come and give up. Their messages must not pile up, and must not be stored long after the error.
 func TestWhatWasGivenUpIsNotCommitted(t *testing.T) {
+	t.Parallel()
 	g := &group{busy: true}
 	ctx, cancel := context.WithCancel(t.Context())
 	for i := range 3 {
@@ -195,6 +200,7 @@ func TestWhatWasGivenUpIsNotCommitted(t *testing.T) {
 }
 
 func TestABatchIsInOrderBoundedAndHasNoSubjectTwice(t *testing.T) {
+	t.Parallel()
 	g := &group{busy: true}
 	for i := range maxBatch + 10 {
 		m := nats.NewMsg(fmt.Sprint("s.", i/2))
@@ -221,6 +227,7 @@ func TestABatchIsInOrderBoundedAndHasNoSubjectTwice(t *testing.T) {
 
 // A message that the server can never take must not take its neighbours' batch with it.
 func TestAMessageThatIsTooLargeFailsAlone(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	errs := make(chan error, 21)
 	go func() {
@@ -244,6 +251,7 @@ func TestAMessageThatIsTooLargeFailsAlone(t *testing.T) {
 }
 
 func TestFactsCarryCloudEventsHeaders(t *testing.T) {
+	t.Parallel()
 	b := open(t, t.TempDir())
 	f := page("s", 1)
 	f.EventTime = testTime
@@ -260,6 +268,7 @@ func TestFactsCarryCloudEventsHeaders(t *testing.T) {
 }
 
 func TestAStreamThatIsFullRefusesAndDropsNothing(t *testing.T) {
+	t.Parallel()
 	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir()}, MaxStore: 1 << 20, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -297,6 +306,7 @@ func timers(t testing.TB, b *Bus) <-chan Delivery {
 }
 
 func TestATimerFiresAtItsTimeOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -327,6 +337,7 @@ func TestATimerFiresAtItsTimeOnce(t *testing.T) {
 }
 
 func TestATimerInThePastFiresSoon(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, dir)
@@ -345,6 +356,7 @@ func TestATimerInThePastFiresSoon(t *testing.T) {
 
 // A timer that was set by a process that is gone fires in the next one.
 func TestATimerOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	timer := session.Timer{

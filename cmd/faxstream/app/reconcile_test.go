@@ -13,12 +13,16 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// reconciler is the rig's, in a hurry.
-func (r *rig) reconciler(t *testing.T) *ingest.Reconciler {
+func needsWholeFiles(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("several documents from whole files: runs without -short")
 	}
+}
+
+// reconciler is the rig's, in a hurry.
+func (r *rig) reconciler(t *testing.T) *ingest.Reconciler {
+	t.Helper()
 	open := &ingest.OpenSessions{}
 	rec, err := ingest.NewReconciler(ingest.ReconcilerConfig{Provider: r.Client, Sessions: r.Bus, Notes: r.Bus, Open: open, Rate: 60_000})
 	if err != nil {
@@ -54,6 +58,7 @@ func (r *rig) documents(t *testing.T) []string {
 }
 
 func TestAFaxWithoutAnyWebhookIsFoundAndComplete(t *testing.T) {
+	needsWholeFiles(t)
 	for _, spam := range []bool{false, true} {
 		t.Run(fmt.Sprintf("spam %t", spam), func(t *testing.T) {
 			t.Parallel()
@@ -78,6 +83,7 @@ func TestAFaxWithoutAnyWebhookIsFoundAndComplete(t *testing.T) {
 
 // Webhooks that come days late bring no second document, in whatever order they come.
 func TestLateWebhooksOfAFaxThatWasFoundBringNoSecondDocument(t *testing.T) {
+	needsWholeFiles(t)
 	for name, order := range map[string][]int{"in order": {1, 2, 3, 0}, "the close first": {0, 3, 2, 1}, "the close alone": {0}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,6 +122,7 @@ func TestLateWebhooksOfAFaxThatWasFoundBringNoSecondDocument(t *testing.T) {
 
 // The other way round: the webhooks came, and the list names the fax by another id.
 func TestAFaxWhoseWebhooksCameIsKnownByItsFile(t *testing.T) {
+	needsWholeFiles(t)
 	r := newRig(t)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
 	f := apptest.Silent(t, "fax")

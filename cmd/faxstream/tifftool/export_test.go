@@ -20,6 +20,9 @@ import (
 
 // Every format has the pixels whose hash info tells.
 func TestTIFFExportKeepsThePixels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many decodings of one goroutine: runs without -short")
+	}
 	for _, c := range []struct {
 		name       string
 		cols, rows int // PNG pixels for one of the fax

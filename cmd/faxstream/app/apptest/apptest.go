@@ -136,3 +136,12 @@ func ReadFile(t testing.TB, path string) []byte {
 	}
 	return data
 }
+
+// Usual is how much of a thing a test has. Few is for -short, which is what the race detector runs: there each page costs ten times
+// as much, and more of them interleave no further.
+func Usual(n, few int) int {
+	if testing.Short() {
+		return few
+	}
+	return n
+}
