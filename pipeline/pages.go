@@ -47,7 +47,7 @@ type pagesConfig struct {
 	stopped, doubted func(error)
 	sweepEvery       time.Duration
 	log              *slog.Logger
-	unless           func(handler) handler // leaves work undone; as hold.Guard.UnlessPurged
+	unless           func(handler) handler // leaves work undone; as hold.Guard.SkipPurged
 
 	pages intake.Pages // made by startPages
 }
@@ -93,7 +93,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 
 // consume starts one durable, and gives its handler.
 func (c *pagesConfig) consume(ctx context.Context, s bus.Consumption) (handler, error) {
-	handle := hold.ForPurged(c.log, s.Handle)
+	handle := hold.IgnorePurged(c.log, s.Handle)
 	return handle, c.bus.Consume(ctx, s.Consumer, handle)
 }
 

@@ -52,20 +52,20 @@ func Start(ctx context.Context, c Config) error {
 	p := pagesConfig{
 		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, software: c.Software,
 		signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted, sweepEvery: collect.SweepEvery, log: c.Log,
-		unless: watch.UnlessPurged,
+		unless: watch.SkipPurged,
 	}
 	handlers, err := startPages(ctx, &p)
 	if err != nil {
 		return err
 	}
 	k := &hold.Custodian{
-		Rules: hold.Rules{Archive: c.Archive, Remover: c.Remover, Retention: c.Retention}, Guard: watch, Facts: c.Bus, JetStream: c.Bus, Log: c.Log,
+		Rules: hold.Rules{Archive: c.Archive, Remover: c.Remover, Retention: c.Retention}, Guard: watch, Facts: c.Bus, Forgetter: c.Bus, Log: c.Log,
 		Traces: func(ctx context.Context, id string) (string, time.Time, error) {
 			return recovery.Traces(ctx, c.Archive, id)
 		},
 	}
 	again := &replay.Replayer{Bus: c.Bus, Archive: watch, Pages: p.pages, Log: c.Log}
-	l := &letters.Letters{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
+	l := &letters.Worker{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
 	for _, s := range k.Consumptions() {
 		if handlers[s.Consumer.Durable], err = p.consume(ctx, s); err != nil {
 			return err

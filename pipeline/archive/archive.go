@@ -51,7 +51,7 @@ func CreateFrom(ctx context.Context, a Store, key string, body io.ReadSeeker, si
 	return false, nil
 }
 
-func Object(key string, size int64, sum [sha256.Size]byte) session.Object {
+func NewObject(key string, size int64, sum [sha256.Size]byte) session.Object {
 	return session.Object{Key: key, Size: size, SHA256: hex.EncodeToString(sum[:])}
 }
 
@@ -60,11 +60,11 @@ const MaxObject = 256 << 20
 
 // Read loads an object of at most `most` bytes; the error for a larger one matches ErrTooLarge, that for none fs.ErrNotExist.
 func Read(ctx context.Context, a Reader, key string, most int64) ([]byte, error) {
-	return ReadInto(ctx, a, key, most, nil)
+	return readInto(ctx, a, key, most, nil)
 }
 
-// ReadInto is read into the memory of buf, where that is large enough.
-func ReadInto(ctx context.Context, a Reader, key string, most int64, buf []byte) ([]byte, error) {
+// readInto is read into the memory of buf, where that is large enough.
+func readInto(ctx context.Context, a Reader, key string, most int64, buf []byte) ([]byte, error) {
 	r, size, err := a.Open(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
@@ -86,7 +86,7 @@ func ReadObject(ctx context.Context, a Reader, o session.Object) ([]byte, error)
 }
 
 func ReadObjectInto(ctx context.Context, a Reader, o session.Object, buf []byte) ([]byte, error) {
-	data, err := ReadInto(ctx, a, o.Key, MaxObject, buf)
+	data, err := readInto(ctx, a, o.Key, MaxObject, buf)
 	if err != nil {
 		return nil, err
 	}

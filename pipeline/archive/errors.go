@@ -21,8 +21,8 @@ func (e PageError) Unwrap() error { return e.Err }
 // ErrUnreadable: an archived JSON object is not what this program writes.
 var ErrUnreadable = errors.New("it cannot be read, or belongs to another fax")
 
-// ErrNoFact: the order counts on a page fact that the stream does not give yet.
-var ErrNoFact = errors.New("the fact of an ordered page cannot be read yet")
+// errNoFact: the order counts on a page fact that the stream does not give yet.
+var errNoFact = errors.New("the fact of an ordered page cannot be read yet")
 
 // ErrTooLarge: an object is larger than anything of its kind.
 var ErrTooLarge = errors.New("it is larger than the limit")
@@ -42,7 +42,7 @@ func (e PurgedError) Unwrap() error { return ErrPurged }
 
 // Lost reports whether something that was archived is not there any more, or not yet.
 func Lost(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrAltered) || errors.Is(err, ErrNoFact)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrAltered) || errors.Is(err, errNoFact)
 }
 
 // Broken reports whether an object is not what was written: that costs its fax, or its page, and nothing else.

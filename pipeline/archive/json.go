@@ -40,7 +40,7 @@ func LoadJSON[T any](ctx context.Context, a Reader, key string, v *T) (ok bool, 
 	return true, data, nil
 }
 
-func Indent(v any) ([]byte, error) {
+func IndentJSON(v any) ([]byte, error) {
 	data, err := json.MarshalIndent(v, "", "  ")
 	return append(data, '\n'), err
 }

@@ -26,12 +26,12 @@ func PageKey(id string, page int, sum [sha256.Size]byte, kind string) string {
 	return PagePrefix(id, page) + Hash16(sum) + "." + kind
 }
 
-func OriginalKey(id string, sum [sha256.Size]byte) string {
+func WholeFileKey(id string, sum [sha256.Size]byte) string {
 	return fmt.Sprintf("faxes/%s/original.%s.tiff", id, Hash16(sum))
 }
 
-// RejectedKey is for a whole file that was cut in transit.
-func RejectedKey(id string, sum [sha256.Size]byte) string {
+// RejectedWholeFileKey is for a whole file that was cut in transit.
+func RejectedWholeFileKey(id string, sum [sha256.Size]byte) string {
 	return fmt.Sprintf("faxes/%s/original.%s.rejected", id, Hash16(sum))
 }
 
@@ -135,8 +135,8 @@ func Revisions(keys []string, id string, want func(name string) bool) []int {
 	return slices.Compact(found)
 }
 
-// IsWhole reports whether a key is that of the whole file as the provider served it.
-func IsWhole(key, prefix string) bool {
+// IsWholeFile reports whether a key is that of the whole file as the provider served it.
+func IsWholeFile(key, prefix string) bool {
 	return strings.HasPrefix(key, prefix+"original.") && strings.HasSuffix(key, "."+KindOriginal)
 }
 

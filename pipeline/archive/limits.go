@@ -13,7 +13,7 @@ import (
 // Limits of archived JSON. A fax of 10,000 pages has a plan and a manifest of some 15 MB each and reports of up to 30 MB, with two
 // elements of arrays a page and 60 fields.
 const (
-	MaxText     = 64 << 20 // bytes of a plan, manifest or report
+	MaxJSON     = 64 << 20 // bytes of a plan, manifest or report
 	MaxSidecar  = 64 << 10 // bytes
 	maxElements = 4 * session.MaxPages
 	maxFields   = 100 * session.MaxPages
@@ -22,8 +22,8 @@ const (
 // checkBounds returns an error for JSON of which more than a fax can need would have to be held in memory: three bytes in an array can
 // stand for a page, which takes hundreds.
 func checkBounds(data []byte) error {
-	if len(data) > MaxText {
-		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(data), MaxText)
+	if len(data) > MaxJSON {
+		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(data), MaxJSON)
 	}
 	if elements, fields := commas(data); elements > maxElements || fields > maxFields {
 		return fmt.Errorf("it has %d elements of arrays and %d fields of objects, at most %d and %d are allowed", elements, fields, maxElements, maxFields)

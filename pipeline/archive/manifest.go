@@ -118,13 +118,13 @@ func (m Manifest) Encode(key ed25519.PrivateKey) ([]byte, error) {
 	if key != nil {
 		m.Signature = &sign.Signature{KeyID: sign.KeyIDOf(key)}
 	}
-	data, err := Indent(m)
+	data, err := IndentJSON(m)
 	if err != nil || key == nil {
 		return data, err
 	}
 	signed, _ := splitSignature(data)
 	*m.Signature = sign.Sign(key, signed)
-	return Indent(m)
+	return IndentJSON(m)
 }
 
 // VerifySignature checks a manifest's bytes with whichever of the keys signed it. One that is not signed gives ErrUnsigned.

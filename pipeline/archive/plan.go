@@ -46,7 +46,7 @@ func NewPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
 		if !ok {
-			return Plan{}, PageError{page, ErrNoFact}
+			return Plan{}, PageError{page, errNoFact}
 		}
 		p.Pages = append(p.Pages, f)
 	}

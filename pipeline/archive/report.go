@@ -75,12 +75,12 @@ const (
 
 // WriteReport archives a report under a key made of its content: a repeat writes the same.
 func WriteReport(ctx context.Context, a Store, kind string, r Report) (session.Object, error) {
-	data, err := Indent(r)
+	data, err := IndentJSON(r)
 	if err != nil {
 		return session.Object{}, fmt.Errorf("report on session %s: %w", r.Session, err)
 	}
 	sum := sha256.Sum256(data)
-	obj := Object(RevisionKey(r.Session, r.Revision, kind+"."+Hash16(sum)+".json"), int64(len(data)), sum)
+	obj := NewObject(RevisionKey(r.Session, r.Revision, kind+"."+Hash16(sum)+".json"), int64(len(data)), sum)
 	_, err = CreateSum(ctx, a, obj.Key, data, sum)
 	return obj, err
 }

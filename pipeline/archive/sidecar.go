@@ -61,9 +61,9 @@ func ParseSidecar(data []byte) (Sidecar, error) {
 	return s, nil
 }
 
-// CreateWithSidecar archives bytes under their key, the sidecar before them: a sidecar without its object is no page, an object is
+// CreateFile archives bytes under their key, the sidecar before them: a sidecar without its object is no page, an object is
 // never without its sidecar. existed: the same bytes were there.
-func CreateWithSidecar(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
+func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
 	text, err := s.Text()
 	if err != nil {
 		return false, err

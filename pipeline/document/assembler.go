@@ -127,7 +127,7 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 			return err
 		}
 	}
-	_, _, err = a.Facts.RecordFact(ctx, m.Event(archive.Object(key, int64(len(data)), sha256.Sum256(data))))
+	_, _, err = a.Facts.RecordFact(ctx, m.Event(archive.NewObject(key, int64(len(data)), sha256.Sum256(data))))
 	if err == nil {
 		a.Log.Info("document assembled", "session", m.Session, "revision", m.Revision, "status", m.Status, "pages", len(m.Pages), "missing", m.Missing())
 	}
@@ -150,12 +150,12 @@ func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 		if plan, err = archive.NewPlan(r, facts, ordered); err != nil {
 			return archive.Plan{}, session.Object{}, err
 		}
-		if data, err = archive.Indent(plan); err != nil {
+		if data, err = archive.IndentJSON(plan); err != nil {
 			return archive.Plan{}, session.Object{}, fmt.Errorf("write %s: %w", key, err)
 		}
 		data, err = archive.CommitJSON(ctx, a.Archive, key, data, &plan)
 	}
-	return plan, archive.Object(key, int64(len(data)), sha256.Sum256(data)), err
+	return plan, archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), err
 }
 
 // pageFacts gives the facts of the ordered pages. Those that FAX_PAGES has let go are taken from the plan of the previous revision.

@@ -106,7 +106,7 @@ func (s *spool) object(key func(h string) string) (session.Object, error) {
 		return session.Object{}, fmt.Errorf("spool a document: %w", err)
 	}
 	sum := [sha256.Size]byte(s.sum.Sum(nil))
-	return archive.Object(key(archive.Hash16(sum)), size, sum), nil
+	return archive.NewObject(key(archive.Hash16(sum)), size, sum), nil
 }
 
 // store sends the file to the archive as the object that it was named.

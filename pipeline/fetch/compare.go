@@ -70,13 +70,13 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 	if err != nil {
 		return v, err
 	}
-	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: intake.BadRows(m)}
+	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: m.CountBadRows()}
 	if m.SHA256 == f.RasterSHA256 {
 		v.Verdict = archive.VerdictAgreed
 		return v, nil
 	}
 	// Both images are kept: the file's as a page of its own, so that a person can look at the two.
-	kept, err := w.keepCut(ctx, o, m)
+	kept, err := w.archiveCut(ctx, o, m)
 	if err != nil {
 		return v, err
 	}
@@ -84,7 +84,7 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 	v.Verdict = archive.VerdictDiffers
 	if f.BadRows > v.File.BadRows {
 		v.Verdict = archive.VerdictRepaired
-		repair, err := w.WithPNG(ctx, o, kept, m)
+		repair, err := w.ArchivePNG(ctx, o, kept, m)
 		if err != nil {
 			return v, err
 		}

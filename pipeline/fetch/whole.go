@@ -80,8 +80,8 @@ func (w *Worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file 
 	case cut(file, parseErr):
 		fl.Reason, fl.Detail = session.ReasonTruncated, "the whole file refers to bytes past its end"
 		sum := sha256.Sum256(data)
-		kept := archive.Object(archive.RejectedKey(t.order.Session, sum), int64(len(data)), sum)
-		again, err := archive.CreateWithSidecar(ctx, w.Archive, data, sum, t.origin.Sidecar(kept, fl.Reason))
+		kept := archive.NewObject(archive.RejectedWholeFileKey(t.order.Session, sum), int64(len(data)), sum)
+		again, err := archive.CreateFile(ctx, w.Archive, data, sum, t.origin.Sidecar(kept, fl.Reason))
 		if err != nil || again {
 			return false, err
 		}
@@ -100,8 +100,8 @@ func (w *Worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file 
 // takeWhole archives the file as the provider's own, cuts the wanted pages and ends the order. file is nil where the bytes are no TIFF that we can read.
 func (w *Worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *tiff.File) error {
 	sum := sha256.Sum256(data)
-	obj := archive.Object(archive.OriginalKey(t.order.Session, sum), int64(len(data)), sum)
-	if _, err := archive.CreateWithSidecar(ctx, w.Archive, data, sum, t.origin.Sidecar(obj, "")); err != nil {
+	obj := archive.NewObject(archive.WholeFileKey(t.order.Session, sum), int64(len(data)), sum)
+	if _, err := archive.CreateFile(ctx, w.Archive, data, sum, t.origin.Sidecar(obj, "")); err != nil {
 		return err
 	}
 	done := session.WholeDone{Session: t.order.Session, ToToken: t.origin.ToToken, N: t.order.N, Object: &obj, Attempts: t.tried, At: t.now}
@@ -163,15 +163,15 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	if err != nil {
 		return "", err
 	}
-	obj, err := w.keepCut(ctx, o, m)
+	obj, err := w.archiveCut(ctx, o, m)
 	if err != nil {
 		return "", err
 	}
 	return "", w.Publish(ctx, o, obj, m)
 }
 
-// keepCut archives a page of the whole file as a file of its own.
-func (w *Worker) keepCut(ctx context.Context, o intake.Origin, m intake.Image) (session.Object, error) {
+// archiveCut archives a page of the whole file as a file of its own.
+func (w *Worker) archiveCut(ctx context.Context, o intake.Origin, m intake.Image) (session.Object, error) {
 	data, err := pageFile(o.Fact(m), m)
 	if err != nil {
 		return session.Object{}, fmt.Errorf("cut page %d of session %s: %w", o.Page, o.Session, err)

@@ -32,7 +32,7 @@ type Custodian struct {
 	Rules     Rules
 	Guard     *Guard
 	Facts     Facts
-	JetStream Forgetter
+	Forgetter Forgetter
 	Traces    func(ctx context.Context, id string) (file string, indexed time.Time, err error) // as recovery.Traces
 	Log       *slog.Logger
 }
@@ -113,7 +113,7 @@ func factOf(e session.KeepEntry) session.Kept {
 
 // FollowPurge purges a session that turned out to be a fax that was purged under another one, unless it is held itself.
 func FollowPurge(ctx context.Context, a archive.Store, facts Facts, s session.State) error {
-	e, err := Last(ctx, a, s.FoldedInto)
+	e, err := LastEntry(ctx, a, s.FoldedInto)
 	if err != nil || e.Kind != session.ActionPurged {
 		return err
 	}
@@ -198,7 +198,7 @@ func (c *Custodian) purge(ctx context.Context, e session.KeepEntry) error {
 			return fmt.Errorf("purge session %s: %w", e.Session, err)
 		}
 	}
-	return c.JetStream.Forget(ctx, e.Session)
+	return c.Forgetter.Forget(ctx, e.Session)
 }
 
 // Consumptions are the custodian's durables: orders one after another, what they let be done side by side.

@@ -77,8 +77,8 @@ func (g *Guard) Create(ctx context.Context, key string, body io.ReadSeeker, size
 	return err
 }
 
-// UnlessPurged leaves work undone for a fax that was purged before it began: nothing of it is fetched, and no number bound.
-func (g *Guard) UnlessPurged(handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+// SkipPurged leaves work undone for a fax that was purged before it began: nothing of it is fetched, and no number bound.
+func (g *Guard) SkipPurged(handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
 	return func(ctx context.Context, d bus.Delivery) error {
 		if id := session.SessionOf(d.Subject); id != "" {
 			kind, err := g.state(ctx, id)
@@ -97,7 +97,7 @@ func (g *Guard) state(ctx context.Context, id string) (string, error) {
 	g.mu.Unlock()
 	if now := time.Now(); !ok || now.Sub(k.asked) > fresh {
 		kind, err := state(ctx, g.Store, id)
-		if errors.Is(err, ErrLog) { // it frees nothing, and costs no page
+		if errors.Is(err, ErrDamagedLog) { // it frees nothing, and costs no page
 			g.Log.Error("a fax is taken for held", "session", id, "err", err)
 			kind, err = session.ActionHeld, nil
 		}
@@ -122,8 +122,8 @@ func (g *Guard) forget(id string) {
 	delete(g.known, id)
 }
 
-// ForPurged ends work for a fax that was purged meanwhile. What is to be buried is: an order that came too late is told to somebody.
-func ForPurged(log *slog.Logger, handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+// IgnorePurged ends work for a fax that was purged meanwhile. What is to be buried is: an order that came too late is told to somebody.
+func IgnorePurged(log *slog.Logger, handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
 	return func(ctx context.Context, d bus.Delivery) error {
 		err := handle(ctx, d)
 		if _, dead := errors.AsType[bus.Dead](err); !dead && errors.Is(err, archive.ErrPurged) {

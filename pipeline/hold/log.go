@@ -18,18 +18,18 @@ import (
 // outlives those: keep/<session>/0001.held.json, one object an entry, numbered without a gap. Entries are created once, so of two that are
 // written at the same time one comes after the other and sees it. The last entry holds, and nothing comes after a purge.
 const (
-	Prefix = "keep/"
+	LogPrefix = "keep/"
 	// maxEntries bounds one fax's log by what its keys can count.
 	maxEntries = 9999
 )
 
 func logKey(id string, n int, kind string) string {
-	return fmt.Sprintf("%s%s/%04d.%s.json", Prefix, id, n, kind)
+	return fmt.Sprintf("%s%s/%04d.%s.json", LogPrefix, id, n, kind)
 }
 
 // parseLogKey reads what logKey wrote.
 func parseLogKey(key string) (id string, n int, kind string, ok bool) {
-	rest, _ := strings.CutPrefix(key, Prefix)
+	rest, _ := strings.CutPrefix(key, LogPrefix)
 	id, name, _ := strings.Cut(rest, "/")
 	number, kind, _ := strings.Cut(strings.TrimSuffix(name, ".json"), ".")
 	n, err := strconv.Atoi(number)
@@ -40,19 +40,19 @@ func isKind(kind string) bool {
 	return kind == session.ActionHeld || kind == session.ActionReleased || kind == session.ActionPurged
 }
 
-// ErrLog: the log of holds and purges is not as this program writes it. Nothing is taken for free to go then.
-var ErrLog = errors.New("the log of holds is damaged: restore keep/ from a copy of the archive, or look who changed it")
+// ErrDamagedLog: the log of holds and purges is not as this program writes it. Nothing is taken for free to go then.
+var ErrDamagedLog = errors.New("the log of holds is damaged: restore keep/ from a copy of the archive, or look who changed it")
 
 // kinds lists a fax's log without reading it: the kinds of its entries, oldest first.
 func kinds(ctx context.Context, a archive.Reader, id string) (kinds []string, err error) {
-	prefix := Prefix + id + "/"
+	prefix := LogPrefix + id + "/"
 	for key, err := range a.List(ctx, prefix, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", prefix, err)
 		}
 		_, n, kind, ok := parseLogKey(key)
 		if !ok || n != len(kinds)+1 {
-			return nil, fmt.Errorf("%s after %d entries: %w", key, len(kinds), ErrLog)
+			return nil, fmt.Errorf("%s after %d entries: %w", key, len(kinds), ErrDamagedLog)
 		}
 		kinds = append(kinds, kind)
 	}
@@ -92,13 +92,13 @@ func readEntry(ctx context.Context, a archive.Reader, id string, n int, kind str
 		return e, err
 	}
 	if err := archive.ParseStrict(data, &e); err != nil || e.Session != id || e.Kind != kind {
-		return e, fmt.Errorf("read %s: %w (%v)", key, ErrLog, err)
+		return e, fmt.Errorf("read %s: %w (%v)", key, ErrDamagedLog, err)
 	}
 	return e, nil
 }
 
-// Last is the last entry, its zero value where there is none.
-func Last(ctx context.Context, a archive.Reader, id string) (session.KeepEntry, error) {
+// LastEntry is the last entry, its zero value where there is none.
+func LastEntry(ctx context.Context, a archive.Reader, id string) (session.KeepEntry, error) {
 	kinds, err := kinds(ctx, a, id)
 	if err != nil || len(kinds) == 0 {
 		return session.KeepEntry{}, err
@@ -125,7 +125,7 @@ func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last 
 			return last, nil
 		}
 		if len(log) == maxEntries {
-			return e, fmt.Errorf("session %s: its log has %d entries, which is all it can: %w", e.Session, len(log), ErrLog)
+			return e, fmt.Errorf("session %s: its log has %d entries, which is all it can: %w", e.Session, len(log), ErrDamagedLog)
 		}
 		existed, err := archive.Create(ctx, a, logKey(e.Session, len(log)+1, e.Kind), append(data, '\n'))
 		if err != nil {
@@ -137,18 +137,18 @@ func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last 
 	}
 }
 
-// Sessions yields the sessions that have a log. An error that matches ErrLog does not end it.
+// Sessions yields the sessions that have a log. An error that matches ErrDamagedLog does not end it.
 func Sessions(ctx context.Context, a archive.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		last := ""
-		for key, err := range a.List(ctx, Prefix, "") {
+		for key, err := range a.List(ctx, LogPrefix, "") {
 			if err != nil {
-				yield("", fmt.Errorf("list %s: %w", Prefix, err))
+				yield("", fmt.Errorf("list %s: %w", LogPrefix, err))
 				return
 			}
 			id, _, _, ok := parseLogKey(key)
 			if !ok {
-				if !yield("", fmt.Errorf("%s: %w", key, ErrLog)) {
+				if !yield("", fmt.Errorf("%s: %w", key, ErrDamagedLog)) {
 					return
 				}
 				continue
@@ -162,4 +162,4 @@ func Sessions(ctx context.Context, a archive.Reader) iter.Seq2[string, error] {
 }
 
 // Damaged reports whether an object, or the log of holds, is not what was written: that costs its fax, or its page, and nothing else.
-func Damaged(err error) bool { return archive.Broken(err) || errors.Is(err, ErrLog) }
+func Damaged(err error) bool { return archive.Broken(err) || errors.Is(err, ErrDamagedLog) }

@@ -93,7 +93,7 @@ func (k Rules) foldedIntoHeld(ctx context.Context, id string) error {
 	if err != nil {
 		return nil // nobody's: FoldedInto does not follow it either
 	}
-	last, err := Last(ctx, k.Archive, r.Into)
+	last, err := LastEntry(ctx, k.Archive, r.Into)
 	if err == nil && last.Kind == session.ActionHeld {
 		err = fmt.Errorf("%w: it is part of another session's fax, and %s; release that first", session.ErrKept, last)
 	}

@@ -15,7 +15,7 @@ type Image struct {
 
 // better orders images of one page, everywhere alike: fewest bad rows, most rows, lowest raster hash.
 func better(a, b Image) bool {
-	if x, y := BadRows(a), BadRows(b); x != y {
+	if x, y := a.CountBadRows(), b.CountBadRows(); x != y {
 		return x < y
 	}
 	if a.Raster.Height != b.Raster.Height {
@@ -24,7 +24,7 @@ func better(a, b Image) bool {
 	return a.SHA256 < b.SHA256
 }
 
-func BadRows(m Image) int {
+func (m Image) CountBadRows() int {
 	n := 0
 	for _, r := range m.BadRows {
 		n += r.Last - r.First + 1

@@ -32,7 +32,7 @@ func (o Origin) Fact(m Image) session.PageArchived {
 	f := session.PageArchived{
 		Session: o.Session, Page: o.Page, From: o.From, To: o.To, ToToken: o.ToToken, Source: o.Source, RasterSHA256: m.SHA256,
 		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
-		Coding: m.Coding, BadRows: BadRows(m), LongestBad: m.LongestBadRun, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
+		Coding: m.Coding, BadRows: m.CountBadRows(), LongestBad: m.LongestBadRun, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
 	}
 	if m.Tones != nil {
 		f.Samples = m.Tones.Samples

@@ -41,8 +41,8 @@ func (p *Pages) timed(name string, o Origin, f func() error) error {
 func (p *Pages) ArchiveOriginal(ctx context.Context, o Origin, data []byte, kind string) (obj session.Object, err error) {
 	err = p.timed(stage.Archive, o, func() error {
 		sum := sha256.Sum256(data)
-		obj = archive.Object(archive.PageKey(o.Session, o.Page, sum, kind), int64(len(data)), sum)
-		_, err := archive.CreateWithSidecar(ctx, p.Archive, data, sum, o.Sidecar(obj, ""))
+		obj = archive.NewObject(archive.PageKey(o.Session, o.Page, sum, kind), int64(len(data)), sum)
+		_, err := archive.CreateFile(ctx, p.Archive, data, sum, o.Sidecar(obj, ""))
 		return err
 	})
 	return obj, err
@@ -54,8 +54,8 @@ func (p *Pages) ArchiveRejected(ctx context.Context, o Origin, f *Failure) (obj 
 		return nil, false, nil
 	}
 	sum := sha256.Sum256(f.Body)
-	kept := archive.Object(archive.PageKey(o.Session, o.Page, sum, archive.KindRejected), int64(len(f.Body)), sum)
-	again, err = archive.CreateWithSidecar(ctx, p.Archive, f.Body, sum, o.Sidecar(kept, f.Reason))
+	kept := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindRejected), int64(len(f.Body)), sum)
+	again, err = archive.CreateFile(ctx, p.Archive, f.Body, sum, o.Sidecar(kept, f.Reason))
 	return &kept, again, err
 }
 
@@ -70,21 +70,21 @@ func (p *Pages) Decode(o Origin, decode func() (Image, error)) (m Image, err err
 
 // Publish archives the PNG and tells the world. A page that was published before with another image is amended.
 func (p *Pages) Publish(ctx context.Context, o Origin, original session.Object, m Image) error {
-	f, err := p.WithPNG(ctx, o, original, m)
+	f, err := p.ArchivePNG(ctx, o, original, m)
 	if err != nil {
 		return err
 	}
 	return p.timed(stage.Publish, o, func() error { return p.record(ctx, f) })
 }
 
-// WithPNG archives the PNG and gives the fact of a page.
-func (p *Pages) WithPNG(ctx context.Context, o Origin, original session.Object, m Image) (session.PageArchived, error) {
+// ArchivePNG archives the PNG and gives the fact of a page.
+func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Object, m Image) (session.PageArchived, error) {
 	pngData, err := png(m)
 	if err != nil {
 		return session.PageArchived{}, err
 	}
 	sum := sha256.Sum256(pngData)
-	pngObject := archive.Object(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), int64(len(pngData)), sum)
+	pngObject := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), int64(len(pngData)), sum)
 	err = p.timed(stage.Archive, o, func() error {
 		_, err := archive.CreateSum(ctx, p.Archive, pngObject.Key, pngData, sum)
 		return err
@@ -140,7 +140,7 @@ func (p *Pages) Lookup(ctx context.Context, o Origin, kind string) (*Found, erro
 			return nil, err
 		}
 		if best == nil || better(m, best.Image) {
-			best = &Found{archive.Object(key, int64(len(data)), sha256.Sum256(data)), m}
+			best = &Found{archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), m}
 		}
 	}
 	return best, nil

@@ -15,7 +15,7 @@ import (
 )
 
 // act does what an action orders. Everything in it may be done again: names and times come from the stored action.
-func (l *Letters) act(ctx context.Context, d bus.Delivery) error {
+func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
 	if err := json.Unmarshal(d.Data, &a); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action: %w", err)}
@@ -25,46 +25,46 @@ func (l *Letters) act(ctx context.Context, d bus.Delivery) error {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is no token", a.Session)}
 	}
 	if a.Kind == session.ActionReplayed {
-		return l.Replay(ctx, a, asked)
+		return w.Replay(ctx, a, asked)
 	}
 	if a.Letter == nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s without its letter", a.Kind)}
 	}
-	if err := l.Bus.RemoveLetter(ctx, a.LetterID); err != nil {
+	if err := w.Bus.RemoveLetter(ctx, a.LetterID); err != nil {
 		return err
 	}
 	if a.Kind != session.ActionRetried {
 		return nil
 	}
-	err := l.again(ctx, *a.Letter, asked, d.Time)
+	err := w.again(ctx, *a.Letter, asked, d.Time)
 	if dead, ok := errors.AsType[bus.Dead](err); ok {
 		letter := *a.Letter
 		letter.Reason, letter.Detail = dead.Reason, dead.Error()
-		return l.Bus.Bury(ctx, letter)
+		return w.Bus.Bury(ctx, letter)
 	}
 	return err
 }
 
 // again makes what died happen once more. Its own failure is a new letter.
-func (l *Letters) again(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
+func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
 	switch {
-	case d.Stage == session.StageIngest && l.Ingest != nil:
-		return l.Ingest(ctx, d.Body)
+	case d.Stage == session.StageIngest && w.Ingest != nil:
+		return w.Ingest(ctx, d.Body)
 	case d.Stage == session.StageRecord:
 		fact, err := session.ParseFact(factType(d.Original), d.Body)
 		if err != nil {
 			return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 		}
-		_, _, err = l.Bus.RecordFact(ctx, fact)
+		_, _, err = w.Bus.RecordFact(ctx, fact)
 		return err
 	case d.Stage == session.StagePage:
-		return l.pageAgain(ctx, d, asked, now)
+		return w.pageAgain(ctx, d, asked, now)
 	case d.Stage == session.StageWhole:
-		return l.order(ctx, session.Again{Session: d.Session, Asked: asked, Whole: true})
+		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Whole: true})
 	case d.Stage == stage.Assemble:
-		return l.order(ctx, session.Again{Session: d.Session, Asked: asked, Assemble: true})
+		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Assemble: true})
 	}
-	handle, ok := l.Handlers[d.Stage]
+	handle, ok := w.Handlers[d.Stage]
 	if !ok {
 		return bus.Dead{Reason: d.Reason, Err: fmt.Errorf("%w: stage %s", errNotRetryable, d.Stage)}
 	}
@@ -72,16 +72,16 @@ func (l *Letters) again(ctx context.Context, d session.DeadLetter, asked string,
 }
 
 // order tells the ledger.
-func (l *Letters) order(ctx context.Context, f session.Again) error {
+func (w *Worker) order(ctx context.Context, f session.Again) error {
 	if !session.ValidToken(f.Session) {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %q is no token", f.Session)}
 	}
-	_, _, err := l.Bus.RecordFact(ctx, f)
+	_, _, err := w.Bus.RecordFact(ctx, f)
 	return err
 }
 
 // pageAgain tries a page by both its ways: by itself from attempt 1 with a fresh deadline, and from the whole file.
-func (l *Letters) pageAgain(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
+func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
 	var f session.PageAnnounced
 	if err := json.Unmarshal(d.Body, &f); err != nil || !session.ValidToken(f.Session) || f.Page < 1 || f.Page > session.MaxPages {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of a page: session %q, page %d: %w", f.Session, f.Page, err)}
@@ -94,10 +94,10 @@ func (l *Letters) pageAgain(ctx context.Context, d session.DeadLetter, asked str
 	if err != nil {
 		return fmt.Errorf("retry of session %s page %d: %w", f.Session, f.Page, err)
 	}
-	if err := l.Bus.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}, body); err != nil {
+	if err := w.Bus.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}, body); err != nil {
 		return err
 	}
-	return l.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
+	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
 }
 
 // factType is the type in a fact's subject, which has more tokens than those of events.

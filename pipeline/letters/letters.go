@@ -62,7 +62,7 @@ type Box interface {
 //
 // An action is stored in FAX_AUDIT first and done from there: the letter is removed, then what was ordered is done. A crash between any
 // two of these does the rest at the next delivery, and a failure that follows from a retry finds no old letter that would hide it.
-type Letters struct {
+type Worker struct {
 	Bus      Bus
 	Replay   func(ctx context.Context, a session.Action, asked string) error // as replay.Replayer does
 	Handlers map[string]func(context.Context, bus.Delivery) error            // by durable
@@ -71,16 +71,16 @@ type Letters struct {
 }
 
 // Consumptions are the durables that the letters need.
-func (l *Letters) Consumptions() []bus.Consumption {
+func (w *Worker) Consumptions() []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamPages, Durable: "letters-pages", Filter: []string{session.TypePageFailed + ".>"}, Workers: 4}, Handle: l.pageFailed},
-		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "letters-docs", Filter: []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"}, Workers: 4}, Handle: l.docEvent},
-		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "actions", Filter: []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"}, Workers: 4}, Handle: l.act},
+		{Consumer: bus.Consumer{Stream: bus.StreamPages, Durable: "letters-pages", Filter: []string{session.TypePageFailed + ".>"}, Workers: 4}, Handle: w.pageFailed},
+		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "letters-docs", Filter: []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"}, Workers: 4}, Handle: w.docEvent},
+		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "actions", Filter: []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"}, Workers: 4}, Handle: w.act},
 	}
 }
 
 // pageFailed looks at a page whose own fetch is over.
-func (l *Letters) pageFailed(ctx context.Context, d bus.Delivery) error {
+func (w *Worker) pageFailed(ctx context.Context, d bus.Delivery) error {
 	var f session.PageFailed
 	if err := json.Unmarshal(d.Data, &f); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("failed attempt: %w", err)}
@@ -88,19 +88,19 @@ func (l *Letters) pageFailed(ctx context.Context, d bus.Delivery) error {
 	if !f.Final {
 		return nil
 	}
-	return l.settle(ctx, f.Session, over{page: f.Page})
+	return w.settle(ctx, f.Session, over{page: f.Page})
 }
 
 // docEvent looks at a session for which a document was ordered, or an order for the whole file has ended.
-func (l *Letters) docEvent(ctx context.Context, d bus.Delivery) error {
+func (w *Worker) docEvent(ctx context.Context, d bus.Delivery) error {
 	fact, err := session.ParseFact(bus.EventType(d.Subject), d.Data)
 	if err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 	}
 	if f, ok := fact.(session.WholeDone); ok {
-		return l.settle(ctx, f.Session, over{whole: f.N})
+		return w.settle(ctx, f.Session, over{whole: f.N})
 	}
-	return l.settle(ctx, fact.SessionID(), over{})
+	return w.settle(ctx, fact.SessionID(), over{})
 }
 
 // over is what has just ended without success, maybe before the ledger knows: a page's own fetch, or an order for the whole
@@ -109,24 +109,24 @@ type over struct{ page, whole int }
 
 // settle makes the live letters of a session what its ledger says: one for each page that is missing for good, and one for the
 // whole file where it was asked for what is missing.
-func (l *Letters) settle(ctx context.Context, id string, ended over) error {
+func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 	for {
-		s, _, err := l.Bus.Load(ctx, id)
+		s, _, err := w.Bus.Load(ctx, id)
 		if err != nil {
 			return err
 		}
-		live, err := l.live(ctx, id)
+		live, err := w.live(ctx, id)
 		if err != nil {
 			return err
 		}
 		missing := s.Missing()
-		if err := l.resolve(ctx, s, missing, live); err != nil {
+		if err := w.resolve(ctx, s, missing, live); err != nil {
 			return err
 		}
 		if s.Ordered == 0 {
 			return nil // doc.ready brings us here again
 		}
-		wrote, err := l.buryMissing(ctx, s, missing, live, ended)
+		wrote, err := w.buryMissing(ctx, s, missing, live, ended)
 		if err != nil || !wrote {
 			return err
 		}
@@ -135,13 +135,13 @@ func (l *Letters) settle(ctx context.Context, id string, ended over) error {
 }
 
 // live gives the letters of a session's pages and whole file.
-func (l *Letters) live(ctx context.Context, id string) ([]bus.Letter, error) {
-	all, _, err := l.Bus.Letters(ctx, bus.LetterFilter{Session: id}, 2*session.MaxPages)
+func (w *Worker) live(ctx context.Context, id string) ([]bus.Letter, error) {
+	all, _, err := w.Bus.Letters(ctx, bus.LetterFilter{Session: id}, 2*session.MaxPages)
 	return slices.DeleteFunc(all, func(x bus.Letter) bool { return x.Stage != session.StagePage && x.Stage != session.StageWhole }), err
 }
 
 // resolve removes the letters of what has come after all.
-func (l *Letters) resolve(ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter) error {
+func (w *Worker) resolve(ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter) error {
 	for _, x := range live {
 		if x.Page > 0 && missing.Has(x.Page) || x.Page == 0 && (len(missing) > 0 || s.Uncounted()) {
 			continue
@@ -153,9 +153,9 @@ func (l *Letters) resolve(ctx context.Context, s session.State, missing session.
 		if x.Stage == session.StagePage && x.Page == 0 {
 			continue // a message of the durable `page` that died
 		}
-		_, err := l.Bus.Act(ctx, session.Action{Kind: session.ActionResolved, By: "faxstream", Why: what, LetterID: x.ID, Letter: &x.DeadLetter})
+		_, err := w.Bus.Act(ctx, session.Action{Kind: session.ActionResolved, By: "faxstream", Why: what, LetterID: x.ID, Letter: &x.DeadLetter})
 		if err == nil {
-			err = l.Bus.RemoveLetter(ctx, x.ID)
+			err = w.Bus.RemoveLetter(ctx, x.ID)
 		}
 		if err != nil {
 			return err
@@ -165,19 +165,19 @@ func (l *Letters) resolve(ctx context.Context, s session.State, missing session.
 }
 
 // buryMissing writes the letters that are not there; wrote reports whether there was one.
-func (l *Letters) buryMissing(ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter, ended over) (wrote bool, err error) {
+func (w *Worker) buryMissing(ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter, ended over) (wrote bool, err error) {
 	for page := range missing.Intersect(s.Announced).All() {
 		if slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Page == page }) {
 			continue
 		}
-		letter, final, err := l.pageLetter(ctx, s, page)
+		letter, final, err := w.pageLetter(ctx, s, page)
 		if err != nil {
 			return wrote, err
 		}
 		if !final && page != ended.page {
 			continue // its own fetch goes on
 		}
-		buried, err := l.bury(ctx, letter, page == ended.page)
+		buried, err := w.bury(ctx, letter, page == ended.page)
 		if err != nil {
 			return wrote, err
 		}
@@ -188,35 +188,35 @@ func (l *Letters) buryMissing(ctx context.Context, s session.State, missing sess
 		slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Stage == session.StageWhole }) {
 		return wrote, nil
 	}
-	letter, err := l.wholeLetter(ctx, s, missing)
+	letter, err := w.wholeLetter(ctx, s, missing)
 	if err != nil {
 		return wrote, err
 	}
-	buried, err := l.bury(ctx, letter, ended.whole >= s.WholeN)
+	buried, err := w.bury(ctx, letter, ended.whole >= s.WholeN)
 	return wrote || buried, err
 }
 
 // bury stores a letter, unless it is one that a person has dropped and nothing new has happened.
-func (l *Letters) bury(ctx context.Context, d session.DeadLetter, news bool) (bool, error) {
+func (w *Worker) bury(ctx context.Context, d session.DeadLetter, news bool) (bool, error) {
 	if !news {
-		dropped, err := l.Bus.Dropped(ctx, d)
+		dropped, err := w.Bus.Dropped(ctx, d)
 		if err != nil || dropped {
 			return false, err
 		}
 	}
-	if err := l.Bus.Bury(ctx, d); err != nil {
+	if err := w.Bus.Bury(ctx, d); err != nil {
 		return false, err
 	}
-	l.Log.Error("dead letter", "stage", d.Stage, "session", d.Session, "page", d.Page, "reason", d.Reason, "detail", d.Detail)
+	w.Log.Error("dead letter", "stage", d.Stage, "session", d.Session, "page", d.Page, "reason", d.Reason, "detail", d.Detail)
 	return true, nil
 }
 
 // pageLetter tells the story of a missing page; final reports whether its own fetch is over.
-func (l *Letters) pageLetter(ctx context.Context, s session.State, page int) (d session.DeadLetter, final bool, err error) {
+func (w *Worker) pageLetter(ctx context.Context, s session.State, page int) (d session.DeadLetter, final bool, err error) {
 	announced := session.PageAnnounced{Session: s.Session, Page: page, From: s.From, To: s.To}
 	d = session.DeadLetter{Stage: session.StagePage, Session: s.Session, Page: page, Original: announced.Subject(), Received: s.Opened}
 	_, _, d.Reason = s.PageStatus(page)
-	event, ok, err := l.Bus.Event(ctx, d.Original)
+	event, ok, err := w.Bus.Event(ctx, d.Original)
 	if err != nil {
 		return d, false, err
 	}
@@ -225,7 +225,7 @@ func (l *Letters) pageLetter(ctx context.Context, s session.State, page int) (d 
 	} else if d.Body, err = json.Marshal(announced); err != nil {
 		return d, false, err
 	}
-	failures, err := l.Bus.PageFailures(ctx, s.Session, page)
+	failures, err := w.Bus.PageFailures(ctx, s.Session, page)
 	if err != nil {
 		return d, false, err
 	}
@@ -241,10 +241,10 @@ func (l *Letters) pageLetter(ctx context.Context, s session.State, page int) (d 
 }
 
 // wholeLetter tells the story of a whole file that did not give what is missing.
-func (l *Letters) wholeLetter(ctx context.Context, s session.State, missing session.Ranges) (d session.DeadLetter, err error) {
+func (w *Worker) wholeLetter(ctx context.Context, s session.State, missing session.Ranges) (d session.DeadLetter, err error) {
 	order := session.WholeOrdered{Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: missing}
 	d = session.DeadLetter{Stage: session.StageWhole, Session: s.Session, Original: order.Subject(), Received: s.Opened, Reason: session.ReasonNotInFile}
-	event, ok, err := l.Bus.Event(ctx, d.Original)
+	event, ok, err := w.Bus.Event(ctx, d.Original)
 	if err != nil {
 		return d, err
 	}
@@ -257,7 +257,7 @@ func (l *Letters) wholeLetter(ctx context.Context, s session.State, missing sess
 	if s.Uncounted() {
 		d.Detail = "the whole file could not be had, and nobody says how many pages the fax has"
 	}
-	done, ok, err := l.Bus.WholeFailed(ctx, s.Session, s.WholeN)
+	done, ok, err := w.Bus.WholeFailed(ctx, s.Session, s.WholeN)
 	if err == nil && ok {
 		d.Reason, d.Attempts = done.Reason, done.Attempts
 		d.Detail += ": " + done.Detail

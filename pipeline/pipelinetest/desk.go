@@ -141,7 +141,7 @@ func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Pages[i+1], err = p.WithPNG(t.Context(), o, original, m); err != nil {
+		if d.Pages[i+1], err = p.ArchivePNG(t.Context(), o, original, m); err != nil {
 			t.Fatal(err)
 		}
 	}

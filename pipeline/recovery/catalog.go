@@ -94,7 +94,7 @@ func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]ses
 	if err != nil {
 		return session.State{}, nil, err
 	}
-	r, err := Recall(ctx, c.Archive, id, keys)
+	r, err := recall(ctx, c.Archive, id, keys)
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {

@@ -84,14 +84,14 @@ func (r *rebuilder) purged(ctx context.Context) error {
 	for id, err := range hold.Sessions(ctx, r.Archive) {
 		var last session.KeepEntry
 		if err == nil {
-			last, err = hold.Last(ctx, r.Archive, id)
+			last, err = hold.LastEntry(ctx, r.Archive, id)
 		}
 		if err == nil && last.File != "" {
 			_, err = r.Bus.Claim(ctx, session.AliasFile, last.File, id)
 		}
 		switch {
 		case err != nil && hold.Damaged(err):
-			r.broke(cmp.Or(id, hold.Prefix), err)
+			r.broke(cmp.Or(id, hold.LogPrefix), err)
 		case err != nil:
 			return err
 		}
@@ -129,7 +129,7 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	kept, err := hold.Last(ctx, r.Archive, id)
+	kept, err := hold.LastEntry(ctx, r.Archive, id)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 		r.count(func(done *Rebuilt) { done.Purged = append(done.Purged, id) })
 		return nil
 	}
-	known, err := Recall(ctx, r.Archive, id, keys)
+	known, err := recall(ctx, r.Archive, id, keys)
 	if err != nil {
 		return err
 	}

@@ -19,14 +19,14 @@ type recalled struct {
 	state session.State
 }
 
-// Recall reads the newest plan and manifest of a session, and whether it is held. keys are those of its revisions at least, ascending; nil: it
+// recall reads the newest plan and manifest of a session, and whether it is held. keys are those of its revisions at least, ascending; nil: it
 // has no plan. Of a purged fax it gives a PurgedError.
-func Recall(ctx context.Context, a archive.Reader, id string, keys []string) (*recalled, error) {
+func recall(ctx context.Context, a archive.Reader, id string, keys []string) (*recalled, error) {
 	planned := archive.Revisions(keys, id, func(name string) bool { return name == "plan.json" })
 	if len(planned) == 0 {
 		return nil, nil
 	}
-	kept, err := hold.Last(ctx, a, id)
+	kept, err := hold.LastEntry(ctx, a, id)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func Recall(ctx context.Context, a archive.Reader, id string, keys []string) (*r
 		if m.Session != id {
 			return nil, fmt.Errorf("read %s: %w", key, archive.ErrUnreadable)
 		}
-		doc := m.Event(archive.Object(key, int64(len(data)), sha256.Sum256(data)))
+		doc := m.Event(archive.NewObject(key, int64(len(data)), sha256.Sum256(data)))
 		r.doc = &doc
 	}
 	r.ready = r.plan.Order()

@@ -26,7 +26,7 @@ func Restore(ctx context.Context, a archive.Reader, names Names, fresh session.S
 	if err != nil {
 		return fresh, err
 	}
-	kept, err := hold.Last(ctx, a, fresh.Session)
+	kept, err := hold.LastEntry(ctx, a, fresh.Session)
 	if err != nil {
 		return fresh, err
 	}
@@ -35,7 +35,7 @@ func Restore(ctx context.Context, a archive.Reader, names Names, fresh session.S
 		fresh.Opened, fresh.Purged = kept.At, true
 		return fresh, nil
 	}
-	r, err := Recall(ctx, a, fresh.Session, keys)
+	r, err := recall(ctx, a, fresh.Session, keys)
 	if err != nil {
 		return fresh, err
 	}
@@ -68,7 +68,7 @@ func readRedirect(ctx context.Context, a archive.Reader, id string, keys []strin
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
-	kept, err := hold.Last(ctx, a, r.Into)
+	kept, err := hold.LastEntry(ctx, a, r.Into)
 	if err != nil || kept.Kind == session.ActionPurged {
 		return &r, err
 	}

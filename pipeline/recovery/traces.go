@@ -16,7 +16,7 @@ func Traces(ctx context.Context, a archive.Reader, id string) (file string, inde
 	if err != nil {
 		return "", indexed, err
 	}
-	r, err := Recall(ctx, a, id, keys)
+	r, err := recall(ctx, a, id, keys)
 	switch {
 	case errors.Is(err, archive.ErrUnreadable):
 		indexed, err = searchIndex(ctx, a, id)

@@ -143,7 +143,7 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 	if m.SHA256 == old.RasterSHA256 {
 		return nil, nil
 	}
-	now, err := r.Pages.WithPNG(ctx, o, old.Original, m)
+	now, err := r.Pages.ArchivePNG(ctx, o, old.Original, m)
 	return &now, err
 }
 

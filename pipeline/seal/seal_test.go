@@ -410,3 +410,10 @@ func FuzzParseSeal(f *testing.F) {
 		}
 	})
 }
+
+func (s Sealer) must(t *testing.T, want int) {
+	t.Helper()
+	if sealed, err := s.Seal(t.Context()); err != nil || sealed != want {
+		t.Fatalf("sealed %d days, %v, want %d", sealed, err, want)
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"testing"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -262,11 +261,4 @@ func (s Sealer) finish(spooled *os.File, seal Seal) (whole io.ReadSeeker, size i
 		return nil, 0, sum, err
 	}
 	return whole, size, [sha256.Size]byte(h.Sum(nil)), nil
-}
-
-func (s Sealer) must(t *testing.T, want int) {
-	t.Helper()
-	if sealed, err := s.Seal(t.Context()); err != nil || sealed != want {
-		t.Fatalf("sealed %d days, %v, want %d", sealed, err, want)
-	}
 }

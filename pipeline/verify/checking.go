@@ -47,14 +47,14 @@ type checking struct {
 
 // holds wants the log of holds and purges to fit a fax that is there: whoever can write one entry into it could hide the fax.
 func (k *checking) holds(ctx context.Context) error {
-	last, err := hold.Last(ctx, k.Archive, k.id)
+	last, err := hold.LastEntry(ctx, k.Archive, k.id)
 	switch {
-	case errors.Is(err, hold.ErrLog) || errors.Is(err, archive.ErrTooLarge):
-		k.found.fault(FaultUnreadable, hold.Prefix+k.id+"/", 0, err.Error())
+	case errors.Is(err, hold.ErrDamagedLog) || errors.Is(err, archive.ErrTooLarge):
+		k.found.fault(FaultUnreadable, hold.LogPrefix+k.id+"/", 0, err.Error())
 	case err != nil:
 		return err
 	case last.Kind == session.ActionPurged:
-		k.found.fault(FaultPurged, hold.Prefix+k.id+"/", 0, last.String())
+		k.found.fault(FaultPurged, hold.LogPrefix+k.id+"/", 0, last.String())
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (k *checking) redirect(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		k.named[key] = archive.Object(key, int64(len(data)), sha256.Sum256(data))
+		k.named[key] = archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
 		if r, err := archive.ParseRedirect(data, from); err != nil {
 			k.found.fault(FaultUnreadable, key, 0, err.Error())
 		} else if folded && r.Into != k.id {
@@ -278,12 +278,12 @@ func (k *checking) revisions(ctx context.Context) error {
 
 func (k *checking) revision(ctx context.Context, n int, before link) (link, error) {
 	key := archive.RevisionKey(k.id, n, "manifest.json")
-	data, ok, err := k.read(ctx, key, archive.MaxText)
+	data, ok, err := k.read(ctx, key, archive.MaxJSON)
 	if err != nil || !ok {
 		return before, err
 	}
 	sum := sha256.Sum256(data)
-	k.named[key] = archive.Object(key, int64(len(data)), sum)
+	k.named[key] = archive.NewObject(key, int64(len(data)), sum)
 	k.look(key, digest{int64(len(data)), sum})
 	self := link{n, fmt.Sprintf("%x", sum)}
 	var m archive.Manifest
@@ -351,7 +351,7 @@ func (k *checking) reports(ctx context.Context) error {
 		if !archive.IsReport(key) {
 			continue
 		}
-		data, ok, err := k.read(ctx, key, archive.MaxText)
+		data, ok, err := k.read(ctx, key, archive.MaxJSON)
 		if err != nil {
 			return err
 		}

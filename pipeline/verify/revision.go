@@ -92,7 +92,7 @@ func (r *revisionCheck) agrees() bool {
 		}
 		want.Pages = append(want.Pages, restate(f, r.m.Pages[i]))
 	}
-	text, err := archive.Indent(want)
+	text, err := archive.IndentJSON(want)
 	usable := len(r.plan.Pages) > 0
 	switch {
 	case err != nil || !bytes.Equal(text, r.data):
@@ -246,7 +246,7 @@ func (r *revisionCheck) remake(ctx context.Context) error {
 	}
 	made := d.Manifest
 	made.Signature = r.m.Signature
-	text, err := archive.Indent(made)
+	text, err := archive.IndentJSON(made)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (r *revisionCheck) wholes(ctx context.Context) error {
 	}
 	files := 0
 	for _, key := range r.listed {
-		if !archive.IsWhole(key, r.prefix()) || len(cut) == 0 {
+		if !archive.IsWholeFile(key, r.prefix()) || len(cut) == 0 {
 			continue
 		}
 		files++
