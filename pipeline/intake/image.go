@@ -13,7 +13,7 @@ type Image struct {
 	SHA256 string // hex SHA-256 of the raster, or of the samples of a gray or colour page
 }
 
-// better orders images of one page, everywhere alike: fewest bad rows, most rows, lowest raster hash.
+// better orders images of one page, in every process in the same way: fewest bad rows, most rows, lowest raster hash.
 func better(a, b Image) bool {
 	if x, y := a.CountBadRows(), b.CountBadRows(); x != y {
 		return x < y
@@ -24,6 +24,7 @@ func better(a, b Image) bool {
 	return a.SHA256 < b.SHA256
 }
 
+// CountBadRows is the number of rows that could not be decoded as they were sent.
 func (m Image) CountBadRows() int {
 	n := 0
 	for _, r := range m.BadRows {
@@ -32,7 +33,7 @@ func (m Image) CountBadRows() int {
 	return n
 }
 
-// png is the page for OCR.
+// png encodes the page for OCR.
 func png(m Image) ([]byte, error) {
 	var b bytes.Buffer
 	write := m.Raster.WritePNG
