@@ -14,7 +14,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
-// act does what an action orders. Everything in it may be done again: names and times come from the stored action.
+// act carries out an action. It may run again: all names and times come from the stored action.
 func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
 	if err := json.Unmarshal(d.Data, &a); err != nil {
@@ -22,13 +22,13 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	}
 	asked := "a" + strconv.FormatUint(d.Sequence, 10)
 	if a.Kind == session.ActionReplayed && !session.ValidToken(a.Session) {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is no token", a.Session)}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is not a token", a.Session)}
 	}
 	if a.Kind == session.ActionReplayed {
 		return w.Replay(ctx, a, asked)
 	}
 	if a.Letter == nil {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s without its letter", a.Kind)}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s: its dead letter is missing in it", a.Kind)}
 	}
 	if err := w.Bus.RemoveLetter(ctx, a.LetterID); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	return err
 }
 
-// again makes what died happen once more. Its own failure is a new letter.
+// again retries what a letter is about. If that fails, it returns a bus.Dead, which becomes a new letter.
 func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
 	switch {
 	case d.Stage == session.StageIngest && w.Ingest != nil:
@@ -71,20 +71,23 @@ func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, 
 	return handle(ctx, bus.Delivery{Subject: d.Original, Data: d.Body, Time: now, Tries: 1})
 }
 
-// order tells the ledger.
+// order records an order of a person for the ledger.
 func (w *Worker) order(ctx context.Context, f session.Again) error {
 	if !session.ValidToken(f.Session) {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %q is no token", f.Session)}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %q is not a token", f.Session)}
 	}
 	_, _, err := w.Bus.RecordFact(ctx, f)
 	return err
 }
 
-// pageAgain tries a page by both its ways: by itself from attempt 1 with a fresh deadline, and from the whole file.
+// pageAgain retries a page in both ways: its own file, from attempt 1 with a new deadline, and the whole file.
 func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
 	var f session.PageAnnounced
 	if err := json.Unmarshal(d.Body, &f); err != nil || !session.ValidToken(f.Session) || f.Page < 1 || f.Page > session.MaxPages {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of a page: session %q, page %d: %w", f.Session, f.Page, err)}
+		if err == nil {
+			err = errors.New("the session or the page number is invalid")
+		}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of page %d of session %q: %w", f.Page, f.Session, err)}
 	}
 	r := session.Retry{Page: &f, Attempt: 1}
 	for _, a := range d.Attempts {
@@ -100,7 +103,10 @@ func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked stri
 	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
 }
 
-// factType is the type in a fact's subject, which has more tokens than those of events.
+// factType is the type in the subject of a fact, at most four tokens.
 func factType(subject string) string {
 	return strings.Join(strings.SplitN(subject, ".", 5)[:min(4, strings.Count(subject, ".")+1)], ".")
 }
+
+// errNotRetryable: nothing can retry what this letter is about.
+var errNotRetryable = errors.New("this cannot be retried: look at it, then drop it with a reason")
