@@ -86,7 +86,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 			return nil, err
 		}
 	}
-	sweep := &collect.Sweeper{Ledgers: c.bus, Every: c.sweepEvery, Log: c.log}
+	sweep := &collect.Sweeper{Bus: c.bus, Every: c.sweepEvery, Log: c.log}
 	go sweep.Run(ctx)
 	return handlers, nil
 }
