@@ -16,27 +16,28 @@ type checking struct {
 	Checker
 	id      string
 	found   *Finding
-	revised []string                  // keys of its revisions, ascending, as they were listed before all others
-	listed  []string                  // every key of the fax, ascending
-	seen    map[string]digest         // objects that were read
-	named   map[string]session.Object // by manifests and reports
-	served  map[string]bool           // whole files from which pages were cut
-	rasters map[string]string         // of originals, by key; "" where it does not decode
+	revised []string                  // keys of its revisions, ascending; they were listed before all others
+	listed  []string                  // all keys of the fax, ascending
+	seen    map[string]digest         // objects that were read, by key
+	named   map[string]session.Object // objects that manifests and reports name, by key
+	served  map[string]bool           // keys of whole files from which pages were cut
+	rasters map[string]string         // raster hashes by key of the original, or by name; "": it cannot be decoded
 	remaker document.Builder
-	indexed string // key of the index entry; "": no revision says
+	indexed string // key of the index entry; "": unknown, there is no revision
 }
 
 func (k *checking) prefix() string { return archive.FaxPrefix(k.id) }
 
-// gone is said of an object that went away while it was looked at.
+// gone says that an object disappeared during the check.
 const gone = "It was there when the archive was listed"
 
+// has reports whether the archive has an object of the fax.
 func (k *checking) has(key string) bool {
 	_, ok := slices.BinarySearch(k.listed, key)
 	return ok
 }
 
-// rasterOf decodes what has a name, once; "" where it does not decode.
+// rasterOf returns the raster hash of an image, "" if it cannot be decoded. It decodes each name only once.
 func (k *checking) rasterOf(name string, decode func() (intake.Image, error)) (string, error) {
 	if raster, done := k.rasters[name]; done {
 		return raster, nil
@@ -45,6 +46,6 @@ func (k *checking) rasterOf(name string, decode func() (intake.Image, error)) (s
 	if _, failed := errors.AsType[*intake.Failure](err); err != nil && !failed {
 		return "", fmt.Errorf("decode %s: %w", name, err)
 	}
-	k.rasters[name] = m.SHA256 // of what does not decode it is empty
+	k.rasters[name] = m.SHA256 // empty if it cannot be decoded
 	return m.SHA256, nil
 }

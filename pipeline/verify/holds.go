@@ -9,7 +9,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// holds wants the log of holds and purges to fit a fax that is there: whoever can write one entry into it could hide the fax.
+// holds checks that the log of holds and purges is readable and has no purge: with one false entry somebody could hide the fax.
 func (k *checking) holds(ctx context.Context) error {
 	last, err := hold.LastEntry(ctx, k.Archive, k.id)
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 )
 
-// index wants the fax's entry in the index of its day.
+// index checks that the index has the entry of the fax under its day.
 func (k *checking) index(ctx context.Context) error {
 	if k.indexed == "" {
 		return nil
@@ -22,12 +22,12 @@ func (k *checking) index(ctx context.Context) error {
 	case err != nil:
 		return err
 	case string(text) != archive.IndexText:
-		k.found.fault(FaultIndex, k.indexed, 0, "Its entry is not what was written")
+		k.found.fault(FaultIndex, k.indexed, 0, "The entry was changed after it was written")
 	}
 	return nil
 }
 
-// indexed gives the entries of the index by session; those that are none are under "".
+// indexed returns the keys of the index by session. Keys that are not index entries are under "".
 func (c Checker) indexed(ctx context.Context) (map[string][]string, error) {
 	entries := map[string][]string{}
 	for key, err := range c.Archive.List(ctx, archive.IndexPrefix, "") {
@@ -43,7 +43,7 @@ func (c Checker) indexed(ctx context.Context) (map[string][]string, error) {
 	return entries, nil
 }
 
-// listed wants the index to list the fax where it has to, and nowhere else.
+// listed checks the index entries of a fax: it must be listed once, at its place.
 func (f *Finding) listed(entries []string) {
 	uncommitted := slices.ContainsFunc(f.Faults, func(fault Fault) bool { return fault.Kind == FaultUncommitted })
 	for _, key := range entries {
@@ -53,7 +53,7 @@ func (f *Finding) listed(entries []string) {
 		case f.Objects == 0:
 			f.fault(FaultGone, key, 0, "")
 		case f.Revisions == 0 && !uncommitted: // the documents are written before the entry
-			f.fault(FaultGone, key, 0, "There are objects of it, but no document and no manifest")
+			f.fault(FaultGone, key, 0, "The archive has objects of it, but no document and no manifest")
 		}
 	}
 }

@@ -15,37 +15,37 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// digest is what an object was found to be.
+// digest is the size and hash of an object that was read.
 type digest struct {
 	size int64
 	sum  [sha256.Size]byte
 }
 
-// is reports whether it is what o says, of which a negative size says nothing.
+// is reports whether an object has the size and hash of o. A negative size in o is unknown and fits any size.
 func (d digest) is(o session.Object) bool {
 	return o.SHA256 == fmt.Sprintf("%x", d.sum) && (o.Size < 0 || o.Size == d.size)
 }
 
-// name notes that the archive names an object, which must be there.
+// name notes that the object `by` names an object, which must be there.
 func (k *checking) name(o session.Object, by string) {
 	old, ok := k.named[o.Key]
 	if ok && old != o {
-		k.found.fault(FaultContradicts, by, 0, "It and another one name "+o.Key+" with different hashes")
+		k.found.fault(FaultContradicts, by, 0, "It and another object have different hashes for "+o.Key)
 	}
 	if ok {
 		return
 	}
 	k.named[o.Key] = o
 	if d, read := k.seen[o.Key]; read && !d.is(o) {
-		k.found.fault(FaultContradicts, by, 0, "It names "+o.Key+" with a hash or size that this has not")
+		k.found.fault(FaultContradicts, by, 0, "The hash or size in it is not that of "+o.Key)
 	}
 }
 
-// load reads a named object into memory. ok is false when it is not there or not what was written: then that is a fault already.
+// load reads a named object into memory. ok is false if it is missing or altered: that is a fault already, or objects makes it one.
 func (k *checking) load(ctx context.Context, o session.Object, by string) (data []byte, ok bool, err error) {
 	k.name(o, by)
 	if !k.has(o.Key) {
-		return nil, false, nil // objects will say so
+		return nil, false, nil // objects makes it a fault
 	}
 	data, ok, err = k.read(ctx, o.Key, archive.MaxObject)
 	if err != nil || !ok {
@@ -54,7 +54,7 @@ func (k *checking) load(ctx context.Context, o session.Object, by string) (data 
 	return data, k.look(o.Key, digest{int64(len(data)), sha256.Sum256(data)}), nil
 }
 
-// read loads an object of at most `most` bytes. ok is false where there is none any more, or a larger one: then that is a fault already.
+// read reads an object of at most `most` bytes. ok is false if it disappeared or is larger: that is a fault already.
 func (k *checking) read(ctx context.Context, key string, most int64) (data []byte, ok bool, err error) {
 	data, err = archive.Read(ctx, k.Archive, key, most)
 	switch {
@@ -68,7 +68,7 @@ func (k *checking) read(ctx context.Context, key string, most int64) (data []byt
 	return nil, false, nil
 }
 
-// look compares an object that was read with all that is said of it.
+// look compares an object that was read with the hashes in its name and in what names it, and reports whether it is unchanged.
 func (k *checking) look(key string, d digest) bool {
 	_, again := k.seen[key]
 	if !again {
@@ -82,7 +82,8 @@ func (k *checking) look(key string, d digest) bool {
 	case named && !d.is(o):
 		whole = false
 		if !again {
-			k.found.fault(FaultAltered, key, 0, fmt.Sprintf("It has %d bytes and SHA-256 %x, want %d and %s", d.size, d.sum, o.Size, o.SHA256))
+			k.found.fault(FaultAltered, key, 0,
+				fmt.Sprintf("It has %d bytes and SHA-256 %x, want %d and %s", d.size, d.sum, o.Size, o.SHA256))
 		}
 	case archive.KeyHash(key) != "" && archive.KeyHash(key) != archive.Hash16(d.sum):
 		whole = false
@@ -93,7 +94,7 @@ func (k *checking) look(key string, d digest) bool {
 	return whole
 }
 
-// objects reads everything that no other step has read: what is named must be there and whatever carries a hash must have it.
+// objects reads all objects that no other step has read. Named objects must be there, and every hash must be right.
 func (k *checking) objects(ctx context.Context) error {
 	for _, key := range k.listed {
 		if _, done := k.seen[key]; !done {
@@ -116,14 +117,14 @@ func (k *checking) objects(ctx context.Context) error {
 			continue
 		}
 		if archive.IsSidecar(key) {
-			continue // sidecars says so
+			continue // sidecars makes it a fault
 		}
 		k.found.fault(FaultMissing, key, 0, "")
 	}
 	return nil
 }
 
-// sum reads an object through, in constant memory.
+// sum hashes an object in constant memory.
 func (k *checking) sum(ctx context.Context, key string) (digest, error) {
 	r, _, err := k.Archive.Open(ctx, key)
 	if err != nil {

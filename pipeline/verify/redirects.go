@@ -8,7 +8,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 )
 
-// redirect checks what says that another session has the fax, or that this one has the fax of others.
+// redirect checks the objects that say that another session has the fax, or that this session has the fax of others.
 func (k *checking) redirect(ctx context.Context) error {
 	for _, key := range k.listed {
 		from, folded := strings.CutPrefix(key, archive.FoldedPrefix(k.id))
@@ -30,7 +30,7 @@ func (k *checking) redirect(ctx context.Context) error {
 		if r, err := archive.ParseRedirect(data, from); err != nil {
 			k.found.fault(FaultUnreadable, key, 0, err.Error())
 		} else if folded && r.Into != k.id {
-			k.found.fault(FaultForeign, key, 0, "It redirects session "+r.Session+" to "+r.Into)
+			k.found.fault(FaultForeign, key, 0, "It is the redirect of session "+r.Session+" to "+r.Into)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/sign"
 )
 
-// revisions checks every revision that has a manifest, and wants one where there are documents.
+// revisions checks every revision that has a manifest. A newer revision with documents and no manifest is a fault.
 func (k *checking) revisions(ctx context.Context) error {
 	committed := archive.Revisions(k.revised, k.id, func(name string) bool { return name == "manifest.json" })
 	before := link{}
@@ -30,6 +30,7 @@ func (k *checking) revisions(ctx context.Context) error {
 	return nil
 }
 
+// revision checks one revision that follows `before`, and returns what the next one must follow.
 func (k *checking) revision(ctx context.Context, n int, before link) (link, error) {
 	key := archive.RevisionKey(k.id, n, "manifest.json")
 	data, ok, err := k.read(ctx, key, archive.MaxJSON)
@@ -46,7 +47,7 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 		return self, nil
 	}
 	if m.Session != k.id || m.Revision != n {
-		k.found.fault(FaultForeign, key, 0, fmt.Sprintf("It is of session %s revision %d", m.Session, m.Revision))
+		k.found.fault(FaultForeign, key, 0, fmt.Sprintf("It belongs to session %s revision %d", m.Session, m.Revision))
 		return self, nil
 	}
 	k.signature(key, m, data)
@@ -59,6 +60,7 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 	return self, r.run(ctx, before)
 }
 
+// signature checks the signature of a manifest, whose bytes are data, and counts it.
 func (k *checking) signature(key string, m archive.Manifest, data []byte) {
 	err := m.VerifySignature(data, k.Keys)
 	switch {
@@ -93,13 +95,13 @@ func (k *checking) plan(ctx context.Context, by string, m archive.Manifest) (p a
 		return p, false, nil
 	}
 	if p.Session != m.Session || p.Revision != m.Revision {
-		k.found.fault(FaultForeign, m.Plan.Key, 0, fmt.Sprintf("It is of session %s revision %d", p.Session, p.Revision))
+		k.found.fault(FaultForeign, m.Plan.Key, 0, fmt.Sprintf("It belongs to session %s revision %d", p.Session, p.Revision))
 		return p, false, nil
 	}
 	return p, true, nil
 }
 
-// reports names what comparisons with the whole file say was kept.
+// reports checks the reports, and names the objects in them.
 func (k *checking) reports(ctx context.Context) error {
 	for _, key := range k.revised {
 		if !archive.IsReport(key) {
@@ -118,7 +120,7 @@ func (k *checking) reports(ctx context.Context) error {
 			continue
 		}
 		if dir := archive.RevisionKey(report.Session, report.Revision, ""); report.Session != k.id || !strings.HasPrefix(key, dir) {
-			k.found.fault(FaultForeign, key, 0, fmt.Sprintf("It is of session %s revision %d", report.Session, report.Revision))
+			k.found.fault(FaultForeign, key, 0, fmt.Sprintf("It belongs to session %s revision %d", report.Session, report.Revision))
 			continue
 		}
 		for _, o := range report.Objects() {

@@ -8,11 +8,11 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 )
 
-// sidecars wants one beside every object that must have it, that says what the object is.
+// sidecars checks that every object that needs a sidecar has one, and that it describes the object.
 func (k *checking) sidecars(ctx context.Context) error {
 	for _, key := range k.listed {
 		if archive.NeedsSidecar(key) && !k.has(archive.SidecarKey(key)) {
-			k.found.fault(FaultSidecar, archive.SidecarKey(key), 0, "It is not there")
+			k.found.fault(FaultSidecar, archive.SidecarKey(key), 0, "It is missing")
 		}
 		if !archive.IsSidecar(key) {
 			continue
@@ -31,9 +31,9 @@ func (k *checking) sidecars(ctx context.Context) error {
 		case err != nil:
 			k.found.fault(FaultSidecar, key, 0, err.Error())
 		case s.Session != k.id || s.Object.Key != object || s.Page != archive.PageOfKey(object):
-			k.found.fault(FaultSidecar, key, 0, fmt.Sprintf("It speaks of session %s page %d, %s", s.Session, s.Page, s.Object.Key))
+			k.found.fault(FaultSidecar, key, 0, fmt.Sprintf("It describes session %s page %d, %s", s.Session, s.Page, s.Object.Key))
 		case there && (s.Object.Size < 0 || !d.is(s.Object)):
-			k.found.fault(FaultSidecar, key, 0, "It has another size or hash of its object")
+			k.found.fault(FaultSidecar, key, 0, "The size or hash in it is not that of the object")
 		}
 	}
 	return nil
