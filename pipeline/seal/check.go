@@ -10,21 +10,22 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 )
 
-// Report is what checking the seals came to.
+// Report is the result of Check.
 type Report struct {
-	Seals   int      `json:"seals"`
-	Entries int      `json:"entries"`
-	First   string   `json:"first,omitempty"` // day of the first seal
-	Last    string   `json:"last,omitempty"`
-	Signed  int      `json:"signed"`
-	Gaps    uint64   `json:"gaps"`   // sequences without an entry: messages of the readiness check, or entries deleted from FAX_AUDIT before they were sealed
-	Faults  []string `json:"faults"` // a sentence each
+	Seals   int    `json:"seals"`
+	Entries int    `json:"entries"`
+	First   string `json:"first,omitempty"` // day of the first seal
+	Last    string `json:"last,omitempty"`
+	Signed  int    `json:"signed"`
+	// Gaps counts sequences without an entry: messages of the readiness check, or entries that were deleted before they were sealed.
+	Gaps   uint64   `json:"gaps"`
+	Faults []string `json:"faults"` // a sentence each
 }
 
-// Check checks that the days up to until have an unbroken chain of seals, each as it was written: no entry and no seal was altered,
-// added, removed or put in another's place. What the archive alone cannot tell: that the first days were removed and the chain begun
-// anew with all days behind them; and, where seals are not signed, that the newest one was replaced. No seal at all is
-// no fault, but proves nothing. An error: the archive could not be read.
+// Check checks that the days up to until have an unbroken chain of seals, each as it was written: no entry and no seal was altered, added,
+// removed or moved. The archive alone cannot show that somebody removed the first days and wrote all later seals again, or, if seals are
+// not signed, that somebody replaced the newest one. An archive without seals has no fault, but proves nothing. An error: the archive cannot
+// be read.
 func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed25519.PublicKey) (Report, error) {
 	report := Report{Faults: []string{}}
 	fault := func(format string, args ...any) { report.Faults = append(report.Faults, fmt.Sprintf(format, args...)) }
@@ -35,7 +36,7 @@ func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed2551
 		}
 		day, ok := sealDay(key)
 		if !ok {
-			fault("%s: no seal has such a name", key)
+			fault("%s: this is not the name of a seal", key)
 			continue
 		}
 		seal, sum, err := readSeal(ctx, a, day, func(Entry) error { return nil }, keys...)
@@ -62,12 +63,13 @@ func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed2551
 		previous = here
 	}
 	if report.Seals > 0 && previous.day.Before(dayOf(until)) {
-		fault("the days after %s up to %s have no seal: they were removed, or faxstream serve has not run since", report.Last, dayOf(until).Format(time.DateOnly))
+		fault("the days after %s up to %s have no seal: they were removed, or faxstream serve has not run since",
+			report.Last, dayOf(until).Format(time.DateOnly))
 	}
 	return report, nil
 }
 
-// follows says what keeps a seal from being the next one after previous; empty: nothing.
+// follows says why a seal cannot be the next one after previous; empty: it is.
 func (s sealedDay) follows(previous sealedDay) string {
 	after := uint64(0)
 	if s.Stream.Equal(previous.Stream) {
@@ -75,13 +77,13 @@ func (s sealedDay) follows(previous sealedDay) string {
 	}
 	switch {
 	case previous.day.IsZero() && s.Previous != "":
-		return "a seal went before it, and it is gone"
+		return "the seal before it is missing"
 	case !previous.day.IsZero() && s.day != previous.day.AddDate(0, 0, 1):
-		return "the seals of the days after " + previous.Day + " are gone"
+		return "the seals of the days after " + previous.Day + " are missing"
 	case s.Previous != previous.sum:
-		return "it was not made after the seal of " + previous.Day + " that is there: one of the two was put there later"
-	case s.After != after && previous.SHA256 != "": // else the one before is spoilt, which is told
-		return fmt.Sprintf("it begins after entry %d, but the one before ends with %d", s.After, after)
+		return "it does not follow the present seal of " + previous.Day + ": one of the two was replaced"
+	case s.After != after && previous.SHA256 != "": // else the one before is unreadable, which is a fault already
+		return fmt.Sprintf("it begins after entry %d, but the seal before it ends with entry %d", s.After, after)
 	}
 	return ""
 }

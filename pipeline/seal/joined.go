@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// joined reads a head, a file and a tail as one.
+// joined reads a head, a file and a tail as one file.
 type joined struct {
 	head  []byte
 	lines io.ReaderAt
