@@ -67,7 +67,9 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	}
 	dec := intake.NewDecoder(runtime.GOMAXPROCS(0))
 	c.pages = intake.Pages{Facts: c.bus, Archive: c.archive, Decoder: dec, Observe: c.observe}
-	w := fetch.New(fetch.Config{Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log})
+	w := fetch.New(fetch.Config{
+		Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log,
+	})
 	asm := &document.Assembler{
 		Facts: c.bus, Archive: c.archive, Observe: c.observe, Log: c.log, Key: c.signKey,
 		Builder: document.Builder{Archive: c.archive, Decoder: dec, Log: c.log, SpoolDir: c.spoolDir, Software: c.software},

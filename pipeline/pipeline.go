@@ -52,15 +52,16 @@ func Start(ctx context.Context, c Config) error {
 	watch := &hold.Guard{Store: c.Archive, Remover: c.Remover, Log: c.Log}
 	p := pagesConfig{
 		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, software: c.Software,
-		signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted, sweepEvery: collect.SweepEvery, log: c.Log,
-		unless: watch.SkipPurged,
+		signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
+		sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged,
 	}
 	handlers, err := startPages(ctx, &p)
 	if err != nil {
 		return err
 	}
 	k := &hold.Custodian{
-		Rules: hold.Rules{Archive: c.Archive, Remover: c.Remover, Retention: c.Retention}, Guard: watch, Facts: c.Bus, Forgetter: c.Bus, Log: c.Log,
+		Rules: hold.Rules{Archive: c.Archive, Remover: c.Remover, Retention: c.Retention},
+		Guard: watch, Facts: c.Bus, Forgetter: c.Bus, Log: c.Log,
 		Traces: func(ctx context.Context, id string) (string, time.Time, error) {
 			return recovery.Traces(ctx, c.Archive, id)
 		},

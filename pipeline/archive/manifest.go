@@ -82,7 +82,8 @@ func NewManifest(p Plan, plan session.Object, software string) Manifest {
 	return Manifest{
 		Session: p.Session, Direction: p.Direction, Revision: p.Revision, From: p.From, To: p.To, ToToken: p.ToToken,
 		Status: p.Status, Reason: p.Reason, Verified: p.Verification == session.VerificationVerified,
-		Verification: p.Verification, Reports: p.Reports, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{}, Plan: plan, Software: software,
+		Verification: p.Verification, Reports: p.Reports, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{},
+		Plan: plan, Software: software,
 	}
 }
 
@@ -136,7 +137,8 @@ func (m Manifest) VerifySignature(data []byte, keys []ed25519.PublicKey) error {
 	if m.Signature == nil || tail == nil {
 		return sign.ErrUnsigned
 	}
-	if want := fmt.Sprintf("  \"signature\": {\n    \"key_id\": %q,\n    \"ed25519\": %q\n  }\n}\n", m.Signature.KeyID, m.Signature.Ed25519); string(tail) != want {
+	const layout = "  \"signature\": {\n    \"key_id\": %q,\n    \"ed25519\": %q\n  }\n}\n"
+	if string(tail) != fmt.Sprintf(layout, m.Signature.KeyID, m.Signature.Ed25519) {
 		return sign.ErrSignature
 	}
 	return m.Signature.Verify(signed, keys)

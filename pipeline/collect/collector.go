@@ -14,8 +14,8 @@ import (
 
 // Collector folds facts into ledgers and performs their effects.
 //
-// It makes one compare-and-swap per session and batch. Effects are part of the saved state and stay in it until the next swap. After a crash
-// between swap and effect, the next delivery finds the effects in the state and performs them first.
+// It makes one compare-and-swap per session and batch. Effects are part of the saved state and stay in it until the next swap. After a
+// crash between swap and effect, the next delivery finds the effects in the state and performs them first.
 type Collector struct {
 	Bus     Bus
 	Archive archive.Store
@@ -98,7 +98,8 @@ func (c *Collector) Consumptions() []bus.BatchConsumption {
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: all(session.TypePageArchived, session.TypePageFailed)},
 		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: all(
 			session.TypeDocAssembled, session.TypeWholeCut, session.TypeWholeFailed, session.TypeDocFailed, session.TypeDocVerified)},
-		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: bus.TimerSubjects(session.TimerGrace, session.TimerIdle, session.TimerVerify)},
+		{Stream: bus.StreamTimers, Durable: "collect-timers", Filter: bus.TimerSubjects(
+			session.TimerGrace, session.TimerIdle, session.TimerVerify)},
 	} {
 		out = append(out, bus.BatchConsumption{Consumer: consumer, Most: collectAtMost, Handle: c.collect})
 	}

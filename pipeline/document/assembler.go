@@ -77,7 +77,8 @@ func (a *Assembler) giveUp(ctx context.Context, r session.DocReady, cause error,
 		lost = lost.Add(p.Page)
 	}
 	_, _, err = a.Facts.RecordFact(ctx, session.DocFailed{
-		Session: r.Session, ToToken: r.ToToken, Revision: r.Revision, Pages: lost, Reason: session.ReasonLost, Detail: cause.Error(), At: at,
+		Session: r.Session, ToToken: r.ToToken, Revision: r.Revision, Pages: lost,
+		Reason: session.ReasonLost, Detail: cause.Error(), At: at,
 	})
 	if err != nil {
 		return err
@@ -229,6 +230,13 @@ func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[in
 // Consumptions are the assembler's durables.
 func (a *Assembler) Consumptions() []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, Handle: a.ready},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamDocs, Durable: "assemble",
+				Filter:  []string{session.TypeDocReady + ".>"},
+				Workers: 2,
+			},
+			Handle: a.ready,
+		},
 	}
 }

@@ -55,7 +55,8 @@ func (b *Builder) fill(ctx context.Context, d *Documents, planObject session.Obj
 		return m, err
 	}
 	if d.plan.Previous > 0 {
-		previous, err := archive.Read(ctx, b.Archive, archive.RevisionKey(d.plan.Session, d.plan.Previous, "manifest.json"), archive.MaxObject)
+		key := archive.RevisionKey(d.plan.Session, d.plan.Previous, "manifest.json")
+		previous, err := archive.Read(ctx, b.Archive, key, archive.MaxObject)
 		if err != nil {
 			return m, err
 		}

@@ -97,7 +97,8 @@ func (d *Documents) add(l loaded) error {
 		return archive.PageError{Page: f.Page, Err: err}
 	}
 	if p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
-		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: l.strip.Bytes(), Samples: l.strip.Samples(), Label: strconv.Itoa(f.Page),
+		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes,
+		Strip: l.strip.Bytes(), Samples: l.strip.Samples(), Label: strconv.Itoa(f.Page),
 	}); err != nil {
 		return archive.PageError{Page: f.Page, Err: err}
 	}

@@ -76,13 +76,16 @@ func (w *Worker) fetch(ctx context.Context, o intake.Origin) (*intake.Found, err
 	w.path.arrived()
 	file, err := tiff.Parse(data, tiff.Limits{})
 	if cut(file, err) {
-		return w.salvage(ctx, o, &intake.Failure{Stage: stage.Fetch, Reason: session.ReasonTruncated, Detail: "the TIFF refers to bytes past its end", Body: data})
+		return w.salvage(ctx, o, &intake.Failure{
+			Stage: stage.Fetch, Reason: session.ReasonTruncated, Detail: "the TIFF refers to bytes past its end", Body: data,
+		})
 	}
 	if err == nil && file.NumPages() > 1 {
 		// It is unknown which pages these are. An endpoint that ignores the page number would give every page the image of the first one.
 		return w.salvage(ctx, o, &intake.Failure{
 			Stage: stage.Fetch, Reason: session.ReasonManyPages, Body: data,
-			Detail: fmt.Sprintf("the file of the page has %d pages: check that --faxplus-page-path is the path of a single page", file.NumPages()),
+			Detail: fmt.Sprintf(
+				"the file of the page has %d pages: check that --faxplus-page-path is the path of a single page", file.NumPages()),
 		})
 	}
 	return w.take(ctx, o, data)

@@ -135,7 +135,8 @@ func (w *Worker) failWhole(ctx context.Context, t wholeTry, fl *intake.Failure) 
 		return w.scheduleWhole(ctx, t, due)
 	}
 	_, _, err = w.bus.RecordFact(ctx, session.WholeDone{
-		Session: t.order.Session, ToToken: t.origin.ToToken, N: t.order.N, Reason: fl.Reason, Detail: fl.Detail, Attempts: t.tried, At: t.now,
+		Session: t.order.Session, ToToken: t.origin.ToToken, N: t.order.N,
+		Reason: fl.Reason, Detail: fl.Detail, Attempts: t.tried, At: t.now,
 	})
 	return err
 }

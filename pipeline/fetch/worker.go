@@ -34,11 +34,36 @@ func New(c Config) *Worker {
 // Consumptions are the worker's durables. fetches is the number of page files that are fetched at once; as many retries run beside them.
 func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "page", Filter: []string{session.TypePageAnnounced + ".>"}, Workers: fetches}, Handle: w.announced},
-		{Consumer: bus.Consumer{Stream: bus.StreamTimers, Durable: "retry", Filter: bus.TimerSubjects(session.TimerRetry), Workers: fetches}, Handle: w.retryDue},
-		{Consumer: bus.Consumer{Stream: bus.StreamTimers, Durable: "retry-whole", Filter: bus.TimerSubjects(session.TimerWhole), Workers: 2}, Handle: w.retryDue},
-		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2}, Handle: w.ordered},
-		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "ask", Filter: []string{session.TypeRecordAsked + ".>"}, Workers: 1}, Handle: w.ask},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamIn, Durable: "page",
+				Filter:  []string{session.TypePageAnnounced + ".>"},
+				Workers: fetches,
+			},
+			Handle: w.announced,
+		},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamTimers, Durable: "retry",
+				Filter: bus.TimerSubjects(session.TimerRetry), Workers: fetches,
+			},
+			Handle: w.retryDue,
+		},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamTimers, Durable: "retry-whole",
+				Filter: bus.TimerSubjects(session.TimerWhole), Workers: 2,
+			},
+			Handle: w.retryDue,
+		},
+		{
+			Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "whole", Filter: []string{session.TypeWholeOrdered + ".>"}, Workers: 2},
+			Handle:   w.ordered,
+		},
+		{
+			Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "ask", Filter: []string{session.TypeRecordAsked + ".>"}, Workers: 1},
+			Handle:   w.ask,
+		},
 	}
 }
 

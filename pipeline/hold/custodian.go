@@ -106,7 +106,8 @@ func (c *Custodian) enter(ctx context.Context, e session.KeepEntry, named bool) 
 	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged && !named:
 		return nil // this part of the fax was purged separately
 	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged:
-		return bus.Dead{Reason: session.ReasonPurged, Err: fmt.Errorf("a purged fax cannot be %s: %w", e.Kind, archive.PurgedError{Entry: last})}
+		err := fmt.Errorf("a purged fax cannot be %s: %w", e.Kind, archive.PurgedError{Entry: last})
+		return bus.Dead{Reason: session.ReasonPurged, Err: err}
 	}
 	c.Guard.forget(e.Session)
 	_, _, err = c.Facts.RecordFact(ctx, factOf(e))
@@ -171,7 +172,8 @@ func (c *Custodian) carryOut(ctx context.Context, d bus.Delivery) error {
 	}
 	if len(log) == 0 {
 		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf(
-			"session %s was %s, but its log is missing in the archive: restore %s%s/ from a copy of the archive", f.Session, f.Kind, LogPrefix, f.Session)}
+			"session %s was %s, but its log is missing in the archive: restore %s%s/ from a copy of the archive",
+			f.Session, f.Kind, LogPrefix, f.Session)}
 	}
 	last := log[len(log)-1]
 	c.Guard.forget(f.Session)
@@ -217,7 +219,16 @@ func (c *Custodian) purge(ctx context.Context, e session.KeepEntry) error {
 // Consumptions are the custodian's durables. It writes orders one after the other, and carries them out in parallel.
 func (c *Custodian) Consumptions() []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "keep", Filter: []string{session.TypeAuditKeep + ".>"}, Ordered: true}, Handle: c.ordered},
-		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "kept", Filter: []string{session.TypeKept + ".>"}, Workers: 2}, Handle: c.changed},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamAudit, Durable: "keep",
+				Filter: []string{session.TypeAuditKeep + ".>"}, Ordered: true,
+			},
+			Handle: c.ordered,
+		},
+		{
+			Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "kept", Filter: []string{session.TypeKept + ".>"}, Workers: 2},
+			Handle:   c.changed,
+		},
 	}
 }

@@ -65,10 +65,12 @@ func (g *Guard) Create(ctx context.Context, key string, body io.ReadSeeker, size
 		return late
 	case kind == session.ActionPurged:
 		if err := g.Remover.Delete(ctx, key); err != nil {
-			g.Log.Error("an object was written while its fax was purged, and could not be deleted: order the purge again", "key", key, "err", err)
+			g.Log.Error("an object was written while its fax was purged, and could not be deleted: order the purge again",
+				"key", key, "err", err)
 		}
 		return fmt.Errorf("archive %s: %w", key, archive.ErrPurged)
-	case kind == session.ActionHeld && strings.HasPrefix(key, archive.FaxPrefix(id)): // an index entry is never held: a release would not lift it
+	// An index entry is never held: a release would not lift the hold.
+	case kind == session.ActionHeld && strings.HasPrefix(key, archive.FaxPrefix(id)):
 		if err := g.Remover.Hold(ctx, key, true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			// The page is more important than its lock: faxstream itself obeys the log, and the order is carried out again.
 			g.Log.Error("the store did not put an object of a held fax under legal hold", "key", key, "err", err)

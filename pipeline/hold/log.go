@@ -122,7 +122,8 @@ func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last 
 		if len(log) > 0 {
 			last = log[len(log)-1]
 		}
-		if slices.ContainsFunc(log, e.Same) || last.Kind == session.ActionPurged || last.Kind == session.ActionHeld && e.Kind == session.ActionPurged {
+		refused := last.Kind == session.ActionPurged || last.Kind == session.ActionHeld && e.Kind == session.ActionPurged
+		if refused || slices.ContainsFunc(log, e.Same) {
 			return last, nil
 		}
 		if len(log) == maxEntries {

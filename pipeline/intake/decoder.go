@@ -51,7 +51,8 @@ func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, 
 	defer func() {
 		// The decoder is fuzzed and should not panic. If it does, one page fails. Without this the process would crash again and again.
 		if p := recover(); p != nil {
-			m, err = Image{}, &Failure{Stage: stage.Decode, Reason: session.ReasonInternal, Detail: fmt.Sprintf("the decoder panicked: %v", p)}
+			m = Image{}
+			err = &Failure{Stage: stage.Decode, Reason: session.ReasonInternal, Detail: fmt.Sprintf("the decoder panicked: %v", p)}
 		}
 	}()
 	limited, cancel := context.WithTimeout(ctx, maxDecode)

@@ -87,7 +87,8 @@ func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked stri
 		if err == nil {
 			err = errors.New("the session or the page number is invalid")
 		}
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of page %d of session %q: %w", f.Page, f.Session, err)}
+		err = fmt.Errorf("announcement of page %d of session %q: %w", f.Page, f.Session, err)
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 	}
 	r := session.Retry{Page: &f, Attempt: 1}
 	for _, a := range d.Attempts {
@@ -97,7 +98,8 @@ func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked stri
 	if err != nil {
 		return fmt.Errorf("retry of session %s page %d: %w", f.Session, f.Page, err)
 	}
-	if err := w.Bus.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}, body); err != nil {
+	t := session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}
+	if err := w.Bus.Schedule(ctx, t, body); err != nil {
 		return err
 	}
 	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})

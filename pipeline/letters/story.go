@@ -27,7 +27,8 @@ func (w *Worker) pageLetter(ctx context.Context, s session.State, page int) (d s
 		return d, false, err
 	}
 	for _, f := range failures {
-		d.Attempts = session.Tried(d.Attempts, session.Attempt{Stage: f.Stage, Number: f.Attempt, Reason: f.Reason, Detail: f.Detail, At: f.At})
+		a := session.Attempt{Stage: f.Stage, Number: f.Attempt, Reason: f.Reason, Detail: f.Detail, At: f.At}
+		d.Attempts = session.Tried(d.Attempts, a)
 		d.Detail, final = f.Detail, f.Final
 	}
 	if d.Reason == "" {
@@ -40,7 +41,9 @@ func (w *Worker) pageLetter(ctx context.Context, s session.State, page int) (d s
 // wholeLetter makes the letter of a whole file that does not have the missing pages, with all attempts to fetch it.
 func (w *Worker) wholeLetter(ctx context.Context, s session.State, missing session.Ranges) (d session.DeadLetter, err error) {
 	order := session.WholeOrdered{Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: missing}
-	d = session.DeadLetter{Stage: session.StageWhole, Session: s.Session, Original: order.Subject(), Received: s.Opened, Reason: session.ReasonNotInFile}
+	d = session.DeadLetter{
+		Stage: session.StageWhole, Session: s.Session, Original: order.Subject(), Received: s.Opened, Reason: session.ReasonNotInFile,
+	}
 	event, ok, err := w.Bus.Event(ctx, d.Original)
 	if err != nil {
 		return d, err

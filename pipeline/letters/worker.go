@@ -24,16 +24,37 @@ type Worker struct {
 	Bus      Bus
 	Replay   func(ctx context.Context, a session.Action, asked string) error // replay.Replayer.Replay
 	Handlers map[string]func(context.Context, bus.Delivery) error            // by durable: what retries a letter of that stage
-	Ingest   func(ctx context.Context, body []byte) error                    // takes in a refused webhook again; nil: such letters cannot be retried
+	Ingest   func(ctx context.Context, body []byte) error                    // takes in a refused webhook again; nil: no retries of these
 	Log      *slog.Logger
 }
 
 // Consumptions are the worker's durables.
 func (w *Worker) Consumptions() []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamPages, Durable: "letters-pages", Filter: []string{session.TypePageFailed + ".>"}, Workers: 4}, Handle: w.pageFailed},
-		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "letters-docs", Filter: []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"}, Workers: 4}, Handle: w.docEvent},
-		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "actions", Filter: []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"}, Workers: 4}, Handle: w.act},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamPages, Durable: "letters-pages",
+				Filter:  []string{session.TypePageFailed + ".>"},
+				Workers: 4,
+			},
+			Handle: w.pageFailed,
+		},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamDocs, Durable: "letters-docs",
+				Filter:  []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"},
+				Workers: 4,
+			},
+			Handle: w.docEvent,
+		},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamAudit, Durable: "actions",
+				Filter:  []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"},
+				Workers: 4,
+			},
+			Handle: w.act,
+		},
 	}
 }
 
@@ -114,7 +135,8 @@ func (w *Worker) resolve(ctx context.Context, s session.State, missing session.R
 		if x.Stage == session.StagePage && x.Page == 0 {
 			continue // a message of the durable `page` that could not be read
 		}
-		_, err := w.Bus.Act(ctx, session.Action{Kind: session.ActionResolved, By: "faxstream", Why: why, LetterID: x.ID, Letter: &x.DeadLetter})
+		resolved := session.Action{Kind: session.ActionResolved, By: "faxstream", Why: why, LetterID: x.ID, Letter: &x.DeadLetter}
+		_, err := w.Bus.Act(ctx, resolved)
 		if err == nil {
 			err = w.Bus.RemoveLetter(ctx, x.ID)
 		}
@@ -126,7 +148,9 @@ func (w *Worker) resolve(ctx context.Context, s session.State, missing session.R
 }
 
 // buryMissing writes the letters that do not exist yet; wrote: there was at least one.
-func (w *Worker) buryMissing(ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter, ended over) (wrote bool, err error) {
+func (w *Worker) buryMissing(
+	ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter, ended over,
+) (wrote bool, err error) {
 	for page := range missing.Intersect(s.Announced).All() {
 		if slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Page == page }) {
 			continue

@@ -29,7 +29,8 @@ func (c Catalog) Before(ctx context.Context, at time.Time, id string, since time
 	}
 	since = since.UTC()
 	at = at.UTC()
-	for month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC); !month.AddDate(0, 1, 0).Before(since); month = month.AddDate(0, -1, 0) {
+	month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+	for ; !month.AddDate(0, 1, 0).Before(since); month = month.AddDate(0, -1, 0) {
 		first, err := c.first(ctx, month.Format(archive.IndexPrefix+"2006/01/"))
 		if err != nil {
 			return err
@@ -70,7 +71,9 @@ func (c Catalog) first(ctx context.Context, prefix string) (time.Time, error) {
 }
 
 // day calls f with the entries of one day. more is false if f returned false or an entry is older than since.
-func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since time.Time, f func(time.Time, string) bool) (more bool, err error) {
+func (c Catalog) day(
+	ctx context.Context, day, at time.Time, id string, since time.Time, f func(time.Time, string) bool,
+) (more bool, err error) {
 	keys, err := archive.Keys(ctx, c.Archive, day.Format(archive.IndexPrefix+"2006/01/02/"))
 	if err != nil {
 		return false, err

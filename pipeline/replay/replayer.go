@@ -68,7 +68,8 @@ func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) e
 		return err
 	}
 	if !ok {
-		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("replay: the archive has no plan of session %s revision %d", a.Session, revision)}
+		err := fmt.Errorf("replay: the archive has no plan of session %s revision %d", a.Session, revision)
+		return bus.Dead{Reason: session.ReasonLost, Err: err}
 	}
 	verdicts, err := r.decodePlan(ctx, plan)
 	if err != nil {

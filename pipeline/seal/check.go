@@ -24,8 +24,8 @@ type Report struct {
 
 // Check checks that the days up to until have an unbroken chain of seals, each as it was written: no entry and no seal was altered, added,
 // removed or moved. The archive alone cannot show that somebody removed the first days and wrote all later seals again, or, if seals are
-// not signed, that somebody replaced the newest one. An archive without seals has no fault, but proves nothing. An error: the archive cannot
-// be read.
+// not signed, that somebody replaced the newest one. An archive without seals has no fault, but proves nothing. An error: the archive
+// cannot be read.
 func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed25519.PublicKey) (Report, error) {
 	report := Report{Faults: []string{}}
 	fault := func(format string, args ...any) { report.Faults = append(report.Faults, fmt.Sprintf(format, args...)) }

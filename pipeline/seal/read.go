@@ -30,7 +30,9 @@ const maxSealLine = 2 << 20
 
 // readSeal calls f with the entries of a day's seal. It returns the header, and the hex SHA-256 of the whole object also if the error
 // matches errSeal. An error that matches fs.ErrNotExist: the day has no seal.
-func readSeal(ctx context.Context, a archive.Reader, day time.Time, f func(Entry) error, keys ...ed25519.PublicKey) (seal Seal, sum string, err error) {
+func readSeal(
+	ctx context.Context, a archive.Reader, day time.Time, f func(Entry) error, keys ...ed25519.PublicKey,
+) (seal Seal, sum string, err error) {
 	key := keyOf(day)
 	r, _, err := a.Open(ctx, key)
 	if err != nil {

@@ -34,13 +34,14 @@ type Audit interface {
 //	a line for each entry  an Entry, in the stream's order
 //	the signature          a sign.Signature of the header, if a key is configured
 //
-// Every day after the first entry has a seal, even without entries, so that a removed seal leaves a gap. A seal begins at the sequence where
-// the one before it ends, and goes up to the first entry of a later day. So no entry is left out, even if the clocks of servers differ. (An
-// entry with a day in the future, from a wrong clock, does not end a seal. Else the entries after it would have no seal until that day.)
+// Every day after the first entry has a seal, even without entries, so that a removed seal leaves a gap. A seal begins at the sequence
+// where the one before it ends, and goes up to the first entry of a later day. So no entry is left out, even if the clocks of servers
+// differ. (An entry with a day in the future, from a wrong clock, does not end a seal. Else the entries after it would have no seal until
+// that day.)
 //
-// Seals are create-only and depend only on stream, day and key. So several processes may seal at the same time: the first one wins, and the
-// others continue with its seal. FAX_AUDIT stores entries for 30 days: if sealing stops for longer, entries are lost; Tried is called with
-// the error each time.
+// Seals are create-only and depend only on stream, day and key. So several processes may seal at the same time: the first one wins, and
+// the others continue with its seal. FAX_AUDIT stores entries for 30 days: if sealing stops for longer, entries are lost; Tried is called
+// with the error each time.
 type Sealer struct {
 	Audit    Audit
 	Archive  archive.Store
@@ -76,8 +77,8 @@ func (s Sealer) Run(ctx context.Context) {
 	}
 }
 
-// Seal writes the missing seals of all days that are over. sealed is the number of seals that it wrote. An error says why the next day cannot
-// be sealed: the archive or FAX_AUDIT does not answer, the newest seal is damaged, or the clock is wrong.
+// Seal writes the missing seals of all days that are over. sealed is the number of seals that it wrote. An error says why the next day
+// cannot be sealed: the archive or FAX_AUDIT does not answer, the newest seal is damaged, or the clock is wrong.
 func (s Sealer) Seal(ctx context.Context) (sealed int, err error) {
 	created, err := s.Audit.AuditCreated(ctx)
 	if err != nil {

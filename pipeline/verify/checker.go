@@ -50,7 +50,9 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	k := &checking{
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
 		rasters: map[string]string{}, served: map[string]bool{},
-		remaker: document.Builder{Archive: c.Archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software},
+		remaker: document.Builder{
+			Archive: c.Archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software,
+		},
 	}
 	var err error
 	if k.revised, k.listed, err = archive.FaxKeys(ctx, c.Archive, id); err != nil {

@@ -90,7 +90,8 @@ func (r *revisionCheck) agrees() bool {
 		}
 		f, archived := facts[page]
 		if !archived {
-			want.Pages = append(want.Pages, archive.ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: r.plan.Missing[page]})
+			missing := archive.ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: r.plan.Missing[page]}
+			want.Pages = append(want.Pages, missing)
 			continue
 		}
 		want.Pages = append(want.Pages, restate(f, r.m.Pages[i]))
@@ -112,11 +113,13 @@ func (r *revisionCheck) agrees() bool {
 // another way when the document was made, the manifest counts, and its pixels are checked.
 func restate(f session.PageArchived, told archive.ManifestPage) archive.ManifestPage {
 	if told.RasterSHA256 != f.RasterSHA256 {
-		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = told.RasterSHA256, told.Width, told.Height, told.BadRows, told.LongestBad
+		f.RasterSHA256, f.Width, f.Height = told.RasterSHA256, told.Width, told.Height
+		f.BadRows, f.LongestBad = told.BadRows, told.LongestBad
 		f.XResolution, f.YResolution, f.Samples = told.XResolution, told.YResolution, told.Samples
 	}
 	p := archive.NewManifestPage(f)
-	p.Sidecar, p.StripSHA256, p.StripSize, p.TIFFOffset, p.PDFOffset = told.Sidecar, told.StripSHA256, told.StripSize, told.TIFFOffset, told.PDFOffset
+	p.Sidecar, p.StripSHA256, p.StripSize = told.Sidecar, told.StripSHA256, told.StripSize
+	p.TIFFOffset, p.PDFOffset = told.TIFFOffset, told.PDFOffset
 	return p
 }
 
@@ -197,7 +200,8 @@ func (r *revisionCheck) strip(doc *mappedFile, key string, p archive.ManifestPag
 	}
 	size := int64(len(doc.data))
 	if p.StripSize < 0 || offset < 0 || offset > size || int64(p.StripSize) > size-offset {
-		r.found.fault(FaultStrip, key, p.Page, fmt.Sprintf("The place is %d bytes at offset %d, and the document has %d", p.StripSize, offset, size))
+		r.found.fault(FaultStrip, key, p.Page,
+			fmt.Sprintf("The place is %d bytes at offset %d, but the document has only %d", p.StripSize, offset, size))
 		return
 	}
 	if sum := sha256.Sum256(doc.data[offset : offset+int64(p.StripSize)]); fmt.Sprintf("%x", sum) != p.StripSHA256 {

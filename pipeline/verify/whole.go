@@ -34,7 +34,8 @@ func (r *revisionCheck) wholes(ctx context.Context) error {
 	for _, p := range r.m.Pages {
 		switch _, left := cut[p.Page]; {
 		case left && files == 0:
-			r.found.fault(FaultMissing, r.prefix()+"original.*."+archive.KindOriginal, p.Page, "It is the whole file that the page was cut from")
+			r.found.fault(FaultMissing, r.prefix()+"original.*."+archive.KindOriginal, p.Page,
+				"It is the whole file that the page was cut from")
 		case left:
 			r.found.fault(FaultPixels, p.Original.Key, p.Page, "It was cut from a whole file, but no archived whole file has such a page")
 		}
