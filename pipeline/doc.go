@@ -11,8 +11,8 @@
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
 // Beside the way: hold guards every write and carries out holds and purges; letters writes dead letters, and has replay decode
-// originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify proves the archive. The doc comment
-// of each room says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is
+// originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify proves the archive. The doc
+// comment of each room says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is
 // acknowledged only after its last write.
 //
 // # Where a change belongs
@@ -53,8 +53,8 @@
 //   - One fax has two sessions: there is one document, and the other session is folded; the pages of both are archived.
 //     TestLateWebhooksOfAFaxThatWasFound…
 //   - The token is invalid: everything waits, and /readyz says why; nothing is lost. TestGate, TestADeadTokenIsWaitedFor
-//   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with 200
-//     is there. TestOutages, TestEveryFailingWriteHeals, TestSimulation
+//   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with
+//     200 is there. TestOutages, TestEveryFailingWriteHeals, TestSimulation
 //   - The disk of the embedded server is full: answers are 503 until there is room; everything that was answered with 200 is there.
 //     TestAFullDiskIsOutlived
 //   - The process or its servers are killed: the user sees nothing; everything that was answered with 200 is there.
@@ -78,12 +78,12 @@
 //     reads that report. A verdict counts for the pages of its order, not for object hashes: the fact of a page never changes.
 //   - Keys of the archive are made in archive: the rooms may not import storage. They restate its interfaces in standard types.
 //   - page.archived has the hash of a strip that the decoder found clean. document copies that strip and does not decode it again.
-//   - A probe of the account's list (fetch/gate.go) shows if a refused token, or a provider that fails at a page's deadline, is a problem of
-//     one page or of all. If it is of all, the stages that use the provider wait, and nothing counts as an attempt. One table says what
+//   - A probe of the account's list (fetch/gate.go) shows if a refused token, or a provider that fails at a page's deadline, is a problem
+//     of one page or of all. If it is of all, the stages that use the provider wait, and nothing counts as an attempt. One table says what
 //     follows each reason (fetch/retry.go).
 //   - If nobody closes a fax, in.ask asks for its record and in.record answers (fetch/ask.go); the ledger has the open question.
-//   - A page that is missing for good gets a dead letter when its own fetch is over and a document was ordered without it (letters). Actions
-//     of people go into FAX_AUDIT first and are carried out from there.
+//   - A page that is missing for good gets a dead letter when its own fetch is over and a document was ordered without it (letters).
+//     Actions of people go into FAX_AUDIT first and are carried out from there.
 //   - A fax whose start is before 1990, or two days after its order, is listed under the day of the order: its clock was wrong.
 //   - Holds and purges are in a log of their own in the archive (hold/log.go). It survives the loss of JetStream and, after a purge, of the
 //     fax. Every write of a fax checks it (hold/guard.go): of a purged fax nothing is archived any more, and its work ends.

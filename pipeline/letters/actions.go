@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -51,7 +50,7 @@ func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, 
 	case d.Stage == session.StageIngest && w.Ingest != nil:
 		return w.Ingest(ctx, d.Body)
 	case d.Stage == session.StageRecord:
-		fact, err := session.ParseFact(factType(d.Original), d.Body)
+		fact, err := session.ParseFact(bus.EventType(d.Original), d.Body)
 		if err != nil {
 			return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 		}
@@ -103,11 +102,6 @@ func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked stri
 		return err
 	}
 	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
-}
-
-// factType is the type in the subject of a fact, at most four tokens.
-func factType(subject string) string {
-	return strings.Join(strings.SplitN(subject, ".", 5)[:min(4, strings.Count(subject, ".")+1)], ".")
 }
 
 // errNotRetryable: nothing can retry what this letter is about.

@@ -41,7 +41,8 @@ func Sign(key ed25519.PrivateKey, data []byte) Signature {
 // Verify returns nil if one of the keys signed data. Its errors match ErrMalformed, ErrUnknownKey or ErrSignature.
 func (s Signature) Verify(data []byte, keys []ed25519.PublicKey) error {
 	raw, err := base64.StdEncoding.Strict().DecodeString(s.Ed25519)
-	if err != nil || len(raw) != ed25519.SignatureSize {
+	// The length of the text counts too: DecodeString ignores line breaks in it.
+	if err != nil || len(raw) != ed25519.SignatureSize || len(s.Ed25519) != base64.StdEncoding.EncodedLen(len(raw)) {
 		return ErrMalformed
 	}
 	for _, key := range keys {
