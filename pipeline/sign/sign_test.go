@@ -54,6 +54,8 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 	raw[0] ^= 1
 	changed := base64.StdEncoding.EncodeToString(raw)
 	signature := func(keyID, text string) sign.Signature { return sign.Signature{KeyID: keyID, Ed25519: text} }
+	both := []ed25519.PublicKey{public, other}
+	broken := good.Ed25519[:8] + "\n" + good.Ed25519[8:]
 	for name, c := range map[string]struct {
 		s    sign.Signature
 		data string
@@ -65,10 +67,10 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		"a changed signature": {signature(good.KeyID, changed), "a manifest", []ed25519.PublicKey{public}, sign.ErrSignature},
 		"another key":         {good, "a manifest", []ed25519.PublicKey{other}, sign.ErrUnknownKey},
 		"no key":              {good, "a manifest", nil, sign.ErrUnknownKey},
-		"another key's id":    {signature(sign.KeyID(other), good.Ed25519), "a manifest", []ed25519.PublicKey{public, other}, sign.ErrSignature},
+		"another key's id":    {signature(sign.KeyID(other), good.Ed25519), "a manifest", both, sign.ErrSignature},
 		"not base64":          {signature(good.KeyID, "?"), "a manifest", []ed25519.PublicKey{public}, sign.ErrMalformed},
 		"too short":           {signature(good.KeyID, "AAAA"), "a manifest", []ed25519.PublicKey{public}, sign.ErrMalformed},
-		"a line break in it":  {signature(good.KeyID, good.Ed25519[:8]+"\n"+good.Ed25519[8:]), "a manifest", []ed25519.PublicKey{public}, sign.ErrMalformed},
+		"a line break in it":  {signature(good.KeyID, broken), "a manifest", []ed25519.PublicKey{public}, sign.ErrMalformed},
 	} {
 		if err := c.s.Verify([]byte(c.data), c.keys); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -125,7 +127,8 @@ func TestOtherPEMIsRefused(t *testing.T) {
 	for name, text := range map[string][]byte{
 		"nothing": nil, "rubbish": []byte("rubbish"), "a private key": private,
 		"a private key behind a public one": append(bytes.Clone(own), private...),
-		"a key of another kind":             curvePublic, "no key in a block": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}),
+		"a key of another kind":             curvePublic,
+		"no key in a block":                 pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}),
 	} {
 		if _, err := sign.ParsePublicKeys(text); err == nil {
 			t.Errorf("%s counts as public keys", name)
