@@ -1,19 +1,19 @@
-// Package pipeline turns announcements into archived pages and documents. Start with Start, which wires the rooms below.
+// Package pipeline makes archived pages and documents from announcements. Begin with Start, which wires the rooms below.
 //
 // # The way of a page
 //
-// Facts, their subjects and the ledger's rules are words of session; bus carries them, stage names what is measured.
+// Facts, their subjects and the rules of the ledger are words of session; bus carries them, stage names what is measured.
 //
-//	fetch     takes in.page from FAX_IN, gets the page's file, and hands its bytes on
-//	intake    gives them to archive, which keeps the original with its sidecar; tiff and ccitt decode it, raster measures
-//	          it and writes the PNG; page.archived is published (FAX_PAGES)
-//	collect   folds the facts into the session's ledger; when the fax is closed it orders doc.ready (FAX_DOCS)
+//	fetch     takes in.page from FAX_IN, fetches the file of the page, and passes its bytes to intake
+//	intake    has archive store the original with its sidecar; tiff and ccitt decode it, raster measures it and writes the
+//	          PNG; page.archived is published (FAX_PAGES)
+//	collect   folds the facts into the ledger of the session; when the fax is closed it orders doc.ready (FAX_DOCS)
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
-// Beside the way: hold guards every write and carries out holds and purges; letters keeps dead letters, and has replay decode
-// originals again; recovery brings ledgers back from the archive; seal chains the audit's days; verify proves the archive.
-// Each room says in its doc comment what it promises and what a crash leaves. Every handler may run again from its start, and does:
-// its message is acknowledged only after its last write.
+// Beside the way: hold guards every write and carries out holds and purges; letters writes dead letters, and has replay decode
+// originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify proves the archive. The doc
+// comment of each room says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is
+// acknowledged only after its last write.
 //
 // # Where a change belongs
 //
@@ -26,7 +26,7 @@
 //	floor 4  collect  verify  replay
 //
 //	a new figure of a page's quality           raster (measure), session (fact), archive (manifest, schema)
-//	another reason why a page is missing       session (reason), fetch/retry.go (what is done), document/slip.go (words)
+//	another reason why a page is missing       session (reason), fetch/retry.go (what follows), document/slip.go (words)
 //	a new field in the manifest                archive/manifest.go and archive/schema; verify compares it by itself
 //	a new fact or timer                        session (type, subject, Next), bus (stream), the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
@@ -34,52 +34,62 @@
 //	another store                              storage, and cmd/faxstream/app
 //	another provider                           ingest, and fetch.Provider
 //
-// # What goes wrong, and what comes of it
+// # What can go wrong, and what follows
 //
-//	fault                                       what the user sees                      what is kept                       shown by
-//	a webhook twice, late, in any order         nothing                                 one fact                           TestEveryOrderGivesTheSameDocument, TestChaos
-//	a page's webhook lost                       the page, from the whole file           both files                         TestFallbacks, TestChaos
-//	the close lost                              the provider's record counts            the record as a close              TestIdle, TestChaos
-//	all webhooks lost                           the fax, within --list-every            the whole file                     TestAFaxWithoutAnyWebhookIsFoundAndComplete
-//	a page not ready, refused, cut, of no type  the page, later; else whole file        the bytes as rejected              TestRemedies, TestFallbacks
-//	a page that nobody has                      partial, a slip sheet, a dead letter    every attempt                      TestFallbacks
-//	a damaged page                              the page with bad rows listed           the bytes; the file's if better    TestStreamedPagesAreCompared…
-//	a whole file that differs                   an alert; the streamed page             both images, the report            TestStreamedPagesAreCompared…
-//	two closes that differ                      the better one                          both                               TestNext, TestChaos
-//	one fax under two sessions                  one document; the other is folded       the pages of both                  TestLateWebhooksOfAFaxThatWasFound…
-//	a dead token                                everything waits, /readyz says why      everything                         TestGate, TestADeadTokenIsWaitedFor
-//	provider, archive or NATS away              503 or waiting, red; then it drains     everything that was answered 200   TestOutages, TestEveryFailingWriteHeals, TestSimulation
-//	a full disk under the embedded server       503, red; then it goes on by itself     everything that was answered 200   TestAFullDiskIsOutlived
-//	the process or its servers killed           nothing                                 everything that was answered 200   TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
-//	a timer lost with its stream                the document, an hour later            everything                         TestSimulation
-//	a path of single pages that is wrong        the pages at the end, a warning        everything                         TestAWrongPagePathIsDoubted
-//	JetStream lost                              nothing, once it is rebuilt            the archive                        TestRebuild, TestASessionThatIsOnlyInTheArchive
-//	JetStream lost after a fax was folded       it stays folded                         the pages of both                  TestAFoldedSessionStaysFolded
-//	held, and somebody wants to purge it        a refusal that says by whom and why     everything                         TestHoldReleasePurge
-//	purged, and a webhook comes late            nothing                                 the log of its purge               TestHoldReleasePurge, TestKeepingOutlivesJetStream
-//	an archived original gone or altered        that page missing (lost), a letter      the rest                           TestALostOriginalCostsItsPage
+// Each entry says what happens, what the user sees, what is stored, and which tests show it.
+//
+//   - A webhook comes twice, late, or in any order: the user sees nothing; there is one fact.
+//     TestEveryOrderGivesTheSameDocument, TestChaos
+//   - The webhook of a page is lost: the page comes from the whole file; both files are archived. TestFallbacks, TestChaos
+//   - The close is lost: the provider's record counts as the close. TestIdle, TestChaos
+//   - All webhooks are lost: the fax comes within --list-every, from the whole file. TestAFaxWithoutAnyWebhookIsFoundAndComplete
+//   - A page is not ready, refused, incomplete, or of no known type: it comes later, else from the whole file; rejected bytes are
+//     archived. TestRemedies, TestFallbacks
+//   - A page is nowhere: the document is partial, with a slip sheet; there is a dead letter with every attempt. TestFallbacks
+//   - A page is damaged: its bad rows are listed; if the page of the whole file is better, it is used. TestStreamedPagesAreCompared…
+//   - The whole file has other pixels: there is an alert, and the streamed page is used; both images and a report are archived.
+//     TestStreamedPagesAreCompared…
+//   - Two closes differ: the better one counts; both are stored. TestNext, TestChaos
+//   - One fax has two sessions: there is one document, and the other session is folded; the pages of both are archived.
+//     TestLateWebhooksOfAFaxThatWasFound…
+//   - The token is invalid: everything waits, and /readyz says why; nothing is lost. TestGate, TestADeadTokenIsWaitedFor
+//   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with
+//     200 is there. TestOutages, TestEveryFailingWriteHeals, TestSimulation
+//   - The disk of the embedded server is full: answers are 503 until there is room; everything that was answered with 200 is there.
+//     TestAFullDiskIsOutlived
+//   - The process or its servers are killed: the user sees nothing; everything that was answered with 200 is there.
+//     TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
+//   - A timer is lost with its stream: the document comes an hour later. TestSimulation
+//   - The path of single pages is wrong: the pages come when the fax is over, and there is a warning. TestAWrongPagePathIsDoubted
+//   - JetStream is lost: after a rebuild the user sees nothing; the archive has everything. TestRebuild, TestASessionThatIsOnlyInTheArchive
+//   - JetStream is lost after a fax was folded: it stays folded. TestAFoldedSessionStaysFolded
+//   - Somebody wants to purge a held fax: the refusal says who holds it and why; nothing is deleted. TestHoldReleasePurge
+//   - A webhook comes for a purged fax: the user sees nothing; only the log of the purge is stored.
+//     TestHoldReleasePurge, TestKeepingOutlivesJetStream
+//   - An archived original is missing or altered: that page is missing with reason lost, and there is a dead letter.
+//     TestALostOriginalCostsItsPage
 //
 // # Where this differs from the design on paper
 //
-//   - Every retry is a schedule, also the short ones: one mechanism, and the attempt's number travels in the message. So does its
-//     deadline, which moves when the retry comes much later than it was due: then we were away, and not the page.
-//   - The whole-file worker ends every order with doc.whole_cut or doc.whole_failed. One that compares streamed pages with the whole
-//     file publishes doc.verified before it; the particulars of each page are in an archived report, which the next revision reads
-//     where a page is repaired. A verdict counts for the pages of its order, not for object hashes: a page's fact never changes.
-//   - Keys of the archive are made in archive: these rooms may not import storage, whose interfaces they restate in standard types.
-//   - page.archived carries the hash of a strip that the decoder found clean. document copies that strip without decoding it again.
-//   - A token that is refused, and at a page's deadline a provider that fails, are told from one page's trouble by a probe of the
-//     account's list (fetch/gate.go): the stages that ask the provider then stand still, and nothing counts as an attempt. What is done
-//     about each reason stands in one table (fetch/retry.go).
-//   - A fax that nobody has closed is asked for by in.ask, answered by in.record (fetch/ask.go); the question in flight is in the ledger.
-//   - A page that is missing for good leaves a dead letter when both its own fetch is over and a document was ordered without it
-//     (letters). Actions of people go into FAX_AUDIT first and are done from there.
-//   - A fax whose start lies before 1990 or two days ahead of its order is listed under the day of the order: that clock was wrong.
-//   - What is held or purged stands in a log of its own in the archive (hold/log.go), which outlives JetStream and, for a purge, the fax.
-//     Every write of a fax looks at it (hold/guard.go): of a purged one nothing is archived any more, and work for it ends.
-//   - A revision whose originals are gone or altered ends as doc.failed, which names the pages; the next revision goes without them.
-//   - hold and recovery meet by a function (Custodian.Traces), letters and replay by another one (Letters.Replay): so neither pair
-//     imports the other. collect restores a ledger through recovery, which stands below it.
-//   - The simulation starts the way of a page without what people order (startPages): its seeds know nothing of holds and letters.
+//   - Every retry is a schedule, also a short one: there is one mechanism, and the message has the number of the attempt. It has the
+//     deadline too. The deadline moves if the retry comes much later than it was due: then we were down, and the page is not the problem.
+//   - The whole-file worker ends every order with doc.whole_cut or doc.whole_failed. If the order compares streamed pages with the whole
+//     file, it publishes doc.verified before. The details of each page are in an archived report. If a page is repaired, the next revision
+//     reads that report. A verdict counts for the pages of its order, not for object hashes: the fact of a page never changes.
+//   - Keys of the archive are made in archive: the rooms may not import storage. They restate its interfaces in standard types.
+//   - page.archived has the hash of a strip that the decoder found clean. document copies that strip and does not decode it again.
+//   - A probe of the account's list (fetch/gate.go) shows if a refused token, or a provider that fails at a page's deadline, is a problem
+//     of one page or of all. If it is of all, the stages that use the provider wait, and nothing counts as an attempt. One table says what
+//     follows each reason (fetch/retry.go).
+//   - If nobody closes a fax, in.ask asks for its record and in.record answers (fetch/ask.go); the ledger has the open question.
+//   - A page that is missing for good gets a dead letter when its own fetch is over and a document was ordered without it (letters).
+//     Actions of people go into FAX_AUDIT first and are carried out from there.
+//   - A fax whose start is before 1990, or two days after its order, is listed under the day of the order: its clock was wrong.
+//   - Holds and purges are in a log of their own in the archive (hold/log.go). It survives the loss of JetStream and, after a purge, of the
+//     fax. Every write of a fax checks it (hold/guard.go): of a purged fax nothing is archived any more, and its work ends.
+//   - A revision whose originals are missing or altered ends as doc.failed, which names the pages; the next revision leaves them out.
+//   - hold and recovery meet by a function (Custodian.Traces), letters and replay by another one (Worker.Replay): so neither pair imports
+//     the other. collect restores a ledger through recovery, which is on a lower floor.
+//   - The simulation starts the way of a page without the orders of people (startPages): its seeds have no holds and letters.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

@@ -27,7 +27,7 @@ type pagesBus interface {
 	collect.Bus
 	document.Facts
 	collect.Timers
-	// Consume and ConsumeBatches deliver messages to handlers until the bus is closed.
+	// Consume and ConsumeBatches deliver messages to a handler until the bus is closed.
 	Consume(ctx context.Context, c bus.Consumer, handle func(context.Context, bus.Delivery) error) error
 	ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error
 }
@@ -47,14 +47,14 @@ type pagesConfig struct {
 	stopped, doubted func(error)
 	sweepEvery       time.Duration
 	log              *slog.Logger
-	unless           func(handler) handler // leaves work undone; as hold.Guard.UnlessPurged
+	unless           func(handler) handler // hold.Guard.SkipPurged, which skips work for purged faxes
 
 	pages intake.Pages // made by startPages
 }
 
 type handler = func(context.Context, bus.Delivery) error
 
-// startPages starts the way of a page, and gives its handlers by durable.
+// startPages starts the way of a page, and returns its handlers by durable.
 func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handler, err error) {
 	if c.observe == nil {
 		c.observe = func(stage.Step) {}
@@ -67,7 +67,9 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	}
 	dec := intake.NewDecoder(runtime.GOMAXPROCS(0))
 	c.pages = intake.Pages{Facts: c.bus, Archive: c.archive, Decoder: dec, Observe: c.observe}
-	w := fetch.New(fetch.Config{Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log})
+	w := fetch.New(fetch.Config{
+		Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log,
+	})
 	asm := &document.Assembler{
 		Facts: c.bus, Archive: c.archive, Observe: c.observe, Log: c.log, Key: c.signKey,
 		Builder: document.Builder{Archive: c.archive, Decoder: dec, Log: c.log, SpoolDir: c.spoolDir, Software: c.software},
@@ -86,18 +88,18 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 			return nil, err
 		}
 	}
-	sweep := &collect.Sweeper{Ledgers: c.bus, Every: c.sweepEvery, Log: c.log}
+	sweep := &collect.Sweeper{Bus: c.bus, Every: c.sweepEvery, Log: c.log}
 	go sweep.Run(ctx)
 	return handlers, nil
 }
 
-// consume starts one durable, and gives its handler.
+// consume starts one durable, and returns its handler.
 func (c *pagesConfig) consume(ctx context.Context, s bus.Consumption) (handler, error) {
-	handle := hold.ForPurged(c.log, s.Handle)
+	handle := hold.IgnorePurged(c.log, s.Handle)
 	return handle, c.bus.Consume(ctx, s.Consumer, handle)
 }
 
-// emptyDir makes dir, and removes what a killed process left in it.
+// emptyDir makes dir, and removes the files that a killed process left in it.
 func emptyDir(dir string) error {
 	if err := os.RemoveAll(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("empty the spool directory: %w", err)

@@ -28,44 +28,46 @@ type Bus interface {
 type Config struct {
 	Bus       Bus
 	Archive   archive.Store
-	Remover   hold.Remover  // Archive's
+	Remover   hold.Remover  // of the same store as Archive
 	Retention time.Duration // as in hold.Rules
 	Provider  fetch.Provider
 	Policy    session.Policy
 	Retry     fetch.Retry
-	SpoolDir  string                                       // private directory for documents in the making; emptied at Start
+	SpoolDir  string                                       // private directory for unfinished documents; emptied at Start
 	Software  string                                       // name and version, for manifests and documents
 	SignKey   ed25519.PrivateKey                           // signs manifests; nil: they are not signed
 	Fetches   int                                          // page files fetched at once; 0: 24
-	Observe   func(stage.Step)                             // called from many goroutines; nil: nobody watches
+	Observe   func(stage.Step)                             // called from many goroutines; nil: not called
 	Stopped   func(error)                                  // as in fetch.Config
 	Doubted   func(error)                                  // as in fetch.Config
-	Ingest    func(ctx context.Context, body []byte) error // takes in the body of a refused webhook once more
+	Ingest    func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
 	Log       *slog.Logger
 }
 
 const defaultFetches = 24
 
-// Start starts all rooms. They run until the bus is closed, and the sweep of timers until ctx ends.
+// Start starts all rooms and returns. They run until the bus is closed; the sweep of timers runs until ctx ends. An error: the spool
+// directory or a durable cannot be made.
 func Start(ctx context.Context, c Config) error {
 	watch := &hold.Guard{Store: c.Archive, Remover: c.Remover, Log: c.Log}
 	p := pagesConfig{
 		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, software: c.Software,
-		signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted, sweepEvery: collect.SweepEvery, log: c.Log,
-		unless: watch.UnlessPurged,
+		signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
+		sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged,
 	}
 	handlers, err := startPages(ctx, &p)
 	if err != nil {
 		return err
 	}
 	k := &hold.Custodian{
-		Rules: hold.Rules{Archive: c.Archive, Remover: c.Remover, Retention: c.Retention}, Guard: watch, Facts: c.Bus, JetStream: c.Bus, Log: c.Log,
+		Rules: hold.Rules{Archive: c.Archive, Remover: c.Remover, Retention: c.Retention},
+		Guard: watch, Facts: c.Bus, Forgetter: c.Bus, Log: c.Log,
 		Traces: func(ctx context.Context, id string) (string, time.Time, error) {
 			return recovery.Traces(ctx, c.Archive, id)
 		},
 	}
 	again := &replay.Replayer{Bus: c.Bus, Archive: watch, Pages: p.pages, Log: c.Log}
-	l := &letters.Letters{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
+	l := &letters.Worker{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
 	for _, s := range k.Consumptions() {
 		if handlers[s.Consumer.Durable], err = p.consume(ctx, s); err != nil {
 			return err

@@ -1,13 +1,13 @@
-// Package archive knows the archive by its keys and JSON objects: pages with their sidecars, plans, manifests, reports, redirects and
+// Package archive has the keys and the JSON objects of the archive: pages with their sidecars, plans, manifests, reports, redirects and
 // the entries of the index. Begin with Create and Read; Store and Reader are what it needs of a store.
 //
-// Promise: what is written is never overwritten, carries its SHA-256 in its key where its content may differ, and is read within
-// limits. Errors say what is wrong with an object: ErrUnreadable, ErrAltered, ErrTooLarge, ErrPurged; Lost and Broken sort them.
+// Promise: an object is never overwritten. Its key has its SHA-256 if the content can differ. Every read has a limit. Errors say what
+// is wrong with an object: ErrUnreadable, ErrAltered, ErrTooLarge, ErrPurged; Lost and Broken sort them.
 //
 // # What a crash leaves
 //
 //	after                            the next run finds
-//	a sidecar, before its object     a sidecar without an object, which is no page
-//	a page object                    the object under the same key: the same bytes are not written twice
-//	a redirect on the owner's side   the same redirect, and writes the session's own
+//	a sidecar, before its object     a sidecar without an object: it does not count as a page
+//	a page object                    the object under the same key; it does not write the same bytes twice
+//	a redirect on the owner's side   the same redirect; it writes the redirect of the session itself
 package archive

@@ -8,9 +8,9 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// PageError says which page keeps a document from being made.
+// PageError says because of which page a document cannot be made.
 type PageError struct {
-	Page int
+	Page int // from 1
 	Err  error
 }
 
@@ -18,34 +18,34 @@ func (e PageError) Error() string { return fmt.Sprintf("page %d: %v", e.Page, e.
 
 func (e PageError) Unwrap() error { return e.Err }
 
-// ErrUnreadable: an archived JSON object is not what this program writes.
-var ErrUnreadable = errors.New("it cannot be read, or belongs to another fax")
+// ErrUnreadable: an archived JSON object is not as this program writes it.
+var ErrUnreadable = errors.New("the object is unreadable or belongs to another fax")
 
-// ErrNoFact: the order counts on a page fact that the stream does not give yet.
-var ErrNoFact = errors.New("the fact of an ordered page cannot be read yet")
+// errNoFact: the order needs a page fact that the stream does not have yet.
+var errNoFact = errors.New("the fact of an ordered page is not in the stream yet")
 
-// ErrTooLarge: an object is larger than anything of its kind.
-var ErrTooLarge = errors.New("it is larger than the limit")
+// ErrTooLarge: an object is larger than the limit for its kind.
+var ErrTooLarge = errors.New("the object is larger than the limit")
 
-// ErrAltered: an archived object is not what its hash says.
-var ErrAltered = errors.New("the archived object is not what was written")
+// ErrAltered: an archived object has another hash than the one that names it.
+var ErrAltered = errors.New("the archived object was changed after it was written")
 
-// ErrPurged: the fax was removed for good, and nothing is archived of it any more.
+// ErrPurged: the fax was removed for good, and nothing of it may be archived any more.
 var ErrPurged = errors.New("the fax was purged")
 
-// PurgedError is an ErrPurged that says by whom and why.
+// PurgedError is an ErrPurged that says who purged the fax and why.
 type PurgedError struct{ Entry session.KeepEntry }
 
 func (e PurgedError) Error() string { return e.Entry.String() }
 
 func (e PurgedError) Unwrap() error { return ErrPurged }
 
-// Lost reports whether something that was archived is not there any more, or not yet.
+// Lost reports whether err says that an archived object is missing or altered, or that a fact has not arrived yet.
 func Lost(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrAltered) || errors.Is(err, ErrNoFact)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrAltered) || errors.Is(err, errNoFact)
 }
 
-// Broken reports whether an object is not what was written: that costs its fax, or its page, and nothing else.
+// Broken reports whether err says that an object is not as it was written: then its fax, or its page, is affected, and nothing else.
 func Broken(err error) bool {
 	return errors.Is(err, ErrUnreadable) || errors.Is(err, errSidecar) || errors.Is(err, ErrTooLarge)
 }

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 )
 
-// CommitJSON writes data, the JSON of v, under key, create-only. It returns the bytes that stand there: ours, or the first writer's,
-// which v is set to.
+// CommitJSON archives data, the JSON of v, under key, create-only. It returns the bytes under key: ours, or those of the first writer.
+// In the second case it decodes them into v.
 func CommitJSON[T any](ctx context.Context, a Store, key string, data []byte, v *T) ([]byte, error) {
 	existed, err := Create(ctx, a, key, data)
 	if err != nil || !existed {
@@ -19,7 +19,8 @@ func CommitJSON[T any](ctx context.Context, a Store, key string, data []byte, v 
 	return data, err
 }
 
-// LoadJSON reads JSON into v; ok is false where there is no such object.
+// LoadJSON reads JSON into v and returns its bytes. ok is false if there is no such object. The error for bytes that are not such JSON
+// matches ErrUnreadable; v is unchanged then.
 func LoadJSON[T any](ctx context.Context, a Reader, key string, v *T) (ok bool, data []byte, err error) {
 	data, err = Read(ctx, a, key, MaxObject)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,7 +41,8 @@ func LoadJSON[T any](ctx context.Context, a Reader, key string, v *T) (ok bool, 
 	return true, data, nil
 }
 
-func Indent(v any) ([]byte, error) {
+// IndentJSON returns v as the archive writes it: two spaces a level, and a line break at the end.
+func IndentJSON(v any) ([]byte, error) {
 	data, err := json.MarshalIndent(v, "", "  ")
 	return append(data, '\n'), err
 }

@@ -16,65 +16,74 @@ import (
 const (
 	KindOriginal = "tiff"     // as fetched
 	KindCut      = "cut.tiff" // cut from the whole file
-	KindRejected = "rejected" // bytes that are no page
+	KindRejected = "rejected" // bytes that failed a check
 	KindPNG      = "png"      // for OCR
 )
 
+// PagePrefix is the beginning of the keys of one page's objects; page is from 1.
 func PagePrefix(id string, page int) string { return fmt.Sprintf("faxes/%s/pages/%04d.", id, page) }
 
+// PageKey is the key of an object of one page; kind is one of the kinds above.
 func PageKey(id string, page int, sum [sha256.Size]byte, kind string) string {
 	return PagePrefix(id, page) + Hash16(sum) + "." + kind
 }
 
-func OriginalKey(id string, sum [sha256.Size]byte) string {
+// WholeFileKey is the key of the whole file as the provider served it.
+func WholeFileKey(id string, sum [sha256.Size]byte) string {
 	return fmt.Sprintf("faxes/%s/original.%s.tiff", id, Hash16(sum))
 }
 
-// RejectedKey is for a whole file that was cut in transit.
-func RejectedKey(id string, sum [sha256.Size]byte) string {
+// RejectedWholeFileKey is the key of a whole file that arrived incomplete.
+func RejectedWholeFileKey(id string, sum [sha256.Size]byte) string {
 	return fmt.Sprintf("faxes/%s/original.%s.rejected", id, Hash16(sum))
 }
 
-// RevisionKey is a key of one revision: plan.json, manifest.json, or a document with its hash.
+// RevisionKey is the key of an object of one revision, from 1. name is plan.json, manifest.json, or that of a document or report with
+// its hash.
 func RevisionKey(id string, revision int, name string) string {
 	return fmt.Sprintf("faxes/%s/r%d/%s", id, revision, name)
 }
 
-// IndexText is what an entry of the index holds.
+// IndexText is the content of an entry of the index.
 const IndexText = "{}\n"
 
+// IndexKey is the key of a fax's entry in the index.
 func IndexKey(start time.Time, id string) string {
 	return start.UTC().Format("index/2006/01/02/150405") + "-" + id
 }
 
+// Hash16 returns the first 16 hex digits of a SHA-256: the hash in keys.
 func Hash16(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:8]) }
 
+// SidecarKey is the key of the sidecar of an object.
 func SidecarKey(object string) string { return object + ".json" }
 
-// RedirectKey begins as the keys of revisions do: whoever lists those sees it.
+// RedirectKey is the key of a session's redirect. It begins like the keys of revisions: a list of those has it too.
 func RedirectKey(id string) string { return FaxPrefix(id) + "redirect.json" }
 
-// FoldedPrefix is where a session's archive names those that were folded into it: whoever holds or purges its fax means them too.
+// FoldedPrefix is the beginning of the keys that name the sessions that were folded into a session. A hold or purge of the session also
+// counts for these sessions.
 func FoldedPrefix(id string) string { return FaxPrefix(id) + "folded/" }
 
 func foldedKey(owner, id string) string { return FoldedPrefix(owner) + id + ".json" }
 
+// IndexPrefix is the beginning of the keys of the index.
 const IndexPrefix = "index/"
 
 // indexTime is the layout of an index key up to the session.
 const indexTime = IndexPrefix + "2006/01/02/150405"
 
-// ParseIndexKey reads what IndexKey wrote.
+// ParseIndexKey reads a key that IndexKey made; ok is false for any other key.
 func ParseIndexKey(key string) (at time.Time, id string, ok bool) {
 	stamp, id, _ := strings.Cut(key, "-")
 	at, err := time.Parse(indexTime, stamp)
 	return at, id, err == nil && session.ValidToken(id) && IndexKey(at, id) == key
 }
 
-// FaxPrefix is where the objects of a fax are.
+// FaxPrefix is the beginning of the keys of a fax's objects.
 func FaxPrefix(id string) string { return "faxes/" + id + "/" }
 
-// SessionOfKey is the session whose object or entry of the index a key is; "": it is none of a fax.
+// SessionOfKey returns the session of an object's or index entry's key, "" if the key belongs to no fax.
 func SessionOfKey(key string) string {
 	if rest, ok := strings.CutPrefix(key, "faxes/"); ok {
 		id, _, _ := strings.Cut(rest, "/")
@@ -86,7 +95,8 @@ func SessionOfKey(key string) string {
 	return ""
 }
 
-// KeyHash is the hash in a key such as pages/0001.<h>.tiff; "" where there is none. A sidecar's key has that of its object.
+// KeyHash returns the hash in a key such as pages/0001.<h>.tiff, "" if there is none. For a sidecar it is "": its key has the hash of
+// its object.
 func KeyHash(key string) string {
 	name := key[strings.LastIndexByte(key, '/')+1:]
 	if IsSidecar(key) {
@@ -99,19 +109,19 @@ func KeyHash(key string) string {
 	return parts[1]
 }
 
-// IsSidecar reports whether a key is that of a sidecar: of a page or of the whole file.
+// IsSidecar reports whether a key is the key of a sidecar: of a page or of the whole file.
 func IsSidecar(key string) bool {
 	return NeedsSidecar(strings.TrimSuffix(key, ".json")) && strings.HasSuffix(key, ".json")
 }
 
-// NeedsSidecar reports whether an object is one that has a sidecar.
+// NeedsSidecar reports whether the object under key must have a sidecar.
 func NeedsSidecar(key string) bool {
 	parts := strings.Split(key, "/")
 	return len(parts) >= 3 && (parts[2] == "pages" || strings.HasPrefix(parts[2], "original.")) &&
 		(strings.HasSuffix(key, "."+KindOriginal) || strings.HasSuffix(key, "."+KindRejected))
 }
 
-// PageOfKey is the page in the key of a page object; 0: it is of the whole file.
+// PageOfKey returns the page in the key of a page object, from 1; 0: the key is not of one page.
 func PageOfKey(key string) int {
 	_, name, ok := strings.Cut(key, "/pages/")
 	number, _, _ := strings.Cut(name, ".")
@@ -122,7 +132,7 @@ func PageOfKey(key string) int {
 	return page
 }
 
-// Revisions gives the revisions of a fax that have an object with such a name, ascending.
+// Revisions returns the revisions of a fax that have an object with a wanted name, ascending. keys are keys of the fax.
 func Revisions(keys []string, id string, want func(name string) bool) []int {
 	var found []int
 	for _, key := range keys {
@@ -135,8 +145,8 @@ func Revisions(keys []string, id string, want func(name string) bool) []int {
 	return slices.Compact(found)
 }
 
-// IsWhole reports whether a key is that of the whole file as the provider served it.
-func IsWhole(key, prefix string) bool {
+// IsWholeFile reports whether a key is the key of the whole file as the provider served it. prefix is the FaxPrefix of its fax.
+func IsWholeFile(key, prefix string) bool {
 	return strings.HasPrefix(key, prefix+"original.") && strings.HasSuffix(key, "."+KindOriginal)
 }
 

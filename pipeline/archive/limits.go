@@ -13,25 +13,26 @@ import (
 // Limits of archived JSON. A fax of 10,000 pages has a plan and a manifest of some 15 MB each and reports of up to 30 MB, with two
 // elements of arrays a page and 60 fields.
 const (
-	MaxText     = 64 << 20 // bytes of a plan, manifest or report
+	MaxJSON     = 64 << 20 // bytes of a plan, manifest or report
 	MaxSidecar  = 64 << 10 // bytes
 	maxElements = 4 * session.MaxPages
 	maxFields   = 100 * session.MaxPages
 )
 
-// checkBounds returns an error for JSON of which more than a fax can need would have to be held in memory: three bytes in an array can
-// stand for a page, which takes hundreds.
+// checkBounds returns an error for JSON that would need more memory than any fax: three bytes in an array can become a page, and a page
+// takes hundreds of bytes in memory.
 func checkBounds(data []byte) error {
-	if len(data) > MaxText {
-		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(data), MaxText)
+	if len(data) > MaxJSON {
+		return fmt.Errorf("the JSON has %d bytes, at most %d are allowed", len(data), MaxJSON)
 	}
 	if elements, fields := commas(data); elements > maxElements || fields > maxFields {
-		return fmt.Errorf("it has %d elements of arrays and %d fields of objects, at most %d and %d are allowed", elements, fields, maxElements, maxFields)
+		return fmt.Errorf("the JSON has %d elements of arrays and %d fields of objects, at most %d and %d are allowed",
+			elements, fields, maxElements, maxFields)
 	}
 	return nil
 }
 
-// commas counts those between elements of arrays and between fields of objects. What is no JSON gives any numbers.
+// commas counts the commas between elements of arrays and between fields of objects. For text that is not JSON the numbers mean nothing.
 func commas(data []byte) (elements, fields int) {
 	var open []byte // the brackets around i
 	for i := 0; i < len(data); i++ {
@@ -53,7 +54,7 @@ func commas(data []byte) (elements, fields int) {
 	return elements, fields
 }
 
-// stringLen is the length of the JSON string that text begins with, its quotes included; all that is left where it does not end.
+// stringLen is the length of the JSON string at the beginning of text, with its quotes; the length of text if the string has no end.
 func stringLen(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -66,7 +67,7 @@ func stringLen(text []byte) int {
 	return len(text)
 }
 
-// ParseStrict decodes JSON that is bounded, has no field but those of v and nothing behind it.
+// ParseStrict decodes JSON into v. JSON above the limits, unknown fields, and bytes after the JSON are errors.
 func ParseStrict(data []byte, v any) error {
 	if err := checkBounds(data); err != nil {
 		return err
@@ -77,7 +78,7 @@ func ParseStrict(data []byte, v any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
+		return errors.New("there are bytes after the JSON value")
 	}
 	return nil
 }

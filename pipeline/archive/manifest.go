@@ -10,7 +10,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/sign"
 )
 
-// Manifest is the commit point of a revision and the proof of what it contains.
+// Manifest is the commit point of a revision and proves what the revision contains.
 type Manifest struct {
 	Session   string         `json:"session"`
 	Direction string         `json:"direction"`
@@ -37,7 +37,7 @@ type Manifest struct {
 	Signature *sign.Signature `json:"signature,omitempty"` // the last field; nil: no key was configured
 }
 
-// AcceptedFact is a webhook that the document rests on.
+// AcceptedFact is a webhook that the document is based on.
 type AcceptedFact struct {
 	Subject    string `json:"subject"`
 	BodySHA256 string `json:"body_sha256"`
@@ -45,29 +45,30 @@ type AcceptedFact struct {
 
 // ManifestPage is one page of the document.
 type ManifestPage struct {
-	Page         int              `json:"page"`
-	Status       string           `json:"status"`           // archived or missing
-	Source       string           `json:"source,omitempty"` // fetch or whole_file
-	Reason       session.Reason   `json:"reason,omitempty"` // of a missing page
-	Original     *session.Object  `json:"original,omitempty"`
-	Sidecar      string           `json:"sidecar_sha256,omitempty"` // of what stands beside the original; absent: nothing does
-	PNG          *session.Object  `json:"png,omitempty"`
-	RasterSHA256 string           `json:"raster_sha256,omitempty"`
-	Width        int              `json:"width,omitempty"` // pixels
-	Height       int              `json:"height,omitempty"`
-	XResolution  float64          `json:"x_resolution,omitempty"` // pixels per inch
-	YResolution  float64          `json:"y_resolution,omitempty"`
-	Samples      int              `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour (Deflate, plain TIFF 6.0); absent: bilevel (Group 4, TIFF Class F)
-	BadRows      int              `json:"bad_rows"`
-	LongestBad   int              `json:"longest_bad_run"`
-	Quality      *session.Quality `json:"quality,omitempty"`      // absent: the page was archived by a version that did not measure it
-	StripSHA256  string           `json:"strip_sha256,omitempty"` // the strip, the same in both documents
-	StripSize    int              `json:"strip_size,omitempty"`
-	TIFFOffset   int64            `json:"tiff_offset,omitempty"`
-	PDFOffset    int64            `json:"pdf_offset,omitempty"`
+	Page         int             `json:"page"`
+	Status       string          `json:"status"`           // archived or missing
+	Source       string          `json:"source,omitempty"` // fetch or whole_file
+	Reason       session.Reason  `json:"reason,omitempty"` // of a missing page
+	Original     *session.Object `json:"original,omitempty"`
+	Sidecar      string          `json:"sidecar_sha256,omitempty"` // of the original's sidecar; absent: it has none
+	PNG          *session.Object `json:"png,omitempty"`
+	RasterSHA256 string          `json:"raster_sha256,omitempty"`
+	Width        int             `json:"width,omitempty"` // pixels
+	Height       int             `json:"height,omitempty"`
+	XResolution  float64         `json:"x_resolution,omitempty"` // pixels per inch
+	YResolution  float64         `json:"y_resolution,omitempty"`
+	// Samples of 8 bits a pixel: 1 gray, 3 colour (Deflate, plain TIFF 6.0); absent: bilevel (Group 4, TIFF Class F).
+	Samples     int              `json:"samples,omitempty"`
+	BadRows     int              `json:"bad_rows"`
+	LongestBad  int              `json:"longest_bad_run"`
+	Quality     *session.Quality `json:"quality,omitempty"`      // absent: the page was archived by a version that did not measure it
+	StripSHA256 string           `json:"strip_sha256,omitempty"` // the strip, the same in both documents
+	StripSize   int              `json:"strip_size,omitempty"`
+	TIFFOffset  int64            `json:"tiff_offset,omitempty"`
+	PDFOffset   int64            `json:"pdf_offset,omitempty"`
 }
 
-// NewManifestPage is what a page's fact says of it; its strip and where that stands come from the documents.
+// NewManifestPage returns what the fact of a page says about it. Its strip, and the strip's offsets, come from the documents.
 func NewManifestPage(f session.PageArchived) ManifestPage {
 	return ManifestPage{
 		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
@@ -76,15 +77,17 @@ func NewManifestPage(f session.PageArchived) ManifestPage {
 	}
 }
 
-// NewManifest is what a plan alone says of its revision; pages and documents are added as they are made.
+// NewManifest returns what the plan alone says about its revision. Pages and documents are added when they are made.
 func NewManifest(p Plan, plan session.Object, software string) Manifest {
 	return Manifest{
 		Session: p.Session, Direction: p.Direction, Revision: p.Revision, From: p.From, To: p.To, ToToken: p.ToToken,
 		Status: p.Status, Reason: p.Reason, Verified: p.Verification == session.VerificationVerified,
-		Verification: p.Verification, Reports: p.Reports, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{}, Plan: plan, Software: software,
+		Verification: p.Verification, Reports: p.Reports, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{},
+		Plan: plan, Software: software,
 	}
 }
 
+// Missing is the number of missing pages.
 func (m Manifest) Missing() int {
 	n := 0
 	for _, p := range m.Pages {
@@ -95,7 +98,7 @@ func (m Manifest) Missing() int {
 	return n
 }
 
-// Event is what is published of a manifest; it is a function of it alone.
+// Event returns the fact that is published about a manifest, which is archived as self. It depends on nothing else.
 func (m Manifest) Event(self session.Object) session.DocAssembled {
 	return session.DocAssembled{
 		Session: m.Session, Direction: m.Direction, ToToken: m.ToToken, Revision: m.Revision, From: m.From, To: m.To,
@@ -103,7 +106,7 @@ func (m Manifest) Event(self session.Object) session.DocAssembled {
 	}
 }
 
-// splitSignature gives the bytes of a manifest that its signature is over, and those of the signature; of an unsigned one all and none.
+// splitSignature splits a manifest into the signed bytes and the bytes of the signature. An unsigned one has no signature bytes.
 func splitSignature(data []byte) (signed, signature []byte) {
 	at := bytes.LastIndex(data, []byte("\n  \"signature\":"))
 	if at < 0 {
@@ -112,28 +115,30 @@ func splitSignature(data []byte) (signed, signature []byte) {
 	return data[:at+1], data[at+1:]
 }
 
-// Encode is the manifest as it is archived, signed where there is a key.
+// Encode returns the manifest as it is archived. It signs the manifest if key is not nil.
 func (m Manifest) Encode(key ed25519.PrivateKey) ([]byte, error) {
 	m.Signature = nil
 	if key != nil {
 		m.Signature = &sign.Signature{KeyID: sign.KeyIDOf(key)}
 	}
-	data, err := Indent(m)
+	data, err := IndentJSON(m)
 	if err != nil || key == nil {
 		return data, err
 	}
 	signed, _ := splitSignature(data)
 	*m.Signature = sign.Sign(key, signed)
-	return Indent(m)
+	return IndentJSON(m)
 }
 
-// VerifySignature checks a manifest's bytes with whichever of the keys signed it. One that is not signed gives ErrUnsigned.
+// VerifySignature checks the signature in data, the bytes of the manifest, with the key that signed it. An unsigned manifest gives
+// sign.ErrUnsigned; other errors are those of sign.Signature.Verify.
 func (m Manifest) VerifySignature(data []byte, keys []ed25519.PublicKey) error {
 	signed, tail := splitSignature(data)
 	if m.Signature == nil || tail == nil {
 		return sign.ErrUnsigned
 	}
-	if want := fmt.Sprintf("  \"signature\": {\n    \"key_id\": %q,\n    \"ed25519\": %q\n  }\n}\n", m.Signature.KeyID, m.Signature.Ed25519); string(tail) != want {
+	const layout = "  \"signature\": {\n    \"key_id\": %q,\n    \"ed25519\": %q\n  }\n}\n"
+	if string(tail) != fmt.Sprintf(layout, m.Signature.KeyID, m.Signature.Ed25519) {
 		return sign.ErrSignature
 	}
 	return m.Signature.Verify(signed, keys)

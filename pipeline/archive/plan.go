@@ -9,8 +9,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Plan is everything that one revision of a document is made of. It is written create-only before anything reads a page;
-// the first writer wins, and the documents are a function of it and of the software's version.
+// Plan has all inputs of one revision of a document. It is written create-only, before any page is read, and the first writer wins. The
+// documents depend on the plan and on the version of the software, and on nothing else.
 type Plan struct {
 	Session   string                 `json:"session"`
 	Direction string                 `json:"direction"`
@@ -27,13 +27,14 @@ type Plan struct {
 	Missing   session.PageReasons    `json:"missing,omitempty"`
 	Pages     []session.PageArchived `json:"pages"` // ascending
 
-	// Verification is what comparing with the whole file had come to when the order was made; Reports are where Pages come
-	// from that it has repaired.
+	// Verification is the result of comparing with the whole file when the order was made. Reports are the reports whose repairs are in
+	// Pages.
 	Verification string           `json:"verification"`
 	Reports      []session.Object `json:"reports,omitempty"`
 }
 
-// NewPlan joins an order with the facts of its pages. ordered is when the order was stored.
+// NewPlan makes the plan of an order from the facts of its pages, by page. ordered is when the order was stored. If a fact is missing,
+// the error is a PageError, and Lost reports true for it.
 func NewPlan(r session.DocReady, facts map[int]session.PageArchived, ordered time.Time) (Plan, error) {
 	p := Plan{
 		Session: r.Session, Direction: r.Direction, Revision: r.Revision, Previous: r.Previous, From: r.From, To: r.To, ToToken: r.ToToken,
@@ -46,7 +47,7 @@ func NewPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
 		if !ok {
-			return Plan{}, PageError{page, ErrNoFact}
+			return Plan{}, PageError{page, errNoFact}
 		}
 		p.Pages = append(p.Pages, f)
 	}
@@ -63,12 +64,13 @@ func NewPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 	return p, nil
 }
 
-// A start outside of these is a clock's error: the fax is listed under the day of its order, where people look for it.
+// A start before firstFax, or later than clocksApart after the order, is a wrong clock. Then the fax is listed under the day of its
+// order, where people look for it.
 var firstFax = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const clocksApart = 48 * time.Hour
 
-// Expected is the number of every page of the document, there or missing, ascending.
+// Expected returns the numbers of all pages of the document, ascending, also of the missing ones.
 func (p Plan) Expected() []int {
 	pages := slices.Collect(maps.Keys(p.Missing))
 	for _, f := range p.Pages {
@@ -78,7 +80,7 @@ func (p Plan) Expected() []int {
 	return pages
 }
 
-// facts lists the webhooks that the plan rests on, by subject.
+// facts lists the webhooks that the plan is based on, by subject.
 func (p Plan) facts() []AcceptedFact {
 	facts := []AcceptedFact{}
 	if p.Close != nil {
@@ -93,7 +95,7 @@ func (p Plan) facts() []AcceptedFact {
 	return facts
 }
 
-// Order is the order that a plan was made for, as far as the plan keeps it. Repairs are in the pages.
+// Order returns the order that the plan was made for. It has no Repairs: they are in the pages already.
 func (p Plan) Order() session.DocReady {
 	ready := session.DocReady{
 		Session: p.Session, Direction: p.Direction, ToToken: p.ToToken, Revision: p.Revision, Previous: p.Previous, From: p.From, To: p.To,

@@ -12,19 +12,19 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Redirect says in the archive that another session has this one's fax, so that a session whose ledger is lost makes no second document:
-// nothing else that is archived of it tells whose file it was.
+// Redirect says in the archive that another session has the fax of this one. So a session whose ledger is lost makes no second document:
+// no other archived object of it says whose file it was.
 type Redirect struct {
 	Session string    `json:"session"`
-	Into    string    `json:"into"` // the session that had claimed the file first
+	Into    string    `json:"into"` // the session that claimed the file first
 	File    string    `json:"file"` // the provider's id of the whole file
 	From    string    `json:"from"`
 	To      string    `json:"to"`
 	Opened  time.Time `json:"opened"`
 }
 
-// WriteRedirect writes down on both sides that a session was folded into another one. It is repeatable. Of a purged one nothing is written
-// down, and that is no error: its ledger has yet to hear of the purge, by the next fact that is folded. purged: the other one is.
+// WriteRedirect archives, for both sessions, that s was folded into another session. It may be repeated. For a purged session it writes
+// nothing, and that is no error: the next fact tells the ledger about the purge. purged: the other session is purged.
 func WriteRedirect(ctx context.Context, a Store, s session.State) (purged bool, err error) {
 	if s.FoldedInto == "" || s.Close == nil {
 		return false, nil
@@ -46,7 +46,7 @@ func WriteRedirect(ctx context.Context, a Store, s session.State) (purged bool, 
 	return purged, err
 }
 
-// FoldedInto gives the sessions that were folded into one, as both sides say.
+// FoldedInto returns the sessions that were folded into owner. It counts only those that both sides name.
 func FoldedInto(ctx context.Context, a Reader, owner string) (ids []string, err error) {
 	prefix := FoldedPrefix(owner)
 	for key, err := range a.List(ctx, prefix, "") {
@@ -59,7 +59,7 @@ func FoldedInto(ctx context.Context, a Reader, owner string) (ids []string, err 
 		}
 		data, err := Read(ctx, a, RedirectKey(id), MaxSidecar)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // purged by itself, or nobody's
+			continue // the session was purged separately, or the entry is wrong
 		}
 		if err != nil {
 			return nil, err
@@ -71,14 +71,14 @@ func FoldedInto(ctx context.Context, a Reader, owner string) (ids []string, err 
 	return ids, nil
 }
 
-// ParseRedirect gives an error matching ErrUnreadable for what is no redirect of the session.
+// ParseRedirect reads a redirect of the session id. The error for anything else matches ErrUnreadable.
 func ParseRedirect(data []byte, id string) (Redirect, error) {
 	var r Redirect
 	if err := ParseStrict(data, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	if r.Session != id || r.Into == id || !session.ValidToken(r.Into) || r.File == "" {
-		return r, fmt.Errorf("%w: it redirects session %q to %q", ErrUnreadable, r.Session, r.Into)
+		return r, fmt.Errorf("%w: the redirect is from session %q to %q", ErrUnreadable, r.Session, r.Into)
 	}
 	return r, nil
 }

@@ -9,47 +9,49 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Report is what comparing the streamed pages of a revision with the whole file found, page by page.
+// Report has the result, page by page, of comparing the streamed pages of a revision with the whole file, or of decoding archived
+// originals again.
 type Report struct {
 	Session  string         `json:"session"`
 	Revision int            `json:"revision"`
-	File     session.Object `json:"file"`  // the whole file
+	File     session.Object `json:"file"`  // the whole file; zero: made without it
 	Pages    []PageVerdict  `json:"pages"` // ascending
 }
 
-// What is said of one page.
+// Results for one page.
 const (
 	VerdictAgreed    = "agreed"    // the same pixels
-	VerdictRepaired  = "repaired"  // the streamed page has bad rows and the file's has fewer: that one is used
+	VerdictRepaired  = "repaired"  // the page of the file has fewer bad rows: it is used
 	VerdictDiffers   = "differs"   // other pixels: the streamed page is used
-	VerdictUnchecked = "unchecked" // the file has no such page, or none that can be read
-	VerdictDecoded   = "decoded"   // by replay: the archived original gives other pixels than the document has; the new ones are used
+	VerdictUnchecked = "unchecked" // the file has no such page, or it is unreadable
+	VerdictDecoded   = "decoded"   // by replay: the archived original now has other pixels than the document; they are used
 )
 
-// PageVerdict compares one page.
+// PageVerdict is the result for one page.
 type PageVerdict struct {
-	Page     int                   `json:"page"`
+	Page     int                   `json:"page"` // from 1
 	Verdict  string                `json:"verdict"`
-	Reason   session.Reason        `json:"reason,omitempty"` // of an unchecked page
+	Reason   session.Reason        `json:"reason,omitempty"` // why the page is unchecked
 	Streamed PageImage             `json:"streamed"`
 	File     *PageImage            `json:"file,omitempty"`
-	Repair   *session.PageArchived `json:"repair,omitempty"` // of a repaired page: what is used
+	Repair   *session.PageArchived `json:"repair,omitempty"` // of a repaired or decoded page: the page that is used
 }
 
 // PageImage names one image of a page.
 type PageImage struct {
-	Original     *session.Object `json:"original,omitempty"` // the archived page; of a page of the whole file only where it differs
+	Original     *session.Object `json:"original,omitempty"` // the archived page; nil for a page of the whole file that does not differ
 	RasterSHA256 string          `json:"raster_sha256"`
 	BadRows      int             `json:"bad_rows"`
 }
 
-// IsReport reports whether a key is that of a Report.
+// IsReport reports whether a key is the key of a Report.
 func IsReport(key string) bool {
 	name := key[strings.LastIndexByte(key, '/')+1:]
-	return strings.HasSuffix(name, ".json") && (strings.HasPrefix(name, ReportVerified+".") || strings.HasPrefix(name, ReportDecoded+".")) && !strings.Contains(key, "/pages/")
+	kind, _, _ := strings.Cut(name, ".")
+	return strings.HasSuffix(name, ".json") && (kind == ReportVerified || kind == ReportDecoded) && !strings.Contains(key, "/pages/")
 }
 
-// Objects is everything that a report names.
+// Objects returns all objects that a report names.
 func (r Report) Objects() (all []session.Object) {
 	if r.File.Key != "" {
 		all = append(all, r.File)
@@ -69,18 +71,18 @@ func (r Report) Objects() (all []session.Object) {
 
 // Kinds of reports: the beginning of their names.
 const (
-	ReportVerified = "verified" // of comparing with the whole file
-	ReportDecoded  = "decoded"  // of decoding archived originals again
+	ReportVerified = "verified" // pages were compared with the whole file
+	ReportDecoded  = "decoded"  // archived originals were decoded again
 )
 
-// WriteReport archives a report under a key made of its content: a repeat writes the same.
+// WriteReport archives a report; kind is one of the kinds above. The key has the hash of the content: a repeat writes the same object.
 func WriteReport(ctx context.Context, a Store, kind string, r Report) (session.Object, error) {
-	data, err := Indent(r)
+	data, err := IndentJSON(r)
 	if err != nil {
 		return session.Object{}, fmt.Errorf("report on session %s: %w", r.Session, err)
 	}
 	sum := sha256.Sum256(data)
-	obj := Object(RevisionKey(r.Session, r.Revision, kind+"."+Hash16(sum)+".json"), int64(len(data)), sum)
+	obj := NewObject(RevisionKey(r.Session, r.Revision, kind+"."+Hash16(sum)+".json"), int64(len(data)), sum)
 	_, err = CreateSum(ctx, a, obj.Key, data, sum)
 	return obj, err
 }

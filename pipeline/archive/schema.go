@@ -9,13 +9,13 @@ import (
 //go:embed schema/*.json
 var schemas embed.FS
 
-// SchemaNames are the kinds of JSON objects in the archive that have a schema.
+// SchemaNames are the names that Schema knows: the kinds of JSON objects in the archive.
 var SchemaNames = []string{"plan", "manifest", "sidecar", "report"}
 
-// Schema is the JSON Schema (Draft 2020-12) of one kind of archived object.
+// Schema returns the JSON Schema (Draft 2020-12) of one kind of archived object. An unknown name is an error.
 func Schema(name string) ([]byte, error) {
 	if !slices.Contains(SchemaNames, name) {
-		return nil, fmt.Errorf("no schema is named %q: want one of %q", name, SchemaNames)
+		return nil, fmt.Errorf("unknown schema %q: want one of %q", name, SchemaNames)
 	}
 	return schemas.ReadFile("schema/" + name + ".json")
 }

@@ -12,30 +12,30 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Sidecar says beside a page object what it is, so that the archive alone tells the whole story. Its JSON is one line; the last
-// field, sum, is the first 16 hex digits of the SHA-256 of all bytes before `,"sum":"`, for no manifest names a sidecar of
-// what never came into a document.
+// Sidecar is archived beside a page object and says what that object is, so that the archive alone has all that is known about it. Its
+// JSON is one line. The last field, sum, has the first 16 hex digits of the SHA-256 of all bytes before `,"sum":"`: no manifest has a
+// hash of the sidecar of an object that is in no document.
 type Sidecar struct {
 	Session    string         `json:"session"`
-	Page       int            `json:"page"` // 0: the whole file
+	Page       int            `json:"page"` // from 1; 0: the whole file
 	From       string         `json:"from"`
 	To         string         `json:"to"`
 	EventTime  time.Time      `json:"event_time,omitzero"`
 	BodySHA256 string         `json:"body_sha256,omitempty"` // of the webhook that announced the page
 	Source     string         `json:"source"`
-	Reason     session.Reason `json:"reason,omitempty"` // of rejected bytes
+	Reason     session.Reason `json:"reason,omitempty"` // why the bytes were rejected
 	Object     session.Object `json:"object"`
 }
 
-// errSidecar: bytes are no sidecar that we wrote.
-var errSidecar = errors.New("it is no sidecar as it was written")
+// errSidecar: the bytes are not a sidecar as we write it.
+var errSidecar = errors.New("damaged sidecar")
 
 // sumLen is the length of `,"sum":"0123456789abcdef"}`.
 const sumLen = 8 + 16 + 2
 
 func sumField(body []byte) string { return `,"sum":"` + Hash16(sha256.Sum256(body)) + `"}` }
 
-// Text is what is archived of a sidecar.
+// Text returns the sidecar as it is archived.
 func (s Sidecar) Text() ([]byte, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -45,14 +45,14 @@ func (s Sidecar) Text() ([]byte, error) {
 	return append(body, sumField(body)...), nil
 }
 
-// ParseSidecar reads a sidecar; the error matches errSidecar when a byte of it is not as it was written.
+// ParseSidecar reads a sidecar. If any byte was changed after it was written, it returns an error, and Broken reports true for it.
 func ParseSidecar(data []byte) (Sidecar, error) {
 	if len(data) < sumLen+1 {
-		return Sidecar{}, fmt.Errorf("%w: %d bytes are too few", errSidecar, len(data))
+		return Sidecar{}, fmt.Errorf("%w: it has only %d bytes", errSidecar, len(data))
 	}
 	body := data[:len(data)-sumLen]
 	if !bytes.Equal(data[len(body):], []byte(sumField(body))) {
-		return Sidecar{}, fmt.Errorf("%w: its text does not have the sum that it ends with", errSidecar)
+		return Sidecar{}, fmt.Errorf("%w: the sum at its end does not match its text", errSidecar)
 	}
 	var s Sidecar
 	if err := ParseStrict(append(bytes.Clone(body), '}'), &s); err != nil {
@@ -61,9 +61,9 @@ func ParseSidecar(data []byte) (Sidecar, error) {
 	return s, nil
 }
 
-// CreateWithSidecar archives bytes under their key, the sidecar before them: a sidecar without its object is no page, an object is
-// never without its sidecar. existed: the same bytes were there.
-func CreateWithSidecar(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
+// CreateFile archives the file of a page, or the whole file, under s.Object.Key. It writes the sidecar s first: so an object always has
+// its sidecar, and a sidecar without an object does not count. sum is the SHA-256 of data. existed: the same bytes are there already.
+func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
 	text, err := s.Text()
 	if err != nil {
 		return false, err

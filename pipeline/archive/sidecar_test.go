@@ -11,7 +11,7 @@ import (
 // FuzzSidecar wants an error of its own for whatever is no sidecar.
 func FuzzSidecar(f *testing.F) {
 	for _, source := range []string{session.SourceFetch, session.SourceWholeFile} {
-		obj := Object(PageKey("fax", 1, sha256.Sum256(nil), KindOriginal), 0, sha256.Sum256(nil))
+		obj := NewObject(PageKey("fax", 1, sha256.Sum256(nil), KindOriginal), 0, sha256.Sum256(nil))
 		text, err := Sidecar{Session: "fax", Page: 1, From: "+15550199", To: "+15550100", Source: source, Object: obj}.Text()
 		if err != nil {
 			f.Fatal(err)

@@ -22,14 +22,15 @@ import (
 
 // Facts is what the assembler needs of JetStream.
 type Facts interface {
-	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
+	// repeated.
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
-	// PageFacts gives the page.archived facts of a session by page; one that cannot be read yet is absent.
-	PageFacts(ctx context.Context, id string, Pages session.Ranges) (map[int]session.PageArchived, error)
+	// PageFacts returns the page.archived facts of a session by page, without those that are not in the stream yet.
+	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
 }
 
-// Assembler makes documents: plan, TIFF and PDF, manifest, event, in this order. Each is create-only, so that a crash or a
-// second assembler anywhere between them leads to the same result; the manifest is the commit point.
+// Assembler makes documents: plan, TIFF and PDF, manifest, event, in this order. Each is create-only. So the result is the same after a
+// crash, or with a second assembler, at any point. The manifest is the commit point.
 type Assembler struct {
 	Facts   Facts
 	Archive archive.Store
@@ -39,7 +40,7 @@ type Assembler struct {
 	Key     ed25519.PrivateKey // signs manifests; nil: they are not signed
 }
 
-// maxAssemblies is after how many deliveries an order whose objects are gone or altered is given up.
+// maxAssemblies is the number of deliveries after which an order fails whose objects are missing or altered.
 const maxAssemblies = 4
 
 func (a *Assembler) ready(ctx context.Context, d bus.Delivery) error {
@@ -60,23 +61,24 @@ func (a *Assembler) ready(ctx context.Context, d bus.Delivery) error {
 	}
 }
 
-// Unbuildable reports whether a document can never be made of these inputs.
+// Unbuildable reports whether err says that a document can never be made of these inputs.
 func Unbuildable(err error) bool {
 	return errors.Is(err, pdf.ErrInput) || errors.Is(err, tiff.ErrMalformed) || errors.Is(err, tiff.ErrLimit)
 }
 
-// giveUp says that this revision will never be, and which pages are to blame: the ledger orders another one without them.
-// The order goes to the dead letters, for a person to see.
+// giveUp records that this revision cannot be made, and because of which pages: the ledger orders another one without them. The order
+// becomes a dead letter, so that a person sees it.
 func (a *Assembler) giveUp(ctx context.Context, r session.DocReady, cause error, at time.Time) error {
-	blamed, err := a.unreadable(ctx, r)
+	lost, err := a.unreadable(ctx, r)
 	if err != nil {
 		return errors.Join(cause, err)
 	}
 	if p, ok := errors.AsType[archive.PageError](cause); ok {
-		blamed = blamed.Add(p.Page)
+		lost = lost.Add(p.Page)
 	}
 	_, _, err = a.Facts.RecordFact(ctx, session.DocFailed{
-		Session: r.Session, ToToken: r.ToToken, Revision: r.Revision, Pages: blamed, Reason: session.ReasonLost, Detail: cause.Error(), At: at,
+		Session: r.Session, ToToken: r.ToToken, Revision: r.Revision, Pages: lost,
+		Reason: session.ReasonLost, Detail: cause.Error(), At: at,
 	})
 	if err != nil {
 		return err
@@ -84,13 +86,13 @@ func (a *Assembler) giveUp(ctx context.Context, r session.DocReady, cause error,
 	return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, cause)}
 }
 
-// unreadable gives the ordered pages whose facts or originals are gone or altered. An archive that does not answer is an error.
+// unreadable returns the ordered pages whose facts or originals are missing or altered. An archive that does not answer is an error.
 func (a *Assembler) unreadable(ctx context.Context, r session.DocReady) (session.Ranges, error) {
 	facts, err := a.pageFacts(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	var blamed session.Ranges
+	var lost session.Ranges
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
 		if ok {
@@ -101,13 +103,13 @@ func (a *Assembler) unreadable(ctx context.Context, r session.DocReady) (session
 			ok = l.err == nil
 		}
 		if !ok {
-			blamed = blamed.Add(page)
+			lost = lost.Add(page)
 		}
 	}
-	return blamed, nil
+	return lost, nil
 }
 
-// assemble makes one revision, or finds it made.
+// assemble makes one revision, unless it exists already, and records its event.
 func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered time.Time) error {
 	key := archive.RevisionKey(r.Session, r.Revision, "manifest.json")
 	var m archive.Manifest
@@ -127,9 +129,10 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 			return err
 		}
 	}
-	_, _, err = a.Facts.RecordFact(ctx, m.Event(archive.Object(key, int64(len(data)), sha256.Sum256(data))))
+	_, _, err = a.Facts.RecordFact(ctx, m.Event(archive.NewObject(key, int64(len(data)), sha256.Sum256(data))))
 	if err == nil {
-		a.Log.Info("document assembled", "session", m.Session, "revision", m.Revision, "status", m.Status, "pages", len(m.Pages), "missing", m.Missing())
+		a.Log.Info("document assembled",
+			"session", m.Session, "revision", m.Revision, "status", m.Status, "pages", len(m.Pages), "missing", m.Missing())
 	}
 	return err
 }
@@ -150,15 +153,15 @@ func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 		if plan, err = archive.NewPlan(r, facts, ordered); err != nil {
 			return archive.Plan{}, session.Object{}, err
 		}
-		if data, err = archive.Indent(plan); err != nil {
+		if data, err = archive.IndentJSON(plan); err != nil {
 			return archive.Plan{}, session.Object{}, fmt.Errorf("write %s: %w", key, err)
 		}
 		data, err = archive.CommitJSON(ctx, a.Archive, key, data, &plan)
 	}
-	return plan, archive.Object(key, int64(len(data)), sha256.Sum256(data)), err
+	return plan, archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), err
 }
 
-// pageFacts gives the facts of the ordered pages. Those that FAX_PAGES has let go are taken from the plan of the previous revision.
+// pageFacts returns the facts of the ordered pages. Facts that are not in FAX_PAGES any more come from the plan of the previous revision.
 func (a *Assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]session.PageArchived, error) {
 	facts, err := a.Facts.PageFacts(ctx, r.Session, r.Pages)
 	if err != nil || len(facts) == r.Pages.Len() || r.Previous == 0 {
@@ -176,8 +179,8 @@ func (a *Assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]
 	return facts, nil
 }
 
-// make makes the documents of a plan and stores them, and the index entry. It returns the manifest, which is not stored yet, and
-// its bytes. After the pages are written all of it goes on at once: most of that time is spent waiting for the archive.
+// make makes the documents of a plan and archives them and the index entry. It returns the manifest, which is not archived yet, and its
+// bytes. After the pages are written the rest runs in parallel, because most of that time it waits for the archive.
 func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject session.Object) (m archive.Manifest, data []byte, err error) {
 	d, err := a.Builder.Build(ctx, plan, planObject)
 	if err != nil {
@@ -190,7 +193,7 @@ func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject sess
 		all.Go(func() error { return d.tiffFile.store(ctx, a.Archive, *m.TIFF) })
 	}
 	all.Go(func() error { return d.pdfFile.store(ctx, a.Archive, m.PDF) })
-	if plan.Previous == 0 { // the entry comes before the first manifest: what is committed can be listed
+	if plan.Previous == 0 { // the entry comes before the first manifest, so that every fax with a manifest is listed
 		all.Go(func() error {
 			_, err := archive.Create(ctx, a.Archive, archive.IndexKey(plan.Indexed, plan.Session), []byte(archive.IndexText))
 			return err
@@ -204,7 +207,7 @@ func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject sess
 	return m, data, err
 }
 
-// repair puts the whole file's images into the facts of an order where its reports say so.
+// repair replaces facts of an order by the repairs in its reports.
 func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[int]session.PageArchived) error {
 	for _, repairs := range r.Repairs {
 		data, err := archive.ReadObject(ctx, a.Archive, repairs.Report)
@@ -227,6 +230,13 @@ func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[in
 // Consumptions are the assembler's durables.
 func (a *Assembler) Consumptions() []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamDocs, Durable: "assemble", Filter: []string{session.TypeDocReady + ".>"}, Workers: 2}, Handle: a.ready},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamDocs, Durable: "assemble",
+				Filter:  []string{session.TypeDocReady + ".>"},
+				Workers: 2,
+			},
+			Handle: a.ready,
+		},
 	}
 }

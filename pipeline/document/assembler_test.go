@@ -32,7 +32,7 @@ func settled(t *testing.T, d *pipelinetest.Desk) archive.Manifest {
 	if err != nil || len(f.Faults) > 0 || f.Remade != 1 {
 		t.Errorf("the archive is not right: %+v, %v", f, err)
 	}
-	want := m.Event(archive.Object("faxes/fax/r1/manifest.json", int64(len(data)), sha256.Sum256(data)))
+	want := m.Event(archive.NewObject("faxes/fax/r1/manifest.json", int64(len(data)), sha256.Sum256(data)))
 	payload, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

@@ -14,16 +14,17 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// Builder makes the documents of a plan; the same plan and software give the same bytes. It may be used by several goroutines.
+// Builder makes the documents of a plan. The same plan and software give the same bytes. It may be used by several goroutines.
 type Builder struct {
 	Archive  archive.Reader
 	Decoder  *intake.Decoder
 	Log      *slog.Logger
-	SpoolDir string // private; for documents in the making
+	SpoolDir string // private; for unfinished documents
 	Software string // name and version, for manifests and documents
 }
 
-// Build makes the documents of a plan, which is archived as planObject. The caller removes them.
+// Build makes the documents of a plan, which is archived as planObject. The caller must call Remove. An error matches Unbuildable if the
+// documents can never be made, archive.Lost if an original is missing or altered.
 func (b *Builder) Build(ctx context.Context, plan archive.Plan, planObject session.Object) (*Documents, error) {
 	d, err := newDocuments(plan, b.SpoolDir, b.Software)
 	if err != nil {
@@ -35,7 +36,7 @@ func (b *Builder) Build(ctx context.Context, plan archive.Plan, planObject sessi
 	return d, nil
 }
 
-// fill writes the documents and says what they contain.
+// fill writes the documents and returns their manifest.
 func (b *Builder) fill(ctx context.Context, d *Documents, planObject session.Object) (archive.Manifest, error) {
 	m := archive.NewManifest(d.plan, planObject, b.Software)
 	err := b.write(ctx, d)
@@ -54,7 +55,8 @@ func (b *Builder) fill(ctx context.Context, d *Documents, planObject session.Obj
 		return m, err
 	}
 	if d.plan.Previous > 0 {
-		previous, err := archive.Read(ctx, b.Archive, archive.RevisionKey(d.plan.Session, d.plan.Previous, "manifest.json"), archive.MaxObject)
+		key := archive.RevisionKey(d.plan.Session, d.plan.Previous, "manifest.json")
+		previous, err := archive.Read(ctx, b.Archive, key, archive.MaxObject)
 		if err != nil {
 			return m, err
 		}
@@ -113,7 +115,7 @@ func (b *Builder) write(ctx context.Context, d *Documents) error {
 	return d.close()
 }
 
-// spared gives memory that is not in use any more, or nil.
+// spared returns memory that is not used any more, or nil.
 func spared(spare <-chan []byte) []byte {
 	select {
 	case buf := <-spare:
@@ -123,17 +125,17 @@ func spared(spare <-chan []byte) []byte {
 	}
 }
 
-// loaded is a page on its way into the documents.
+// loaded is a page that is ready for the documents, or the reason why it is not.
 type loaded struct {
 	fact     session.PageArchived
 	original []byte     // the file
-	sidecar  string     // hex SHA-256; empty: there is none
+	sidecar  string     // hex SHA-256 of the sidecar; empty: there is none
 	strip    tiff.Strip // may share the original's memory
 	sum      string     // hex SHA-256 of the strip
 	err      error
 }
 
-// load reads the archived original of a page, into buf where it has room, and what stands beside it.
+// load reads the archived original of a page, into buf if buf is large enough, and hashes its sidecar.
 func (b *Builder) load(ctx context.Context, f session.PageArchived, buf []byte) loaded {
 	l := b.loadPage(ctx, f, buf)
 	if l.err != nil {
@@ -143,13 +145,13 @@ func (b *Builder) load(ctx context.Context, f session.PageArchived, buf []byte) 
 	switch {
 	case err == nil:
 		l.sidecar = fmt.Sprintf("%x", sha256.Sum256(text))
-	case !errors.Is(err, fs.ErrNotExist): // a page is not lost for want of its sidecar: what it said is in the plan
+	case !errors.Is(err, fs.ErrNotExist): // a page without its sidecar is not lost: the plan has the same information
 		l.err = archive.PageError{Page: f.Page, Err: err}
 	}
 	return l
 }
 
-// loadPage reads an original. A strip that the decoder found clean is copied, anything else decoded again and encoded.
+// loadPage reads an original. If the decoder found its strip clean, the strip is copied. Else the page is decoded and encoded again.
 func (b *Builder) loadPage(ctx context.Context, f session.PageArchived, buf []byte) loaded {
 	data, err := archive.ReadObjectInto(ctx, b.Archive, f.Original, buf)
 	if err != nil {
@@ -162,12 +164,14 @@ func (b *Builder) loadPage(ctx context.Context, f session.PageArchived, buf []by
 	fl, failed := errors.AsType[*intake.Failure](err)
 	switch {
 	case failed:
-		return loaded{err: archive.PageError{Page: f.Page, Err: fmt.Errorf("%s: %w: it was decoded before, now: %s", f.Original.Key, archive.ErrAltered, fl.Detail)}}
+		return loaded{err: archive.PageError{Page: f.Page, Err: fmt.Errorf(
+			"%s: %w: it could be decoded before, now it cannot: %s", f.Original.Key, archive.ErrAltered, fl.Detail)}}
 	case err != nil:
 		return loaded{err: err}
 	case m.SHA256 != f.RasterSHA256:
-		// The bytes are the same: another version of the decoder sees a damaged page differently. The manifest says what is in the document.
-		b.Log.Warn("page decodes differently than when it was archived", "session", f.Session, "page", f.Page, "key", f.Original.Key)
+		// The bytes are the same, but this version of the decoder repairs a damaged page differently. The manifest says what is in the
+		// document.
+		b.Log.Warn("page has other pixels than when it was archived", "session", f.Session, "page", f.Page, "key", f.Original.Key)
 		now := intake.Origin{}.Fact(m)
 		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = now.RasterSHA256, now.Width, now.Height, now.BadRows, now.LongestBad
 		f.XResolution, f.YResolution = now.XResolution, now.YResolution

@@ -8,7 +8,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// copied gives the page's own strip, if the decoder found it clean when the page was archived; else nil.
+// copied returns the strip of the page's own file, if the decoder found it clean when the page was archived; else nil.
 func copied(f session.PageArchived, data []byte) []byte {
 	if f.CleanStrip == nil {
 		return nil

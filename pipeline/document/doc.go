@@ -1,12 +1,13 @@
 // Package document makes the documents of a fax: plan, TIFF and PDF, index entry, manifest, event, in this order. Begin with
-// Assembler.Consumptions; Builder makes the documents of a plan alone, for whoever wants to compare them.
+// Assembler.Consumptions. Builder makes only the documents of a plan; package verify compares them with the archived ones.
 //
-// Promise: the same plan and software give the same bytes; memory does not grow with the pages; a missing page is a sheet that says so.
+// Promise: the same plan and software give the same bytes. Memory does not grow with the number of pages. The PDF has a slip sheet for
+// every missing page, and the sheet says why the page is missing.
 //
 // # What a crash leaves
 //
 //	after         the next run finds
-//	plan          the plan, which wins over a new one
+//	plan          the plan, and uses it
 //	TIFF or PDF   the same bytes under the same key
-//	manifest      the manifest: it publishes only the event, from it
+//	manifest      the manifest, and only publishes its event
 package document

@@ -13,19 +13,19 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// Documents writes the TIFF and the PDF of a plan side by side, forward only: memory does not grow with the pages.
+// Documents writes the TIFF and the PDF of a plan at the same time, page by page: memory does not grow with the number of pages.
 type Documents struct {
 	plan     archive.Plan
-	date     time.Time // of the fax, as both documents say it; zero: none
+	date     time.Time // of the fax, as it is in both documents; zero: none
 	tiffFile *spool
 	pdfFile  *spool
 	tiff     *tiff.Writer
 	pdf      *pdf.Writer
 	usable   int // pages in the TIFF so far
 	width    float64
-	height   float64 // of the last page of ordinary size, points, at first the first one's; a slip sheet takes after it; 0: letter
+	height   float64 // of a slip sheet, points: as the last page of ordinary size, or the first one if none was added yet; 0: letter
 	pages    []archive.ManifestPage
-	Manifest archive.Manifest // when they are made; not signed
+	Manifest archive.Manifest // of the finished documents; not signed
 }
 
 func newDocuments(plan archive.Plan, dir, software string) (*Documents, error) {
@@ -52,7 +52,7 @@ func (d *Documents) key(ext string) func(h string) string {
 	return func(h string) string { return archive.RevisionKey(d.plan.Session, d.plan.Revision, "document."+h+ext) }
 }
 
-// about is what the PDF says of itself: nothing that another revision of the same pages, or the clock, would change.
+// about is the metadata of the PDF. It has nothing that differs in another revision of the same pages, and nothing from the clock.
 func (d *Documents) about(software string) pdf.Meta {
 	plan := d.plan
 	m := pdf.Meta{
@@ -68,7 +68,7 @@ func (d *Documents) about(software string) pdf.Meta {
 	return m
 }
 
-// dated is t, or no time if it has not the four digits of a year that the documents have room for.
+// dated returns t in UTC, or the zero time if its year does not have the four digits that the documents need.
 func dated(t time.Time) time.Time {
 	if y := t.UTC().Year(); y < 1 || y > 9999 {
 		return time.Time{}
@@ -83,7 +83,7 @@ func orUnknown(s string) string {
 	return s
 }
 
-// add writes a usable page; its strip goes into both documents byte for byte.
+// add writes a usable page. Both documents get the same bytes of its strip.
 func (d *Documents) add(l loaded) error {
 	f := l.fact
 	p := archive.NewManifestPage(f)
@@ -97,7 +97,8 @@ func (d *Documents) add(l loaded) error {
 		return archive.PageError{Page: f.Page, Err: err}
 	}
 	if p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
-		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Strip: l.strip.Bytes(), Samples: l.strip.Samples(), Label: strconv.Itoa(f.Page),
+		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes,
+		Strip: l.strip.Bytes(), Samples: l.strip.Samples(), Label: strconv.Itoa(f.Page),
 	}); err != nil {
 		return archive.PageError{Page: f.Page, Err: err}
 	}
@@ -106,7 +107,7 @@ func (d *Documents) add(l loaded) error {
 	return nil
 }
 
-// takeAfter gives the slip sheets behind a page its size, unless it is too short or too long for words.
+// takeAfter gives the next slip sheets the size of a page, unless text does not fit on such a sheet.
 func (d *Documents) takeAfter(f session.PageArchived) {
 	meta := intake.PageMeta(f, 1, 1)
 	if w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72; readable(w) && readable(h) {
@@ -125,4 +126,5 @@ func (d *Documents) close() error {
 	return d.tiff.Close()
 }
 
+// Remove deletes the files of the documents.
 func (d *Documents) Remove() error { return errors.Join(d.tiffFile.remove(), d.pdfFile.remove()) }

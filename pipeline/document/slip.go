@@ -9,16 +9,16 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// readable reports whether a side, in points, can be one of a sheet of words: 7 cm to 3 m.
+// readable reports whether a side of this length, in points, has room for text: 7 cm to 3 m.
 func readable(side float64) bool { return side >= 200 && side <= 8500 }
 
-// slip writes a sheet that says in words that a page is missing. It is in the PDF only.
+// slip writes a sheet that says that a page is missing, and why. Only the PDF has it.
 func (d *Documents) slip(page int, reason session.Reason) error {
 	err := d.pdf.AddSlip(pdf.SlipPage{
 		WidthPoints: d.width, HeightPoints: d.height, Label: strconv.Itoa(page),
 		Heading: fmt.Sprintf("Page %d is missing", page),
 		Lines: []string{
-			"This sheet stands in place of a page that was not received. It is not part of the fax.",
+			"This sheet replaces a page that was not received. It is not part of the fax.",
 			inWords(reason) + " (" + string(reason) + ")",
 			"",
 			"Fax: " + d.plan.Session,
@@ -33,15 +33,15 @@ func (d *Documents) slip(page int, reason session.Reason) error {
 	return nil
 }
 
-// nothing writes the sheet of a fax of which not even a page number is known.
+// nothing writes the sheet of a fax without any known page.
 func (d *Documents) nothing() error {
 	return d.pdf.AddSlip(pdf.SlipPage{
 		Heading: "This fax has no page",
-		Lines:   []string{"Neither the provider's notice nor its file has a page.", "", "Fax: " + d.plan.Session},
+		Lines:   []string{"The fax provider reported no page and has no page in its file.", "", "Fax: " + d.plan.Session},
 	})
 }
 
-// inWords says why a page is missing to somebody who holds the document in hand.
+// inWords says why a page is missing, for a person who reads the printed document.
 func inWords(reason session.Reason) string {
 	switch reason {
 	case session.ReasonNotYet:
@@ -51,27 +51,27 @@ func inWords(reason session.Reason) string {
 	case session.ReasonUnauthorized:
 		return "The fax provider refused access to this page."
 	case session.ReasonRefused:
-		return "The fax provider refused to hand out this page."
+		return "The fax provider refused to send this page."
 	case session.ReasonTooLarge:
-		return "The file of this page is larger than is allowed."
+		return "The file of this page is larger than the limit."
 	case session.ReasonEmpty:
 		return "The file of this page is empty."
 	case session.ReasonTruncated:
-		return "The file of this page is cut short."
+		return "The file of this page is incomplete."
 	case session.ReasonWrongType, session.ReasonUnsupported:
-		return "The file of this page is of a kind that cannot be read."
+		return "The file of this page has a type that cannot be read."
 	case session.ReasonManyPages:
-		return "The file of this page holds several pages."
+		return "The file of this page contains several pages."
 	case session.ReasonDamaged:
-		return "The file of this page is damaged beyond repair."
+		return "The file of this page is damaged and cannot be repaired."
 	case session.ReasonNoPagePath:
-		return "This page is only to be had in the whole file, which was not received."
+		return "This page is only in the file of the whole fax, and that file was not received."
 	case session.ReasonNotInFile:
 		return "The file of the whole fax ends before this page."
 	case session.ReasonNotAnnounced:
-		return "The fax provider never told of this page."
+		return "The fax provider never reported this page."
 	case session.ReasonLost:
-		return "This page was received and archived, but the archive has lost it."
+		return "This page was received and archived, but it is now missing or damaged in the archive."
 	default:
 		return "This page could not be processed."
 	}

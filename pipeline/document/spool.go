@@ -13,8 +13,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// spool is a private temporary file that knows its size and hash: an object's key and checksum are needed before it is sent.
-// One piece of it is hashed and written while the next one is filled. It is not safe for concurrent use.
+// spool is a private temporary file that computes its size and hash: the key and checksum of an object are needed before it is sent.
+// It hashes and writes one piece while the next one is filled. It must not be used by several goroutines.
 type spool struct {
 	f        *os.File
 	sum      hash.Hash
@@ -59,7 +59,7 @@ func (s *spool) run() {
 	s.wrote <- err
 }
 
-// Write never fails; finish tells what went wrong.
+// Write never fails; finish returns the error.
 func (s *spool) Write(b []byte) (n int, err error) {
 	for n < len(b) {
 		if len(s.piece) == spoolPiece {
@@ -87,16 +87,16 @@ func (s *spool) finish() error {
 	return nil
 }
 
-// remove closes and deletes the file; what a crash leaves is deleted at the next start.
+// remove closes and deletes the file. After a crash the next start deletes it.
 func (s *spool) remove() error {
 	var err error
-	if !s.finished { // the document was given up
+	if !s.finished { // the document failed
 		err = s.finish()
 	}
 	return errors.Join(err, s.f.Close(), os.Remove(s.f.Name()))
 }
 
-// object names the finished file by a key made of its hash.
+// object finishes the file and names it: key makes a key from its hash.
 func (s *spool) object(key func(h string) string) (session.Object, error) {
 	if err := s.finish(); err != nil {
 		return session.Object{}, err
@@ -106,10 +106,10 @@ func (s *spool) object(key func(h string) string) (session.Object, error) {
 		return session.Object{}, fmt.Errorf("spool a document: %w", err)
 	}
 	sum := [sha256.Size]byte(s.sum.Sum(nil))
-	return archive.Object(key(archive.Hash16(sum)), size, sum), nil
+	return archive.NewObject(key(archive.Hash16(sum)), size, sum), nil
 }
 
-// store sends the file to the archive as the object that it was named.
+// store archives the file as object o.
 func (s *spool) store(ctx context.Context, a archive.Store, o session.Object) error {
 	_, err := archive.CreateFrom(ctx, a, o.Key, s.f, o.Size, [sha256.Size]byte(s.sum.Sum(nil)))
 	return err

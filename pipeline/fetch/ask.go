@@ -11,7 +11,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// ask reads the provider's record of a fax that has been silent for long. A close that it tells is taken as the webhook's.
+// ask reads the provider's record of a fax that had no webhook for a long time. If the record says that the fax is over, that counts like
+// the webhook of the close.
 func (w *Worker) ask(ctx context.Context, d bus.Delivery) error {
 	var f session.RecordAsked
 	if err := json.Unmarshal(d.Data, &f); err != nil {
@@ -31,14 +32,14 @@ func (w *Worker) ask(ctx context.Context, d bus.Delivery) error {
 		if fl.Reason == session.ReasonUnavailable || fl.Reason == session.ReasonUnauthorized && !w.gate.usable(ctx) {
 			return fmt.Errorf("record of session %s: %s", f.Session, fl.Detail)
 		}
-		w.log.Warn("the provider's record of a silent fax cannot be had", "session", f.Session, "reason", fl.Reason, "detail", fl.Detail)
+		w.log.Warn("the provider's record of a silent fax cannot be read", "session", f.Session, "reason", fl.Reason, "detail", fl.Detail)
 	}
 	switch {
 	case open:
 		answer.Says = session.RecordOpen
 	case closed != nil:
 		answer.Says = session.RecordClosed
-		if closed.Session != f.Session { // so that it is not taken for an unknown fax when it is listed
+		if closed.Session != f.Session { // so that the provider's list does not show it as an unknown fax
 			if _, err := w.bus.Claim(ctx, session.AliasListed, closed.Session, f.Session); err != nil {
 				return err
 			}

@@ -14,11 +14,11 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// reasonDiffers marks a page whose two images differ, for metrics and people who watch.
+// reasonDiffers marks a page whose two images differ, for metrics and for the dashboard.
 const reasonDiffers session.Reason = "differs"
 
-// compare judges streamed pages by the whole file's, keeps the report and tells the ledger. file is nil where the bytes are
-// no TIFF that we can read.
+// compare compares streamed pages with the pages of the whole file, archives the report and records the result. file is nil if the bytes
+// are not a readable TIFF.
 func (w *Worker) compare(ctx context.Context, t wholeTry, whole session.Object, file *tiff.File) error {
 	facts, err := w.bus.PageFacts(ctx, t.order.Session, t.order.Compare)
 	if err != nil {
@@ -31,7 +31,7 @@ func (w *Worker) compare(ctx context.Context, t wholeTry, whole session.Object, 
 	for page := range t.order.Compare.All() {
 		f, ok := facts[page]
 		if !ok {
-			continue // no longer in the stream
+			continue // it is not in the stream any more
 		}
 		group.Go(func() error {
 			v, err := w.judge(inner, t.origin, f, file)
@@ -47,7 +47,7 @@ func (w *Worker) compare(ctx context.Context, t wholeTry, whole session.Object, 
 	return w.publishVerdicts(ctx, t, whole, verdicts)
 }
 
-// judge compares one page.
+// judge compares one page with the same page of the file.
 func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchived, file *tiff.File) (archive.PageVerdict, error) {
 	o.Page, o.EventTime, o.BodySHA256 = f.Page, f.EventTime, f.BodySHA256
 	v := archive.PageVerdict{
@@ -70,21 +70,21 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 	if err != nil {
 		return v, err
 	}
-	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: intake.BadRows(m)}
+	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: m.CountBadRows()}
 	if m.SHA256 == f.RasterSHA256 {
 		v.Verdict = archive.VerdictAgreed
 		return v, nil
 	}
-	// Both images are kept: the file's as a page of its own, so that a person can look at the two.
-	kept, err := w.keepCut(ctx, o, m)
+	// Both images are archived, so that a person can look at both: the page of the file as a file of its own.
+	cut, err := w.archiveCut(ctx, o, m)
 	if err != nil {
 		return v, err
 	}
-	v.File.Original = &kept
+	v.File.Original = &cut
 	v.Verdict = archive.VerdictDiffers
 	if f.BadRows > v.File.BadRows {
 		v.Verdict = archive.VerdictRepaired
-		repair, err := w.WithPNG(ctx, o, kept, m)
+		repair, err := w.ArchivePNG(ctx, o, cut, m)
 		if err != nil {
 			return v, err
 		}
@@ -93,12 +93,12 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 		return v, err
 	}
 	w.Observe(stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: reasonDiffers})
-	w.log.Error("a streamed page and the same page of the whole file differ: the streamed one is used, both are kept",
-		"session", o.Session, "page", f.Page, "streamed", f.Original.Key, "file", kept.Key)
+	w.log.Error("a streamed page and the same page of the whole file differ: look at both; the document has the streamed page",
+		"session", o.Session, "page", f.Page, "streamed", f.Original.Key, "file", cut.Key)
 	return v, nil
 }
 
-// publishVerdicts archives the report and records its sum.
+// publishVerdicts archives the report and records its summary.
 func (w *Worker) publishVerdicts(ctx context.Context, t wholeTry, whole session.Object, verdicts map[int]archive.PageVerdict) error {
 	fact := session.DocVerified{
 		Session: t.order.Session, ToToken: t.origin.ToToken, Revision: t.order.Revision, N: t.order.N,

@@ -1,13 +1,13 @@
-// Package fetch gets pages from the provider: from their own files, and from the whole file what did not come so. It retries, stops while
-// the provider refuses everything, and compares streamed pages with the whole file. Begin with New and Worker.Consumptions.
+// Package fetch fetches pages from the provider: each page from its own file, and the rest from the whole file. It retries, stops while the
+// provider refuses everything, and compares streamed pages with the whole file. Begin with New and Worker.Consumptions.
 //
-// Promise: a page costs one fetch that works. What is done about a failed attempt stands in one table (retry.go). An outage of the
-// provider or of our own stores makes no page missing.
+// Promise: a page is fetched successfully once and not again. One table (retry.go) says what follows a failed attempt. No page is missing
+// because of an outage of the provider or of our own stores.
 //
 // # What a crash leaves
 //
 //	after                         the next run finds
-//	original                      the page in the archive: it does not fetch it again
-//	schedule, before page.failed  the same schedule: its due time follows from the message, not from a clock
+//	original                      the page in the archive; it does not fetch the page again
+//	schedule, before page.failed  the same schedule: its due time comes from the message, not from a clock
 //	the report of a comparison    the same report under the same key
 package fetch

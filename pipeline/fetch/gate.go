@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// gate stops the stages that ask the provider while it refuses everything, above all a token that is dead. Nothing is
-// counted as an attempt meanwhile, no deadline makes a page missing, and work goes on by itself when a probe succeeds.
+// gate stops the stages that use the provider while the provider refuses everything, most often because of an invalid token. While it is
+// closed, nothing counts as an attempt and no deadline makes a page missing. It opens by itself when a probe succeeds.
 type gate struct {
 	probe func(context.Context) error
-	every time.Duration // a closed gate probes no more often
-	told  func(error)   // of each change: why it stopped, nil when it goes on
+	every time.Duration // the shortest time between two probes of a closed gate
+	told  func(error)   // called at each change: why it closed, nil when it opens
 	log   *slog.Logger
 
 	probing sync.Mutex // one probe at a time
@@ -22,17 +22,17 @@ type gate struct {
 	mu      sync.Mutex
 	reason  error     // guarded by mu; nil: open
 	probed  time.Time // guarded by mu
-	opened  time.Time // guarded by mu; when it went on last; zero: it never stopped
+	opened  time.Time // guarded by mu; when it opened last; zero: it never closed
 	changed chan struct{}
 }
 
 const (
-	probeEvery = 10 * time.Second // at most; less where retries are quicker
-	gateWait   = 5 * time.Second  // how long a message waits before its gate; then it is delivered again later
+	probeEvery = 10 * time.Second // at most; less if retries are quicker
+	gateWait   = 5 * time.Second  // how long a message waits at a closed gate; then it is delivered again later
 )
 
-// errStopped: the provider cannot be used; the message is delivered again.
-var errStopped = errors.New("the provider cannot be used; everything waits for it")
+// errStopped: the gate is closed; the message is delivered again.
+var errStopped = errors.New("the provider cannot be used, fetching waits until it can")
 
 func newGate(probe func(context.Context) error, every time.Duration, told func(error), log *slog.Logger) *gate {
 	if told == nil {
@@ -41,7 +41,7 @@ func newGate(probe func(context.Context) error, every time.Duration, told func(e
 	return &gate{probe: probe, every: every, told: told, log: log, changed: make(chan struct{})}
 }
 
-// pass returns nil when the provider may be asked. Behind a closed gate it waits a while, probing now and then.
+// pass returns nil when the gate is open. At a closed gate it waits up to gateWait and probes the provider.
 func (g *gate) pass(ctx context.Context) error {
 	patience := time.NewTimer(gateWait)
 	defer patience.Stop()
@@ -52,7 +52,7 @@ func (g *gate) pass(ctx context.Context) error {
 		switch {
 		case reason == nil:
 			return nil
-		case ctx.Err() != nil: // before a probe, which would tell nothing
+		case ctx.Err() != nil: // before a probe, which would say nothing then
 			return context.Cause(ctx)
 		case due <= 0:
 			g.usable(ctx)
@@ -69,7 +69,7 @@ func (g *gate) pass(ctx context.Context) error {
 	}
 }
 
-// usable probes the provider, unless somebody did a moment ago, and closes or opens the gate.
+// usable probes the provider, unless there was a probe a moment ago, and closes or opens the gate.
 func (g *gate) usable(ctx context.Context) bool {
 	asked := time.Now()
 	g.probing.Lock()
@@ -85,7 +85,7 @@ func (g *gate) usable(ctx context.Context) bool {
 	}
 	err := g.probe(ctx)
 	if ctx.Err() != nil {
-		return reason == nil // nothing was learned
+		return reason == nil // the probe says nothing about the provider
 	}
 	g.set(err)
 	return err == nil
@@ -98,7 +98,7 @@ func (g *gate) set(err error) {
 	g.reason, g.probed = err, time.Now()
 	switch {
 	case was == nil && err != nil:
-		g.log.Error("the provider cannot be used: fetching stops until it can; nothing is lost", "err", err)
+		g.log.Error("the provider cannot be used: fetching stops until it can, nothing is lost", "err", err)
 	case was != nil && err == nil:
 		g.opened = g.probed
 		g.log.Info("the provider can be used again: fetching goes on")
@@ -110,7 +110,7 @@ func (g *gate) set(err error) {
 	g.told(err)
 }
 
-// extended gives work that the gate held up some time of its own after its deadline.
+// extended moves a deadline for work that waited at the closed gate: at least `by` after the gate opened.
 func (g *gate) extended(deadline time.Time, by time.Duration) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -5,16 +5,18 @@ import (
 	"sync"
 )
 
-// pathWatch suspects the path of single pages: no public document of the provider names it, and a wrong one looks like pages that are
-// not ready yet. Every fax still arrives, by its whole file, so that nobody would notice that no page comes while the fax is on the line.
+// pathWatch warns if the path of single pages may be wrong. No public document of the provider names the path, and with a wrong path the
+// answers are the same as for pages that are not ready yet. Every fax still arrives, from its whole file, so nobody would notice that no
+// page arrives while the fax is on the line.
 type pathWatch struct {
-	told func(error) // of each change: the suspicion, nil when a page has come
+	told func(error) // called at each change: the warning, nil when a page has arrived
 
 	mu       sync.Mutex
-	sessions map[string]bool // guarded by mu: faxes of which no page came, since the last page that came
+	sessions map[string]bool // guarded by mu: faxes without a page of their own since the last page that arrived
 }
 
-// suspicious is how many faxes in a row must have had no page by itself. patientTries is after how many tries a page is called not had.
+// suspicious is the number of faxes in a row without a single page that makes the path doubtful. A page counts as absent after patientTries
+// attempts.
 const (
 	suspicious   = 20
 	patientTries = 3
@@ -27,8 +29,8 @@ func newPathWatch(told func(error)) *pathWatch {
 	return &pathWatch{told: told, sessions: map[string]bool{}}
 }
 
-// had notes a page that came by itself.
-func (p *pathWatch) had() {
+// arrived notes a page that was fetched from its own file.
+func (p *pathWatch) arrived() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.sessions) >= suspicious {
@@ -37,7 +39,7 @@ func (p *pathWatch) had() {
 	clear(p.sessions)
 }
 
-// notThere notes a page that the provider says it does not have, at the n-th try.
+// notThere notes that the provider says, at attempt n, that it does not have a page.
 func (p *pathWatch) notThere(id string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +47,7 @@ func (p *pathWatch) notThere(id string, n int) {
 		return
 	}
 	if p.sessions[id] = true; len(p.sessions) == suspicious {
-		p.told(fmt.Errorf("of %d faxes in a row no page could be fetched by itself, the provider says that there is none: is --faxplus-page-path right? "+
-			"Until it is, pages come from the whole file when the fax is over", suspicious))
+		p.told(fmt.Errorf("the provider had no single page of the last %d faxes: check --faxplus-page-path; "+
+			"until it is right, pages come from the whole file, after the fax is over", suspicious))
 	}
 }

@@ -18,7 +18,7 @@ func TestAWrongPagePathIsSuspected(t *testing.T) {
 	}
 	fail(0, 100, patientTries-1) // pages that are there at the third try
 	fail(0, suspicious-1, 9)
-	p.had()
+	p.arrived()
 	fail(0, suspicious-1, 9)
 	if len(told) != 0 {
 		t.Fatalf("suspected too early: %v", told)
@@ -27,8 +27,8 @@ func TestAWrongPagePathIsSuspected(t *testing.T) {
 	if len(told) != 1 || told[0] == nil {
 		t.Fatalf("told %v after %d faxes without a page; want one suspicion", told, suspicious)
 	}
-	p.had()
-	p.had()
+	p.arrived()
+	p.arrived()
 	if len(told) != 2 || told[1] != nil {
 		t.Fatalf("told %v; want that it is over, once", told)
 	}

@@ -11,28 +11,30 @@ import (
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
-// Provider serves the files of faxes. Its errors should implement fetchError; one that does not counts as unavailable.
-// A body is at most as large as the provider's own limit allows.
+// Provider serves the files of faxes. Its errors should implement FetchReason, FetchBody and FetchRetryAfter as fetchError has them; an
+// error that does not counts as session.ReasonUnavailable. The provider limits the size of files itself.
 type Provider interface {
+	// Page fetches the file of one page, from 1.
 	Page(ctx context.Context, id string, page int) ([]byte, error)
+	// File fetches the whole file.
 	File(ctx context.Context, id string) ([]byte, error)
-	// Outcome reads what the provider itself says of a fax: its close where it is over there, else whether it is going on. The
-	// close's session is what the provider's lists call the fax.
-	// An error whose reason is session.ReasonNotYet says that the provider does not know it.
+	// Outcome reads the provider's own record of a fax: its close if the fax is over, else whether it is still open. The session of the
+	// close is the name of the fax in the provider's lists. An error with session.ReasonNotYet means that the provider does not know the
+	// fax.
 	Outcome(ctx context.Context, id string) (closed *session.Closed, open bool, err error)
-	// Probe asks for something that does not depend on one fax: it tells an outage or a dead token from one page that cannot be had.
+	// Probe asks for something that does not depend on one fax. So it shows if an outage or an invalid token is the problem, not one page.
 	Probe(ctx context.Context) error
 }
 
-// fetchError is how a provider says why.
+// fetchError is an error of a provider that says why.
 type fetchError interface {
 	error
 	FetchReason() session.Reason
-	FetchBody() []byte // what came but failed a check; nil: nothing worth keeping
-	FetchRetryAfter() time.Duration
+	FetchBody() []byte              // the bytes that failed a check; nil: there is nothing to archive
+	FetchRetryAfter() time.Duration // the delay that the provider asks for; 0: none
 }
 
-// failed makes a provider's error a failure. A context that ended is an outage: nothing is known about the page.
+// failed makes an *intake.Failure of a provider's error. If ctx has ended, it returns another error: nothing is known about the page then.
 func failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("fetch was interrupted: %w", context.Cause(ctx))

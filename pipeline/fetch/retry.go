@@ -10,50 +10,51 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// A remedy is what an attempt that failed is followed by.
+// A remedy is what follows a failed attempt.
 type remedy int
 
 const (
-	// fallBack: the same answer would come again. A page is taken from the whole file; of the whole file, its pages are missing
-	// and a dead letter tells.
+	// fallBack: a retry would get the same answer. A page then comes from the whole file. If it is the whole file that failed, its pages
+	// are missing and there is a dead letter.
 	fallBack remedy = iota
-	// tryLater: by schedule, with growing delays until the deadline; then fallBack.
+	// tryLater: retries by schedule with growing delays until the deadline; then fallBack.
 	tryLater
-	// tryLaterThenProbe: the same, but at the deadline a probe tells a page that cannot be had from a provider that is away: then the stage stops.
+	// tryLaterThenProbe: the same, but at the deadline a probe shows if the page is the problem or the provider is down. If the provider is
+	// down, the stage stops.
 	tryLaterThenProbe
-	// probeThenTryLater: the probe comes first: a dead token stops the stage at once, a refusal of one page alone is tried again.
+	// probeThenTryLater: the probe comes first. If the token is invalid, the stage stops at once. If only this page is refused, tryLater.
 	probeThenTryLater
 )
 
-// remedies is the one table of what is done about a failed attempt, by its reason. Retries within a call are made before, by the
-// provider's client: connections that fail, 429 and 5xx, for seconds. Our own stores' failures are no attempts and not here: the
-// message is delivered again until they work.
+// remedies is the one table of what follows a failed attempt, by its reason. Before an attempt fails, the provider's client has retried
+// within the call for some seconds, for failed connections, 429 and 5xx. A failure of our own stores is not an attempt and not in this
+// table: the message is delivered again until they work.
 var remedies = map[session.Reason]remedy{
 	session.ReasonNotYet:       tryLater,          // 404, 409, 425, 429: not ready
-	session.ReasonEmpty:        tryLater,          // caught while it was written
-	session.ReasonTruncated:    tryLater,          // the same; exactly the same bytes twice are taken for the page
-	session.ReasonWrongType:    tryLater,          // an error page that says 200
+	session.ReasonEmpty:        tryLater,          // the provider is still writing it
+	session.ReasonTruncated:    tryLater,          // the same; if the same bytes come twice, they are used as the page
+	session.ReasonWrongType:    tryLater,          // an error page with status 200
 	session.ReasonTooLarge:     tryLater,          // the same
-	session.ReasonRefused:      tryLater,          // another 4xx, a redirect elsewhere: a proxy's mood
+	session.ReasonRefused:      tryLater,          // another 4xx, or a redirect to another place: maybe a proxy, for a while
 	session.ReasonNotInFile:    tryLater,          // a whole file that is still growing
 	session.ReasonUnavailable:  tryLaterThenProbe, // 5xx, timeout, connection
 	session.ReasonUnauthorized: probeThenTryLater, // 401, 403
 	session.ReasonNoPagePath:   fallBack,          // single pages are not fetched
-	session.ReasonManyPages:    fallBack,          // a page's file with several pages
-	session.ReasonDamaged:      fallBack,          // not one row can be decoded
-	session.ReasonUnsupported:  fallBack,          // a coding that we do not read
-	session.ReasonInternal:     fallBack,          // the decoder gave up
+	session.ReasonManyPages:    fallBack,          // the file of a page has several pages
+	session.ReasonDamaged:      fallBack,          // no row can be decoded
+	session.ReasonUnsupported:  fallBack,          // a coding that we cannot read
+	session.ReasonInternal:     fallBack,          // the decoder panicked
 }
 
-// Retry says when a failed attempt is made again. A file that can never be had is asked for once at once, once after each delay and
-// once at the deadline, each time by the tries of one call: three where the provider fails, else one (ingest/faxplus). A
-// redelivery of a message adds none of these: it follows an outage of ours or a gate that is closed.
+// Retry says when a failed attempt is repeated. A file that never arrives is fetched once at once, once after each delay and once at the
+// deadline. Each fetch is one call with up to three requests if the provider fails, else one (ingest/faxplus). A redelivery of a message
+// adds no attempt: it follows an outage of ours or a closed gate.
 type Retry struct {
-	Delays   []time.Duration // after attempt 1, 2, …; the last one goes on
-	Deadline time.Duration   // since the announcement; an attempt that would come later is not made, but for the second one
+	Delays   []time.Duration // after attempt 1, 2, …; the last one repeats; none: no retries
+	Deadline time.Duration   // since the announcement; a later attempt is not made, except the second one
 }
 
-// DefaultRetry is gentle: a page that is not there after half an hour comes from the whole file.
+// DefaultRetry puts little load on the provider. A page that is not there after half an hour comes from the whole file.
 func DefaultRetry() Retry {
 	return Retry{
 		Delays:   []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute},
@@ -61,8 +62,9 @@ func DefaultRetry() Retry {
 	}
 }
 
-// next gives when attempt n+1 is due after attempt n failed at the time `at`. ok is false when the deadline is over and the least
-// attempts are made. A wait that the provider asks for is honoured, but does not skip the last attempt, at the deadline.
+// next returns when attempt n+1 is due after attempt n, from 1, failed at the time `at`. ok is false if the deadline is over and
+// leastAttempts are made. It waits as long as the provider asks for, but at most an hour, and it never skips the last attempt, at the
+// deadline.
 func (r Retry) next(n int, f *intake.Failure, deadline, at time.Time) (due time.Time, ok bool) {
 	if len(r.Delays) == 0 {
 		return time.Time{}, false
@@ -74,7 +76,7 @@ func (r Retry) next(n int, f *intake.Failure, deadline, at time.Time) (due time.
 	return due, !due.After(deadline) || n < leastAttempts
 }
 
-// longest is the delay that goes on.
+// longest is the last delay, which repeats.
 func (r Retry) longest() time.Duration {
 	if len(r.Delays) == 0 {
 		return 0
@@ -82,12 +84,12 @@ func (r Retry) longest() time.Duration {
 	return r.Delays[len(r.Delays)-1]
 }
 
-// leastAttempts are made even past the deadline: only when the second one comes too late can be seen that a backlog or an outage of
-// ours has used up the time.
+// leastAttempts are made even after the deadline. Only a second attempt that comes too late shows that a backlog or an outage of ours has
+// used up the time.
 const leastAttempts = 2
 
-// heldUp is how late a retry comes only after an outage of ours. afterOutage is how long a page or file that an outage held up
-// past its deadline is tried when it is over, but no longer than any page is.
+// A retry that is more than heldUp late comes after an outage of ours. If an outage of ours took a page or file past its deadline, it is
+// tried for afterOutage more when the outage is over, but not longer than any other page.
 const (
 	heldUp      = time.Minute
 	afterOutage = 5 * time.Minute
@@ -95,8 +97,8 @@ const (
 
 func (r Retry) afterOutage() time.Duration { return min(afterOutage, r.Deadline) }
 
-// extend moves the deadline of a retry that comes much later than it was due: our own stores or processes were away, and that
-// must not cost the page.
+// extend moves the deadline of a retry that comes much later than it was due: our own stores or processes were down, and the page must not
+// be missing because of that.
 func (w *Worker) extend(r *session.Retry, d bus.Delivery) error {
 	t, err := session.ParseTimer(d.Subject)
 	if err != nil {
@@ -111,8 +113,8 @@ func (w *Worker) extend(r *session.Retry, d bus.Delivery) error {
 	return nil
 }
 
-// again decides by the table whether an attempt is followed by another one, and when. An outage never makes a page missing: an
-// error means that the provider cannot be used, the attempt does not count, and the stage stands still.
+// again looks up in the table whether and when a failed attempt is repeated. An error means that the provider cannot be used: then the
+// attempt does not count and the stage waits, so that an outage never makes a page missing.
 func (w *Worker) again(ctx context.Context, n int, f *intake.Failure, deadline, at time.Time) (due time.Time, ok bool, err error) {
 	r := remedies[f.Reason]
 	if r == fallBack {

@@ -16,37 +16,41 @@ import (
 
 // Facts records facts.
 type Facts interface {
-	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
+	// repeated.
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
 }
 
-// Forgetter removes what JetStream holds of a session.
+// Forgetter removes all messages of a session from JetStream.
 type Forgetter interface {
+	// Forget may be repeated.
 	Forget(ctx context.Context, id string) error
 }
 
-// Custodian carries out holds, releases and purges. An order is stored in FAX_AUDIT first; from there, one order after another, it gets into
-// the fax's log in the archive, which decides; then its fact tells the ledger, and lets the objects be held, released or deleted as the log
-// says. A crash between any two of these does the rest at the next delivery.
+// Custodian carries out holds, releases and purges. An order is stored in FAX_AUDIT first. From there the custodian takes one order after
+// the other. It writes the order into the fax's log in the archive, and the log decides what counts. It records a fact, which updates the
+// ledger. Last, it holds, releases or deletes the objects, as the log says. After a crash the next delivery does the steps that are left.
 type Custodian struct {
 	Rules     Rules
 	Guard     *Guard
 	Facts     Facts
-	JetStream Forgetter
-	Traces    func(ctx context.Context, id string) (file string, indexed time.Time, err error) // as recovery.Traces
+	Forgetter Forgetter
+	Traces    func(ctx context.Context, id string) (file string, indexed time.Time, err error) // recovery.Traces on the archive
 	Log       *slog.Logger
 }
 
-// ordered enters an order. One that the archive is too damaged for is buried: those behind it do not wait for a repair.
+// ordered writes an order into the log. If the archive is too damaged for it, the order becomes a dead letter: later orders do not wait
+// until the archive is repaired.
 func (c *Custodian) ordered(ctx context.Context, d bus.Delivery) error {
 	return unlessBroken(c.order(ctx, d))
 }
 
-// changed carries out what an order has entered.
+// changed carries out the log after an order was written into it.
 func (c *Custodian) changed(ctx context.Context, d bus.Delivery) error {
 	return unlessBroken(c.carryOut(ctx, d))
 }
 
+// unlessBroken makes a dead letter of an error that says that the archive is damaged.
 func unlessBroken(err error) error {
 	if _, dead := errors.AsType[bus.Dead](err); !dead && Damaged(err) {
 		return bus.Dead{Reason: session.ReasonLost, Err: err}
@@ -54,17 +58,21 @@ func unlessBroken(err error) error {
 	return err
 }
 
-// order writes an order into the fax's log, and into those of the sessions that were folded into it: their pages are the same fax.
+// order writes an order into the log of the fax, and into the logs of the sessions that were folded into it: their pages belong to the
+// same fax.
 func (c *Custodian) order(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
 	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !isKind(a.Kind) {
+		if err == nil {
+			err = errors.New("the session or the kind of order is invalid")
+		}
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
 	}
 	ids, err := archive.FoldedInto(ctx, c.Rules.Archive, a.Session)
 	if err != nil {
 		return err
 	}
-	// The session that was named comes last: when its log has the order, those of all its fax's sessions have it.
+	// The session that the order names comes last: when its log has the order, the logs of all sessions of the fax have it.
 	var entries []session.KeepEntry
 	for _, id := range append(ids, a.Session) {
 		entries = append(entries, session.KeepEntry{
@@ -86,7 +94,7 @@ func (c *Custodian) order(ctx context.Context, d bus.Delivery) error {
 	return nil
 }
 
-// enter writes an order into the log of one session, and lets it be carried out. named: the order names this session.
+// enter writes an order into the log of one session and records the fact that has it carried out. named: the order names this session.
 func (c *Custodian) enter(ctx context.Context, e session.KeepEntry, named bool) error {
 	last, err := appendLog(ctx, c.Rules.Archive, e)
 	if err != nil {
@@ -96,24 +104,26 @@ func (c *Custodian) enter(ctx context.Context, e session.KeepEntry, named bool) 
 	case e.Kind == session.ActionPurged && last.Kind == session.ActionHeld:
 		return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf("purge ordered by %s: %w: %s", e.By, session.ErrKept, last)}
 	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged && !named:
-		return nil // it was purged by itself
+		return nil // this part of the fax was purged separately
 	case e.Kind != session.ActionPurged && last.Kind == session.ActionPurged:
-		return bus.Dead{Reason: session.ReasonPurged, Err: fmt.Errorf("it cannot be %s: %w", e.Kind, archive.PurgedError{Entry: last})}
+		err := fmt.Errorf("a purged fax cannot be %s: %w", e.Kind, archive.PurgedError{Entry: last})
+		return bus.Dead{Reason: session.ReasonPurged, Err: err}
 	}
 	c.Guard.forget(e.Session)
 	_, _, err = c.Facts.RecordFact(ctx, factOf(e))
 	return err
 }
 
-// factOf tells of an entry. Its name has the order's time: sequences begin anew when FAX_AUDIT was lost, and an order that died and is
-// made again has none.
+// factOf returns the fact about an entry. Its name has the time of the order: sequences start again if FAX_AUDIT was lost, and an order
+// that is retried from a dead letter has no sequence.
 func factOf(e session.KeepEntry) session.Kept {
 	return session.Kept{Session: e.Session, Kind: e.Kind, Asked: e.Asked + "-" + strconv.FormatInt(e.At.UnixNano(), 10), At: e.At}
 }
 
-// FollowPurge purges a session that turned out to be a fax that was purged under another one, unless it is held itself.
+// FollowPurge purges session s if the session that it was folded into is purged: both are the same fax. It does not purge s if s is under
+// legal hold.
 func FollowPurge(ctx context.Context, a archive.Store, facts Facts, s session.State) error {
-	e, err := Last(ctx, a, s.FoldedInto)
+	e, err := LastEntry(ctx, a, s.FoldedInto)
 	if err != nil || e.Kind != session.ActionPurged {
 		return err
 	}
@@ -126,8 +136,8 @@ func FollowPurge(ctx context.Context, a archive.Store, facts Facts, s session.St
 	return err
 }
 
-// prepare looks whether a fax may be purged, and notes what must be known afterwards. The log decides between this purge and a hold that
-// comes at the same time: whichever is written first.
+// prepare checks if a fax may be purged, and adds to the entry what must be known after the purge. If a hold comes at the same time, the
+// log decides: the entry that is written first counts.
 func (c *Custodian) prepare(ctx context.Context, e *session.KeepEntry) error {
 	log, err := c.Rules.Log(ctx, e.Session)
 	if err != nil {
@@ -135,7 +145,7 @@ func (c *Custodian) prepare(ctx context.Context, e *session.KeepEntry) error {
 	}
 	for _, o := range log {
 		if o.Same(*e) || o.Kind == session.ActionPurged {
-			return nil // it was allowed, and part of it is done
+			return nil // it was allowed before, and part of it is done
 		}
 	}
 	if err := c.Rules.Purgeable(ctx, e.Session, e.At); errors.Is(err, session.ErrKept) {
@@ -147,10 +157,13 @@ func (c *Custodian) prepare(ctx context.Context, e *session.KeepEntry) error {
 	return err
 }
 
-// carryOut lets the store do what the log says, whichever order brought us here: now, and once more when every process knows of it.
+// carryOut has the store do what the log says, whichever order the fact is about: now, and again when every process knows about the order.
 func (c *Custodian) carryOut(ctx context.Context, d bus.Delivery) error {
 	var f session.Kept
 	if err := json.Unmarshal(d.Data, &f); err != nil || !session.ValidToken(f.Session) {
+		if err == nil {
+			err = errors.New("the session is invalid")
+		}
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("fact about session %q: %w", f.Session, err)}
 	}
 	log, err := c.Rules.Log(ctx, f.Session)
@@ -158,7 +171,9 @@ func (c *Custodian) carryOut(ctx context.Context, d bus.Delivery) error {
 		return err
 	}
 	if len(log) == 0 {
-		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s was %s, and the archive's log of that is gone", f.Session, f.Kind)}
+		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf(
+			"session %s was %s, but its log is missing in the archive: restore %s%s/ from a copy of the archive",
+			f.Session, f.Kind, LogPrefix, f.Session)}
 	}
 	last := log[len(log)-1]
 	c.Guard.forget(f.Session)
@@ -170,7 +185,7 @@ func (c *Custodian) carryOut(ctx context.Context, d bus.Delivery) error {
 	if err != nil {
 		return err
 	}
-	c.Log.Info("kept as ordered", "session", f.Session, "action", last.Kind, "by", last.By)
+	c.Log.Info("order carried out on the archive", "session", f.Session, "action", last.Kind, "by", last.By)
 	if again := settled - time.Since(d.Time); again > 0 {
 		return bus.Later{After: again}
 	}
@@ -180,7 +195,7 @@ func (c *Custodian) carryOut(ctx context.Context, d bus.Delivery) error {
 func (c *Custodian) hold(ctx context.Context, id string, on bool) error {
 	err := c.Rules.Remover.Hold(ctx, archive.FaxPrefix(id), on)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil // the log is what holds then
+		return nil // then only the log holds the fax
 	}
 	return err
 }
@@ -193,18 +208,27 @@ func (c *Custodian) purge(ctx context.Context, e session.KeepEntry) error {
 	for _, name := range names {
 		if err := c.Rules.Remover.Delete(ctx, name); errors.Is(err, session.ErrKept) {
 			return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf(
-				"session %s is purged in part: %w; ask for the purge again when the store lets it go", e.Session, err)}
+				"session %s is only partly purged: %w; order the purge again when the store allows it", e.Session, err)}
 		} else if err != nil {
 			return fmt.Errorf("purge session %s: %w", e.Session, err)
 		}
 	}
-	return c.JetStream.Forget(ctx, e.Session)
+	return c.Forgetter.Forget(ctx, e.Session)
 }
 
-// Consumptions are the custodian's durables: orders one after another, what they let be done side by side.
+// Consumptions are the custodian's durables. It writes orders one after the other, and carries them out in parallel.
 func (c *Custodian) Consumptions() []bus.Consumption {
 	return []bus.Consumption{
-		{Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "keep", Filter: []string{session.TypeAuditKeep + ".>"}, Ordered: true}, Handle: c.ordered},
-		{Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "kept", Filter: []string{session.TypeKept + ".>"}, Workers: 2}, Handle: c.changed},
+		{
+			Consumer: bus.Consumer{
+				Stream: bus.StreamAudit, Durable: "keep",
+				Filter: []string{session.TypeAuditKeep + ".>"}, Ordered: true,
+			},
+			Handle: c.ordered,
+		},
+		{
+			Consumer: bus.Consumer{Stream: bus.StreamIn, Durable: "kept", Filter: []string{session.TypeKept + ".>"}, Workers: 2},
+			Handle:   c.changed,
+		},
 	}
 }

@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// fresh is for how long a process goes on with what it knows of a fax's log.
+	// fresh is how long a process relies on what it has read of a fax's log.
 	fresh = time.Minute
-	// settled is how long after an order it is carried out once more, for what processes have written that did not know of it.
+	// settled is when an order is carried out again after it was made: for objects from processes that did not know about it yet.
 	settled = 2 * fresh
-	// maxGuarded bounds the faxes whose state a process remembers.
+	// maxGuarded is the largest number of faxes whose state a process remembers.
 	maxGuarded = 10_000
 )
 
-// Guard is an archive that takes nothing of a purged fax any more, and holds at once what is written of one under legal hold.
+// Guard is an archive that refuses objects of a purged fax, and puts new objects of a held fax under legal hold at once.
 type Guard struct {
 	archive.Store
 	Remover Remover
@@ -41,7 +41,7 @@ type guarded struct {
 	asked time.Time
 }
 
-// Create stores an object of a fax, unless that was purged: then the error matches ErrPurged.
+// Create stores an object, unless its fax was purged: then the error matches archive.ErrPurged.
 func (g *Guard) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	id := archive.SessionOfKey(key)
 	if id == "" {
@@ -58,27 +58,29 @@ func (g *Guard) Create(ctx context.Context, key string, body io.ReadSeeker, size
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// An order may have been carried out, and once more, while this was written.
+	// During this write an order may have been carried out, both times.
 	kind, late := g.state(ctx, id)
 	switch {
 	case late != nil:
 		return late
 	case kind == session.ActionPurged:
 		if err := g.Remover.Delete(ctx, key); err != nil {
-			g.Log.Error("an object was written while its fax was purged, and is left: order the purge again", "key", key, "err", err)
+			g.Log.Error("an object was written while its fax was purged, and could not be deleted: order the purge again",
+				"key", key, "err", err)
 		}
 		return fmt.Errorf("archive %s: %w", key, archive.ErrPurged)
-	case kind == session.ActionHeld && strings.HasPrefix(key, archive.FaxPrefix(id)): // the index is no part of a hold, and no release would free it
+	// An index entry is never held: a release would not lift the hold.
+	case kind == session.ActionHeld && strings.HasPrefix(key, archive.FaxPrefix(id)):
 		if err := g.Remover.Hold(ctx, key, true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			// The page is worth more than its lock: faxstream itself keeps to the log, and the order is carried out again.
-			g.Log.Error("an object of a fax under legal hold is not held by the store", "key", key, "err", err)
+			// The page is more important than its lock: faxstream itself obeys the log, and the order is carried out again.
+			g.Log.Error("the store did not put an object of a held fax under legal hold", "key", key, "err", err)
 		}
 	}
 	return err
 }
 
-// UnlessPurged leaves work undone for a fax that was purged before it began: nothing of it is fetched, and no number bound.
-func (g *Guard) UnlessPurged(handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+// SkipPurged returns a handler that does nothing for a fax that was purged before the delivery: it fetches nothing and binds no number.
+func (g *Guard) SkipPurged(handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
 	return func(ctx context.Context, d bus.Delivery) error {
 		if id := session.SessionOf(d.Subject); id != "" {
 			kind, err := g.state(ctx, id)
@@ -90,15 +92,15 @@ func (g *Guard) UnlessPurged(handle func(context.Context, bus.Delivery) error) f
 	}
 }
 
-// state is the kind of the last entry of a fax's log, at most fresh old; a damaged log counts as a hold.
+// state is the kind of the last entry of a fax's log, as it was at most `fresh` ago. A damaged log counts as a hold.
 func (g *Guard) state(ctx context.Context, id string) (string, error) {
 	g.mu.Lock()
 	k, ok := g.known[id]
 	g.mu.Unlock()
 	if now := time.Now(); !ok || now.Sub(k.asked) > fresh {
 		kind, err := state(ctx, g.Store, id)
-		if errors.Is(err, ErrLog) { // it frees nothing, and costs no page
-			g.Log.Error("a fax is taken for held", "session", id, "err", err)
+		if errors.Is(err, ErrDamagedLog) { // nothing may be deleted then, and pages still arrive
+			g.Log.Error("a fax counts as held until its log is repaired", "session", id, "err", err)
 			kind, err = session.ActionHeld, nil
 		}
 		if err != nil {
@@ -115,19 +117,20 @@ func (g *Guard) state(ctx context.Context, id string) (string, error) {
 	return k.kind, nil
 }
 
-// forget lets the next write look at the log.
+// forget makes the next write read the log again.
 func (g *Guard) forget(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.known, id)
 }
 
-// ForPurged ends work for a fax that was purged meanwhile. What is to be buried is: an order that came too late is told to somebody.
-func ForPurged(log *slog.Logger, handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+// IgnorePurged returns a handler that ends without an error if the fax was purged during its work. A bus.Dead stays an error: an order
+// that came too late becomes a dead letter, so that a person sees it.
+func IgnorePurged(log *slog.Logger, handle func(context.Context, bus.Delivery) error) func(context.Context, bus.Delivery) error {
 	return func(ctx context.Context, d bus.Delivery) error {
 		err := handle(ctx, d)
 		if _, dead := errors.AsType[bus.Dead](err); !dead && errors.Is(err, archive.ErrPurged) {
-			log.Warn("left undone: the fax was purged", "session", session.SessionOf(d.Subject))
+			log.Warn("work skipped: the fax was purged", "session", session.SessionOf(d.Subject))
 			return nil
 		}
 		return err

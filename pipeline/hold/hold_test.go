@@ -102,7 +102,7 @@ func (v *safe) custodian(retention time.Duration) *Custodian {
 	log := slog.New(slog.NewTextHandler(v.t.Output(), nil))
 	return &Custodian{
 		Rules: Rules{Archive: v, Remover: v, Retention: retention}, Guard: &Guard{Store: v, Remover: v, Log: log},
-		Facts: v, JetStream: v, Log: log,
+		Facts: v, Forgetter: v, Log: log,
 		Traces: func(context.Context, string) (string, time.Time, error) { return "", pipelinetest.BenchStart, nil },
 	}
 }
@@ -282,7 +282,7 @@ func TestAHoldAfterAPurgeIsBuried(t *testing.T) {
 	if err := v.carryOut(c, orderOf(t, session.ActionPurged, "s", 1)); err != nil {
 		t.Fatal(err)
 	}
-	err := ForPurged(c.Log, c.ordered)(t.Context(), orderOf(t, session.ActionHeld, "s", 2))
+	err := IgnorePurged(c.Log, c.ordered)(t.Context(), orderOf(t, session.ActionHeld, "s", 2))
 	if dead, ok := errors.AsType[bus.Dead](err); !ok || dead.Reason != session.ReasonPurged {
 		t.Errorf("a hold of a purged fax gave %v, want a dead letter", err)
 	}
@@ -290,7 +290,7 @@ func TestAHoldAfterAPurgeIsBuried(t *testing.T) {
 		_, err := archive.Create(ctx, c.Guard, archive.FaxPrefix("s")+"pages/0002.bb.tiff", nil)
 		return err
 	}
-	if err := ForPurged(c.Log, work)(t.Context(), bus.Delivery{}); err != nil {
+	if err := IgnorePurged(c.Log, work)(t.Context(), bus.Delivery{}); err != nil {
 		t.Errorf("a page of a purged fax gave %v, want no more work", err)
 	}
 }
@@ -461,7 +461,7 @@ func TestADamagedLogFreesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := v.carryOut(c, orderOf(t, session.ActionPurged, "s", 2))
-		if _, buried := errors.AsType[bus.Dead](err); !errors.Is(err, ErrLog) || !buried {
+		if _, buried := errors.AsType[bus.Dead](err); !errors.Is(err, ErrDamagedLog) || !buried {
 			t.Errorf("%s: the purge gave %v; is it buried, so that other orders go on: %t", name, err, buried)
 		}
 		if len(v.keys("faxes/s/")) != 2 {

@@ -14,22 +14,23 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// The log of what must be kept stands in the archive, since a hold must outlive JetStream, and outside of a fax's own objects, since it
-// outlives those: keep/<session>/0001.held.json, one object an entry, numbered without a gap. Entries are created once, so of two that are
-// written at the same time one comes after the other and sees it. The last entry holds, and nothing comes after a purge.
+// The log of a fax is in the archive, because a hold must survive the loss of JetStream. It is outside of the fax's own objects, because
+// it must survive their purge: keep/<session>/0001.held.json, one object for each entry, numbered without a gap. Entries are create-only:
+// if two are written at the same time, one gets the next number and has read the other. The last entry counts. A purge is always last.
 const (
-	Prefix = "keep/"
-	// maxEntries bounds one fax's log by what its keys can count.
+	// LogPrefix is the beginning of the keys of all logs.
+	LogPrefix = "keep/"
+	// maxEntries is the largest number that keys of a log have room for.
 	maxEntries = 9999
 )
 
 func logKey(id string, n int, kind string) string {
-	return fmt.Sprintf("%s%s/%04d.%s.json", Prefix, id, n, kind)
+	return fmt.Sprintf("%s%s/%04d.%s.json", LogPrefix, id, n, kind)
 }
 
-// parseLogKey reads what logKey wrote.
+// parseLogKey reads a key that logKey made; ok is false for any other key.
 func parseLogKey(key string) (id string, n int, kind string, ok bool) {
-	rest, _ := strings.CutPrefix(key, Prefix)
+	rest, _ := strings.CutPrefix(key, LogPrefix)
 	id, name, _ := strings.Cut(rest, "/")
 	number, kind, _ := strings.Cut(strings.TrimSuffix(name, ".json"), ".")
 	n, err := strconv.Atoi(number)
@@ -40,26 +41,26 @@ func isKind(kind string) bool {
 	return kind == session.ActionHeld || kind == session.ActionReleased || kind == session.ActionPurged
 }
 
-// ErrLog: the log of holds and purges is not as this program writes it. Nothing is taken for free to go then.
-var ErrLog = errors.New("the log of holds is damaged: restore keep/ from a copy of the archive, or look who changed it")
+// ErrDamagedLog: the log of holds and purges is not as this program writes it. Nothing of the fax may be deleted then.
+var ErrDamagedLog = errors.New("the log of holds is damaged: find out who changed it, and restore keep/ from a copy of the archive")
 
-// kinds lists a fax's log without reading it: the kinds of its entries, oldest first.
+// kinds lists the kinds of a log's entries, oldest first, without reading the entries.
 func kinds(ctx context.Context, a archive.Reader, id string) (kinds []string, err error) {
-	prefix := Prefix + id + "/"
+	prefix := LogPrefix + id + "/"
 	for key, err := range a.List(ctx, prefix, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", prefix, err)
 		}
 		_, n, kind, ok := parseLogKey(key)
 		if !ok || n != len(kinds)+1 {
-			return nil, fmt.Errorf("%s after %d entries: %w", key, len(kinds), ErrLog)
+			return nil, fmt.Errorf("%s comes after %d entries: %w", key, len(kinds), ErrDamagedLog)
 		}
 		kinds = append(kinds, kind)
 	}
 	return kinds, nil
 }
 
-// state is the kind of the last entry, "" where there is none.
+// state is the kind of the last entry, "" if there is none.
 func state(ctx context.Context, a archive.Reader, id string) (kind string, err error) {
 	kinds, err := kinds(ctx, a, id)
 	if err != nil || len(kinds) == 0 {
@@ -70,7 +71,7 @@ func state(ctx context.Context, a archive.Reader, id string) (kind string, err e
 
 func readLog(ctx context.Context, a archive.Reader, id string) ([]session.KeepEntry, error) {
 	if !session.ValidToken(id) {
-		return nil, fmt.Errorf("session %q is no token", id)
+		return nil, fmt.Errorf("session %q is not a token", id)
 	}
 	kinds, err := kinds(ctx, a, id)
 	if err != nil {
@@ -92,13 +93,13 @@ func readEntry(ctx context.Context, a archive.Reader, id string, n int, kind str
 		return e, err
 	}
 	if err := archive.ParseStrict(data, &e); err != nil || e.Session != id || e.Kind != kind {
-		return e, fmt.Errorf("read %s: %w (%v)", key, ErrLog, err)
+		return e, fmt.Errorf("read %s: %w (%v)", key, ErrDamagedLog, err)
 	}
 	return e, nil
 }
 
-// Last is the last entry, its zero value where there is none.
-func Last(ctx context.Context, a archive.Reader, id string) (session.KeepEntry, error) {
+// LastEntry returns the last entry of a fax's log, a zero entry if there is none. The error for a damaged log matches ErrDamagedLog.
+func LastEntry(ctx context.Context, a archive.Reader, id string) (session.KeepEntry, error) {
 	kinds, err := kinds(ctx, a, id)
 	if err != nil || len(kinds) == 0 {
 		return session.KeepEntry{}, err
@@ -106,8 +107,8 @@ func Last(ctx context.Context, a archive.Reader, id string) (session.KeepEntry, 
 	return readEntry(ctx, a, id, len(kinds), kinds[len(kinds)-1])
 }
 
-// appendLog adds an entry, unless its order is there already, or the fax is purged, or held and the entry would purge it. last is the log's
-// last entry then.
+// appendLog adds an entry and returns it. If the log has the same order already, or the fax is purged, or e would purge a held fax, it
+// adds nothing and returns the last entry.
 func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last session.KeepEntry, err error) {
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -121,11 +122,12 @@ func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last 
 		if len(log) > 0 {
 			last = log[len(log)-1]
 		}
-		if slices.ContainsFunc(log, e.Same) || last.Kind == session.ActionPurged || last.Kind == session.ActionHeld && e.Kind == session.ActionPurged {
+		refused := last.Kind == session.ActionPurged || last.Kind == session.ActionHeld && e.Kind == session.ActionPurged
+		if refused || slices.ContainsFunc(log, e.Same) {
 			return last, nil
 		}
 		if len(log) == maxEntries {
-			return e, fmt.Errorf("session %s: its log has %d entries, which is all it can: %w", e.Session, len(log), ErrLog)
+			return e, fmt.Errorf("session %s: the log is full, it has %d entries: %w", e.Session, len(log), ErrDamagedLog)
 		}
 		existed, err := archive.Create(ctx, a, logKey(e.Session, len(log)+1, e.Kind), append(data, '\n'))
 		if err != nil {
@@ -137,18 +139,18 @@ func appendLog(ctx context.Context, a archive.Store, e session.KeepEntry) (last 
 	}
 }
 
-// Sessions yields the sessions that have a log. An error that matches ErrLog does not end it.
+// Sessions yields the sessions that have a log, ascending. An error that matches ErrDamagedLog does not end it; any other error does.
 func Sessions(ctx context.Context, a archive.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		last := ""
-		for key, err := range a.List(ctx, Prefix, "") {
+		for key, err := range a.List(ctx, LogPrefix, "") {
 			if err != nil {
-				yield("", fmt.Errorf("list %s: %w", Prefix, err))
+				yield("", fmt.Errorf("list %s: %w", LogPrefix, err))
 				return
 			}
 			id, _, _, ok := parseLogKey(key)
 			if !ok {
-				if !yield("", fmt.Errorf("%s: %w", key, ErrLog)) {
+				if !yield("", fmt.Errorf("%s: %w", key, ErrDamagedLog)) {
 					return
 				}
 				continue
@@ -161,5 +163,6 @@ func Sessions(ctx context.Context, a archive.Reader) iter.Seq2[string, error] {
 	}
 }
 
-// Damaged reports whether an object, or the log of holds, is not what was written: that costs its fax, or its page, and nothing else.
-func Damaged(err error) bool { return archive.Broken(err) || errors.Is(err, ErrLog) }
+// Damaged reports whether err says that an object or the log of holds is not as it was written: then its fax, or its page, is affected, and
+// nothing else.
+func Damaged(err error) bool { return archive.Broken(err) || errors.Is(err, ErrDamagedLog) }

@@ -12,52 +12,53 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Remover is what a store does about keeping and removing objects. A name that ends in a slash means every key below it, any other
-// exactly that key.
+// Remover holds and deletes objects of a store. A name that ends in a slash means every key below it; any other name means exactly that
+// key.
 type Remover interface {
-	// Kept tells what the store knows of them, all versions included.
+	// Protection says what the store itself knows about the objects, with all their versions.
 	Protection(ctx context.Context, name string) (Protection, error)
-	// Hold puts them under legal hold or lifts it; errors.ErrUnsupported where the store has none.
+	// Hold puts the objects under legal hold or lifts it. errors.ErrUnsupported: the store has no legal hold.
 	Hold(ctx context.Context, name string, on bool) error
-	// Delete removes them with all versions. session.ErrKept: the store keeps one of them.
+	// Delete deletes the objects with all versions. session.ErrKept: the store refuses to delete one of them.
 	Delete(ctx context.Context, name string) error
 }
 
-// Protection is what a store knows of some objects.
+// Protection says what a store knows about some objects.
 type Protection struct {
-	Objects int       // that can be read
-	Written time.Time // the newest; zero: there are none
-	Until   time.Time // until when the store itself keeps the one that it keeps longest; zero: it keeps none
-	Held    bool      // one is under legal hold in the store
+	Objects int       // number of readable objects
+	Written time.Time // when the newest was written; zero: there are none
+	Until   time.Time // the latest end of a retention in the store itself; zero: none is retained
+	Held    bool      // at least one is under legal hold in the store
 }
 
-// Rules is the rules of what must be kept. They hold in every store; one with Object Lock enforces them also against others.
+// Rules decides what may be deleted. It works with every store. A store with Object Lock enforces the rules also against other programs.
 type Rules struct {
 	Archive   archive.Store
 	Remover   Remover
-	Retention time.Duration // for how long after its last object was written a fax cannot be purged; 0: not at all
+	Retention time.Duration // a fax cannot be purged for this long after its last object was written; 0: it can at once
 }
 
-// Until is when the retention of a fax's objects ends; zero: it has none. An error matching session.ErrKept: one is under legal hold in
-// the store. One matching fs.ErrNotExist: the fax has no objects.
+// Until is when the retention of a fax's objects ends; zero: it has none. An error that matches session.ErrKept: an object is under legal
+// hold in the store. An error that matches fs.ErrNotExist: the fax has no objects.
 func (k Rules) Until(ctx context.Context, id string) (time.Time, error) {
-	kept, err := k.Remover.Protection(ctx, archive.FaxPrefix(id))
+	p, err := k.Remover.Protection(ctx, archive.FaxPrefix(id))
 	switch {
 	case err != nil:
-		return time.Time{}, fmt.Errorf("ask what keeps session %s: %w", id, err)
-	case kept.Held:
-		return time.Time{}, fmt.Errorf("session %s: %w: an object of it is under legal hold in the store itself; a release takes a moment there, and a hold that was not made here must be lifted there", id, session.ErrKept)
-	case kept.Written.IsZero():
+		return time.Time{}, fmt.Errorf("ask the store for holds and retention of session %s: %w", id, err)
+	case p.Held:
+		return time.Time{}, fmt.Errorf("session %s: %w: the store itself has an object under legal hold; "+
+			"if the fax was released just now, wait a moment; if somebody else made the hold, lift it in the store", id, session.ErrKept)
+	case p.Written.IsZero():
 		return time.Time{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
-	until := kept.Until
-	if k.Retention > 0 && kept.Written.Add(k.Retention).After(until) {
-		until = kept.Written.Add(k.Retention)
+	until := p.Until
+	if k.Retention > 0 && p.Written.Add(k.Retention).After(until) {
+		until = p.Written.Add(k.Retention)
 	}
 	return until.UTC(), nil
 }
 
-// Purgeable returns nil when a fax may be purged at a time, and an error matching session.ErrKept that says why not.
+// Purgeable returns nil if a fax may be purged at the time now, else an error that says why not and matches session.ErrKept.
 func (k Rules) Purgeable(ctx context.Context, id string, now time.Time) error {
 	log, err := k.Log(ctx, id)
 	if err != nil {
@@ -74,13 +75,14 @@ func (k Rules) Purgeable(ctx context.Context, id string, now time.Time) error {
 		return nil
 	}
 	if err == nil && now.Before(until) {
-		err = fmt.Errorf("session %s: %w: it is retained until %s, by the bucket's lock or --retention of faxstream serve", id, session.ErrKept, until.Format(time.RFC3339))
+		err = fmt.Errorf("session %s: %w: it is retained until %s, by the bucket's lock or by --retention of faxstream serve",
+			id, session.ErrKept, until.Format(time.RFC3339))
 	}
 	return err
 }
 
-// foldedIntoHeld returns an error matching session.ErrKept when another session has this one's fax and is under legal hold: it may have
-// been held before this one was folded into it.
+// foldedIntoHeld returns an error that matches session.ErrKept if another session has the fax of this one and is under legal hold: the
+// hold may be older than the fold.
 func (k Rules) foldedIntoHeld(ctx context.Context, id string) error {
 	data, err := archive.Read(ctx, k.Archive, archive.RedirectKey(id), archive.MaxSidecar)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,21 +93,22 @@ func (k Rules) foldedIntoHeld(ctx context.Context, id string) error {
 	}
 	r, err := archive.ParseRedirect(data, id)
 	if err != nil {
-		return nil // nobody's: FoldedInto does not follow it either
+		return nil // not a redirect: FoldedInto ignores it too
 	}
-	last, err := Last(ctx, k.Archive, r.Into)
+	last, err := LastEntry(ctx, k.Archive, r.Into)
 	if err == nil && last.Kind == session.ActionHeld {
-		err = fmt.Errorf("%w: it is part of another session's fax, and %s; release that first", session.ErrKept, last)
+		err = fmt.Errorf("%w: it is part of the fax of another session, and %s; release that session first", session.ErrKept, last)
 	}
 	return err
 }
 
-// Log reads a fax's log, oldest first; empty: nobody has held, released or purged it.
+// Log returns a fax's log, oldest entry first; empty: nobody held, released or purged the fax. The error for a damaged log matches
+// ErrDamagedLog.
 func (k Rules) Log(ctx context.Context, id string) ([]session.KeepEntry, error) {
 	return readLog(ctx, k.Archive, id)
 }
 
-// Holds yields the newest entry of every fax that is under legal hold, in the order of sessions.
+// Holds yields the last entry of every fax that is under legal hold, by session. An error ends it.
 func (k Rules) Holds(ctx context.Context) iter.Seq2[session.KeepEntry, error] {
 	return func(yield func(session.KeepEntry, error) bool) {
 		for id, err := range Sessions(ctx, k.Archive) {

@@ -11,16 +11,17 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// Decoder turns TIFF bytes into rasters, at most cap(slots) at once.
+// Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines.
 type Decoder struct{ slots chan struct{} }
 
+// NewDecoder returns a Decoder of at most atOnce pages at once.
 func NewDecoder(atOnce int) *Decoder { return &Decoder{slots: make(chan struct{}, atOnce)} }
 
-// AtOnce is how many pages it decodes at once.
+// AtOnce is the number of pages that it decodes at once.
 func (d *Decoder) AtOnce() int { return cap(d.slots) }
 
-// Page decodes the first page of a TIFF. A file that is cut short gives what is there. An error that is a *failure is the page's, any other
-// ours: ctx ended.
+// Page decodes the first page of a TIFF. A file that is cut short gives the rows that are there. An error that is a *Failure means that
+// the page cannot be decoded; any other error means that ctx ended.
 func (d *Decoder) Page(ctx context.Context, data []byte) (Image, error) {
 	return d.run(ctx, func(ctx context.Context) (Image, error) {
 		file, err := tiff.Parse(data, tiff.Limits{})
@@ -31,15 +32,15 @@ func (d *Decoder) Page(ctx context.Context, data []byte) (Image, error) {
 	})
 }
 
-// PageOf decodes page i (from 0) of a TIFF that is parsed already.
+// PageOf decodes page i, from 0, of a parsed TIFF. Its errors are those of Page.
 func (d *Decoder) PageOf(ctx context.Context, file *tiff.File, i int) (Image, error) {
 	return d.run(ctx, func(ctx context.Context) (Image, error) { return decodePage(ctx, file, i) })
 }
 
-// maxDecode ends the decoding of a page that is made to take long; real ones take milliseconds.
+// maxDecode limits the time for one page, against files that are made to decode slowly; real pages take milliseconds.
 const maxDecode = 5 * time.Minute
 
-// run decodes in a slot.
+// run waits for a free slot and decodes.
 func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, error)) (m Image, err error) {
 	select {
 	case d.slots <- struct{}{}:
@@ -48,9 +49,10 @@ func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, 
 		return Image{}, context.Cause(ctx)
 	}
 	defer func() {
-		// The decoder is fuzzed and should not panic; if it does, one page is lost and not the process, again and again.
+		// The decoder is fuzzed and should not panic. If it does, one page fails. Without this the process would crash again and again.
 		if p := recover(); p != nil {
-			m, err = Image{}, &Failure{Stage: stage.Decode, Reason: session.ReasonInternal, Detail: fmt.Sprintf("the decoder panicked: %v", p)}
+			m = Image{}
+			err = &Failure{Stage: stage.Decode, Reason: session.ReasonInternal, Detail: fmt.Sprintf("the decoder panicked: %v", p)}
 		}
 	}()
 	limited, cancel := context.WithTimeout(ctx, maxDecode)
@@ -81,13 +83,13 @@ func decodePage(ctx context.Context, file *tiff.File, i int) (Image, error) {
 	return Image{Decoded: dec, SHA256: fmt.Sprintf("%x", sum)}, nil
 }
 
-// undecodable says why bytes are no page. Asking for them again cannot help.
+// undecodable says why the bytes cannot be decoded. A second fetch of the same bytes does not help.
 func undecodable(err error) *Failure {
 	f := &Failure{Stage: stage.Decode, Reason: session.ReasonDamaged, Detail: err.Error()}
 	switch {
 	case errors.Is(err, tiff.ErrUnsupported):
 		f.Reason = session.ReasonUnsupported
-	case errors.Is(err, tiff.ErrTruncated): // cut before its first row, and so twice
+	case errors.Is(err, tiff.ErrTruncated): // cut before its first row, in two fetches
 		f.Reason = session.ReasonTruncated
 	}
 	return f

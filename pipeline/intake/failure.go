@@ -6,14 +6,15 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Failure is why bytes are no page, or why one attempt gave none: the error of a page. Other errors are outages of our own stores.
+// Failure is the error of one page: why its bytes cannot be used, or why an attempt to fetch them failed. Every other error is an outage
+// of our own stores.
 type Failure struct {
 	Stage    string // fetch, decode or whole
 	Reason   session.Reason
-	Detail   string
-	Body     []byte          // what came but is no page; nil: nothing worth keeping
-	Archived *session.Object // where body, or the original, is archived; nil: nowhere
-	Wait     time.Duration   // that the provider asks for; 0: none
+	Detail   string          // a sentence for people
+	Body     []byte          // the bytes that failed a check; nil: there is nothing to archive
+	Archived *session.Object // where Body, or the original, is archived; nil: it is not archived
+	Wait     time.Duration   // the provider asks for this delay; 0: it asks for none
 }
 
 func (f *Failure) Error() string { return string(f.Reason) + ": " + f.Detail }

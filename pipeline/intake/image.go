@@ -13,9 +13,9 @@ type Image struct {
 	SHA256 string // hex SHA-256 of the raster, or of the samples of a gray or colour page
 }
 
-// better orders images of one page, everywhere alike: fewest bad rows, most rows, lowest raster hash.
+// better orders images of one page, in every process in the same way: fewest bad rows, most rows, lowest raster hash.
 func better(a, b Image) bool {
-	if x, y := BadRows(a), BadRows(b); x != y {
+	if x, y := a.CountBadRows(), b.CountBadRows(); x != y {
 		return x < y
 	}
 	if a.Raster.Height != b.Raster.Height {
@@ -24,7 +24,8 @@ func better(a, b Image) bool {
 	return a.SHA256 < b.SHA256
 }
 
-func BadRows(m Image) int {
+// CountBadRows is the number of rows that could not be decoded as they were sent.
+func (m Image) CountBadRows() int {
 	n := 0
 	for _, r := range m.BadRows {
 		n += r.Last - r.First + 1
@@ -32,7 +33,7 @@ func BadRows(m Image) int {
 	return n
 }
 
-// png is the page for OCR.
+// png encodes the page for OCR.
 func png(m Image) ([]byte, error) {
 	var b bytes.Buffer
 	write := m.Raster.WritePNG

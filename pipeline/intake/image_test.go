@@ -32,7 +32,7 @@ func TestBetterIsTheSameEverywhere(t *testing.T) {
 	})
 	for i := range want {
 		if got[i] != want[i] {
-			t.Fatalf("place %d: %d rows, %d bad, hash %s", i, got[i].Raster.Height, BadRows(got[i]), got[i].SHA256)
+			t.Fatalf("place %d: %d rows, %d bad, hash %s", i, got[i].Raster.Height, got[i].CountBadRows(), got[i].SHA256)
 		}
 	}
 }

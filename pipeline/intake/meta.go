@@ -8,7 +8,7 @@ import (
 // plausible reports whether a resolution in pixels per inch can be one of a sheet of paper.
 func plausible(perInch float64) bool { return perInch >= 10 && perInch <= 5000 }
 
-// PageMeta is the page's description for a TIFF of `pages` pages. A page without a plausible resolution gets that of a fine fax.
+// PageMeta describes a page, page from 1, for a TIFF of `pages` pages. A page without a plausible resolution gets that of a fine fax.
 func PageMeta(f session.PageArchived, page, pages int) tiff.PageMeta {
 	meta := tiff.PageMeta{Width: f.Width, Height: f.Height, XRes: f.XResolution, YRes: f.YResolution, Page: page, Pages: pages}
 	if !plausible(meta.XRes) || !plausible(meta.YRes) {

@@ -9,17 +9,18 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Origin says whose bytes they are and how they came.
+// Origin says to which page of which fax bytes belong, and where they come from.
 type Origin struct {
 	Session    string
-	Page       int
+	Page       int // from 1; 0: the whole file
 	From, To   string
 	ToToken    string
 	EventTime  time.Time
 	Source     string
-	BodySHA256 string // SHA-256 of the announcing webhook
+	BodySHA256 string // hex SHA-256 of the webhook that announced the page; empty: none did
 }
 
+// Sidecar describes an object with these bytes; reason says why they were rejected, if they were.
 func (o Origin) Sidecar(obj session.Object, reason session.Reason) archive.Sidecar {
 	return archive.Sidecar{
 		Session: o.Session, Page: o.Page, From: o.From, To: o.To, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
@@ -27,12 +28,12 @@ func (o Origin) Sidecar(obj session.Object, reason session.Reason) archive.Sidec
 	}
 }
 
-// Fact describes a decoded page, without its objects.
+// Fact describes a decoded page. The caller adds the objects: original and PNG.
 func (o Origin) Fact(m Image) session.PageArchived {
 	f := session.PageArchived{
 		Session: o.Session, Page: o.Page, From: o.From, To: o.To, ToToken: o.ToToken, Source: o.Source, RasterSHA256: m.SHA256,
 		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
-		Coding: m.Coding, BadRows: BadRows(m), LongestBad: m.LongestBadRun, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
+		Coding: m.Coding, BadRows: m.CountBadRows(), LongestBad: m.LongestBadRun, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
 	}
 	if m.Tones != nil {
 		f.Samples = m.Tones.Samples

@@ -15,11 +15,12 @@ import (
 
 // Facts records facts.
 type Facts interface {
-	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
+	// repeated.
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
 }
 
-// Pages turns bytes into archived, decoded and published pages. The page worker and the whole-file worker share it.
+// Pages archives, decodes and publishes pages. The page worker, the whole-file worker and replays share it.
 type Pages struct {
 	Facts   Facts
 	Archive archive.Store
@@ -27,7 +28,7 @@ type Pages struct {
 	Observe func(stage.Step)
 }
 
-// timed runs f as one stage and reports how long it took, also where it says that bytes are no page.
+// timed runs f as one stage and reports how long it took, also if f returns a *Failure.
 func (p *Pages) timed(name string, o Origin, f func() error) error {
 	start := time.Now()
 	err := f()
@@ -37,29 +38,29 @@ func (p *Pages) timed(name string, o Origin, f func() error) error {
 	return err
 }
 
-// ArchiveOriginal archives a page's bytes, before anything decodes them.
+// ArchiveOriginal archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut.
 func (p *Pages) ArchiveOriginal(ctx context.Context, o Origin, data []byte, kind string) (obj session.Object, err error) {
 	err = p.timed(stage.Archive, o, func() error {
 		sum := sha256.Sum256(data)
-		obj = archive.Object(archive.PageKey(o.Session, o.Page, sum, kind), int64(len(data)), sum)
-		_, err := archive.CreateWithSidecar(ctx, p.Archive, data, sum, o.Sidecar(obj, ""))
+		obj = archive.NewObject(archive.PageKey(o.Session, o.Page, sum, kind), int64(len(data)), sum)
+		_, err := archive.CreateFile(ctx, p.Archive, data, sum, o.Sidecar(obj, ""))
 		return err
 	})
 	return obj, err
 }
 
-// ArchiveRejected keeps bytes that are no page; again reports that exactly these came before.
+// ArchiveRejected archives the bytes that failed a check, f.Body. obj is nil if there are none. again: exactly these bytes came before.
 func (p *Pages) ArchiveRejected(ctx context.Context, o Origin, f *Failure) (obj *session.Object, again bool, err error) {
 	if len(f.Body) == 0 {
 		return nil, false, nil
 	}
 	sum := sha256.Sum256(f.Body)
-	kept := archive.Object(archive.PageKey(o.Session, o.Page, sum, archive.KindRejected), int64(len(f.Body)), sum)
-	again, err = archive.CreateWithSidecar(ctx, p.Archive, f.Body, sum, o.Sidecar(kept, f.Reason))
-	return &kept, again, err
+	rejected := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindRejected), int64(len(f.Body)), sum)
+	again, err = archive.CreateFile(ctx, p.Archive, f.Body, sum, o.Sidecar(rejected, f.Reason))
+	return &rejected, again, err
 }
 
-// Decode runs one decoding as a stage; its errors are those of the decoder.
+// Decode runs decode as a stage. Its errors are those of Decoder.Page.
 func (p *Pages) Decode(o Origin, decode func() (Image, error)) (m Image, err error) {
 	err = p.timed(stage.Decode, o, func() error {
 		m, err = decode()
@@ -68,23 +69,23 @@ func (p *Pages) Decode(o Origin, decode func() (Image, error)) (m Image, err err
 	return m, err
 }
 
-// Publish archives the PNG and tells the world. A page that was published before with another image is amended.
+// Publish archives the PNG and records page.archived. If the page was published before with other pixels, it records page.amended too.
 func (p *Pages) Publish(ctx context.Context, o Origin, original session.Object, m Image) error {
-	f, err := p.WithPNG(ctx, o, original, m)
+	f, err := p.ArchivePNG(ctx, o, original, m)
 	if err != nil {
 		return err
 	}
 	return p.timed(stage.Publish, o, func() error { return p.record(ctx, f) })
 }
 
-// WithPNG archives the PNG and gives the fact of a page.
-func (p *Pages) WithPNG(ctx context.Context, o Origin, original session.Object, m Image) (session.PageArchived, error) {
+// ArchivePNG archives the PNG of a decoded page and returns the fact of the page, which is not recorded yet.
+func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Object, m Image) (session.PageArchived, error) {
 	pngData, err := png(m)
 	if err != nil {
 		return session.PageArchived{}, err
 	}
 	sum := sha256.Sum256(pngData)
-	pngObject := archive.Object(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), int64(len(pngData)), sum)
+	pngObject := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), int64(len(pngData)), sum)
 	err = p.timed(stage.Archive, o, func() error {
 		_, err := archive.CreateSum(ctx, p.Archive, pngObject.Key, pngData, sum)
 		return err
@@ -111,14 +112,14 @@ func (p *Pages) record(ctx context.Context, f session.PageArchived) error {
 	return err
 }
 
-// Found is a page object that an earlier try left.
+// Found is an archived page and its image.
 type Found struct {
 	Object session.Object
 	Image  Image
 }
 
-// Lookup returns the best page of one source that is already archived and decodes, nil if there is none.
-// It makes a page that crashed between its archive and its event cost no second fetch.
+// Lookup returns the best archived page of one kind that can be decoded, nil if there is none. So a crash between the archive and the
+// fact of a page costs no second fetch.
 func (p *Pages) Lookup(ctx context.Context, o Origin, kind string) (*Found, error) {
 	var best *Found
 	for key, err := range p.Archive.List(ctx, archive.PagePrefix(o.Session, o.Page), "") {
@@ -140,7 +141,7 @@ func (p *Pages) Lookup(ctx context.Context, o Origin, kind string) (*Found, erro
 			return nil, err
 		}
 		if best == nil || better(m, best.Image) {
-			best = &Found{archive.Object(key, int64(len(data)), sha256.Sum256(data)), m}
+			best = &Found{archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), m}
 		}
 	}
 	return best, nil

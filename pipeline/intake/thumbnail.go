@@ -15,11 +15,11 @@ const ThumbnailSide = 300
 // Thumbnails makes small images of archived originals, at most as many at once as there are cores.
 type Thumbnails struct{ decoder *Decoder }
 
-// NewThumbnails returns a maker of thumbnails. It may be used by several goroutines.
+// NewThumbnails returns a Thumbnails. It may be used by several goroutines.
 func NewThumbnails() *Thumbnails { return &Thumbnails{NewDecoder(runtime.GOMAXPROCS(0))} }
 
-// PNG gives a page as a gray or colour PNG in the proportions of the sheet. data is a page's TIFF as it was archived; one that does not
-// decode is an error.
+// PNG returns a page as a gray or colour PNG with the proportions of the sheet. data is the archived TIFF of the page. If it cannot be
+// decoded, the error matches *Failure.
 func (t *Thumbnails) PNG(ctx context.Context, data []byte) ([]byte, error) {
 	m, err := t.decoder.Page(ctx, data)
 	if err != nil {

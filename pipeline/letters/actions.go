@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -14,77 +13,81 @@ import (
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
-// act does what an action orders. Everything in it may be done again: names and times come from the stored action.
-func (l *Letters) act(ctx context.Context, d bus.Delivery) error {
+// act carries out an action. It may run again: all names and times come from the stored action.
+func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
 	if err := json.Unmarshal(d.Data, &a); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action: %w", err)}
 	}
 	asked := "a" + strconv.FormatUint(d.Sequence, 10)
 	if a.Kind == session.ActionReplayed && !session.ValidToken(a.Session) {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is no token", a.Session)}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is not a token", a.Session)}
 	}
 	if a.Kind == session.ActionReplayed {
-		return l.Replay(ctx, a, asked)
+		return w.Replay(ctx, a, asked)
 	}
 	if a.Letter == nil {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s without its letter", a.Kind)}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s: its dead letter is missing in it", a.Kind)}
 	}
-	if err := l.Bus.RemoveLetter(ctx, a.LetterID); err != nil {
+	if err := w.Bus.RemoveLetter(ctx, a.LetterID); err != nil {
 		return err
 	}
 	if a.Kind != session.ActionRetried {
 		return nil
 	}
-	err := l.again(ctx, *a.Letter, asked, d.Time)
+	err := w.again(ctx, *a.Letter, asked, d.Time)
 	if dead, ok := errors.AsType[bus.Dead](err); ok {
 		letter := *a.Letter
 		letter.Reason, letter.Detail = dead.Reason, dead.Error()
-		return l.Bus.Bury(ctx, letter)
+		return w.Bus.Bury(ctx, letter)
 	}
 	return err
 }
 
-// again makes what died happen once more. Its own failure is a new letter.
-func (l *Letters) again(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
+// again retries what a letter is about. If that fails, it returns a bus.Dead, which becomes a new letter.
+func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
 	switch {
-	case d.Stage == session.StageIngest && l.Ingest != nil:
-		return l.Ingest(ctx, d.Body)
+	case d.Stage == session.StageIngest && w.Ingest != nil:
+		return w.Ingest(ctx, d.Body)
 	case d.Stage == session.StageRecord:
-		fact, err := session.ParseFact(factType(d.Original), d.Body)
+		fact, err := session.ParseFact(bus.EventType(d.Original), d.Body)
 		if err != nil {
 			return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 		}
-		_, _, err = l.Bus.RecordFact(ctx, fact)
+		_, _, err = w.Bus.RecordFact(ctx, fact)
 		return err
 	case d.Stage == session.StagePage:
-		return l.pageAgain(ctx, d, asked, now)
+		return w.pageAgain(ctx, d, asked, now)
 	case d.Stage == session.StageWhole:
-		return l.order(ctx, session.Again{Session: d.Session, Asked: asked, Whole: true})
+		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Whole: true})
 	case d.Stage == stage.Assemble:
-		return l.order(ctx, session.Again{Session: d.Session, Asked: asked, Assemble: true})
+		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Assemble: true})
 	}
-	handle, ok := l.Handlers[d.Stage]
+	handle, ok := w.Handlers[d.Stage]
 	if !ok {
 		return bus.Dead{Reason: d.Reason, Err: fmt.Errorf("%w: stage %s", errNotRetryable, d.Stage)}
 	}
 	return handle(ctx, bus.Delivery{Subject: d.Original, Data: d.Body, Time: now, Tries: 1})
 }
 
-// order tells the ledger.
-func (l *Letters) order(ctx context.Context, f session.Again) error {
+// order records an order of a person for the ledger.
+func (w *Worker) order(ctx context.Context, f session.Again) error {
 	if !session.ValidToken(f.Session) {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %q is no token", f.Session)}
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %q is not a token", f.Session)}
 	}
-	_, _, err := l.Bus.RecordFact(ctx, f)
+	_, _, err := w.Bus.RecordFact(ctx, f)
 	return err
 }
 
-// pageAgain tries a page by both its ways: by itself from attempt 1 with a fresh deadline, and from the whole file.
-func (l *Letters) pageAgain(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
+// pageAgain retries a page in both ways: its own file, from attempt 1 with a new deadline, and the whole file.
+func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
 	var f session.PageAnnounced
 	if err := json.Unmarshal(d.Body, &f); err != nil || !session.ValidToken(f.Session) || f.Page < 1 || f.Page > session.MaxPages {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("announcement of a page: session %q, page %d: %w", f.Session, f.Page, err)}
+		if err == nil {
+			err = errors.New("the session or the page number is invalid")
+		}
+		err = fmt.Errorf("announcement of page %d of session %q: %w", f.Page, f.Session, err)
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 	}
 	r := session.Retry{Page: &f, Attempt: 1}
 	for _, a := range d.Attempts {
@@ -94,13 +97,12 @@ func (l *Letters) pageAgain(ctx context.Context, d session.DeadLetter, asked str
 	if err != nil {
 		return fmt.Errorf("retry of session %s page %d: %w", f.Session, f.Page, err)
 	}
-	if err := l.Bus.Schedule(ctx, session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}, body); err != nil {
+	t := session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}
+	if err := w.Bus.Schedule(ctx, t, body); err != nil {
 		return err
 	}
-	return l.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
+	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
 }
 
-// factType is the type in a fact's subject, which has more tokens than those of events.
-func factType(subject string) string {
-	return strings.Join(strings.SplitN(subject, ".", 5)[:min(4, strings.Count(subject, ".")+1)], ".")
-}
+// errNotRetryable: nothing can retry what this letter is about.
+var errNotRetryable = errors.New("this cannot be retried: look at it, then drop it with a reason")

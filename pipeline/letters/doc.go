@@ -1,11 +1,12 @@
-// Package letters keeps dead letters true and does what people order about them. Begin with Letters.Consumptions.
+// Package letters writes and removes the dead letters of pages and whole files, and carries out what people order about dead letters.
+// Begin with Worker.Consumptions.
 //
-// Promise: a page or whole file that is missing for good has one letter, until it comes after all; every order of a person is in
-// FAX_AUDIT before it is done.
+// Promise: a page or whole file that is missing for good has exactly one letter, until it arrives after all. Every order of a person is
+// in FAX_AUDIT before it is carried out.
 //
 // # What a crash leaves
 //
 //	after                                      the next delivery
-//	the action in FAX_AUDIT                    removes the letter and does what was ordered
-//	the letter is removed, before the retry    does what was ordered
+//	the action in FAX_AUDIT                    removes the letter and carries out the order
+//	the letter is removed, before the retry    carries out the order
 package letters

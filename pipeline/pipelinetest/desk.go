@@ -1,6 +1,6 @@
-// Package pipelinetest is what tests of several rooms share: an archive and facts in memory whose writes fail on demand (Desk), the worker's and
-// the assembler's own code on a real archive (Workbench), the project's files, and judges from Debian's packages. Begin with NewDesk or
-// NewWorkbench. The product does not import it.
+// Package pipelinetest has what tests of several rooms share: an archive and facts in memory whose writes fail on demand (Desk), an archive
+// in memory whose objects can be changed (Vault), the code of the workers on a real archive (Workbench), the project's test files, and
+// programs of Debian packages that check what we write (Judge). Begin with NewDesk or NewWorkbench. The product does not import it.
 package pipelinetest
 
 import (
@@ -34,10 +34,11 @@ type Desk struct {
 	Objects map[string][]byte
 	Events  map[string][]byte // payloads by subject
 	Pages   map[int]session.PageArchived
-	Wrong   []string                              // broken promises
-	Before  func(what string) (persist, err bool) // called before each write; nil: all work
+	Wrong   []string                              // what broke a promise: an object or event that was written with other bytes
+	Before  func(what string) (persist, err bool) // called before each write; nil: all writes work
 }
 
+// ErrDesk is the error of a write that fails on demand.
 var ErrDesk = errors.New("fault made by the test")
 
 // write does one write, unless it is to fail.
@@ -132,7 +133,10 @@ func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 	start := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
 	for i, name := range []string{"letter-standard-g4", "letter-standard-g3-2d-fill-lsb"} {
 		data := Testdata(t, name+".tiff")
-		o := intake.Origin{Session: "fax", Page: i + 1, From: "+15550199", To: "+15550100", ToToken: "15550100", EventTime: start, Source: session.SourceFetch, BodySHA256: strings.Repeat("ab", 32)}
+		o := intake.Origin{
+			Session: "fax", Page: i + 1, From: "+15550199", To: "+15550100", ToToken: "15550100",
+			EventTime: start, Source: session.SourceFetch, BodySHA256: strings.Repeat("ab", 32),
+		}
 		original, err := p.ArchiveOriginal(t.Context(), o, data, archive.KindOriginal)
 		if err != nil {
 			t.Fatal(err)
@@ -141,14 +145,14 @@ func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Pages[i+1], err = p.WithPNG(t.Context(), o, original, m); err != nil {
+		if d.Pages[i+1], err = p.ArchivePNG(t.Context(), o, original, m); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return d, session.DocReady{
 		Session: "fax", Direction: session.Incoming, ToToken: "15550100", Revision: 1, From: "+15550199", To: "+15550100",
-		Status: session.StatusPartial, Reason: session.PartialMissing, Pages: session.Span(1, 2), Missing: session.PageReasons{3: session.ReasonNotYet},
-		Verification: session.VerificationNone,
+		Status: session.StatusPartial, Reason: session.PartialMissing, Pages: session.Span(1, 2),
+		Missing: session.PageReasons{3: session.ReasonNotYet}, Verification: session.VerificationNone,
 	}
 }
 
@@ -156,6 +160,8 @@ func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 func (d *Desk) AssemblerOf(t testing.TB, software string) *document.Assembler {
 	return &document.Assembler{
 		Facts: d, Archive: d, Observe: func(stage.Step) {}, Log: slog.New(slog.DiscardHandler),
-		Builder: document.Builder{Archive: d, Decoder: intake.NewDecoder(2), Log: slog.New(slog.DiscardHandler), SpoolDir: t.TempDir(), Software: software},
+		Builder: document.Builder{
+			Archive: d, Decoder: intake.NewDecoder(2), Log: slog.New(slog.DiscardHandler), SpoolDir: t.TempDir(), Software: software,
+		},
 	}
 }

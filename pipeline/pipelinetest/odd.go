@@ -31,8 +31,8 @@ func WholeFile(t testing.TB, d *Desk, name string) string {
 	data := Testdata(t, name)
 	sum := sha256.Sum256(data)
 	o := intake.Origin{Session: "whole", Source: session.SourceWholeFile}
-	obj := archive.Object(archive.OriginalKey("whole", sum), int64(len(data)), sum)
-	if _, err := archive.CreateWithSidecar(t.Context(), d, data, sum, o.Sidecar(obj, "")); err != nil {
+	obj := archive.NewObject(archive.WholeFileKey("whole", sum), int64(len(data)), sum)
+	if _, err := archive.CreateFile(t.Context(), d, data, sum, o.Sidecar(obj, "")); err != nil {
 		t.Fatal(err)
 	}
 	return obj.Key

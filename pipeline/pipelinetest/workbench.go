@@ -79,7 +79,10 @@ var BenchStart = time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
 // Page takes a page's file the way of a page that was fetched.
 func (wb *Workbench) Page(id string, page int, data []byte) {
 	wb.t.Helper()
-	o := intake.Origin{Session: id, Page: page, From: "+15550100", To: "+15550199", ToToken: "15550199", EventTime: BenchStart, Source: session.SourceFetch}
+	o := intake.Origin{
+		Session: id, Page: page, From: "+15550100", To: "+15550199", ToToken: "15550199",
+		EventTime: BenchStart, Source: session.SourceFetch,
+	}
 	original, err := wb.pages.ArchiveOriginal(wb.t.Context(), o, data, archive.KindOriginal)
 	if err != nil {
 		wb.t.Fatal(err)

@@ -13,12 +13,12 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Catalog reads faxes from the archive alone: what is older than streams and ledgers, or was lost with them.
+// Catalog reads faxes from the archive alone: those that are older than streams and ledgers, or were lost with them.
 type Catalog struct{ Archive archive.Reader }
 
-// Before calls f with the time and session of what the index lists, newest first and sessions of one second in descending order: from
-// before (at, id) on, down to since, until f returns false. Times have whole seconds. It lists a day at a time, and looks at a month that has
-// none only once, so that years without a fax cost a dozen requests each.
+// Before calls f with the time and session of every entry of the index that is older than (at, id) and not older than since, until f
+// returns false. The order is newest first; sessions of one second come in descending order. Times have whole seconds. It lists one day at
+// a time, and makes one request for a month without entries, so that a year without a fax costs twelve requests.
 func (c Catalog) Before(ctx context.Context, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error {
 	oldest, err := c.first(ctx, archive.IndexPrefix)
 	if err != nil || oldest.IsZero() {
@@ -29,7 +29,8 @@ func (c Catalog) Before(ctx context.Context, at time.Time, id string, since time
 	}
 	since = since.UTC()
 	at = at.UTC()
-	for month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC); !month.AddDate(0, 1, 0).Before(since); month = month.AddDate(0, -1, 0) {
+	month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+	for ; !month.AddDate(0, 1, 0).Before(since); month = month.AddDate(0, -1, 0) {
 		first, err := c.first(ctx, month.Format(archive.IndexPrefix+"2006/01/"))
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func (c Catalog) Before(ctx context.Context, at time.Time, id string, since time
 	return nil
 }
 
-// lastDay is the last day of a month that can have something before at.
+// lastDay is the last day of a month that can have entries before at.
 func lastDay(month, at time.Time) int {
 	end := month.AddDate(0, 1, -1)
 	if at.Before(end) {
@@ -56,7 +57,7 @@ func lastDay(month, at time.Time) int {
 	return end.Day()
 }
 
-// first is the time of the first entry below a prefix; zero: there is none.
+// first returns the time of the first entry under a prefix, zero if there is none.
 func (c Catalog) first(ctx context.Context, prefix string) (time.Time, error) {
 	for key, err := range c.Archive.List(ctx, prefix, "") {
 		if err != nil {
@@ -69,8 +70,10 @@ func (c Catalog) first(ctx context.Context, prefix string) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// day calls f with the entries of one day; more is false once f has had enough or they are older than since.
-func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since time.Time, f func(time.Time, string) bool) (more bool, err error) {
+// day calls f with the entries of one day. more is false if f returned false or an entry is older than since.
+func (c Catalog) day(
+	ctx context.Context, day, at time.Time, id string, since time.Time, f func(time.Time, string) bool,
+) (more bool, err error) {
 	keys, err := archive.Keys(ctx, c.Archive, day.Format(archive.IndexPrefix+"2006/01/02/"))
 	if err != nil {
 		return false, err
@@ -87,14 +90,14 @@ func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since ti
 	return true, nil
 }
 
-// Fax gives what the archive knows of a fax that has a document: its ledger as it would be restored, and its pages. An error matching
-// fs.ErrNotExist: there is no such document; one matching fs.ErrInvalid: it is there and cannot be read.
+// Fax returns what the archive knows about a fax that has a document: its ledger as Restore would restore it, and its pages by number. An
+// error that matches fs.ErrNotExist: there is no such document. One that matches fs.ErrInvalid: the document is unreadable.
 func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error) {
 	keys, err := archive.RevisionKeys(ctx, c.Archive, id)
 	if err != nil {
 		return session.State{}, nil, err
 	}
-	r, err := Recall(ctx, c.Archive, id, keys)
+	r, err := recall(ctx, c.Archive, id, keys)
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {

@@ -1,6 +1,10 @@
-// Package recovery brings back what JetStream has lost from the archive: the ledger of one fax (Restore), all of them (Rebuild), and the
+// Package recovery restores from the archive what JetStream has lost: the ledger of one fax (Restore), all of them (Rebuild), and the
 // list of faxes (Catalog). Begin with Rebuild.
 //
-// Promise: everything is create-only. Rebuild may run again, or beside a JetStream that has everything: then it changes nothing. A crash
-// leaves a part, which the next Rebuild completes.
+// Promise: everything is create-only. Rebuild may run again, and on a JetStream that has everything it changes nothing.
+//
+// # What a crash leaves
+//
+//	after                  the next run
+//	a part of a Rebuild    does the rest
 package recovery

@@ -135,7 +135,7 @@ func openFax(t *testing.T, d *pipelinetest.Desk) {
 		data := d.Objects[d.Pages[page].Original.Key]
 		sum := sha256.Sum256(data)
 		o := intake.Origin{Session: "open", Page: page, From: "+15550199", To: "+15550100", Source: session.SourceFetch}
-		if _, err := archive.CreateWithSidecar(t.Context(), d, data, sum, o.Sidecar(archive.Object(archive.PageKey("open", page, sum, archive.KindOriginal), int64(len(data)), sum), "")); err != nil {
+		if _, err := archive.CreateFile(t.Context(), d, data, sum, o.Sidecar(archive.NewObject(archive.PageKey("open", page, sum, archive.KindOriginal), int64(len(data)), sum), "")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// recalled is what the archive tells of a session that has a plan.
+// recalled is what the archive knows about a session that has a plan.
 type recalled struct {
 	plan  archive.Plan          // the newest
 	ready session.DocReady      // its order
@@ -19,19 +19,19 @@ type recalled struct {
 	state session.State
 }
 
-// Recall reads the newest plan and manifest of a session, and whether it is held. keys are those of its revisions at least, ascending; nil: it
-// has no plan. Of a purged fax it gives a PurgedError.
-func Recall(ctx context.Context, a archive.Reader, id string, keys []string) (*recalled, error) {
+// recall reads the newest plan and manifest of a session, and whether it is held. It returns nil if there is no plan. keys are at least
+// those of the session's revisions, ascending. The error for a purged fax is an archive.PurgedError.
+func recall(ctx context.Context, a archive.Reader, id string, keys []string) (*recalled, error) {
 	planned := archive.Revisions(keys, id, func(name string) bool { return name == "plan.json" })
 	if len(planned) == 0 {
 		return nil, nil
 	}
-	kept, err := hold.Last(ctx, a, id)
+	last, err := hold.LastEntry(ctx, a, id)
 	if err != nil {
 		return nil, err
 	}
-	if kept.Kind == session.ActionPurged {
-		return nil, archive.PurgedError{Entry: kept}
+	if last.Kind == session.ActionPurged {
+		return nil, archive.PurgedError{Entry: last}
 	}
 	r := &recalled{}
 	newest := planned[len(planned)-1]
@@ -53,7 +53,7 @@ func Recall(ctx context.Context, a archive.Reader, id string, keys []string) (*r
 		if m.Session != id {
 			return nil, fmt.Errorf("read %s: %w", key, archive.ErrUnreadable)
 		}
-		doc := m.Event(archive.Object(key, int64(len(data)), sha256.Sum256(data)))
+		doc := m.Event(archive.NewObject(key, int64(len(data)), sha256.Sum256(data)))
 		r.doc = &doc
 	}
 	r.ready = r.plan.Order()
@@ -62,11 +62,11 @@ func Recall(ctx context.Context, a archive.Reader, id string, keys []string) (*r
 	} else {
 		r.state = session.RestoreOrdered(r.ready, r.doc, r.plan.Pages, r.plan.Indexed)
 	}
-	r.state.Held, r.state.KeptAt = kept.Kind == session.ActionHeld, kept.At
+	r.state.Held, r.state.KeptAt = last.Kind == session.ActionHeld, last.At
 	return r, r.verdicts(ctx, a, keys)
 }
 
-// verdicts takes over what comparisons with the whole file have said of the images that are in use: they need not be made again.
+// verdicts restores the results of comparisons with the whole file, for the images that are in use: no need to compare them again.
 func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string) error {
 	used := map[int]string{}
 	for _, f := range r.plan.Pages {
@@ -85,7 +85,7 @@ func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string
 			return err
 		}
 		if report.File.Key == "" {
-			continue // made without the whole file
+			continue // from a replay, without the whole file
 		}
 		for _, v := range report.Pages {
 			inUse := v.Streamed.Original != nil && v.Streamed.Original.Key == used[v.Page]
@@ -105,8 +105,8 @@ func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string
 	return nil
 }
 
-// takeNames binds the session's number again and claims the whole file's id. Whoever has them by now keeps them. One that was given up
-// without a close, and then turned out to be another session's fax, is folded into that; to is nil where none is known.
+// takeNames binds the session's number again and claims the id of the whole file, unless another session has them now. If the session
+// ended without a close and another session has its fax, it is folded into that; to is nil if there is none.
 func (r *recalled) takeNames(ctx context.Context, names Names, to *archive.Redirect) error {
 	if _, err := names.Bind(ctx, r.plan.Session, r.plan.ToToken); err != nil {
 		return err

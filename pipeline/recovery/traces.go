@@ -9,14 +9,14 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 )
 
-// Traces gives what a purge must know of a fax when its objects are gone: the provider's id of the whole file, where it is known, and the time
-// of its entry in the index, zero where it has none.
+// Traces returns what must be known about a fax after its purge: the provider's id of the whole file, empty if it is unknown, and the time
+// of its entry in the index, zero if it has none.
 func Traces(ctx context.Context, a archive.Reader, id string) (file string, indexed time.Time, err error) {
 	keys, err := archive.RevisionKeys(ctx, a, id)
 	if err != nil {
 		return "", indexed, err
 	}
-	r, err := Recall(ctx, a, id, keys)
+	r, err := recall(ctx, a, id, keys)
 	switch {
 	case errors.Is(err, archive.ErrUnreadable):
 		indexed, err = searchIndex(ctx, a, id)
@@ -29,7 +29,7 @@ func Traces(ctx context.Context, a archive.Reader, id string) (file string, inde
 	return file, indexed, err
 }
 
-// searchIndex looks through the whole index for a fax whose plan cannot be read.
+// searchIndex searches the whole index for a fax whose plan is unreadable.
 func searchIndex(ctx context.Context, a archive.Reader, id string) (time.Time, error) {
 	for key, err := range a.List(ctx, archive.IndexPrefix, "") {
 		if err != nil {

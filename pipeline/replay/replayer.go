@@ -19,13 +19,14 @@ import (
 
 // Bus is what replays need of JetStream.
 type Bus interface {
-	// RecordFact returns once the fact is durable; stored is the payload that was on its subject before, nil if none was. It may be repeated.
+	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
+	// repeated.
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
 	// Load gives a new ledger, revision 0, for a session that has none.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
 }
 
-// Replayer makes documents again from what is archived.
+// Replayer makes documents again from archived objects.
 type Replayer struct {
 	Bus     Bus
 	Archive archive.Store
@@ -33,16 +34,17 @@ type Replayer struct {
 	Log     *slog.Logger
 }
 
-// order tells the ledger to make a new revision.
+// order has the ledger make a new revision.
 func (r *Replayer) order(ctx context.Context, f session.Again) error {
 	_, _, err := r.Bus.RecordFact(ctx, f)
 	return err
 }
 
-// Replay makes a document again from what is archived; nothing is fetched.
+// Replay makes the document of a session again from archived objects. asked names the action in FAX_AUDIT.
 //
-// Decoding: every original of the newest revision goes through the present decoder. Pages that come out otherwise are amended, and a
-// report like those of the comparison with the whole file tells the next revision to use them. Without one there is no new revision.
+// Without session.ReplayAssemble it decodes all originals of the newest revision with the present decoder. If pages have other pixels now,
+// it amends them, archives a report and orders a new revision that uses them. If all pixels are the same, it orders nothing. An error is a
+// bus.Dead if the archive has no such document; after other errors it may be repeated.
 func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) error {
 	f := session.Again{Session: a.Session, Asked: asked, Assemble: true}
 	if a.Stage == session.ReplayAssemble {
@@ -53,7 +55,7 @@ func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) e
 		return err
 	}
 	revision := s.Revision()
-	if s.Opened.IsZero() { // only the archive knows it; the order below brings its ledger back
+	if s.Opened.IsZero() { // only the archive has the fax; the order below restores its ledger
 		old, _, err := recovery.Catalog{Archive: r.Archive}.Fax(ctx, a.Session)
 		if err != nil {
 			return deadIfGone(err)
@@ -66,7 +68,8 @@ func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) e
 		return err
 	}
 	if !ok {
-		return bus.Dead{Reason: session.ReasonLost, Err: fmt.Errorf("session %s has no plan of revision %d in the archive", a.Session, revision)}
+		err := fmt.Errorf("replay: the archive has no plan of session %s revision %d", a.Session, revision)
+		return bus.Dead{Reason: session.ReasonLost, Err: err}
 	}
 	verdicts, err := r.decodePlan(ctx, plan)
 	if err != nil {
@@ -76,13 +79,13 @@ func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) e
 	if len(verdicts) == 0 {
 		return nil
 	}
-	if f.Repairs, err = r.report(ctx, plan, verdicts, asked); err != nil {
+	if f.Repairs, err = r.report(ctx, plan, verdicts); err != nil {
 		return err
 	}
 	return r.order(ctx, f)
 }
 
-// deadIfGone: no later delivery finds in the archive what is not there, or makes it readable.
+// deadIfGone makes a dead letter of an error that a later delivery would meet again: the document is missing or unreadable.
 func deadIfGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return bus.Dead{Reason: session.ReasonLost, Err: err}
@@ -90,7 +93,7 @@ func deadIfGone(err error) error {
 	return err
 }
 
-// decodePlan decodes the originals of a plan and gives those pages that come out otherwise, by page.
+// decodePlan decodes the originals of a plan and returns the pages that have other pixels now, by page number.
 func (r *Replayer) decodePlan(ctx context.Context, plan archive.Plan) (map[int]archive.PageVerdict, error) {
 	var mu sync.Mutex
 	verdicts := map[int]archive.PageVerdict{}
@@ -117,12 +120,12 @@ func (r *Replayer) decodePlan(ctx context.Context, plan archive.Plan) (map[int]a
 	return verdicts, group.Wait()
 }
 
-// decodeAgain gives the page as it comes out of the decoder now; nil where that is what the document has. A page whose original is
-// gone, or that does not decode any more, stays as it is: the assembler will say so.
+// decodeAgain returns the page as it is decoded now, nil if the pixels are the same. A page whose original is missing, altered or cannot
+// be decoded any more stays as it is: the assembler reports it.
 func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*session.PageArchived, error) {
 	data, err := archive.ReadObject(ctx, r.Archive, old.Original)
 	if err != nil && archive.Lost(err) {
-		r.Log.Error("an archived original is gone or altered", "key", old.Original.Key, "err", err)
+		r.Log.Error("an archived original is missing or altered: verify the fax", "session", old.Session, "page", old.Page, "err", err)
 		return nil, nil
 	}
 	if err != nil {
@@ -134,7 +137,7 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 	}
 	m, err := r.Pages.Decode(o, func() (intake.Image, error) { return r.Pages.Decoder.Page(ctx, data) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
-		r.Log.Error("an archived original does not decode any more", "key", old.Original.Key, "detail", f.Detail)
+		r.Log.Error("an archived original cannot be decoded any more", "key", old.Original.Key, "detail", f.Detail)
 		return nil, nil
 	}
 	if err != nil {
@@ -143,12 +146,12 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 	if m.SHA256 == old.RasterSHA256 {
 		return nil, nil
 	}
-	now, err := r.Pages.WithPNG(ctx, o, old.Original, m)
+	now, err := r.Pages.ArchivePNG(ctx, o, old.Original, m)
 	return &now, err
 }
 
-// report archives what came out otherwise, for the assembler. Its key is made of its content: a repeat writes the same.
-func (r *Replayer) report(ctx context.Context, plan archive.Plan, verdicts map[int]archive.PageVerdict, asked string) (*session.Repairs, error) {
+// report archives the pages that have other pixels now, for the assembler. Its key has the hash of its content: a repeat writes the same.
+func (r *Replayer) report(ctx context.Context, plan archive.Plan, verdicts map[int]archive.PageVerdict) (*session.Repairs, error) {
 	report := archive.Report{Session: plan.Session, Revision: plan.Revision, Pages: []archive.PageVerdict{}}
 	repairs := &session.Repairs{Decoded: true}
 	for _, f := range plan.Pages {

@@ -1,5 +1,11 @@
-// Package seal puts each day's entries of FAX_AUDIT into one object of the archive, chained by hash. Begin with Sealer.Run; Check proves
-// the chain and Entries reads it.
+// Package seal writes the entries of FAX_AUDIT of each day into one object of the archive; these objects are chained by hash. Begin with
+// Sealer.Run. Check proves the chain and Entries reads it.
 //
-// Promise: no entry is left out, altered, removed or moved without Check seeing it. A crash leaves a whole seal or none.
+// Promise: if an entry is left out, altered, removed or moved, Check finds it.
+//
+// # What a crash leaves
+//
+//	after              the next run
+//	a part of a seal   finds no seal, and writes it again
+//	a seal             goes on with the next day
 package seal

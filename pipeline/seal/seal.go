@@ -1,10 +1,7 @@
 package seal
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 	"time"
 
@@ -12,13 +9,13 @@ import (
 )
 
 const (
-	// clockError is how far ahead of ours the clock of a server that stamps entries may be, so that its days still count.
+	// clockError is how far the clock of a server may be ahead of ours. The day of a later entry does not count.
 	clockError = 24 * time.Hour
-	// sealDelay is how long after its end a day is sealed: the entries of servers whose clocks lag are in by then.
+	// sealDelay is how long after its end a day is sealed: servers whose clocks are late have stored their entries by then.
 	sealDelay = 10 * time.Minute
-	// sealRetry is how long a sealing that failed waits.
+	// sealRetry is the delay after an attempt that failed.
 	sealRetry = 5 * time.Minute
-	// maxSealDays bounds what one run may seal: of more the clock is likely wrong, and seals cannot be taken back.
+	// maxSealDays is the largest number of days in one run. With more the clock is probably wrong, and a seal cannot be removed.
 	maxSealDays = 400
 )
 
@@ -26,12 +23,12 @@ const (
 type Seal struct {
 	Day      string    `json:"day"`                       // such as 2026-11-27, UTC
 	Previous string    `json:"previous_sha256,omitempty"` // of the whole object of the day before; empty: this is the first seal
-	Stream   time.Time `json:"stream_created"`            // of FAX_AUDIT; sequences are of this stream
-	After    uint64    `json:"after"`                     // the last sequence of the seal before, 0 where that has another stream
-	Last     uint64    `json:"last"`                      // the last sequence in here, After where there is no entry
+	Stream   time.Time `json:"stream_created"`            // when FAX_AUDIT was made; sequences belong to this stream
+	After    uint64    `json:"after"`                     // the last sequence of the seal before, 0 if that is of another stream
+	Last     uint64    `json:"last"`                      // the last sequence in this seal, After if it has no entry
 	Entries  int       `json:"entries"`
-	SHA256   string    `json:"entries_sha256"`   // of the lines of the entries
-	KeyID    string    `json:"key_id,omitempty"` // of the key that signed; empty: not signed
+	SHA256   string    `json:"entries_sha256"`   // of the lines of the entries, with their line breaks
+	KeyID    string    `json:"key_id,omitempty"` // of the key that signed the seal; empty: not signed
 }
 
 // Entry is one line of a seal.
@@ -40,10 +37,10 @@ type Entry struct {
 	Time     time.Time       `json:"time"` // UTC; when JetStream stored it
 	Subject  string          `json:"subject"`
 	Entry    json.RawMessage `json:"entry,omitempty"`        // a session.Access or session.Action
-	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is no JSON
+	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry, if the entry is not JSON
 }
 
-// Line makes the line of an entry.
+// Line returns the line of an entry.
 func Line(e session.AuditEntry) Entry {
 	s := Entry{Sequence: e.Sequence, Time: e.Time.UTC(), Subject: e.Subject}
 	if json.Valid(e.Data) {
@@ -58,7 +55,7 @@ const prefix = "audit/"
 
 func keyOf(day time.Time) string { return prefix + day.Format("2006/01/02") + ".jsonl" }
 
-// sealDay is the day that a key of a seal names.
+// sealDay returns the day in the key of a seal; ok is false for any other key.
 func sealDay(key string) (time.Time, bool) {
 	day, err := time.Parse("2006/01/02", strings.TrimSuffix(strings.TrimPrefix(key, prefix), ".jsonl"))
 	return day, err == nil && keyOf(day) == key
@@ -66,46 +63,18 @@ func sealDay(key string) (time.Time, bool) {
 
 func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// LastSealable is the last day that can be sealed by now.
+// LastSealable returns the last day, in UTC, that can be sealed at the time now.
 func LastSealable(now time.Time) time.Time { return dayOf(now.Add(-sealDelay)).AddDate(0, 0, -1) }
 
-// sealedDay is a seal that stands in the archive.
+// sealedDay is a seal in the archive.
 type sealedDay struct {
 	Seal
 	day time.Time // zero: there is no seal
 	sum string    // SHA-256 of the object, hex
 }
 
-// compareWithin is how old a seal may be so that FAX_AUDIT surely still has its entries.
+// compareWithin is the age up to which FAX_AUDIT has all entries of a seal: less than the 30 days that it stores them.
 const compareWithin = 25 * 24 * time.Hour
 
-// signed is what the signature is over: the header's line, which has the hash of the others.
+// signed returns the bytes that are signed: the line of the header, which has the hash of the other lines.
 func (s Seal) signed(head []byte) []byte { return append([]byte("faxstream audit seal\n"), head...) }
-
-// joined reads a head, a file and a tail as one.
-type joined struct {
-	head  []byte
-	lines io.ReaderAt
-	size  int64 // of lines, bytes
-	tail  []byte
-}
-
-func (j joined) ReadAt(p []byte, off int64) (n int, err error) {
-	at := int64(0)
-	for _, part := range []struct {
-		r    io.ReaderAt
-		size int64
-	}{{bytes.NewReader(j.head), int64(len(j.head))}, {j.lines, j.size}, {bytes.NewReader(j.tail), int64(len(j.tail))}} {
-		if in := off + int64(n) - at; in >= 0 && in < part.size && n < len(p) {
-			k, err := part.r.ReadAt(p[n:min(int64(len(p)), int64(n)+part.size-in)], in)
-			if n += k; err != nil && !errors.Is(err, io.EOF) {
-				return n, err
-			}
-		}
-		at += part.size
-	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}

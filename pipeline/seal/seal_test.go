@@ -203,7 +203,7 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 			tamper func(v pipelinetest.Vault)
 			says   string
 		}{
-			"an entry edited": {func(v pipelinetest.Vault) { v[seal(2)] = bytes.Replace(v[seal(2)], []byte("bob"), []byte("eve"), 1) }, "02.jsonl: the seal is not as it was written"},
+			"an entry edited": {func(v pipelinetest.Vault) { v[seal(2)] = bytes.Replace(v[seal(2)], []byte("bob"), []byte("eve"), 1) }, "02.jsonl: the seal was changed after it was written"},
 			"an entry removed": {func(v pipelinetest.Vault) {
 				l := lines(v[seal(2)])
 				v[seal(2)] = bytes.Join(slices.Delete(l, 1, 2), nil)
@@ -217,18 +217,18 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 				l[1], l[2] = l[2], l[1]
 				v[seal(2)] = bytes.Join(l, nil)
 			}, "02.jsonl"},
-			"cut short":               {func(v pipelinetest.Vault) { v[seal(2)] = v[seal(2)][:len(v[seal(2)])-1] }, "cut short"},
-			"more behind it":          {func(v pipelinetest.Vault) { v[seal(4)] = append(bytes.Clone(v[seal(4)]), "{}\n"...) }, "more follows"},
+			"cut short":               {func(v pipelinetest.Vault) { v[seal(2)] = v[seal(2)][:len(v[seal(2)])-1] }, "its end is missing"},
+			"more behind it":          {func(v pipelinetest.Vault) { v[seal(4)] = append(bytes.Clone(v[seal(4)]), "{}\n"...) }, "more lines"},
 			"no signature":            {func(v pipelinetest.Vault) { l := lines(v[seal(4)]); v[seal(4)] = bytes.Join(l[:3], nil) }, "04.jsonl"},
-			"the first removed":       {func(v pipelinetest.Vault) { delete(v, seal(1)) }, "a seal went before it, and it is gone"},
-			"one in between removed":  {func(v pipelinetest.Vault) { delete(v, seal(2)) }, "the seals of the days after 2000-01-01 are gone"},
+			"the first removed":       {func(v pipelinetest.Vault) { delete(v, seal(1)) }, "the seal before it is missing"},
+			"one in between removed":  {func(v pipelinetest.Vault) { delete(v, seal(2)) }, "the seals of the days after 2000-01-01 are missing"},
 			"the newest removed":      {func(v pipelinetest.Vault) { delete(v, seal(4)) }, "the days after 2000-01-03 up to 2000-01-04 have no seal"},
-			"two swapped":             {func(v pipelinetest.Vault) { v[seal(2)], v[seal(3)] = v[seal(3)], v[seal(2)] }, "it is that of 2000-01-03"},
-			"one twice":               {func(v pipelinetest.Vault) { v[seal(3)] = v[seal(2)] }, "it is that of 2000-01-02"},
-			"a foreign object":        {func(v pipelinetest.Vault) { v["audit/2000/1/2.jsonl"] = nil }, "no seal has such a name"},
-			"the newest made anew":    {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(4)) }, "it is not signed"},
-			"the newest forged":       {func(v pipelinetest.Vault) { _, s.Key, _ = ed25519.GenerateKey(nil); forge(t, v, j, s, seal(4)) }, "a key that is not among those given"},
-			"one in between replaced": {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(2)) }, "it was not made after the seal of 2000-01-02 that is there"},
+			"two swapped":             {func(v pipelinetest.Vault) { v[seal(2)], v[seal(3)] = v[seal(3)], v[seal(2)] }, "it is the seal of 2000-01-03"},
+			"one twice":               {func(v pipelinetest.Vault) { v[seal(3)] = v[seal(2)] }, "it is the seal of 2000-01-02"},
+			"a foreign object":        {func(v pipelinetest.Vault) { v["audit/2000/1/2.jsonl"] = nil }, "this is not the name of a seal"},
+			"the newest made anew":    {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(4)) }, "it has no signature"},
+			"the newest forged":       {func(v pipelinetest.Vault) { _, s.Key, _ = ed25519.GenerateKey(nil); forge(t, v, j, s, seal(4)) }, "a key that was not given"},
+			"one in between replaced": {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(2)) }, "it does not follow the present seal of 2000-01-02"},
 		} {
 			tampered := maps.Clone(v)
 			s.Key = nil
@@ -379,7 +379,7 @@ func TestAWrongClockSealsNothing(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		j.add("alice", 0)
 		time.Sleep(days(1000))
-		if sealed, err := s.Seal(t.Context()); sealed != 0 || len(v) != 0 || err == nil || !strings.Contains(err.Error(), "is the clock right") {
+		if sealed, err := s.Seal(t.Context()); sealed != 0 || len(v) != 0 || err == nil || !strings.Contains(err.Error(), "check the clock") {
 			t.Errorf("sealed %d: %v", sealed, err)
 		}
 	})

@@ -22,34 +22,36 @@ import (
 
 // Audit is FAX_AUDIT.
 type Audit interface {
-	// AuditCreated is when the stream was made; one that was made anew counts its sequences from 1 again.
+	// AuditCreated is when the stream was made. A new stream counts its sequences from 1 again.
 	AuditCreated(ctx context.Context) (time.Time, error)
-	// AuditEntries calls f with the entries that have a sequence above after, ascending, until f returns false.
+	// AuditEntries calls f with the entries whose sequence is above after, ascending, until f returns false.
 	AuditEntries(ctx context.Context, after uint64, f func(session.AuditEntry) bool) error
 }
 
-// Sealer puts each UTC day's entries of FAX_AUDIT into one object of the archive, audit/2026/11/27.jsonl:
+// Sealer writes the entries of FAX_AUDIT of each UTC day into one object of the archive, audit/2026/11/27.jsonl:
 //
-//	the header       a Seal, which has the SHA-256 of the seal before it and of the lines below
-//	a line an entry  a Entry, in the stream's order
-//	the signature    a Signature of all bytes above, where a key is configured
+//	the header             a Seal, with the SHA-256 of the seal before it and of the lines below
+//	a line for each entry  an Entry, in the stream's order
+//	the signature          a sign.Signature of the header, if a key is configured
 //
-// Every day has a seal from that of the first entry on, also one without entries, so that a seal that was removed leaves a hole.
-// A seal goes on where the one before it ends, by sequence, up to the first entry of a later day: no entry is left out, whatever the clocks of
-// several servers say. (An entry that a wrong clock stamped with a day to come ends no seal: what follows it would be left unsealed until then.)
-// Seals are created once and are a function of stream, day and key, so several processes may seal at the same time:
-// the first one wins, and the others go on from what it wrote. A crash leaves a whole seal or none. FAX_AUDIT keeps 30 days,
-// which is how long sealing may stand still before an entry is lost; Tried tells when it does.
+// Every day after the first entry has a seal, even without entries, so that a removed seal leaves a gap. A seal begins at the sequence
+// where the one before it ends, and goes up to the first entry of a later day. So no entry is left out, even if the clocks of servers
+// differ. (An entry with a day in the future, from a wrong clock, does not end a seal. Else the entries after it would have no seal until
+// that day.)
+//
+// Seals are create-only and depend only on stream, day and key. So several processes may seal at the same time: the first one wins, and
+// the others continue with its seal. FAX_AUDIT stores entries for 30 days: if sealing stops for longer, entries are lost; Tried is called
+// with the error each time.
 type Sealer struct {
 	Audit    Audit
 	Archive  archive.Store
 	SpoolDir string             // private
 	Key      ed25519.PrivateKey // signs seals; nil: they are not signed
 	Log      *slog.Logger
-	Tried    func(error) // told how each try of Run came out; nil: nobody listens
+	Tried    func(error) // called after each attempt of Run, with nil if it worked; nil: not called
 }
 
-// Run seals what is due at once and then every day, until ctx ends. What fails is tried again.
+// Run seals all days that are due at once, and then every day, until ctx ends. It tries again what fails.
 func (s Sealer) Run(ctx context.Context) {
 	for {
 		sealed, err := s.Seal(ctx)
@@ -62,7 +64,7 @@ func (s Sealer) Run(ctx context.Context) {
 		}
 		switch {
 		case err != nil:
-			s.Log.Error("the audit cannot be sealed; trying again", "err", err)
+			s.Log.Error("the audit cannot be sealed; it is tried again", "after", sealRetry, "err", err)
 			wait = sealRetry
 		case sealed > 0:
 			s.Log.Info("audit sealed", "days", sealed)
@@ -75,7 +77,8 @@ func (s Sealer) Run(ctx context.Context) {
 	}
 }
 
-// Seal writes the seals of all days that are over and have none, and says how many it wrote.
+// Seal writes the missing seals of all days that are over. sealed is the number of seals that it wrote. An error says why the next day
+// cannot be sealed: the archive or FAX_AUDIT does not answer, the newest seal is damaged, or the clock is wrong.
 func (s Sealer) Seal(ctx context.Context) (sealed int, err error) {
 	created, err := s.Audit.AuditCreated(ctx)
 	if err != nil {
@@ -94,10 +97,12 @@ func (s Sealer) Seal(ctx context.Context) (sealed int, err error) {
 		return 0, err
 	}
 	if ahead := newest.day; ahead.After(dayOf(time.Now())) {
-		return 0, fmt.Errorf("the newest seal is of %s, a day to come: the clock is wrong, or was; entries are sealed once that day is over", ahead.Format(time.DateOnly))
+		return 0, fmt.Errorf("the newest seal is of %s, which is in the future: the clock is or was wrong; "+
+			"the next seal is written when that day is over", ahead.Format(time.DateOnly))
 	}
 	if due.Sub(day) > maxSealDays*24*time.Hour {
-		return 0, fmt.Errorf("%s to %s have no seal: is the clock right? More than %d days are not sealed at once", day.Format(time.DateOnly), due.Format(time.DateOnly), maxSealDays)
+		return 0, fmt.Errorf("%s to %s have no seal: check the clock; more than %d days are not sealed at once",
+			day.Format(time.DateOnly), due.Format(time.DateOnly), maxSealDays)
 	}
 	for ; !day.After(due); day = day.AddDate(0, 0, 1) {
 		wrote, err := s.seal(ctx, day, created, &newest)
@@ -111,7 +116,7 @@ func (s Sealer) Seal(ctx context.Context) (sealed int, err error) {
 	return sealed, nil
 }
 
-// newest reads the last seal.
+// newest reads the newest seal.
 func (s Sealer) newest(ctx context.Context) (sealedDay, error) {
 	var day time.Time
 	for key, err := range s.Archive.List(ctx, prefix, "") {
@@ -134,8 +139,8 @@ func (s Sealer) existing(ctx context.Context, day time.Time) (sealedDay, error) 
 	return sealedDay{seal, day, sum}, err
 }
 
-// compare refuses to go on from a newest seal that does not have the entries of FAX_AUDIT, from the end of the seal before it on: nothing in the
-// archive tells that one, which no other follows yet, was replaced together with its hashes.
+// compare returns an error if the newest seal does not have the entries of FAX_AUDIT. No other seal follows the newest one yet, so nothing
+// in the archive shows if it was replaced together with its hashes.
 func (s Sealer) compare(ctx context.Context, newest sealedDay, created time.Time) error {
 	if newest.day.IsZero() || !newest.Stream.Equal(created) || time.Since(newest.day) > compareWithin {
 		return nil
@@ -147,19 +152,19 @@ func (s Sealer) compare(ctx context.Context, newest sealedDay, created time.Time
 		again.After = 0
 	case err == nil:
 		again.After = before.Last
-	case !errors.Is(err, errSeal) && !errors.Is(err, fs.ErrNotExist): // those Check tells; they are no reason to leave entries unsealed
+	case !errors.Is(err, errSeal) && !errors.Is(err, fs.ErrNotExist): // Check reports those; entries are sealed all the same
 		return err
 	}
 	if err := s.spool(ctx, io.Discard, &again, func(e session.AuditEntry) bool { return e.Sequence > newest.Last }); err != nil {
 		return err
 	}
 	if again.SHA256 != newest.SHA256 {
-		return fmt.Errorf("%w: %s does not have the entries of FAX_AUDIT; bring back the version that was written", errSeal, keyOf(newest.day))
+		return fmt.Errorf("%w: %s does not have the entries of FAX_AUDIT; restore the original version", errSeal, keyOf(newest.day))
 	}
 	return nil
 }
 
-// next is the day after the newest seal, or the day of the first entry where there is none; zero: there is nothing to seal.
+// next returns the day after the newest seal, or the day of the first entry if there is no seal; zero: there is nothing to seal.
 func (s Sealer) next(ctx context.Context, newest sealedDay) (day time.Time, err error) {
 	if !newest.day.IsZero() {
 		return newest.day.AddDate(0, 0, 1), nil
@@ -175,7 +180,7 @@ func (s Sealer) next(ctx context.Context, newest sealedDay) (day time.Time, err 
 	return day, err
 }
 
-// seal writes the seal of a day after previous, which becomes the one that stands there then: ours, or another process's.
+// seal writes the seal of the day after previous, and sets previous to the seal in the archive: ours, or that of another process.
 func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *sealedDay) (wrote bool, err error) {
 	f, err := os.CreateTemp(s.SpoolDir, "seal-*")
 	if err != nil {
@@ -205,7 +210,7 @@ func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *seal
 	return !existed, err
 }
 
-// spool writes the lines of the entries after seal.After, up to the first that is behind its end, and what the seal says of them.
+// spool writes the lines of the entries after seal.After, up to the first that is behind the end, and fills in the seal.
 func (s Sealer) spool(ctx context.Context, f io.Writer, seal *Seal, behind func(session.AuditEntry) bool) error {
 	sum := sha256.New()
 	out := bufio.NewWriter(io.MultiWriter(f, sum))

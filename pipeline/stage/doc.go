@@ -1,2 +1,3 @@
-// Package stage names the stages of a page's way. A Step says that one of them is done; metrics and people who watch receive Steps.
+// Package stage names the stages that a page goes through. A Step reports that one stage is done; metrics and the dashboard receive Steps.
+// Begin with Step. It writes nothing: a crash leaves nothing.
 package stage

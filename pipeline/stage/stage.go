@@ -19,11 +19,11 @@ const (
 	Assemble = "assemble"
 )
 
-// Step is one thing that was done, for metrics and for people who watch.
+// Step reports one stage that is done, or that failed, for metrics and for the dashboard.
 type Step struct {
 	Stage   string
 	Session string
-	Page    int           // 0: not of one page
-	Took    time.Duration // 0: an instant
-	Reason  session.Reason
+	Page    int            // from 1; 0: the step is not about one page
+	Took    time.Duration  // 0: not measured
+	Reason  session.Reason // why it failed; empty: it did not fail
 }

@@ -20,25 +20,29 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Checker proves from the archive alone that faxes are as they were written: every object that is named is there, with its size
-// and hash; sidecars, plans and manifests agree; each page of the documents has the pixels of its archived original; revisions are
-// chained by hash and, where keys are given, signed; the fax is in the index. Where the same software made a revision it is
-// made again and must come out byte for byte the same.
+// Checker proves from the archive alone that faxes are as they were written:
 //
-// What the archive alone cannot tell: that the newest revision, a whole fax with its index entry, or a page with its sidecar that is in no
-// revision, was removed without trace; and, of the newest manifest where it is not signed, that it was replaced by another that fits a
-// replaced plan, or names another version of the software and documents that were made up to fit.
+//   - every object that the archive names is there, with its size and hash
+//   - sidecars, plans and manifests agree
+//   - each page of the documents has the pixels of its archived original
+//   - revisions are chained by hash and, if keys are given, signed
+//   - the fax is in the index
+//   - if the same software made a revision, it is made again and must have exactly the same bytes
 //
-// Memory does not grow with the pages but for the texts of one plan and manifest; documents and whole files lie in files.
+// The archive alone cannot show that one of these was removed completely: the newest revision, a whole fax with its index entry, or a page
+// with its sidecar that is in no revision. If the newest manifest is not signed, the archive cannot show that somebody replaced it together
+// with its plan, or together with its documents and the version of the software in it.
+//
+// Memory does not grow with the number of pages, except for one plan and one manifest. Documents and whole files are copied to files.
 type Checker struct {
 	Archive  archive.Reader
-	Keys     []ed25519.PublicKey // that may have signed manifests; none: signatures are only counted
+	Keys     []ed25519.PublicKey // keys that may have signed manifests; none: signatures are only counted
 	Software string              // name and version of this program, as in manifests
-	SpoolDir string              // a private directory for documents under examination
+	SpoolDir string              // a private directory for copies of documents
 	Log      *slog.Logger
 }
 
-// Session checks one fax. An error matching fs.ErrNotExist: nothing of it is in the archive; other errors: the archive could not be read.
+// Session checks one fax. An error that matches fs.ErrNotExist: the archive has nothing of it. Other errors: the archive cannot be read.
 func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	if !session.ValidToken(id) {
 		return Finding{}, fmt.Errorf("session %q: %w", id, fs.ErrNotExist)
@@ -46,14 +50,16 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	k := &checking{
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
 		rasters: map[string]string{}, served: map[string]bool{},
-		remaker: document.Builder{Archive: c.Archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software},
+		remaker: document.Builder{
+			Archive: c.Archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software,
+		},
 	}
 	var err error
 	if k.revised, k.listed, err = archive.FaxKeys(ctx, c.Archive, id); err != nil {
 		return Finding{}, err
 	}
 	if len(k.listed) == 0 {
-		return Finding{}, fmt.Errorf("session %s: nothing of it is in the archive: %w", id, fs.ErrNotExist)
+		return Finding{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
 	for _, step := range []func(context.Context) error{k.holds, k.revisions, k.reports, k.redirect, k.objects, k.sidecars, k.index} {
 		if err := step(ctx); err != nil {
@@ -64,13 +70,13 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	return *k.found, nil
 }
 
-// maxUnread is after how many faxes that could not be read All gives up: then it is the archive that is away.
+// maxUnread is the number of unreadable faxes after which All stops: then the archive itself is down.
 const maxUnread = 10
 
-// All checks every fax, several at once, and the index, and calls report with each finding, one at a time. A fax that could not be read
-// does not keep it from the others; the error tells of it in the end.
+// All checks every fax, several at once, and the index. It calls report with each finding, one at a time. If the archive cannot be read for
+// one fax, All goes on with the others and returns the error at the end.
 func (c Checker) All(ctx context.Context, report func(Finding) error) error {
-	// The index comes first: what is listed by then has its fax in the archive by then, also while faxstream serve is at work.
+	// The index comes first: every fax in it is in the archive already, even while faxstream serve is writing.
 	entries, err := c.indexed(ctx)
 	if err != nil {
 		return err
@@ -111,35 +117,4 @@ func (c Checker) All(ctx context.Context, report func(Finding) error) error {
 		}
 	}
 	return errors.Join(unread...)
-}
-
-// indexed gives the entries of the index by session; those that are none are under "".
-func (c Checker) indexed(ctx context.Context) (map[string][]string, error) {
-	entries := map[string][]string{}
-	for key, err := range c.Archive.List(ctx, archive.IndexPrefix, "") {
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", archive.IndexPrefix, err)
-		}
-		_, id, ok := archive.ParseIndexKey(key)
-		if !ok {
-			id = ""
-		}
-		entries[id] = append(entries[id], key)
-	}
-	return entries, nil
-}
-
-// listed wants the index to list the fax where it has to, and nowhere else.
-func (f *Finding) listed(entries []string) {
-	uncommitted := slices.ContainsFunc(f.Faults, func(fault Fault) bool { return fault.Kind == FaultUncommitted })
-	for _, key := range entries {
-		switch {
-		case f.Session == "" || f.indexed != "" && key != f.indexed:
-			f.fault(FaultMisfiled, key, 0, "")
-		case f.Objects == 0:
-			f.fault(FaultGone, key, 0, "")
-		case f.Revisions == 0 && !uncommitted: // the documents are written before the entry
-			f.fault(FaultGone, key, 0, "There are objects of it, but no document and no manifest")
-		}
-	}
 }

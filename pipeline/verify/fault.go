@@ -1,6 +1,6 @@
 package verify
 
-// FaultKind names one way in which an archive can be wrong.
+// FaultKind names one kind of fault in an archive.
 type FaultKind string
 
 const (
@@ -25,60 +25,120 @@ const (
 	FaultPurged      FaultKind = "purged"
 )
 
-// faultTexts has for each kind one sentence that says what it means, and one that says what to do.
+// faultTexts has two sentences for each kind: what it means, and what to do.
 var faultTexts = map[FaultKind][2]string{
-	FaultMissing:     {"An object that the archive names is not there.", "Bring it back from another version or copy of the archive; the manifest has its hash."},
-	FaultAltered:     {"An object is not what was written.", "Bring back the version that has the hash of the manifest or of the object's key."},
-	FaultUnreadable:  {"A plan, manifest, report or log cannot be read.", "Bring back the version that was written; if a newer faxstream wrote it, verify with that one."},
-	FaultForeign:     {"A plan or manifest belongs to another fax or revision.", "Somebody has moved objects: bring back what was at this key."},
-	FaultContradicts: {"The manifest says something else than the plan and the documents that it names.", "It was edited: bring back the version that was written."},
-	FaultChain:       {"The chain of revisions is broken: a revision does not follow from the one before it.", "A manifest was edited, removed or put in another's place: bring back the versions that were written."},
-	FaultUnsigned:    {"The manifest has no signature, and a key was given.", "If the fax is older than the key, verify it without --key; otherwise its signature was removed."},
-	FaultUnknownKey:  {"The manifest is signed with a key that was not given.", "Give every public key that was ever used with --key; if this one never was, somebody else made the manifest."},
-	FaultSignature:   {"The signature of the manifest is wrong.", "The manifest was edited after it was signed: bring back the version that was written."},
-	FaultSidecar:     {"What stands beside an object to say whose it is, is missing or is not what was written.", "Bring it back from another version or copy of the archive."},
-	FaultStrip:       {"A page's strip is not in the document where the manifest says.", "The manifest was edited, or names another document: bring back the version that was written."},
-	FaultPages:       {"The document does not have the pages that the manifest says.", "The manifest was edited, or names another document: bring back the version that was written."},
-	FaultPixels:      {"A page of the document does not have the pixels of the archived original.", "Look at both; `faxstream replay SESSION` makes a new revision from the originals."},
-	FaultRemade:      {"The documents that the plan gives are not those of the manifest, though the same software made them.", "The manifest or a document was replaced together with its hash: bring back the versions that were written."},
-	FaultIndex:       {"The fax is not in the index of its day.", "Put an object with the text {} and a line break there, so that it is listed again."},
-	FaultMisfiled:    {"The index has an entry that lists no fax, or lists one a second time under another day or time.", "Nothing is lost: remove the entry."},
-	FaultUncommitted: {"A revision has documents and no manifest.", "If `faxstream serve` has not run since a crash, or is at work on this fax, let it and verify again; otherwise the manifest was removed."},
-	FaultPurged:      {"The log says that the fax was purged, and something of it is still there.", "If it was purged just now, let `faxstream serve` end that and verify again; otherwise somebody else wrote the log: look who, and bring back the one that was."},
-	FaultGone:        {"The index lists a fax that is not in the archive.", "Bring the fax back from another version or copy of the archive."},
+	FaultMissing: {
+		"An object that the archive names is missing.",
+		"Restore it from another version or copy of the archive; the manifest has its hash.",
+	},
+	FaultAltered: {
+		"An object was changed after it was written.",
+		"Restore the version with the hash that is in the manifest or in the object's key.",
+	},
+	FaultUnreadable: {
+		"A plan, manifest, report or log is unreadable.",
+		"Restore the original version; if a newer faxstream wrote it, verify with that version of faxstream.",
+	},
+	FaultForeign: {
+		"A plan or manifest belongs to another fax or revision.",
+		"Somebody moved objects: restore the original object of this key.",
+	},
+	FaultContradicts: {
+		"The manifest does not agree with its plan or its documents.",
+		"The manifest was edited: restore the original version.",
+	},
+	FaultChain: {
+		"The chain of revisions is broken: a revision does not follow the one before it.",
+		"A manifest was edited, removed or replaced by another one: restore the original versions.",
+	},
+	FaultUnsigned: {
+		"The manifest has no signature, and a key was given.",
+		"If the fax is older than the key, verify it without --key; otherwise the signature was removed.",
+	},
+	FaultUnknownKey: {
+		"The manifest is signed with a key that was not given.",
+		"Give every public key that was ever used with --key; if this key was never yours, somebody else made the manifest.",
+	},
+	FaultSignature: {
+		"The signature of the manifest is wrong.",
+		"The manifest was edited after it was signed: restore the original version.",
+	},
+	FaultSidecar: {
+		"The sidecar of an object, which says whose it is, is missing or was changed after it was written.",
+		"Restore it from another version or copy of the archive.",
+	},
+	FaultStrip: {
+		"The strip of a page is not at the place in the document that the manifest names.",
+		"The manifest was edited, or names another document: restore the original version.",
+	},
+	FaultPages: {
+		"The document does not have the pages that the manifest lists.",
+		"The manifest was edited, or names another document: restore the original version.",
+	},
+	FaultPixels: {
+		"A page of the document does not have the pixels of the archived original.",
+		"Look at both; `faxstream replay SESSION` makes a new revision from the originals.",
+	},
+	FaultRemade: {
+		"Documents made again from the plan are not those of the manifest, though the same software made them.",
+		"The manifest or a document was replaced together with its hash: restore the original versions.",
+	},
+	FaultIndex: {
+		"The fax is not in the index of its day.",
+		"Write an object with the text {} and a line break under this key, so that the fax is listed again.",
+	},
+	FaultMisfiled: {
+		"The index has an entry without a fax, or a second entry of a fax under another day or time.",
+		"Nothing is lost: remove the entry.",
+	},
+	FaultUncommitted: {
+		"A revision has documents but no manifest.",
+		"If `faxstream serve` has not run since a crash, or is working on this fax, let it finish and verify again; " +
+			"otherwise the manifest was removed.",
+	},
+	FaultPurged: {
+		"The log says that the fax was purged, but objects of it remain.",
+		"If it was purged just now, let `faxstream serve` finish and verify again; " +
+			"otherwise somebody else changed the log: find out who, and restore the original log.",
+	},
+	FaultGone: {
+		"The index lists a fax that is not in the archive.",
+		"Restore the fax from another version or copy of the archive.",
+	},
 }
 
-// Fault is one thing that is wrong in an archive.
+// Fault is one fault in an archive.
 type Fault struct {
 	Kind  FaultKind `json:"kind"`
 	Where string    `json:"where"`          // key of the object
 	Page  int       `json:"page,omitempty"` // from 1; 0: not of one page
-	What  string    `json:"what"`           // a sentence, the same for all faults of a kind, and the particulars
-	Do    string    `json:"do"`
+	What  string    `json:"what"`           // a sentence that is the same for all faults of a kind, and maybe another one with details
+	Do    string    `json:"do"`             // a sentence that says what to do
 }
 
-// Finding is what checking one fax came to.
+// Finding is the result of checking one fax.
 type Finding struct {
 	Session    string  `json:"session"`
-	Revisions  int     `json:"revisions"`  // that have a manifest; 0: the fax has no document yet
-	Pages      int     `json:"pages"`      // of the newest revision, there or missing
-	Signed     int     `json:"signed"`     // revisions whose signature is right
+	Revisions  int     `json:"revisions"`  // revisions with a manifest; 0: the fax has no document yet
+	Pages      int     `json:"pages"`      // pages of the newest revision, with the missing ones
+	Signed     int     `json:"signed"`     // revisions with a correct signature
 	Unverified int     `json:"unverified"` // signed revisions, but no key was given
 	Unsigned   int     `json:"unsigned"`   // revisions without a signature
-	Remade     int     `json:"remade"`     // revisions whose documents came out the same, byte for byte, when they were made again
-	Objects    int     `json:"objects"`    // read
-	Bytes      int64   `json:"bytes"`      // read, of the objects
+	Remade     int     `json:"remade"`     // revisions whose documents were made again with exactly the same bytes
+	Objects    int     `json:"objects"`    // objects read
+	Bytes      int64   `json:"bytes"`      // bytes read of these objects
 	Orphans    int     `json:"orphans"`    // objects that no manifest names; a crash may leave them
 	Faults     []Fault `json:"faults"`
 
-	indexed string // key of the index entry that it must have; "": no revision says
+	indexed string // key of the index entry that it must have; "": unknown, there is no revision
 }
 
-func (f *Finding) fault(kind FaultKind, where string, page int, particulars string) {
+// fault adds a fault. details is a sentence without its full stop, or empty.
+func (f *Finding) fault(kind FaultKind, where string, page int, details string) {
 	text := faultTexts[kind]
 	what := text[0]
-	if particulars != "" {
-		what += " " + particulars + "."
+	if details != "" {
+		what += " " + details + "."
 	}
 	f.Faults = append(f.Faults, Fault{Kind: kind, Where: where, Page: page, What: what, Do: text[1]})
 }

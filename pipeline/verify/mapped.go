@@ -14,13 +14,13 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// mappedFile is a document in a private file that the system pages in as it is looked at: memory does not grow with it. nil: there is none.
+// mappedFile is a document in a private file that is mapped into memory: the system loads only the parts that are read. nil: there is none.
 type mappedFile struct {
 	file *os.File
 	data []byte
 }
 
-// fetch copies a document into a file. nil without an error: it is not there or not what was written, which is a fault already.
+// fetch copies a document into a file. nil without an error: it is missing or altered, which is a fault already, or objects makes it one.
 func (r *revisionCheck) fetch(ctx context.Context, o session.Object, ext string) (*mappedFile, error) {
 	r.name(o, r.key)
 	if !r.has(o.Key) {
@@ -29,7 +29,7 @@ func (r *revisionCheck) fetch(ctx context.Context, o session.Object, ext string)
 	return r.spool(ctx, o.Key, ext)
 }
 
-// spool copies an object into a file. nil without an error: it is not what was written, or not there any more.
+// spool copies an object into a file. nil without an error: it is altered, or it disappeared.
 func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*mappedFile, error) {
 	in, size, err := r.Archive.Open(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,7 @@ func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*mappedFile
 	}
 	defer in.Close()
 	if o, named := r.named[key]; named && o.Size != size || !named && size > archive.MaxObject {
-		return nil, nil // objects reads it, and says so: the disk has room for what was written
+		return nil, nil // objects reads it and makes it a fault; a copy of another size may need more disk than there is
 	}
 	f, err := os.CreateTemp(r.SpoolDir, "check-*"+ext)
 	if err != nil {
@@ -62,6 +62,7 @@ func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*mappedFile
 	return m, nil
 }
 
+// close unmaps and removes the file.
 func (m *mappedFile) close() error {
 	if m == nil {
 		return nil

@@ -15,13 +15,13 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// link is what the next revision must follow from.
+// link names the revision that the next one must follow.
 type link struct {
-	revision int
+	revision int    // 0: there is none yet
 	sum      string // hex SHA-256 of its manifest
 }
 
-// revisionCheck is the check of one revision whose manifest and plan can be read.
+// revisionCheck is the check of one revision whose manifest and plan are readable.
 type revisionCheck struct {
 	*checking
 	key  string // of the manifest
@@ -30,6 +30,7 @@ type revisionCheck struct {
 	data []byte // of the manifest
 }
 
+// run checks everything about the revision. `before` is the one that it must follow.
 func (r *revisionCheck) run(ctx context.Context, before link) error {
 	faults := len(r.found.Faults)
 	r.chain(before)
@@ -37,7 +38,7 @@ func (r *revisionCheck) run(ctx context.Context, before link) error {
 		r.indexed = archive.IndexKey(r.plan.Indexed, r.id)
 	}
 	if !r.agrees() {
-		return nil // what it says of pages and documents is not to be relied on
+		return nil // the pages and documents in it are not reliable
 	}
 	for _, p := range r.m.Pages {
 		if p.Status != session.PageStatusArchived {
@@ -63,17 +64,19 @@ func (r *revisionCheck) run(ctx context.Context, before link) error {
 	return r.remake(ctx)
 }
 
-// chain wants the revision to follow from the one before it.
+// chain checks that the revision follows the one before it.
 func (r *revisionCheck) chain(before link) {
 	switch {
 	case r.plan.Previous != before.revision:
-		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf("It follows revision %d, and the one before it in the archive is %d (0: none)", r.plan.Previous, before.revision))
+		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf(
+			"It follows revision %d, but the one before it in the archive is %d (0: none)", r.plan.Previous, before.revision))
 	case r.m.Previous != before.sum:
-		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf("It follows a manifest with SHA-256 %s, and that of revision %d is %s", r.m.Previous, before.revision, before.sum))
+		r.found.fault(FaultChain, r.key, 0, fmt.Sprintf(
+			"It follows a manifest with SHA-256 %s, but the manifest of revision %d has %s", r.m.Previous, before.revision, before.sum))
 	}
 }
 
-// agrees reports whether the manifest's bytes are those that its plan gives, with the documents that it names.
+// agrees reports whether the manifest has exactly the bytes that follow from its plan and its documents.
 func (r *revisionCheck) agrees() bool {
 	want := archive.NewManifest(r.plan, r.m.Plan, r.m.Software)
 	want.TIFF, want.PDF, want.Previous, want.Signature = r.m.TIFF, r.m.PDF, r.m.Previous, r.m.Signature
@@ -87,37 +90,40 @@ func (r *revisionCheck) agrees() bool {
 		}
 		f, archived := facts[page]
 		if !archived {
-			want.Pages = append(want.Pages, archive.ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: r.plan.Missing[page]})
+			missing := archive.ManifestPage{Page: page, Status: session.PageStatusMissing, Reason: r.plan.Missing[page]}
+			want.Pages = append(want.Pages, missing)
 			continue
 		}
 		want.Pages = append(want.Pages, restate(f, r.m.Pages[i]))
 	}
-	text, err := archive.Indent(want)
+	text, err := archive.IndentJSON(want)
 	usable := len(r.plan.Pages) > 0
 	switch {
 	case err != nil || !bytes.Equal(text, r.data):
 		r.found.fault(FaultContradicts, r.key, 0, difference(text, r.data))
 	case len(want.Pages) != len(r.plan.Expected()) || usable != (r.m.TIFF != nil):
-		r.found.fault(FaultContradicts, r.key, 0, "Pages or documents are missing in it")
+		r.found.fault(FaultContradicts, r.key, 0, "It does not list all pages or documents")
 	default:
 		return true
 	}
 	return false
 }
 
-// restate is the manifest's page of a fact, with what only the documents can tell as the manifest has it. A damaged page may have been
-// decoded in another way by the time of the document: then that counts, and its pixels are checked.
+// restate makes the manifest's page of a fact. What only the documents know is taken from the manifest. If a damaged page was decoded in
+// another way when the document was made, the manifest counts, and its pixels are checked.
 func restate(f session.PageArchived, told archive.ManifestPage) archive.ManifestPage {
 	if told.RasterSHA256 != f.RasterSHA256 {
-		f.RasterSHA256, f.Width, f.Height, f.BadRows, f.LongestBad = told.RasterSHA256, told.Width, told.Height, told.BadRows, told.LongestBad
+		f.RasterSHA256, f.Width, f.Height = told.RasterSHA256, told.Width, told.Height
+		f.BadRows, f.LongestBad = told.BadRows, told.LongestBad
 		f.XResolution, f.YResolution, f.Samples = told.XResolution, told.YResolution, told.Samples
 	}
 	p := archive.NewManifestPage(f)
-	p.Sidecar, p.StripSHA256, p.StripSize, p.TIFFOffset, p.PDFOffset = told.Sidecar, told.StripSHA256, told.StripSize, told.TIFFOffset, told.PDFOffset
+	p.Sidecar, p.StripSHA256, p.StripSize = told.Sidecar, told.StripSHA256, told.StripSize
+	p.TIFFOffset, p.PDFOffset = told.TIFFOffset, told.PDFOffset
 	return p
 }
 
-// difference shows the first line in which a manifest is not as it should be.
+// difference shows the first line of a manifest that is wrong.
 func difference(want, got []byte) string {
 	for n := 1; len(got) > 0; n++ {
 		var w, g []byte
@@ -125,16 +131,16 @@ func difference(want, got []byte) string {
 		w, want, _ = bytes.Cut(want, []byte("\n"))
 		g, got, _ = bytes.Cut(got, []byte("\n"))
 		if over {
-			return fmt.Sprintf("Line %d is %.200q, want its end before", n, bytes.TrimSpace(g))
+			return fmt.Sprintf("Line %d is %.200q, want the end before it", n, bytes.TrimSpace(g))
 		}
 		if !bytes.Equal(w, g) {
 			return fmt.Sprintf("Line %d is %.200q, want %.200q", n, bytes.TrimSpace(g), bytes.TrimSpace(w))
 		}
 	}
-	return "It ends too soon"
+	return "Its end is missing"
 }
 
-// documents checks both documents, page by page: each is fetched once, into a file.
+// documents checks both documents, page by page. It fetches each document once, into a file.
 func (r *revisionCheck) documents(ctx context.Context) (err error) {
 	pdf, err := r.fetch(ctx, r.m.PDF, ".pdf")
 	if err != nil {
@@ -163,12 +169,12 @@ func (r *revisionCheck) documents(ctx context.Context) (err error) {
 		n++
 	}
 	if r.m.Software != r.Software && pdf != nil && !bytes.Contains(pdf.data, []byte(r.m.Software)) {
-		r.found.fault(FaultContradicts, r.key, 0, "It says that "+r.m.Software+" made the documents, and the PDF names another program")
+		r.found.fault(FaultContradicts, r.key, 0, "It says that "+r.m.Software+" made the documents, but the PDF names another program")
 	}
 	return nil
 }
 
-// parse reads the TIFF's structure; nil: that is a fault.
+// parse reads the structure of the TIFF; nil: it is wrong, which is a fault already.
 func (r *revisionCheck) parse(file *mappedFile) *tiff.File {
 	if file == nil {
 		return nil
@@ -187,22 +193,24 @@ func (r *revisionCheck) parse(file *mappedFile) *tiff.File {
 	return pages
 }
 
-// strip wants a page's strip at its offset in a document.
+// strip checks that the strip of a page is at its offset in a document.
 func (r *revisionCheck) strip(doc *mappedFile, key string, p archive.ManifestPage, offset int64) {
 	if doc == nil {
 		return
 	}
 	size := int64(len(doc.data))
 	if p.StripSize < 0 || offset < 0 || offset > size || int64(p.StripSize) > size-offset {
-		r.found.fault(FaultStrip, key, p.Page, fmt.Sprintf("It would be %d bytes at %d of %d", p.StripSize, offset, size))
+		r.found.fault(FaultStrip, key, p.Page,
+			fmt.Sprintf("The place is %d bytes at offset %d, but the document has only %d", p.StripSize, offset, size))
 		return
 	}
 	if sum := sha256.Sum256(doc.data[offset : offset+int64(p.StripSize)]); fmt.Sprintf("%x", sum) != p.StripSHA256 {
-		r.found.fault(FaultStrip, key, p.Page, fmt.Sprintf("The SHA-256 of the %d bytes at %d is %x, want %s", p.StripSize, offset, sum, p.StripSHA256))
+		r.found.fault(FaultStrip, key, p.Page,
+			fmt.Sprintf("The %d bytes at offset %d have SHA-256 %x, want %s", p.StripSize, offset, sum, p.StripSHA256))
 	}
 }
 
-// pixels decodes page i of the TIFF, from 0, and the archived original, which must both have the pixels that the manifest says.
+// pixels decodes page i of the TIFF, from 0, and the archived original. Both must have the pixels of the manifest.
 func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p archive.ManifestPage) error {
 	if pages != nil {
 		m, err := r.remaker.Decoder.PageOf(ctx, pages, i)
@@ -211,7 +219,7 @@ func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p a
 			return err
 		}
 		if failed || m.SHA256 != p.RasterSHA256 {
-			r.found.fault(FaultPixels, r.m.TIFF.Key, p.Page, "Those of the document are not those of the manifest")
+			r.found.fault(FaultPixels, r.m.TIFF.Key, p.Page, "The document has other pixels than the manifest says")
 		}
 	}
 	raster, done := r.rasters[p.Original.Key]
@@ -226,12 +234,12 @@ func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p a
 		}
 	}
 	if raster != p.RasterSHA256 && !r.mayDiffer(p) {
-		r.found.fault(FaultPixels, p.Original.Key, p.Page, "Those of the original are not those of the manifest")
+		r.found.fault(FaultPixels, p.Original.Key, p.Page, "The original has other pixels than the manifest says")
 	}
 	return nil
 }
 
-// remake makes the revision again and wants the same bytes.
+// remake makes the revision again and checks that the bytes are the same.
 func (r *revisionCheck) remake(ctx context.Context) error {
 	d, err := r.remaker.Build(ctx, r.plan, r.m.Plan)
 	if err == nil {
@@ -246,7 +254,7 @@ func (r *revisionCheck) remake(ctx context.Context) error {
 	}
 	made := d.Manifest
 	made.Signature = r.m.Signature
-	text, err := archive.Indent(made)
+	text, err := archive.IndentJSON(made)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// wholes wants an archived whole file for every page that was cut from one: no manifest names it, and it is what the provider served. Of
-// several, as a better close brings them, one must have the page's pixels.
+// wholes checks that the archive has the whole file of every page that was cut from one: it is what the provider served, and no manifest
+// names it. If there are several, because a better close came, one of them must have the pixels of the page.
 func (r *revisionCheck) wholes(ctx context.Context) error {
 	cut := map[int]archive.ManifestPage{}
 	for _, p := range r.m.Pages {
@@ -23,7 +23,7 @@ func (r *revisionCheck) wholes(ctx context.Context) error {
 	}
 	files := 0
 	for _, key := range r.listed {
-		if !archive.IsWhole(key, r.prefix()) || len(cut) == 0 {
+		if !archive.IsWholeFile(key, r.prefix()) || len(cut) == 0 {
 			continue
 		}
 		files++
@@ -34,15 +34,16 @@ func (r *revisionCheck) wholes(ctx context.Context) error {
 	for _, p := range r.m.Pages {
 		switch _, left := cut[p.Page]; {
 		case left && files == 0:
-			r.found.fault(FaultMissing, r.prefix()+"original.*."+archive.KindOriginal, p.Page, "It is the whole file from which the page was cut")
+			r.found.fault(FaultMissing, r.prefix()+"original.*."+archive.KindOriginal, p.Page,
+				"It is the whole file that the page was cut from")
 		case left:
-			r.found.fault(FaultPixels, p.Original.Key, p.Page, "It was cut from a whole file, and none that is archived has such a page")
+			r.found.fault(FaultPixels, p.Original.Key, p.Page, "It was cut from a whole file, but no archived whole file has such a page")
 		}
 	}
 	return nil
 }
 
-// strike removes the pages from cut that the whole file under key has.
+// strike removes from cut the pages that the whole file under key has.
 func (r *revisionCheck) strike(ctx context.Context, key string, cut map[int]archive.ManifestPage) (err error) {
 	file, err := r.spool(ctx, key, ".tiff")
 	if err != nil || file == nil {
@@ -51,7 +52,7 @@ func (r *revisionCheck) strike(ctx context.Context, key string, cut map[int]arch
 	defer func() { err = errors.Join(err, file.close()) }()
 	pages, parseErr := tiff.Parse(file.data, tiff.Limits{MaxBytes: math.MaxInt, MaxPages: session.MaxPages})
 	if parseErr != nil {
-		return nil // then it has none of them
+		return nil // an unreadable file has none of them
 	}
 	for n, p := range cut {
 		if n > pages.NumPages() {
@@ -71,7 +72,7 @@ func (r *revisionCheck) strike(ctx context.Context, key string, cut map[int]arch
 	return nil
 }
 
-// mayDiffer reports whether a page may have other pixels now: another version of the decoder may repair a damaged one in another way.
+// mayDiffer reports whether a page may have other pixels now: another version of the decoder may repair a damaged page in another way.
 func (r *revisionCheck) mayDiffer(p archive.ManifestPage) bool {
 	return p.BadRows > 0 && r.m.Software != r.Software
 }

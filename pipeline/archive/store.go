@@ -31,15 +31,17 @@ type Reader interface {
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }
 
-// Create stores data under key; existed: something was there, and stays.
+// Create archives data under key. existed: an object is there already, and it stays.
 func Create(ctx context.Context, a Store, key string, data []byte) (existed bool, err error) {
 	return CreateSum(ctx, a, key, data, sha256.Sum256(data))
 }
 
+// CreateSum is Create for data whose SHA-256 is known.
 func CreateSum(ctx context.Context, a Store, key string, data []byte, sum [sha256.Size]byte) (existed bool, err error) {
 	return CreateFrom(ctx, a, key, bytes.NewReader(data), int64(len(data)), sum)
 }
 
+// CreateFrom is Create for size bytes of body, whose SHA-256 is known.
 func CreateFrom(ctx context.Context, a Store, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) (existed bool, err error) {
 	err = a.Create(ctx, key, body, size, sum)
 	if errors.Is(err, fs.ErrExist) {
@@ -51,20 +53,21 @@ func CreateFrom(ctx context.Context, a Store, key string, body io.ReadSeeker, si
 	return false, nil
 }
 
-func Object(key string, size int64, sum [sha256.Size]byte) session.Object {
+// NewObject names an archived object of size bytes.
+func NewObject(key string, size int64, sum [sha256.Size]byte) session.Object {
 	return session.Object{Key: key, Size: size, SHA256: hex.EncodeToString(sum[:])}
 }
 
-// MaxObject bounds what is read into memory: the largest whole file.
+// MaxObject is the largest object that is read into memory, in bytes: the largest whole file.
 const MaxObject = 256 << 20
 
-// Read loads an object of at most `most` bytes; the error for a larger one matches ErrTooLarge, that for none fs.ErrNotExist.
+// Read returns an object of at most `most` bytes. The error for a larger object matches ErrTooLarge, for a missing one fs.ErrNotExist.
 func Read(ctx context.Context, a Reader, key string, most int64) ([]byte, error) {
-	return ReadInto(ctx, a, key, most, nil)
+	return readInto(ctx, a, key, most, nil)
 }
 
-// ReadInto is read into the memory of buf, where that is large enough.
-func ReadInto(ctx context.Context, a Reader, key string, most int64, buf []byte) ([]byte, error) {
+// readInto is Read into the memory of buf, if buf is large enough.
+func readInto(ctx context.Context, a Reader, key string, most int64, buf []byte) ([]byte, error) {
 	r, size, err := a.Open(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
@@ -80,13 +83,14 @@ func ReadInto(ctx context.Context, a Reader, key string, most int64, buf []byte)
 	return data, nil
 }
 
-// ReadObject is read for an object whose hash is known.
+// ReadObject is Read for an object whose hash is known. The error for an object with another hash matches ErrAltered.
 func ReadObject(ctx context.Context, a Reader, o session.Object) ([]byte, error) {
 	return ReadObjectInto(ctx, a, o, nil)
 }
 
+// ReadObjectInto is ReadObject into the memory of buf, if buf is large enough.
 func ReadObjectInto(ctx context.Context, a Reader, o session.Object, buf []byte) ([]byte, error) {
-	data, err := ReadInto(ctx, a, o.Key, MaxObject, buf)
+	data, err := readInto(ctx, a, o.Key, MaxObject, buf)
 	if err != nil {
 		return nil, err
 	}

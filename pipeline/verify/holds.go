@@ -1,0 +1,24 @@
+package verify
+
+import (
+	"context"
+	"errors"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// holds checks that the log of holds and purges is readable and has no purge: with one false entry somebody could hide the fax.
+func (k *checking) holds(ctx context.Context) error {
+	last, err := hold.LastEntry(ctx, k.Archive, k.id)
+	switch {
+	case errors.Is(err, hold.ErrDamagedLog) || errors.Is(err, archive.ErrTooLarge):
+		k.found.fault(FaultUnreadable, hold.LogPrefix+k.id+"/", 0, err.Error())
+	case err != nil:
+		return err
+	case last.Kind == session.ActionPurged:
+		k.found.fault(FaultPurged, hold.LogPrefix+k.id+"/", 0, last.String())
+	}
+	return nil
+}
