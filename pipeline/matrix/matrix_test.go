@@ -55,12 +55,21 @@ func matrixFiles(t *testing.T) string {
 	return dir
 }
 
-// compiled compiles a Java file of testdata/matrix into dir, against the jars of Debian's PDFBox.
-func compiled(t *testing.T, dir string) {
+// javaClasses compiles testdata/matrix/Pages.java against Debian's PDFBox and returns where the classes are. Without a compiler it does
+// not, and needJava skips or fails.
+func javaClasses(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := exec.LookPath("ecj"); err == nil {
+		shell(t, dir, `ecj -17 -nowarn -proc:none -cp /usr/share/java/pdfbox2.jar -d . "$M/Pages.java"`)
+	}
+	return dir
+}
+
+func needJava(t *testing.T) {
 	t.Helper()
 	need(t, "ecj", "ecj")
 	need(t, "java", "default-jre-headless")
-	shell(t, dir, `ecj -17 -nowarn -proc:none -cp /usr/share/java/pdfbox2.jar -d . "$M/Pages.java"`)
 }
 
 // decoded is what our decoder makes of a page of a file.

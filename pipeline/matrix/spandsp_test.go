@@ -17,7 +17,10 @@ var faxWidths = []int{1728, 2048, 2432}
 var faxResolutions = []float64{98, 196, 391}
 
 // spandspCalls are the options of testdata/spandsp/loopback.c.
-var spandspCalls = []string{"", "ecm", "mh", "mr v29 store-mh", "ecm mr store-mmr", "ecm mmr", "ecm mmr v27ter store-mh", "clicks=6", "clicks=6 mh v29", "clicks=6 ecm mmr"}
+var spandspCalls = []string{
+	"", "ecm", "mh", "mr v29 store-mh", "ecm mr store-mmr", "ecm mmr", "ecm mmr v27ter store-mh",
+	"clicks=6", "clicks=6 mh v29", "clicks=6 ecm mmr",
+}
 
 // TestSpandspCalls sends pages through spandsp's own T.30 and line, and reads the file that the called side writes.
 func TestSpandspCalls(t *testing.T) {

@@ -113,12 +113,12 @@ func TestWriters(t *testing.T) {
 	}
 	inputs := t.TempDir()
 	pages := writerInputs(t, inputs)
-	java := t.TempDir()
+	java := javaClasses(t)
 	for _, tool := range writings() {
 		t.Run(tool.debian, func(t *testing.T) {
 			need(t, tool.program, tool.debian)
 			if tool.program == "java" {
-				compiled(t, java)
+				needJava(t)
 			}
 			for _, w := range tool.writers {
 				t.Run(w.name, func(t *testing.T) {

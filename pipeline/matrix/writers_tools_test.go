@@ -28,7 +28,8 @@ func ghostscriptWriters() (ws []writer) {
 		"tiffg3 -dMaxStripSize=1000", "tiffg4 -dAdjustWidth=0", "tiffg4 -dUseBigTIFF", "tiffpack -dMinFeatureSize=1",
 		"tiffscaled -sCompression=none", "tiffscaled -sCompression=crle", "tiffscaled -sCompression=g3", "tiffscaled -sCompression=g4",
 		"tiffgray", "tiff24nc", "tiff48nc")
-	add("gray", 1, "tiffgray", "tiffgray -sCompression=lzw", "tiffgray -sCompression=pack", "tiff24nc", "tiff48nc", "tiffscaled8", "tiffscaled24")
+	add("gray", 1, "tiffgray", "tiffgray -sCompression=lzw", "tiffgray -sCompression=pack", "tiff24nc", "tiff48nc", "tiffscaled8",
+		"tiffscaled24")
 	add("colour", 1, "tiff24nc", "tiff24nc -sCompression=lzw", "tiff24nc -sCompression=pack", "tiff48nc", "tiffscaled24")
 	add("colour", 8, "tiff12nc")                                                                                       // 16 levels
 	add("colour", 24, "tiff32nc", "tiff64nc", "tiffscaled32", "tiffsep", "tiffscaled4 -r1224x588 -dDownScaleFactor=6") // by way of CMYK
@@ -41,15 +42,9 @@ func ghostscriptWriters() (ws []writer) {
 
 func imageMagickWriters() []writer { return magickWriters("convert-im6.q16") }
 
-// graphicsMagickWriters write gray as MinIsWhite too, of which ImageMagick 6 makes a negative that it reads as such itself.
 func graphicsMagickWriters() []writer {
-	ws := magickWriters("gm convert")
-	for _, o := range []string{"-compress None", "-compress Zip", "-compress JPEG -quality 95"} {
-		line := "gm convert -density 204x98 -units PixelsPerInch $IN/page.pgm " + o + " -define tiff:photometric=miniswhite " +
-			"-define quantum:polarity=min-is-white tiff:out.tif"
-		ws = append(ws, writer{name: "gray min-is-white " + o, line: line, is: "gray", tolerance: 3})
-	}
-	return ws
+	const line = "gm convert -density 204x98 -units PixelsPerInch $IN/page.pgm -compress Zip -define tiff:photometric=miniswhite tiff:out.tif"
+	return append(magickWriters("gm convert"), writer{name: "gray as MinIsWhite", line: line, is: "gray", tolerance: 1})
 }
 
 // magickWriters are what both programs of this family know.
@@ -68,6 +63,7 @@ func magickWriters(program string) (ws []writer) {
 		"-compress Group4 -endian MSB", "-compress Group4 -define quantum:polarity=min-is-white",
 		"-compress None -define quantum:polarity=min-is-white", "-compress Group4 -define tiff:rows-per-strip=16",
 		"-compress Zip -type Palette", "-compress None -type TrueColor", "-compress None -type Grayscale -depth 8")
+	add("bilevel", 8, "-compress JPEG -quality 95") // GraphicsMagick makes gray of it, MinIsWhite
 	add("gray", 1, "-compress None", "-compress Zip", "-compress LZW", "-compress None -depth 16", "-compress Zip -depth 16",
 		"-compress Zip -type TrueColor", "-compress Zip -type TrueColorMatte", "-compress Zip -type GrayscaleMatte",
 		"-compress None -endian MSB -depth 16")
@@ -104,11 +100,13 @@ func libtiffWriters() (ws []writer) {
 		"tiffcp -c lzw:2 -B $IN/gray.tif out.tif", "tiffcp -c zip -t $IN/gray.tif out.tif", "tiff2rgba -c zip $IN/gray.tif out.tif")
 	add("gray", 3, false, "tiffcp -c jpeg:95 $IN/gray.tif out.tif")
 	add("colour", 0, false, "tiffcp -c none -p separate $IN/colour.tif out.tif", "tiffcp -c packbits $IN/colour.tif out.tif",
-		"tiffcp -c lzw:2 -p separate $IN/colour.tif out.tif", "tiffcp -c zip -t $IN/colour.tif out.tif", "tiff2rgba -c zip $IN/colour.tif out.tif")
+		"tiffcp -c lzw:2 -p separate $IN/colour.tif out.tif", "tiffcp -c zip -t $IN/colour.tif out.tif",
+		"tiff2rgba -c zip $IN/colour.tif out.tif")
 	add("colour", 4, false, "tiffcp -c jpeg:95 $IN/colour.tif out.tif", "tiffcp -c jpeg:r:95 $IN/colour.tif out.tif",
 		"tiffcp -c jpeg:r:95 -p separate $IN/colour.tif out.tif",
 		"tiff2rgba -c jpeg $IN/colour.tif out.tif")
-	add("colour", 5, false, "tiffcp -c jpeg:95 -t -w 64 -l 64 $IN/colour.tif out.tif") // chroma of the border mixes with what pads the tile
+	// At the border of the page the chroma of JPEG mixes with what pads the tile.
+	add("colour", 5, false, "tiffcp -c jpeg:95 -t -w 64 -l 64 $IN/colour.tif out.tif")
 	add("gray", 1, true, "ppm2tiff -c none -R 204 $IN/page.pgm out.tif")
 	add("colour", 1, true, "ppm2tiff -c lzw -R 204 $IN/page.ppm out.tif")
 	return ws
@@ -123,7 +121,8 @@ func netpbmWriters() (ws []writer) {
 	}
 	add("bilevel", 0, "page.pbm", "-none", "-packbits", "-lzw", "-g3", "-g4", "-flate", "-adobeflate", "-g3 -2d", "-g3 -fill", "-g3 -2d -fill",
 		"-g4 -miniswhite", "-g4 -minisblack", "-none -miniswhite", "-g4 -rowsperstrip 7", "-none -truecolor")
-	add("gray", 1, "page.pgm", "-none", "-packbits", "-lzw", "-flate", "-none -miniswhite", "-none -minisblack", "-lzw -predictor 2", "-none -truecolor")
+	add("gray", 1, "page.pgm", "-none", "-packbits", "-lzw", "-flate", "-none -miniswhite", "-none -minisblack", "-lzw -predictor 2",
+		"-none -truecolor")
 	add("colour", 1, "page.ppm", "-none -truecolor", "-packbits -truecolor", "-lzw -truecolor", "-flate -truecolor")
 	ws = append(ws,
 		writer{
@@ -148,7 +147,8 @@ func vipsWriters() (ws []writer) {
 	}
 	add("bilevel", 0, "page.pbm", "--bitdepth 1 --compression ccittfax4", "--bitdepth 1 --compression ccittfax4 --miniswhite",
 		"--bitdepth 1 --compression none --resunit inch", "--bitdepth 1 --compression none --miniswhite", "--bitdepth 1 --compression packbits",
-		"--bitdepth 1 --compression deflate --predictor none --tile --tile-width 64 --tile-height 64", "--bitdepth 1 --compression lzw --predictor none --bigtiff",
+		"--bitdepth 1 --compression deflate --predictor none --tile --tile-width 64 --tile-height 64",
+		"--bitdepth 1 --compression lzw --predictor none --bigtiff",
 		"--compression deflate", "--bitdepth 1 --compression ccittfax4 --tile --miniswhite", "--bitdepth 2 --compression none")
 	add("gray", 1, "page.pgm", "--compression none", "--compression deflate --predictor none", "--compression deflate --tile --pyramid",
 		"--compression none --miniswhite", "--compression deflate --tile --pyramid --subifd", "--compression lzw --bigtiff",
@@ -156,7 +156,8 @@ func vipsWriters() (ws []writer) {
 	add("gray", 3, "page.pgm", "--compression jpeg --Q 95", "--compression jpeg --Q 95 --miniswhite", "--compression jpeg --Q 95 --tile")
 	add("gray", 8, "page.pgm", "--bitdepth 4 --compression none", "--bitdepth 4 --compression deflate --predictor none --miniswhite")
 	add("colour", 1, "page.ppm", "--compression none", "--compression deflate --tile --pyramid", "--compression lzw", "--compression packbits")
-	add("colour", 4, "page.ppm", "--compression jpeg --Q 95", "--compression jpeg --Q 95 --tile", "--compression jpeg --Q 80 --tile --tile-width 48 --tile-height 48")
+	add("colour", 4, "page.ppm", "--compression jpeg --Q 95", "--compression jpeg --Q 95 --tile",
+		"--compression jpeg --Q 80 --tile --tile-width 48 --tile-height 48")
 	return ws
 }
 

@@ -153,6 +153,9 @@ final class Pages {
             for (int y = 0; y < image.getHeight(); y++) {
                 for (int x = 0; x < image.getWidth(); x++) {
                     int rgb = image.getRGB(x, y);
+                    if (image.getType() == BufferedImage.TYPE_BYTE_GRAY) {
+                        rgb = image.getRaster().getSample(x, y, 0) * 0x010101; // getRGB takes gray as linear light
+                    }
                     out.write(rgb >> 16);
                     out.write(rgb >> 8);
                     out.write(rgb);
