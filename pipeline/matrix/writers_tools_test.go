@@ -74,7 +74,8 @@ func magickWriters(program string) (ws []writer) {
 		"-compress None -define tiff:alpha=unspecified -type TrueColorMatte")
 	add("colour", 4, "-compress JPEG -quality 95")
 	add("colour", 6, "-compress Zip -type Palette")
-	add("colour", 40, "-compress Zip -colorspace CMYK", "-compress JPEG -quality 95 -colorspace CMYK") // GraphicsMagick takes colour away for black
+	// GraphicsMagick adds black and takes less colour away.
+	add("colour", 40, "-compress Zip -colorspace CMYK", "-compress JPEG -quality 95 -colorspace CMYK")
 	return ws
 }
 
