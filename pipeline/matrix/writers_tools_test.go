@@ -42,10 +42,7 @@ func ghostscriptWriters() (ws []writer) {
 
 func imageMagickWriters() []writer { return magickWriters("convert-im6.q16") }
 
-func graphicsMagickWriters() []writer {
-	const line = "gm convert -density 204x98 -units PixelsPerInch $IN/page.pgm -compress Zip -define tiff:photometric=miniswhite tiff:out.tif"
-	return append(magickWriters("gm convert"), writer{name: "gray as MinIsWhite", line: line, is: "gray", tolerance: 1})
-}
+func graphicsMagickWriters() []writer { return magickWriters("gm convert") }
 
 // magickWriters are what both programs of this family know.
 func magickWriters(program string) (ws []writer) {
