@@ -17,6 +17,8 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 # Debian 12 packages that judge what we write, or make what we read.
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
+PACKAGES += libspandsp-dev imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs
+PACKAGES += $(if $(shell command -v npm),,npm)
 
 .PHONY: help build demo test check bench tools packages fuzz soak
 
@@ -62,7 +64,7 @@ bench: packages tools ## the benchmarks, as a table of ratios
 	$(GO) test -run '^$$' -bench Peers -benchtime 0.5s ./pipeline/raster
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
 
-tools: $(TOOLS)/nats-server $(TOOLS)/versitygw $(TOOLS)/minio ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
+tools: $(TOOLS)/nats-server $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
@@ -72,6 +74,12 @@ $(TOOLS)/versitygw:
 
 $(TOOLS)/minio:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(MINIO)
+
+# pdf.js is a reader in the matrix of tests, pinned in testdata/matrix.
+$(TOOLS)/pdfjs/done: testdata/matrix/package-lock.json
+	rm -rf $(@D) && mkdir -p $(@D) && cp testdata/matrix/package.json testdata/matrix/package-lock.json $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
+	touch $@
 
 $(GENERATED:%=%/done): | packages
 	rm -rf $(GENERATED) && mkdir -p $(GENERATED) $(TOOLS)
