@@ -80,6 +80,11 @@ type Options struct {
 	// rows before it are delivered.
 	Strict bool
 
+	// Ragged takes rows of MH whose codes are in order but whose runs are
+	// shorter or longer than Width: they are padded with white or cut, and
+	// not bad.
+	Ragged bool
+
 	// Limits on the rows delivered; 0 means DefaultMaxRows and
 	// DefaultMaxPixels.
 	MaxRows   int

@@ -42,13 +42,15 @@ func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 	d := newDecoder(dst, src, o)
 	d.ref, d.cur = dec.ref, dec.cur
 	d.ref.terminate(0, d.width)
-	switch o.Coding {
-	case MMR:
+	switch {
+	case o.Coding == MMR:
 		d.group4()
-	case RLE:
+	case o.Coding == RLE:
 		d.aligned(8)
-	case RLEW:
+	case o.Coding == RLEW:
 		d.aligned(16)
+	case o.Coding == MH && o.Ragged:
+		d.ragged3()
 	default:
 		if !d.group3() && !o.Strict {
 			d.restart()

@@ -68,6 +68,8 @@ func (im *Image) decode(ctx context.Context) (*Decoded, error) {
 type reading struct {
 	coding ccitt.Coding
 	lsb    bool
+	width  int  // pixels of a row; 0: ImageWidth
+	ragged bool // rows of any width are cut or padded
 }
 
 // A pageDecoder decodes one page in one or several readings.
@@ -79,6 +81,7 @@ type pageDecoder struct {
 	tones   *tonesReader // nil for a bilevel page
 	dec     ccitt.Decoder
 	out     Decoded
+	width   int // pixels of a row, as this reading has it
 	rows    int // rows of the strips before
 	decoded int // strips with rows
 }
@@ -87,6 +90,9 @@ type pageDecoder struct {
 func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	im := p.im
 	p.out, p.decoded, p.rows = Decoded{Coding: im.coding(r), RowsExpected: im.Height}, 0, 0
+	if p.width = r.width; p.width == 0 {
+		p.width = im.Width
+	}
 	if o := im.small(tagOrientation, 1); o != 1 {
 		p.warn(fmt.Sprintf("Orientation %d: rows and columns are left as they are stored", o))
 	}
@@ -100,15 +106,15 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	height := len(pix) / p.rowBytes(im.Width)
+	height := len(pix) / p.rowBytes(p.width)
 	if p.tones != nil {
 		p.out.Tones = &raster.Tones{
-			Width: im.Width, Height: height, Samples: p.tones.samples, Pix: pix, XRes: im.XRes, YRes: im.YRes,
+			Width: p.width, Height: height, Samples: p.tones.samples, Pix: pix, XRes: im.XRes, YRes: im.YRes,
 		}
 		p.out.Raster = p.out.Tones.Bilevel()
 	} else {
 		p.out.Raster = &raster.Page{
-			Width: im.Width, Height: height, Stride: p.rowBytes(im.Width), Pix: pix, XRes: im.XRes, YRes: im.YRes,
+			Width: p.width, Height: height, Stride: p.rowBytes(p.width), Pix: pix, XRes: im.XRes, YRes: im.YRes,
 		}
 		clearPadding(p.out.Raster)
 	}
@@ -165,7 +171,7 @@ func (im *Image) coding(r reading) string {
 func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	im := p.im
 	const eager = 4 << 20 // bytes allocated on the word of ImageLength alone
-	pix := make([]byte, 0, min(im.Height*p.rowBytes(im.Width)+8, eager))
+	pix := make([]byte, 0, min(im.Height*p.rowBytes(p.width)+8, eager))
 	var lastErr error
 	y := 0
 	for i := range p.offsets {
@@ -178,7 +184,7 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 				break // more strips than rows
 			}
 		}
-		got, err := p.strip(pix, i, im.Width, rows, r)
+		got, err := p.strip(pix, i, p.width, rows, r)
 		if fatal(err) {
 			return nil, err
 		}
@@ -203,7 +209,7 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	if missing := im.Height - y; missing > 0 {
 		p.warn(fmt.Sprintf("rows %d to %d have no strip", y, im.Height-1))
 		p.markBad(y, im.Height-1)
-		pix = p.appendWhite(pix, im.Width, missing)
+		pix = p.appendWhite(pix, p.width, missing)
 	}
 	return pix, nil
 }
@@ -373,7 +379,8 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 		return strip{pix: pix}, fmt.Errorf("more than %d rows of %d pixels: %w", p.rows, width, ErrLimit)
 	}
 	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
-		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
+		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, Ragged: r.ragged,
+		MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
 	})
 	s := strip{pix: pix, rows: res.Rows, found: res.Found, bad: res.BadRows}
 	for _, w := range res.Warnings {
