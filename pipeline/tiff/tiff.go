@@ -67,6 +67,7 @@ type File struct {
 	big   bool // BigTIFF
 	lim   Limits
 	ifds  []uint64 // offset of each page's IFD
+	other []uint64 // offsets of the IFDs that are no pages
 	chain error    // why the chain of IFDs ends before its end
 }
 
@@ -85,6 +86,19 @@ func Parse(data []byte, lim Limits) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.follow(first)
+	if len(f.ifds) == 0 {
+		if f.chain == nil {
+			f.chain = fmt.Errorf("tiff: no page: %w", ErrMalformed)
+		}
+		return nil, f.chain
+	}
+	f.keepPages()
+	return f, nil
+}
+
+// follow fills ifds from the chain that begins at offset first.
+func (f *File) follow(first uint64) {
 	seen := map[uint64]bool{}
 	for next := first; next != 0; {
 		switch {
@@ -94,24 +108,17 @@ func Parse(data []byte, lim Limits) (*File, error) {
 			f.chain = fmt.Errorf("tiff: more than %d pages: %w", f.lim.MaxPages, ErrLimit)
 		}
 		if f.chain != nil {
-			break
+			return
 		}
 		seen[next] = true
 		following, err := f.following(next)
 		if err != nil {
 			f.chain = fmt.Errorf("tiff: page %d: %w", len(f.ifds)+1, err)
-			break
+			return
 		}
 		f.ifds = append(f.ifds, next)
 		next = following
 	}
-	if len(f.ifds) == 0 {
-		if f.chain == nil {
-			f.chain = fmt.Errorf("tiff: no page: %w", ErrMalformed)
-		}
-		return nil, f.chain
-	}
-	return f, nil
 }
 
 // header returns the offset of the first IFD (TIFF 6.0 section 2).
@@ -144,8 +151,13 @@ func (f *File) header() (uint64, error) {
 	}
 }
 
-// NumPages returns the number of pages, at least 1.
+// NumPages returns the number of pages, at least 1. Images of a reduced
+// resolution and masks are no pages: see [File.NotPages].
 func (f *File) NumPages() int { return len(f.ifds) }
+
+// NotPages returns how many images of the file are no pages but a smaller or
+// other view of one: thumbnails and masks.
+func (f *File) NotPages() int { return len(f.other) }
 
 // Chain tells why the chain of IFDs ends before its end; nil when it does not.
 func (f *File) Chain() error { return f.chain }
