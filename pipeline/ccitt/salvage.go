@@ -1,6 +1,7 @@
 package ccitt
 
 import (
+	"fmt"
 	"math/bits"
 	"slices"
 )
@@ -13,7 +14,8 @@ import (
 //     its last pixel, so the place where the next begins is known.
 //   - An EOL code is invented within a row: two short rows, both bad. They are
 //     one row when the page, or the T.4 K-cycle, has one row too many.
-//   - A white row of one V0 code is lost: two EOL codes follow each other.
+//   - A white row of one V0 code is lost: two EOL codes follow each other. More
+//     than two are a writer's habit, up to the six that end the page.
 //   - A tag bit changes: the row decodes only with the other tag.
 //
 // First all rows are found and judged, then their number is put right, then
@@ -26,10 +28,11 @@ type foundRow struct {
 	ok         bool // exactly the width, and an EOL code or the end behind it
 	why        rowEnd
 	lost       bool // not in the stream: inserted to keep the others in place
+	eols       int  // EOL codes before it
 }
 
 func (d *decoder) salvage3() {
-	rows := d.findRows()
+	rows := d.withoutJunk(d.findRows())
 	if d.o.Coding == MR {
 		rows = d.fixCycles(rows)
 	}
@@ -83,34 +86,75 @@ func (d *decoder) findRows() []foundRow {
 	limit := 2*d.limit() + 64
 	var rows []foundRow
 	w.seek(0)
-	empty := 0 // EOL codes since the last row
 	for len(rows) < limit {
+		before := w.pos()
+		eols, tags := d.eolRun()
 		at := w.pos()
-		if w.skipEOL() {
-			if empty++; empty > 2 {
-				d.res.EndMark = true
-				break
-			}
-			if d.o.Coding == MR {
-				w.skip(1) // refilled by skipEOL's last seek or refill
-			}
-			continue
-		}
-		if at >= w.end() || w.onlyZeros(at) {
-			d.res.EndMark = empty > 1
+		if eols >= rtcEOLs || at >= w.end() || w.onlyZeros(at) {
+			d.res.EndMark = eols > 1
 			break
 		}
-		if empty == 2 && len(rows) > 0 {
+		if eols == 2 && tags == 0 && d.o.Coding == MR && len(rows) > 0 {
 			// Two EOL codes and no RTC: the row between them is gone, as the
 			// single 1 of a white row may be.
 			rows = append(rows, foundRow{start: at, end: at, lost: true})
+		} else if eols > 1 {
+			d.res.warn(before/8, len(rows), "more than one EOL code before a row")
 		}
-		rows = d.findSegment(rows, at, empty > 0)
-		empty = 0
+		n := len(rows)
+		rows = d.findSegment(rows, at, eols > 0)
+		rows[n].eols = eols
 	}
 	d.refN = 0
 	d.ref.terminate(0, d.width)
 	return rows
+}
+
+// eolRun consumes the EOL codes that come next, up to those of an RTC, with
+// their tag bits, and returns their number and how many of the tags, but the
+// last, say that a one-dimensional row was to come.
+func (d *decoder) eolRun() (n, tags int) {
+	last := 0
+	for n < rtcEOLs && d.w.skipEOL() {
+		tags += last
+		if n++; d.o.Coding == MR {
+			d.w.refill()
+			last = int(d.w.acc >> 63)
+			d.w.skip(1)
+		}
+	}
+	return n, tags
+}
+
+// withoutJunk drops what stands before the page's first EOL code (T.4 4.1.2) or
+// among the last, if it is no row and no row is missing.
+func (d *decoder) withoutJunk(rows []foundRow) []foundRow {
+	if n := len(rows); n > 1 && d.res.EndMark && !rows[n-1].ok && rows[n-1].eols > 1 && rows[n-1].end-rows[n-1].start < 2*eolBits {
+		rows = rows[:n-1] // a broken EOL code of the RTC
+	}
+	if len(rows) < 2 || rows[0].ok || rows[0].eols > 0 {
+		return rows
+	}
+	if r := d.behindBrokenEOL(rows[0]); r.ok {
+		rows[0] = r
+	} else if len(rows) > d.o.Rows {
+		d.res.warn(0, 0, fmt.Sprintf("%d bits before the first EOL code are no row", rows[0].end))
+		rows = rows[1:]
+	}
+	return rows
+}
+
+// behindBrokenEOL reads the page's first row behind an EOL code with a wrong bit.
+func (d *decoder) behindBrokenEOL(first foundRow) foundRow {
+	for _, at := range [2]int{eolBits, 2 * 8} {
+		if d.o.Coding == MR {
+			at++
+		}
+		if r := d.judge(at, first.end, true); d.w.ones(0, at) <= 3 && r.ok {
+			return r
+		}
+	}
+	return foundRow{}
 }
 
 // limit returns how many rows are wanted at most.
@@ -273,7 +317,11 @@ func (d *decoder) fixCycles(rows []foundRow) []foundRow {
 		case k - 1:
 			part = insertLost(part)
 		case 1:
-			part = mergeInvented(part)
+			if fewer := withoutLost(part, 1); len(fewer) < len(part) {
+				part = fewer
+			} else {
+				part = mergeInvented(part)
+			}
 		}
 		out = append(out, part...)
 		anchor = i
@@ -320,6 +368,20 @@ func insertLost(rows []foundRow) []foundRow {
 	return slices.Insert(slices.Clone(rows), at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
 }
 
+// withoutLost takes back the last n rows that were inserted.
+func withoutLost(rows []foundRow, n int) []foundRow {
+	var kept []foundRow
+	for _, r := range slices.Backward(rows) {
+		if r.lost && n > 0 {
+			n--
+			continue
+		}
+		kept = append(kept, r)
+	}
+	slices.Reverse(kept)
+	return kept
+}
+
 // mergeInvented makes one of the two neighbouring bad rows that are shortest
 // together.
 func mergeInvented(rows []foundRow) []foundRow {
@@ -335,11 +397,14 @@ func mergeInvented(rows []foundRow) []foundRow {
 	return slices.Delete(slices.Clone(rows), at, at+1)
 }
 
+// repairEffort bounds what fixCount does: rows looked at.
+const repairEffort = 20_000_000
+
 // fixCount inserts or removes rows near the damage until the page has its
 // height. What is still missing is at the end: the data were cut.
 func (d *decoder) fixCount(rows []foundRow) []foundRow {
-	usual := usualBits(rows)
-	for len(rows) < d.o.Rows {
+	usual, repairs := usualBits(rows), repairEffort/(len(rows)+1)
+	for ; len(rows) < d.o.Rows && repairs > 0; repairs-- {
 		at := -1
 		for i, r := range rows {
 			long := r.end-r.start > usual+usual/2
@@ -352,12 +417,10 @@ func (d *decoder) fixCount(rows []foundRow) []foundRow {
 		}
 		rows = slices.Insert(rows, at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
 	}
-	for i := len(rows) - 1; i >= 0 && len(rows) > d.o.Rows; i-- {
-		if rows[i].lost {
-			rows = slices.Delete(rows, i, i+1)
-		}
+	if len(rows) > d.o.Rows {
+		rows = withoutLost(rows, len(rows)-d.o.Rows)
 	}
-	for len(rows) > d.o.Rows {
+	for ; len(rows) > d.o.Rows && repairs > 0; repairs-- {
 		fewer := mergeInvented(rows)
 		if len(fewer) == len(rows) {
 			break
