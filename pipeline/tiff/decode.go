@@ -81,9 +81,10 @@ type pageDecoder struct {
 	tones   *tonesReader // nil for a bilevel page
 	dec     ccitt.Decoder
 	out     Decoded
-	width   int // pixels of a row, as this reading has it
-	rows    int // rows of the strips before
-	decoded int // strips with rows
+	width   int    // pixels of a row, as this reading has it
+	rows    int    // rows of the strips before
+	decoded int    // strips with rows
+	beyond  uint64 // bytes read past what StripByteCounts say
 }
 
 // decode decodes all strips or tiles.
@@ -279,6 +280,7 @@ type strip struct {
 	rows     int
 	found    int              // of them the data hold
 	bad      []ccitt.RowRange // within the strip
+	ended    bool             // by an end mark
 	denied   int              // rows at its end, not among bad, that an end mark says are not there
 	warnings []string
 }
@@ -333,22 +335,11 @@ func (p *pageDecoder) markBad(first, last int) {
 // to pix, or as many as there are when rows is 0. With an error, its rows are
 // white and bad.
 func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, error) {
-	size := uint64(0)
-	if i < len(p.sizes) {
-		size = p.sizes[i]
-	}
+	size := p.size(i)
 	data, lacking := p.im.f.segment(p.offsets[i], size)
-	s := strip{pix: pix}
-	var err error
-	if p.tones != nil {
-		s, err = p.tones.strip(pix, data, width, rows)
-	} else if p.im.isCCITT() {
-		s, err = p.ccittStrip(pix, data, width, rows, r)
-		if last := i == len(p.offsets)-1; err == nil && s.denied > 0 && !(last && s.denied <= markRows) {
-			s.bad = append(s.bad, ccitt.RowRange{First: s.rows - s.denied, Last: s.rows - 1})
-		}
-	} else {
-		s, err = p.plainStrip(pix, data, width, rows)
+	s, err := p.decodeStrip(pix, data, i, width, rows, r)
+	if lacking == 0 {
+		s, err = p.extended(pix, i, width, rows, r, s, err)
 	}
 	if len(p.offsets) > 1 {
 		for j, text := range s.warnings {
@@ -368,6 +359,29 @@ func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, e
 	return s, err
 }
 
+// size returns how many bytes strip or tile i has, as the file says.
+func (p *pageDecoder) size(i int) uint64 {
+	if i < len(p.sizes) {
+		return p.sizes[i]
+	}
+	return 0
+}
+
+// decodeStrip decodes the data of strip or tile i.
+func (p *pageDecoder) decodeStrip(pix, data []byte, i, width, rows int, r reading) (strip, error) {
+	switch {
+	case p.tones != nil:
+		return p.tones.strip(pix, data, width, rows)
+	case !p.im.isCCITT():
+		return p.plainStrip(pix, data, width, rows)
+	}
+	s, err := p.ccittStrip(pix, data, width, rows, r)
+	if last := i == len(p.offsets)-1; err == nil && s.denied > 0 && !(last && s.denied <= markRows) {
+		s.bad = append(s.bad, ccitt.RowRange{First: s.rows - s.denied, Last: s.rows - 1})
+	}
+	return s, err
+}
+
 // markRows is by how much an ImageLength may be too large without harm: fax2tiff
 // counts the six EOL codes of the RTC as rows.
 const markRows = 6
@@ -382,7 +396,7 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, Ragged: r.ragged,
 		MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
 	})
-	s := strip{pix: pix, rows: res.Rows, found: res.Found, bad: res.BadRows}
+	s := strip{pix: pix, rows: res.Rows, found: res.Found, bad: res.BadRows, ended: res.EndMark}
 	for _, w := range res.Warnings {
 		s.warnings = append(s.warnings, w.String())
 	}

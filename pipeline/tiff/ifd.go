@@ -42,6 +42,7 @@ const (
 	tagExtraSamples           = 338
 	tagSampleFormat           = 339
 	tagJPEGTables             = 347
+	tagJPEGInterchangeFormat  = 513
 )
 
 // Field types of TIFF 6.0 section 2 and of BigTIFF.

@@ -145,7 +145,7 @@ func (im *Image) offsetsTag() uint16 {
 }
 
 // segments returns where the strips or tiles lie. Sizes that are missing or 0
-// reach to the next segment or to the end of the file.
+// reach to the next structure of the file.
 func (im *Image) segments() (offsets, sizes []uint64, err error) {
 	countsTag := uint16(tagStripByteCounts)
 	if im.Tiled {
@@ -167,11 +167,8 @@ func (im *Image) segments() (offsets, sizes []uint64, err error) {
 		sizes = append(sizes, 0)
 	}
 	for i, off := range offsets {
-		if sizes[i] == 0 && off < im.f.size() {
-			sizes[i] = im.f.size() - off
-			if i+1 < len(offsets) && offsets[i+1] > off {
-				sizes[i] = min(sizes[i], offsets[i+1]-off)
-			}
+		if sizes[i] == 0 {
+			sizes[i] = im.f.extent(off)
 		}
 	}
 	return offsets, sizes, nil

@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 var (
@@ -69,6 +70,9 @@ type File struct {
 	ifds  []uint64 // offset of each page's IFD
 	other []uint64 // offsets of the IFDs that are no pages
 	chain error    // why the chain of IFDs ends before its end
+
+	placesOnce sync.Once
+	places     []uint64 // see extent
 }
 
 // Parse reads the header and follows the chain of IFDs. A chain that breaks,
