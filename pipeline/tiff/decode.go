@@ -18,6 +18,10 @@ type Decoded struct {
 	// its form in black and white. Nil for a bilevel page.
 	Tones *raster.Tones
 
+	// Resolution is the one of all outputs, also in Raster and Tones, and what
+	// was assumed for it. That of the tags is in Image.
+	Resolution raster.Resolution
+
 	// RowsExpected is the ImageLength, 0 where the file does not say;
 	// RowsFound is how many rows the data hold, good or bad.
 	RowsExpected, RowsFound int
@@ -108,14 +112,18 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 		return nil, err
 	}
 	height := len(pix) / p.rowBytes(p.width)
+	res := im.resolutionTags(p.width, height, p.tones != nil).Decide()
+	if p.out.Resolution = res; res.Assumed != "" {
+		p.warn(res.Assumed)
+	}
 	if p.tones != nil {
 		p.out.Tones = &raster.Tones{
-			Width: p.width, Height: height, Samples: p.tones.samples, Pix: pix, XRes: im.XRes, YRes: im.YRes,
+			Width: p.width, Height: height, Samples: p.tones.samples, Pix: pix, XRes: res.X, YRes: res.Y,
 		}
 		p.out.Raster = p.out.Tones.Bilevel()
 	} else {
 		p.out.Raster = &raster.Page{
-			Width: p.width, Height: height, Stride: p.rowBytes(p.width), Pix: pix, XRes: im.XRes, YRes: im.YRes,
+			Width: p.width, Height: height, Stride: p.rowBytes(p.width), Pix: pix, XRes: res.X, YRes: res.Y,
 		}
 		clearPadding(p.out.Raster)
 	}

@@ -3,6 +3,8 @@ package tiff
 import (
 	"fmt"
 	"math"
+
+	"github.com/faxstream/faxstream/pipeline/raster"
 )
 
 // Compression schemes as their tag names them.
@@ -35,7 +37,7 @@ type Image struct {
 	Page          int // from 1
 	Width, Height int // pixels, rows; Height 0 when the file does not say or says nonsense
 	// XRes and YRes are pixels per inch, converted from centimetres; 0 when
-	// missing.
+	// missing. They may be impossible: Decoded.Resolution is what counts.
 	XRes, YRes      float64
 	BitsPerSample   int
 	SamplesPerPixel int
@@ -123,6 +125,14 @@ func (im *Image) small(tag uint16, missing int) int {
 		return missing
 	}
 	return int(min(im.f.number(e), math.MaxInt32))
+}
+
+// resolutionTags is what the file says of the resolution of a page of this size.
+func (im *Image) resolutionTags(width, height int, tones bool) raster.ResolutionTags {
+	return raster.ResolutionTags{
+		X: im.f.number(im.entries[tagXResolution]), Y: im.f.number(im.entries[tagYResolution]),
+		Unit: raster.Unit(im.small(tagResolutionUnit, int(raster.UnitInch))), Width: width, Height: height, Tones: tones,
+	}
 }
 
 // resolution returns pixels per inch.
