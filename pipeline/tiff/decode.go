@@ -28,6 +28,7 @@ type Decoded struct {
 
 	BadRows       []ccitt.RowRange // rows that are not as sent, from 0
 	LongestBadRun int              // rows of the longest range
+	Received      Received         // what the receiver says of its rows: not our count
 	Warnings      []string
 	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw", "deflate" or "jpeg", as found
 
@@ -100,6 +101,9 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	}
 	if o := im.small(tagOrientation, 1); o != 1 {
 		p.warn(fmt.Sprintf("Orientation %d: rows and columns are left as they are stored", o))
+	}
+	if p.out.Received = im.Received(); p.out.Received.Bad() {
+		p.warn(p.out.Received.String())
 	}
 	var pix []byte
 	var err error
