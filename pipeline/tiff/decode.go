@@ -18,6 +18,10 @@ type Decoded struct {
 	// its form in black and white. Nil for a bilevel page.
 	Tones *raster.Tones
 
+	// Orientation is how Raster and Tones, which are as stored, are to be
+	// seen; Upright turns them. 1 to 8.
+	Orientation raster.Orientation
+
 	// Resolution is the one of all outputs, also in Raster and Tones, and what
 	// was assumed for it. That of the tags is in Image.
 	Resolution raster.Resolution
@@ -37,6 +41,16 @@ type Decoded struct {
 	// most significant bit first (turned, where the file has the other order).
 	// Otherwise nil. It may share the file's memory.
 	CleanG4 []byte
+}
+
+// Upright returns the page as a reader sees it: Raster and Tones, which is nil
+// for a bilevel page, turned as Orientation demands. They are Raster and Tones
+// themselves when that is 1.
+func (d *Decoded) Upright() (*raster.Page, *raster.Tones) {
+	if d.Tones == nil {
+		return d.Raster.Upright(d.Orientation), nil
+	}
+	return d.Raster.Upright(d.Orientation), d.Tones.Upright(d.Orientation)
 }
 
 // Decode decodes a page. A damaged page is not an error as long as one row can
@@ -99,8 +113,12 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	if p.width = r.width; p.width == 0 {
 		p.width = im.Width
 	}
-	if o := im.small(tagOrientation, 1); o != 1 {
-		p.warn(fmt.Sprintf("Orientation %d: rows and columns are left as they are stored", o))
+	switch p.out.Orientation = im.Orientation(); {
+	case !p.out.Orientation.Known():
+		p.warn(fmt.Sprintf("Orientation %d is none of the eight: the page is shown as it is stored", p.out.Orientation))
+		p.out.Orientation = raster.Upright
+	case p.out.Orientation != raster.Upright:
+		p.warn(fmt.Sprintf("Orientation %d: the page is stored turned, Upright turns it", p.out.Orientation))
 	}
 	if p.out.Received = im.Received(); p.out.Received.Bad() {
 		p.warn(p.out.Received.String())

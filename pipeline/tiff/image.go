@@ -107,6 +107,12 @@ func (im *Image) check() error {
 	return nil
 }
 
+// Orientation returns the field of this name, 1 where it is missing. It may be
+// none of the eight that there are.
+func (im *Image) Orientation() raster.Orientation {
+	return raster.Orientation(im.small(tagOrientation, int(raster.Upright)))
+}
+
 func (im *Image) isCCITT() bool {
 	switch im.Compression {
 	case compressionRLE, compressionGroup3, compressionGroup4, compressionRLEW:

@@ -400,10 +400,3 @@ func TestRowsFoundAndExpectedAreSaid(t *testing.T) {
 		}
 	}
 }
-
-func TestATurnedPageIsReported(t *testing.T) {
-	ds, err := decodeAllPages(onePage(4, 1728, 10, g4(textPage(1728, 10)), field{274, 3, 1, 3}))
-	if err != nil || !strings.Contains(ds[0].Warnings[0], "Orientation 3") {
-		t.Errorf("%v, warnings %q", err, ds[0].Warnings)
-	}
-}
