@@ -34,7 +34,7 @@ type Decoded struct {
 	LongestBadRun int              // rows of the longest range
 	Received      Received         // what the receiver says of its rows: not our count
 	Warnings      []string
-	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw", "deflate" or "jpeg", as found
+	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw", "deflate", "zstd" or "jpeg", as found
 
 	// CleanG4 is the page's strip when it can be copied byte for byte into
 	// TIFF and PDF: undamaged Group 4 in one strip, MinIsWhite, ended by EOFB,
@@ -72,7 +72,7 @@ func (im *Image) decode(ctx context.Context) (*Decoded, error) {
 		return nil, err
 	}
 	p := &pageDecoder{im: im, ctx: ctx, offsets: offsets, sizes: sizes}
-	if im.Compression == compressionJPEG || im.BitsPerSample != 1 || im.SamplesPerPixel != 1 {
+	if im.isJPEG() || im.BitsPerSample != 1 || im.SamplesPerPixel != 1 {
 		if p.tones, err = im.tonesReader(ctx, offsets, sizes); err != nil {
 			return nil, err
 		}
@@ -125,10 +125,10 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	}
 	var pix []byte
 	var err error
-	if im.Tiled {
-		pix, err = p.tiles(r)
+	if p.tones != nil && p.tones.planar {
+		pix, err = p.planes()
 	} else {
-		pix, err = p.strips(r)
+		pix, err = p.segments(r)
 	}
 	if err != nil {
 		return nil, err
@@ -151,6 +151,14 @@ func (p *pageDecoder) decode(r reading) (*Decoded, error) {
 	}
 	out := p.out
 	return &out, nil
+}
+
+// segments decodes all strips or tiles.
+func (p *pageDecoder) segments(r reading) ([]byte, error) {
+	if p.im.Tiled {
+		return p.tiles(r)
+	}
+	return p.strips(r)
 }
 
 // rowBytes is the length of a decoded row of width pixels.
@@ -192,8 +200,10 @@ func (im *Image) coding(r reading) string {
 		return "deflate"
 	case compressionPackBits:
 		return "packbits"
-	case compressionJPEG:
+	case compressionJPEG, compressionOldJPEG:
 		return "jpeg"
+	case compressionZstd:
+		return "zstd"
 	}
 	return r.coding.String()
 }
@@ -245,6 +255,9 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	return pix, nil
 }
 
+// maxTileMargin is by how many pixels a tile may be larger than its page.
+const maxTileMargin = 4 << 20
+
 // fatal tells whether an error ends the page and not only a strip.
 func fatal(err error) bool {
 	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
@@ -257,9 +270,9 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 	switch {
 	case im.Height == 0:
 		return nil, fmt.Errorf("tiles without ImageLength: %w", ErrMalformed)
-	case tw <= 0 || tl <= 0 || tw%8 != 0:
+	case tw <= 0 || tl <= 0:
 		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrMalformed)
-	case tw > im.f.lim.MaxWidth+1024 || tl > im.f.lim.MaxPixels/tw:
+	case tw > im.f.lim.MaxWidth+1024 || tl > (im.Width*im.Height+maxTileMargin)/tw:
 		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrLimit)
 	}
 	across := (im.Width + tw - 1) / tw
@@ -268,7 +281,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 	var tile []byte
 	var lastErr error
 	for i := range p.offsets {
-		x, y := i%across*tileBytes, i/across*tl
+		x, y := i%across*tw, i/across*tl
 		if y >= im.Height {
 			break
 		}
@@ -287,7 +300,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 			p.decoded++
 		}
 		for j := range min(tl, im.Height-y) {
-			copy(pix[(y+j)*rowBytes+x:(y+j+1)*rowBytes], tile[j*tileBytes:(j+1)*tileBytes])
+			p.place(pix[(y+j)*rowBytes:(y+j+1)*rowBytes], x, tile[j*tileBytes:(j+1)*tileBytes])
 		}
 		got.clip(im.Height - y)
 		p.merge(got, y)
@@ -302,6 +315,25 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 		return nil, lastErr
 	}
 	return pix, nil
+}
+
+// place puts a row of a tile at pixel x of a row of the page.
+func (p *pageDecoder) place(row []byte, x int, tile []byte) {
+	switch {
+	case p.tones != nil:
+		copy(row[x*p.tones.samples:], tile)
+	case x%8 == 0:
+		copy(row[x/8:], tile)
+	default:
+		row = row[x/8:]
+		row[0] &= 0xff << (8 - x%8) // past the tile to the left
+		for i, b := range tile {
+			if row[i] |= b >> (x % 8); i+1 == len(row) {
+				break
+			}
+			row[i+1] = b << (8 - x%8)
+		}
+	}
 }
 
 // A strip is what was decoded from a strip or tile.

@@ -14,21 +14,25 @@ const (
 	compressionGroup3     = 3
 	compressionGroup4     = 4
 	compressionLZW        = 5
+	compressionOldJPEG    = 6
 	compressionJPEG       = 7
 	compressionDeflate    = 8
 	compressionRLEW       = 32771 // RLE in 16-bit aligned rows
 	compressionPackBits   = 32773
 	compressionOldDeflate = 32946
+	compressionZstd       = 50000
 )
 
 const (
-	photometricMissing = -1
-	minIsWhite         = 0
-	minIsBlack         = 1
-	photometricRGB     = 2
-	photometricPalette = 3
-	photometricCIELab  = 8
-	photometricITULab  = 10 // T.42, colour fax
+	photometricMissing   = -1
+	minIsWhite           = 0
+	minIsBlack           = 1
+	photometricRGB       = 2
+	photometricPalette   = 3
+	photometricSeparated = 5 // CMYK
+	photometricYCbCr     = 6
+	photometricCIELab    = 8
+	photometricITULab    = 10 // T.42, colour fax
 )
 
 // An Image describes one page as its IFD does, with the defaults of TIFF 6.0
