@@ -60,10 +60,11 @@ func (c Coding) String() string {
 	return fmt.Sprintf("Coding(%d)", int(c))
 }
 
-// Limits that apply when Options leaves them zero.
+// Limits that apply when Options leaves them zero. They admit every page of
+// T.30: 14,592 pixels wide and 3 m long at 1,200 lines per inch.
 const (
 	DefaultMaxRows   = 200_000
-	DefaultMaxPixels = 200_000_000
+	DefaultMaxPixels = 2_100_000_000
 )
 
 // MaxWidth is the widest row, in pixels, that Decode accepts.

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/faxstream/faxstream/pipeline/ccitt"
 )
 
 var (
@@ -34,10 +36,10 @@ type Limits struct {
 	MaxBytes      int // of the file, default 256 MiB
 	MaxPages      int // default 10,000
 	MaxIFDEntries int // of one page, default 1,000; real ones have some dozens
-	MaxWidth      int // pixels, default 20,000 (an A3 page at 1,200 dpi is 14,000)
-	MaxRows       int // a page, default 200,000 (a page of 10 m at 391 lines per inch is 154,000)
-	MaxPixels     int // a page, default 200,000,000, which is 25 MB of rows
-	MaxTonePixels int // a gray or colour page, default 40,000,000 (an A4 page at 600 dpi is 35,000,000), which is 120 MB in colour
+	MaxWidth      int // pixels, default 20,000 (the widest page of T.30, A3 at 1,200 per inch, has 14,592)
+	MaxRows       int // a page, default 200,000 (3 m at 1,200 lines per inch are 141,732)
+	MaxPixels     int // a page, default 2,100,000,000: the widest page of T.30 of that length, which is 260 MB of rows
+	MaxTonePixels int // a gray or colour page, default 80,000,000 (an A3 page at 600 per inch is 72,000,000), which is 240 MB in colour
 }
 
 func (l Limits) withDefaults() Limits {
@@ -49,9 +51,9 @@ func (l Limits) withDefaults() Limits {
 		{&l.MaxPages, 10_000},
 		{&l.MaxIFDEntries, 1_000},
 		{&l.MaxWidth, 20_000},
-		{&l.MaxRows, 200_000},
-		{&l.MaxPixels, 200_000_000},
-		{&l.MaxTonePixels, 40_000_000},
+		{&l.MaxRows, ccitt.DefaultMaxRows},
+		{&l.MaxPixels, ccitt.DefaultMaxPixels},
+		{&l.MaxTonePixels, 80_000_000},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def
