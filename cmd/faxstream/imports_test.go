@@ -69,9 +69,10 @@ func TestImportDirections(t *testing.T) {
 		{"storage/s3", []string{"storage"}, "stores do not know each other"},
 		{"pipeline/session", nil, "the vocabulary stands alone"},
 		{"pipeline/ccitt", nil, "a leaf speaks standard types"},
+		{"pipeline/jbig", nil, "a leaf speaks standard types"},
 		{"pipeline/pdf", nil, "a leaf speaks standard types"},
 		{"pipeline/raster", nil, "a leaf speaks standard types"},
-		{"pipeline/tiff", []string{"pipeline/ccitt", "pipeline/raster"}, "the container needs codec and pages, nothing else"},
+		{"pipeline/tiff", []string{"pipeline/ccitt", "pipeline/jbig", "pipeline/raster"}, "the container needs codec and pages, nothing else"},
 		{"pipeline/bus", []string{"pipeline/session"}, "JetStream knows facts, not what is done with them"},
 		{"cmd/faxstream/dashboard", []string{"pipeline/bus", "pipeline/session"}, "the dashboard reads, it does not run the pipeline"},
 	}

@@ -34,7 +34,7 @@ type Decoded struct {
 	LongestBadRun int              // rows of the longest range
 	Received      Received         // what the receiver says of its rows: not our count
 	Warnings      []string
-	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw", "deflate", "zstd" or "jpeg", as found
+	Coding        string // "mh", "mr", "mmr", "rle", "rlew", "none", "packbits", "lzw", "deflate", "zstd", "jbig" or "jpeg", as found
 
 	// CleanG4 is the page's strip when it can be copied byte for byte into
 	// TIFF and PDF: undamaged Group 4 in one strip, MinIsWhite, ended by EOFB,
@@ -204,6 +204,8 @@ func (im *Image) coding(r reading) string {
 		return "jpeg"
 	case compressionZstd:
 		return "zstd"
+	case compressionT85, compressionJBIG:
+		return "jbig"
 	}
 	return r.coding.String()
 }
@@ -434,6 +436,8 @@ func (p *pageDecoder) decodeStrip(pix, data []byte, i, width, rows int, r readin
 	switch {
 	case p.tones != nil:
 		return p.tones.strip(pix, data, width, rows)
+	case p.im.isJBIG():
+		return p.jbigStrip(pix, data, width, rows)
 	case !p.im.isCCITT():
 		return p.plainStrip(pix, data, width, rows)
 	}

@@ -50,6 +50,7 @@ func addFiles(f *testing.F) {
 	f.Add(oldJPEGFile(f, smoothPage(16, 16, 1), 8))
 	f.Add(samplesFileSized(2, 2, 6, 3, []byte{1, 2, 3, 4, 5, 6}, field{530, 3, 2, 2 | 2<<16}))
 	f.Add(samplesFileSized(2, 2, 2, 3, make([]byte, 12), field{284, 3, 1, 2}))
+	f.Add(onePage(9, 37, 40, smallJBIG))
 	f.Add(kindsFile([]kind{{254, 2}, {254, 1}, {255, 2}}))
 	f.Add(jpegFile(f, 16, 8, 1, image.NewGray(image.Rect(0, 0, 16, 8))))
 	err := filepath.WalkDir(filepath.Join("..", "..", "..", "shared", "corpus", "files"), func(path string, e os.DirEntry, err error) error {

@@ -17,9 +17,11 @@ const (
 	compressionOldJPEG    = 6
 	compressionJPEG       = 7
 	compressionDeflate    = 8
+	compressionT85        = 9     // JBIG as fax machines send it (RFC 2301 profile T)
 	compressionRLEW       = 32771 // RLE in 16-bit aligned rows
 	compressionPackBits   = 32773
 	compressionOldDeflate = 32946
+	compressionJBIG       = 34661 // JBIG as libtiff writes it
 	compressionZstd       = 50000
 )
 
