@@ -50,7 +50,10 @@ type decoder struct {
 }
 
 func newDecoder(ctx context.Context, h Header, dst []byte) *decoder {
-	d := &decoder{ctx: ctx, h: h, t: threeLines, typical: h.options&optionTypical != 0, rowBytes: (h.Width + 7) / 8, out: dst, base: len(dst)}
+	d := &decoder{
+		ctx: ctx, h: h, t: threeLines, typical: h.options&optionTypical != 0,
+		rowBytes: (h.Width + 7) / 8, out: dst, base: len(dst),
+	}
 	if h.options&optionLowestTwoLine != 0 {
 		d.t = twoLines
 	}

@@ -81,7 +81,8 @@ func ParseHeader(data []byte) (Header, error) {
 	h := Header{Width: int(xd), Height: int(yd), StripeRows: int(l0), options: data[19]}
 	lowest, highest, planes, fill := data[0], data[1], data[2], data[3]
 	switch {
-	case fill != 0 || lowest > highest || highest > 36 || planes == 0 || xd == 0 || xd == unknownHeight || l0 == 0 || h.options&0x80 != 0 || data[18]&0xf0 != 0:
+	case fill != 0 || lowest > highest || highest > 36 || planes == 0, xd == 0 || xd == unknownHeight || l0 == 0,
+		h.options&0x80 != 0 || data[18]&0xf0 != 0:
 		return Header{}, fmt.Errorf("header % x: %w", data[:headerSize], ErrMalformed)
 	case highest > 0:
 		return Header{}, fmt.Errorf("an image of %d resolutions: %w", int(highest)+1, ErrUnsupported)

@@ -154,7 +154,8 @@ func TestHostileImagesAreRefused(t *testing.T) {
 		"no stripes":          {header(func([]byte) {})[:20], jbig.ErrMalformed},
 		"no height":           {header(func(h []byte) { binary.BigEndian.PutUint32(h[8:], 1<<32-1) }), jbig.ErrMalformed},
 	} {
-		if _, _, err := jbig.Decode(context.Background(), nil, c.data, jbig.Limits{MaxWidth: 20_000, MaxRows: 200_000, MaxPixels: 1 << 24}); !errors.Is(err, c.want) {
+		lim := jbig.Limits{MaxWidth: 20_000, MaxRows: 200_000, MaxPixels: 1 << 24}
+		if _, _, err := jbig.Decode(context.Background(), nil, c.data, lim); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}

@@ -136,7 +136,10 @@ func (t *Tones) Upright(o Orientation) *Tones {
 	if by == (turn{}) {
 		return t
 	}
-	out := &Tones{Width: t.Width, Height: t.Height, Samples: t.Samples, XRes: t.XRes, YRes: t.YRes, Pix: make([]byte, t.Width*t.Height*t.Samples)}
+	out := &Tones{
+		Width: t.Width, Height: t.Height, Samples: t.Samples, XRes: t.XRes, YRes: t.YRes,
+		Pix: make([]byte, t.Width*t.Height*t.Samples),
+	}
 	if by.transpose {
 		out.Width, out.Height, out.XRes, out.YRes = t.Height, t.Width, t.YRes, t.XRes
 	}

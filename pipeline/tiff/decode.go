@@ -1,10 +1,10 @@
 package tiff
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/faxstream/faxstream/pipeline/ccitt"
 	"github.com/faxstream/faxstream/pipeline/raster"
@@ -171,11 +171,21 @@ func (p *pageDecoder) rowBytes(width int) int {
 
 // appendWhite appends rows of which nothing is known.
 func (p *pageDecoder) appendWhite(pix []byte, width, rows int) []byte {
-	n := rows * p.rowBytes(width)
+	paper := byte(0)
 	if p.tones != nil {
-		return append(pix, bytes.Repeat([]byte{0xff}, n)...)
+		paper = 0xff
 	}
-	return append(pix, make([]byte, n)...)
+	return appendPaper(pix, paper, rows*p.rowBytes(width))
+}
+
+// appendPaper appends n bytes of paper.
+func appendPaper(pix []byte, paper byte, n int) []byte {
+	at := len(pix)
+	pix = slices.Grow(pix, n)[:at+n]
+	for i := range pix[at:] {
+		pix[at+i] = paper
+	}
+	return pix
 }
 
 // clearPadding zeroes the bits behind the width.
@@ -257,106 +267,9 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	return pix, nil
 }
 
-// maxTileMargin is by how many pixels a tile may be larger than its page.
-const maxTileMargin = 4 << 20
-
 // fatal tells whether an error ends the page and not only a strip.
 func fatal(err error) bool {
 	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// tiles decodes the tiles and puts them together.
-func (p *pageDecoder) tiles(r reading) ([]byte, error) {
-	im := p.im
-	tw, tl := im.TileWidth, im.TileLength
-	switch {
-	case im.Height == 0:
-		return nil, fmt.Errorf("tiles without ImageLength: %w", ErrMalformed)
-	case tw <= 0 || tl <= 0:
-		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrMalformed)
-	case tw > im.f.lim.MaxWidth+1024 || tl > (im.Width*im.Height+maxTileMargin)/tw:
-		return nil, fmt.Errorf("tiles of %d x %d pixels: %w", tw, tl, ErrLimit)
-	}
-	across := (im.Width + tw - 1) / tw
-	rowBytes, tileBytes := p.rowBytes(im.Width), p.rowBytes(tw)
-	pix := make([]byte, rowBytes*im.Height)
-	var tile []byte
-	var lastErr error
-	for i := range p.offsets {
-		x, y := i%across*tw, i/across*tl
-		if y >= im.Height {
-			break
-		}
-		if err := p.ctx.Err(); err != nil {
-			return nil, err
-		}
-		got, err := p.strip(tile[:0], i, tw, tl, r)
-		if fatal(err) {
-			return nil, err
-		}
-		tile = got.pix
-		if err != nil {
-			lastErr = fmt.Errorf("tile %d of %d at byte %d: %w", i+1, len(p.offsets), p.offsets[i], err)
-			p.warn(lastErr.Error())
-		} else {
-			p.decoded++
-		}
-		for j := range min(tl, im.Height-y) {
-			p.place(pix[(y+j)*rowBytes:(y+j+1)*rowBytes], x, tile[j*tileBytes:(j+1)*tileBytes])
-		}
-		got.clip(im.Height - y)
-		p.merge(got, y)
-		if i%across == 0 {
-			p.out.RowsFound += min(got.found, im.Height-y)
-		}
-	}
-	if p.decoded == 0 {
-		if lastErr == nil {
-			lastErr = fmt.Errorf("no tiles: %w", ErrMalformed)
-		}
-		return nil, lastErr
-	}
-	return pix, nil
-}
-
-// place puts a row of a tile at pixel x of a row of the page.
-func (p *pageDecoder) place(row []byte, x int, tile []byte) {
-	switch {
-	case p.tones != nil:
-		copy(row[x*p.tones.samples:], tile)
-	case x%8 == 0:
-		copy(row[x/8:], tile)
-	default:
-		row = row[x/8:]
-		row[0] &= 0xff << (8 - x%8) // past the tile to the left
-		for i, b := range tile {
-			if row[i] |= b >> (x % 8); i+1 == len(row) {
-				break
-			}
-			row[i+1] = b << (8 - x%8)
-		}
-	}
-}
-
-// A strip is what was decoded from a strip or tile.
-type strip struct {
-	pix      []byte // with the rows of the strip appended
-	rows     int
-	found    int              // of them the data hold
-	bad      []ccitt.RowRange // within the strip
-	ended    bool             // by an end mark
-	denied   int              // rows at its end, not among bad, that an end mark says are not there
-	warnings []string
-}
-
-// clip forgets bad rows from row n on: the last tiles reach past the page.
-func (s *strip) clip(n int) {
-	for len(s.bad) > 0 && s.bad[len(s.bad)-1].First >= n {
-		s.bad = s.bad[:len(s.bad)-1]
-	}
-	if k := len(s.bad); k > 0 {
-		s.bad[k-1].Last = min(s.bad[k-1].Last, n-1)
-	}
 }
 
 // maxWarnings bounds Decoded.Warnings.
@@ -393,180 +306,4 @@ func (p *pageDecoder) markBad(first, last int) {
 	p.out.BadRows = bs
 	b := bs[len(bs)-1]
 	p.out.LongestBadRun = max(p.out.LongestBadRun, b.Last-b.First+1)
-}
-
-// strip decodes strip or tile i of width pixels and appends exactly rows rows
-// to pix, or as many as there are when rows is 0. With an error, its rows are
-// white and bad.
-func (p *pageDecoder) strip(pix []byte, i, width, rows int, r reading) (strip, error) {
-	size := p.size(i)
-	data, lacking := p.im.f.segment(p.offsets[i], size)
-	s, err := p.decodeStrip(pix, data, i, width, rows, r)
-	if lacking == 0 {
-		s, err = p.extended(pix, i, width, rows, r, s, err)
-	}
-	if len(p.offsets) > 1 {
-		for j, text := range s.warnings {
-			s.warnings[j] = fmt.Sprintf("strip %d of %d: %s", i+1, len(p.offsets), text)
-		}
-	}
-	if lacking > 0 {
-		s.warnings = append(s.warnings, fmt.Sprintf("strip %d of %d: %d of its %d bytes lie past the end of the file", i+1, len(p.offsets), lacking, size))
-		if err != nil && !fatal(err) {
-			err = fmt.Errorf("%w: %d of %d bytes lie past the end of the file", ErrTruncated, lacking, size)
-		}
-	}
-	if err != nil && rows > 0 && !fatal(err) {
-		s.pix = p.appendWhite(pix, width, rows)
-		s.rows, s.bad = rows, []ccitt.RowRange{{First: 0, Last: rows - 1}}
-	}
-	return s, err
-}
-
-// size returns how many bytes strip or tile i has, as the file says.
-func (p *pageDecoder) size(i int) uint64 {
-	if i < len(p.sizes) {
-		return p.sizes[i]
-	}
-	return 0
-}
-
-// decodeStrip decodes the data of strip or tile i.
-func (p *pageDecoder) decodeStrip(pix, data []byte, i, width, rows int, r reading) (strip, error) {
-	switch {
-	case p.tones != nil:
-		return p.tones.strip(pix, data, width, rows)
-	case p.im.isJBIG():
-		return p.jbigStrip(pix, data, width, rows)
-	case !p.im.isCCITT():
-		return p.plainStrip(pix, data, width, rows)
-	}
-	s, err := p.ccittStrip(pix, data, width, rows, r)
-	if last := i == len(p.offsets)-1; err == nil && s.denied > 0 && !(last && s.denied <= markRows) {
-		s.bad = append(s.bad, ccitt.RowRange{First: s.rows - s.denied, Last: s.rows - 1})
-	}
-	return s, err
-}
-
-// markRows is by how much an ImageLength may be too large without harm: fax2tiff
-// counts the six EOL codes of the RTC as rows.
-const markRows = 6
-
-func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (strip, error) {
-	lim := p.im.f.lim
-	before := len(pix)
-	if lim.MaxRows -= p.rows; lim.MaxRows <= 0 || lim.MaxPixels/width <= p.rows {
-		return strip{pix: pix}, fmt.Errorf("more than %d rows of %d pixels: %w", p.rows, width, ErrLimit)
-	}
-	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
-		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, Ragged: r.ragged,
-		MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
-	})
-	s := strip{pix: pix, rows: res.Rows, found: res.Found, bad: res.BadRows, ended: res.EndMark}
-	for _, w := range res.Warnings {
-		s.warnings = append(s.warnings, w.String())
-	}
-	switch {
-	case errors.Is(err, ccitt.ErrUnsupported):
-		return s, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	case errors.Is(err, ccitt.ErrLimit):
-		return s, fmt.Errorf("%w: %w", ErrLimit, err)
-	case err != nil:
-		return strip{pix: pix[:before], warnings: s.warnings}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if res.EndMark && len(res.BadRows) == 0 { // else they are among the bad rows
-		s.denied = res.Rows - res.Found
-	}
-	if p.im.zeroIsBlack() {
-		rowBytes := (width + 7) / 8
-		invert(pix[before : before+res.Found*rowBytes])
-		whiten(pix[before:], rowBytes, res.BadRows)
-	}
-	if p.copyable(r) && res.Clean() && res.EndMark && res.Found == p.im.Height {
-		p.out.CleanG4 = data[:res.Bytes:res.Bytes]
-		if r.lsb {
-			p.out.CleanG4 = ccitt.ReverseBits(p.out.CleanG4)
-		}
-	}
-	return s, nil
-}
-
-// copyable tells whether the page's only strip could be CleanG4.
-func (p *pageDecoder) copyable(r reading) bool {
-	return r.coding == ccitt.MMR && len(p.offsets) == 1 && !p.im.Tiled && !p.im.zeroIsBlack()
-}
-
-// zeroIsBlack tells whether the file's 0 bits are black.
-func (im *Image) zeroIsBlack() bool {
-	switch im.Photometric {
-	case minIsBlack:
-		return true
-	case photometricPalette:
-		return im.darkEntry() == 0
-	}
-	return false
-}
-
-// darkEntry returns which of the two entries of the ColorMap is the darker.
-func (im *Image) darkEntry() int {
-	v, err := im.f.uints(im.entries[tagColorMap])
-	if err != nil || len(v) < 6 {
-		return 1
-	}
-	if v[0]+v[2]+v[4] < v[1]+v[3]+v[5] {
-		return 0
-	}
-	return 1
-}
-
-func invert(b []byte) {
-	for i := range b {
-		b[i] = ^b[i]
-	}
-}
-
-// whiten makes bad rows white that became black by inverting a row without
-// runs: nothing is known of them.
-func whiten(pix []byte, rowBytes int, bad []ccitt.RowRange) {
-	for _, b := range bad {
-		for y := b.First; y <= b.Last; y++ {
-			row := pix[y*rowBytes : (y+1)*rowBytes]
-			if bytes.Count(row, []byte{0xff}) == rowBytes {
-				clear(row)
-			}
-		}
-	}
-}
-
-// plainStrip decodes what is not CCITT.
-func (p *pageDecoder) plainStrip(pix, data []byte, width, rows int) (strip, error) {
-	if p.im.FillOrder == 2 {
-		data = ccitt.ReverseBits(data)
-	}
-	rowBytes := (width + 7) / 8
-	if rows == 0 {
-		return strip{pix: pix}, fmt.Errorf("no ImageLength: %w", ErrMalformed)
-	}
-	before, want := len(pix), rows*rowBytes
-	pix, err := p.im.expand(pix, data, want)
-	got := len(pix) - before
-	s := strip{pix: pix, rows: rows, found: got / rowBytes}
-	if err != nil {
-		if got < rowBytes || errors.Is(err, ErrUnsupported) {
-			return s, err
-		}
-		s.warnings = append(s.warnings, err.Error())
-	}
-	if p.im.zeroIsBlack() {
-		invert(pix[before:])
-	}
-	if got < want {
-		s.warnings = append(s.warnings, fmt.Sprintf("%d bytes of rows instead of %d", got, want))
-		s.bad = []ccitt.RowRange{{First: got / rowBytes, Last: rows - 1}}
-		s.pix = append(pix, bytes.Repeat([]byte{0}, want-got)...)
-		if got < rowBytes {
-			return s, fmt.Errorf("%d bytes of rows instead of %d: %w", got, want, ErrMalformed)
-		}
-	}
-	return s, nil
 }

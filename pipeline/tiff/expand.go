@@ -103,7 +103,8 @@ func readUpTo(dst []byte, r io.Reader, want int) ([]byte, error) {
 // unZstd expands Zstandard, which libtiff numbers 50000.
 func unZstd(dst, src []byte, want int) ([]byte, error) {
 	const window = 8 << 20 // what RFC 8878 3.1.1.1.2 asks every reader to support
-	z, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+	z, err := zstd.NewReader(bytes.NewReader(src),
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return dst, fmt.Errorf("zstd: %w: %w", ErrMalformed, err)
 	}

@@ -44,7 +44,9 @@ func stripsFile(compression, height, rowsPerStrip uint32, width int, strips [][]
 		values += 4 * uint32(len(vs))
 		return field{tag, 4, uint32(len(vs)), at}
 	}
-	fields := []field{{256, 4, 1, uint32(width)}, {257, 4, 1, height}, {259, 3, 1, compression}, {262, 3, 1, 0}, array(273, offsets), {278, 4, 1, rowsPerStrip}}
+	fields := []field{
+		{256, 4, 1, uint32(width)}, {257, 4, 1, height}, {259, 3, 1, compression}, {262, 3, 1, 0}, array(273, offsets), {278, 4, 1, rowsPerStrip},
+	}
 	if counts != nil {
 		fields = append(fields, array(279, counts))
 	}

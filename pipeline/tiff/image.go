@@ -99,7 +99,8 @@ func (im *Image) check() error {
 		// Some writers leave 0xFFFFFFFF when they do not know. The rows of
 		// CCITT data count themselves, under the same limits.
 		if !im.isCCITT() || im.Tiled {
-			return fmt.Errorf("ImageLength %d at a width of %d, allowed are %d rows and %d pixels: %w", im.Height, im.Width, lim.MaxRows, lim.MaxPixels, ErrLimit)
+			return fmt.Errorf("ImageLength %d at a width of %d, allowed are %d rows and %d pixels: %w",
+				im.Height, im.Width, lim.MaxRows, lim.MaxPixels, ErrLimit)
 		}
 		im.Height = 0
 	}

@@ -29,7 +29,8 @@ func (p *pageDecoder) jbigStrip(pix, data []byte, width, rows int) (strip, error
 		return s, err
 	}
 	if res.Width != width {
-		s.warnings = append(s.warnings, fmt.Sprintf("a JBIG of %d pixels a row instead of %d: rows are cut or padded with white", res.Width, width))
+		s.warnings = append(s.warnings,
+			fmt.Sprintf("a JBIG of %d pixels a row instead of %d: rows are cut or padded with white", res.Width, width))
 	}
 	if rows == 0 {
 		rows = res.Rows

@@ -153,7 +153,7 @@ func (t *tonesReader) decodeJPEG(s []byte, width int) (image.Image, error) {
 // appendRows appends rows of img in 8-bit samples; what img has not is white.
 func (t *tonesReader) appendRows(pix []byte, img image.Image, width, rows int) []byte {
 	n := len(pix)
-	pix = append(pix, bytes.Repeat([]byte{0xff}, rows*width*t.samples)...)
+	pix = appendPaper(pix, 0xff, rows*width*t.samples)
 	b := img.Bounds()
 	w, samples := min(width, b.Dx()), t.samples
 	line := t.liner(img)

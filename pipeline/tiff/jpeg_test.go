@@ -331,7 +331,8 @@ func TestOldStyleJPEGIsReadInBothLayouts(t *testing.T) {
 				continue
 			}
 			if d := ds[0]; farthest(d.Tones, p) > most || len(d.BadRows) > 0 || d.RowsFound != 48 {
-				t.Errorf("%s, %d samples: they differ by up to %d, %d rows, bad rows %v, warnings %q", name, samples, farthest(d.Tones, p), d.RowsFound, d.BadRows, d.Warnings)
+				t.Errorf("%s, %d samples: they differ by up to %d, %d rows, bad rows %v, warnings %q",
+					name, samples, farthest(d.Tones, p), d.RowsFound, d.BadRows, d.Warnings)
 			}
 		}
 	}

@@ -147,7 +147,7 @@ func (t *tonesReader) taggedTables() error {
 	for i, at := range quantizers[:min(len(quantizers), 4)] {
 		table, lacking := t.im.f.segment(at, 64)
 		if lacking > 0 {
-			return fmt.Errorf("JPEGQTables at byte %d: %w", at, ErrTruncated)
+			return fmt.Errorf("a table of JPEGQTables at byte %d: %w", at, ErrTruncated)
 		}
 		t.old.segments = segment(t.old.segments, markerDQT, append([]byte{byte(i)}, table...))
 	}

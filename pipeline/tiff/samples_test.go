@@ -70,7 +70,10 @@ func sampledPages() []sampled {
 			if bits == 1 && k.n == 1 || bits > 8 && k.photometric == 3 || bits < 8 && k.n > 1 && k.photometric == 5 {
 				continue
 			}
-			p := sampled{name: fmt.Sprintf("%s, %d bits", k.name, bits), width: 37, rows: 21, bits: bits, n: k.n, photometric: k.photometric, extra: k.extra}
+			p := sampled{
+				name: fmt.Sprintf("%s, %d bits", k.name, bits), width: 37, rows: 21,
+				bits: bits, n: k.n, photometric: k.photometric, extra: k.extra,
+			}
 			p.want = &raster.Tones{Width: p.width, Height: p.rows, Samples: k.out}
 			for i := range p.width * p.rows {
 				px := p.pixel(i)
@@ -249,7 +252,12 @@ func TestEveryKindOfSampleDecodesFromWhatLibtiffWrites(t *testing.T) {
 		t.Skip("some hundred processes: runs without -short")
 	}
 	compressions := []string{"none", "packbits", "lzw", "lzw:2", "zip", "zip:2", "zstd", "zstd:2"}
-	layouts := [][]string{{"-p", "contig"}, {"-p", "separate", "-r", "4"}, {"-B", "-p", "contig", "-t", "-w", "16", "-l", "16"}, {"-p", "separate", "-t", "-w", "32", "-l", "16", "-f", "lsb2msb"}}
+	layouts := [][]string{
+		{"-p", "contig"},
+		{"-p", "separate", "-r", "4"},
+		{"-B", "-p", "contig", "-t", "-w", "16", "-l", "16"},
+		{"-p", "separate", "-t", "-w", "32", "-l", "16", "-f", "lsb2msb"},
+	}
 	for _, p := range sampledPages() {
 		in := filepath.Join(t.TempDir(), "in.tiff")
 		if err := os.WriteFile(in, p.file(binary.LittleEndian), 0o600); err != nil {
@@ -283,7 +291,9 @@ func runTIFF(t *testing.T, in, tool string, args ...string) []byte {
 
 // What is not read says what it is.
 func TestUnreadCompressionsAreNamed(t *testing.T) {
-	for compression, name := range map[uint32]string{34925: "LZMA", 50001: "WebP", 34712: "JPEG 2000", 32809: "ThunderScan", 34676: "SGILog", 34887: "LERC", 10: "T.43"} {
+	for compression, name := range map[uint32]string{
+		34925: "LZMA", 50001: "WebP", 34712: "JPEG 2000", 32809: "ThunderScan", 34676: "SGILog", 34887: "LERC", 10: "T.43",
+	} {
 		gray := samplesFile(1, 1, make([]byte, 4))
 		binary.LittleEndian.PutUint32(gray[8+2+12*3+8:], compression)
 		for _, file := range [][]byte{gray, onePage(compression, 16, 2, make([]byte, 4))} {

@@ -1,5 +1,7 @@
 package tiff
 
+import "fmt"
+
 // What an image is besides a page, by NewSubfileType and by the older
 // SubfileType (TIFF 6.0 section 8).
 const (
@@ -19,8 +21,11 @@ func (f *File) keepPages() {
 			other = append(other, at)
 		}
 	}
-	if len(pages) > 0 {
+	switch {
+	case len(pages) > 0:
 		f.ifds, f.other = pages, other
+	case len(f.ifds) > f.lim.MaxPages:
+		f.ifds, f.chain = f.ifds[:f.lim.MaxPages], fmt.Errorf("tiff: more than %d pages: %w", f.lim.MaxPages, ErrLimit)
 	}
 }
 

@@ -103,14 +103,15 @@ func Parse(data []byte, lim Limits) (*File, error) {
 	return f, nil
 }
 
-// follow fills ifds from the chain that begins at offset first.
+// follow fills ifds from the chain that begins at offset first. Each page may
+// have another image beside it.
 func (f *File) follow(first uint64) {
-	seen := map[uint64]bool{}
+	seen, pages := map[uint64]bool{}, 0
 	for next := first; next != 0; {
 		switch {
 		case seen[next]:
-			f.chain = fmt.Errorf("tiff: page %d: its IFD at byte %d was met before: the chain is a loop: %w", len(f.ifds)+1, next, ErrMalformed)
-		case len(f.ifds) >= f.lim.MaxPages:
+			f.chain = fmt.Errorf("tiff: image %d: its IFD at byte %d was met before: the chain is a loop: %w", len(f.ifds)+1, next, ErrMalformed)
+		case pages >= f.lim.MaxPages || len(f.ifds) >= 2*f.lim.MaxPages:
 			f.chain = fmt.Errorf("tiff: more than %d pages: %w", f.lim.MaxPages, ErrLimit)
 		}
 		if f.chain != nil {
@@ -119,8 +120,11 @@ func (f *File) follow(first uint64) {
 		seen[next] = true
 		following, err := f.following(next)
 		if err != nil {
-			f.chain = fmt.Errorf("tiff: page %d: %w", len(f.ifds)+1, err)
+			f.chain = fmt.Errorf("tiff: image %d: %w", len(f.ifds)+1, err)
 			return
+		}
+		if f.isPage(next) {
+			pages++
 		}
 		f.ifds = append(f.ifds, next)
 		next = following

@@ -1,7 +1,6 @@
 package tiff
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -116,7 +115,7 @@ func (t *tonesReader) samplesStrip(pix, data []byte, width, rows int) (strip, er
 		return s, fmt.Errorf("%d bytes hold no row: %w", len(data), ErrMalformed)
 	}
 	n := len(pix)
-	pix = append(pix, bytes.Repeat([]byte{0xff}, rows*width*t.samples)...)
+	pix = appendPaper(pix, 0xff, rows*width*t.samples)
 	for y := range s.found {
 		dst, row := pix[n+y*width*t.samples:][:width*t.samples], raw[y*rowBytes:(y+1)*rowBytes]
 		if t.planar {
