@@ -5,7 +5,7 @@
 // Facts, their subjects and the rules of the ledger are words of session; bus carries them, stage names what is measured.
 //
 //	fetch     takes in.page from FAX_IN, fetches the file of the page, and passes its bytes to intake
-//	intake    has archive store the original with its sidecar; tiff and ccitt decode it, raster measures it and writes the
+//	intake    has archive store the original with its sidecar; tiff, ccitt and jbig decode it, raster measures it and writes the
 //	          PNG; page.archived is published (FAX_PAGES)
 //	collect   folds the facts into the ledger of the session; when the fax is closed it orders doc.ready (FAX_DOCS)
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
@@ -19,7 +19,7 @@
 //
 // A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
 //
-//	floor 0  session  ccitt  raster  pdf  sign
+//	floor 0  session  ccitt  jbig  raster  pdf  sign
 //	floor 1  bus  tiff  stage  archive
 //	floor 2  intake  hold  seal  letters
 //	floor 3  fetch  document  recovery

@@ -65,6 +65,7 @@ var rooms = []struct {
 }{
 	{0, "pipeline/session", nil, "the ledger and the vocabulary of facts"},
 	{0, "pipeline/ccitt", nil, "T.4 and T.6"},
+	{0, "pipeline/jbig", nil, "T.82 and T.85"},
 	{0, "pipeline/raster", nil, "packed 1-bit pages: geometry, quality, PNG"},
 	{0, "pipeline/pdf", nil, "the PDF/A writer"},
 	{0, "pipeline/sign", nil, "keys and signatures"},
@@ -83,6 +84,7 @@ var rooms = []struct {
 	{4, "pipeline/verify", nil, "proof from the archive alone"},
 	{4, "pipeline/replay", nil, "archived originals decoded again"},
 	{5, "pipeline", nil, "the doorway: it wires the rooms"},
+	{5, "pipeline/matrix", nil, "tests with other people's writers and readers"},
 	{5, "pipeline/pipelinetest", []string{"storage", "storage/local"}, "what tests of several rooms share"},
 }
 

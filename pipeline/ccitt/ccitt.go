@@ -60,10 +60,11 @@ func (c Coding) String() string {
 	return fmt.Sprintf("Coding(%d)", int(c))
 }
 
-// Limits that apply when Options leaves them zero.
+// Limits that apply when Options leaves them zero. They admit every page of
+// T.30: 14,592 pixels wide and 3 m long at 1,200 lines per inch.
 const (
 	DefaultMaxRows   = 200_000
-	DefaultMaxPixels = 200_000_000
+	DefaultMaxPixels = 2_100_000_000
 )
 
 // MaxWidth is the widest row, in pixels, that Decode accepts.
@@ -79,6 +80,11 @@ type Options struct {
 	// Strict stops at the first damage instead of looking for a way on: the
 	// rows before it are delivered.
 	Strict bool
+
+	// Ragged takes rows of MH whose codes are in order but whose runs are
+	// shorter or longer than Width: they are padded with white or cut, and
+	// not bad.
+	Ragged bool
 
 	// Limits on the rows delivered; 0 means DefaultMaxRows and
 	// DefaultMaxPixels.

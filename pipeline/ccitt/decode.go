@@ -42,13 +42,15 @@ func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 	d := newDecoder(dst, src, o)
 	d.ref, d.cur = dec.ref, dec.cur
 	d.ref.terminate(0, d.width)
-	switch o.Coding {
-	case MMR:
+	switch {
+	case o.Coding == MMR:
 		d.group4()
-	case RLE:
+	case o.Coding == RLE:
 		d.aligned(8)
-	case RLEW:
+	case o.Coding == RLEW:
 		d.aligned(16)
+	case o.Coding == MH && o.Ragged:
+		d.ragged3()
 	default:
 		if !d.group3() && !o.Strict {
 			d.restart()
@@ -280,6 +282,7 @@ func (d *decoder) aligned(n int) {
 			return
 		}
 		d.failed(end)
+		w.seek(max(w.pos(), start+1))
 		if w.pos() >= w.end() {
 			return
 		}
@@ -293,6 +296,7 @@ func (d *decoder) aligned(n int) {
 func (d *decoder) group3() bool {
 	w, twoD := &d.w, d.o.Coding == MR
 	marked := false // rows begin with EOL
+	noEOL := false  // no EOL code is ahead
 	for d.wanted() {
 		start := w.pos()
 		eols, tag1D := d.eols(twoD)
@@ -318,14 +322,16 @@ func (d *decoder) group3() bool {
 		} else {
 			n, end = w.row2D(d.ref, d.cur, d.width)
 		}
-		switch {
-		case end == rowComplete && w.pos() <= w.end():
+		switch stopped := w.pos(); {
+		case end == rowComplete && stopped <= w.end():
 			d.emit(n)
 		case w.onlyZeros(rowStart):
 			return true
-		case marked:
+		case marked || !noEOL && w.nextEOL(rowStart) < w.end():
 			return false
 		default:
+			noEOL = true
+			w.seek(max(stopped, rowStart+1))
 			d.failed(end)
 			if w.pos() >= w.end() {
 				return true
@@ -334,9 +340,17 @@ func (d *decoder) group3() bool {
 			d.repeat()
 		}
 	}
+	end := w.pos()
 	eols, _ := d.eols(twoD)
 	d.res.EndMark = eols > 1
-	return eols > 1 || d.o.Rows == 0 || w.onlyZeros(w.pos())
+	if eols > 1 || d.o.Rows == 0 || w.onlyZeros(w.pos()) {
+		return true
+	}
+	if eols > 0 || w.nextEOL(end) < w.end() {
+		return false
+	}
+	w.seek(end) // what follows is no row, as none has an EOL code
+	return true
 }
 
 // rtcEOLs is the number of consecutive EOL codes that end a page (T.4 4.1.4).

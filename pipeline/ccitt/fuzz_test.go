@@ -164,7 +164,14 @@ func fuzzDecode(f *testing.F, codings ...ccitt.Coding) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte, width uint16, rows uint8, lsb bool) {
 		for _, coding := range codings {
-			checkDecode(t, src, ccitt.Options{Coding: coding, Width: int(width), Rows: int(rows), LSBFirst: lsb, MaxRows: 300, MaxPixels: 1 << 22})
+			o := ccitt.Options{Coding: coding, Width: int(width), Rows: int(rows), LSBFirst: lsb, MaxRows: 300, MaxPixels: 1 << 22}
+			checkDecode(t, src, o)
+			if n := ccitt.CodedWidth([][]byte{src, src}, o); n < 0 || n > 2*ccitt.MaxWidth {
+				t.Fatalf("a width of %d", n)
+			}
+			if o.Ragged = true; coding == ccitt.MH {
+				checkDecode(t, src, o)
+			}
 		}
 	})
 }

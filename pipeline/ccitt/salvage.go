@@ -1,8 +1,8 @@
 package ccitt
 
 import (
+	"fmt"
 	"math/bits"
-	"slices"
 )
 
 // A damaged Group 3 stream is read a second time, now from its EOL codes.
@@ -13,7 +13,8 @@ import (
 //     its last pixel, so the place where the next begins is known.
 //   - An EOL code is invented within a row: two short rows, both bad. They are
 //     one row when the page, or the T.4 K-cycle, has one row too many.
-//   - A white row of one V0 code is lost: two EOL codes follow each other.
+//   - A white row of one V0 code is lost: two EOL codes follow each other. More
+//     than two are a writer's habit, up to the six that end the page.
 //   - A tag bit changes: the row decodes only with the other tag.
 //
 // First all rows are found and judged, then their number is put right, then
@@ -26,10 +27,11 @@ type foundRow struct {
 	ok         bool // exactly the width, and an EOL code or the end behind it
 	why        rowEnd
 	lost       bool // not in the stream: inserted to keep the others in place
+	eols       int  // EOL codes before it
 }
 
 func (d *decoder) salvage3() {
-	rows := d.findRows()
+	rows := d.withoutJunk(d.findRows())
 	if d.o.Coding == MR {
 		rows = d.fixCycles(rows)
 	}
@@ -83,34 +85,75 @@ func (d *decoder) findRows() []foundRow {
 	limit := 2*d.limit() + 64
 	var rows []foundRow
 	w.seek(0)
-	empty := 0 // EOL codes since the last row
 	for len(rows) < limit {
+		before := w.pos()
+		eols, tags := d.eolRun()
 		at := w.pos()
-		if w.skipEOL() {
-			if empty++; empty > 2 {
-				d.res.EndMark = true
-				break
-			}
-			if d.o.Coding == MR {
-				w.skip(1) // refilled by skipEOL's last seek or refill
-			}
-			continue
-		}
-		if at >= w.end() || w.onlyZeros(at) {
-			d.res.EndMark = empty > 1
+		if eols >= rtcEOLs || at >= w.end() || w.onlyZeros(at) {
+			d.res.EndMark = eols > 1
 			break
 		}
-		if empty == 2 && len(rows) > 0 {
+		if eols == 2 && tags == 0 && d.o.Coding == MR && len(rows) > 0 {
 			// Two EOL codes and no RTC: the row between them is gone, as the
 			// single 1 of a white row may be.
 			rows = append(rows, foundRow{start: at, end: at, lost: true})
+		} else if eols > 1 {
+			d.res.warn(before/8, len(rows), "more than one EOL code before a row")
 		}
-		rows = d.findSegment(rows, at, empty > 0)
-		empty = 0
+		n := len(rows)
+		rows = d.findSegment(rows, at, eols > 0)
+		rows[n].eols = eols
 	}
 	d.refN = 0
 	d.ref.terminate(0, d.width)
 	return rows
+}
+
+// eolRun consumes the EOL codes that come next, up to those of an RTC, with
+// their tag bits, and returns their number and how many of the tags, but the
+// last, say that a one-dimensional row was to come.
+func (d *decoder) eolRun() (n, tags int) {
+	last := 0
+	for n < rtcEOLs && d.w.skipEOL() {
+		tags += last
+		if n++; d.o.Coding == MR {
+			d.w.refill()
+			last = int(d.w.acc >> 63)
+			d.w.skip(1)
+		}
+	}
+	return n, tags
+}
+
+// withoutJunk drops what stands before the page's first EOL code (T.4 4.1.2) or
+// among the last, if it is no row and no row is missing.
+func (d *decoder) withoutJunk(rows []foundRow) []foundRow {
+	if n := len(rows); n > 1 && d.res.EndMark && !rows[n-1].ok && rows[n-1].eols > 1 && rows[n-1].end-rows[n-1].start < 2*eolBits {
+		rows = rows[:n-1] // a broken EOL code of the RTC
+	}
+	if len(rows) < 2 || rows[0].ok || rows[0].eols > 0 {
+		return rows
+	}
+	if r := d.behindBrokenEOL(rows[0]); r.ok {
+		rows[0] = r
+	} else if len(rows) > d.o.Rows {
+		d.res.warn(0, 0, fmt.Sprintf("%d bits before the first EOL code are no row", rows[0].end))
+		rows = rows[1:]
+	}
+	return rows
+}
+
+// behindBrokenEOL reads the page's first row behind an EOL code with a wrong bit.
+func (d *decoder) behindBrokenEOL(first foundRow) foundRow {
+	for _, at := range [2]int{eolBits, 2 * 8} {
+		if d.o.Coding == MR {
+			at++
+		}
+		if r := d.judge(at, first.end, true); d.w.ones(0, at) <= 3 && r.ok {
+			return r
+		}
+	}
+	return foundRow{}
 }
 
 // limit returns how many rows are wanted at most.
@@ -252,132 +295,4 @@ func (w *window) ones(from, to int) int {
 		}
 	}
 	return n
-}
-
-// fixCycles inserts and removes rows where two good one-dimensional rows are
-// not a multiple of K apart, K being how far they are apart where nothing is
-// damaged (T.4 4.2.2).
-func (d *decoder) fixCycles(rows []foundRow) []foundRow {
-	k := cycle(rows)
-	if k < 3 {
-		return rows
-	}
-	out := make([]foundRow, 0, len(rows)+8)
-	anchor := 0
-	for i, r := range rows {
-		if !r.ok || !r.oneD {
-			continue
-		}
-		part := rows[anchor:i]
-		switch (i - anchor) % k {
-		case k - 1:
-			part = insertLost(part)
-		case 1:
-			part = mergeInvented(part)
-		}
-		out = append(out, part...)
-		anchor = i
-	}
-	return append(out, rows[anchor:]...)
-}
-
-// cycle returns the usual distance of one-dimensional rows, 0 when there is
-// none.
-func cycle(rows []foundRow) int {
-	count := map[int]int{}
-	last := -1
-	for i, r := range rows {
-		switch {
-		case !r.ok:
-			last = -1
-		case r.oneD:
-			if last >= 0 {
-				count[i-last]++
-			}
-			last = i
-		}
-	}
-	best := 0
-	for k, n := range count {
-		if n > count[best] || n == count[best] && k < best {
-			best = k
-		}
-	}
-	return best
-}
-
-// insertLost adds a row behind the longest of the bad ones.
-func insertLost(rows []foundRow) []foundRow {
-	at := -1
-	for i, r := range rows {
-		if !r.ok && !r.lost && (at < 0 || r.end-r.start > rows[at].end-rows[at].start) {
-			at = i
-		}
-	}
-	if at < 0 {
-		return rows
-	}
-	return slices.Insert(slices.Clone(rows), at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
-}
-
-// mergeInvented makes one of the two neighbouring bad rows that are shortest
-// together.
-func mergeInvented(rows []foundRow) []foundRow {
-	at, best := -1, 0
-	for i := 1; i < len(rows); i++ {
-		if n := rows[i].end - rows[i-1].start; !rows[i-1].ok && !rows[i].ok && (at < 0 || n < best) {
-			at, best = i, n
-		}
-	}
-	if at < 0 {
-		return rows
-	}
-	return slices.Delete(slices.Clone(rows), at, at+1)
-}
-
-// fixCount inserts or removes rows near the damage until the page has its
-// height. What is still missing is at the end: the data were cut.
-func (d *decoder) fixCount(rows []foundRow) []foundRow {
-	usual := usualBits(rows)
-	for len(rows) < d.o.Rows {
-		at := -1
-		for i, r := range rows {
-			long := r.end-r.start > usual+usual/2
-			if !r.ok && !r.lost && long && (at < 0 || r.end-r.start > rows[at].end-rows[at].start) && !(i+1 < len(rows) && rows[i+1].lost) {
-				at = i
-			}
-		}
-		if at < 0 {
-			break
-		}
-		rows = slices.Insert(rows, at+1, foundRow{start: rows[at].end, end: rows[at].end, lost: true})
-	}
-	for i := len(rows) - 1; i >= 0 && len(rows) > d.o.Rows; i-- {
-		if rows[i].lost {
-			rows = slices.Delete(rows, i, i+1)
-		}
-	}
-	for len(rows) > d.o.Rows {
-		fewer := mergeInvented(rows)
-		if len(fewer) == len(rows) {
-			break
-		}
-		rows = fewer
-	}
-	return rows
-}
-
-// usualBits returns the median size of the good rows.
-func usualBits(rows []foundRow) int {
-	var sizes []int
-	for _, r := range rows {
-		if r.ok {
-			sizes = append(sizes, r.end-r.start)
-		}
-	}
-	if len(sizes) == 0 {
-		return 0
-	}
-	slices.Sort(sizes)
-	return sizes[len(sizes)/2]
 }

@@ -107,13 +107,18 @@ func TestDamagedRowsOfAMinIsBlackPageAreWhite(t *testing.T) {
 
 func deflateOf(t testing.TB, data []byte) []byte {
 	t.Helper()
+	return mustDeflate(data)
+}
+
+// mustDeflate compresses; writing to memory does not fail.
+func mustDeflate(data []byte) []byte {
 	var buf bytes.Buffer
 	z := zlib.NewWriter(&buf)
 	if _, err := z.Write(data); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return buf.Bytes()
 }

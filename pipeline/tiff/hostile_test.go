@@ -90,7 +90,7 @@ func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
 		{"the same 100,000 rows in 400 strips", manyStrips(t, 400), tiff.ErrLimit},
 		{"4e9 strips", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{259, 3, 1, 4}, field{273, 4, 4e9, 8}), tiff.ErrTruncated},
 		{"strips past the end", onePage(4, 1728, 100, nil, field{999, 4, 1, 1}), tiff.ErrMalformed},
-		{"tiles of 4e9 x 4e9", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{322, 4, 1, 4e9}, field{323, 4, 1, 4e9}, field{324, 4, 1, 8}), tiff.ErrMalformed},
+		{"tiles of 4e9 x 4e9", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{322, 4, 1, 4e9}, field{323, 4, 1, 4e9}, field{324, 4, 1, 8}), tiff.ErrLimit},
 		{"no width", onePage(4, 0, 10, junk), tiff.ErrMalformed},
 		{"a loop of one IFD", handMade(8, junk, field{256, 4, 1, 1728}), tiff.ErrMalformed},
 		{"empty", nil, tiff.ErrTruncated},
@@ -104,7 +104,7 @@ func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("error %v, want %v", err, c.want)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+			if used := after.TotalAlloc - before.TotalAlloc; used > 96<<20 { // as many rows as are allowed are 43 MB
 				t.Errorf("%d bytes allocated", used)
 			}
 		})

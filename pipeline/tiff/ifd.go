@@ -7,40 +7,50 @@ import (
 
 // Tags of TIFF 6.0, RFC 2306 and RFC 2301 in the order of their numbers.
 const (
-	tagNewSubfileType         = 254
-	tagImageWidth             = 256
-	tagImageLength            = 257
-	tagBitsPerSample          = 258
-	tagCompression            = 259
-	tagPhotometric            = 262
-	tagFillOrder              = 266
-	tagImageDescription       = 270
-	tagStripOffsets           = 273
-	tagOrientation            = 274
-	tagSamplesPerPixel        = 277
-	tagRowsPerStrip           = 278
-	tagStripByteCounts        = 279
-	tagXResolution            = 282
-	tagYResolution            = 283
-	tagPlanarConfiguration    = 284
-	tagT4Options              = 292
-	tagT6Options              = 293
-	tagResolutionUnit         = 296
-	tagPageNumber             = 297
-	tagSoftware               = 305
-	tagDateTime               = 306
-	tagPredictor              = 317
-	tagColorMap               = 320
-	tagTileWidth              = 322
-	tagTileLength             = 323
-	tagTileOffsets            = 324
-	tagTileByteCounts         = 325
-	tagBadFaxLines            = 326
-	tagCleanFaxData           = 327
-	tagConsecutiveBadFaxLines = 328
-	tagExtraSamples           = 338
-	tagSampleFormat           = 339
-	tagJPEGTables             = 347
+	tagNewSubfileType              = 254
+	tagSubfileType                 = 255
+	tagImageWidth                  = 256
+	tagImageLength                 = 257
+	tagBitsPerSample               = 258
+	tagCompression                 = 259
+	tagPhotometric                 = 262
+	tagFillOrder                   = 266
+	tagImageDescription            = 270
+	tagStripOffsets                = 273
+	tagOrientation                 = 274
+	tagSamplesPerPixel             = 277
+	tagRowsPerStrip                = 278
+	tagStripByteCounts             = 279
+	tagXResolution                 = 282
+	tagYResolution                 = 283
+	tagPlanarConfiguration         = 284
+	tagT4Options                   = 292
+	tagT6Options                   = 293
+	tagResolutionUnit              = 296
+	tagPageNumber                  = 297
+	tagSoftware                    = 305
+	tagDateTime                    = 306
+	tagPredictor                   = 317
+	tagColorMap                    = 320
+	tagTileWidth                   = 322
+	tagTileLength                  = 323
+	tagTileOffsets                 = 324
+	tagTileByteCounts              = 325
+	tagBadFaxLines                 = 326
+	tagCleanFaxData                = 327
+	tagConsecutiveBadFaxLines      = 328
+	tagInkSet                      = 332
+	tagExtraSamples                = 338
+	tagSampleFormat                = 339
+	tagJPEGTables                  = 347
+	tagJPEGProc                    = 512
+	tagJPEGInterchangeFormat       = 513
+	tagJPEGInterchangeFormatLength = 514
+	tagJPEGRestartInterval         = 515
+	tagJPEGQTables                 = 519
+	tagJPEGDCTables                = 520
+	tagJPEGACTables                = 521
+	tagYCbCrSubSampling            = 530
 )
 
 // Field types of TIFF 6.0 section 2 and of BigTIFF.
@@ -121,22 +131,49 @@ func (f *File) following(at uint64) (uint64, error) {
 
 // entries reads the IFD at offset at. Of repeated tags the first counts.
 func (f *File) entries(at uint64) map[uint16]entry {
-	countSize, entrySize, valueSize := f.layout()
+	countSize, entrySize, _ := f.layout()
 	es := map[uint16]entry{}
 	n := f.uintAt(at, countSize)
 	for at += countSize; n > 0; n, at = n-1, at+entrySize {
 		tag := uint16(f.uintAt(at, 2))
-		e := entry{typ: uint16(f.uintAt(at+2, 2)), count: f.uintAt(at+4, valueSize), value: at + 4 + valueSize}
-		size, known := typeSizes[e.typ]
-		if _, repeated := es[tag]; repeated || !known || e.count == 0 {
+		if _, repeated := es[tag]; repeated {
 			continue
 		}
-		if e.count > valueSize/size {
-			e.value = f.uintAt(e.value, valueSize)
+		if e, ok := f.entry(at); ok {
+			es[tag] = e
 		}
-		es[tag] = e
 	}
 	return es
+}
+
+// field reads one field of the IFD at offset at, without those behind it. A
+// field that is not there has no values.
+func (f *File) field(at uint64, tag uint16) entry {
+	countSize, entrySize, _ := f.layout()
+	n := f.uintAt(at, countSize)
+	for at += countSize; n > 0; n, at = n-1, at+entrySize {
+		if uint16(f.uintAt(at, 2)) == tag {
+			if e, ok := f.entry(at); ok {
+				return e
+			}
+		}
+	}
+	return entry{}
+}
+
+// entry reads the field at offset at of an IFD; false for one without values
+// or of an unknown type.
+func (f *File) entry(at uint64) (entry, bool) {
+	_, _, valueSize := f.layout()
+	e := entry{typ: uint16(f.uintAt(at+2, 2)), count: f.uintAt(at+4, valueSize), value: at + 4 + valueSize}
+	size, known := typeSizes[e.typ]
+	if !known || e.count == 0 {
+		return entry{}, false
+	}
+	if e.count > valueSize/size {
+		e.value = f.uintAt(e.value, valueSize)
+	}
+	return e, true
 }
 
 // uints returns the values of an unsigned field. Values that lie past the end

@@ -3,6 +3,8 @@ package tiff
 import (
 	"fmt"
 	"math"
+
+	"github.com/faxstream/faxstream/pipeline/raster"
 )
 
 // Compression schemes as their tag names them.
@@ -12,21 +14,27 @@ const (
 	compressionGroup3     = 3
 	compressionGroup4     = 4
 	compressionLZW        = 5
+	compressionOldJPEG    = 6
 	compressionJPEG       = 7
 	compressionDeflate    = 8
+	compressionT85        = 9     // JBIG as fax machines send it (RFC 2301 profile T)
 	compressionRLEW       = 32771 // RLE in 16-bit aligned rows
 	compressionPackBits   = 32773
 	compressionOldDeflate = 32946
+	compressionJBIG       = 34661 // JBIG as libtiff writes it
+	compressionZstd       = 50000
 )
 
 const (
-	photometricMissing = -1
-	minIsWhite         = 0
-	minIsBlack         = 1
-	photometricRGB     = 2
-	photometricPalette = 3
-	photometricCIELab  = 8
-	photometricITULab  = 10 // T.42, colour fax
+	photometricMissing   = -1
+	minIsWhite           = 0
+	minIsBlack           = 1
+	photometricRGB       = 2
+	photometricPalette   = 3
+	photometricSeparated = 5 // CMYK
+	photometricYCbCr     = 6
+	photometricCIELab    = 8
+	photometricITULab    = 10 // T.42, colour fax
 )
 
 // An Image describes one page as its IFD does, with the defaults of TIFF 6.0
@@ -35,7 +43,7 @@ type Image struct {
 	Page          int // from 1
 	Width, Height int // pixels, rows; Height 0 when the file does not say or says nonsense
 	// XRes and YRes are pixels per inch, converted from centimetres; 0 when
-	// missing.
+	// missing. They may be impossible: Decoded.Resolution is what counts.
 	XRes, YRes      float64
 	BitsPerSample   int
 	SamplesPerPixel int
@@ -91,7 +99,8 @@ func (im *Image) check() error {
 		// Some writers leave 0xFFFFFFFF when they do not know. The rows of
 		// CCITT data count themselves, under the same limits.
 		if !im.isCCITT() || im.Tiled {
-			return fmt.Errorf("ImageLength %d at a width of %d, allowed are %d rows and %d pixels: %w", im.Height, im.Width, lim.MaxRows, lim.MaxPixels, ErrLimit)
+			return fmt.Errorf("ImageLength %d at a width of %d, allowed are %d rows and %d pixels: %w",
+				im.Height, im.Width, lim.MaxRows, lim.MaxPixels, ErrLimit)
 		}
 		im.Height = 0
 	}
@@ -103,6 +112,12 @@ func (im *Image) check() error {
 		im.RowsPerStrip = (im.Height + n - 1) / n // too few strips for what the tag says
 	}
 	return nil
+}
+
+// Orientation returns the field of this name, 1 where it is missing. It may be
+// none of the eight that there are.
+func (im *Image) Orientation() raster.Orientation {
+	return raster.Orientation(im.small(tagOrientation, int(raster.Upright)))
 }
 
 func (im *Image) isCCITT() bool {
@@ -125,6 +140,14 @@ func (im *Image) small(tag uint16, missing int) int {
 	return int(min(im.f.number(e), math.MaxInt32))
 }
 
+// resolutionTags is what the file says of the resolution of a page of this size.
+func (im *Image) resolutionTags(width, height int, tones bool) raster.ResolutionTags {
+	return raster.ResolutionTags{
+		X: im.f.number(im.entries[tagXResolution]), Y: im.f.number(im.entries[tagYResolution]),
+		Unit: raster.Unit(im.small(tagResolutionUnit, int(raster.UnitInch))), Width: width, Height: height, Tones: tones,
+	}
+}
+
 // resolution returns pixels per inch.
 func (im *Image) resolution() (x, y float64) {
 	x, y = im.f.number(im.entries[tagXResolution]), im.f.number(im.entries[tagYResolution])
@@ -145,7 +168,7 @@ func (im *Image) offsetsTag() uint16 {
 }
 
 // segments returns where the strips or tiles lie. Sizes that are missing or 0
-// reach to the next segment or to the end of the file.
+// reach to the next structure of the file.
 func (im *Image) segments() (offsets, sizes []uint64, err error) {
 	countsTag := uint16(tagStripByteCounts)
 	if im.Tiled {
@@ -167,11 +190,8 @@ func (im *Image) segments() (offsets, sizes []uint64, err error) {
 		sizes = append(sizes, 0)
 	}
 	for i, off := range offsets {
-		if sizes[i] == 0 && off < im.f.size() {
-			sizes[i] = im.f.size() - off
-			if i+1 < len(offsets) && offsets[i+1] > off {
-				sizes[i] = min(sizes[i], offsets[i+1]-off)
-			}
+		if sizes[i] == 0 {
+			sizes[i] = im.f.extent(off)
 		}
 	}
 	return offsets, sizes, nil

@@ -35,10 +35,7 @@ func (p *pageDecoder) sniff() (*Decoded, error) {
 		return best, err
 	}
 	found := first
-	for _, r := range p.im.guesses(first) {
-		if !p.plausible(r) {
-			continue
-		}
+	for _, r := range p.guesses(first) {
 		d, guessErr := p.decode(r)
 		if guessErr != nil {
 			continue
@@ -50,10 +47,20 @@ func (p *pageDecoder) sniff() (*Decoded, error) {
 	if best == nil {
 		return nil, err
 	}
-	if found != first {
-		best.Warnings = append([]string{fmt.Sprintf("tagged as %s, is %s", first, found)}, best.Warnings...)
-	}
+	best.Warnings = append(p.im.corrections(first, found), best.Warnings...)
 	return best, nil
+}
+
+// corrections says what the tags have wrong.
+func (im *Image) corrections(tagged, found reading) []string {
+	var said []string
+	if tagged.coding != found.coding || tagged.lsb != found.lsb {
+		said = append(said, fmt.Sprintf("tagged as %s, is %s", tagged, found))
+	}
+	if found.width > 0 {
+		said = append(said, fmt.Sprintf("ImageWidth %d, the rows are %d pixels wide", im.Width, found.width))
+	}
+	return said
 }
 
 func (r reading) String() string {
@@ -63,17 +70,45 @@ func (r reading) String() string {
 	return r.coding.String()
 }
 
-// guesses returns the other readings, the likely ones first.
-func (im *Image) guesses(first reading) []reading {
-	var rs []reading
+// guesses returns the other readings that the beginning of the data allows, the
+// likely ones first.
+func (p *pageDecoder) guesses(first reading) []reading {
+	rs := p.widths(first)
 	for _, lsb := range []bool{first.lsb, !first.lsb} {
 		for _, c := range []ccitt.Coding{ccitt.MMR, ccitt.MR, ccitt.MH, ccitt.RLE} {
-			if r := (reading{c, lsb}); r != first {
+			r := reading{coding: c, lsb: lsb}
+			if r == first {
+				continue
+			}
+			if p.plausible(r) {
 				rs = append(rs, r)
 			}
+			rs = append(rs, p.widths(r)...)
 		}
 	}
 	return rs
+}
+
+// widths returns a reading with rows of the width on which they agree, where
+// that is not ImageWidth, or else with rows of any width where they are in order.
+func (p *pageDecoder) widths(r reading) []reading {
+	if p.im.Tiled {
+		return nil
+	}
+	data := make([][]byte, len(p.offsets))
+	for i := range data {
+		data[i], _ = p.im.f.segment(p.offsets[i], p.sizes[i])
+	}
+	o := ccitt.Options{Coding: r.coding, LSBFirst: r.lsb}
+	switch w := ccitt.CodedWidth(data, o); {
+	case w > 0 && w <= p.im.f.lim.MaxWidth && w != p.im.Width:
+		r.width = w
+	case w == 0 && ccitt.Ragged(data, o):
+		r.ragged = true
+	default:
+		return nil
+	}
+	return []reading{r}
 }
 
 // plausible tells whether the first rows decode without a fault in a reading.

@@ -13,6 +13,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
+
+	"github.com/faxstream/faxstream/pipeline/ccitt"
 )
 
 var (
@@ -33,10 +36,10 @@ type Limits struct {
 	MaxBytes      int // of the file, default 256 MiB
 	MaxPages      int // default 10,000
 	MaxIFDEntries int // of one page, default 1,000; real ones have some dozens
-	MaxWidth      int // pixels, default 20,000 (an A3 page at 1,200 dpi is 14,000)
-	MaxRows       int // a page, default 200,000 (a page of 10 m at 391 lines per inch is 154,000)
-	MaxPixels     int // a page, default 200,000,000, which is 25 MB of rows
-	MaxTonePixels int // a gray or colour page, default 40,000,000 (an A4 page at 600 dpi is 35,000,000), which is 120 MB in colour
+	MaxWidth      int // pixels, default 20,000 (the widest page of T.30, A3 at 1,200 per inch, has 14,592)
+	MaxRows       int // a page, default 200,000 (3 m at 1,200 lines per inch are 141,732)
+	MaxPixels     int // a page, default 2,100,000,000: the widest page of T.30 of that length, which is 260 MB of rows
+	MaxTonePixels int // a gray or colour page, default 80,000,000 (an A3 page at 600 per inch is 72,000,000), which is 240 MB in colour
 }
 
 func (l Limits) withDefaults() Limits {
@@ -48,9 +51,9 @@ func (l Limits) withDefaults() Limits {
 		{&l.MaxPages, 10_000},
 		{&l.MaxIFDEntries, 1_000},
 		{&l.MaxWidth, 20_000},
-		{&l.MaxRows, 200_000},
-		{&l.MaxPixels, 200_000_000},
-		{&l.MaxTonePixels, 40_000_000},
+		{&l.MaxRows, ccitt.DefaultMaxRows},
+		{&l.MaxPixels, ccitt.DefaultMaxPixels},
+		{&l.MaxTonePixels, 80_000_000},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def
@@ -67,7 +70,11 @@ type File struct {
 	big   bool // BigTIFF
 	lim   Limits
 	ifds  []uint64 // offset of each page's IFD
+	other []uint64 // offsets of the IFDs that are no pages
 	chain error    // why the chain of IFDs ends before its end
+
+	placesOnce sync.Once
+	places     []uint64 // see extent
 }
 
 // Parse reads the header and follows the chain of IFDs. A chain that breaks,
@@ -85,33 +92,43 @@ func Parse(data []byte, lim Limits) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := map[uint64]bool{}
-	for next := first; next != 0; {
-		switch {
-		case seen[next]:
-			f.chain = fmt.Errorf("tiff: page %d: its IFD at byte %d was met before: the chain is a loop: %w", len(f.ifds)+1, next, ErrMalformed)
-		case len(f.ifds) >= f.lim.MaxPages:
-			f.chain = fmt.Errorf("tiff: more than %d pages: %w", f.lim.MaxPages, ErrLimit)
-		}
-		if f.chain != nil {
-			break
-		}
-		seen[next] = true
-		following, err := f.following(next)
-		if err != nil {
-			f.chain = fmt.Errorf("tiff: page %d: %w", len(f.ifds)+1, err)
-			break
-		}
-		f.ifds = append(f.ifds, next)
-		next = following
-	}
+	f.follow(first)
 	if len(f.ifds) == 0 {
 		if f.chain == nil {
 			f.chain = fmt.Errorf("tiff: no page: %w", ErrMalformed)
 		}
 		return nil, f.chain
 	}
+	f.keepPages()
 	return f, nil
+}
+
+// follow fills ifds from the chain that begins at offset first. Each page may
+// have another image beside it.
+func (f *File) follow(first uint64) {
+	seen, pages := map[uint64]bool{}, 0
+	for next := first; next != 0; {
+		switch {
+		case seen[next]:
+			f.chain = fmt.Errorf("tiff: image %d: its IFD at byte %d was met before: the chain is a loop: %w", len(f.ifds)+1, next, ErrMalformed)
+		case pages >= f.lim.MaxPages || len(f.ifds) >= 2*f.lim.MaxPages:
+			f.chain = fmt.Errorf("tiff: more than %d pages: %w", f.lim.MaxPages, ErrLimit)
+		}
+		if f.chain != nil {
+			return
+		}
+		seen[next] = true
+		following, err := f.following(next)
+		if err != nil {
+			f.chain = fmt.Errorf("tiff: image %d: %w", len(f.ifds)+1, err)
+			return
+		}
+		if f.isPage(next) {
+			pages++
+		}
+		f.ifds = append(f.ifds, next)
+		next = following
+	}
 }
 
 // header returns the offset of the first IFD (TIFF 6.0 section 2).
@@ -144,8 +161,13 @@ func (f *File) header() (uint64, error) {
 	}
 }
 
-// NumPages returns the number of pages, at least 1.
+// NumPages returns the number of pages, at least 1. Images of a reduced
+// resolution and masks are no pages: see [File.NotPages].
 func (f *File) NumPages() int { return len(f.ifds) }
+
+// NotPages returns how many images of the file are no pages but a smaller or
+// other view of one: thumbnails and masks.
+func (f *File) NotPages() int { return len(f.other) }
 
 // Chain tells why the chain of IFDs ends before its end; nil when it does not.
 func (f *File) Chain() error { return f.chain }

@@ -152,7 +152,10 @@ func samplesFile(photometric uint32, samples int, data []byte, more ...field) []
 	fields = append(fields, more...)
 	at := 8 + 2 + 12*uint32(len(fields)) + 4
 	fields[5].value = at
-	if samples > 2 {
+	switch {
+	case samples == 2:
+		fields[2].value |= 8 << 16
+	case samples > 2:
 		fields[2].value = at + uint32(len(data))
 	}
 	for i, f := range fields {
@@ -188,13 +191,21 @@ func TestKindsOfSamples(t *testing.T) {
 		{"gray, least significant bit first", samplesFile(1, 1, []byte{1, 0x80, 3, 0}, field{266, 3, 1, 2}), []byte{0x80, 1, 0xc0, 0}, nil},
 		{"palette", samplesFile(3, 1, []byte{0, 1, 2, 3}, field{320, 3, 768, 0}), []byte{0, 10, 20, 1, 11, 21, 2, 12, 22, 3, 13, 23}, nil},
 		{"alpha over white paper", samplesFile(2, 4, []byte{9, 9, 9, 255, 9, 9, 9, 0, 9, 9, 9, 255, 9, 9, 9, 0}, field{338, 3, 1, 2}), []byte{9, 9, 9, 255, 255, 255, 9, 9, 9, 255, 255, 255}, nil},
-		{"planes", samplesFile(2, 3, make([]byte, 12), field{284, 3, 1, 2}), nil, tiff.ErrUnsupported},
+		{"opacity that is no opacity", samplesFile(2, 4, []byte{9, 8, 7, 0, 6, 5, 4, 0, 3, 2, 1, 0, 0, 1, 2, 0}, field{338, 3, 1, 0}), []byte{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2}, nil},
+		{"a fourth sample of which nothing is said", samplesFile(2, 4, []byte{9, 8, 7, 0, 6, 5, 4, 0, 3, 2, 1, 0, 0, 1, 2, 0}), []byte{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2}, nil},
+		{"colours multiplied by their opacity", samplesFile(2, 4, []byte{9, 9, 9, 255, 0, 0, 0, 0, 4, 5, 6, 128, 0, 0, 0, 255}, field{338, 3, 1, 1}), []byte{9, 9, 9, 255, 255, 255, 131, 132, 133, 0, 0, 0}, nil},
+		{"gray with opacity", samplesFile(1, 2, []byte{50, 255, 50, 0, 100, 128, 0, 255}, field{338, 3, 1, 2}), []byte{50, 255, 177, 0}, nil},
+		{"gray with a second sample", samplesFile(1, 2, []byte{1, 9, 2, 9, 3, 9, 4, 9}), []byte{1, 2, 3, 4}, nil},
+		{"CMYK", samplesFile(5, 4, []byte{0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 255}), []byte{255, 255, 255, 0, 255, 255, 255, 0, 0, 0, 0, 0}, nil},
+		{"lightness", samplesFile(8, 3, []byte{1, 9, 9, 2, 9, 9, 3, 9, 9, 4, 9, 9}), []byte{1, 2, 3, 4}, nil},
+		{"inks of other colours", samplesFile(5, 4, make([]byte, 16), field{332, 3, 1, 2}), nil, tiff.ErrUnsupported},
+		{"one strip for three planes", samplesFile(2, 3, make([]byte, 12), field{284, 3, 1, 2}), nil, tiff.ErrMalformed},
 		{"floating point", samplesFile(1, 1, make([]byte, 4), field{339, 3, 1, 3}), nil, tiff.ErrUnsupported},
 		{"a predictor of floating point", samplesFile(1, 1, make([]byte, 4), field{317, 3, 1, 3}), nil, tiff.ErrUnsupported},
-		{"CMYK", samplesFile(5, 4, make([]byte, 16)), nil, tiff.ErrUnsupported},
-		{"gray with a second sample", samplesFile(1, 2, make([]byte, 8)), nil, tiff.ErrUnsupported},
+		{"RGB of two samples", samplesFile(2, 2, make([]byte, 8)), nil, tiff.ErrUnsupported},
 		{"a palette without a ColorMap", samplesFile(3, 1, make([]byte, 4)), nil, tiff.ErrMalformed},
-		{"too short", samplesFile(1, 1, []byte{1, 2, 3}), nil, tiff.ErrMalformed},
+		{"a row short", samplesFile(1, 1, []byte{1, 2, 3}), []byte{1, 2, 255, 255}, nil},
+		{"less than a row", samplesFile(1, 1, []byte{1}), nil, tiff.ErrMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ds, err := decodeAllPages(c.file)
@@ -398,12 +409,5 @@ func TestRowsFoundAndExpectedAreSaid(t *testing.T) {
 		} else if d := ds[0]; d.RowsExpected != c.expected || d.RowsFound != c.found {
 			t.Errorf("%s: %d rows found of %d, want %d of %d", name, d.RowsFound, d.RowsExpected, c.found, c.expected)
 		}
-	}
-}
-
-func TestATurnedPageIsReported(t *testing.T) {
-	ds, err := decodeAllPages(onePage(4, 1728, 10, g4(textPage(1728, 10)), field{274, 3, 1, 3}))
-	if err != nil || len(ds[0].Warnings) != 1 || !strings.Contains(ds[0].Warnings[0], "Orientation 3") {
-		t.Errorf("%v, warnings %q", err, ds[0].Warnings)
 	}
 }

@@ -25,6 +25,8 @@ type PageMeta struct {
 	XRes, YRes    float64 // pixels per inch; 0: unknown, left out
 	Page, Pages   int     // page Page, from 1, of Pages; Pages 0: unknown
 
+	Orientation raster.Orientation // how the rows are to be seen; 0: upright
+
 	// Quality as RFC 2306 has it (tags 326, 328, 327). CleanFaxData is 0 for
 	// a page without bad lines, 1 when they were repaired, 2 when they are
 	// still bad.
@@ -220,7 +222,7 @@ func buildIFD(m PageMeta, s Strip, strip uint32, at int64) []byte {
 	b.short(tagFillOrder, s.fillOrder)
 	b.ascii(tagImageDescription, m.Description)
 	b.long(tagStripOffsets, strip)
-	b.short(tagOrientation, 1)
+	b.short(tagOrientation, uint16(m.orientation()))
 	b.short(tagSamplesPerPixel, uint16(max(s.samples, 1)))
 	b.long(tagRowsPerStrip, uint32(m.Height))
 	b.long(tagStripByteCounts, uint32(len(s.data)))
@@ -248,6 +250,14 @@ func buildIFD(m PageMeta, s Strip, strip uint32, at int64) []byte {
 		b.long(tagConsecutiveBadFaxLines, uint32(m.ConsecutiveBadFaxLines))
 	}
 	return b.bytes(uint32(at))
+}
+
+// orientation is upright unless the page has another.
+func (m *PageMeta) orientation() raster.Orientation {
+	if m.Orientation.Known() {
+		return m.Orientation
+	}
+	return raster.Upright
 }
 
 // An ifdBuilder collects fields in ascending order of their tags.
