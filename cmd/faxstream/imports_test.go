@@ -116,10 +116,10 @@ var outside = []struct {
 	},
 	{
 		"cmd/faxstream/faxgen",
-		[]string{"ingest/faxplus", "ingest/faxplus/faxplustest", "pipeline/ccitt", "pipeline/raster", "pipeline/tiff", vocabulary},
+		[]string{"ingest/faxplus", "ingest/faxplus/faxplustest", "pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff", vocabulary},
 		"the generator makes faxes for the simulator: TIFF files and what is said of them",
 	},
-	{"cmd/faxstream/tifftool", []string{"pipeline/ccitt", "pipeline/raster", "pipeline/tiff"}, "TIFF tools know files, not faxes"},
+	{"cmd/faxstream/tifftool", []string{"pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff"}, "TIFF tools know files, not faxes"},
 }
 
 // floorOf is a room's floor; -1: it is none.
