@@ -277,7 +277,7 @@ func (w *world) counted() int {
 		}
 		return n
 	case c.Pages > 0:
-		return c.Pages
+		return max(c.Pages, w.newest())
 	default:
 		return w.taken()
 	}
@@ -289,6 +289,19 @@ func (w *world) taken() (pages int) {
 		if f, err := session.ParseFact(bus.EventType(m.subject), m.data); err == nil {
 			if done, ok := f.(session.WholeDone); ok {
 				pages = max(pages, done.Pages)
+			}
+		}
+	}
+	return pages
+}
+
+// newest is how many pages the newest whole file has that was taken: those beyond the close's count are pages of the fax.
+func (w *world) newest() (pages int) {
+	last := 0
+	for _, m := range w.bus.all {
+		if f, err := session.ParseFact(bus.EventType(m.subject), m.data); err == nil {
+			if done, ok := f.(session.WholeDone); ok && done.Object != nil && done.N > last {
+				last, pages = done.N, done.Pages
 			}
 		}
 	}
@@ -375,12 +388,16 @@ func (f *fax) couldBeHad(page int, announced time.Time) (how string, ok bool) {
 
 // checkStatus: the document's status is what the webhooks and its pages say.
 func (w *world) checkStatus(s session.State, m archive.Manifest) {
-	missing, usable, cut := 0, 0, 0
+	missing, usable, cut, beyond := 0, 0, 0, 0
+	c := w.accepted()
 	announced := w.announced()
 	for _, p := range m.Pages {
 		switch {
 		case p.Status != session.PageStatusArchived:
 			missing++
+		case c != nil && c.Pages > 0 && p.Page > c.Pages && w.published(m.ToToken, p.Page).Source == session.SourceWholeFile && p.Page <= w.newest():
+			beyond++
+			usable++
 		case w.published(m.ToToken, p.Page).Source == session.SourceWholeFile && !announced[p.Page].IsZero():
 			cut++
 			usable++
@@ -389,7 +406,7 @@ func (w *world) checkStatus(s session.State, m archive.Manifest) {
 		}
 	}
 	status, reason := session.StatusPartial, ""
-	switch c := w.accepted(); {
+	switch {
 	case c == nil:
 		reason = session.PartialNoClose
 	case closeRank(*c) < 2:
@@ -400,6 +417,8 @@ func (w *world) checkStatus(s session.State, m archive.Manifest) {
 		reason = session.PartialUncounted
 	case missing > 0:
 		reason = session.PartialMissing
+	case beyond > 0:
+		status, reason = session.StatusRecovered, session.RecoveredBeyond
 	case cut > 0:
 		status = session.StatusRecovered
 	default:
@@ -414,7 +433,7 @@ func (w *world) checkStatus(s session.State, m archive.Manifest) {
 	if owner := w.bus.owners[session.AliasListed+w.fax.listed()]; w.told() && owner != s.Session {
 		w.broken("the provider's record was read, but its name in the lists belongs to %q", owner)
 	}
-	if c := w.accepted(); c != nil && (m.From != c.From || m.To != c.To) {
+	if c != nil && (m.From != c.From || m.To != c.To) {
 		w.broken("the document is from %q to %q, the close says %q to %q", m.From, m.To, c.From, c.To)
 	}
 	if m.Direction != w.fax.direction {

@@ -26,8 +26,9 @@ type Manifest struct {
 	Pages     []ManifestPage `json:"pages"` // ascending
 	Plan      session.Object `json:"plan"`
 
-	Verification string           `json:"verification"` // none, pending, verified, differs or unavailable when the revision was ordered
+	Verification string           `json:"verification"` // when the revision was ordered: one of the session.Verification constants
 	Reports      []session.Object `json:"reports,omitempty"`
+	Choices      []session.Choice `json:"choices,omitempty"` // which of two images of a page a person chose; by page
 
 	TIFF     *session.Object `json:"document_tiff,omitempty"` // nil: no usable page
 	PDF      session.Object  `json:"document_pdf"`
@@ -59,13 +60,19 @@ type ManifestPage struct {
 	YResolution  float64         `json:"y_resolution,omitempty"`
 	// Samples of 8 bits a pixel: 1 gray, 3 colour (Deflate, plain TIFF 6.0); absent: bilevel (Group 4, TIFF Class F).
 	Samples     int              `json:"samples,omitempty"`
-	BadRows     int              `json:"bad_rows"`
+	BadRows     int              `json:"bad_rows"` // by our decoder
 	LongestBad  int              `json:"longest_bad_run"`
+	Orientation int              `json:"orientation,omitempty"`  // of the pixels as stored, as in TIFF 6.0; absent: upright
 	Quality     *session.Quality `json:"quality,omitempty"`      // absent: the page was archived by a version that did not measure it
 	StripSHA256 string           `json:"strip_sha256,omitempty"` // the strip, the same in both documents
 	StripSize   int              `json:"strip_size,omitempty"`
 	TIFFOffset  int64            `json:"tiff_offset,omitempty"`
 	PDFOffset   int64            `json:"pdf_offset,omitempty"`
+
+	*session.Received // nil: the receiving fax machine says nothing of its rows
+
+	// ResolutionAssumed says in words why the resolution is not that of the page's tags; absent: it is.
+	ResolutionAssumed string `json:"resolution_assumed,omitempty"`
 }
 
 // NewManifestPage returns what the fact of a page says about it. Its strip, and the strip's offsets, come from the documents.
@@ -74,6 +81,7 @@ func NewManifestPage(f session.PageArchived) ManifestPage {
 		Page: f.Page, Status: session.PageStatusArchived, Source: f.Source, Original: &f.Original, PNG: &f.PNG,
 		RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, XResolution: f.XResolution, YResolution: f.YResolution,
 		BadRows: f.BadRows, LongestBad: f.LongestBad, Quality: f.Quality, Samples: f.Samples,
+		Orientation: f.Orientation, Received: f.Received, ResolutionAssumed: f.ResolutionAssumed,
 	}
 }
 
@@ -82,7 +90,7 @@ func NewManifest(p Plan, plan session.Object, software string) Manifest {
 	return Manifest{
 		Session: p.Session, Direction: p.Direction, Revision: p.Revision, From: p.From, To: p.To, ToToken: p.ToToken,
 		Status: p.Status, Reason: p.Reason, Verified: p.Verification == session.VerificationVerified,
-		Verification: p.Verification, Reports: p.Reports, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{},
+		Verification: p.Verification, Reports: p.Reports, Choices: p.Choices, StartTime: p.StartTime, Facts: p.facts(), Pages: []ManifestPage{},
 		Plan: plan, Software: software,
 	}
 }

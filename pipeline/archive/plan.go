@@ -31,6 +31,8 @@ type Plan struct {
 	// Pages.
 	Verification string           `json:"verification"`
 	Reports      []session.Object `json:"reports,omitempty"`
+
+	Choices []session.Choice `json:"choices,omitempty"` // which of two images of a page a person chose; by page
 }
 
 // NewPlan makes the plan of an order from the facts of its pages, by page. ordered is when the order was stored. If a fact is missing,
@@ -39,10 +41,12 @@ func NewPlan(r session.DocReady, facts map[int]session.PageArchived, ordered tim
 	p := Plan{
 		Session: r.Session, Direction: r.Direction, Revision: r.Revision, Previous: r.Previous, From: r.From, To: r.To, ToToken: r.ToToken,
 		Status: r.Status, Reason: r.Reason, Close: r.Close, Missing: r.Missing, Pages: []session.PageArchived{},
-		Verification: r.Verification,
+		Verification: r.Verification, Choices: r.Choices,
 	}
 	for _, repair := range r.Repairs {
-		p.Reports = append(p.Reports, repair.Report)
+		if !slices.Contains(p.Reports, repair.Report) {
+			p.Reports = append(p.Reports, repair.Report)
+		}
 	}
 	for page := range r.Pages.All() {
 		f, ok := facts[page]
@@ -99,7 +103,7 @@ func (p Plan) facts() []AcceptedFact {
 func (p Plan) Order() session.DocReady {
 	ready := session.DocReady{
 		Session: p.Session, Direction: p.Direction, ToToken: p.ToToken, Revision: p.Revision, Previous: p.Previous, From: p.From, To: p.To,
-		Status: p.Status, Reason: p.Reason, Missing: p.Missing, Close: p.Close, Verification: p.Verification,
+		Status: p.Status, Reason: p.Reason, Missing: p.Missing, Close: p.Close, Verification: p.Verification, Choices: p.Choices,
 	}
 	for _, f := range p.Pages {
 		ready.Pages = ready.Pages.Add(f.Page)

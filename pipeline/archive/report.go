@@ -35,6 +35,19 @@ type PageVerdict struct {
 	Streamed PageImage             `json:"streamed"`
 	File     *PageImage            `json:"file,omitempty"`
 	Repair   *session.PageArchived `json:"repair,omitempty"` // of a repaired or decoded page: the page that is used
+
+	// Difference names what is different of a page that differs: inverted, blank_against_ink or different. Alternative is the image of
+	// the file, for a person who chooses it.
+	Difference  string                `json:"difference,omitempty"`
+	Alternative *session.PageArchived `json:"alternative,omitempty"`
+}
+
+// Image returns the image that a document uses when it follows the report in this page; nil: the report has none.
+func (v PageVerdict) Image() *session.PageArchived {
+	if v.Repair != nil {
+		return v.Repair
+	}
+	return v.Alternative
 }
 
 // PageImage names one image of a page.
@@ -62,8 +75,10 @@ func (r Report) Objects() (all []session.Object) {
 				all = append(all, *image.Original)
 			}
 		}
-		if p.Repair != nil {
-			all = append(all, p.Repair.Original, p.Repair.PNG)
+		for _, image := range []*session.PageArchived{p.Repair, p.Alternative} {
+			if image != nil {
+				all = append(all, image.Original, image.PNG)
+			}
 		}
 	}
 	return all

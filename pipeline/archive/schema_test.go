@@ -94,7 +94,11 @@ func samples() map[string]any {
 		Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, Coding: "jpeg", BadRows: 3, LongestBad: 2,
 		Quality:    &session.Quality{Blank: true, Ink: 1, Skew: -5000, SkewKnown: true, Border: 2, Isolated: 3},
 		CleanStrip: &session.Strip{Size: 1234, SHA256: sum64}, EventTime: at, BodySHA256: sum64,
+		Received: &session.Received{BadRows: 4, LongestBad: 2, CleanFaxData: new(1)}, Orientation: 3, ResolutionAssumed: "no resolution: 204 x 98 assumed",
 	}
+	choices := []session.Choice{{
+		Page: 1, Image: session.ImageFile, By: "ada", Why: "the streamed one is inverted", At: at, Report: object("r1/verified.0011223344556677.json"),
+	}}
 	reports := []session.Object{object("r1/verified.0011223344556677.json")}
 	image := archive.PageImage{Original: &page.Original, RasterSHA256: sum64, BadRows: 3}
 	return map[string]any{
@@ -106,7 +110,7 @@ func samples() map[string]any {
 				From: page.From, To: page.To, StartTime: at, EventTime: at, BodySHA256: sum64,
 			},
 			Missing: session.PageReasons{2: session.ReasonNotYet}, Pages: []session.PageArchived{page},
-			Verification: session.VerificationPending, Reports: reports,
+			Verification: session.VerificationPending, Reports: reports, Choices: choices,
 		},
 		"manifest": archive.Manifest{
 			Session: "s1", Direction: session.Incoming, Revision: 2, From: page.From, To: page.To, ToToken: page.ToToken,
@@ -116,11 +120,12 @@ func samples() map[string]any {
 				{
 					Page: 1, Status: session.PageStatusArchived, Source: page.Source, Original: &page.Original, Sidecar: sum64, PNG: &page.PNG,
 					RasterSHA256: sum64, Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, BadRows: 3, LongestBad: 2, Quality: page.Quality,
+					Received: page.Received, Orientation: 3, ResolutionAssumed: page.ResolutionAssumed,
 					StripSHA256: sum64, StripSize: 1234, TIFFOffset: 8, PDFOffset: 15,
 				},
 				{Page: 2, Status: session.PageStatusMissing, Reason: session.ReasonNotYet},
 			},
-			Plan: object("r2/plan.json"), Verification: session.VerificationPending, Reports: reports,
+			Plan: object("r2/plan.json"), Verification: session.VerificationPending, Reports: reports, Choices: choices,
 			TIFF: ref("r2/document.0011223344556677.tiff"), PDF: object("r2/document.0011223344556677.pdf"),
 			Previous: sum64, Software: "faxstream 1.2.3",
 			Signature: &sign.Signature{KeyID: sum64[:16], Ed25519: strings.Repeat("A", 86) + "=="},
@@ -131,7 +136,7 @@ func samples() map[string]any {
 		},
 		"report": archive.Report{
 			Session: "s1", Revision: 1, File: object("original.0011223344556677.tiff"),
-			Pages: []archive.PageVerdict{{Page: 1, Verdict: "repaired", Reason: session.ReasonNotInFile, Streamed: image, File: &image, Repair: &page}},
+			Pages: []archive.PageVerdict{{Page: 1, Verdict: "repaired", Reason: session.ReasonNotInFile, Streamed: image, File: &image, Repair: &page, Difference: "different", Alternative: &page}},
 		},
 	}
 }

@@ -219,8 +219,8 @@ func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[in
 			return fmt.Errorf("read %s: %w", repairs.Report.Key, err)
 		}
 		for _, v := range report.Pages {
-			if v.Repair != nil && repairs.Pages.Has(v.Page) && r.Pages.Has(v.Page) {
-				facts[v.Page] = *v.Repair
+			if image := v.Image(); image != nil && repairs.Pages.Has(v.Page) && r.Pages.Has(v.Page) {
+				facts[v.Page] = *image
 			}
 		}
 	}

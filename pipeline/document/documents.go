@@ -62,6 +62,9 @@ func (d *Documents) about(software string) pdf.Meta {
 	if plan.Status == session.StatusPartial {
 		m.Title += " (partial: " + plan.Reason + ")"
 	}
+	if plan.Reason == session.RecoveredBeyond {
+		m.Subject += fmt.Sprintf(", the provider counts %d", plan.Close.Pages)
+	}
 	if len(plan.Missing) > 0 {
 		m.Subject += fmt.Sprintf(", of which missing: %d", len(plan.Missing))
 	}
@@ -97,7 +100,7 @@ func (d *Documents) add(l loaded) error {
 		return archive.PageError{Page: f.Page, Err: err}
 	}
 	if p.PDFOffset, err = d.pdf.AddImage(pdf.ImagePage{
-		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes,
+		Width: f.Width, Height: f.Height, XRes: meta.XRes, YRes: meta.YRes, Orientation: f.Orientation,
 		Strip: l.strip.Bytes(), Samples: l.strip.Samples(), Label: strconv.Itoa(f.Page),
 	}); err != nil {
 		return archive.PageError{Page: f.Page, Err: err}
@@ -110,7 +113,11 @@ func (d *Documents) add(l loaded) error {
 // takeAfter gives the next slip sheets the size of a page, unless text does not fit on such a sheet.
 func (d *Documents) takeAfter(f session.PageArchived) {
 	meta := intake.PageMeta(f, 1, 1)
-	if w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72; readable(w) && readable(h) {
+	w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72
+	if f.Orientation >= 5 {
+		w, h = h, w
+	}
+	if readable(w) && readable(h) {
 		d.width, d.height = w, h
 	}
 }

@@ -9,13 +9,11 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
-
-// reasonDiffers marks a page whose two images differ, for metrics and for the dashboard.
-const reasonDiffers session.Reason = "differs"
 
 // compare compares streamed pages with the pages of the whole file, archives the report and records the result. file is nil if the bytes
 // are not a readable TIFF.
@@ -92,10 +90,37 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 		_, _, err = w.bus.RecordFact(ctx, session.PageAmended{PageArchived: repair})
 		return v, err
 	}
-	w.Observe(stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: reasonDiffers})
-	w.log.Error("a streamed page and the same page of the whole file differ: look at both; the document has the streamed page",
-		"session", o.Session, "page", f.Page, "streamed", f.Original.Key, "file", cut.Key)
-	return v, nil
+	return v, w.dispute(ctx, o, f, m, &v)
+}
+
+// dispute names the difference of two images of a page, and makes that of the file ready for a person to choose it.
+func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArchived, m intake.Image, v *archive.PageVerdict) error {
+	data, err := archive.ReadObject(ctx, w.Archive, f.Original)
+	if err != nil && !archive.Lost(err) {
+		return err
+	}
+	v.Difference = string(raster.Other)
+	if err == nil {
+		streamed, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.Page(ctx, data) })
+		if _, failed := errors.AsType[*intake.Failure](err); err != nil && !failed {
+			return err
+		}
+		if err == nil {
+			v.Difference = string(raster.Compare(streamed.Raster, m.Raster))
+		}
+	}
+	if v.Difference == string(raster.Same) { // gray or colour pages with the same black and white
+		v.Difference = string(raster.Other)
+	}
+	alternative, err := w.ArchivePNG(ctx, o, *v.File.Original, m)
+	if err != nil {
+		return err
+	}
+	v.Alternative = &alternative
+	w.Observe(stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: session.ReasonDiffers})
+	w.log.Error("a streamed page and the same page of the whole file differ: look at both and choose one with `faxstream choose`",
+		"session", o.Session, "page", f.Page, "difference", v.Difference, "streamed", f.Original.Key, "file", v.File.Original.Key)
+	return nil
 }
 
 // publishVerdicts archives the report and records its summary.
@@ -118,6 +143,10 @@ func (w *Worker) publishVerdicts(ctx context.Context, t wholeTry, whole session.
 			fact.Repaired = fact.Repaired.Add(page)
 		case archive.VerdictDiffers:
 			fact.Differing = fact.Differing.Add(page)
+			if fact.Differences == nil {
+				fact.Differences = map[string]session.Ranges{}
+			}
+			fact.Differences[v.Difference] = fact.Differences[v.Difference].Add(page)
 		}
 	}
 	var err error

@@ -93,6 +93,9 @@ func (w *Worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file 
 	return true, w.scheduleWhole(ctx, *t, due)
 }
 
+// reasonBeyond marks a fax whose whole file has more pages than the close counts, for metrics and for the dashboard.
+const reasonBeyond session.Reason = session.RecoveredBeyond
+
 // takeWhole archives the whole file, cuts the wanted pages and ends the order. file is nil if the bytes are not a readable TIFF.
 func (w *Worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *tiff.File) error {
 	sum := sha256.Sum256(data)
@@ -107,6 +110,13 @@ func (w *Worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *t
 	wanted := t.order.Wanted
 	if t.order.All {
 		wanted = session.Span(1, done.Pages)
+	}
+	if t.order.Counted > 0 && done.Pages > t.order.Counted {
+		done.Beyond = session.Span(t.order.Counted+1, done.Pages)
+		wanted = wanted.Union(done.Beyond.Minus(t.order.Compare))
+		w.Observe(stage.Step{Stage: stage.Whole, Session: t.order.Session, Reason: reasonBeyond})
+		w.log.Error("the whole file has more pages than the provider counts: they are taken into the document; look at the fax",
+			"session", t.order.Session, "counted", t.order.Counted, "file", done.Pages)
 	}
 	var err error
 	if done.Lost, err = w.cutPages(ctx, t.origin, file, wanted); err != nil {

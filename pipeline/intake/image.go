@@ -33,12 +33,13 @@ func (m Image) CountBadRows() int {
 	return n
 }
 
-// png encodes the page for OCR.
+// png encodes the page for OCR, upright.
 func png(m Image) ([]byte, error) {
 	var b bytes.Buffer
-	write := m.Raster.WritePNG
-	if m.Tones != nil {
-		write = m.Tones.WritePNG
+	page, tones := m.Upright()
+	write := page.WritePNG
+	if tones != nil {
+		write = tones.WritePNG
 	}
 	if err := write(&b); err != nil {
 		return nil, fmt.Errorf("write PNG: %w", err)

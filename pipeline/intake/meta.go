@@ -1,22 +1,28 @@
 package intake
 
 import (
+	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// plausible reports whether a resolution in pixels per inch can be one of a sheet of paper.
-func plausible(perInch float64) bool { return perInch >= 10 && perInch <= 5000 }
-
-// PageMeta describes a page, page from 1, for a TIFF of `pages` pages. A page without a plausible resolution gets that of a fine fax.
+// PageMeta describes a page, page from 1, for a TIFF of `pages` pages. The fact of an older version may have a resolution that no sheet
+// has: it is decided again from the size of the page.
 func PageMeta(f session.PageArchived, page, pages int) tiff.PageMeta {
-	meta := tiff.PageMeta{Width: f.Width, Height: f.Height, XRes: f.XResolution, YRes: f.YResolution, Page: page, Pages: pages}
-	if !plausible(meta.XRes) || !plausible(meta.YRes) {
-		meta.XRes, meta.YRes = 204, 196
+	r := raster.ResolutionTags{X: f.XResolution, Y: f.YResolution, Width: f.Width, Height: f.Height, Tones: f.Samples > 0}.Decide()
+	meta := tiff.PageMeta{
+		Width: f.Width, Height: f.Height, XRes: r.X, YRes: r.Y, Page: page, Pages: pages, Orientation: raster.Orientation(f.Orientation),
+		BadFaxLines: f.BadRows, ConsecutiveBadFaxLines: f.LongestBad,
 	}
 	if f.BadRows > 0 {
-		// CleanFaxData 1: bad lines were received and regenerated (RFC 2306).
-		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = f.BadRows, f.LongestBad, 1
+		meta.CleanFaxData = 1 // bad lines were received and regenerated (RFC 2306 section 4.2.3)
+	}
+	if f.Received != nil { // what the receiver lost stays lost, although the rows that it wrote decode well
+		meta.BadFaxLines = max(meta.BadFaxLines, f.Received.BadRows)
+		meta.ConsecutiveBadFaxLines = max(meta.ConsecutiveBadFaxLines, f.Received.LongestBad)
+		if c := f.Received.CleanFaxData; c != nil {
+			meta.CleanFaxData = max(meta.CleanFaxData, *c)
+		}
 	}
 	return meta
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -34,6 +35,16 @@ func (o Origin) Fact(m Image) session.PageArchived {
 		Session: o.Session, Page: o.Page, From: o.From, To: o.To, ToToken: o.ToToken, Source: o.Source, RasterSHA256: m.SHA256,
 		Width: m.Raster.Width, Height: m.Raster.Height, XResolution: m.Raster.XRes, YResolution: m.Raster.YRes,
 		Coding: m.Coding, BadRows: m.CountBadRows(), LongestBad: m.LongestBadRun, EventTime: o.EventTime, BodySHA256: o.BodySHA256,
+	}
+	f.ResolutionAssumed = m.Resolution.Assumed
+	if m.Orientation != raster.Upright {
+		f.Orientation = int(m.Orientation)
+	}
+	if r := m.Received; r.Told {
+		f.Received = &session.Received{BadRows: r.BadRows, LongestBad: r.Consecutive}
+		if r.CleanFaxData >= 0 {
+			f.Received.CleanFaxData = &r.CleanFaxData
+		}
 	}
 	if m.Tones != nil {
 		f.Samples = m.Tones.Samples

@@ -25,11 +25,12 @@ func (t *Thumbnails) PNG(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("thumbnail: %w", err)
 	}
+	page, tones := m.Upright()
 	var small *raster.Tones
-	if m.Tones != nil {
-		small = m.Tones.Thumbnail(ThumbnailSide)
+	if tones != nil {
+		small = tones.Thumbnail(ThumbnailSide)
 	} else {
-		small = m.Raster.Thumbnail(ThumbnailSide)
+		small = page.Thumbnail(ThumbnailSide)
 	}
 	var b bytes.Buffer
 	if err := small.WritePNG(&b); err != nil {

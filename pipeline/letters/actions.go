@@ -26,6 +26,10 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	if a.Kind == session.ActionReplayed {
 		return w.Replay(ctx, a, asked)
 	}
+	if a.Kind == session.ActionChosen {
+		c := session.Choice{Page: a.Page, Image: a.Image, By: a.By, Why: a.Why, At: d.Time.UTC()}
+		return w.order(ctx, session.Again{Session: a.Session, Asked: asked, Choice: &c})
+	}
 	if a.Letter == nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s: its dead letter is missing in it", a.Kind)}
 	}
@@ -60,6 +64,8 @@ func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, 
 		return w.pageAgain(ctx, d, asked, now)
 	case d.Stage == session.StageWhole:
 		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Whole: true})
+	case d.Stage == session.StageChoice:
+		return bus.Dead{Reason: d.Reason, Err: errors.New("a retry changes nothing here: choose an image with `faxstream choose`, or drop the letter")}
 	case d.Stage == stage.Assemble:
 		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Assemble: true})
 	}

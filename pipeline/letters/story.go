@@ -64,3 +64,25 @@ func (w *Worker) wholeLetter(ctx context.Context, s session.State, missing sessi
 	}
 	return d, err
 }
+
+// choiceLetter makes the letter of a page whose streamed image and whose image in the whole file differ.
+func (w *Worker) choiceLetter(s session.State, page int) (session.DeadLetter, error) {
+	named := session.PageAnnounced{Session: s.Session, Page: page, From: s.From, To: s.To}
+	body, err := json.Marshal(named)
+	if err != nil {
+		return session.DeadLetter{}, err
+	}
+	what := "other pixels"
+	switch s.Difference(page) {
+	case "inverted":
+		what = "black and white exchanged"
+	case "blank_against_ink":
+		what = "one of them is blank"
+	}
+	return session.DeadLetter{
+		Stage: session.StageChoice, Session: s.Session, Page: page, Reason: session.ReasonDiffers, Original: named.Subject(), Body: body,
+		Received: s.Opened,
+		Detail: fmt.Sprintf("page %d: the streamed image and that of the whole file differ (%s): look at both, then choose one: "+
+			"faxstream choose %s --page %d --image streamed|file --reason TEXT", page, what, s.Session, page),
+	}, nil
+}

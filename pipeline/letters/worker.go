@@ -42,7 +42,7 @@ func (w *Worker) Consumptions() []bus.Consumption {
 		{
 			Consumer: bus.Consumer{
 				Stream: bus.StreamDocs, Durable: "letters-docs",
-				Filter:  []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>"},
+				Filter:  []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>", session.TypeDocVerified + ".>"},
 				Workers: 4,
 			},
 			Handle: w.docEvent,
@@ -50,7 +50,7 @@ func (w *Worker) Consumptions() []bus.Consumption {
 		{
 			Consumer: bus.Consumer{
 				Stream: bus.StreamAudit, Durable: "actions",
-				Filter:  []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>"},
+				Filter:  []string{session.TypeAuditLetter + ".>", session.TypeAuditReplay + ".>", session.TypeAuditChoice + ".>"},
 				Workers: 4,
 			},
 			Handle: w.act,
@@ -70,14 +70,18 @@ func (w *Worker) pageFailed(ctx context.Context, d bus.Delivery) error {
 	return w.settle(ctx, f.Session, over{page: f.Page})
 }
 
-// docEvent handles the order of a document and the end of an order for the whole file: then letters may be needed or resolved.
+// docEvent handles the order of a document, the end of an order for the whole file, and a comparison with it: then letters may be needed
+// or resolved.
 func (w *Worker) docEvent(ctx context.Context, d bus.Delivery) error {
 	fact, err := session.ParseFact(bus.EventType(d.Subject), d.Data)
 	if err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 	}
-	if f, ok := fact.(session.WholeDone); ok {
+	switch f := fact.(type) {
+	case session.WholeDone:
 		return w.settle(ctx, f.Session, over{whole: f.N})
+	case session.DocVerified:
+		return w.settle(ctx, f.Session, over{verdict: &f})
 	}
 	return w.settle(ctx, fact.SessionID(), over{})
 }
@@ -87,10 +91,12 @@ func (w *Worker) docEvent(ctx context.Context, d bus.Delivery) error {
 type over struct {
 	page  int // from 1; 0: no page
 	whole int // the n of the order, from 1; 0: no order
+
+	verdict *session.DocVerified // a comparison, maybe before the ledger knows about it; nil: none
 }
 
-// settle makes the letters of a session agree with its ledger: one for each page that is missing for good, and one for the whole file if
-// the whole file was fetched for missing pages.
+// settle makes the letters of a session agree with its ledger: one for each page that is missing for good, one for the whole file if the
+// whole file was fetched for missing pages, and one for each page of which a person must choose an image.
 func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 	for {
 		s, _, err := w.Bus.Load(ctx, id)
@@ -101,6 +107,11 @@ func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 		if err != nil {
 			return err
 		}
+		if ended.verdict != nil {
+			if s, err = session.Next(session.Policy{}, s, session.Event{At: ended.verdict.At, Fact: *ended.verdict}); err != nil {
+				return err
+			}
+		}
 		missing := s.Missing()
 		if err := w.resolve(ctx, s, missing, live); err != nil {
 			return err
@@ -109,6 +120,9 @@ func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 			return nil // doc.ready calls settle again
 		}
 		wrote, err := w.buryMissing(ctx, s, missing, live, ended)
+		if err == nil {
+			err = w.buryDisputed(ctx, s, live)
+		}
 		if err != nil || !wrote {
 			return err
 		}
@@ -116,31 +130,58 @@ func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 	}
 }
 
-// live returns the letters of a session's pages and whole file.
+// live returns the letters of a session that settle writes.
 func (w *Worker) live(ctx context.Context, id string) ([]bus.Letter, error) {
 	all, _, err := w.Bus.Letters(ctx, bus.LetterFilter{Session: id}, 2*session.MaxPages)
-	return slices.DeleteFunc(all, func(x bus.Letter) bool { return x.Stage != session.StagePage && x.Stage != session.StageWhole }), err
+	ours := []string{session.StagePage, session.StageWhole, session.StageChoice}
+	return slices.DeleteFunc(all, func(x bus.Letter) bool { return !slices.Contains(ours, x.Stage) }), err
 }
 
 // resolve removes the letters of what has arrived after all.
 func (w *Worker) resolve(ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter) error {
 	for _, x := range live {
-		if x.Page > 0 && missing.Has(x.Page) || x.Page == 0 && (len(missing) > 0 || s.Uncounted()) {
+		why := resolved(s, missing, x)
+		if why == "" {
 			continue
 		}
-		why := "the page is in the archive now"
-		if x.Page == 0 {
-			why = "no page is missing any more"
-		}
-		if x.Stage == session.StagePage && x.Page == 0 {
-			continue // a message of the durable `page` that could not be read
-		}
-		resolved := session.Action{Kind: session.ActionResolved, By: "faxstream", Why: why, LetterID: x.ID, Letter: &x.DeadLetter}
-		_, err := w.Bus.Act(ctx, resolved)
+		action := session.Action{Kind: session.ActionResolved, By: "faxstream", Why: why, LetterID: x.ID, Letter: &x.DeadLetter}
+		_, err := w.Bus.Act(ctx, action)
 		if err == nil {
 			err = w.Bus.RemoveLetter(ctx, x.ID)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resolved says why a letter is not needed any more; empty: it is.
+func resolved(s session.State, missing session.Ranges, x bus.Letter) string {
+	switch {
+	case x.Stage == session.StageChoice && s.Disputed().Has(x.Page):
+	case x.Stage == session.StageChoice:
+		return "an image of the page is chosen, or the images do not differ any more"
+	case x.Stage == session.StagePage && x.Page == 0: // a message of the durable `page` that could not be read
+	case x.Page > 0 && !missing.Has(x.Page):
+		return "the page is in the archive now"
+	case x.Page == 0 && len(missing) == 0 && !s.Uncounted():
+		return "no page is missing any more"
+	}
+	return ""
+}
+
+// buryDisputed writes the letters of pages of which a person must choose an image.
+func (w *Worker) buryDisputed(ctx context.Context, s session.State, live []bus.Letter) error {
+	for page := range s.Disputed().All() {
+		if slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Stage == session.StageChoice && x.Page == page }) {
+			continue
+		}
+		letter, err := w.choiceLetter(s, page)
+		if err != nil {
+			return err
+		}
+		if _, err := w.bury(ctx, letter, false); err != nil {
 			return err
 		}
 	}
@@ -152,7 +193,7 @@ func (w *Worker) buryMissing(
 	ctx context.Context, s session.State, missing session.Ranges, live []bus.Letter, ended over,
 ) (wrote bool, err error) {
 	for page := range missing.Intersect(s.Announced).All() {
-		if slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Page == page }) {
+		if slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Stage == session.StagePage && x.Page == page }) {
 			continue
 		}
 		letter, final, err := w.pageLetter(ctx, s, page)

@@ -32,6 +32,10 @@ type ImagePage struct {
 	Strip []byte
 	// Samples of a pixel: 0 for Group 4, 1 for gray (0 is black), 3 for red, green and blue (sRGB) in Flate.
 	Samples int
+	// Orientation says where the first row and column are seen, as TIFF 6.0 numbers it: 1 (or 0), top and left, is upright; 3 is
+	// upside down; 6 and 8 lie on a side; 2, 4, 5 and 7 are mirrored. Width, Height, XRes, YRes and Strip are those of the image
+	// as stored; the sheet is upright. A turned image has no Words.
+	Orientation int
 	// Words are an invisible text over the image, for search and copy, in reading order; up to 50,000.
 	Words []Word
 	// Label is the page's name in a viewer, such as its number in the fax; up to 200 bytes. Empty: its number in the document.
@@ -51,15 +55,19 @@ func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 		return 0, err
 	}
 	width, height := float64(p.Width)/p.XRes*pointsPerIn, float64(p.Height)/p.YRes*pointsPerIn
+	if p.Orientation >= 5 {
+		width, height = height, width
+	}
 	box := newMediaBox(width, height)
+	place := box.place(width, height, p.Orientation)
 
 	image, content := w.reserve(), w.reserve()
 	stripOffset = w.stream(image, fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d%s", p.Width, p.Height, p.coding()), p.Strip)
 	resources := fmt.Sprintf("/XObject<</Im %d 0 R>>", image)
 	if len(p.Words) == 0 {
-		w.stream(content, "", []byte(box.place(width, height)))
+		w.stream(content, "", []byte(place))
 	} else {
-		w.text(content, p, box, box.place(width, height))
+		w.text(content, p, box, place)
 		resources += w.words.resource()
 	}
 	w.addPage(box, resources, content, p.Label)
@@ -89,6 +97,10 @@ func (p ImagePage) check() error {
 		return fmt.Errorf("%w: %d by %d pixels, want 1 to %d each way", ErrInput, p.Width, p.Height, maxPixels)
 	case !(p.XRes >= 1 && p.XRes <= maxRes && p.YRes >= 1 && p.YRes <= maxRes): // this form also refuses NaN
 		return fmt.Errorf("%w: %g by %g pixels per inch, want 1 to %g each way, or both 0", ErrInput, p.XRes, p.YRes, maxRes)
+	case p.Orientation < 0 || p.Orientation > 8:
+		return fmt.Errorf("%w: orientation %d, want 1 to 8", ErrInput, p.Orientation)
+	case p.Orientation > 1 && len(p.Words) > 0:
+		return fmt.Errorf("%w: words over an image with orientation %d, want them only over an upright image", ErrInput, p.Orientation)
 	case len(p.Strip) == 0 || len(p.Strip) > maxStrip:
 		return fmt.Errorf("%w: strip of %d bytes, want 1 to %d", ErrInput, len(p.Strip), maxStrip)
 	}
@@ -118,15 +130,44 @@ func (b mediaBox) entries() string {
 	return s
 }
 
-// place returns the operators that draw an image of this size, in points, at the top of the sheet. The image ends a hair (a
+// place returns the operators that draw an image, of this size in points when it is upright, at the top of the sheet. The image ends a hair (a
 // 700,000th of an inch) inside its edges: if an edge is exactly on the boundary of a pixel, poppler draws one pixel more, and
 // so stretches a page that it draws at its own resolution.
-func (b mediaBox) place(widthPoints, heightPoints float64) string {
+func (b mediaBox) place(widthPoints, heightPoints float64, orientation int) string {
 	const hair = 1e-4
 	drawn := func(points float64) float64 { return max(hair, roundDown(points/b.unit)-2*hair) }
 	width, height := drawn(widthPoints), drawn(heightPoints)
 	bottom := max(hair, roundDown(b.height)-height-hair)
-	return fmt.Sprintf("q %s 0 0 %s %s %s cm/Im Do Q", number(width), number(height), number(hair), number(bottom))
+	return "q " + matrix(orientation, width, height, hair, bottom) + " cm/Im Do Q"
+}
+
+// matrix maps the unit square of an image (8.9.5.1) onto a rectangle, so that an image that is stored in an orientation is seen upright.
+func matrix(orientation int, width, height, left, bottom float64) string {
+	right, top := left+width, bottom+height
+	var m [6]float64
+	switch orientation {
+	case 2:
+		m = [6]float64{-width, 0, 0, height, right, bottom}
+	case 3:
+		m = [6]float64{-width, 0, 0, -height, right, top}
+	case 4:
+		m = [6]float64{width, 0, 0, -height, left, top}
+	case 5:
+		m = [6]float64{0, -height, -width, 0, right, top}
+	case 6:
+		m = [6]float64{0, -height, width, 0, left, top}
+	case 7:
+		m = [6]float64{0, height, width, 0, left, bottom}
+	case 8:
+		m = [6]float64{0, height, -width, 0, right, bottom}
+	default:
+		m = [6]float64{width, 0, 0, height, left, bottom}
+	}
+	text := make([]string, len(m))
+	for i, v := range m {
+		text[i] = number(v)
+	}
+	return strings.Join(text, " ")
 }
 
 // number writes a real number without exponent, 7.3.3.

@@ -78,7 +78,8 @@ func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string
 			continue
 		}
 		var report archive.Report
-		if _, _, err := archive.LoadJSON(ctx, a, key, &report); err != nil {
+		_, data, err := archive.LoadJSON(ctx, a, key, &report)
+		if err != nil {
 			if errors.Is(err, archive.ErrUnreadable) {
 				continue // its pages are compared again
 			}
@@ -90,7 +91,8 @@ func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string
 		for _, v := range report.Pages {
 			inUse := v.Streamed.Original != nil && v.Streamed.Original.Key == used[v.Page]
 			repaired := v.Repair != nil && v.Repair.Original.Key == used[v.Page]
-			if !inUse && !repaired {
+			chosen := v.Alternative != nil && v.Alternative.Original.Key == used[v.Page]
+			if !inUse && !repaired && !chosen {
 				continue
 			}
 			s.Compared, s.Agreed, s.Differing = s.Compared.Add(v.Page), s.Agreed.Remove(v.Page), s.Differing.Remove(v.Page)
@@ -98,7 +100,7 @@ func (r *recalled) verdicts(ctx context.Context, a archive.Reader, keys []string
 			case repaired || v.Verdict == archive.VerdictAgreed:
 				s.Agreed = s.Agreed.Add(v.Page)
 			case v.Verdict == archive.VerdictDiffers:
-				s.Differing = s.Differing.Add(v.Page)
+				s.Dispute(archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), v.Page, v.Difference)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ const (
 	ActionDropped  = "dropped"  // a person gave up the work of a dead letter; the letter is removed
 	ActionResolved = "resolved" // by faxstream: the work of a dead letter has succeeded; the letter is removed
 	ActionReplayed = "replayed" // a fax is made again from the archive
+	ActionChosen   = "chosen"   // one of two images of a page that differ counts
 	ActionHeld     = "held"     // a fax is put under legal hold: it cannot be purged
 	ActionReleased = "released" // a fax is released from legal hold
 	ActionPurged   = "purged"   // a fax is removed for good
@@ -29,12 +30,15 @@ type Action struct {
 	Letter   *DeadLetter `json:"letter,omitempty"` // the whole letter, because it is removed from FAX_DLQ
 	Session  string      `json:"session,omitempty"`
 	Stage    string      `json:"stage,omitempty"` // of a replay: ReplayDecode or ReplayAssemble
+	Page     int         `json:"page,omitempty"`  // of a choice
+	Image    string      `json:"image,omitempty"` // of a choice: ImageStreamed or ImageFile
 }
 
 // Subjects of actions; tokens follow.
 const (
 	TypeAuditLetter = "fax.v1.audit.dlq"    // .<action>.<stage>.<session>.<digest>
 	TypeAuditReplay = "fax.v1.audit.replay" // .<stage>.<session>
+	TypeAuditChoice = "fax.v1.audit.choice" // .<page>.<session>
 	TypeAuditKeep   = "fax.v1.audit.keep"   // .<action>.<session>
 )
 
@@ -43,6 +47,8 @@ func (a Action) Subject() string {
 	switch {
 	case a.Letter != nil:
 		return fmt.Sprintf("%s.%s.%s", TypeAuditLetter, a.Kind, a.Letter.tail())
+	case a.Kind == ActionChosen:
+		return fmt.Sprintf("%s.%d.%s", TypeAuditChoice, a.Page, a.Session)
 	case a.Kind == ActionReplayed:
 		return fmt.Sprintf("%s.%s.%s", TypeAuditReplay, a.Stage, a.Session)
 	default:

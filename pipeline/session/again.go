@@ -13,6 +13,7 @@ type Again struct {
 	Whole    bool     `json:"whole,omitempty"`    // cut every missing page from the whole file again
 	Assemble bool     `json:"assemble,omitempty"` // make a revision, also if it equals the last one
 	Repairs  *Repairs `json:"repairs,omitempty"`  // other images of archived pages
+	Choice   *Choice  `json:"choice,omitempty"`   // which image of a differing page counts
 }
 
 func (f Again) Subject() string         { return TypeAgain + "." + f.Session + "." + f.Asked }
@@ -38,6 +39,9 @@ func (s *State) again(f Again) {
 		s.unrepair(f.Repairs.Pages)
 		s.Agreed = s.Agreed.Minus(f.Repairs.Pages) // the verdict was about the image before
 		s.Repairs = append(s.Repairs, *f.Repairs)
+	}
+	if f.Choice != nil {
+		s.choose(*f.Choice)
 	}
 }
 

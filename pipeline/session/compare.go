@@ -48,27 +48,34 @@ func (s *State) verified(f DocVerified) {
 	s.Agreed = s.Agreed.Minus(f.Compared).Union(f.Agreed)
 	s.Differing = s.Differing.Minus(f.Compared).Union(f.Differing)
 	s.unrepair(f.Compared)
+	s.dispute(f)
 	if pages := f.Repaired.Minus(s.Lost); len(pages) > 0 {
 		s.Repairs = append(s.Repairs, Repairs{Report: f.Report, Pages: pages})
 	}
 }
 
 // unrepair removes the repairs of pages.
-func (s *State) unrepair(pages Ranges) {
-	rest := s.Repairs[:0]
-	for _, r := range s.Repairs {
+func (s *State) unrepair(pages Ranges) { s.Repairs = without(s.Repairs, pages) }
+
+// without removes pages, in place.
+func without(all []Repairs, pages Ranges) []Repairs {
+	rest := all[:0]
+	for _, r := range all {
 		if r.Pages = r.Pages.Minus(pages); len(r.Pages) > 0 {
 			rest = append(rest, r)
 		}
 	}
-	s.Repairs = rest
+	if len(rest) == 0 {
+		return nil // as after its JSON
+	}
+	return rest
 }
 
 // Repaired returns the streamed pages whose image comes from the whole file.
 func (s *State) Repaired() Ranges {
 	var all Ranges
 	for _, r := range s.Repairs {
-		if !r.Decoded {
+		if !r.Decoded && !r.Chosen {
 			all = all.Union(r.Pages)
 		}
 	}
@@ -79,9 +86,12 @@ func (s *State) Repaired() Ranges {
 func (s *State) Verification() string {
 	streamed := s.streamed()
 	switch {
-	case len(s.Differing.Intersect(streamed)) > 0:
+	case len(s.Disputed()) > 0:
 		return VerificationDiffers
-	case len(s.Usable) > 0 && len(streamed.Minus(s.Agreed).Minus(s.Repaired())) == 0:
+	case len(s.Usable) > 0 && len(streamed.Minus(s.Agreed).Minus(s.Repaired()).Minus(s.chosen())) == 0:
+		if len(s.chosen().Intersect(streamed)) > 0 {
+			return VerificationChosen
+		}
 		return VerificationVerified
 	case s.WholeOpen && len(s.Comparing) > 0 || !s.VerifyAt.IsZero():
 		return VerificationPending

@@ -25,6 +25,7 @@ const (
 	StageRecord = "record" // a fact contradicts the stored one on its subject
 	StagePage   = "page"   // an announced page is missing, and its own fetch has failed for good
 	StageWhole  = "whole"  // pages are missing, and the whole file does not have them
+	StageChoice = "choice" // a streamed page and that of the whole file differ: a person must choose one
 )
 
 // MaxAttempts limits the attempts in one letter; it has the newest. FAX_PAGES has all.

@@ -21,7 +21,8 @@ const (
 	VerificationNone        = "none"        // no comparison was ordered
 	VerificationPending     = "pending"     // the comparison still runs
 	VerificationVerified    = "verified"    // every page has the same pixels as in the file
-	VerificationDiffers     = "differs"     // some page has other pixels: a person should look
+	VerificationDiffers     = "differs"     // some page has other pixels: a person should look, and choose one image
+	VerificationChosen      = "chosen"      // some page has other pixels, and a person has chosen for each
 	VerificationUnavailable = "unavailable" // the fetch of the file failed, or some page of it is unreadable
 )
 
@@ -39,6 +40,8 @@ type DocVerified struct {
 	Repaired  Ranges    `json:"repaired,omitempty"`  // the streamed page has bad rows, the page of the file has fewer and is used
 	Differing Ranges    `json:"differing,omitempty"` // other pixels: the streamed page is used, both are archived, a person should look
 	At        time.Time `json:"at"`
+
+	Differences map[string]Ranges `json:"differences,omitempty"` // Differing by name: inverted, blank_against_ink, different
 }
 
 func (f DocVerified) Subject() string {
@@ -60,6 +63,7 @@ type Repairs struct {
 	Report  Object `json:"report"`
 	Pages   Ranges `json:"pages"`
 	Decoded bool   `json:"decoded,omitempty"` // true: the same bytes, decoded again; false: the page of the whole file
+	Chosen  bool   `json:"chosen,omitempty"`  // true: a person has chosen it
 }
 
 // DocReady orders one revision of a document. The plan depends only on this order and the page facts.
@@ -71,7 +75,7 @@ type DocReady struct {
 	From      string      `json:"from"`
 	To        string      `json:"to"`
 	Status    string      `json:"status"`
-	Reason    string      `json:"reason,omitempty"` // of a partial document
+	Reason    string      `json:"reason,omitempty"` // of a partial document, or RecoveredBeyond
 	Pages     Ranges      `json:"pages"`            // usable
 	Missing   PageReasons `json:"missing,omitempty"`
 	Close     *Closed     `json:"close,omitempty"`    // accepted; nil: none came
@@ -80,6 +84,7 @@ type DocReady struct {
 
 	Verification string    `json:"verification"` // at the time of the order
 	Repairs      []Repairs `json:"repairs,omitempty"`
+	Choices      []Choice  `json:"choices,omitempty"` // by page
 }
 
 func (f DocReady) Subject() string {

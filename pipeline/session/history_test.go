@@ -212,9 +212,14 @@ func success(pages int) step {
 	return closing(Closed{Status: "success", Pages: pages, File: "f", From: "+49", To: testNumber})
 }
 
-func wholeCut(n, pages int, lost PageReasons) step {
+func wholeCut(n, pages int, lost PageReasons) step { return wholeCutBeyond(n, pages, nil, lost) }
+
+// wholeCutBeyond is an order whose file has pages that the close does not count.
+func wholeCutBeyond(n, pages int, beyond Ranges, lost PageReasons) step {
 	return func(h *history) {
-		h.feed(Event{Fact: WholeDone{Session: testSession, ToToken: testToken, N: n, Object: &Object{Key: "k"}, Pages: pages, Lost: lost}})
+		h.feed(Event{Fact: WholeDone{
+			Session: testSession, ToToken: testToken, N: n, Object: &Object{Key: "k"}, Pages: pages, Beyond: beyond, Lost: lost,
+		}})
 	}
 }
 

@@ -19,6 +19,9 @@ const (
 	PartialUncounted = "page_count_unknown"
 )
 
+// RecoveredBeyond is the reason of a recovered document: the whole file has more pages than the provider counts, and they are in it.
+const RecoveredBeyond = "more_pages_than_counted"
+
 // Policy says how long a session waits. The zero value waits for nothing.
 type Policy struct {
 	Grace     time.Duration // how long after the close pages may come whose own fetch still runs

@@ -44,27 +44,34 @@ type Quality struct {
 
 // PageArchived means: a usable page is in the archive. OCR services subscribe to it.
 type PageArchived struct {
-	Session      string    `json:"session"`
-	Page         int       `json:"page"` // from 1
-	From         string    `json:"from"`
-	To           string    `json:"to"`
-	ToToken      string    `json:"to_token"`      // as in the subject
-	Source       string    `json:"source"`        // SourceFetch or SourceWholeFile
-	Original     Object    `json:"original"`      // the page file as fetched, or as cut
-	PNG          Object    `json:"png"`           // for OCR
-	RasterSHA256 string    `json:"raster_sha256"` // of the packed 1-bit rows, 1 is black; of gray and colour, of the 8-bit samples
-	Width        int       `json:"width"`         // pixels
-	Height       int       `json:"height"`        // pixels
-	XResolution  float64   `json:"x_resolution"`  // pixels per inch
-	YResolution  float64   `json:"y_resolution"`
-	Samples      int       `json:"samples,omitempty"` // of 8 bits a pixel: 1 gray, 3 colour; absent: bilevel
-	Coding       string    `json:"coding"`            // mh, mr, mmr, jpeg, …
-	BadRows      int       `json:"bad_rows"`
-	LongestBad   int       `json:"longest_bad_run"`       // rows in the longest run of bad rows
-	Quality      *Quality  `json:"quality,omitempty"`     // nil: archived by a version that did not measure it
-	CleanStrip   *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip cannot be copied into a document
-	EventTime    time.Time `json:"event_time,omitzero"`
-	BodySHA256   string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile
+	Session      string  `json:"session"`
+	Page         int     `json:"page"` // from 1
+	From         string  `json:"from"`
+	To           string  `json:"to"`
+	ToToken      string  `json:"to_token"`      // as in the subject
+	Source       string  `json:"source"`        // SourceFetch or SourceWholeFile
+	Original     Object  `json:"original"`      // the page file as fetched, or as cut
+	PNG          Object  `json:"png"`           // for OCR
+	RasterSHA256 string  `json:"raster_sha256"` // of the packed 1-bit rows, 1 is black; of gray and colour, of the 8-bit samples
+	Width        int     `json:"width"`         // pixels
+	Height       int     `json:"height"`        // pixels
+	XResolution  float64 `json:"x_resolution"`  // pixels per inch
+	YResolution  float64 `json:"y_resolution"`
+	Samples      int     `json:"samples,omitempty"`     // of 8 bits a pixel: 1 gray, 3 colour; absent: bilevel
+	Coding       string  `json:"coding"`                // mh, mr, mmr, jpeg, …
+	BadRows      int     `json:"bad_rows"`              // by our decoder
+	LongestBad   int     `json:"longest_bad_run"`       // rows in the longest run of bad rows
+	Orientation  int     `json:"orientation,omitempty"` // of the pixels as stored, as in TIFF 6.0; absent: upright. The PNG is upright
+
+	*Received // nil: the receiving fax machine says nothing of its rows
+
+	// ResolutionAssumed says in words why XResolution and YResolution are not those of the tags; empty: they are.
+	ResolutionAssumed string `json:"resolution_assumed,omitempty"`
+
+	Quality    *Quality  `json:"quality,omitempty"`     // nil: archived by a version that did not measure it
+	CleanStrip *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip cannot be copied into a document
+	EventTime  time.Time `json:"event_time,omitzero"`
+	BodySHA256 string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile
 }
 
 func (f PageArchived) Subject() string {
@@ -75,6 +82,18 @@ func (f PageArchived) ID() string        { return "page.archived/" + f.Session +
 func (f PageArchived) Type() string      { return TypePageArchived }
 func (f PageArchived) SessionID() string { return f.Session }
 func (f PageArchived) Time() time.Time   { return f.EventTime }
+
+// Received is what the receiving fax machine says of the rows of a page (RFC 2306 section 4.2.3). It is not our count.
+type Received struct {
+	BadRows      int  `json:"received_bad_rows"`                 // BadFaxLines
+	LongestBad   int  `json:"received_longest_bad_run"`          // ConsecutiveBadFaxLines
+	CleanFaxData *int `json:"received_clean_fax_data,omitempty"` // 0 no bad rows, 1 made again by the receiver, 2 still bad; nil: not said
+}
+
+// Bad reports whether the receiver calls the page bad, repaired or not.
+func (r *Received) Bad() bool {
+	return r != nil && (r.BadRows > 0 || r.LongestBad > 0 || r.CleanFaxData != nil && *r.CleanFaxData > 0)
+}
 
 // Same is always true: the first image counts. The stage that has a later image compares RasterSHA256 and publishes a
 // PageAmended if it differs.

@@ -114,6 +114,7 @@ type randomFax struct {
 	have       Ranges // archived once
 	lost       Ranges // of them, not any more
 	filePages  int    // pages of the longest whole file
+	newest     int    // pages of the newest one
 	checked    int    // effects, by checkOrders
 }
 
@@ -243,12 +244,17 @@ func (f *randomFax) endWhole() {
 		return
 	}
 	inFile := 1 + f.rng.IntN(6)
-	f.filePages = max(f.filePages, inFile)
+	f.filePages, f.newest = max(f.filePages, inFile), inFile
+	var beyond Ranges
+	if order.Counted > 0 && inFile > order.Counted {
+		beyond = Span(order.Counted+1, inFile)
+	}
 	lost := PageReasons{}
 	wanted := order.Wanted
 	if order.All {
 		wanted = wanted.Union(Span(1, inFile))
 	}
+	wanted = wanted.Union(beyond)
 	var facts []step
 	for p := range wanted.All() {
 		if p > inFile {
@@ -258,7 +264,7 @@ func (f *randomFax) endWhole() {
 		facts = append(facts, cutPages(p)) // for one that is there it changes nothing
 		f.have = f.have.Add(p)
 	}
-	facts = append(facts, wholeCut(order.N, inFile, lost))
+	facts = append(facts, wholeCutBeyond(order.N, inFile, beyond, lost))
 	f.rng.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
 	for _, fact := range facts {
 		fact(f.history)
@@ -274,6 +280,8 @@ func (f *randomFax) check() {
 	expected := Span(1, f.closeCount).Union(s.Announced).Union(f.lost)
 	if f.closeCount == 0 {
 		expected = expected.Union(Span(1, f.filePages))
+	} else {
+		expected = expected.Union(Span(1, f.newest)) // what is in the file was sent, whatever the provider counts
 	}
 	have := f.have.Minus(f.lost)
 	missing := expected.Minus(have)

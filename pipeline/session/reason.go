@@ -53,6 +53,7 @@ func (p *PageReasons) UnmarshalJSON(b []byte) error {
 type Reason string
 
 const (
+	ReasonDiffers      Reason = "differs"       // two images of a page have other pixels: a person must choose one
 	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 404, 409, 425, 429
 	ReasonUnavailable  Reason = "unavailable"   // the provider or the network failed: 5xx, timeout, connection
 	ReasonUnauthorized Reason = "unauthorized"  // 401 or 403

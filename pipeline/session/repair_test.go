@@ -116,7 +116,7 @@ func TestNextWholeFileOrders(t *testing.T) {
 			"an order gives what it asked for, not what earlier ones did", wholeOnly(),
 			[]step{
 				five, wholeFailed(1, ReasonNotYet), assembled(1), success(3), wholeFailed(2, ReasonNotYet), assembled(2),
-				announced(6), due(TimerGrace), wholeCut(3, 5, PageReasons{6: ReasonNotInFile}), assembled(3),
+				announced(6), due(TimerGrace), wholeCut(3, 3, PageReasons{6: ReasonNotInFile}), assembled(3),
 			},
 			[]string{
 				"idle timer", "whole 1 wants 1-5",
@@ -124,6 +124,24 @@ func TestNextWholeFileOrders(t *testing.T) {
 				"whole 2 wants 1-3", "ready 2 partial(missing_pages) none -1:not_ready -2:not_ready -3:not_ready",
 				"grace timer", "whole 3 wants 1-3,6-6", "ready 3 partial(missing_pages) 1-3 -6:not_in_file",
 			},
+			StatusPartial,
+		},
+		{
+			"a page that only the whole file has is taken in, and the document says so", wholeOnly(),
+			[]step{success(2), wholeCutBeyond(1, 3, Span(3, 3), nil), assembled(1)},
+			[]string{"idle timer", "whole 1 wants 1-2", "ready 1 recovered(more_pages_than_counted) 1-3"},
+			StatusRecovered,
+		},
+		{
+			"a page beyond the count that cannot be read is missing", wholeOnly(),
+			[]step{success(2), wholeCutBeyond(1, 3, Span(3, 3), PageReasons{3: ReasonDamaged}), assembled(1)},
+			[]string{"idle timer", "whole 1 wants 1-2", "ready 1 partial(missing_pages) 1-2 -3:damaged"},
+			StatusPartial,
+		},
+		{
+			"a file with fewer pages than are counted is partial", wholeOnly(),
+			[]step{success(3), wholeCut(1, 2, PageReasons{3: ReasonNotInFile}), assembled(1)},
+			[]string{"idle timer", "whole 1 wants 1-3", "ready 1 partial(missing_pages) 1-2 -3:not_in_file"},
 			StatusPartial,
 		},
 		{

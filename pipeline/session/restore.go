@@ -22,6 +22,8 @@ func Restore(ready DocReady, doc DocAssembled, pages []PageArchived, opened time
 	if ready.Status == StatusRecovered { // one of the cut pages was announced; which one makes no difference
 		s.Announced = s.Announced.Union(s.Cut)
 	}
+	s.NewestPages = s.Cut.Max() // its pages beyond the count were in the file
+	s.Choices = ready.Choices
 	var missing Ranges
 	for page, reason := range ready.Missing {
 		missing = missing.Add(page)

@@ -62,6 +62,9 @@ func (s *State) orderWhole(p Policy, wanted Ranges, all bool, compare Ranges) {
 	w := &WholeOrdered{
 		Session: s.Session, N: s.WholeN, From: s.From, To: s.To, Wanted: wanted, All: all, Compare: compare, TryFor: p.WholeFor,
 	}
+	if s.Close != nil && s.Close.Pages > 0 {
+		w.Counted = s.Close.Pages
+	}
 	if len(compare) > 0 {
 		w.Revision = max(s.Ordered, 1)
 	}
@@ -99,7 +102,7 @@ func (s *State) order(p Policy, missing Ranges) {
 		From: s.From, To: s.To, Pages: s.Usable.Minus(s.Cut.Minus(s.Expected())), Close: s.Close, Seq: s.Seq, Previous: s.Revision(),
 	}
 	r.Status, r.Reason = s.verdict(missing)
-	r.Verification, r.Repairs = s.Verification(), s.Repairs
+	r.Verification, r.Repairs, r.Choices = s.Verification(), s.Repairs, s.Choices
 	if len(s.uncompared(p)) > 0 {
 		r.Verification = VerificationPending
 	}
@@ -121,7 +124,7 @@ func (s *State) order(p Policy, missing Ranges) {
 // sheet there is no new document. It contains the verification only by the images that it changes. It contains the number, so
 // that subscribers of the number get a fax that was first published under unknown.
 func planned(r DocReady, missing Ranges) string {
-	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs), r.ToToken)
+	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs)+choicesText(r.Choices), r.ToToken)
 }
 
 func rangesText(r Ranges) string {
@@ -153,6 +156,8 @@ func (s *State) verdict(missing Ranges) (status, reason string) {
 		return StatusPartial, PartialUncounted
 	case len(missing) > 0:
 		return StatusPartial, PartialMissing
+	case len(s.Cut.Intersect(s.beyond().Minus(s.Announced))) > 0:
+		return StatusRecovered, RecoveredBeyond
 	case len(s.Cut.Intersect(s.Announced)) > 0:
 		return StatusRecovered, ""
 	default:

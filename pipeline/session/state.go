@@ -47,12 +47,17 @@ type State struct {
 	WholeTried  Ranges            `json:"whole_tried,omitempty"`  // pages that were ordered from the whole file under this close
 	AllTried    bool              `json:"all_tried,omitempty"`    // all pages of the file were ordered under this close
 	FilePages   int               `json:"file_pages,omitempty"`   // pages in the whole file; 0: unknown
+	FileN       int               `json:"file_n,omitempty"`       // the newest order that fetched the whole file
+	NewestPages int               `json:"newest_pages,omitempty"` // pages in that file
 	Comparing   Ranges            `json:"comparing,omitempty"`    // pages that the newest order compares
 	Compared    Ranges            `json:"compared,omitempty"`     // streamed pages whose comparison was ordered under this close
 	VerdictN    int               `json:"verdict_n,omitempty"`    // the newest order with a verdict
 	Agreed      Ranges            `json:"agreed,omitempty"`       // Agreed, Differing and Repairs: verdicts of comparisons
 	Differing   Ranges            `json:"differing,omitempty"`
 	Repairs     []Repairs         `json:"repairs,omitempty"`
+	Disputes    []Repairs         `json:"disputes,omitempty"`     // the reports that found Differing
+	Differences map[string]Ranges `json:"differences,omitempty"`  // Differing by the name of the difference
+	Choices     []Choice          `json:"choices,omitempty"`      // which image of a differing page counts; by page
 	VerifyTries int               `json:"verify_tries,omitempty"` // comparisons under this close for which the fetch of the file failed
 	VerifyAt    time.Time         `json:"verify_at,omitzero"`     // when the next comparison is due
 	Ordered     int               `json:"ordered,omitempty"`      // last ordered revision
@@ -71,10 +76,13 @@ func (s State) clone() State {
 	s.OtherCloses = slices.Clone(s.OtherCloses)
 	s.Repairs = slices.Clone(s.Repairs)
 	s.Effects = slices.Clone(s.Effects)
+	s.Disputes, s.Choices = slices.Clone(s.Disputes), slices.Clone(s.Choices)
+	s.Differences = maps.Clone(s.Differences)
 	return s
 }
 
-// Expected returns the pages that the fax has as far as we know: those of the close, the announced ones and the lost ones.
+// Expected returns the pages that the fax has as far as we know: those of the close, the announced ones, those that only the whole
+// file has, and the lost ones.
 func (s *State) Expected() Ranges {
 	n := s.Announced.Max()
 	counted := 0
@@ -83,10 +91,20 @@ func (s *State) Expected() Ranges {
 		if counted <= 0 {
 			counted = s.FilePages
 		}
+		counted = max(counted, s.beyond().Max())
 	} else {
 		counted = n
 	}
 	return Span(1, min(counted, MaxPages)).Union(s.Announced).Union(s.Lost)
+}
+
+// beyond returns the pages of the newest whole file that the close does not count. A page that is in the file was sent, whatever the
+// provider counts.
+func (s *State) beyond() Ranges {
+	if s.Close == nil || s.Close.Pages <= 0 || s.NewestPages <= s.Close.Pages {
+		return nil
+	}
+	return Span(s.Close.Pages+1, s.NewestPages)
 }
 
 // uncounted reports whether the fax is over and its number of pages is unknown.

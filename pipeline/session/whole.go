@@ -18,6 +18,7 @@ type WholeOrdered struct {
 	All      bool   `json:"all,omitempty"`      // all pages of the file are wanted, because their number is unknown; at least Wanted
 	Compare  Ranges `json:"compare,omitempty"`  // pages that were streamed
 	Revision int    `json:"revision,omitempty"` // of the document that Compare is about
+	Counted  int    `json:"counted,omitempty"`  // pages that the close counts; 0: unknown. Pages of the file beyond are wanted too
 
 	// TryFor is how long the fetch is retried, in nanoseconds from the time when the order is stored.
 	TryFor time.Duration `json:"try_for_ns"`
@@ -40,6 +41,7 @@ type WholeDone struct {
 	N       int         `json:"n"`
 	Object  *Object     `json:"object,omitempty"` // nil: failed
 	Pages   int         `json:"pages"`            // in the file
+	Beyond  Ranges      `json:"beyond,omitempty"` // pages of the file that the close does not count; wanted too
 	Lost    PageReasons `json:"lost,omitempty"`   // wanted pages that could not be cut
 	Reason  Reason      `json:"reason,omitempty"` // why it failed
 	Detail  string      `json:"detail,omitempty"`
@@ -68,6 +70,9 @@ func (f WholeDone) Same([]byte) bool  { return true }
 
 func (s *State) wholeDone(f WholeDone, at time.Time) {
 	s.FilePages = max(s.FilePages, min(f.Pages, MaxPages))
+	if f.Object != nil && f.N > s.FileN {
+		s.FileN, s.NewestPages = f.N, min(f.Pages, MaxPages)
+	}
 	current := f.N > 0 && f.N == s.WholeN
 	if current {
 		s.WholeOpen = false
@@ -101,9 +106,10 @@ func (s *State) cut(f WholeDone) {
 	if f.Object == nil {
 		return
 	}
+	s.WholeTried = s.WholeTried.Union(f.Beyond)
 	got := inFile(f)
 	if !s.WholeAll {
-		got = got.Intersect(s.WholeWanted)
+		got = got.Intersect(s.WholeWanted.Union(f.Beyond))
 	} else if s.AllTried { // no better close came after the order
 		s.WholeTried = s.WholeTried.Union(got)
 	}
