@@ -89,7 +89,7 @@ type natsStore struct {
 	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
 }
 
-// config is that of the bus; dir is the embedded server's.
+// config is the configuration of the bus; dir is the directory of the embedded server.
 func (c natsStore) config(dir string) bus.Config {
 	return bus.Config{
 		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30,
