@@ -244,6 +244,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		Software: softwareName(), Log: e.logger(),
 	}
 	cfg.NATS.Embedded.Listen = c.NATSListen
+	if err := cfg.Admin.Check(); err != nil {
+		return cfg, err
+	}
 	switch c.FaxplusPagePath {
 	case "":
 		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
@@ -261,19 +264,26 @@ func (c serveCmd) config(e env) (app.Config, error) {
 			return cfg, usagef("--faxplus-token-file: %w", err)
 		}
 	}
-	var err error
-	if cfg.Archive, err = c.archiveStore.config(e.getenv); err != nil {
+	if err := c.keys(e, &cfg); err != nil {
 		return cfg, err
 	}
+	return cfg, c.senders(&cfg)
+}
+
+// keys reads the keys of the archive and the one that signs.
+func (c serveCmd) keys(e env, cfg *app.Config) (err error) {
+	if cfg.Archive, err = c.archiveStore.config(e.getenv); err != nil {
+		return err
+	}
 	if err := c.put(cfg.Archive); err != nil {
-		return cfg, err
+		return err
 	}
 	if c.SignKey != "" {
 		if cfg.SignKey, err = readSigningKey(c.SignKey); err != nil {
-			return cfg, usagef("--sign-key: %w", err)
+			return usagef("--sign-key: %w", err)
 		}
 	}
-	return cfg, c.senders(&cfg)
+	return nil
 }
 
 // senders sets who may send webhooks.

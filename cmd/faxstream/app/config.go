@@ -64,7 +64,7 @@ func configErrorf(format string, a ...any) error { return &ConfigError{fmt.Error
 
 // check refuses a Config that cannot work or is open to everybody, before anything is started.
 func (c Config) check() error {
-	if err := c.Admin.check(); err != nil {
+	if err := c.Admin.Check(); err != nil {
 		return err
 	}
 	listen := c.NATS.Embedded.Listen
