@@ -144,7 +144,7 @@ type letterChoice struct {
 	JSON bool     `help:"Print one JSON object a line."`
 }
 
-// act orders one action for each chosen letter. One that somebody else has acted on meanwhile is no error unless it was named.
+// act orders one action for each chosen letter. A letter that somebody else has acted on meanwhile is an error only if its id was given.
 func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) error {
 	ways := 0
 	for _, given := range []bool{len(c.IDs) > 0, !c.empty(), c.All} {

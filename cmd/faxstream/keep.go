@@ -59,7 +59,7 @@ func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
 	return err
 }
 
-// holdsCmd shows what is kept.
+// holdsCmd shows what is under legal hold.
 type holdsCmd struct {
 	apiClient
 	Session string `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`

@@ -89,7 +89,7 @@ type natsStore struct {
 	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
 }
 
-// config is that of the bus; dir is the embedded server's.
+// config is the configuration of the bus; dir is the directory of the embedded server.
 func (c natsStore) config(dir string) bus.Config {
 	return bus.Config{
 		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30,
@@ -244,6 +244,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		Software: softwareName(), Log: e.logger(),
 	}
 	cfg.NATS.Embedded.Listen = c.NATSListen
+	if err := cfg.Admin.Check(); err != nil {
+		return cfg, err
+	}
 	switch c.FaxplusPagePath {
 	case "":
 		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
@@ -261,19 +264,26 @@ func (c serveCmd) config(e env) (app.Config, error) {
 			return cfg, usagef("--faxplus-token-file: %w", err)
 		}
 	}
-	var err error
-	if cfg.Archive, err = c.archiveStore.config(e.getenv); err != nil {
+	if err := c.keys(e, &cfg); err != nil {
 		return cfg, err
 	}
+	return cfg, c.senders(&cfg)
+}
+
+// keys reads the keys of the archive and the one that signs.
+func (c serveCmd) keys(e env, cfg *app.Config) (err error) {
+	if cfg.Archive, err = c.archiveStore.config(e.getenv); err != nil {
+		return err
+	}
 	if err := c.put(cfg.Archive); err != nil {
-		return cfg, err
+		return err
 	}
 	if c.SignKey != "" {
 		if cfg.SignKey, err = readSigningKey(c.SignKey); err != nil {
-			return cfg, usagef("--sign-key: %w", err)
+			return usagef("--sign-key: %w", err)
 		}
 	}
-	return cfg, c.senders(&cfg)
+	return nil
 }
 
 // senders sets who may send webhooks.

@@ -64,7 +64,7 @@ func (c verifyCmd) one(ctx context.Context, checker verify.Checker, v *verdicts)
 	return v.add(f)
 }
 
-// verdicts prints what was found and adds it up.
+// verdicts prints the findings and counts them.
 type verdicts struct {
 	out                  io.Writer
 	json                 bool

@@ -23,8 +23,8 @@ type Admin struct {
 	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 
-// check refuses a listener that is open to everybody or that others on the network can read.
-func (c Admin) check() error {
+// Check refuses a listener that is open to everybody or that others on the network can read, with a ConfigError. Start calls it too.
+func (c Admin) Check() error {
 	switch {
 	case (c.Cert == "") != (c.Key == ""):
 		return configErrorf("--admin-cert and --admin-key need each other: give both or none")

@@ -94,7 +94,7 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.startReconciler(ctx, c, reconciler)
 	a.startSealer(ctx, c)
-	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks, nil); err != nil { // last: what it takes in is worked on at once
+	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks, nil); err != nil { // last: work on a webhook begins at once
 		return nil, err
 	}
 	return a, nil
@@ -128,7 +128,7 @@ func (a *App) startPipeline(
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx) // an app that is started anew in this process leaves nothing of the old one running
+	ctx, stop := context.WithCancel(ctx) // when a new App starts in this process, nothing of the old one may run
 	a.closers = append(a.closers, func() error { stop(); return nil })
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,

@@ -26,14 +26,14 @@ type Config struct {
 
 	WebhookAddr    string         // HOST:PORT where webhooks are taken; port 0: a free one
 	AllowFrom      []netip.Prefix // who may send webhooks; empty: the addresses that Fax.Plus names
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; empty: nobody's
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is trusted; empty: none
 	Secrets        []string       // in the webhook's URL, two while rotating; empty: none is demanded, on a loopback address only
 
 	Admin Admin // API, dashboard and metrics
 
 	Provider faxplus.Config // how Fax.Plus is reached; Start sets Logger
 
-	CloseGrace   time.Duration // how long a closed fax waits for pages whose fetch is not over
+	CloseGrace   time.Duration // how long a closed fax waits for pages that are still being fetched
 	IdleAfter    time.Duration // without a webhook for so long, the provider is asked whether the fax is over
 	GiveUpAfter  time.Duration // without a webhook for so long, a fax that the provider does not know becomes a partial document
 	PageDeadline time.Duration // since its announcement, how long a page is tried
@@ -65,7 +65,7 @@ func configErrorf(format string, a ...any) error { return &ConfigError{fmt.Error
 
 // check refuses a Config that cannot work or is open to everybody, before anything is started.
 func (c Config) check() error {
-	if err := c.Admin.check(); err != nil {
+	if err := c.Admin.Check(); err != nil {
 		return err
 	}
 	listen := c.NATS.Embedded.Listen

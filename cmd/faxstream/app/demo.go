@@ -13,7 +13,7 @@ import (
 )
 
 // DemoConfig is the configuration of a whole faxstream on embedded stores in dir, which takes the faxes of a simulated provider at this
-// URL. A hurried one shortens every wait, so that whoever watches sees the end of each fax within a minute, whatever the provider does
+// URL. A hurried one shortens every wait, so that a person sees the end of each fax within a minute, whatever the provider does
 // wrong.
 func DemoConfig(dir, providerURL string, hurried bool, log *slog.Logger) Config {
 	c := Config{

@@ -8,7 +8,7 @@
 //
 // Promise: what Start returns is ready. The archive and JetStream are open, every ledger is read, and the listener of webhooks comes
 // last, so work on a webhook begins as soon as it is stored. Stop ends the parts in the reverse order: first nothing comes in any more,
-// then work in flight is finished. Run starts everything anew in the same process when the embedded server has lost its disk and the disk
+// then work in flight is finished. Run starts everything again in the same process when the embedded server has lost its disk and the disk
 // takes writes again.
 //
 // What a crash leaves: nothing that this package owns. The next Start on the same Config goes on with the facts in JetStream and the

@@ -17,8 +17,8 @@ const (
 	roomWanted = 1 << 20 // bytes; what a start writes, and some events
 )
 
-// Run starts an App, calls ready once everything listens, and serves until ctx ends. Where the embedded server lost its disk, everything is
-// started anew in this process, on the same addresses, as soon as the disk takes something again; ready is not called again.
+// Run starts an App, calls ready once everything listens, and serves until ctx ends. Where the embedded server lost its disk, Run starts
+// everything again in this process, on the same addresses, as soon as the disk is writable. It does not call ready again.
 func Run(ctx context.Context, c Config, ready func(*App) error) error {
 	a, err := Start(ctx, c)
 	if err != nil {

@@ -49,7 +49,7 @@ func (m *stageMetrics) observe(s stage.Step) {
 	m.seconds.WithLabelValues(s.Stage).Observe(s.Took.Seconds())
 }
 
-// countLetters counts what is buried by this process.
+// countLetters counts the dead letters that this process stores.
 func countLetters(r prometheus.Registerer) (func(session.DeadLetter), error) {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_dead_letters_total",
@@ -61,7 +61,7 @@ func countLetters(r prometheus.Registerer) (func(session.DeadLetter), error) {
 // gaugeTimeout is how long a scrape waits for JetStream.
 const gaugeTimeout = 2 * time.Second
 
-// gaugeLetters shows how many dead letters wait for somebody, whoever buried them; NaN while JetStream does not say.
+// gaugeLetters shows how many dead letters wait for a person, from all processes; NaN while JetStream does not answer.
 func gaugeLetters(r prometheus.Registerer, letters interface {
 	LiveLetters(ctx context.Context) (uint64, error)
 },
@@ -80,7 +80,7 @@ func gaugeLetters(r prometheus.Registerer, letters interface {
 	}))
 }
 
-// fillCollector shows how full the streams are; nothing while JetStream does not say.
+// fillCollector shows how full the streams are; nothing while JetStream does not answer.
 type fillCollector struct {
 	streams interface {
 		Fill(ctx context.Context) ([]bus.Fill, error)

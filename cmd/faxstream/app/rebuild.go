@@ -19,7 +19,7 @@ type RebuildConfig struct {
 }
 
 // Rebuild fills an empty JetStream from the archive, before an App is started on it. It changes nothing where JetStream has everything.
-// After an error or a crash, what was brought back stays, and the next Rebuild goes on.
+// After an error or a crash, what is restored stays, and the next Rebuild goes on.
 func Rebuild(ctx context.Context, c RebuildConfig) (done recovery.Rebuilt, err error) {
 	archive, closeArchive, err := c.Archive.open(ctx, Retention{}, c.Log)
 	if err != nil {

@@ -47,7 +47,7 @@ func (r *Retention) UnmarshalText(text []byte) error {
 	return fmt.Errorf("retention %.40q: want auto, 0, or a number with h, d or y up to 100y, such as 6y", text)
 }
 
-// put sets how long the archive's service keeps what is written from now on.
+// put sets how long the S3 service keeps new objects.
 func (r Retention) put(c *s3.Config, log *slog.Logger) {
 	c.Retention = r.time
 	if r.auto {

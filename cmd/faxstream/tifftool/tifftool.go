@@ -28,7 +28,7 @@ func (e ArgumentError) Error() string { return string(e) }
 // stdinName stands for standard input where a file is asked for.
 const stdinName = "-"
 
-// maxTIFF bounds what is read of one file, in bytes. A fax of 1,000 pages has some 50 MB.
+// maxTIFF is how many bytes of one file are read at most. A fax of 1,000 pages has about 50 MB.
 const maxTIFF = 256 << 20
 
 // openTIFF reads a file, or standard input, and parses it. Nothing is allocated for a file that is too large.

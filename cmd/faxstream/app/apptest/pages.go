@@ -32,7 +32,7 @@ func FileOf(t testing.TB, p *raster.Page) []byte {
 	return OnePage(t, tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}, strip)
 }
 
-// Tiny is a page of one pixel whose resolution is nonsense.
+// Tiny is a page of one pixel whose resolution is wrong.
 func Tiny(t testing.TB) []byte {
 	t.Helper()
 	p := raster.New(1, 1)
