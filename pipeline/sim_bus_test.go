@@ -154,7 +154,7 @@ func streamOf(subject string) string {
 	}
 }
 
-// record is Bus.RecordFact: the first fact on a subject stands.
+// record is Bus.RecordFact: the first fact on a subject stays.
 func (b *memBus) record(f session.Fact) (seq uint64, stored []byte, err error) {
 	data, err := json.Marshal(f)
 	if err != nil {

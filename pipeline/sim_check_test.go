@@ -40,7 +40,7 @@ func (w *world) check() {
 	w.checkVerification(s, m)
 }
 
-// recorded gives the provider's words as they are stored: webhooks, and the close that its record told.
+// recorded returns what the provider said, as it is stored: webhooks, and the close from its record.
 func (w *world) recorded() (facts []session.Fact) {
 	for _, m := range w.bus.all {
 		switch kind := bus.EventType(m.subject); kind {
@@ -56,7 +56,7 @@ func (w *world) recorded() (facts []session.Fact) {
 	return facts
 }
 
-// checkRest: nothing is under way any more, and nobody died.
+// checkRest: no work is left, and there is no dead letter of a handler.
 func (w *world) checkRest(s session.State) {
 	for _, c := range w.bus.consumers {
 		for _, m := range c.msgs {
@@ -140,7 +140,7 @@ func (w *world) checkGrace() {
 	}
 }
 
-// checkArchive: an object of a page or file has its sidecar, which says what it is; keys tell the truth about content.
+// checkArchive: the object of a page or file has a sidecar that describes it, and the hashes in keys are right.
 func (w *world) checkArchive() {
 	for key, data := range w.archive.objects {
 		name := key[strings.LastIndexByte(key, '/')+1:]
@@ -425,7 +425,7 @@ func (w *world) checkStatus(s session.State, m archive.Manifest) {
 	}
 }
 
-// told reports whether the provider's record was taken for a close.
+// told reports whether the provider's record counted as a close.
 func (w *world) told() bool {
 	for _, m := range w.bus.all {
 		f, err := session.ParseFact(bus.EventType(m.subject), m.data)

@@ -13,7 +13,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// history is what the ledger is told of one fax, and what it orders.
+// history is what the ledger learns about one fax, and what it orders.
 type history struct {
 	state  session.State
 	policy session.Policy

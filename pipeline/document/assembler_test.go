@@ -20,7 +20,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/verify"
 )
 
-// settled wants one revision, proven by whatever software made it, and its event.
+// settled checks that there is one revision and its event, and that the software that made it can verify it.
 func settled(t *testing.T, d *pipelinetest.Desk) archive.Manifest {
 	t.Helper()
 	var m archive.Manifest
@@ -91,7 +91,8 @@ func TestAssemblyHealsAtEveryWrite(t *testing.T) {
 	}
 }
 
-// Two programs of different versions make the same revision at the same time, up to its commit: one of them makes it, and both tell the same.
+// Two programs of different versions make the same revision at the same time, up to its commit. One of them commits it, and both publish the
+// same event.
 func TestTwoAssemblersOnOneRevision(t *testing.T) {
 	t.Parallel()
 	d, order := pipelinetest.NewDesk(t)
@@ -117,7 +118,7 @@ func TestTwoAssemblersOnOneRevision(t *testing.T) {
 	settled(t, d)
 }
 
-// Whatever stands where a manifest was, the check ends, and says so unless it is the manifest.
+// The check comes to an end with any bytes in place of a manifest, and finds a fault unless they are the manifest.
 func FuzzCheckManifest(f *testing.F) {
 	d, order := pipelinetest.NewDesk(f)
 	a := d.AssemblerOf(f, "v1")

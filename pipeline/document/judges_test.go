@@ -304,7 +304,7 @@ func judgeMixedPDF(t *testing.T, pdfName string) {
 	}
 }
 
-// A fax whose missing page lies at the front keeps the numbers of the others: a viewer shows them as labels.
+// If the first page of a fax is missing, the others still have their numbers: a viewer shows them as labels.
 func TestPagesKeepTheirNumbers(t *testing.T) {
 	wb := pipelinetest.NewWorkbench(t, pipelinetest.LocalArchive(t))
 	for _, page := range []int{3, 4, 8} {

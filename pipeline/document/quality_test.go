@@ -9,7 +9,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// A page's event and the manifest tell what its rows are like: text, upright, without a border; and a white page is blank.
+// The event of a page and the manifest have its quality: text, upright, without a border; and a white page is blank.
 func TestPagesTellTheirQuality(t *testing.T) {
 	wb := pipelinetest.NewWorkbench(t, pipelinetest.LocalArchive(t))
 	white := raster.New(1728, 2200)

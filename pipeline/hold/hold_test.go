@@ -164,7 +164,7 @@ func (v *safe) carryOut(c *Custodian, d bus.Delivery) error {
 	return nil
 }
 
-// Whatever fails on the way, before or after it was done: the order is carried out when it is delivered again, and stands in the log once.
+// If any call fails, before or after it was carried out, the next delivery carries out the order, and the log has it once.
 func TestOrdersAreCarriedOutThroughEveryFailure(t *testing.T) {
 	for _, kind := range []string{session.ActionHeld, session.ActionReleased, session.ActionPurged} {
 		for _, after := range []bool{false, true} {
@@ -203,7 +203,7 @@ func (v *safe) expect(c *Custodian, kind, what string) {
 		v.t.Errorf("%s: the index has %s", what, got)
 	}
 	if on, told := v.held[archive.FaxPrefix("s")]; !purged && (!told || on != (kind == session.ActionHeld)) {
-		v.t.Errorf("%s: the store was told %v", what, v.held)
+		v.t.Errorf("%s: the store holds %v", what, v.held)
 	}
 	if purged != slices.Contains(v.forgot, "s") {
 		v.t.Errorf("%s: JetStream forgot %s", what, v.forgot)
@@ -295,7 +295,8 @@ func TestAHoldAfterAPurgeIsBuried(t *testing.T) {
 	}
 }
 
-// Orders that died and are made again have no sequence of their own, and those after a loss of FAX_AUDIT have old ones: each is told.
+// An order that is retried from a dead letter has no sequence of its own, and an order after a loss of FAX_AUDIT has an old one: each has a
+// fact of its own.
 func TestEveryOrderIsTold(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
@@ -312,7 +313,7 @@ func TestEveryOrderIsTold(t *testing.T) {
 		subjects[f.Subject()] = true
 	}
 	if len(subjects) != 3 {
-		t.Errorf("three orders are told on %d subjects: %v", len(subjects), v.facts)
+		t.Errorf("the facts of three orders have %d subjects: %v", len(subjects), v.facts)
 	}
 }
 
@@ -418,7 +419,7 @@ func TestAnOrderOvertakesAWrite(t *testing.T) {
 	}
 }
 
-// What a process writes that has not heard of an order yet is held or removed when the order is carried out once more.
+// An object of a process that does not know about an order yet is held or removed when the order is carried out again.
 func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
@@ -465,7 +466,7 @@ func TestADamagedLogFreesNothing(t *testing.T) {
 			t.Errorf("%s: the purge gave %v; is it buried, so that other orders go on: %t", name, err, buried)
 		}
 		if len(v.keys("faxes/s/")) != 2 {
-			t.Errorf("%s: objects are gone", name)
+			t.Errorf("%s: objects are missing", name)
 		}
 		if _, err := archive.Create(t.Context(), c.Guard, archive.FaxPrefix("s")+"pages/0002.bb.tiff", []byte("page")); err != nil {
 			t.Errorf("%s: a page that comes is not archived: %v", name, err)

@@ -93,7 +93,7 @@ func (b *box) deliver(durable, subject string, payload any) error {
 
 var at = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-// ready tells that a document was ordered; wants the letters of these pages, 0 for the whole file.
+// ready delivers the order of a document, and wants the letters of these pages, 0 for the whole file.
 func (b *box) ready(want ...int) {
 	b.t.Helper()
 	order := session.DocReady{Session: "fax", ToToken: "1", Revision: b.state.Ordered}
@@ -103,7 +103,7 @@ func (b *box) ready(want ...int) {
 	b.wants(want...)
 }
 
-// failed tells that the last attempt for a page failed.
+// failed delivers the last failed attempt for a page, and wants the letters of these pages.
 func (b *box) failed(page int, want ...int) {
 	b.t.Helper()
 	f := session.PageFailed{

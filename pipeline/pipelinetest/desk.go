@@ -132,7 +132,7 @@ func (d *Desk) PageFacts(context.Context, string, session.Ranges) (map[int]sessi
 	return maps.Clone(d.Pages), nil
 }
 
-// NewDesk has the two pages of a fax in its archive, and gives the order of its document, of which page 3 is missing.
+// NewDesk returns a Desk with two archived pages of a fax, and the order of its document, in which page 3 is missing.
 func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 	t.Helper()
 	d := &Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}, Pages: map[int]session.PageArchived{}}

@@ -148,7 +148,7 @@ func (wb *Workbench) Assemble(r session.DocReady) archive.Manifest {
 	return m
 }
 
-// Read gives an object.
+// Read returns an object.
 func (wb *Workbench) Read(key string) []byte {
 	wb.t.Helper()
 	data, err := archive.Read(wb.t.Context(), wb.Assembler.Archive, key, archive.MaxObject)
@@ -171,7 +171,7 @@ func (wb *Workbench) Saved(m archive.Manifest) (tiffName, pdfName string) {
 	return tiffName, pdfName
 }
 
-// Repeated gives a session n pages whose originals are few objects of the archive: those given, over and over.
+// Repeated gives a session n pages whose originals are the given ones, again and again: the archive has few objects.
 func (wb *Workbench) Repeated(id string, n int, originals ...[]byte) {
 	wb.t.Helper()
 	for i, data := range originals {

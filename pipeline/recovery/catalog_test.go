@@ -93,6 +93,6 @@ func TestAFaxWithoutDocumentIsNotInTheCatalog(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 	if _, _, err := (Catalog{v}).Fax(t.Context(), "spoilt"); !errors.Is(err, fs.ErrInvalid) {
-		t.Errorf("spoilt: %v", err)
+		t.Errorf("a damaged fax: %v", err)
 	}
 }

@@ -91,7 +91,7 @@ func (b *blankBus) rebuild(t *testing.T) Rebuilt {
 	return done
 }
 
-// A sidecar that is spoilt costs its page, not the fax, and the fax is named.
+// If a sidecar is damaged, its page is lost, not the fax, and the fax is named.
 func TestARebuildGoesOnWithoutASpoiltSidecar(t *testing.T) {
 	for name, spoilt := range map[string][]byte{"altered": []byte("{"), "of any size": make([]byte, archive.MaxSidecar+1)} {
 		d, _ := pipelinetest.NewDesk(t)
@@ -118,7 +118,7 @@ func TestARebuildNamesWhatItCannotBringBack(t *testing.T) {
 	}
 }
 
-// A log of holds that is spoilt costs its fax, and no other.
+// If a log of holds is damaged, its fax is not rebuilt, and every other fax is.
 func TestARebuildGoesOnWithoutASpoiltLog(t *testing.T) {
 	d := pipelinetest.OddDesk(t)
 	d.Objects["keep/fax/0001.held.json"] = []byte("{")

@@ -63,7 +63,7 @@ func (j *journal) add(by string, off time.Duration) {
 	j.entries = append(j.entries, session.AuditEntry{Sequence: seq, Time: time.Now().Add(off).UTC(), Subject: "fax.v1.audit.access.read.abc", Data: data})
 }
 
-// at runs f in a bubble whose clock stands at midnight of 1 January 2000.
+// at runs f in a bubble whose clock starts at midnight of 1 January 2000.
 func at(t *testing.T, f func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -97,7 +97,7 @@ func TestEveryDayIsSealedOnce(t *testing.T) {
 		s.must(t, 1)
 		s.must(t, 0)
 		wantSound(t, v, 1, 3)
-		time.Sleep(days(2)) // nobody does anything, and faxstream is not running
+		time.Sleep(days(2)) // there is no entry, and faxstream is not running
 		j.add("carol", 0)
 		s.must(t, 2)
 		wantSound(t, v, 3, 3)
@@ -118,7 +118,7 @@ func TestEveryDayIsSealedOnce(t *testing.T) {
 	})
 }
 
-// Entries whose server's clock was behind, and those of a stream that was made anew, are sealed with the next day.
+// Entries of a server whose clock was late, and entries of a new stream, are sealed with the next day.
 func TestNoEntryFallsBetweenTwoSeals(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		j.add("alice", 0)
@@ -136,7 +136,7 @@ func TestNoEntryFallsBetweenTwoSeals(t *testing.T) {
 	})
 }
 
-// Two processes write the same seal, and whoever comes second goes on from what is there.
+// Two processes write the same seal, and the second one continues from the seal that is there.
 func TestTwoProcessesSealTheSame(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		j.add("alice", 0)
@@ -180,7 +180,7 @@ func (r racing) List(ctx context.Context, prefix, after string) iter.Seq2[string
 	return r.vault.List(ctx, prefix, after)
 }
 
-// Whatever is done to the seals is found, offline.
+// Every change of a seal is found, offline.
 func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		_, key, err := ed25519.GenerateKey(nil)
@@ -241,7 +241,7 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 	})
 }
 
-// forge makes a seal anew with other entries, right in itself and after the one before it.
+// forge makes a seal again with other entries. It is correct by itself and follows the one before it.
 func forge(t *testing.T, v pipelinetest.Vault, j *journal, s Sealer, key string) {
 	t.Helper()
 	delete(v, key)
@@ -361,7 +361,7 @@ func TestSealingRunsEveryDay(t *testing.T) {
 		j.down.Store(true)
 		run(days(1))()
 		if len(v) != 3 || tried == nil {
-			t.Errorf("%d seals without JetStream, told %v", len(v), tried)
+			t.Errorf("%d seals without JetStream, Tried got %v", len(v), tried)
 		}
 		stop := run(time.Minute)
 		j.down.Store(false)
@@ -369,7 +369,7 @@ func TestSealingRunsEveryDay(t *testing.T) {
 		stop()
 		wantSound(t, v, 4, 1)
 		if tried != nil {
-			t.Errorf("after it was sealed told %v", tried)
+			t.Errorf("after it was sealed Tried got %v", tried)
 		}
 	})
 }

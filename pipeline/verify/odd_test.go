@@ -107,7 +107,7 @@ func (u unreadable) Open(ctx context.Context, key string) (io.ReadSeekCloser, in
 	return u.Desk.Open(ctx, key)
 }
 
-// A fax that cannot be read is told of, and the others are checked.
+// The error names a fax that cannot be read, and the others are checked.
 func TestOneFaxThatCannotBeReadHidesNoOther(t *testing.T) {
 	d := pipelinetest.OddDesk(t)
 	delete(d.Objects, d.Pages[1].PNG.Key)
