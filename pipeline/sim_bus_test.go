@@ -366,7 +366,9 @@ func (b *procBus) Consume(ctx context.Context, c bus.Consumer, handle func(conte
 	return b.subscribe(ctx, c, 0, func(ctx context.Context, d []bus.Delivery) []error { return []error{handle(ctx, d[0])} })
 }
 
-func (b *procBus) ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error {
+func (b *procBus) ConsumeBatches(ctx context.Context, c bus.Consumer, most int,
+	handle func(context.Context, []bus.Delivery) []error,
+) error {
 	return b.subscribe(ctx, c, most, handle)
 }
 

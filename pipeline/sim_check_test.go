@@ -132,7 +132,8 @@ func (w *world) checkGrace() {
 			}
 		case session.WholeOrdered:
 			for p := range f.Wanted.All() {
-				if coming := w.fax.direction == session.Incoming && w.fax.policy.Streaming && !final[p]; coming && m.at.Before(closed.Add(w.fax.policy.Grace)) {
+				if coming := w.fax.direction == session.Incoming && w.fax.policy.Streaming && !final[p]; coming &&
+					m.at.Before(closed.Add(w.fax.policy.Grace)) {
 					w.broken("page %d was asked of the whole file %s after the close", p, m.at.Sub(closed))
 				}
 			}
@@ -258,7 +259,8 @@ func (w *world) accepted() *session.Closed {
 		if !ok {
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(closeRank(c), closeRank(*best)), cmp.Compare(c.Pages, best.Pages), strings.Compare(c.Subject(), best.Subject())) > 0 {
+		if best == nil || cmp.Or(cmp.Compare(closeRank(c), closeRank(*best)), cmp.Compare(c.Pages, best.Pages),
+			strings.Compare(c.Subject(), best.Subject())) > 0 {
 			best = &c
 		}
 	}

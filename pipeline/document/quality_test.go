@@ -17,7 +17,8 @@ func TestPagesTellTheirQuality(t *testing.T) {
 	wb.Page("s", 1, pipelinetest.Testdata(t, "letter-fine-g3-2d-fill-lsb.tiff"))
 	wb.Page("s", 2, pipelinetest.StripFile(t, tiff.PageMeta{Width: white.Width, Height: white.Height, XRes: 204, YRes: 196}, strip))
 	text, blank := wb.Facts["s"][1].Quality, wb.Facts["s"][2].Quality
-	if text == nil || text.Blank || text.Ink < 1000 || text.Ink > 200_000 || !text.SkewKnown || text.Skew < -100 || text.Skew > 100 || text.Border > 0 {
+	if text == nil || text.Blank || text.Ink < 1000 || text.Ink > 200_000 || !text.SkewKnown || text.Skew < -100 || text.Skew > 100 ||
+		text.Border > 0 {
 		t.Errorf("a page of text is %+v", text)
 	}
 	if blank == nil || !blank.Blank || blank.Ink > 0 {

@@ -51,7 +51,10 @@ func TestRemedies(t *testing.T) {
 				if i%2 == 1 {
 					down = errors.New("401")
 				}
-				w := &Worker{retry: DefaultRetry(), gate: newGate(func(context.Context) error { return down }, probeEvery, nil, slog.New(slog.DiscardHandler))}
+				w := &Worker{
+					retry: DefaultRetry(),
+					gate:  newGate(func(context.Context) error { return down }, probeEvery, nil, slog.New(slog.DiscardHandler)),
+				}
 				since := time.Now()
 				at := since.Add(time.Minute)
 				if i >= 2 {

@@ -110,7 +110,10 @@ func (v *safe) custodian(retention time.Duration) *Custodian {
 // fill gives a fax two objects.
 func (v *safe) fill(id string) {
 	v.t.Helper()
-	for _, key := range []string{archive.FaxPrefix(id) + "pages/0001.aa.tiff", archive.FaxPrefix(id) + "r1/x", archive.IndexKey(pipelinetest.BenchStart, id)} {
+	for _, key := range []string{
+		archive.FaxPrefix(id) + "pages/0001.aa.tiff", archive.FaxPrefix(id) + "r1/x",
+		archive.IndexKey(pipelinetest.BenchStart, id),
+	} {
 		if _, err := archive.Create(v.t.Context(), v.Store, key, []byte(key)); err != nil {
 			v.t.Fatal(err)
 		}
@@ -199,7 +202,8 @@ func (v *safe) expect(c *Custodian, kind, what string) {
 	if got := v.keys("faxes/s2/"); len(got) != 2 {
 		v.t.Errorf("%s: the neighbour has %s", what, got)
 	}
-	if got := v.keys("index/"); slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s")) == purged || !slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s2")) {
+	if got := v.keys("index/"); slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s")) == purged ||
+		!slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s2")) {
 		v.t.Errorf("%s: the index has %s", what, got)
 	}
 	if on, told := v.held[archive.FaxPrefix("s")]; !purged && (!told || on != (kind == session.ActionHeld)) {
@@ -250,7 +254,8 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
 	v.fill("folded")
-	if _, err := archive.WriteRedirect(t.Context(), v, session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
+	if _, err := archive.WriteRedirect(t.Context(), v,
+		session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := v.custodian(0)
@@ -266,7 +271,8 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 		}
 	}
 	v.fill("part") // is folded into a fax that is held by then
-	if _, err := archive.WriteRedirect(t.Context(), v, session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
+	if _, err := archive.WriteRedirect(t.Context(), v,
+		session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.carryOut(c, orderOf(t, session.ActionPurged, "part", 5)); !errors.Is(err, session.ErrKept) {
@@ -347,7 +353,8 @@ func TestWhatIsKeptIsNotPurged(t *testing.T) {
 		}
 		err := v.carryOut(k, orderOf(t, session.ActionPurged, "s", sequence))
 		dead, isDead := errors.AsType[bus.Dead](err)
-		if c.refused != isDead || isDead && (dead.Reason != session.ReasonKept || !errors.Is(err, session.ErrKept)) || !isDead && err != nil {
+		if c.refused != isDead || !isDead && err != nil ||
+			isDead && (dead.Reason != session.ReasonKept || !errors.Is(err, session.ErrKept)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := v.keys("faxes/s/"); (len(got) > 0) != c.refused {
@@ -371,9 +378,11 @@ func TestWritesOfKeptFaxes(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]error{
-		"faxes/held/pages/0002.bb.tiff": nil, "faxes/held/pages/0001.aa.tiff": fs.ErrExist, archive.IndexKey(pipelinetest.BenchStart.Add(time.Hour), "held"): nil,
+		"faxes/held/pages/0002.bb.tiff": nil, "faxes/held/pages/0001.aa.tiff": fs.ErrExist,
 		"faxes/free/pages/0001.aa.tiff": nil, "audit/2026/11/23.jsonl": nil,
-		"faxes/purged/pages/0001.aa.tiff": archive.ErrPurged, "faxes/purged/r2/plan.json": archive.ErrPurged, archive.IndexKey(pipelinetest.BenchStart, "purged"): archive.ErrPurged,
+		archive.IndexKey(pipelinetest.BenchStart.Add(time.Hour), "held"): nil,
+		"faxes/purged/pages/0001.aa.tiff":                                archive.ErrPurged, "faxes/purged/r2/plan.json": archive.ErrPurged,
+		archive.IndexKey(pipelinetest.BenchStart, "purged"): archive.ErrPurged,
 	} {
 		if err := write(key); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", key, err, want)

@@ -107,7 +107,8 @@ func (b *box) ready(want ...int) {
 func (b *box) failed(page int, want ...int) {
 	b.t.Helper()
 	f := session.PageFailed{
-		Session: "fax", Page: page, ToToken: "1", Attempt: 3, Stage: "fetch", Reason: session.ReasonRefused, Detail: "403", Final: true, At: at,
+		Session: "fax", Page: page, ToToken: "1", Attempt: 3, Stage: "fetch", Reason: session.ReasonRefused, Detail: "403", Final: true,
+		At: at,
 	}
 	b.failures[page] = append(b.failures[page], f)
 	if err := b.deliver("letters-pages", f.Subject(), f); err != nil {
@@ -130,7 +131,8 @@ func (b *box) wants(pages ...int) {
 // newBox has a closed fax of three pages, all announced, of which page 1 arrived.
 func newBox(t *testing.T) *box {
 	return &box{t: t, failures: map[int][]session.PageFailed{}, state: session.State{
-		Session: "fax", Opened: at, Announced: session.Span(1, 3), Usable: session.Span(1, 1), Close: &session.Closed{Session: "fax", Pages: 3},
+		Session: "fax", Opened: at, Announced: session.Span(1, 3), Usable: session.Span(1, 1),
+		Close: &session.Closed{Session: "fax", Pages: 3},
 	}}
 }
 
