@@ -253,8 +253,7 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 			"a foreign object":     {func(v pipelinetest.Vault) { v["audit/2000/1/2.jsonl"] = nil }, "this is not the name of a seal"},
 			"the newest made anew": {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(4)) }, "it has no signature"},
 			"the newest forged": {func(v pipelinetest.Vault) {
-				_, s.Key,
-					_ = ed25519.GenerateKey(nil)
+				_, s.Key, _ = ed25519.GenerateKey(nil)
 				forge(t, v, j, s, seal(4))
 			}, "a key that was not given"},
 			"one in between replaced": {
