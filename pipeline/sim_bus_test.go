@@ -154,7 +154,7 @@ func streamOf(subject string) string {
 	}
 }
 
-// record is Bus.RecordFact: the first fact on a subject stands.
+// record is Bus.RecordFact: the first fact on a subject stays.
 func (b *memBus) record(f session.Fact) (seq uint64, stored []byte, err error) {
 	data, err := json.Marshal(f)
 	if err != nil {
@@ -366,7 +366,9 @@ func (b *procBus) Consume(ctx context.Context, c bus.Consumer, handle func(conte
 	return b.subscribe(ctx, c, 0, func(ctx context.Context, d []bus.Delivery) []error { return []error{handle(ctx, d[0])} })
 }
 
-func (b *procBus) ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error {
+func (b *procBus) ConsumeBatches(ctx context.Context, c bus.Consumer, most int,
+	handle func(context.Context, []bus.Delivery) []error,
+) error {
 	return b.subscribe(ctx, c, most, handle)
 }
 

@@ -40,7 +40,7 @@ func (w *world) check() {
 	w.checkVerification(s, m)
 }
 
-// recorded gives the provider's words as they are stored: webhooks, and the close that its record told.
+// recorded returns what the provider said, as it is stored: webhooks, and the close from its record.
 func (w *world) recorded() (facts []session.Fact) {
 	for _, m := range w.bus.all {
 		switch kind := bus.EventType(m.subject); kind {
@@ -56,7 +56,7 @@ func (w *world) recorded() (facts []session.Fact) {
 	return facts
 }
 
-// checkRest: nothing is under way any more, and nobody died.
+// checkRest: no work is left, and there is no dead letter of a handler.
 func (w *world) checkRest(s session.State) {
 	for _, c := range w.bus.consumers {
 		for _, m := range c.msgs {
@@ -132,7 +132,8 @@ func (w *world) checkGrace() {
 			}
 		case session.WholeOrdered:
 			for p := range f.Wanted.All() {
-				if coming := w.fax.direction == session.Incoming && w.fax.policy.Streaming && !final[p]; coming && m.at.Before(closed.Add(w.fax.policy.Grace)) {
+				if coming := w.fax.direction == session.Incoming && w.fax.policy.Streaming && !final[p]; coming &&
+					m.at.Before(closed.Add(w.fax.policy.Grace)) {
 					w.broken("page %d was asked of the whole file %s after the close", p, m.at.Sub(closed))
 				}
 			}
@@ -140,7 +141,7 @@ func (w *world) checkGrace() {
 	}
 }
 
-// checkArchive: an object of a page or file has its sidecar, which says what it is; keys tell the truth about content.
+// checkArchive: the object of a page or file has a sidecar that describes it, and the hashes in keys are right.
 func (w *world) checkArchive() {
 	for key, data := range w.archive.objects {
 		name := key[strings.LastIndexByte(key, '/')+1:]
@@ -258,7 +259,8 @@ func (w *world) accepted() *session.Closed {
 		if !ok {
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(closeRank(c), closeRank(*best)), cmp.Compare(c.Pages, best.Pages), strings.Compare(c.Subject(), best.Subject())) > 0 {
+		if best == nil || cmp.Or(cmp.Compare(closeRank(c), closeRank(*best)), cmp.Compare(c.Pages, best.Pages),
+			strings.Compare(c.Subject(), best.Subject())) > 0 {
 			best = &c
 		}
 	}
@@ -444,7 +446,7 @@ func (w *world) checkStatus(s session.State, m archive.Manifest) {
 	}
 }
 
-// told reports whether the provider's record was taken for a close.
+// told reports whether the provider's record counted as a close.
 func (w *world) told() bool {
 	for _, m := range w.bus.all {
 		f, err := session.ParseFact(bus.EventType(m.subject), m.data)

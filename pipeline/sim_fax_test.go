@@ -127,7 +127,10 @@ func hash(b [32]byte) string { return hex.EncodeToString(b[:]) }
 
 // newFax makes a fax of up to most pages. A calm one is served without a fault, and its webhooks come as they should.
 func newFax(rng *rand.Rand, most int) *fax {
-	f := &fax{id: "s1", direction: session.Incoming, streamed: true, start: simStart.Add(-time.Minute), from: "+49 30 1", to: "+1 334 304 0000"}
+	f := &fax{
+		id: "s1", direction: session.Incoming, streamed: true, start: simStart.Add(-time.Minute), from: "+49 30 1",
+		to: "+1 334 304 0000",
+	}
 	f.policy = session.Policy{Grace: 30 * time.Second, Idle: time.Hour, WholeFor: 10 * time.Minute, Streaming: true}
 	for range most {
 		p := &sentPage{image: randomPage(rng), served: map[string]bool{}}
@@ -216,7 +219,10 @@ func (f *fax) trouble(rng *rand.Rand) {
 
 func (p *sentPage) trouble(rng *rand.Rand) {
 	p.mode = pageMode(1 + rng.IntN(int(pageModes)-1))
-	reasons := []session.Reason{session.ReasonNotYet, session.ReasonNotYet, session.ReasonUnavailable, session.ReasonUnauthorized, session.ReasonRefused, session.ReasonWrongType, session.ReasonEmpty, session.ReasonTruncated, session.ReasonTooLarge}
+	reasons := []session.Reason{
+		session.ReasonNotYet, session.ReasonNotYet, session.ReasonUnavailable, session.ReasonUnauthorized,
+		session.ReasonRefused, session.ReasonWrongType, session.ReasonEmpty, session.ReasonTruncated, session.ReasonTooLarge,
+	}
 	p.why = reasons[rng.IntN(len(reasons))]
 	p.tries = 1 + rng.IntN(3)
 	switch p.mode {
@@ -251,7 +257,8 @@ func (f *fax) pageHook(page int) session.PageAnnounced {
 
 func (f *fax) closeHook(status string, pages int) session.Closed {
 	return session.Closed{
-		Session: f.id, Direction: f.direction, Status: status, Pages: pages, File: "file-" + f.id, FileName: "fax", UID: "u", From: f.from, To: f.to,
+		Session: f.id, Direction: f.direction, Status: status, Pages: pages, File: "file-" + f.id, FileName: "fax", UID: "u",
+		From: f.from, To: f.to,
 		StartTime: f.start, EventTime: f.start.Add(time.Hour), BodySHA256: bodyHash(fmt.Sprint(f.id, status, pages)),
 	}
 }

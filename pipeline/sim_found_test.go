@@ -25,7 +25,11 @@ func twiceWorld(seed uint64, dir string) *world {
 		found.Session, found.EventTime, found.BodySHA256 = f.listed(), time.Time{}, bodyHash("the list")
 		f.hooks = append(f.hooks, &hook{fact: found})
 		if rng.IntN(4) == 0 { // a session that hears nothing more is given up, or asks
-			f.hooks = slices.DeleteFunc(f.hooks, func(h *hook) bool { _, closed := h.fact.(session.Closed); return closed && h.fact.SessionID() == f.id })
+			f.hooks = slices.DeleteFunc(f.hooks, func(h *hook) bool {
+				_, closed := h.fact.(session.Closed)
+				return closed &&
+					h.fact.SessionID() == f.id
+			})
 			late := f.closeHook("success", len(f.pages))
 			f.hooks = append(f.hooks, &hook{fact: late, at: simStart.Add(time.Duration(rng.Int64N(int64(24 * time.Hour))))})
 		}

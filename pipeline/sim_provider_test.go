@@ -30,7 +30,7 @@ type provider struct {
 
 func (f *fax) provider(w *world) provider { return provider{f, w} }
 
-// gone is what everything answers while the provider or the token is out of order.
+// gone is the answer to every request while the provider is down or the token is invalid.
 func (p provider) gone() error {
 	switch now := time.Now(); {
 	case p.outage.has(now):
@@ -133,7 +133,7 @@ func (p *sentPage) keep(r refusal) error {
 	return r
 }
 
-// serve notes what the answer's first page looks like.
+// serve notes the pixels of the answer's first page.
 func (p *sentPage) serve(data []byte) []byte {
 	if sum := rasterOf(data, 0); sum != "" {
 		p.served[sum] = true
@@ -141,7 +141,7 @@ func (p *sentPage) serve(data []byte) []byte {
 	return data
 }
 
-// rasterOf is the hash of page i (from 0) of a TIFF; "" where there is none.
+// rasterOf is the raster hash of page i, from 0, of a TIFF; "" if there is none.
 func rasterOf(data []byte, i int) string {
 	d := decoded(data, i)
 	if d == nil {
@@ -204,7 +204,7 @@ func (f *wholeFile) get(rng *rand.Rand) ([]byte, error) {
 	return data, nil
 }
 
-// serve notes what the pages of the answer look like.
+// serve notes the pixels of the answer's pages.
 func (f *wholeFile) serve(data []byte) {
 	file, err := tiff.Parse(data, tiff.Limits{})
 	if err != nil {

@@ -37,7 +37,7 @@ type world struct {
 	rate    float64 // of operations that fail
 	serial  int     // of handlings
 	steps   int
-	log     []string // what happened, where anybody wants to know
+	log     []string // what happened; empty unless the log is wanted
 	logging bool
 	wake    chan struct{} // an operation has come while the world sleeps
 	wrong   []string      // broken promises
@@ -169,7 +169,7 @@ func (w *world) run() {
 	synctest.Wait()
 }
 
-// step makes one move, or lets time pass until the next one. false: there is none.
+// step makes one move, or waits until the next one is possible. false: there is none.
 func (w *world) step() bool {
 	w.mu.Lock()
 	ops := w.pending
@@ -385,7 +385,7 @@ func (w *world) fault(op *operation) (err error, killed bool) {
 	}
 }
 
-// storeError is the error of a store that is gone for a while.
+// storeError is the error of a store that is down for a while.
 func (w *world) storeError(op *operation) error {
 	now := time.Now()
 	gone := op.store == "bus" && w.bus.down(now) || op.store == "archive" && w.archive.outage.has(now)
@@ -397,7 +397,7 @@ func (w *world) storeError(op *operation) error {
 			m.out, m.due = max(m.out-1, 0), now.Add(ackWait)
 		}
 	}
-	return fmt.Errorf("%s: the %s is gone", op.name, op.store)
+	return fmt.Errorf("%s: the %s is down", op.name, op.store)
 }
 
 // kill ends a process as SIGKILL does: what it had not done yet never happens, and its messages are given to others after AckWait.
@@ -474,7 +474,7 @@ func (w *world) start(index int) {
 	}()
 }
 
-// span is a time in which something is gone. The zero value is never.
+// span is a time in which something is down. The zero value is never.
 type span struct{ from, to time.Time }
 
 func (s span) has(t time.Time) bool { return !t.Before(s.from) && t.Before(s.to) }

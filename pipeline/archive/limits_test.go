@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzCommas wants as many commas as the JSON decoder finds elements, and an end for what is no JSON.
+// FuzzCommas checks that there are as many commas as the JSON decoder finds elements, and that text that is not JSON comes to an end.
 func FuzzCommas(f *testing.F) {
 	for _, text := range []string{`{"a":["\\"],",[1,2],{}]}`, `["\\\\",1]`, `"`, `"\`, `[,]]],`, `[[],[1,[2,"]"]],{"b":[3,4]}]`} {
 		f.Add([]byte(text))

@@ -63,13 +63,26 @@ func TestSchemasAreThoseOfTheArchive(t *testing.T) {
 func TestSchemasAllowWhatIsLeftOut(t *testing.T) {
 	o := session.Object{Key: "faxes/s/r1/document.0123456789abcdef.pdf", Size: 1, SHA256: sum64}
 	for name, least := range map[string]any{
-		"plan": archive.Plan{Session: "s", Direction: "incoming", Revision: 1, ToToken: "unknown", Status: "partial", Verification: "none", Pages: []session.PageArchived{{
-			Session: "s", Page: 1, ToToken: "unknown", Source: "whole_file", Original: o, PNG: o, RasterSHA256: sum64, Width: 1, Height: 1, Coding: "mmr",
-		}}},
-		"manifest": archive.Manifest{Session: "s", Direction: "incoming", Revision: 1, ToToken: "unknown", Status: "partial", Verification: "none", Facts: []archive.AcceptedFact{}, Pages: []archive.ManifestPage{
-			{Page: 1, Status: "archived", Source: "fetch", Original: &o, PNG: &o, RasterSHA256: sum64, Width: 1, Height: 1, StripSHA256: sum64, StripSize: 1, TIFFOffset: 8, PDFOffset: 15},
-		}, Plan: o, PDF: o, Software: "test"},
-		"report": archive.Report{Session: "s", Revision: 1, Pages: []archive.PageVerdict{{Page: 1, Verdict: "agreed", Streamed: archive.PageImage{RasterSHA256: sum64}}}},
+		"plan": archive.Plan{
+			Session: "s", Direction: "incoming", Revision: 1, ToToken: "unknown", Status: "partial",
+			Verification: "none", Pages: []session.PageArchived{{
+				Session: "s", Page: 1, ToToken: "unknown", Source: "whole_file", Original: o, PNG: o, RasterSHA256: sum64, Width: 1,
+				Height: 1, Coding: "mmr",
+			}},
+		},
+		"manifest": archive.Manifest{
+			Session: "s", Direction: "incoming", Revision: 1, ToToken: "unknown", Status: "partial",
+			Verification: "none", Facts: []archive.AcceptedFact{}, Pages: []archive.ManifestPage{
+				{
+					Page: 1, Status: "archived", Source: "fetch", Original: &o, PNG: &o, RasterSHA256: sum64, Width: 1, Height: 1,
+					StripSHA256: sum64, StripSize: 1, TIFFOffset: 8, PDFOffset: 15,
+				},
+			}, Plan: o, PDF: o, Software: "test",
+		},
+		"report": archive.Report{
+			Session: "s", Revision: 1,
+			Pages: []archive.PageVerdict{{Page: 1, Verdict: "agreed", Streamed: archive.PageImage{RasterSHA256: sum64}}},
+		},
 	} {
 		text, err := json.Marshal(least)
 		if err != nil {
@@ -106,7 +119,8 @@ func samples() map[string]any {
 			Session: "s1", Direction: session.Incoming, Revision: 2, Previous: 1, From: page.From, To: page.To, ToToken: page.ToToken,
 			Status: session.StatusPartial, Reason: session.PartialMissing, StartTime: at, Indexed: at,
 			Close: &session.Closed{
-				Session: "s1", Direction: session.Incoming, Hook: "h1", Status: "success", Pages: 2, File: "f1", FileName: "fax.tiff", UID: "u1",
+				Session: "s1", Direction: session.Incoming, Hook: "h1", Status: "success", Pages: 2, File: "f1", FileName: "fax.tiff",
+				UID:  "u1",
 				From: page.From, To: page.To, StartTime: at, EventTime: at, BodySHA256: sum64,
 			},
 			Missing: session.PageReasons{2: session.ReasonNotYet}, Pages: []session.PageArchived{page},
@@ -118,8 +132,10 @@ func samples() map[string]any {
 			Facts: []archive.AcceptedFact{{Subject: "fax.v1.in.page.s1.1", BodySHA256: sum64}},
 			Pages: []archive.ManifestPage{
 				{
-					Page: 1, Status: session.PageStatusArchived, Source: page.Source, Original: &page.Original, Sidecar: sum64, PNG: &page.PNG,
-					RasterSHA256: sum64, Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, BadRows: 3, LongestBad: 2, Quality: page.Quality,
+					Page: 1, Status: session.PageStatusArchived, Source: page.Source, Original: &page.Original, Sidecar: sum64,
+					PNG:          &page.PNG,
+					RasterSHA256: sum64, Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, BadRows: 3,
+					LongestBad: 2, Quality: page.Quality,
 					Received: page.Received, Orientation: 3, ResolutionAssumed: page.ResolutionAssumed,
 					StripSHA256: sum64, StripSize: 1234, TIFFOffset: 8, PDFOffset: 15,
 				},
@@ -136,7 +152,10 @@ func samples() map[string]any {
 		},
 		"report": archive.Report{
 			Session: "s1", Revision: 1, File: object("original.0011223344556677.tiff"),
-			Pages: []archive.PageVerdict{{Page: 1, Verdict: "repaired", Reason: session.ReasonNotInFile, Streamed: image, File: &image, Repair: &page, Difference: "different", Alternative: &page}},
+			Pages: []archive.PageVerdict{{
+				Page: 1, Verdict: "repaired", Reason: session.ReasonNotInFile, Streamed: image, File: &image,
+				Repair: &page, Difference: "different", Alternative: &page,
+			}},
 		},
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// FuzzSidecar wants an error of its own for whatever is no sidecar.
+// FuzzSidecar checks that everything that is not a sidecar gives errSidecar.
 func FuzzSidecar(f *testing.F) {
 	for _, source := range []string{session.SourceFetch, session.SourceWholeFile} {
 		obj := NewObject(PageKey("fax", 1, sha256.Sum256(nil), KindOriginal), 0, sha256.Sum256(nil))

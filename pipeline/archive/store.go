@@ -17,7 +17,8 @@ import (
 
 // Store is what the pipeline needs of a store of immutable objects.
 type Store interface {
-	// Create stores size bytes under key, durably before it returns nil. An existing key gives fs.ErrExist, whatever its content.
+	// Create stores size bytes under key; they are durable when it returns nil. If the key exists, with any content, the error matches
+	// fs.ErrExist.
 	// After any other error the object may or may not exist, and the same call may be made again.
 	Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error
 	Reader
@@ -25,7 +26,7 @@ type Store interface {
 
 // Reader reads a store of immutable objects.
 type Reader interface {
-	// Open gives fs.ErrNotExist where there is no such object.
+	// Open returns an object and its size in bytes. If there is no such object, the error matches fs.ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
 	// List yields the keys under prefix that come after `after`, in byte order.
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]

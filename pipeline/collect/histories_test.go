@@ -13,7 +13,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// history is what the ledger is told of one fax, and what it orders.
+// history is what the ledger learns about one fax, and what it orders.
 type history struct {
 	state  session.State
 	policy session.Policy
@@ -47,7 +47,8 @@ func sixPages() (facts []session.Fact, archived map[int]session.PageArchived) {
 		at := start.Add(time.Duration(page) * 40 * time.Second)
 		sum := fmt.Sprintf("%x", sha256.Sum256([]byte{byte(page)}))
 		a := session.PageArchived{
-			Session: id, Page: page, From: from, To: to, ToToken: "13343040000", Source: session.SourceFetch, RasterSHA256: sum, Width: 1728, Height: 1078,
+			Session: id, Page: page, From: from, To: to, ToToken: "13343040000", Source: session.SourceFetch, RasterSHA256: sum,
+			Width: 1728, Height: 1078,
 			XResolution: 204, YResolution: 98, Coding: "mmr", EventTime: at, BodySHA256: sum,
 			Original: session.Object{Key: "faxes/s1/pages/" + sum, Size: int64(page), SHA256: sum},
 		}
@@ -55,7 +56,8 @@ func sixPages() (facts []session.Fact, archived map[int]session.PageArchived) {
 		facts = append(facts, session.PageAnnounced{Session: id, Page: page, From: from, To: to, EventTime: at, BodySHA256: sum}, a)
 	}
 	facts = append(facts, session.Closed{
-		Session: id, Direction: session.Incoming, Status: "success", Pages: 6, File: "f", To: to, StartTime: start, EventTime: start.Add(time.Hour), BodySHA256: "c",
+		Session: id, Direction: session.Incoming, Status: "success", Pages: 6, File: "f", To: to, StartTime: start,
+		EventTime: start.Add(time.Hour), BodySHA256: "c",
 	})
 	return facts, archived
 }

@@ -58,11 +58,11 @@ func TestAPurgeIsFollowed(t *testing.T) {
 		}
 		for _, f := range bus.facts {
 			if k, ok := f.(session.Kept); !ok || held || k.Session != "part" || k.Kind != session.ActionPurged {
-				t.Errorf("held %t: told %+v", held, f)
+				t.Errorf("held %t: there is the fact %+v", held, f)
 			}
 		}
 		if !held && len(bus.facts) == 0 {
-			t.Error("nobody is told that the part was purged")
+			t.Error("no fact says that the part was purged")
 		}
 	}
 }

@@ -22,8 +22,8 @@ const (
 	sweepAgain = time.Minute // after a sweep that failed
 )
 
-// Sweeper sets the timers of open sessions again, at the start and then regularly. So no fax stays open for ever because its schedule was
-// lost with the stream, or was not in the backup of the stream. A schedule that exists is replaced by an equal one.
+// Sweeper sets the timers of open sessions again, at the start and then regularly. So no fax stays open because its schedule was lost with
+// the stream, or was not in the backup of the stream. A schedule that exists is replaced by an equal one.
 type Sweeper struct {
 	Bus   Timers
 	Every time.Duration // between two sweeps; more than 0

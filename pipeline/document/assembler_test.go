@@ -20,7 +20,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/verify"
 )
 
-// settled wants one revision, proven by whatever software made it, and its event.
+// settled checks that there is one revision and its event, and that the software that made it can verify it.
 func settled(t *testing.T, d *pipelinetest.Desk) archive.Manifest {
 	t.Helper()
 	var m archive.Manifest
@@ -28,7 +28,10 @@ func settled(t *testing.T, d *pipelinetest.Desk) archive.Manifest {
 	if err != nil || !made {
 		t.Fatalf("no manifest: %v", err)
 	}
-	f, err := verify.Checker{Archive: d, Software: m.Software, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}.Session(t.Context(), "fax")
+	f, err := verify.Checker{
+		Archive: d, Software: m.Software, SpoolDir: t.TempDir(),
+		Log: slog.New(slog.DiscardHandler),
+	}.Session(t.Context(), "fax")
 	if err != nil || len(f.Faults) > 0 || f.Remade != 1 {
 		t.Errorf("the archive is not right: %+v, %v", f, err)
 	}
@@ -55,7 +58,10 @@ func TestAssemblyHealsAtEveryWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled(t, clean)
-	points := map[string]string{"plan": "plan.json", "TIFF": ".tiff", "PDF": ".pdf", "index": "index/", "manifest": "manifest.json", "event": "event"}
+	points := map[string]string{
+		"plan": "plan.json", "TIFF": ".tiff", "PDF": ".pdf", "index": "index/", "manifest": "manifest.json",
+		"event": "event",
+	}
 	for point, mark := range points {
 		for _, persists := range []bool{false, true} {
 			for _, next := range []string{"v1", "v2"} {
@@ -70,7 +76,8 @@ func TestAssemblyHealsAtEveryWrite(t *testing.T) {
 						hit++
 						return persists, true
 					}
-					if err := pipelinetest.Assemble(t.Context(), d.AssemblerOf(t, "v1"), order, now); !errors.Is(err, pipelinetest.ErrDesk) {
+					err := pipelinetest.Assemble(t.Context(), d.AssemblerOf(t, "v1"), order, now)
+					if !errors.Is(err, pipelinetest.ErrDesk) {
 						t.Fatalf("the fault gives %v", err)
 					}
 					later := now.Add(time.Hour) // the order is delivered again
@@ -91,7 +98,8 @@ func TestAssemblyHealsAtEveryWrite(t *testing.T) {
 	}
 }
 
-// Two programs of different versions make the same revision at the same time, up to its commit: one of them makes it, and both tell the same.
+// Two programs of different versions make the same revision at the same time, up to its commit. One of them commits it, and both publish
+// the same event.
 func TestTwoAssemblersOnOneRevision(t *testing.T) {
 	t.Parallel()
 	d, order := pipelinetest.NewDesk(t)
@@ -117,7 +125,7 @@ func TestTwoAssemblersOnOneRevision(t *testing.T) {
 	settled(t, d)
 }
 
-// Whatever stands where a manifest was, the check ends, and says so unless it is the manifest.
+// The check comes to an end with any bytes in place of a manifest, and finds a fault unless they are the manifest.
 func FuzzCheckManifest(f *testing.F) {
 	d, order := pipelinetest.NewDesk(f)
 	a := d.AssemblerOf(f, "v1")
@@ -140,7 +148,10 @@ func FuzzCheckManifest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		spoilt := &pipelinetest.Desk{Objects: maps.Clone(d.Objects)}
 		spoilt.Objects[key] = text
-		found, err := verify.Checker{Archive: spoilt, Keys: keys, Software: "v1", SpoolDir: dir, Log: slog.New(slog.DiscardHandler)}.Session(t.Context(), "fax")
+		found, err := verify.Checker{
+			Archive: spoilt, Keys: keys, Software: "v1", SpoolDir: dir,
+			Log: slog.New(slog.DiscardHandler),
+		}.Session(t.Context(), "fax")
 		if err != nil || len(found.Faults) == 0 != bytes.Equal(text, manifest) {
 			t.Errorf("%+v, %v", found, err)
 		}

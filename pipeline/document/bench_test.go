@@ -129,7 +129,8 @@ func assemblyJob(b *testing.B, dir string, pages int) benchJob {
 			}
 		},
 		do: func() {
-			if err := wb.Assembler.Consumptions()[0].Handle(b.Context(), bus.Delivery{Data: order, Time: pipelinetest.BenchStart, Tries: 1}); err != nil {
+			if err := wb.Assembler.Consumptions()[0].Handle(b.Context(),
+				bus.Delivery{Data: order, Time: pipelinetest.BenchStart, Tries: 1}); err != nil {
 				b.Fatal(err)
 			}
 		},

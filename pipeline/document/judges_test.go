@@ -48,7 +48,8 @@ func checkDocuments(t testing.TB, wb *pipelinetest.Workbench, m archive.Manifest
 		t.Fatalf("%s: the TIFF has %d pages, libtiff finds %d, want %d", m.Session, len(ours), len(theirs), len(pages))
 	}
 	for i, p := range pages {
-		if pipelinetest.SHA(tiffData[p.TIFFOffset:][:p.StripSize]) != p.StripSHA256 || pipelinetest.SHA(pdfData[p.PDFOffset:][:p.StripSize]) != p.StripSHA256 {
+		if pipelinetest.SHA(tiffData[p.TIFFOffset:][:p.StripSize]) != p.StripSHA256 ||
+			pipelinetest.SHA(pdfData[p.PDFOffset:][:p.StripSize]) != p.StripSHA256 {
 			t.Errorf("%s page %d: a document has another strip where the manifest says", m.Session, p.Page)
 		}
 		if ours[i] != p.RasterSHA256 || theirs[i] != p.RasterSHA256 {
@@ -257,7 +258,10 @@ func judgeMixedTIFF(t *testing.T, tiffName string) {
 	for i, has := range [][]string{
 		{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 0-7", "clean (0 = 0x0)", "Image Length: 2292", "fax mixed page 2"},
 		{"CCITT Group 4", "Resolution: 204, 98", "Page Number: 1-7", "clean (0 = 0x0)", "min-is-white", "fax mixed page 3"},
-		{"CCITT Group 4", "Resolution: 204, 196", "Page Number: 2-7", "receiver regenerated (1 = 0x1)", "Bad Fax Lines: ", "fax mixed page 4"},
+		{
+			"CCITT Group 4", "Resolution: 204, 196", "Page Number: 2-7", "receiver regenerated (1 = 0x1)", "Bad Fax Lines: ",
+			"fax mixed page 4",
+		},
 		{"AdobeDeflate", "Resolution: 200, 200", "Page Number: 3-7", "min-is-black", "Bits/Sample: 8", "fax mixed page 5"},
 		{"CCITT Group 4", "Resolution: 204, 391", "Page Number: 4-7", "clean (0 = 0x0)", "fax mixed page 7"},
 		{"AdobeDeflate", "Samples/Pixel: 3", "Page Number: 5-7", "RGB color", "fax mixed page 8"},
@@ -285,7 +289,8 @@ func judgeMixedPDF(t *testing.T, pdfName string) {
 	for _, text := range []string{
 		"Title:           Fax mixed (partial: missing_pages)\n", "Author:          +15550100\n", "CreationDate:    2026-11-23T09:30:00Z\n",
 		"Subject:         From +15550100 to +15550199, pages: 9, of which missing: 2\n", "Producer:        faxstream test\n",
-		"<pdfaid:part>2<", ">Fax mixed (partial: missing_pages)<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<", "pages: 9, of which missing: 2<",
+		"<pdfaid:part>2<", ">Fax mixed (partial: missing_pages)<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<",
+		"pages: 9, of which missing: 2<",
 	} {
 		if !strings.Contains(info, text) {
 			t.Errorf("pdfinfo does not say %q", text)
@@ -298,13 +303,14 @@ func judgeMixedPDF(t *testing.T, pdfName string) {
 		"1": "Page 1 is missing\n.*The file of the whole fax ends before this page. .not_in_file.\n.*Fax: mixed\n",
 		"6": "Page 6 is missing\n.*The fax provider did not have this page. .not_ready.\n.*From: .15550100\nTo: .15550199\n",
 	} {
-		if text := pipelinetest.Judge(t, "poppler-utils", "pdftotext", "-f", page, "-l", page, pdfName, "-"); !regexp.MustCompile(`(?s)` + want).MatchString(text) {
+		text := pipelinetest.Judge(t, "poppler-utils", "pdftotext", "-f", page, "-l", page, pdfName, "-")
+		if !regexp.MustCompile(`(?s)` + want).MatchString(text) {
 			t.Errorf("the sheet of page %s says\n%s", page, text)
 		}
 	}
 }
 
-// A fax whose missing page lies at the front keeps the numbers of the others: a viewer shows them as labels.
+// If the first page of a fax is missing, the others still have their numbers: a viewer shows them as labels.
 func TestPagesKeepTheirNumbers(t *testing.T) {
 	wb := pipelinetest.NewWorkbench(t, pipelinetest.LocalArchive(t))
 	for _, page := range []int{3, 4, 8} {
@@ -325,7 +331,8 @@ func TestAFaxOfNoPossibleYearGetsItsDocument(t *testing.T) {
 	order := wb.Order("old", nil)
 	order.Close.StartTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
 	tiffName, pdfName := wb.Saved(wb.Assemble(order))
-	if out := pipelinetest.Judge(t, "poppler-utils", "pdfinfo", pdfName) + pipelinetest.Judge(t, "libtiff-tools", "tiffinfo", tiffName); strings.Contains(out, "Date") {
+	out := pipelinetest.Judge(t, "poppler-utils", "pdfinfo", pdfName) + pipelinetest.Judge(t, "libtiff-tools", "tiffinfo", tiffName)
+	if strings.Contains(out, "Date") {
 		t.Error(out)
 	}
 	order.Close.StartTime = pipelinetest.BenchStart.AddDate(3, 0, 0)
@@ -343,5 +350,6 @@ func TestTiffcmpSeesNoDifference(t *testing.T) {
 	wb := pipelinetest.NewWorkbench(t, pipelinetest.LocalArchive(t))
 	wb.Cut("three", pipelinetest.Testdata(t, "three-pages-fine-g3-2d-fill-lsb.tiff"))
 	tiffName, _ := wb.Saved(wb.Assemble(wb.Order("three", nil)))
-	pipelinetest.Judge(t, "libtiff-tools", "tiffcmp", "-t", filepath.Join("..", "..", "testdata", "three-pages-fine-g3-2d-fill-lsb.tiff"), tiffName) // ends with 1 where a pixel differs
+	pipelinetest.Judge(t, "libtiff-tools", "tiffcmp", "-t",
+		filepath.Join("..", "..", "testdata", "three-pages-fine-g3-2d-fill-lsb.tiff"), tiffName) // ends with 1 where a pixel differs
 }

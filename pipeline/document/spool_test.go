@@ -36,7 +36,8 @@ func TestASpoolHoldsWhatWasWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(io.NewSectionReader(s.f, 0, o.Size+1))
-		if err != nil || !bytes.Equal(got, want) || o != archive.NewObject(named(archive.Hash16(sha256.Sum256(want))), int64(len(want)), sha256.Sum256(want)) {
+		if err != nil || !bytes.Equal(got, want) ||
+			o != archive.NewObject(named(archive.Hash16(sha256.Sum256(want))), int64(len(want)), sha256.Sum256(want)) {
 			t.Errorf("writes of %d bytes: %d bytes came back as %v, %v", size, len(got), o, err)
 		}
 		if err := s.remove(); err != nil {

@@ -21,15 +21,15 @@ func TestAWrongPagePathIsSuspected(t *testing.T) {
 	p.arrived()
 	fail(0, suspicious-1, 9)
 	if len(told) != 0 {
-		t.Fatalf("suspected too early: %v", told)
+		t.Fatalf("warned too early: %v", told)
 	}
 	fail(suspicious, 3, 9)
 	if len(told) != 1 || told[0] == nil {
-		t.Fatalf("told %v after %d faxes without a page; want one suspicion", told, suspicious)
+		t.Fatalf("told %v after %d faxes without a page, want one warning", told, suspicious)
 	}
 	p.arrived()
 	p.arrived()
 	if len(told) != 2 || told[1] != nil {
-		t.Fatalf("told %v; want that it is over, once", told)
+		t.Fatalf("told %v, want the end of the warning, once", told)
 	}
 }

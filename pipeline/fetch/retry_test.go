@@ -14,8 +14,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// TestRemedies goes through the table: what follows an attempt that failed, before the deadline and after it, with a provider
-// that can be used otherwise and with one that cannot.
+// TestRemedies goes through the table: what follows a failed attempt, before and after the deadline, with a provider that works for other
+// requests and with one that is down.
 func TestRemedies(t *testing.T) {
 	const (
 		later = "later"
@@ -51,7 +51,10 @@ func TestRemedies(t *testing.T) {
 				if i%2 == 1 {
 					down = errors.New("401")
 				}
-				w := &Worker{retry: DefaultRetry(), gate: newGate(func(context.Context) error { return down }, probeEvery, nil, slog.New(slog.DiscardHandler))}
+				w := &Worker{
+					retry: DefaultRetry(),
+					gate:  newGate(func(context.Context) error { return down }, probeEvery, nil, slog.New(slog.DiscardHandler)),
+				}
 				since := time.Now()
 				at := since.Add(time.Minute)
 				if i >= 2 {
@@ -98,7 +101,7 @@ func TestAnOutageOfOursMovesTheDeadline(t *testing.T) {
 	}
 }
 
-// Behind a closed gate messages wait; one probe in ten seconds is made whatever their number, and all go on when it succeeds.
+// Messages wait at a closed gate. There is one probe in ten seconds, for any number of messages, and all go on when it succeeds.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const waiters = 10
@@ -149,7 +152,7 @@ func TestGate(t *testing.T) {
 			}
 		}
 		if len(told) != 2 || told[0] == nil || told[1] != nil {
-			t.Errorf("told %v; want why it stopped, then that it goes on", told)
+			t.Errorf("told %v, want why it stopped, then that it goes on", told)
 		}
 		// What waited has some time of its own, though its deadline is over.
 		if got := g.extended(start.Add(time.Minute), 5*time.Minute); !got.After(time.Now().Add(4 * time.Minute)) {

@@ -110,7 +110,10 @@ func (v *safe) custodian(retention time.Duration) *Custodian {
 // fill gives a fax two objects.
 func (v *safe) fill(id string) {
 	v.t.Helper()
-	for _, key := range []string{archive.FaxPrefix(id) + "pages/0001.aa.tiff", archive.FaxPrefix(id) + "r1/x", archive.IndexKey(pipelinetest.BenchStart, id)} {
+	for _, key := range []string{
+		archive.FaxPrefix(id) + "pages/0001.aa.tiff", archive.FaxPrefix(id) + "r1/x",
+		archive.IndexKey(pipelinetest.BenchStart, id),
+	} {
 		if _, err := archive.Create(v.t.Context(), v.Store, key, []byte(key)); err != nil {
 			v.t.Fatal(err)
 		}
@@ -164,7 +167,7 @@ func (v *safe) carryOut(c *Custodian, d bus.Delivery) error {
 	return nil
 }
 
-// Whatever fails on the way, before or after it was done: the order is carried out when it is delivered again, and stands in the log once.
+// If any call fails, before or after it was carried out, the next delivery carries out the order, and the log has it once.
 func TestOrdersAreCarriedOutThroughEveryFailure(t *testing.T) {
 	for _, kind := range []string{session.ActionHeld, session.ActionReleased, session.ActionPurged} {
 		for _, after := range []bool{false, true} {
@@ -199,11 +202,12 @@ func (v *safe) expect(c *Custodian, kind, what string) {
 	if got := v.keys("faxes/s2/"); len(got) != 2 {
 		v.t.Errorf("%s: the neighbour has %s", what, got)
 	}
-	if got := v.keys("index/"); slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s")) == purged || !slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s2")) {
+	if got := v.keys("index/"); slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s")) == purged ||
+		!slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s2")) {
 		v.t.Errorf("%s: the index has %s", what, got)
 	}
 	if on, told := v.held[archive.FaxPrefix("s")]; !purged && (!told || on != (kind == session.ActionHeld)) {
-		v.t.Errorf("%s: the store was told %v", what, v.held)
+		v.t.Errorf("%s: the store holds %v", what, v.held)
 	}
 	if purged != slices.Contains(v.forgot, "s") {
 		v.t.Errorf("%s: JetStream forgot %s", what, v.forgot)
@@ -250,7 +254,8 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
 	v.fill("folded")
-	if _, err := archive.WriteRedirect(t.Context(), v, session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
+	if _, err := archive.WriteRedirect(t.Context(), v,
+		session.State{Session: "folded", FoldedInto: "s", Close: &session.Closed{File: "file"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := v.custodian(0)
@@ -266,7 +271,8 @@ func TestOrdersMeanFoldedSessionsToo(t *testing.T) {
 		}
 	}
 	v.fill("part") // is folded into a fax that is held by then
-	if _, err := archive.WriteRedirect(t.Context(), v, session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
+	if _, err := archive.WriteRedirect(t.Context(), v,
+		session.State{Session: "part", FoldedInto: "late", Close: &session.Closed{File: "file"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.carryOut(c, orderOf(t, session.ActionPurged, "part", 5)); !errors.Is(err, session.ErrKept) {
@@ -295,7 +301,8 @@ func TestAHoldAfterAPurgeIsBuried(t *testing.T) {
 	}
 }
 
-// Orders that died and are made again have no sequence of their own, and those after a loss of FAX_AUDIT have old ones: each is told.
+// An order that is retried from a dead letter has no sequence of its own, and an order after a loss of FAX_AUDIT has an old one: each has a
+// fact of its own.
 func TestEveryOrderIsTold(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
@@ -312,7 +319,7 @@ func TestEveryOrderIsTold(t *testing.T) {
 		subjects[f.Subject()] = true
 	}
 	if len(subjects) != 3 {
-		t.Errorf("three orders are told on %d subjects: %v", len(subjects), v.facts)
+		t.Errorf("the facts of three orders have %d subjects: %v", len(subjects), v.facts)
 	}
 }
 
@@ -346,7 +353,8 @@ func TestWhatIsKeptIsNotPurged(t *testing.T) {
 		}
 		err := v.carryOut(k, orderOf(t, session.ActionPurged, "s", sequence))
 		dead, isDead := errors.AsType[bus.Dead](err)
-		if c.refused != isDead || isDead && (dead.Reason != session.ReasonKept || !errors.Is(err, session.ErrKept)) || !isDead && err != nil {
+		if c.refused != isDead || !isDead && err != nil ||
+			isDead && (dead.Reason != session.ReasonKept || !errors.Is(err, session.ErrKept)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := v.keys("faxes/s/"); (len(got) > 0) != c.refused {
@@ -370,9 +378,11 @@ func TestWritesOfKeptFaxes(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]error{
-		"faxes/held/pages/0002.bb.tiff": nil, "faxes/held/pages/0001.aa.tiff": fs.ErrExist, archive.IndexKey(pipelinetest.BenchStart.Add(time.Hour), "held"): nil,
+		"faxes/held/pages/0002.bb.tiff": nil, "faxes/held/pages/0001.aa.tiff": fs.ErrExist,
 		"faxes/free/pages/0001.aa.tiff": nil, "audit/2026/11/23.jsonl": nil,
-		"faxes/purged/pages/0001.aa.tiff": archive.ErrPurged, "faxes/purged/r2/plan.json": archive.ErrPurged, archive.IndexKey(pipelinetest.BenchStart, "purged"): archive.ErrPurged,
+		archive.IndexKey(pipelinetest.BenchStart.Add(time.Hour), "held"): nil,
+		"faxes/purged/pages/0001.aa.tiff":                                archive.ErrPurged, "faxes/purged/r2/plan.json": archive.ErrPurged,
+		archive.IndexKey(pipelinetest.BenchStart, "purged"): archive.ErrPurged,
 	} {
 		if err := write(key); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", key, err, want)
@@ -418,7 +428,7 @@ func TestAnOrderOvertakesAWrite(t *testing.T) {
 	}
 }
 
-// What a process writes that has not heard of an order yet is held or removed when the order is carried out once more.
+// An object of a process that does not know about an order yet is held or removed when the order is carried out again.
 func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
 	v := newSafe(t)
 	v.fill("s")
@@ -465,7 +475,7 @@ func TestADamagedLogFreesNothing(t *testing.T) {
 			t.Errorf("%s: the purge gave %v; is it buried, so that other orders go on: %t", name, err, buried)
 		}
 		if len(v.keys("faxes/s/")) != 2 {
-			t.Errorf("%s: objects are gone", name)
+			t.Errorf("%s: objects are missing", name)
 		}
 		if _, err := archive.Create(t.Context(), c.Guard, archive.FaxPrefix("s")+"pages/0002.bb.tiff", []byte("page")); err != nil {
 			t.Errorf("%s: a page that comes is not archived: %v", name, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// A thumbnail has the proportions of the sheet, whatever the resolution; what is no page has none.
+// A thumbnail has the proportions of the sheet, with any resolution. Bytes that are not a page give an error.
 func TestThumbnails(t *testing.T) {
 	data := pipelinetest.Testdata(t, "letter-standard-g4.tiff")
 	file, err := tiff.Parse(data, tiff.Limits{})

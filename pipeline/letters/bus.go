@@ -16,7 +16,7 @@ type Bus interface {
 
 // Ledger reads ledgers and writes what changes them.
 type Ledger interface {
-	// Load gives a new ledger, revision 0, for a session that has none.
+	// Load returns the ledger of a session. If it has none, the ledger is new and its revision 0.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
 	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
 	// repeated.
@@ -25,7 +25,7 @@ type Ledger interface {
 	Schedule(ctx context.Context, t session.Timer, body []byte) error
 }
 
-// Story tells what has happened to a page or whole file.
+// Story reads what happened to a page or whole file.
 type Story interface {
 	// Event returns the message that is stored on a subject.
 	Event(ctx context.Context, subject string) (s bus.Stored, ok bool, err error)

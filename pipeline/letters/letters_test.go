@@ -93,7 +93,7 @@ func (b *box) deliver(durable, subject string, payload any) error {
 
 var at = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-// ready tells that a document was ordered; wants the letters of these pages, 0 for the whole file.
+// ready delivers the order of a document, and wants the letters of these pages, 0 for the whole file.
 func (b *box) ready(want ...int) {
 	b.t.Helper()
 	order := session.DocReady{Session: "fax", ToToken: "1", Revision: b.state.Ordered}
@@ -103,11 +103,12 @@ func (b *box) ready(want ...int) {
 	b.wants(want...)
 }
 
-// failed tells that the last attempt for a page failed.
+// failed delivers the last failed attempt for a page, and wants the letters of these pages.
 func (b *box) failed(page int, want ...int) {
 	b.t.Helper()
 	f := session.PageFailed{
-		Session: "fax", Page: page, ToToken: "1", Attempt: 3, Stage: "fetch", Reason: session.ReasonRefused, Detail: "403", Final: true, At: at,
+		Session: "fax", Page: page, ToToken: "1", Attempt: 3, Stage: "fetch", Reason: session.ReasonRefused, Detail: "403", Final: true,
+		At: at,
 	}
 	b.failures[page] = append(b.failures[page], f)
 	if err := b.deliver("letters-pages", f.Subject(), f); err != nil {
@@ -130,7 +131,8 @@ func (b *box) wants(pages ...int) {
 // newBox has a closed fax of three pages, all announced, of which page 1 arrived.
 func newBox(t *testing.T) *box {
 	return &box{t: t, failures: map[int][]session.PageFailed{}, state: session.State{
-		Session: "fax", Opened: at, Announced: session.Span(1, 3), Usable: session.Span(1, 1), Close: &session.Closed{Session: "fax", Pages: 3},
+		Session: "fax", Opened: at, Announced: session.Span(1, 3), Usable: session.Span(1, 1),
+		Close: &session.Closed{Session: "fax", Pages: 3},
 	}}
 }
 

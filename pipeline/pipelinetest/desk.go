@@ -60,6 +60,7 @@ func (d *Desk) write(what string, do func() error) error {
 	return nil
 }
 
+// Create stores an object, as archive.Store says.
 func (d *Desk) Create(_ context.Context, key string, body io.ReadSeeker, _ int64, _ [sha256.Size]byte) error {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -77,6 +78,7 @@ func (d *Desk) Create(_ context.Context, key string, body io.ReadSeeker, _ int64
 	})
 }
 
+// Open reads an object, as archive.Reader says.
 func (d *Desk) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, error) {
 	d.Mu.Lock()
 	defer d.Mu.Unlock()
@@ -90,6 +92,7 @@ func (d *Desk) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, er
 	}{bytes.NewReader(data), io.NopCloser(nil)}, int64(len(data)), nil
 }
 
+// List lists keys, as archive.Reader says.
 func (d *Desk) List(_ context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		d.Mu.Lock()
@@ -103,6 +106,7 @@ func (d *Desk) List(_ context.Context, prefix, after string) iter.Seq2[string, e
 	}
 }
 
+// RecordFact stores the payload of a fact in Events. Another payload on the same subject is Wrong.
 func (d *Desk) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, error) {
 	return 0, nil, d.write("event", func() error {
 		data, err := json.Marshal(f)
@@ -117,15 +121,18 @@ func (d *Desk) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, er
 	})
 }
 
+// Bind gives every session the same number.
 func (d *Desk) Bind(context.Context, string, string) (string, error) { return "15550100", nil }
 
+// Schedule schedules nothing.
 func (d *Desk) Schedule(context.Context, session.Timer, []byte) error { return nil }
 
+// PageFacts returns Pages, whatever is asked for.
 func (d *Desk) PageFacts(context.Context, string, session.Ranges) (map[int]session.PageArchived, error) {
 	return maps.Clone(d.Pages), nil
 }
 
-// NewDesk has the two pages of a fax in its archive, and gives the order of its document, of which page 3 is missing.
+// NewDesk returns a Desk with two archived pages of a fax, and the order of its document, in which page 3 is missing.
 func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 	t.Helper()
 	d := &Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}, Pages: map[int]session.PageArchived{}}

@@ -17,6 +17,7 @@ import (
 	"github.com/faxstream/faxstream/storage/local"
 )
 
+// LocalArchive returns an archive of plain files that is removed after the test.
 func LocalArchive(t testing.TB) archive.Store {
 	t.Helper()
 	store, err := local.Open(t.TempDir())
@@ -116,6 +117,7 @@ func BenchPage(t testing.TB, group3 bool) []byte {
 	return StripFile(t, tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: 204, YRes: 196}, strip)
 }
 
+// StripFile makes a TIFF of one page.
 func StripFile(t testing.TB, meta tiff.PageMeta, strip tiff.Strip) []byte {
 	t.Helper()
 	var b bytes.Buffer

@@ -10,7 +10,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// OddDesk has two faxes with documents: "fax", which streamed, and "whole", whose pages were cut from the whole file.
+// OddDesk returns a Desk with the documents of two faxes: "fax", whose pages were streamed, and "whole", whose pages were cut from the whole
+// file.
 func OddDesk(t testing.TB) *Desk {
 	t.Helper()
 	d, order := NewDesk(t)
@@ -25,7 +26,7 @@ func OddDesk(t testing.TB) *Desk {
 	return d
 }
 
-// WholeFile archives a file as the whole file of "whole", and gives its key.
+// WholeFile archives a file as the whole file of "whole", and returns its key.
 func WholeFile(t testing.TB, d *Desk, name string) string {
 	t.Helper()
 	data := Testdata(t, name)

@@ -16,6 +16,7 @@ import (
 // Vault is an archive in memory whose objects can be tampered with.
 type Vault map[string][]byte
 
+// Create stores an object whose size and hash are right, as archive.Store says.
 func (v Vault) Create(_ context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	if _, ok := v[key]; ok {
 		return fs.ErrExist
@@ -34,6 +35,7 @@ func (v Vault) Create(_ context.Context, key string, body io.ReadSeeker, size in
 	return err
 }
 
+// Open reads an object, as archive.Reader says.
 func (v Vault) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, error) {
 	data, ok := v[key]
 	if !ok {
@@ -45,6 +47,7 @@ func (v Vault) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, er
 	}{bytes.NewReader(data), io.NopCloser(nil)}, int64(len(data)), nil
 }
 
+// List lists keys, as archive.Reader says.
 func (v Vault) List(_ context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(v)) {

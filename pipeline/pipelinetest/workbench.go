@@ -21,7 +21,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
-// Workbench is the page worker's and the assembler's own code on a real archive, with the facts in memory.
+// Workbench runs the code of the page worker and the assembler on a real archive, with the facts in memory.
 type Workbench struct {
 	t         testing.TB
 	pages     intake.Pages
@@ -46,6 +46,7 @@ func NewWorkbench(t testing.TB, archive archive.Store) *Workbench {
 	return wb
 }
 
+// RecordFact stores the fact of an archived page in Facts, and why pages of a whole file are lost.
 func (wb *Workbench) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, error) {
 	wb.mu.Lock()
 	defer wb.mu.Unlock()
@@ -61,22 +62,26 @@ func (wb *Workbench) RecordFact(_ context.Context, f session.Fact) (uint64, []by
 	return 1, nil, nil
 }
 
+// PageFacts returns all Facts of a session.
 func (wb *Workbench) PageFacts(_ context.Context, id string, _ session.Ranges) (map[int]session.PageArchived, error) {
 	return wb.Facts[id], nil
 }
 
+// Claim makes every session the owner of what it claims.
 func (wb *Workbench) Claim(_ context.Context, _, _, id string) (string, error) { return id, nil }
 
+// Bind gives every session the number that it asks for.
 func (wb *Workbench) Bind(_ context.Context, _, token string) (string, error) { return token, nil }
 
+// Schedule is an error: no work on a Workbench is retried.
 func (wb *Workbench) Schedule(context.Context, session.Timer, []byte) error {
-	return errors.New("nothing is to be scheduled on a Workbench")
+	return errors.New("a Workbench schedules nothing")
 }
 
 // BenchStart is when every fax on a Workbench began.
 var BenchStart = time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
 
-// Page takes a page's file the way of a page that was fetched.
+// Page takes in the file of a page as if it was fetched.
 func (wb *Workbench) Page(id string, page int, data []byte) {
 	wb.t.Helper()
 	o := intake.Origin{
@@ -96,7 +101,7 @@ func (wb *Workbench) Page(id string, page int, data []byte) {
 	}
 }
 
-// Cut takes all pages of a file the way of a fax that comes whole, and says why some cannot be had.
+// Cut takes in all pages of a whole file, and says which are lost and why.
 func (wb *Workbench) Cut(id string, data []byte) session.PageReasons {
 	wb.t.Helper()
 	order, err := json.Marshal(session.WholeOrdered{Session: id, N: 1, From: "+15550100", To: "+15550199", All: true, TryFor: time.Minute})
@@ -143,7 +148,7 @@ func (wb *Workbench) Assemble(r session.DocReady) archive.Manifest {
 	return m
 }
 
-// Read gives an object.
+// Read returns an object.
 func (wb *Workbench) Read(key string) []byte {
 	wb.t.Helper()
 	data, err := archive.Read(wb.t.Context(), wb.Assembler.Archive, key, archive.MaxObject)
@@ -153,7 +158,7 @@ func (wb *Workbench) Read(key string) []byte {
 	return data
 }
 
-// Saved are the two documents of a manifest as files.
+// Saved writes the two documents of a manifest to files.
 func (wb *Workbench) Saved(m archive.Manifest) (tiffName, pdfName string) {
 	wb.t.Helper()
 	dir := wb.t.TempDir()
@@ -166,7 +171,7 @@ func (wb *Workbench) Saved(m archive.Manifest) (tiffName, pdfName string) {
 	return tiffName, pdfName
 }
 
-// Repeated gives a session n pages whose originals are few objects of the archive: those given, over and over.
+// Repeated gives a session n pages whose originals are the given ones, again and again: the archive has few objects.
 func (wb *Workbench) Repeated(id string, n int, originals ...[]byte) {
 	wb.t.Helper()
 	for i, data := range originals {
@@ -179,7 +184,7 @@ func (wb *Workbench) Repeated(id string, n int, originals ...[]byte) {
 	}
 }
 
-// served is a provider that has one whole file, and nothing else.
+// served is a provider that has one whole file and nothing else.
 type served []byte
 
 func (s served) File(context.Context, string) ([]byte, error) { return s, nil }

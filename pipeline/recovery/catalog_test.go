@@ -56,7 +56,10 @@ func TestTheIndexIsReadBackwards(t *testing.T) {
 	add("2026-01-31 08:00:00", "e")
 	add("2026-01-31 09:00:00", "f")
 	add("2026-02-01 00:00:00", "g")
-	all := []string{"2026-02-01 g", "2026-01-31 f", "2026-01-31 e", "2020-02-29 d", "2020-01-01 c-with-dashes", "2020-01-01 b", "2019-12-31 a"}
+	all := []string{
+		"2026-02-01 g", "2026-01-31 f", "2026-01-31 e", "2020-02-29 d", "2020-01-01 c-with-dashes", "2020-01-01 b",
+		"2019-12-31 a",
+	}
 	now := time.Date(2026, 3, 31, 23, 0, 0, 0, time.UTC)
 	if got := before(t, a, now, "~", time.Time{}, 100); !slices.Equal(got, all) {
 		t.Errorf("%q", got)
@@ -93,6 +96,6 @@ func TestAFaxWithoutDocumentIsNotInTheCatalog(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 	if _, _, err := (Catalog{v}).Fax(t.Context(), "spoilt"); !errors.Is(err, fs.ErrInvalid) {
-		t.Errorf("spoilt: %v", err)
+		t.Errorf("a damaged fax: %v", err)
 	}
 }

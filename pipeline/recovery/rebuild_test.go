@@ -91,7 +91,7 @@ func (b *blankBus) rebuild(t *testing.T) Rebuilt {
 	return done
 }
 
-// A sidecar that is spoilt costs its page, not the fax, and the fax is named.
+// If a sidecar is damaged, its page is lost, not the fax, and the fax is named.
 func TestARebuildGoesOnWithoutASpoiltSidecar(t *testing.T) {
 	for name, spoilt := range map[string][]byte{"altered": []byte("{"), "of any size": make([]byte, archive.MaxSidecar+1)} {
 		d, _ := pipelinetest.NewDesk(t)
@@ -118,7 +118,7 @@ func TestARebuildNamesWhatItCannotBringBack(t *testing.T) {
 	}
 }
 
-// A log of holds that is spoilt costs its fax, and no other.
+// If a log of holds is damaged, its fax is not rebuilt, and every other fax is.
 func TestARebuildGoesOnWithoutASpoiltLog(t *testing.T) {
 	d := pipelinetest.OddDesk(t)
 	d.Objects["keep/fax/0001.held.json"] = []byte("{")
@@ -135,7 +135,8 @@ func openFax(t *testing.T, d *pipelinetest.Desk) {
 		data := d.Objects[d.Pages[page].Original.Key]
 		sum := sha256.Sum256(data)
 		o := intake.Origin{Session: "open", Page: page, From: "+15550199", To: "+15550100", Source: session.SourceFetch}
-		if _, err := archive.CreateFile(t.Context(), d, data, sum, o.Sidecar(archive.NewObject(archive.PageKey("open", page, sum, archive.KindOriginal), int64(len(data)), sum), "")); err != nil {
+		obj := archive.NewObject(archive.PageKey("open", page, sum, archive.KindOriginal), int64(len(data)), sum)
+		if _, err := archive.CreateFile(t.Context(), d, data, sum, o.Sidecar(obj, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,8 +161,10 @@ func TestARebuildHealsAtEveryWrite(t *testing.T) {
 				t.Fatalf("write %d failed, and the rebuild says %v", at, err)
 			}
 			b.rebuild(t)
-			if !maps.Equal(b.facts, clean.facts) || !slices.Equal(slices.Sorted(maps.Keys(b.ledgers)), slices.Sorted(maps.Keys(clean.ledgers))) {
-				t.Errorf("after write %d, persists %v: facts %v and %d ledgers, want %v", at, persists, b.facts, len(b.ledgers), clean.facts)
+			if !maps.Equal(b.facts, clean.facts) ||
+				!slices.Equal(slices.Sorted(maps.Keys(b.ledgers)), slices.Sorted(maps.Keys(clean.ledgers))) {
+				t.Errorf("after write %d, persists %v: facts %v and %d ledgers, want %v", at, persists, b.facts, len(b.ledgers),
+					clean.facts)
 			}
 		}
 	}

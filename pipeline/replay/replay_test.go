@@ -72,7 +72,8 @@ func TestAPageWithOtherPixelsGivesANewRevision(t *testing.T) {
 		}
 	}
 	order := ordered(t, d)
-	if order == nil || !order.Assemble || order.Repairs == nil || !order.Repairs.Decoded || !slices.Equal(order.Repairs.Pages, session.Span(2, 2)) {
+	if order == nil || !order.Assemble || order.Repairs == nil || !order.Repairs.Decoded ||
+		!slices.Equal(order.Repairs.Pages, session.Span(2, 2)) {
 		t.Fatalf("the order is %+v, want a revision with page 2 decoded again", order)
 	}
 	var report archive.Report

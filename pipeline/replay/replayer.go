@@ -22,7 +22,7 @@ type Bus interface {
 	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
 	// repeated.
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
-	// Load gives a new ledger, revision 0, for a session that has none.
+	// Load returns the ledger of a session. If it has none, the ledger is new and its revision 0.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
 }
 

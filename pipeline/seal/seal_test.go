@@ -60,10 +60,13 @@ func (j *journal) add(by string, off time.Duration) {
 	if n := len(j.entries); n > 0 {
 		seq = j.entries[n-1].Sequence + 1
 	}
-	j.entries = append(j.entries, session.AuditEntry{Sequence: seq, Time: time.Now().Add(off).UTC(), Subject: "fax.v1.audit.access.read.abc", Data: data})
+	j.entries = append(j.entries, session.AuditEntry{
+		Sequence: seq, Time: time.Now().Add(off).UTC(),
+		Subject: "fax.v1.audit.access.read.abc", Data: data,
+	})
 }
 
-// at runs f in a bubble whose clock stands at midnight of 1 January 2000.
+// at runs f in a bubble whose clock starts at midnight of 1 January 2000.
 func at(t *testing.T, f func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -90,14 +93,17 @@ func TestEveryDayIsSealedOnce(t *testing.T) {
 		time.Sleep(days(3) + time.Hour)
 		j.add("alice", 0)
 		j.add("bob", 0)
-		j.entries = append(j.entries, session.AuditEntry{Sequence: 7, Time: time.Now().UTC(), Subject: "fax.v1.audit.x", Data: []byte("\xff no JSON")})
+		j.entries = append(j.entries, session.AuditEntry{
+			Sequence: 7, Time: time.Now().UTC(), Subject: "fax.v1.audit.x",
+			Data: []byte("\xff no JSON"),
+		})
 		time.Sleep(23*time.Hour + 9*time.Minute)
 		s.must(t, 0) // 9 minutes after midnight
 		time.Sleep(time.Minute)
 		s.must(t, 1)
 		s.must(t, 0)
 		wantSound(t, v, 1, 3)
-		time.Sleep(days(2)) // nobody does anything, and faxstream is not running
+		time.Sleep(days(2)) // there is no entry, and faxstream is not running
 		j.add("carol", 0)
 		s.must(t, 2)
 		wantSound(t, v, 3, 3)
@@ -109,7 +115,8 @@ func TestEveryDayIsSealedOnce(t *testing.T) {
 			got = append(got, fmt.Sprintf("%d %s%s", e.Sequence, e.Entry, e.Bytes))
 			return nil
 		})
-		if err != nil || len(got) != 4 || !strings.Contains(got[1], "bob") || got[2] != "7 \xff no JSON" || !strings.Contains(got[3], "carol") || last.Last != 8 {
+		if err != nil || len(got) != 4 || !strings.Contains(got[1], "bob") || got[2] != "7 \xff no JSON" ||
+			!strings.Contains(got[3], "carol") || last.Last != 8 {
 			t.Errorf("%q, %+v, %v", got, last, err)
 		}
 		if keys := slices.Sorted(maps.Keys(v)); keys[0] != "audit/2000/01/04.jsonl" || keys[3] != "audit/2000/01/07.jsonl" {
@@ -118,7 +125,7 @@ func TestEveryDayIsSealedOnce(t *testing.T) {
 	})
 }
 
-// Entries whose server's clock was behind, and those of a stream that was made anew, are sealed with the next day.
+// Entries of a server whose clock was late, and entries of a new stream, are sealed with the next day.
 func TestNoEntryFallsBetweenTwoSeals(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		j.add("alice", 0)
@@ -136,7 +143,7 @@ func TestNoEntryFallsBetweenTwoSeals(t *testing.T) {
 	})
 }
 
-// Two processes write the same seal, and whoever comes second goes on from what is there.
+// Two processes write the same seal, and the second one continues from the seal that is there.
 func TestTwoProcessesSealTheSame(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		j.add("alice", 0)
@@ -180,7 +187,7 @@ func (r racing) List(ctx context.Context, prefix, after string) iter.Seq2[string
 	return r.vault.List(ctx, prefix, after)
 }
 
-// Whatever is done to the seals is found, offline.
+// Every change of a seal is found, offline.
 func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		_, key, err := ed25519.GenerateKey(nil)
@@ -203,7 +210,10 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 			tamper func(v pipelinetest.Vault)
 			says   string
 		}{
-			"an entry edited": {func(v pipelinetest.Vault) { v[seal(2)] = bytes.Replace(v[seal(2)], []byte("bob"), []byte("eve"), 1) }, "02.jsonl: the seal was changed after it was written"},
+			"an entry edited": {
+				func(v pipelinetest.Vault) { v[seal(2)] = bytes.Replace(v[seal(2)], []byte("bob"), []byte("eve"), 1) },
+				"02.jsonl: the seal was changed after it was written",
+			},
 			"an entry removed": {func(v pipelinetest.Vault) {
 				l := lines(v[seal(2)])
 				v[seal(2)] = bytes.Join(slices.Delete(l, 1, 2), nil)
@@ -217,18 +227,39 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 				l[1], l[2] = l[2], l[1]
 				v[seal(2)] = bytes.Join(l, nil)
 			}, "02.jsonl"},
-			"cut short":               {func(v pipelinetest.Vault) { v[seal(2)] = v[seal(2)][:len(v[seal(2)])-1] }, "its end is missing"},
-			"more behind it":          {func(v pipelinetest.Vault) { v[seal(4)] = append(bytes.Clone(v[seal(4)]), "{}\n"...) }, "more lines"},
-			"no signature":            {func(v pipelinetest.Vault) { l := lines(v[seal(4)]); v[seal(4)] = bytes.Join(l[:3], nil) }, "04.jsonl"},
-			"the first removed":       {func(v pipelinetest.Vault) { delete(v, seal(1)) }, "the seal before it is missing"},
-			"one in between removed":  {func(v pipelinetest.Vault) { delete(v, seal(2)) }, "the seals of the days after 2000-01-01 are missing"},
-			"the newest removed":      {func(v pipelinetest.Vault) { delete(v, seal(4)) }, "the days after 2000-01-03 up to 2000-01-04 have no seal"},
-			"two swapped":             {func(v pipelinetest.Vault) { v[seal(2)], v[seal(3)] = v[seal(3)], v[seal(2)] }, "it is the seal of 2000-01-03"},
-			"one twice":               {func(v pipelinetest.Vault) { v[seal(3)] = v[seal(2)] }, "it is the seal of 2000-01-02"},
-			"a foreign object":        {func(v pipelinetest.Vault) { v["audit/2000/1/2.jsonl"] = nil }, "this is not the name of a seal"},
-			"the newest made anew":    {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(4)) }, "it has no signature"},
-			"the newest forged":       {func(v pipelinetest.Vault) { _, s.Key, _ = ed25519.GenerateKey(nil); forge(t, v, j, s, seal(4)) }, "a key that was not given"},
-			"one in between replaced": {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(2)) }, "it does not follow the present seal of 2000-01-02"},
+			"cut short": {func(v pipelinetest.Vault) { v[seal(2)] = v[seal(2)][:len(v[seal(2)])-1] }, "its end is missing"},
+			"more behind it": {
+				func(v pipelinetest.Vault) { v[seal(4)] = append(bytes.Clone(v[seal(4)]), "{}\n"...) },
+				"more lines",
+			},
+			"no signature": {
+				func(v pipelinetest.Vault) { l := lines(v[seal(4)]); v[seal(4)] = bytes.Join(l[:3], nil) },
+				"04.jsonl",
+			},
+			"the first removed": {func(v pipelinetest.Vault) { delete(v, seal(1)) }, "the seal before it is missing"},
+			"one in between removed": {
+				func(v pipelinetest.Vault) { delete(v, seal(2)) },
+				"the seals of the days after 2000-01-01 are missing",
+			},
+			"the newest removed": {
+				func(v pipelinetest.Vault) { delete(v, seal(4)) },
+				"the days after 2000-01-03 up to 2000-01-04 have no seal",
+			},
+			"two swapped": {
+				func(v pipelinetest.Vault) { v[seal(2)], v[seal(3)] = v[seal(3)], v[seal(2)] },
+				"it is the seal of 2000-01-03",
+			},
+			"one twice":            {func(v pipelinetest.Vault) { v[seal(3)] = v[seal(2)] }, "it is the seal of 2000-01-02"},
+			"a foreign object":     {func(v pipelinetest.Vault) { v["audit/2000/1/2.jsonl"] = nil }, "this is not the name of a seal"},
+			"the newest made anew": {func(v pipelinetest.Vault) { forge(t, v, j, s, seal(4)) }, "it has no signature"},
+			"the newest forged": {func(v pipelinetest.Vault) {
+				_, s.Key, _ = ed25519.GenerateKey(nil)
+				forge(t, v, j, s, seal(4))
+			}, "a key that was not given"},
+			"one in between replaced": {
+				func(v pipelinetest.Vault) { forge(t, v, j, s, seal(2)) },
+				"it does not follow the present seal of 2000-01-02",
+			},
 		} {
 			tampered := maps.Clone(v)
 			s.Key = nil
@@ -241,7 +272,7 @@ func TestEveryTamperingWithSealsIsFound(t *testing.T) {
 	})
 }
 
-// forge makes a seal anew with other entries, right in itself and after the one before it.
+// forge makes a seal again with other entries. It is correct by itself and follows the one before it.
 func forge(t *testing.T, v pipelinetest.Vault, j *journal, s Sealer, key string) {
 	t.Helper()
 	delete(v, key)
@@ -361,7 +392,7 @@ func TestSealingRunsEveryDay(t *testing.T) {
 		j.down.Store(true)
 		run(days(1))()
 		if len(v) != 3 || tried == nil {
-			t.Errorf("%d seals without JetStream, told %v", len(v), tried)
+			t.Errorf("%d seals without JetStream, Tried got %v", len(v), tried)
 		}
 		stop := run(time.Minute)
 		j.down.Store(false)
@@ -369,7 +400,7 @@ func TestSealingRunsEveryDay(t *testing.T) {
 		stop()
 		wantSound(t, v, 4, 1)
 		if tried != nil {
-			t.Errorf("after it was sealed told %v", tried)
+			t.Errorf("after it was sealed Tried got %v", tried)
 		}
 	})
 }
@@ -379,7 +410,8 @@ func TestAWrongClockSealsNothing(t *testing.T) {
 	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
 		j.add("alice", 0)
 		time.Sleep(days(1000))
-		if sealed, err := s.Seal(t.Context()); sealed != 0 || len(v) != 0 || err == nil || !strings.Contains(err.Error(), "check the clock") {
+		if sealed, err := s.Seal(t.Context()); sealed != 0 || len(v) != 0 || err == nil ||
+			!strings.Contains(err.Error(), "check the clock") {
 			t.Errorf("sealed %d: %v", sealed, err)
 		}
 	})
@@ -387,7 +419,8 @@ func TestAWrongClockSealsNothing(t *testing.T) {
 
 // A seal that is accepted is written just as we write it.
 func FuzzParseSeal(f *testing.F) {
-	f.Add([]byte(`{"day":"2000-01-01","stream_created":"2000-01-01T00:00:00Z","after":0,"last":0,"entries":0,"entries_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}` + "\n"))
+	f.Add([]byte(`{"day":"2000-01-01","stream_created":"2000-01-01T00:00:00Z","after":0,"last":0,"entries":0,` +
+		`"entries_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}` + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var again bytes.Buffer
 		var body bytes.Buffer

@@ -136,7 +136,7 @@ func TestOtherPEMIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzParsePublicKeys wants every key that is accepted to be one that we can write.
+// FuzzParsePublicKeys checks that every accepted key can be written and read again.
 func FuzzParsePublicKeys(f *testing.F) {
 	key, text, err := sign.NewKey()
 	if err != nil {

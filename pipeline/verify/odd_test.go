@@ -64,10 +64,13 @@ func TestOddObjectsAreNamed(t *testing.T) {
 			d.Objects["faxes/fax/r1/verified."+archive.Hash16(sha256.Sum256(text))+".json"] = text
 		}, "fax", FaultForeign},
 		"a log that says it was purged": {func(d *pipelinetest.Desk) {
-			d.Objects["keep/fax/0001.purged.json"] = []byte(`{"session":"fax","action":"purged","by":"x","why":"x","at":"2026-11-27T10:00:00Z","asked":"a1"}`)
+			d.Objects["keep/fax/0001.purged.json"] = []byte(
+				`{"session":"fax","action":"purged","by":"x","why":"x","at":"2026-11-27T10:00:00Z","asked":"a1"}`)
 		}, "fax", FaultPurged},
-		"a log that is none":      {func(d *pipelinetest.Desk) { d.Objects["keep/fax/rubbish"] = nil }, "fax", FaultUnreadable},
-		"a redirect that is none": {func(d *pipelinetest.Desk) { d.Objects[archive.RedirectKey("fax")] = []byte(`{"session":"whole"}`) }, "fax", FaultUnreadable},
+		"a log that is none": {func(d *pipelinetest.Desk) { d.Objects["keep/fax/rubbish"] = nil }, "fax", FaultUnreadable},
+		"a redirect that is none": {func(d *pipelinetest.Desk) {
+			d.Objects[archive.RedirectKey("fax")] = []byte(`{"session":"whole"}`)
+		}, "fax", FaultUnreadable},
 		"a sidecar of any size": {func(d *pipelinetest.Desk) {
 			d.Objects[archive.SidecarKey(d.Pages[1].Original.Key)] = make([]byte, archive.MaxSidecar+1)
 		}, "fax", FaultUnreadable},
@@ -107,7 +110,7 @@ func (u unreadable) Open(ctx context.Context, key string) (io.ReadSeekCloser, in
 	return u.Desk.Open(ctx, key)
 }
 
-// A fax that cannot be read is told of, and the others are checked.
+// The error names a fax that cannot be read, and the others are checked.
 func TestOneFaxThatCannotBeReadHidesNoOther(t *testing.T) {
 	d := pipelinetest.OddDesk(t)
 	delete(d.Objects, d.Pages[1].PNG.Key)
@@ -162,7 +165,8 @@ func TestTheArchiveIsWrittenToMeanwhile(t *testing.T) {
 		now    func(prefix, last string) bool
 	}{
 		"a page and its revision": {func(key string) bool {
-			return strings.HasPrefix(key, archive.PagePrefix("fax", 1)) || strings.HasPrefix(key, "faxes/fax/r1/") || strings.HasSuffix(key, "-fax")
+			return strings.HasPrefix(key, archive.PagePrefix("fax", 1)) || strings.HasPrefix(key, "faxes/fax/r1/") ||
+				strings.HasSuffix(key, "-fax")
 		}, func(prefix, _ string) bool { return prefix == "faxes/fax/" }},
 		"another fax": {func(key string) bool {
 			return strings.HasPrefix(key, "faxes/whole/") || strings.HasSuffix(key, "-whole")
