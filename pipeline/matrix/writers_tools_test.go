@@ -4,8 +4,8 @@ package matrix_test
 func writings() []writing {
 	return []writing{
 		{"gs", "ghostscript", ghostscriptWriters()},
-		{"convert-im6.q16", "imagemagick-6.q16", imageMagickWriters()},
-		{"gm", "graphicsmagick", graphicsMagickWriters()},
+		{"convert-im6.q16", "imagemagick-6.q16", magickWriters("convert-im6.q16")},
+		{"gm", "graphicsmagick", magickWriters("gm convert")},
 		{"tiffcp", "libtiff-tools", libtiffWriters()},
 		{"pnmtotiff", "netpbm", netpbmWriters()},
 		{"vips", "libvips-tools", vipsWriters()},
@@ -39,10 +39,6 @@ func ghostscriptWriters() (ws []writer) {
 	})
 	return ws
 }
-
-func imageMagickWriters() []writer { return magickWriters("convert-im6.q16") }
-
-func graphicsMagickWriters() []writer { return magickWriters("gm convert") }
 
 // magickWriters are what both programs of this family know.
 func magickWriters(program string) (ws []writer) {
