@@ -27,12 +27,12 @@ func ghostscriptWriters() (ws []writer) {
 	add("bilevel", 0, "tiffg3 -dFillOrder=2", "tiffg32d -dFillOrder=2", "tiffg4 -dFillOrder=2", "tiffg4 -dMaxStripSize=0",
 		"tiffg3 -dMaxStripSize=1000", "tiffg4 -dAdjustWidth=0", "tiffg4 -dUseBigTIFF", "tiffpack -dMinFeatureSize=1",
 		"tiffscaled -sCompression=none", "tiffscaled -sCompression=crle", "tiffscaled -sCompression=g3", "tiffscaled -sCompression=g4",
-		"tiffgray", "tiff24nc", "tiff48nc")
+		"tiffscaled4", "tiffgray", "tiff24nc", "tiff48nc")
 	add("gray", 1, "tiffgray", "tiffgray -sCompression=lzw", "tiffgray -sCompression=pack", "tiff24nc", "tiff48nc", "tiffscaled8",
 		"tiffscaled24")
 	add("colour", 1, "tiff24nc", "tiff24nc -sCompression=lzw", "tiff24nc -sCompression=pack", "tiff48nc", "tiffscaled24")
 	add("colour", 8, "tiff12nc")                                                                                       // 16 levels
-	add("colour", 24, "tiff32nc", "tiff64nc", "tiffscaled32", "tiffsep", "tiffscaled4 -r1224x588 -dDownScaleFactor=6") // by way of CMYK
+	add("colour", 25, "tiff32nc", "tiff64nc", "tiffscaled32", "tiffsep") // by way of CMYK
 	ws = append(ws, writer{
 		name: "tiffsep1", is: "bilevel",
 		line: "gs -q -dSAFER -dNOPAUSE -dBATCH -r204x98 -o out.tif -sDEVICE=tiffsep1 $IN/page.ps; mv 'out(Black).tif' out.tif",
