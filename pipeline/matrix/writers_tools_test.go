@@ -31,7 +31,7 @@ func ghostscriptWriters() (ws []writer) {
 	add("gray", 1, "tiffgray", "tiffgray -sCompression=lzw", "tiffgray -sCompression=pack", "tiff24nc", "tiff48nc", "tiffscaled8",
 		"tiffscaled24")
 	add("colour", 1, "tiff24nc", "tiff24nc -sCompression=lzw", "tiff24nc -sCompression=pack", "tiff48nc", "tiffscaled24")
-	add("colour", 8, "tiff12nc")                                                                                       // 16 levels
+	add("colour", 8, "tiff12nc")                                         // 16 levels
 	add("colour", 25, "tiff32nc", "tiff64nc", "tiffscaled32", "tiffsep") // by way of CMYK
 	ws = append(ws, writer{
 		name: "tiffsep1", is: "bilevel",
