@@ -3,8 +3,8 @@
 #
 # ImageMagick 6.9.11-60 (Debian 12). `-define quantum:polarity=min-is-white` asks for PhotometricInterpretation 0, which is what fax
 # software wants. For a bilevel image the samples are turned as the tag says. For a gray image the tag is written and the samples stay as
-# they were: every reader, ImageMagick too, shows black for white. Expected: the same picture with either tag. Nothing in such a file tells
-# it from a true negative.
+# they were: every reader, ImageMagick too, shows black for white. Expected: the same picture with either tag. Nothing in such a file
+# tells it from a true negative.
 . "$(dirname "$0")/lib/setup.bash"
 debian imagemagick-6.q16=8:6.9.11.60+dfsg-1.6+deb12u15 libtiff-tools=4.5.0-6+deb12u4
 

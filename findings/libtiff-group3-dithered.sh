@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # libtiff 4.5.0 refuses a Group 3 page that it wrote itself: rows that change at every pixel
 #
-# libtiff 4.5.0 (Debian 12). A row of 1,728 pixels, black and white in turn, as a dithered gray area has, is legal in T.4 and takes one code
-# for each pixel. Libtiff writes it as Group 3. Reading it back, it says "Buffer overflow" (a check of its own, no memory is harmed) and gives
-# no row of the page. It has room for the runs of a row of so many pixels, but a row that begins black has one run more: white, of no
-# pixels. The row that begins white reads back, and the same picture in Group 4. Expected: the same picture.
+# libtiff 4.5.0 (Debian 12). A row of 1,728 pixels, black and white in turn, as a dithered gray area has, is legal in T.4 and takes one
+# code for each pixel. Libtiff writes it as Group 3. Reading it back, it says "Buffer overflow" (a check of its own, no memory is harmed)
+# and gives no row of the page. It has room for the runs of a row of so many pixels, but a row that begins black has one run more: white,
+# of no pixels. The row that begins white reads back, and the same picture in Group 4. Expected: the same picture.
 . "$(dirname "$0")/lib/setup.bash"
 debian libtiff6=4.5.0-6+deb12u4 netpbm=2:11.01.00-2
 

@@ -6,7 +6,7 @@
 # first, the call fails, as expected. Expected: an error, or the count of pages that were not sent. A file to send on by fax has to be
 # black and white in every page before it is given to spandsp.
 . "$(dirname "$0")/lib/setup.bash"
-debian libspandsp2=0.0.6+dfsg-2+b1 libspandsp-dev=0.0.6+dfsg-2+b1 gcc=4:12.2.0-3 libc6-dev netpbm=2:11.01.00-2 libtiff-tools=4.5.0-6+deb12u4
+debian libspandsp-dev=0.0.6+dfsg-2+b1 gcc=4:12.2.0-3 libc6-dev netpbm=2:11.01.00-2 libtiff-tools=4.5.0-6+deb12u4
 loopback
 
 fax_page fax.tif 1728 400 360

@@ -9,7 +9,7 @@
 # coded as differences from it are wrong without being bad. Expected: 400 rows, and a count of bad rows that is not below the rows lost.
 # So the number of rows is no proof of a whole page, and a small BadFaxLines is a lower bound.
 . "$(dirname "$0")/lib/setup.bash"
-debian libspandsp2=0.0.6+dfsg-2+b1 libspandsp-dev=0.0.6+dfsg-2+b1 gcc=4:12.2.0-3 libc6-dev netpbm=2:11.01.00-2 libtiff-tools=4.5.0-6+deb12u4
+debian libspandsp-dev=0.0.6+dfsg-2+b1 gcc=4:12.2.0-3 libc6-dev netpbm=2:11.01.00-2 libtiff-tools=4.5.0-6+deb12u4
 loopback
 
 { printf 'P4\n1728 400\n'; seq 20000 | tr -d '\n' >digits; head -c 86400 digits; } >root/work/sent.pbm
@@ -21,7 +21,8 @@ call() { # OPTIONS...: rows received, rows that the receiver calls bad, rows sen
   in_root tifftopnm -quiet received.tif >received.pbm
   rows root/work/sent.pbm >sent.rows
   rows received.pbm >received.rows
-  in_root tiffinfo received.tif | sed -n 's/.*Image Length: \([0-9]*\).*/\1 received/p; s/^ *Bad Fax Lines: \(.*\)/\1 bad/p' | paste -sd, | tr '\n' ','
+  in_root tiffinfo received.tif |
+    sed -n 's/.*Image Length: \([0-9]*\).*/\1 received/p; s/^ *Bad Fax Lines: \(.*\)/\1 bad/p' | paste -sd, | tr '\n' ','
   echo "$(comm -23 sent.rows received.rows | wc -l) lost"
 }
 expect "without clicks                 " "400 received,0 lost" "$(call)"

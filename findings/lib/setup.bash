@@ -18,7 +18,8 @@ debian() {
   for d in bin sbin lib lib64; do ln -sfn "usr/$d" "root/$d"; done
   : >status; : >root/dev/null
   apt-get -qq -y --no-install-recommends --download-only -o Dir::State::status="$TMP/status" -o Dir::Cache::archives="$TMP/debs" \
-    -o Debug::NoLocking=1 -o APT::Sandbox::User=root install dash "$@" >apt.log 2>&1 || { cat apt.log; echo "these versions cannot be fetched: $*"; exit 1; }
+    -o Debug::NoLocking=1 -o APT::Sandbox::User=root install dash "$@" >apt.log 2>&1 ||
+    { cat apt.log; echo "these versions cannot be fetched: $*"; exit 1; }
   for d in debs/*.deb; do dpkg-deb --fsys-tarfile "$d" | tar -x --keep-directory-symlink -C root; done
   for p in "$@"; do echo "version: $p"; done
 }
@@ -27,6 +28,25 @@ debian() {
 in_root() {
   env -i PATH=/usr/bin:/bin:/usr/sbin HOME=/tmp LC_ALL=C LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu \
     chroot root /bin/dash -c 'cd /work && exec "$@"' sh "$@"
+}
+
+# npm_modules PACKAGE@VERSION...: installs these in the folder; needs node and npm.
+npm_modules() {
+  npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "$@" >npm.log 2>&1 || { cat npm.log; exit 1; }
+  for p in "$@"; do echo "version: $p"; done
+}
+
+# go_program PROGRAM MODULE@VERSION...: builds main.go, in the folder, with these modules.
+go_program() {
+  go mod init finding >/dev/null 2>&1
+  { GOFLAGS=-mod=mod go get "${@:2}" && GOFLAGS=-mod=mod CGO_ENABLED=0 go build -o "$1" .; } >go.log 2>&1 || { cat go.log; exit 1; }
+  for p in "${@:2}"; do echo "version: $p"; done
+}
+
+# go_server PACKAGE@VERSION: builds a server's binary into bin.
+go_server() {
+  GOFLAGS=-buildvcs=false GOBIN="$TMP/bin" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$1" >go.log 2>&1 || { cat go.log; exit 1; }
+  echo "version: $1"
 }
 
 # bitmap WIDTH HEIGHT BYTE: a PBM file in which every byte, of eight pixels, is this one, in octal.

@@ -4,8 +4,8 @@ package matrix_test
 func writings() []writing {
 	return []writing{
 		{"gs", "ghostscript", ghostscriptWriters()},
-		{"convert-im6.q16", "imagemagick-6.q16", imageMagickWriters()},
-		{"gm", "graphicsmagick", graphicsMagickWriters()},
+		{"convert-im6.q16", "imagemagick-6.q16", magickWriters("convert-im6.q16")},
+		{"gm", "graphicsmagick", magickWriters("gm convert")},
 		{"tiffcp", "libtiff-tools", libtiffWriters()},
 		{"pnmtotiff", "netpbm", netpbmWriters()},
 		{"vips", "libvips-tools", vipsWriters()},
@@ -27,22 +27,18 @@ func ghostscriptWriters() (ws []writer) {
 	add("bilevel", 0, "tiffg3 -dFillOrder=2", "tiffg32d -dFillOrder=2", "tiffg4 -dFillOrder=2", "tiffg4 -dMaxStripSize=0",
 		"tiffg3 -dMaxStripSize=1000", "tiffg4 -dAdjustWidth=0", "tiffg4 -dUseBigTIFF", "tiffpack -dMinFeatureSize=1",
 		"tiffscaled -sCompression=none", "tiffscaled -sCompression=crle", "tiffscaled -sCompression=g3", "tiffscaled -sCompression=g4",
-		"tiffgray", "tiff24nc", "tiff48nc")
+		"tiffscaled4", "tiffgray", "tiff24nc", "tiff48nc")
 	add("gray", 1, "tiffgray", "tiffgray -sCompression=lzw", "tiffgray -sCompression=pack", "tiff24nc", "tiff48nc", "tiffscaled8",
 		"tiffscaled24")
 	add("colour", 1, "tiff24nc", "tiff24nc -sCompression=lzw", "tiff24nc -sCompression=pack", "tiff48nc", "tiffscaled24")
-	add("colour", 8, "tiff12nc")                                                                                       // 16 levels
-	add("colour", 24, "tiff32nc", "tiff64nc", "tiffscaled32", "tiffsep", "tiffscaled4 -r1224x588 -dDownScaleFactor=6") // by way of CMYK
+	add("colour", 8, "tiff12nc")                                         // 16 levels
+	add("colour", 25, "tiff32nc", "tiff64nc", "tiffscaled32", "tiffsep") // by way of CMYK
 	ws = append(ws, writer{
 		name: "tiffsep1", is: "bilevel",
 		line: "gs -q -dSAFER -dNOPAUSE -dBATCH -r204x98 -o out.tif -sDEVICE=tiffsep1 $IN/page.ps; mv 'out(Black).tif' out.tif",
 	})
 	return ws
 }
-
-func imageMagickWriters() []writer { return magickWriters("convert-im6.q16") }
-
-func graphicsMagickWriters() []writer { return magickWriters("gm convert") }
 
 // magickWriters are what both programs of this family know.
 func magickWriters(program string) (ws []writer) {
