@@ -77,7 +77,7 @@ func checkedFaxes(t *testing.T, key ed25519.PrivateKey) objects {
 	r := newRig(t)
 	r.key = key
 	policy := impatientPolicy
-	policy.Reconcile = session.ReconcileAll
+	policy.Reconcile, policy.Grace = session.ReconcileAll, patience
 	r.start(t, r.bus, r.store, policy, impatientRetry)
 	whole := fixture(t, "three-pages-fine-g4")
 	pages := split(t, whole)
