@@ -80,7 +80,7 @@ func checkedFaxes(t *testing.T, key ed25519.PrivateKey) objects {
 	r := newRig(t)
 	r.Key = key
 	policy := apptest.ImpatientPolicy()
-	policy.Reconcile = session.ReconcileAll
+	policy.Reconcile, policy.Grace = session.ReconcileAll, apptest.Patience
 	r.Start(t, r.Bus, r.Store, policy, apptest.ImpatientRetry())
 	whole := apptest.Fixture(t, "three-pages-fine-g4")
 	pages := apptest.Split(t, whole)
