@@ -165,3 +165,19 @@ func TestHostileImagesAreRefused(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+func BenchmarkDecode(b *testing.B) {
+	for _, kind := range []string{"text", "dots"} {
+		b.Run(kind, func(b *testing.B) {
+			pix := pixels(kind, 1728, 2200)
+			data := judged(b, "pbmtojbg85", pix, 1728, 2200)
+			b.SetBytes(int64(len(pix)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if got, _, err := jbig.Decode(b.Context(), nil, data, jbig.Limits{}); err != nil || len(got) != len(pix) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

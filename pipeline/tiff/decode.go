@@ -76,6 +76,9 @@ func (im *Image) decode(ctx context.Context) (*Decoded, error) {
 		if p.tones, err = im.tonesReader(ctx, offsets, sizes); err != nil {
 			return nil, err
 		}
+		if p.tones.old.stream != nil { // the page is one strip, whatever the fields say
+			p.offsets, p.sizes, p.whole = offsets[:1], sizes[:1], true
+		}
 	}
 	if !im.isCCITT() {
 		return p.decode(reading{})
@@ -98,6 +101,7 @@ type pageDecoder struct {
 	offsets, sizes []uint64
 
 	tones   *tonesReader // nil for a bilevel page
+	whole   bool         // the first strip has all rows
 	dec     ccitt.Decoder
 	out     Decoded
 	width   int    // pixels of a row, as this reading has it
@@ -233,7 +237,10 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 		}
 		rows := 0
 		if im.Height > 0 {
-			if rows = min(im.RowsPerStrip, im.Height-y); rows <= 0 {
+			if rows = min(im.RowsPerStrip, im.Height-y); p.whole {
+				rows = im.Height
+			}
+			if rows <= 0 {
 				break // more strips than rows
 			}
 		}

@@ -286,6 +286,53 @@ func oldJPEGFile(t testing.TB, p *raster.Tones, rows int) []byte {
 	return handMade(0, data, append(fields, tables...)...)
 }
 
+// streamInStrips is a page of 64 x 48 pixels in one stream, of which the strips
+// are parts.
+func streamInStrips(whole []byte, photometric, samples uint32) []byte {
+	const fields = 10
+	at := uint32(8 + 2 + 12*fields + 4)
+	third := uint32(len(whole)) / 3
+	var data []byte
+	for _, v := range []uint32{at + 24, at + 24 + third, at + 24 + 2*third, third, third, uint32(len(whole)) - 2*third} {
+		data = binary.LittleEndian.AppendUint32(data, v)
+	}
+	return handMade(0, append(data, whole...),
+		field{256, 4, 1, 64}, field{257, 4, 1, 48}, field{259, 3, 1, 6}, field{262, 3, 1, photometric}, field{273, 4, 3, at},
+		field{277, 3, 1, samples}, field{278, 4, 1, 16}, field{279, 4, 3, at + 12}, field{513, 4, 1, at + 24}, field{514, 4, 1, uint32(len(whole))})
+}
+
+// headerAndStrips is a page whose stream ends with its SOS, and whose strips are
+// what would follow, as Windows' Imaging wrote it.
+func headerAndStrips(t testing.TB, p *raster.Tones, photometric uint32) []byte {
+	t.Helper()
+	var strips [][]byte
+	var header []byte
+	for y := 0; y < 48; y += 16 {
+		part := encodeJPEG(t, p, y, y+16)
+		_, entropy := jpegParts(t, part)
+		strips = append(strips, entropy)
+		header = part[:len(part)-2-len(entropy)]
+	}
+	const fields = 10
+	at := uint32(8 + 2 + 12*fields + 4)
+	first := at + 24 + uint32(len(header))
+	var data []byte
+	for _, s := range strips {
+		data = binary.LittleEndian.AppendUint32(data, first)
+		first += uint32(len(s))
+	}
+	for _, s := range strips {
+		data = binary.LittleEndian.AppendUint32(data, uint32(len(s)))
+	}
+	data = append(data, header...)
+	for _, s := range strips {
+		data = append(data, s...)
+	}
+	return handMade(0, data,
+		field{256, 4, 1, 64}, field{257, 4, 1, 48}, field{259, 3, 1, 6}, field{262, 3, 1, photometric}, field{273, 4, 3, at},
+		field{277, 3, 1, uint32(p.Samples)}, field{278, 4, 1, 16}, field{279, 4, 3, at + 12}, field{513, 4, 1, at + 24}, field{514, 4, 1, uint32(len(header))})
+}
+
 func TestOldStyleJPEGIsReadInBothLayouts(t *testing.T) {
 	for _, samples := range []int{1, 3} {
 		p := smoothPage(64, 48, samples)
@@ -319,6 +366,8 @@ func TestOldStyleJPEGIsReadInBothLayouts(t *testing.T) {
 			return handMade(0, whole, fields...)
 		}
 		for name, file := range map[string][]byte{
+			"one stream that strips lie in":    streamInStrips(whole, photometric, uint32(samples)),
+			"a header and three strips":        headerAndStrips(t, p, photometric),
 			"one stream":                       stream(field{513, 4, 1, 0}, field{514, 4, 1, uint32(len(whole))}),
 			"one stream of unknown length":     stream(field{513, 4, 1, 0}),
 			"the strip is a stream":            stream(),

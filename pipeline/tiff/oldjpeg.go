@@ -167,7 +167,7 @@ func (t *tonesReader) taggedTables() error {
 			}
 			values, cut := t.im.f.segment(at+16, uint64(n))
 			if lacking+cut > 0 || n > 256 {
-				return fmt.Errorf("Huffman table at byte %d: %w", at, ErrMalformed)
+				return fmt.Errorf("a Huffman table at byte %d: %w", at, ErrMalformed)
 			}
 			body := append([]byte{byte(class<<4 | i)}, counts...)
 			t.old.segments = segment(t.old.segments, markerDHT, append(body, values...))

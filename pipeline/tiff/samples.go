@@ -15,15 +15,15 @@ func (t *tonesReader) check() error {
 	if t.stored < 1 || t.stored > maxSamples {
 		return fmt.Errorf("%d samples a pixel: %w", t.stored, ErrUnsupported)
 	}
-	if err := t.checkDepth(); err != nil {
-		return err
-	}
 	switch v := im.small(tagSampleFormat, 1); v {
 	case 1, 4: // unsigned, undefined
 	case 3:
 		return fmt.Errorf("samples in floating point: %w", ErrUnsupported)
 	default:
-		return fmt.Errorf("samples of SampleFormat %d: %w", v, ErrUnsupported)
+		return fmt.Errorf("samples of SampleFormat %d, which are signed or complex: %w", v, ErrUnsupported)
+	}
+	if err := t.checkDepth(); err != nil {
+		return err
 	}
 	if v := im.small(tagPredictor, 1); v != 1 && (v != 2 || t.bits != 8 && t.bits != 16) {
 		return fmt.Errorf("a Predictor of %d with samples of %d bits: %w", v, t.bits, ErrUnsupported)
@@ -46,7 +46,7 @@ func (t *tonesReader) checkDepth() error {
 		return fmt.Errorf("BitsPerSample: %w", err)
 	}
 	if t.bits < 1 || t.bits > 16 || slices.ContainsFunc(bits, func(b uint64) bool { return b != uint64(t.bits) }) {
-		return fmt.Errorf("samples of %v bits: %w", bits, ErrUnsupported)
+		return fmt.Errorf("samples of %v bits a pixel: %w", bits, ErrUnsupported)
 	}
 	return nil
 }

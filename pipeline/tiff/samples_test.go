@@ -289,6 +289,58 @@ func runTIFF(t *testing.T, in, tool string, args ...string) []byte {
 	return data
 }
 
+// Whatever libtiff's tools make of raw samples is read, or refused with the name
+// of what it is.
+func TestEveryCombinationOfLibtiffsToolsIsReadOrNamed(t *testing.T) {
+	raw, cp := tool(t, "raw2tiff", "libtiff-tools"), tool(t, "tiffcp", "libtiff-tools")
+	if testing.Short() {
+		t.Skip("some hundred processes: runs without -short")
+	}
+	dir := t.TempDir()
+	in := filepath.Join(dir, "raw")
+	if err := os.WriteFile(in, bytes.Repeat([]byte{0, 0x40, 0x80, 0xff}, 4*32*32*8/4), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"bits", "SampleFormat", "floating point", "photometric interpretation", "compression", "Predictor"}
+	read, named := 0, 0
+	try := func(how string, file string) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds, err := decodeAllPages(data)
+		switch {
+		case err == nil && len(ds[0].BadRows) == 0:
+			read++
+		case errors.Is(err, tiff.ErrUnsupported) && slices.ContainsFunc(names, func(n string) bool { return strings.Contains(err.Error(), n) }):
+			named++
+		default:
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	for _, kind := range []string{"byte", "short", "long", "sbyte", "float"} {
+		for photo, bands := range map[string]string{
+			"miniswhite": "1", "minisblack": "1", "rgb": "3", "cmyk": "4", "ycbcr": "3", "cielab": "3", "icclab": "3", "itulab": "3",
+		} {
+			out := filepath.Join(dir, kind+photo+".tiff")
+			args := []string{"-w", "32", "-l", "32", "-r", "16", "-b", bands, "-d", kind, "-p", photo, "-c", "none", in, out}
+			if msg, err := exec.Command(raw, args...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %v: %s", args, err, msg)
+			}
+			try(fmt.Sprint(kind, " ", photo), out)
+			for _, c := range []string{"none", "lzw", "zip:2", "zip:3", "packbits", "zstd", "jpeg:r", "jpeg", "lzma", "webp", "lerc", "jbig", "g4"} {
+				copied := filepath.Join(dir, "copied.tiff")
+				if exec.Command(cp, "-c", c, out, copied).Run() == nil { // else libtiff has no such combination
+					try(fmt.Sprint(kind, " ", photo, " ", c), copied)
+				}
+			}
+		}
+	}
+	if t.Logf("%d read, %d refused by name", read, named); read < 80 || named < 80 {
+		t.Errorf("%d read, %d refused by name", read, named)
+	}
+}
+
 // What is not read says what it is.
 func TestUnreadCompressionsAreNamed(t *testing.T) {
 	for compression, name := range map[uint32]string{

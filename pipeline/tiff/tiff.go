@@ -4,9 +4,11 @@
 // Reading is in two steps. Parse and [File.Page] look only at the container:
 // classic TIFF and BigTIFF in both byte orders, whose tags may be missing,
 // repeated, unsorted or wrong. [Image.Decode] then makes packed rows, salvaging
-// what it can; a gray or colour page comes as samples as well. A file that was
-// cut in transit is told from one that is wrong, because the first is worth
-// fetching again.
+// what it can; a gray or colour page comes as samples as well. Rows are as they
+// are stored: [Decoded.Upright] turns them as a reader is to see them, and
+// Decoded.Resolution is the one that all outputs have. A file that was cut in
+// transit is told from one that is wrong, because the first is worth fetching
+// again.
 package tiff
 
 import (
