@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -40,7 +41,7 @@ func (s *Store) create(ctx context.Context, key string, body io.ReadSeeker, size
 			return err
 		}
 	}
-	tmp := path.Join(tmpDir, strconv.FormatUint(s.lastTmp.Add(1), 36))
+	tmp := s.tempName()
 	err := s.writeTemp(ctx, tmp, body, size, sum)
 	if err == nil {
 		err = s.publish(tmp, key)
@@ -70,6 +71,30 @@ func (s *Store) writeTemp(ctx context.Context, tmp string, body io.ReadSeeker, s
 		err = ctx.Err()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// checkSize is the size of a test write, in bytes: that of a large page.
+const checkSize = 128 << 10
+
+// Check returns nil if a file of 128 KiB can be written to disk now. The file is removed again.
+func (s *Store) Check(ctx context.Context) error {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	body := make([]byte, checkSize)
+	tmp := s.tempName()
+	err := s.writeTemp(ctx, tmp, bytes.NewReader(body), checkSize, sha256.Sum256(body))
+	if rerr := s.root.Remove(tmp); !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	if err != nil {
+		return fmt.Errorf("test whether the archive is writable: %w", mapError(err))
+	}
+	return nil
+}
+
+// tempName returns a name that no other file has.
+func (s *Store) tempName() string {
+	return path.Join(tmpDir, strconv.FormatUint(s.lastTmp.Add(1), 36))
 }
 
 // publish links tmp to key and returns when the name is on disk. It ignores
@@ -137,7 +162,7 @@ func (s *Store) makeDirs(dir string) error {
 // it, are on disk.
 func (s *Store) saveNames(key string) error {
 	for dir := path.Dir(key); ; dir = path.Dir(dir) {
-		if err := s.unsaved.save(dir, s.syncDir); err != nil {
+		if err := s.unsaved.save(dir); err != nil {
 			return err
 		}
 		if dir == "." {

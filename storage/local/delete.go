@@ -215,5 +215,8 @@ func (s *Store) rmdir(dir string) error {
 	if err == nil {
 		err = s.root.Remove(dir)
 	}
+	if err == nil {
+		err = s.unsaved.remove(dir)
+	}
 	return err
 }

@@ -4,8 +4,9 @@
 //
 //	+tmp/N      write; check the content against size and SHA-256
 //	fsync       the content is on disk, under a name that no key can have
+//	open        the directory of the key
 //	link(2)     to the key's path; fails if that exists: one writer wins
-//	fsync       the directory of the key: the name is on disk
+//	fsync       that descriptor of the directory: the name is on disk
 //	unlink      +tmp/N
 //
 // A new directory is synced in its parent in the same way. After a crash the
@@ -85,7 +86,7 @@ func open(dir string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{root: root}
+	s := &Store{root: root, unsaved: newUnsaved(root)}
 	s.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	defer func() {
 		if err != nil {
@@ -157,6 +158,17 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
 		return nil, 0, errors.Join(err, f.Close())
 	}
 	return f, info.Size(), nil
+}
+
+// newUnsaved returns the names of a directory that are not on disk: none yet.
+func newUnsaved(root *os.Root) unsavedNames {
+	return unsavedNames{open: func(dir string) (openDir, error) {
+		f, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+		if err != nil {
+			return nil, err // not f, which is not nil as an openDir
+		}
+		return f, nil
+	}}
 }
 
 // mapError adds the error of package storage that the caller checks for.

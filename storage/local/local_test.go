@@ -277,3 +277,38 @@ func writeForEver(dir string) error {
 	}
 	return <-errs
 }
+
+// A check writes to the disk, finds what refuses writes, and leaves nothing.
+func TestCheckWritesAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("cannot mount a small file system (it takes root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := open(t, dir)
+	for range 20 { // together more than the disk has
+		if err := s.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hog := filepath.Join(dir, "hog")
+	if err := os.WriteFile(hog, make([]byte, 950<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context()); !errors.Is(err, storage.ErrFull) {
+		t.Errorf("no room: got %v, want ErrFull", err)
+	}
+	if err := os.Remove(hog); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("room again: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "+tmp")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}

@@ -17,7 +17,7 @@ func OpenReader(dir string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open archive directory %s: %w", dir, mapError(err))
 	}
-	return &Reader{Store{root: root}}, nil
+	return &Reader{Store{root: root, unsaved: newUnsaved(root)}}, nil
 }
 
 // Open does the same as that of [storage.Archive].

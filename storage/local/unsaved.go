@@ -1,29 +1,59 @@
 package local
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // unsavedNames has the directories in which this process has made names (of
 // objects or directories) that a crash could still undo. All names in other
-// directories are on disk. The zero value is ready to use.
+// directories are on disk.
+//
+// Each directory is opened before a name is made in it, and that descriptor is
+// synced. The system reports an I/O error once, to the descriptors that were
+// open when it happened: one that is opened later may not see it, and its
+// fsync succeeds although the name is not on disk.
 type unsavedNames struct {
+	open func(dir string) (openDir, error)
 	mu   sync.Mutex
 	dirs map[string]*dirNames // by slash path; only while something is unsaved
 }
 
+// openDir is an open directory: an *os.File.
+type openDir interface {
+	Sync() error
+	Close() error
+}
+
 // dirNames counts the names made in one directory. The mutex of unsavedNames
-// guards all fields but syncing.
+// guards all fields but opening, syncing and file.
 type dirNames struct {
 	making  int    // running calls, whose names may or may not be visible
 	made    uint64 // names made
 	saved   uint64 // of made, those on disk
 	waiting int    // save calls that hold a pointer to this
+	removed bool   // the directory does not exist any more, or is another one
 
 	// syncing, of capacity 1, is full while an fsync runs. Several save calls
 	// wait for it; the next fsync saves the names of all of them.
 	syncing chan struct{}
+
+	opening sync.Mutex
+	file    openDir // nil until the first name is made; guarded by opening, and read-only afterwards
 }
 
-// add calls do, which makes one name in dir.
+// descriptor opens the directory unless it is open.
+func (d *dirNames) descriptor(open func() (openDir, error)) (err error) {
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if d.file == nil {
+		d.file, err = open()
+	}
+	return err
+}
+
+// add calls do, which makes one name in dir. If dir does not exist the error
+// matches fs.ErrNotExist.
 func (u *unsavedNames) add(dir string, do func() error) error {
 	// The name must count as unsaved before it is visible.
 	u.mu.Lock()
@@ -38,7 +68,10 @@ func (u *unsavedNames) add(dir string, do func() error) error {
 	d.making++
 	u.mu.Unlock()
 
-	err := do()
+	err := d.descriptor(func() (openDir, error) { return u.open(dir) })
+	if err == nil {
+		err = do()
+	}
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -46,14 +79,13 @@ func (u *unsavedNames) add(dir string, do func() error) error {
 	if err == nil {
 		d.made++
 	}
-	u.forget(dir, d)
-	return err
+	return errors.Join(err, u.forget(dir, d))
 }
 
 // save returns nil when every name that was visible in dir at the call is on
-// disk. sync is fsync of a directory. If it fails the names stay unsaved and
-// the next save tries again.
-func (u *unsavedNames) save(dir string, sync func(dir string) error) error {
+// disk. If the fsync of the directory fails the names stay unsaved and the
+// next save tries again.
+func (u *unsavedNames) save(dir string) (err error) {
 	u.mu.Lock()
 	d := u.dirs[dir]
 	if d == nil {
@@ -68,26 +100,48 @@ func (u *unsavedNames) save(dir string, sync func(dir string) error) error {
 	defer func() { <-d.syncing }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	d.waiting--
 	// A name may be visible before made counts it. While making is not zero,
 	// only an fsync that starts now is enough.
 	if making || d.saved < want {
 		upTo := d.made
 		u.mu.Unlock()
-		err := sync(dir)
-		u.mu.Lock()
-		if err != nil {
-			return err
+		if err = d.descriptor(func() (openDir, error) { return u.open(dir) }); err == nil {
+			err = d.file.Sync()
 		}
-		d.saved = max(d.saved, upTo)
+		u.mu.Lock()
+		if err == nil {
+			d.saved = max(d.saved, upTo)
+		}
 	}
-	u.forget(dir, d)
-	return nil
+	d.waiting--
+	return errors.Join(err, u.forget(dir, d))
 }
 
-// forget drops d once nothing in it is unsaved. Needs mu.
-func (u *unsavedNames) forget(dir string, d *dirNames) {
-	if d.making == 0 && d.waiting == 0 && d.made == d.saved {
+// remove notes that dir was removed, with all names in it. A directory that is
+// made there later is another one, with a descriptor of its own.
+func (u *unsavedNames) remove(dir string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := u.dirs[dir]
+	if d == nil {
+		return nil
+	}
+	d.removed = true
+	delete(u.dirs, dir)
+	return u.forget(dir, d)
+}
+
+// forget drops d, and closes its descriptor, once nothing in it is unsaved.
+// Needs mu.
+func (u *unsavedNames) forget(dir string, d *dirNames) error {
+	if d.making > 0 || d.waiting > 0 || d.made != d.saved && !d.removed {
+		return nil
+	}
+	if u.dirs[dir] == d {
 		delete(u.dirs, dir)
 	}
+	if d.file == nil {
+		return nil
+	}
+	return d.file.Close()
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,18 +17,65 @@ import (
 
 func made() error { return nil }
 
+// disk is a file system with directories only; it writes down what is done to them.
+type disk struct {
+	mu   sync.Mutex
+	done []string
+	err  error         // of each sync
+	hold chan struct{} // not nil: each sync waits for it
+}
+
+func (d *disk) names() unsavedNames {
+	return unsavedNames{open: func(dir string) (openDir, error) {
+		d.did("open " + dir)
+		return diskDir{d, dir}, nil
+	}}
+}
+
+func (d *disk) did(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done = append(d.done, what)
+}
+
+func (d *disk) count(what string) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, did := range d.done {
+		if strings.HasPrefix(did, what) {
+			n++
+		}
+	}
+	return n
+}
+
+type diskDir struct {
+	disk *disk
+	dir  string
+}
+
+func (d diskDir) Sync() error {
+	d.disk.did("sync " + d.dir)
+	if d.disk.hold != nil {
+		<-d.disk.hold
+	}
+	return d.disk.err
+}
+
+func (d diskDir) Close() error { d.disk.did("close " + d.dir); return nil }
+
 func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
-	var u unsavedNames
-	syncs := 0
+	var fs disk
+	u := fs.names()
 	save := func(dir string) {
 		t.Helper()
-		if err := u.save(dir, func(string) error { syncs++; return nil }); err != nil {
+		if err := u.save(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want := func(n int) {
 		t.Helper()
-		if syncs != n {
+		if syncs := fs.count("sync"); syncs != n {
 			t.Fatalf("%d syncs, want %d", syncs, n)
 		}
 	}
@@ -42,7 +91,7 @@ func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
 	save("a")
 	want(1)
 	// A name that failed is none.
-	if err := u.add("a", func() error { return fs.ErrExist }); !errors.Is(err, fs.ErrExist) {
+	if err := u.add("a", func() error { return os.ErrExist }); !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}
 	save("a")
@@ -57,36 +106,79 @@ func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
 	if len(u.dirs) != 0 {
 		t.Fatalf("still remembers %v", u.dirs)
 	}
+	if opened, closed := fs.count("open"), fs.count("close"); opened != closed {
+		t.Fatalf("%d directories opened and %d closed", opened, closed)
+	}
+}
+
+// An I/O error after a name was made is reported to descriptors that were open then.
+func TestADirectoryIsOpenBeforeANameIsMadeInIt(t *testing.T) {
+	var fs disk
+	u := fs.names()
+	mkname := func(dir string) {
+		t.Helper()
+		if err := u.add(dir, func() error { fs.did("make in " + dir); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save := func(dir string) {
+		t.Helper()
+		if err := u.save(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkname("a")
+	mkname("a")
+	save("a")
+	mkname("a")
+	// The directory is removed and another one is made in its place.
+	if err := u.remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	save("a")
+	mkname("a")
+	save("a")
+	want := []string{
+		"open a", "make in a", "make in a", "sync a", "close a",
+		"open a", "make in a", "close a",
+		"open a", "make in a", "sync a", "close a",
+	}
+	if !slices.Equal(fs.done, want) {
+		t.Errorf("%q, want %q", fs.done, want)
+	}
 }
 
 func TestNamesStayUnsavedWhenSyncFails(t *testing.T) {
-	var u unsavedNames
+	fs := disk{err: syscall.EIO}
+	u := fs.names()
 	if err := u.add("a", made); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := u.save("a", func(string) error { return syscall.EIO }); !errors.Is(err, syscall.EIO) {
+		if err := u.save("a"); !errors.Is(err, syscall.EIO) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	synced := false
-	if err := u.save("a", func(string) error { synced = true; return nil }); err != nil || !synced {
+	fs.err = nil
+	before := fs.count("sync")
+	if err := u.save("a"); err != nil || fs.count("sync") == before {
 		t.Fatal("taken for saved", err)
+	}
+	if n := fs.count("open"); n != 1 {
+		t.Errorf("opened %d times: a descriptor that is opened later does not see the error", n)
 	}
 }
 
 // While one fsync runs, 15 writers make names: one more fsync saves them all.
 func TestWritersShareAnFsync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var u unsavedNames
-		var syncs atomic.Int32
-		hold := make(chan struct{})
+		fs := disk{hold: make(chan struct{})}
+		u := fs.names()
 		write := func() {
 			if err := u.add("a", made); err != nil {
 				t.Error(err)
 			}
-			err := u.save("a", func(string) error { syncs.Add(1); <-hold; return nil })
-			if err != nil {
+			if err := u.save("a"); err != nil {
 				t.Error(err)
 			}
 		}
@@ -97,9 +189,9 @@ func TestWritersShareAnFsync(t *testing.T) {
 			wg.Go(write)
 		}
 		synctest.Wait()
-		close(hold)
+		close(fs.hold)
 		wg.Wait()
-		if n := syncs.Load(); n != 2 {
+		if n := fs.count("sync"); n != 2 {
 			t.Fatalf("%d fsyncs for 16 writers, want 2", n)
 		}
 		if len(u.dirs) != 0 {

@@ -57,11 +57,15 @@ type Config struct {
 	Retention time.Duration
 	// Mode says for whom the retention counts. Default Governance.
 	Mode Mode
-	// NoRetention decides what happens if the bucket has no working retention.
-	// If it is set, it is called at most once with the reason, and the store
-	// works without retention. If it is nil, Open fails, or Create if the
-	// service did not answer at Open.
+	// NoRetention decides what happens if the bucket has no Object Lock. If it
+	// is set, it is called at most once with the reason, and the store works
+	// without retention. If it is nil, Open fails, or Create if the service
+	// did not answer at Open. In a bucket with Object Lock a retention that
+	// does not work is always an error.
 	NoRetention func(error)
+
+	// ReadOnly: Open writes nothing. The store is only for reading.
+	ReadOnly bool
 }
 
 // Mode is a mode of Object Lock.

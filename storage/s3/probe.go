@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/xml"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -20,7 +22,7 @@ import (
 // place writes a small object of the test.
 func (s *Store) place(ctx context.Context, object string, body []byte, t terms) error {
 	w := write{
-		s: s, object: object, body: bytes.NewReader(body), size: int64(len(body)), sum: sha256.Sum256(body),
+		s: s, object: object, body: bytes.NewReader(body), size: int64(len(body)), sum: sha256.Sum256(body), md5: md5.Sum(body),
 		writer: rand.Text(), terms: t, start: time.Now(),
 	}
 	return w.put(ctx)
@@ -121,17 +123,23 @@ func (s *Store) lockRule(ctx context.Context) (own bool, err error) {
 		return err
 	})
 	var answer minio.ErrorResponse
+	errors.As(err, &answer)
 	switch {
-	case errors.As(err, &answer) && answer.Code == "ObjectLockConfigurationNotFoundError", err == nil && state != "Enabled":
-		return false, fmt.Errorf("%w a retention: the bucket has no Object Lock. Create a bucket with Object Lock (it is chosen when a bucket "+
-			"is created), or configure no retention", storage.ErrRefused)
+	case answer.Code == "ObjectLockConfigurationNotFoundError", err == nil && state != "Enabled":
+		return false, fmt.Errorf("%w: %w: create a bucket with Object Lock (it is chosen when a bucket is created), or configure no retention",
+			storage.ErrRefused, errNoLock)
 	case unreadable(err):
-		return false, fmt.Errorf("%w a retention: the service does not know Object Lock; its answer is malformed: %w", storage.ErrRefused, err)
+		return false, fmt.Errorf("%w: %w: the service does not know Object Lock; its answer is malformed: %w", storage.ErrRefused, errNoLock, err)
+	case slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, answer.StatusCode):
+		return false, fmt.Errorf("%w: %w: the service does not know Object Lock: %w", storage.ErrRefused, errNoLock, err)
 	case err != nil:
 		return false, fmt.Errorf("read the bucket's Object Lock configuration: %w", err)
 	}
 	return own, nil
 }
+
+// errNoLock: the bucket has no Object Lock, so nobody can expect its objects to be locked.
+var errNoLock = errors.New("a retention was asked for, but the bucket has no Object Lock")
 
 // unreadable reports whether the answer has another form than expected: some services answer so to a request that they do not know.
 func unreadable(err error) bool {

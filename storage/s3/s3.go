@@ -34,6 +34,12 @@
 // and one to abort. Each try has its own time limit. (net/http sends a GET or
 // HEAD again by itself if it finds that an idle connection is closed.)
 //
+// # What is tested
+//
+// Each start tries to overwrite one object: a service that ignores the
+// precondition is refused. [Store.Check] shows that writes work without
+// leaving an object (check.go).
+//
 // # Encryption and retention
 //
 // Encryption by the service and retention by Object Lock are part of the write
@@ -68,6 +74,7 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -111,9 +118,10 @@ type Store struct {
 var _ storage.Archive = (*Store)(nil)
 
 // Open checks the configuration, and that the service accepts it. A wrong key
-// or bucket, or encryption or retention that does not work, is an error that
-// matches [storage.ErrRefused]. If the service does not answer, Open succeeds:
-// work can wait for the service. [Store.Check] reports that state.
+// or bucket, keys that may not write, a service that overwrites objects, or
+// encryption or retention that does not work, is an error that matches
+// [storage.ErrRefused]. If the service does not answer or is full, Open
+// succeeds: work can wait for the service. [Store.Check] reports that state.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	core, err := c.core()
 	if err != nil {
@@ -128,8 +136,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Prefix != "" {
 		s.prefix = c.Prefix + "/"
 	}
-	if err := s.Check(ctx); errors.Is(err, storage.ErrRefused) || ctx.Err() != nil {
+	if err := s.reach(ctx); errors.Is(err, storage.ErrRefused) || ctx.Err() != nil {
 		return nil, fmt.Errorf("open S3 archive: %w", err)
+	}
+	if c.ReadOnly {
+		return s, nil
 	}
 	if _, err := s.agree(ctx); errors.Is(err, storage.ErrRefused) || ctx.Err() != nil {
 		return nil, fmt.Errorf("open S3 archive: %w", err)
@@ -137,9 +148,20 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// Check returns nil if the bucket exists and the keys may list it. It makes
-// one request, without a second try, within 30 s.
+// Check returns nil if the bucket exists, the keys may list it, and a write works now (check.go). It makes at most four requests, without
+// a second try, within 30 s each.
 func (s *Store) Check(ctx context.Context) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
+	if err := s.tryWrite(ctx); err != nil {
+		return fmt.Errorf("bucket %s at %s: test whether writes work: %w", s.bucket, s.core.EndpointURL().Host, mapError(err))
+	}
+	return nil
+}
+
+// reach returns nil if the bucket exists and the keys may list it.
+func (s *Store) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for info := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix, MaxKeys: 1}) {
@@ -154,8 +176,8 @@ func (s *Store) Check(ctx context.Context) error {
 // Create implements [storage.Archive].
 func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	err := storage.ValidKey(key)
-	parts := newPartHasher(s.partSize)
-	var dst io.Writer = io.Discard
+	parts, single := newPartHasher(s.partSize), md5.New()
+	var dst io.Writer = single
 	if size > s.singlePut {
 		dst = parts
 	}
@@ -171,7 +193,7 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 	if err == nil {
 		w := write{
 			s: s, object: s.prefix + key, body: body, size: size,
-			sum: sum, parts: parts.sums, writer: rand.Text(), terms: agreed, start: time.Now(),
+			sum: sum, md5: [md5.Size]byte(single.Sum(nil)), parts: parts.sums, writer: rand.Text(), terms: agreed, start: time.Now(),
 		}
 		if size <= s.singlePut {
 			err = w.put(ctx)

@@ -181,6 +181,7 @@ func TestOwnCertificateAuthority(t *testing.T) {
 	}
 	c.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
 	s := open(t, c)
+	p.reset()
 	if err := create(t.Context(), s, "x", []byte("over TLS")); err != nil {
 		t.Fatal(err)
 	}

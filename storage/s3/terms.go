@@ -71,7 +71,7 @@ func (t terms) none() bool { return t.sse == nil && t.retain == 0 }
 type agreement struct {
 	turn    chan struct{} // of capacity 1; who fills it may use the fields below
 	asked   terms
-	agreed  bool        // it is proved that asked works
+	agreed  bool        // it is proved that writes are create-only and that asked works
 	without func(error) // Config.NoRetention
 	failure error       // of the last check
 	failed  time.Time   // time of the last failed check
@@ -81,11 +81,14 @@ type agreement struct {
 // each check leaves an object that is locked for a day.
 const recheck = time.Minute
 
-// agree returns the terms of every write, once it is proved that they work. The
-// first time for a bucket and configuration, it tests them with objects under
+// agree returns the terms of every write, once it is proved that the service
+// never overwrites an object (check.go) and that the terms work. The first
+// time for a bucket and configuration, it tests the terms with objects under
 // checks/ that are locked for a day. It stores the result there, so that the
 // next start costs one request. If they do not work, the error matches
-// [storage.ErrRefused] and says why.
+// [storage.ErrRefused] and says why. Config.NoRetention is asked only if the
+// bucket has no Object Lock: whoever chose a bucket with Object Lock wants its
+// locks, so any other failure there is for an operator to mend.
 //
 // Encryption works if the service says that it encrypted the object. Retention
 // works if the locked version cannot be deleted by its id, but a version
@@ -101,15 +104,18 @@ func (s *Store) agree(ctx context.Context) (terms, error) {
 		return terms{}, ctx.Err()
 	}
 	defer func() { <-a.turn }()
-	if a.agreed || a.asked.none() {
+	if a.agreed {
 		return a.asked, nil
 	}
 	// Callers that waited for a check do not repeat it.
 	if a.failed.After(began) || errors.Is(a.failure, storage.ErrRefused) && time.Since(a.failed) < recheck {
 		return terms{}, a.failure
 	}
-	err := s.prove(ctx, a.asked)
-	if errors.Is(err, storage.ErrRefused) && a.without != nil && a.asked.retain > 0 {
+	err := s.createOnly(ctx, a.asked)
+	if err == nil {
+		err = s.prove(ctx, a.asked)
+	}
+	if errors.Is(err, errNoLock) && a.without != nil {
 		a.without(err)
 		a.asked.retain = 0
 		err = s.prove(ctx, a.asked)

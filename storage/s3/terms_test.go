@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/signer"
 
 	"github.com/faxstream/faxstream/storage"
 	"github.com/faxstream/faxstream/storage/storagetest"
@@ -48,11 +47,13 @@ func versions(t *testing.T, s *Store, prefix string) (all []minio.ObjectInfo) {
 	return all
 }
 
-// wantSums passes writes on and looks that they have what Amazon demands of those that will be locked, and that the body is signed for.
+// wantSums passes writes on that have what services demand of those that will be locked, and refuses others as moto does; the body must
+// be signed for.
 func wantSums(t *testing.T) fault {
 	return func(p *proxy, w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Amz-Checksum-Sha256") == "" && r.Header.Get("Content-Md5") == "" {
-			t.Errorf("%s %s: neither Content-MD5 nor a checksum: Amazon refuses it", r.Method, r.URL)
+		if r.Header.Get("Content-Md5") == "" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
 		}
 		if len(r.Header.Get("X-Amz-Content-Sha256")) != hex.EncodedLen(sha256.Size) {
 			t.Errorf("%s %s: the SHA-256 of the body is not sent: %q", r.Method, r.URL, r.Header.Get("X-Amz-Content-Sha256"))
@@ -102,13 +103,14 @@ func TestWhatIsRetainedCannotBeDeleted(t *testing.T) {
 				// It was tried out once; another start asks only whether it was.
 				p.reset()
 				open(t, c)
-				if slices.ContainsFunc(p.methods(), func(m string) bool { return m != http.MethodGet && m != http.MethodHead }) {
-					t.Errorf("a second start made %q", p.methods())
+				others := slices.DeleteFunc(p.methods(), func(m string) bool { return m == http.MethodGet || m == http.MethodHead })
+				if !slices.Equal(others, []string{http.MethodPut}) { // it tries to overwrite an object
+					t.Errorf("a second start made %q", others)
 				}
 			}
 			// The check leaves what it must, locked for a day, and nothing else.
-			if n := len(versions(t, open(t, c), "a/b/checks/")); n != 4 {
-				t.Errorf("%d versions are left of two checks, want two objects and two records", n)
+			if n := len(versions(t, open(t, c), "a/b/checks/")); n != 4+1 {
+				t.Errorf("%d versions are left of two checks, want two objects and two records, and the object that cannot be overwritten", n)
 			}
 		})
 	}
@@ -116,14 +118,17 @@ func TestWhatIsRetainedCannotBeDeleted(t *testing.T) {
 
 // unlocking passes writes on without their locks, as a service does that takes Object Lock and ignores it.
 func unlocking(c Config) fault {
-	return func(p *proxy, w http.ResponseWriter, r *http.Request) {
-		for _, h := range []string{"X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date"} {
-			r.Header.Del(h)
+	return without(c, "X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date")
+}
+
+// lockedWrites does f to the writes that ask for a lock.
+func lockedWrites(f fault) func(*proxy, http.ResponseWriter, *http.Request, int) {
+	return func(p *proxy, w http.ResponseWriter, r *http.Request, _ int) {
+		if r.Method == http.MethodPut && r.Header.Get("X-Amz-Object-Lock-Mode") != "" {
+			f(p, w, r)
+			return
 		}
-		r.Header.Del("Authorization")
-		signed := *r
-		signed.URL.Scheme, signed.URL.Host = "http", r.Host
-		p.ReverseProxy.ServeHTTP(w, signer.SignV4(signed, c.AccessKey, c.SecretKey, "", "us-east-1"))
+		p.ReverseProxy.ServeHTTP(w, r)
 	}
 }
 
@@ -177,17 +182,19 @@ func TestARetentionThatDoesNotHoldIsRefused(t *testing.T) {
 				c    Config
 				do   func(*proxy, http.ResponseWriter, *http.Request, int)
 				want string
+				none bool // there is no Object Lock: NoRetention decides
 			}{
-				{"the bucket has no lock", unlocked, nil, "no Object Lock"},
-				{"locks are accepted and ignored", locked, always(http.MethodPut, unlocking(locked)), "accepts Object Lock but ignores it"},
-				{"the mode is another one", locked, always(http.MethodHead, otherMode), "the retention that was asked for"},
-				{"nothing can be deleted, locked or not", locked, always(http.MethodDelete, status(403)), "s3:DeleteObjectVersion"},
-				{"locks are refused", locked, always(http.MethodPut, status(403)), "write a test object"},
-				{"nobody knows what a lock is", locked, lockConfig(501, ""), "Object Lock"},
-				{"nobody may know", locked, lockConfig(403, ""), "Object Lock"},
-				{"the answer is empty", locked, lockConfig(200, ""), "does not know Object Lock"},
-				{"the answer is a list", locked, lockConfig(200, "<ListBucketResult></ListBucketResult>"), "does not know Object Lock"},
-				{"the answer is no XML", locked, lockConfig(200, "<html"), "does not know Object Lock"},
+				{"the bucket has no lock", unlocked, nil, "no Object Lock", true},
+				{"locks are accepted and ignored", locked, always(http.MethodPut, unlocking(locked)), "accepts Object Lock but ignores it", false},
+				{"the mode is another one", locked, always(http.MethodHead, otherMode), "the retention that was asked for", false},
+				{"nothing can be deleted, locked or not", locked, always(http.MethodDelete, status(403)), "s3:DeleteObjectVersion", false},
+				{"locks are refused", locked, lockedWrites(status(403)), "write a test object", false},
+				{"locked writes are malformed", locked, lockedWrites(status(400)), "write a test object", false},
+				{"nobody knows what a lock is", locked, lockConfig(501, ""), "does not know Object Lock", true},
+				{"nobody may know", locked, lockConfig(403, ""), "Object Lock", false},
+				{"the answer is empty", locked, lockConfig(200, ""), "does not know Object Lock", true},
+				{"the answer is a list", locked, lockConfig(200, "<ListBucketResult></ListBucketResult>"), "does not know Object Lock", true},
+				{"the answer is no XML", locked, lockConfig(200, "<html"), "does not know Object Lock", true},
 			} {
 				for _, mode := range []Mode{Governance, Compliance} {
 					tc.c.Retention, tc.c.Mode = 6*year, mode
@@ -197,10 +204,16 @@ func TestARetentionThatDoesNotHoldIsRefused(t *testing.T) {
 						t.Errorf("%s, %s: got %v, want ErrRefused with %q", tc.name, mode, err, tc.want)
 					}
 				}
-				// With NoRetention set, the store calls it and works.
+				// With NoRetention set, the store calls it and works, but only where nobody can expect a lock.
 				var told []error
 				tc.c.NoRetention = func(err error) { told = append(told, err) }
 				p.set(tc.do)
+				if !tc.none {
+					if _, err := Open(t.Context(), tc.c); !errors.Is(err, storage.ErrRefused) || len(told) > 0 {
+						t.Errorf("%s: a bucket with Object Lock is used without: %v, told %v", tc.name, err, told)
+					}
+					continue
+				}
 				s := open(t, tc.c)
 				p.set(nil)
 				for i := range 2 {
@@ -282,11 +295,11 @@ func TestARetentionIsShownLaterWhenTheServiceWasAway(t *testing.T) {
 			t.Fatalf("locks are ignored: %v", err)
 		}
 	}
-	if n := p.count(http.MethodPut); n != 1 {
-		t.Errorf("%d PUTs, want one of one check: a refusal stands for a while", n)
+	if n := p.count(http.MethodPut); n != 3 {
+		t.Errorf("%d PUTs, want two that overwrite nothing and one of one check: a refusal stands for a while", n)
 	}
-	if n := len(versions(t, s, "checks/")); n != 0 {
-		t.Errorf("%d objects are left", n)
+	if n := len(versions(t, s, "checks/")); n != 1 {
+		t.Errorf("%d objects are left, want the one that cannot be overwritten", n)
 	}
 	wantNothing(t, s, "x")
 	p.set(nil)
@@ -339,6 +352,7 @@ func TestACheckThroughFaults(t *testing.T) {
 		c.Retention = 0
 		s := open(t, c)
 		c.Retention = year
+		s.agreement.agreed = false
 		s.agreement.asked, _ = c.terms()
 		p.faults(tc.method, tc.faults...)
 		_, err := s.agree(t.Context())

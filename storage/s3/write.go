@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -31,13 +32,29 @@ type write struct {
 	body   io.ReadSeeker
 	size   int64
 	sum    [sha256.Size]byte
-	parts  []partSum // of each partSize bytes of body
-	writer string    // no other call has this one
+	md5    [md5.Size]byte // of a body that is sent in one request
+	parts  []partSum      // of each partSize bytes of body
+	writer string         // no other call has this one
 	terms  terms
 	start  time.Time // the retention counts from here
 }
 
-const contentType = "application/octet-stream"
+// contentType returns the media type of an object, by the end of its key.
+func contentType(object string) string {
+	switch path.Ext(object) {
+	case ".tiff":
+		return "image/tiff"
+	case ".png":
+		return "image/png"
+	case ".pdf":
+		return "application/pdf"
+	case ".json":
+		return "application/json"
+	case ".jsonl":
+		return "application/x-ndjson"
+	}
+	return "application/octet-stream"
+}
 
 func (w *write) metadata() map[string]string {
 	return map[string]string{metaSum: hex.EncodeToString(w.sum[:]), metaWriter: w.writer}
@@ -45,7 +62,7 @@ func (w *write) metadata() map[string]string {
 
 func (w *write) options() minio.PutObjectOptions {
 	opts := minio.PutObjectOptions{
-		ContentType:  contentType,
+		ContentType:  contentType(w.object),
 		UserMetadata: w.metadata(),
 		// Our SHA-256 signs the body; without this option minio-go sends the
 		// body in signed chunks.
@@ -56,13 +73,15 @@ func (w *write) options() minio.PutObjectOptions {
 	return opts
 }
 
-// put stores the object with one request.
+// put stores the object with one request. It has both checksums: some services demand Content-MD5 in a bucket with Object Lock, also
+// for objects that the bucket locks by its own rule.
 func (w *write) put(ctx context.Context) error {
 	opts := w.options()
 	opts.UserMetadata["x-amz-checksum-sha256"] = base64.StdEncoding.EncodeToString(w.sum[:])
 	return w.commit(ctx, false, bodyTimeout(w.size), func(ctx context.Context) error {
 		return w.send(0, w.size, func(body io.Reader) error {
-			_, err := w.s.core.PutObject(ctx, w.s.bucket, w.object, body, w.size, "", hex.EncodeToString(w.sum[:]), opts)
+			_, err := w.s.core.PutObject(ctx, w.s.bucket, w.object, body, w.size,
+				base64.StdEncoding.EncodeToString(w.md5[:]), hex.EncodeToString(w.sum[:]), opts)
 			return err
 		})
 	})
@@ -84,7 +103,7 @@ func (w *write) multipart(ctx context.Context) (err error) {
 		return err
 	}
 	var id string
-	begin := minio.PutObjectOptions{ContentType: contentType, UserMetadata: w.metadata()}
+	begin := minio.PutObjectOptions{ContentType: contentType(w.object), UserMetadata: w.metadata()}
 	w.terms.set(&begin, w.start)
 	err = request(ctx, requestTimeout, func(ctx context.Context) (err error) {
 		id, err = w.s.core.NewMultipartUpload(ctx, w.s.bucket, w.object, begin)
@@ -110,12 +129,15 @@ func (w *write) multipart(ctx context.Context) (err error) {
 	})
 }
 
-// abort aborts an upload that failed with err, also if the caller's context has ended, and returns err. If the abort fails
+// abort aborts an upload that failed with err (nil: it was a test), also if the caller's context has ended, and returns err. If the abort fails
 // too, the text of the error says so.
 func (w *write) abort(ctx context.Context, id string, err error) error {
 	aerr := once(context.WithoutCancel(ctx), requestTimeout, func(ctx context.Context) error {
 		return w.s.core.AbortMultipartUpload(ctx, w.s.bucket, w.object, id)
 	})
+	if aerr != nil && err == nil {
+		return fmt.Errorf("abort the upload: %w", notAbsent(aerr))
+	}
 	if aerr != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w (aborting the upload failed too: %v)", err, aerr)
 	}
