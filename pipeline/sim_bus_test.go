@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +59,7 @@ type consumer struct {
 	durable, stream string
 	filter          []string
 	msgs            []*pendingMsg
+	paused          span
 }
 
 // pendingMsg is a message as one consumer has it.
@@ -88,7 +90,7 @@ func (c *consumer) wants(m message) bool {
 func (m *pendingMsg) ready(now time.Time) bool { return !m.acked && m.out == 0 && !m.due.After(now) }
 
 func (c *consumer) ready(now time.Time) bool {
-	return slices.ContainsFunc(c.msgs, func(m *pendingMsg) bool { return m.ready(now) })
+	return !c.paused.has(now) && slices.ContainsFunc(c.msgs, func(m *pendingMsg) bool { return m.ready(now) })
 }
 
 // take takes up to most messages that are due, mostly in the stream's order.
@@ -115,6 +117,9 @@ func (b *memBus) nextDue(now time.Time) (next time.Time) {
 	}
 	waiting := false
 	for _, c := range b.consumers {
+		if c.paused.has(now) {
+			sooner(c.paused.to)
+		}
 		for _, m := range c.msgs {
 			if !m.acked && m.out == 0 {
 				sooner(m.due)
@@ -388,6 +393,19 @@ func (b *procBus) subscribe(ctx context.Context, c bus.Consumer, most int, handl
 		b.p.subs = append(b.p.subs, &subscription{consumer: b.consumers[i], workers: max(c.Workers, 1), most: most, handle: handle})
 		return nil
 	})
+}
+
+// remake deletes a consumer and makes it again, as a bus that runs does: from the last position that it saved, which is at or before the
+// first message that is not settled. What was out is delivered again, and acknowledgements to the old consumer have no effect.
+func (b *memBus) remake(c *consumer, rng *rand.Rand) {
+	floor := slices.IndexFunc(c.msgs, func(m *pendingMsg) bool { return !m.acked })
+	if floor < 0 {
+		floor = len(c.msgs)
+	}
+	floor = rng.IntN(floor + 1)
+	for i, m := range c.msgs[floor:] {
+		c.msgs[floor+i] = &pendingMsg{message: m.message}
+	}
 }
 
 // memArchive is an archive of immutable objects.

@@ -45,7 +45,7 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 		return len(w.left) > 0
 	})
 	await(t, "/readyz says "+w.reason, func() bool {
-		status, text := w.readyz()
+		status, text := w.p.readyz()
 		return status == http.StatusServiceUnavailable && strings.Contains(text, w.reason)
 	})
 	refused := w.next()
@@ -57,7 +57,7 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "every webhook is taken", func() bool { w.send(nil); return len(w.left) == 0 })
-	await(t, "/readyz is green", func() bool { status, _ := w.readyz(); return status == http.StatusOK })
+	await(t, "/readyz is green", func() bool { status, _ := w.p.readyz(); return status == http.StatusOK })
 	w.checkAfter()
 }
 

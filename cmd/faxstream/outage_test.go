@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"net/http"
@@ -168,7 +167,7 @@ func (w *outageWorld) run(length time.Duration) {
 	before := w.usage()
 	w.trickle(length)
 	await(t, "/readyz says "+w.reason, func() bool {
-		status, text := w.readyz()
+		status, text := w.p.readyz()
 		return status == http.StatusServiceUnavailable && strings.Contains(text, w.reason)
 	})
 	w.checkUsage(before, w.usage())
@@ -176,7 +175,7 @@ func (w *outageWorld) run(length time.Duration) {
 		t.Error("every webhook was answered 200")
 	}
 	w.end()
-	await(t, "/readyz is green", func() bool { status, _ := w.readyz(); return status == http.StatusOK })
+	await(t, "/readyz is green", func() bool { status, _ := w.p.readyz(); return status == http.StatusOK })
 	await(t, "every webhook is taken", func() bool { w.send(nil); return len(w.left) == 0 })
 	w.checkAfter()
 }
@@ -219,19 +218,6 @@ func (w *outageWorld) trickle(length time.Duration) {
 		case <-next.C:
 		}
 	}
-}
-
-func (w *outageWorld) readyz() (int, string) {
-	resp, err := http.Get(w.p.ready.Admin + "/readyz")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return resp.StatusCode, string(text)
 }
 
 // usage is what a process has used.

@@ -73,13 +73,17 @@ func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	cons, err := b.js.Consumer(ctx, a.Stream, a.Consumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && cons.CachedInfo().Config.Metadata[ours] == "" {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("consumer %s of %s: %w", a.Consumer, a.Stream, err)
 	}
-	letter := session.DeadLetter{Stage: a.Consumer, Reason: session.ReasonInternal, Received: d.Time}
+	stage := cons.CachedInfo().Config.Metadata[ours] // not the name, which may have a number at its end
+	if stage == "" {
+		return nil
+	}
+	letter := session.DeadLetter{Stage: stage, Reason: session.ReasonInternal, Received: d.Time}
 	letter.Detail = fmt.Sprintf("message %d of %s was given up after %d deliveries", a.Sequence, a.Stream, a.Deliveries)
 	if strings.HasPrefix(d.Subject, advisoryTerminated) {
 		letter.Detail = fmt.Sprintf("message %d of %s was terminated after %d deliveries: %s",

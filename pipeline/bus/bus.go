@@ -50,6 +50,7 @@ type Bus struct {
 	groups   map[string]*group // by stream; fixed after Open
 	stopping context.CancelFunc
 	life     context.Context // ends when Close begins
+	watched  *watched
 
 	mu      sync.Mutex
 	line    context.Context       // ends when the connection is lost; guarded by mu
@@ -65,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.MaxStore == 0 {
 		cfg.MaxStore = DefaultMaxStore
 	}
-	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}}
+	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}, watched: &watched{}}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
 	b.health = newHealth(b.life)
@@ -79,6 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions, "KV_" + BucketAliases} {
 		b.groups[s] = newGroup(b.js, s, b.health, b.connection)
 	}
+	b.running.Go(b.watch)
 	return b, nil
 }
 

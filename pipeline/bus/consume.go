@@ -59,29 +59,6 @@ var outageDelays = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second
 // outageReminder: after the first deliveries in an outage, only every 40th delivery of a message is a warning in the log.
 const outageReminder = 40
 
-func (b *Bus) consumer(ctx context.Context, c Consumer) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
-	defer cancel()
-	pending := maxAckPending
-	if c.Ordered {
-		pending = 1
-	}
-	cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
-		Durable:        c.Durable,
-		FilterSubjects: c.Filter,
-		AckPolicy:      jetstream.AckExplicitPolicy,
-		AckWait:        ackWait,
-		MaxDeliver:     -1,
-		MaxAckPending:  pending,
-		DeliverPolicy:  jetstream.DeliverAllPolicy,
-		Metadata:       map[string]string{ours: c.Durable},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("create or update consumer %s of %s: %w", c.Durable, c.Stream, err)
-	}
-	return cons, nil
-}
-
 // Consume runs handle for every message of a durable consumer, c.Workers at the same time, until Close. It returns after the
 // consumer is created. A nil error acknowledges the message; Dead buries it; Later delivers it again after that time; any other
 // error is an outage and delivers it again later. After Close begins, the context of a running handler continues for stopGrace,
@@ -101,18 +78,22 @@ func (b *Bus) ConsumeBatches(ctx context.Context, c Consumer, most int, handle f
 const stopGrace = 5 * time.Second
 
 func (b *Bus) pull(ctx context.Context, c Consumer, most int, handle func(context.Context, []Delivery) []error) error {
-	cons, err := b.consumer(ctx, c)
+	cons, err := b.durable(ctx, c)
 	if err != nil {
 		return err
 	}
+	d := newDurable(c, cons)
+	b.watched.add(d)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(b.life, func() { time.AfterFunc(stopGrace, cancel) })
 	var workers sync.WaitGroup
 	for range max(c.Workers, 1) {
 		workers.Go(func() {
 			for b.life.Err() == nil {
-				if msgs := b.fetch(cons, c, most); len(msgs) > 0 {
+				if msgs := b.fetch(d, most); len(msgs) > 0 {
+					d.busy.Add(1)
 					b.run(work, c, msgs, handle)
+					d.busy.Add(-1)
 				}
 			}
 		})
@@ -128,12 +109,12 @@ func (b *Bus) pull(ctx context.Context, c Consumer, most int, handle func(contex
 var errStopping = errors.New("this process is stopping")
 
 // fetch waits for a first message and then takes others that are ready, up to most.
-func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.Msg {
+func (b *Bus) fetch(d *durable, most int) []jetstream.Msg {
 	if !b.nc.IsConnected() { // each pull that cannot be sent leaves a subscription in nats.go
 		b.pause()
 		return nil
 	}
-	ctx := pullContext{b.connection(), time.Now().Add(fetchWait)}
+	ctx, cons := pullContext{b.connection(), time.Now().Add(fetchWait)}, d.consumer()
 	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
 	msgs := drain(first, err)
 	if len(msgs) > 0 && most > 1 {
@@ -143,8 +124,9 @@ func (b *Bus) fetch(cons jetstream.Consumer, c Consumer, most int) []jetstream.M
 		err = first.Error()
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrNoMessages) {
-		b.log.Warn("fetching messages failed; it is tried again", "consumer", c.Durable, "err", err)
-		b.pause()
+		b.log.Log(ctx, d.level(), "fetching messages failed; it is tried again", "consumer", d.want.Durable, "err", err)
+		b.pause() // also: a consumer that is made again while the server still deletes its files may get its old state back
+		b.mend(d)
 	}
 	return msgs
 }

@@ -205,7 +205,7 @@ func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
 		mustRecord(t, b, page("s", i+1))
 		receive(t, seen)
 	}
-	cons, err := b.consumer(t.Context(), pageConsumer)
+	cons, err := b.durable(t.Context(), pageConsumer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
 		t.Error("ready while the server is gone")
 	}
 	for range 2 {
-		b.fetch(cons, pageConsumer, 1)
+		b.fetch(newDurable(pageConsumer, cons), 1)
 	}
 	if n := b.nc.NumSubscriptions(); n > subscriptions {
 		t.Errorf("%d subscriptions after pulls without a server, %d before: they pile up", n, subscriptions)

@@ -119,7 +119,7 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if _, err := b.js.Stream(ctx, StreamIn); err != nil {
 		return fmt.Errorf("stream %s: %w", StreamIn, err)
 	}
-	return nil
+	return b.watched.trouble()
 }
 
 // trial ends the subject of a test message of the readiness check. No consumer receives it, and in a bucket of ledgers it

@@ -117,7 +117,7 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 		return err
 	}
 	a.closers = append(a.closers, a.bus.Close)
-	return errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), reg.Register(fillCollector{a.bus}))
+	return errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), reg.Register(fillCollector{a.bus}), reg.Register(backlogCollector{a.bus}))
 }
 
 // startPipeline starts what makes documents of the facts in JetStream.

@@ -110,3 +110,25 @@ func (c fillCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(fillLimit, prometheus.GaugeValue, float64(f.Limit), f.Stream)
 	}
 }
+
+// backlogCollector shows the work that waits for each durable consumer of this process.
+type backlogCollector struct {
+	consumers interface{ Backlogs() []bus.Backlog }
+}
+
+var (
+	backlogPending = prometheus.NewDesc("faxstream_consumer_pending", "Messages that a consumer has not handled yet.", []string{"consumer"}, nil)
+	backlogOldest  = prometheus.NewDesc("faxstream_consumer_oldest_seconds", "How long the oldest message of a consumer waits to be handled, in seconds.", []string{"consumer"}, nil)
+)
+
+func (backlogCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- backlogPending
+	ch <- backlogOldest
+}
+
+func (c backlogCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, l := range c.consumers.Backlogs() {
+		ch <- prometheus.MustNewConstMetric(backlogPending, prometheus.GaugeValue, float64(l.Pending), l.Consumer)
+		ch <- prometheus.MustNewConstMetric(backlogOldest, prometheus.GaugeValue, l.Oldest.Seconds(), l.Consumer)
+	}
+}
