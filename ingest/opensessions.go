@@ -25,6 +25,7 @@ type OpenSessions struct {
 type openSession struct {
 	from, to       string    // tokens
 	earliest, last time.Time // it started between these times
+	told           bool      // its close says when
 }
 
 // Put stores what it needs of a session's newest ledger, or forgets the session if it is not open any more.
@@ -49,25 +50,29 @@ func (o *OpenSessions) Put(st session.State) {
 	}
 	s.earliest, s.last = st.Opened.Add(-time.Duration(pages)*perPage), st.Opened
 	if st.Close != nil && !st.Close.StartTime.IsZero() {
-		s.earliest, s.last = st.Close.StartTime, st.Close.StartTime
+		s.earliest, s.last, s.told = st.Close.StartTime, st.Close.StartTime, true
 	}
 	o.byID[st.Session] = s
 }
 
 // like lists the sessions that may be the fax with these numbers and this start. An unknown number or start matches any,
-// but at least one number must be the same.
-func (o *OpenSessions) like(from, to string, start time.Time) []string {
+// but at least one number must be the same. wall is start as the provider wrote it: a close that came before the zone was
+// known has such a start.
+func (o *OpenSessions) like(from, to string, start, wall time.Time) []string {
 	from, to = session.NumberToken(from), session.NumberToken(to)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var ids []string
 	for id, s := range o.byID {
-		fits := start.IsZero() || !start.Before(s.earliest.Add(-startSlack)) && !start.After(s.last.Add(startSlack))
-		if fits && sameNumbers(s.from, from, s.to, to) {
+		if (s.fits(start) || s.told && s.fits(wall)) && sameNumbers(s.from, from, s.to, to) {
 			ids = append(ids, id)
 		}
 	}
 	return ids
+}
+
+func (s openSession) fits(start time.Time) bool {
+	return start.IsZero() || !start.Before(s.earliest.Add(-startSlack)) && !start.After(s.last.Add(startSlack))
 }
 
 func sameNumbers(from1, from2, to1, to2 string) bool {

@@ -26,6 +26,7 @@ type simulateCmd struct {
 	Token  string   `help:"Bearer token that the API demands. Empty: none."`
 	Files  []string `arg:"" optional:"" type:"existingfile" help:"TIFF files: each is a page of one fax, in this order. Default: generated faxes."`
 
+	Zone  zone          `placeholder:"ZONE" help:"Time zone in which the simulator writes and reads times, such as -05:00 or America/New_York. Default: UTC."`
 	Fault []string      `placeholder:"NAME" help:"What goes wrong with every fax: ${faults}."`
 	Chaos bool          `help:"One to three faults for each fax, drawn by --seed. A line on stdout says which, and what must become of the fax."`
 	Delay time.Duration `help:"Longest random wait before a webhook."`
@@ -44,7 +45,7 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	sim, err := faxgen.StartSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: e.logger()}, e.logger())
+	sim, err := faxgen.StartSimulator(c.Addr, faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Zone: c.Zone.Location, Logger: e.logger()}, e.logger())
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type App struct {
 	stopped atomic.Value   // of stoppage: why fetching stands still
 	doubted atomic.Value   // of stoppage: why single pages may never come
 	sealing atomic.Value   // of stoppage: why the audit cannot be sealed
+	zone    *ingest.Zone   // of the provider's times
 	running sync.WaitGroup
 }
 
@@ -71,6 +72,9 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := a.openStores(ctx, c, reg); err != nil {
+		return nil, err
+	}
+	if err := a.startZone(ctx, c, reg); err != nil {
 		return nil, err
 	}
 	webhooks, err := a.webhooks(c, reg)
@@ -154,7 +158,7 @@ func (a *App) NATSURL() string { return a.bus.ClientURL() }
 
 func (a *App) provider(c Config) (*faxplus.Client, error) {
 	cfg := c.Provider
-	cfg.Logger = a.log
+	cfg.Logger, cfg.Zone = a.log, a.zone.Location
 	client, err := faxplus.NewClient(cfg)
 	if err != nil {
 		return nil, err
@@ -228,12 +232,12 @@ func (a *App) warnings(ctx context.Context) ([]string, error) {
 	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
 		warnings = append(warnings, "the audit cannot be sealed, and what is not sealed within 30 days is lost: "+u.Error())
 	}
-	return warnings, err
+	return append(warnings, a.zone.Warnings()...), err
 }
 
 // webhooks makes the handler of webhooks; nothing reaches it before it listens.
 func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, error) {
-	cfg := ingest.Config{AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Logger: a.log, Registerer: reg}
+	cfg := ingest.Config{AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Zone: a.zone, Logger: a.log, Registerer: reg}
 	if len(c.Secrets) > 0 {
 		cfg.Secrets = func() []string { return c.Secrets }
 	}
