@@ -19,7 +19,8 @@
 //	recorded, or a repeat                  200
 //
 // The order matters: a sender that is not the provider learns nothing more than that, and only a body with a valid secret
-// can use space in the dead letters.
+// can use space in the dead letters. A request that is refused because of its address but has the right path and secret is a
+// webhook: Handler.Warnings and the log then say which flag lets it in, Handler.Refused lists the last addresses.
 //
 // # Times
 //

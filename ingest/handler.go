@@ -58,6 +58,7 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	source  *source
+	refused *refusals
 	metrics *metrics
 }
 
@@ -85,7 +86,7 @@ func NewHandler(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{cfg: cfg, source: src, metrics: m}, nil
+	return &Handler{cfg: cfg, source: src, refused: &refusals{source: src}, metrics: m}, nil
 }
 
 // reply is the answer to one webhook.
@@ -102,13 +103,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rep := h.admit(w, r, client)
 	h.metrics.count(rep, time.Since(began))
 	write(w, rep)
+	if rep.code == codeForbidden {
+		h.refuse(r, client)
+		return
+	}
 	if rep.status != http.StatusOK {
 		level := slog.LevelWarn
-		if rep.code == codeForbidden || rep.code == codeNotFound {
+		if rep.code == codeNotFound {
 			level = slog.LevelDebug // unknown senders must not fill the log; faxstream_webhooks_total counts them
 		}
 		h.cfg.Logger.Log(r.Context(), level, "webhook refused", "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
 	}
+}
+
+// refuse notes a request that was refused because of its address. Strangers must not fill the log, and only a few webhooks may.
+func (h *Handler) refuse(r *http.Request, client netip.Addr) {
+	refusal, warn := h.refused.refuse(r, client, h.admitPath(r.URL.Path))
+	level := slog.LevelDebug
+	if warn {
+		level = slog.LevelWarn
+	}
+	h.cfg.Logger.Log(r.Context(), level, "webhook refused because of its address", "client", refusal.Address, "peer", refusal.Peer,
+		"right_path", refusal.RightPath, "refused", refusal.Count, "since", refusal.First, "advice", refusal.Advice)
 }
 
 // admit makes the checks of the request, in the order of the package comment, and then records the body.
@@ -119,6 +135,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Add
 	if !h.admitPath(r.URL.Path) {
 		return reply{http.StatusNotFound, codeNotFound, "not found", nil}
 	}
+	h.refused.admit()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return reply{http.StatusMethodNotAllowed, codeMethod, "send webhooks with POST", nil}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
@@ -38,12 +40,13 @@ type App struct {
 	state   string // directory
 	bus     *bus.Bus
 	archive store
-	closers []func() error // in the order of starting
-	failed  chan error     // a server or the board ended by itself
-	stopped atomic.Value   // of stoppage: why fetching stands still
-	doubted atomic.Value   // of stoppage: why single pages may never come
-	sealing atomic.Value   // of stoppage: why the audit cannot be sealed
-	zone    *ingest.Zone   // of the provider's times
+	closers []func() error  // in the order of starting
+	failed  chan error      // a server or the board ended by itself
+	stopped atomic.Value    // of stoppage: why fetching stands still
+	doubted atomic.Value    // of stoppage: why single pages may never come
+	sealing atomic.Value    // of stoppage: why the audit cannot be sealed
+	hooks   *ingest.Handler // takes in webhooks
+	zone    *ingest.Zone    // of the provider's times
 	running sync.WaitGroup
 }
 
@@ -77,15 +80,14 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.startZone(ctx, c, reg); err != nil {
 		return nil, err
 	}
-	webhooks, err := a.webhooks(c, reg)
-	if err != nil {
+	if a.hooks, err = a.webhooks(c, reg); err != nil {
 		return nil, err
 	}
 	client, err := a.provider(c)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	if err := a.startPipeline(ctx, c, reg, client, webhooks); err != nil {
+	if err := a.startPipeline(ctx, c, reg, client); err != nil {
 		return nil, err
 	}
 	open := &ingest.OpenSessions{}
@@ -98,7 +100,7 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.startReconciler(ctx, c, reconciler)
 	a.startSealer(ctx, c)
-	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks, nil); err != nil { // last: what it takes in is worked on at once
+	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, a.hooks, nil); err != nil { // last: what it takes in is worked on at once
 		return nil, err
 	}
 	return a, nil
@@ -125,7 +127,7 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 }
 
 // startPipeline starts what makes documents of the facts in JetStream.
-func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler) error {
+func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client) error {
 	stages, err := newStageMetrics(reg)
 	if err != nil {
 		return err
@@ -135,7 +137,7 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,
 		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
-		Ingest:  webhooks.Again,
+		Ingest:  a.hooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
 		Observe: func(s stage.Step) {
@@ -189,7 +191,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
-		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
 		Holds: a.rules(c),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
@@ -232,7 +234,16 @@ func (a *App) warnings(ctx context.Context) ([]string, error) {
 	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
 		warnings = append(warnings, "the audit cannot be sealed, and what is not sealed within 30 days is lost: "+u.Error())
 	}
-	return append(warnings, a.zone.Warnings()...), err
+	return slices.Concat(warnings, a.hooks.Warnings(), a.zone.Warnings()), err
+}
+
+// refused are the addresses whose webhooks were refused last.
+func (a *App) refused() []api.Refusal {
+	list := []api.Refusal{}
+	for _, r := range a.hooks.Refused() {
+		list = append(list, api.Refusal(r))
+	}
+	return list
 }
 
 // webhooks makes the handler of webhooks; nothing reaches it before it listens.
