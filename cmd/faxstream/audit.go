@@ -21,8 +21,8 @@ import (
 type auditCmd struct {
 	apiClient
 	archiveStore
-	Since   moment   `env:"-" placeholder:"TIME" help:"Entries since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. Default: all."`
-	Until   moment   `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day that must have a seal, by default yesterday (UTC)."`
+	Since   moment   `env:"-" placeholder:"TIME" help:"Entries since then: ${moment}. Default: all."`
+	Until   moment   `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day (UTC) that must have a seal, by default yesterday."`
 	Session string   `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
 	By      string   `env:"-" placeholder:"NAME" help:"Only those of this token or user."`
 	Verify  bool     `env:"-" help:"Prove from the archive alone that the chain of daily seals is unbroken and each seal as it was written. Neither a server nor NATS is asked."`
@@ -62,7 +62,10 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	until := c.Until.Time
+	until := c.Until.day // seals are of UTC days
+	if until.IsZero() {
+		until = c.Until.Time
+	}
 	if until.IsZero() {
 		until = seal.LastSealable(time.Now())
 	}

@@ -15,7 +15,7 @@ type lsCmd struct {
 	apiClient
 	To        string `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference, and the country code may be left out."`
 	From      string `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
-	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since then (their first webhook came; of one that only the archive knows: it began): an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since then (their first webhook came; of one that only the archive knows: it began): ${moment}."`
 	Until     moment `env:"-" placeholder:"TIME" help:"Only faxes opened before then."`
 	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
 	Direction string `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`

@@ -12,7 +12,7 @@ import (
 type replayCmd struct {
 	apiClient
 	Session string `arg:"" optional:"" help:"Session id of the fax, as ls prints it."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all that have a document and were opened since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all that have a document and were opened since then: ${moment}."`
 	Stage   string `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: the archived originals are decoded again; pages that come out otherwise are amended, and there is a new revision only then. assemble: a new revision is made in any case. Default ${default}."`
 	By      string `placeholder:"NAME" help:"Who does it, for FAX_AUDIT. Default: the user of this process."`
 	Why     string `env:"-" aliases:"reason" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
