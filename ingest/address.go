@@ -59,15 +59,20 @@ func plain(prefixes []netip.Prefix) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// client returns the address of the sender of r, or the zero Addr if it is unknown. X-Forwarded-For counts only if the
-// peer is a trusted proxy. Then the rightmost address in it that is not a trusted proxy is the sender's: a sender can
-// write any address to the left of it.
-func (s *source) client(r *http.Request) netip.Addr {
+// peer returns who is connected, or the zero Addr if that is unknown.
+func (s *source) peer(r *http.Request) netip.Addr {
 	port, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
-	peer := port.Addr().Unmap().WithZone("")
+	return port.Addr().Unmap().WithZone("")
+}
+
+// client returns the address of the sender of r, or the zero Addr if it is unknown. X-Forwarded-For counts only if the
+// peer is a trusted proxy. Then the rightmost address in it that is not a trusted proxy is the sender's: a sender can
+// write any address to the left of it.
+func (s *source) client(r *http.Request) netip.Addr {
+	peer := s.peer(r)
 	if !within(s.proxies, peer) || len(r.Header.Values("X-Forwarded-For")) == 0 {
 		return peer
 	}

@@ -19,5 +19,22 @@
 //	recorded, or a repeat                  200
 //
 // The order matters: a sender that is not the provider learns nothing more than that, and only a body with a valid secret
-// can use space in the dead letters.
+// can use space in the dead letters. A request that is refused because of its address but has the right path and secret is a
+// webhook: Handler.Warnings and the log then say which flag lets it in, Handler.Refused lists the last addresses.
+//
+// # Times
+//
+// The provider's times carry no zone. They should be UTC, but may be of another zone. A Zone holds which one it is: as
+// configured, or learned from the event times of webhooks and their arrival. Every time is converted at the border, once:
+//
+//   - in webhooks by the Handler, before the fact is made, with the zone that is known then;
+//   - in records, and in the windows of lists, by faxplus.Client, with the zone that is known then.
+//
+// So facts, ledgers, sidecars, plans and index days have UTC and need no zone. A fact is never changed later: those that
+// were made before the zone was learned, of the first three faxes or so, keep times that are off. A repeat of a webhook may
+// come after the zone was learned, and its fact must equal the stored one: event times do not count in that comparison, and
+// of a start time only its place in the quarter of an hour counts, which no change of the zone moves. The bodies'
+// hashes are of what the provider wrote.
+//
+// A Reconciler that asked in the wrong zone has read the wrong windows. It reads them again when another zone is known.
 package ingest

@@ -45,7 +45,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Secrets returns the secrets that are valid now (two during a rotation). It is called for each request. nil: no
 	// secret is required, and Path itself accepts webhooks. If it returns no secret, every webhook is refused.
-	Secrets       func() []string
+	Secrets func() []string
+	// Zone converts the times of webhooks and learns from them; nil: they are UTC, and nothing is learned.
+	Zone          *Zone
 	RecordTimeout time.Duration         // for Record and Bury; default 5 s, less than a sender waits
 	Logger        *slog.Logger          // nil: silent
 	Registerer    prometheus.Registerer // for the metrics; nil: not registered
@@ -56,6 +58,7 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	source  *source
+	refused *refusals
 	metrics *metrics
 }
 
@@ -66,6 +69,12 @@ func NewHandler(cfg Config) (*Handler, error) {
 		return nil, errors.New("ingest: Config.Recorder is nil")
 	}
 	cfg.RecordTimeout = cmp.Or(cfg.RecordTimeout, 5*time.Second)
+	if cfg.Zone == nil {
+		var err error
+		if cfg.Zone, err = NewZone(ZoneConfig{Configured: time.UTC}); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -77,7 +86,7 @@ func NewHandler(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{cfg: cfg, source: src, metrics: m}, nil
+	return &Handler{cfg: cfg, source: src, refused: &refusals{source: src}, metrics: m}, nil
 }
 
 // reply is the answer to one webhook.
@@ -94,13 +103,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rep := h.admit(w, r, client)
 	h.metrics.count(rep, time.Since(began))
 	write(w, rep)
+	if rep.code == codeForbidden {
+		h.refuse(r, client)
+		return
+	}
 	if rep.status != http.StatusOK {
 		level := slog.LevelWarn
-		if rep.code == codeForbidden || rep.code == codeNotFound {
+		if rep.code == codeNotFound {
 			level = slog.LevelDebug // unknown senders must not fill the log; faxstream_webhooks_total counts them
 		}
 		h.cfg.Logger.Log(r.Context(), level, "webhook refused", "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
 	}
+}
+
+// refuse notes a request that was refused because of its address. Strangers must not fill the log, and only a few webhooks may.
+func (h *Handler) refuse(r *http.Request, client netip.Addr) {
+	refusal, warn := h.refused.refuse(r, client, h.admitPath(r.URL.Path))
+	level := slog.LevelDebug
+	if warn {
+		level = slog.LevelWarn
+	}
+	h.cfg.Logger.Log(r.Context(), level, "webhook refused because of its address", "client", refusal.Address, "peer", refusal.Peer,
+		"right_path", refusal.RightPath, "refused", refusal.Count, "since", refusal.First, "advice", refusal.Advice)
 }
 
 // admit makes the checks of the request, in the order of the package comment, and then records the body.
@@ -111,6 +135,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Add
 	if !h.admitPath(r.URL.Path) {
 		return reply{http.StatusNotFound, codeNotFound, "not found", nil}
 	}
+	h.refused.admit()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return reply{http.StatusMethodNotAllowed, codeMethod, "send webhooks with POST", nil}
@@ -130,7 +155,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Add
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.RecordTimeout)
 	defer cancel()
-	return h.take(ctx, body)
+	return h.take(ctx, body, time.Now())
 }
 
 // admitPath reports whether path has a valid secret, or is Path itself if no secret is required.
@@ -142,14 +167,17 @@ func (h *Handler) admitPath(path string) bool {
 	return ok && validSecret(h.cfg.Secrets(), given)
 }
 
-// take records the fact in body.
-func (h *Handler) take(ctx context.Context, body []byte) reply {
+// take records the fact in body. arrived is zero for a body that came in long ago.
+func (h *Handler) take(ctx context.Context, body []byte, arrived time.Time) reply {
 	event, err := faxplus.ParseEvent(body)
 	if err != nil {
 		return h.bury(ctx, body, err)
 	}
+	if !arrived.IsZero() {
+		h.cfg.Zone.Learn(event.Session, event.EventTime, arrived)
+	}
 	sum := sha256.Sum256(body)
-	fact, known := event.Fact(hex.EncodeToString(sum[:]))
+	fact, known := event.In(h.cfg.Zone.Location()).Fact(hex.EncodeToString(sum[:]))
 	if !known {
 		h.cfg.Logger.Info("webhook of an unknown event ignored", "event", fmt.Sprintf("%.64s", event.Name))
 		return reply{http.StatusOK, codeUnknownEvent, "", nil}
@@ -171,7 +199,7 @@ func (h *Handler) take(ctx context.Context, body []byte) reply {
 func (h *Handler) Again(ctx context.Context, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.RecordTimeout)
 	defer cancel()
-	rep := h.take(ctx, body)
+	rep := h.take(ctx, body, time.Time{})
 	h.cfg.Logger.Info("refused webhook processed again", "outcome", rep.code)
 	if rep.status == http.StatusServiceUnavailable {
 		return fmt.Errorf("process a refused webhook again: %w", rep.err)

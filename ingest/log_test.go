@@ -25,6 +25,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	}
 	foreign, guessed, own := request([]byte("{")), request([]byte("{")), request([]byte("{"))
 	guessed.RemoteAddr, guessed.URL.Path = "192.0.2.1:1", "/v1/faxplus/guessed"
+	foreign.URL.Path = guessed.URL.Path
 	own.RemoteAddr = "192.0.2.1:1"
 	if f, g, o := levels(foreign), levels(guessed), levels(own); f != "DEBUG" || g != "DEBUG" || o != "WARN" {
 		t.Errorf("a foreign address is logged as %s, a wrong path as %s, the provider's bad body as %s", f, g, o)

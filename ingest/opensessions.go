@@ -23,8 +23,9 @@ type OpenSessions struct {
 }
 
 type openSession struct {
-	from, to       string    // tokens
+	from, to       string    // numbers as the provider wrote them
 	earliest, last time.Time // it started between these times
+	told           bool      // its close says when
 }
 
 // Put stores what it needs of a session's newest ledger, or forgets the session if it is not open any more.
@@ -38,7 +39,7 @@ func (o *OpenSessions) Put(st session.State) {
 	if o.byID == nil {
 		o.byID = map[string]openSession{}
 	}
-	s := openSession{from: session.NumberToken(st.From), to: session.NumberToken(st.To)}
+	s := openSession{from: st.From, to: st.To}
 	// The first webhook came with a page or with the close: that is this number of pages after the start.
 	pages := 1
 	if len(st.Announced) > 0 {
@@ -49,37 +50,40 @@ func (o *OpenSessions) Put(st session.State) {
 	}
 	s.earliest, s.last = st.Opened.Add(-time.Duration(pages)*perPage), st.Opened
 	if st.Close != nil && !st.Close.StartTime.IsZero() {
-		s.earliest, s.last = st.Close.StartTime, st.Close.StartTime
+		s.earliest, s.last, s.told = st.Close.StartTime, st.Close.StartTime, true
 	}
 	o.byID[st.Session] = s
 }
 
 // like lists the sessions that may be the fax with these numbers and this start. An unknown number or start matches any,
-// but at least one number must be the same.
-func (o *OpenSessions) like(from, to string, start time.Time) []string {
-	from, to = session.NumberToken(from), session.NumberToken(to)
+// but at least one number must be the same. wall is start as the provider wrote it: a close that came before the zone was
+// known has such a start.
+func (o *OpenSessions) like(from, to string, start, wall time.Time) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var ids []string
 	for id, s := range o.byID {
-		fits := start.IsZero() || !start.Before(s.earliest.Add(-startSlack)) && !start.After(s.last.Add(startSlack))
-		if fits && sameNumbers(s.from, from, s.to, to) {
+		if (s.fits(start) || s.told && s.fits(wall)) && sameNumbers(s.from, from, s.to, to) {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
+func (s openSession) fits(start time.Time) bool {
+	return start.IsZero() || !start.Before(s.earliest.Add(-startSlack)) && !start.After(s.last.Add(startSlack))
+}
+
 func sameNumbers(from1, from2, to1, to2 string) bool {
-	const unknown = session.UnknownToken
-	from, to := from1 == from2, to1 == to2
+	unknown := func(number string) bool { return session.NumberToken(number) == session.UnknownToken }
+	from, to := session.SameNumber(from1, from2), session.SameNumber(to1, to2)
 	switch {
 	case from && to:
-		return from1 != unknown || to1 != unknown
+		return !unknown(from1) || !unknown(to1)
 	case from:
-		return from1 != unknown && (to1 == unknown || to2 == unknown)
+		return !unknown(from1) && (unknown(to1) || unknown(to2))
 	case to:
-		return to1 != unknown && (from1 == unknown || from2 == unknown)
+		return !unknown(to1) && (unknown(from1) || unknown(from2))
 	}
 	return false
 }

@@ -48,6 +48,8 @@ type ReconcilerConfig struct {
 	Sessions Sessions
 	Notes    Notes
 	Open     *OpenSessions
+	// Zone is the one with which Provider converts times; nil: they are always UTC.
+	Zone *Zone
 	// Every is the time from one pass to the next; default 15 min. With one fax a minute, a pass then needs one or two
 	// requests.
 	Every time.Duration
@@ -72,6 +74,9 @@ type ReconcilerConfig struct {
 // that cannot be decided yet (on the line, too young, perhaps one of the open sessions) stay in the note. The next passes
 // ask for them one by one.
 //
+// A pass that asks in the wrong time zone reads another window than it means to. So the note has the zone of the passes up
+// to the position. If another zone is known now, the next pass reads everything since the first start again, at most a week.
+//
 // If there are several processes, one makes the pass: the one that moves the due time in the note. If two processes make
 // a pass at the same time, no fax is recorded twice: a fact has its own subject and can only be created.
 type Reconciler struct {
@@ -86,6 +91,12 @@ type Reconciler struct {
 func NewReconciler(cfg ReconcilerConfig) (*Reconciler, error) {
 	if cfg.Provider == nil || cfg.Sessions == nil || cfg.Notes == nil || cfg.Open == nil {
 		return nil, errors.New("ingest: a reconciler needs Provider, Sessions, Notes and Open")
+	}
+	if cfg.Zone == nil {
+		var err error
+		if cfg.Zone, err = NewZone(ZoneConfig{Configured: time.UTC}); err != nil {
+			return nil, err
+		}
 	}
 	cfg.Every = cmp.Or(cfg.Every, 15*time.Minute)
 	cfg.Overlap = cmp.Or(cfg.Overlap, 2*time.Hour)
@@ -121,6 +132,27 @@ type progress struct {
 	Position  time.Time            `json:"position"`            // listed faxes with an earlier start are decided, except Undecided
 	Due       time.Time            `json:"due"`                 // when the next pass begins, in any process
 	Undecided map[string]time.Time `json:"undecided,omitempty"` // listed id: when it was first seen
+	Since     time.Time            `json:"since,omitzero"`      // the first position; zero in notes of older versions
+	Zone      string               `json:"zone,omitempty"`      // in which the passes up to Position asked; empty: UTC
+}
+
+// maxAgain is how far back a pass reads after another zone became known. It is one pass, which has to hold every record.
+const maxAgain = 7 * 24 * time.Hour
+
+// after returns where a pass in this zone begins.
+func (p progress) after(zone string, overlap time.Duration, now time.Time) time.Time {
+	after := p.Position.Add(-overlap)
+	if zone == p.Zone {
+		return after
+	}
+	first := now.Add(-maxAgain)
+	if since := p.Since.Add(-overlap); since.After(first) {
+		first = since
+	}
+	if first.Before(after) {
+		return first
+	}
+	return after
 }
 
 // maxUndecided limits the note to about 50 KiB. With more undecided faxes a pass fails.
@@ -159,12 +191,18 @@ func (r *Reconciler) step(ctx context.Context) time.Duration {
 	if !ok {
 		return soon // another process was first; the next step reads its due time
 	}
-	report, undecided := r.pass(ctx, p.Position.Add(-r.cfg.Overlap), now, p.Undecided, false)
+	zone := r.cfg.Zone.name() // before the pass: if it changes meanwhile, the next pass reads again
+	after := p.after(zone, r.cfg.Overlap, now)
+	if zone != p.Zone {
+		r.cfg.Logger.Warn("another time zone of the provider is known than in earlier comparisons; faxes are looked for again, "+
+			"for older ones run: faxstream reconcile --since TIME", "since", after, "was", cmp.Or(p.Zone, "UTC"), "is", cmp.Or(zone, "UTC"))
+	}
+	report, undecided := r.pass(ctx, after, now, p.Undecided, false)
 	if report.err != nil {
 		r.warn(ctx, "the provider's list was not read completely; the next pass reads the same time window again", report.err)
 		return max(time.Until(p.Due), retryAfter(report.err))
 	}
-	p.Position, p.Undecided = now, undecided
+	p.Position, p.Undecided, p.Zone = now, undecided, zone
 	if _, ok, err = r.save(ctx, p, revision); err != nil || !ok {
 		r.warn(ctx, "the reconciler's position was not moved; the next pass reads the same time window again", err)
 	}
@@ -196,6 +234,7 @@ func (r *Reconciler) load(ctx context.Context) (p progress, revision uint64, err
 	}
 	if p.Position.IsZero() {
 		p.Position = time.Now().UTC()
+		p.Since, p.Zone = p.Position, r.cfg.Zone.name()
 	}
 	r.position.Store(p.Position.Unix())
 	return p, revision, nil

@@ -127,7 +127,8 @@ func (d *decision) one(ctx context.Context, rec faxplus.Record) (outcome string,
 		return OutcomeYoung, nil, nil
 	}
 	if !lostClose {
-		if like := d.r.cfg.Open.like(rec.From, rec.To, rec.StartTime); len(like) > 0 {
+		wall := faxplus.ToWall(rec.StartTime, d.r.cfg.Zone.Location())
+		if like := d.r.cfg.Open.like(rec.From, rec.To, rec.StartTime, wall); len(like) > 0 {
 			slices.Sort(like)
 			return OutcomeOpen, like, nil
 		}

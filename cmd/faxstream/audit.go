@@ -21,7 +21,7 @@ import (
 type auditCmd struct {
 	apiClient
 	archiveStore
-	Since   moment   `env:"-" placeholder:"TIME" help:"Only entries since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. Default: all."`
+	Since   moment   `env:"-" placeholder:"TIME" help:"Only entries since this time: ${moment}. Default: all."`
 	Until   moment   `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
 	Session string   `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
 	By      string   `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
@@ -62,7 +62,10 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	until := c.Until.Time
+	until := c.Until.day // seals are of UTC days
+	if until.IsZero() {
+		until = c.Until.Time
+	}
 	if until.IsZero() {
 		until = seal.LastSealable(time.Now())
 	}

@@ -28,25 +28,7 @@ type letterFilter struct {
 	Session string `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
 	Reason  string `env:"-" placeholder:"WORD" help:"Only letters with this reason, such as not_ready or bad_request."`
 	Stage   string `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Only letters buried since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
-}
-
-// moment is a point in time on the command line: an age, a UTC day, or RFC 3339.
-type moment struct{ time.Time }
-
-func (m *moment) UnmarshalText(text []byte) error {
-	s := string(text)
-	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
-		m.Time = time.Now().Add(-age).UTC()
-		return nil
-	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil {
-			m.Time = t.UTC()
-			return nil
-		}
-	}
-	return fmt.Errorf("%q: want an age such as 48h, a day such as 2026-11-24, or a time such as 2026-11-24T12:00:00Z", s)
+	Since   moment `env:"-" placeholder:"TIME" help:"Only letters buried since this time: ${moment}."`
 }
 
 func (f letterFilter) empty() bool { return f == letterFilter{} }

@@ -13,9 +13,9 @@ import (
 
 type lsCmd struct {
 	apiClient
-	To        string `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference."`
+	To        string `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference, and the country code may be left out."`
 	From      string `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
-	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z. A fax is opened by its first webhook; for a fax that only the archive has, its start counts."`
+	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since this time: ${moment}. A fax is opened by its first webhook; for a fax that only the archive has, its start counts."`
 	Until     moment `env:"-" placeholder:"TIME" help:"Only faxes opened before this time."`
 	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
 	Direction string `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`

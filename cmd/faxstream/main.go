@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // names of time zones, where the system has none
 )
 
 func main() { os.Exit(program()) }

@@ -16,7 +16,7 @@ import (
 
 type reconcileCmd struct {
 	apiClient
-	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: ${moment}."`
 	DryRun bool   `help:"Only print the faxes that would be processed."`
 	JSON   bool   `help:"Print one JSON object a line, for every fax that the provider lists."`
 }

@@ -12,7 +12,7 @@ import (
 type replayCmd struct {
 	apiClient
 	Session string `arg:"" optional:"" help:"Session id of the fax, as ls prints it."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: an age such as 48h, a day, or a time such as 2026-11-24T12:00:00Z."`
+	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: ${moment}."`
 	Stage   string `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. Default ${default}."`
 	By      string `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
 	Why     string `env:"-" aliases:"reason" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`

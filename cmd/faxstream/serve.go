@@ -32,6 +32,7 @@ type serveCmd struct {
 	provider
 
 	FaxplusPagePath   string   `placeholder:"TEMPLATE|none" help:"Path of a single page below --faxplus-url, with {user_id}, {fax_id} and {page}; none: every page comes from the whole file. There is no default, because Fax.Plus documents no such path: ask Fax.Plus for it."`
+	FaxplusZone       zone     `placeholder:"ZONE" help:"Time zone of the times in webhooks and lists, which name none: an offset from UTC such as -05:00, or a name such as America/New_York. Empty: it is learned from the webhooks, UTC until then."`
 	AllowFrom         []string `placeholder:"CIDR,..." help:"Addresses that may send webhooks. Empty: the two that Fax.Plus documents, 34.65.253.117 and 34.65.146.131."`
 	TrustedProxies    []string `placeholder:"CIDR,..." help:"Proxies whose X-Forwarded-For header is trusted. Empty: none."`
 	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"File with the secret in the webhook's URL: one line, or two lines during a rotation. Read at every start."`
@@ -123,6 +124,16 @@ func (p provider) config() faxplus.Config {
 		c.Token = func() (string, error) { return readLine(p.FaxplusTokenFile) }
 	}
 	return c
+}
+
+// zone is a time zone on the command line.
+type zone struct{ *time.Location }
+
+func (z *zone) UnmarshalText(text []byte) (err error) {
+	if len(text) > 0 {
+		z.Location, err = ingest.ParseZone(string(text))
+	}
+	return err
 }
 
 // readLine reads a file of one line, such as a key.
@@ -236,8 +247,8 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 func (c serveCmd) config(e env) (app.Config, error) {
 	cfg := app.Config{
 		Dir: c.Dir, Retention: c.Retention, NATS: c.natsStore.config(c.path("nats")), WebhookAddr: c.WebhookAddr,
-		Admin:      app.Admin{Addr: c.AdminAddr, Tokens: c.AdminTokens, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP},
-		Provider:   c.provider.config(),
+		Admin:    app.Admin{Addr: c.AdminAddr, Tokens: c.AdminTokens, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP},
+		Provider: c.provider.config(), Zone: c.FaxplusZone.Location,
 		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
 		Reconcile: c.Reconcile, Fetches: c.Fetches,
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,

@@ -26,6 +26,7 @@ type simulateCmd struct {
 	Token  string   `help:"Bearer token that the REST API requires. Empty: none."`
 	Files  []string `arg:"" optional:"" type:"existingfile" help:"TIFF files: each is a page of one fax, in this order. Default: generated faxes."`
 
+	Zone  zone          `placeholder:"ZONE" help:"Time zone in which the simulator writes and reads times, such as -05:00 or America/New_York. Default: UTC."`
 	Fault []string      `placeholder:"NAME" help:"Fault of every fax: ${faults}."`
 	Chaos bool          `help:"One to three random faults for each fax, chosen by --seed. A line on stdout shows the faults and the expected result."`
 	Delay time.Duration `help:"Maximum random delay before a webhook."`
@@ -45,7 +46,7 @@ func (c simulateCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	log := e.logger()
-	cfg := faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Logger: log}
+	cfg := faxplustest.Config{Token: c.Token, Seed: c.Seed, Delay: c.Delay, While: c.While, Zone: c.Zone.Location, Logger: log}
 	sim, err := faxgen.StartSimulator(c.Addr, cfg, log)
 	if err != nil {
 		return err

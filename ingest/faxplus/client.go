@@ -36,6 +36,8 @@ type Config struct {
 	// runs. nil: no token is sent.
 	Token func() (string, error)
 	User  string // {user_id} of paths; default "self"
+	// Zone returns the zone of the provider's times, which carry none. Every call asks for it. nil: UTC.
+	Zone func() *time.Location
 	// PagePath is the path of a single page below BaseURL, with {fax_id}, {page} and, if needed, {user_id}. A query
 	// may follow. Empty: single pages cannot be fetched (session.ReasonNoPagePath).
 	PagePath     string
@@ -137,6 +139,13 @@ func (c *Client) newRetry(tries int, timeout time.Duration) *retryablehttp.Clien
 		}
 	}
 	return r
+}
+
+func (c *Client) zone() *time.Location {
+	if c.cfg.Zone == nil {
+		return time.UTC
+	}
+	return c.cfg.Zone()
 }
 
 // Close closes idle connections. Running calls continue.

@@ -31,7 +31,7 @@ const MaxPages = 10_000
 // maxText is the longest text of one field, in bytes; the rest is cut. So a fact stays far below the size of a message.
 const maxText = 1024
 
-// timeLayout is how Fax.Plus writes times. They carry no zone and are UTC.
+// timeLayout is how Fax.Plus writes times. They carry no zone: UTC, or the zone of Config.Zone.
 const timeLayout = "2006-01-02 15:04:05"
 
 // ErrMalformed is wrapped by the error for a body that is not one JSON object.
@@ -46,7 +46,7 @@ type FieldError struct {
 func (e *FieldError) Error() string { return "webhook " + e.Field + ": " + e.Problem }
 
 // Event has the parts of a webhook that faxstream uses. Texts are as the provider wrote them, cut at 1,024 bytes. Times
-// are UTC; zero if the provider sent no readable time.
+// carry no zone and are read as UTC, see In; zero if the provider sent no readable time.
 type Event struct {
 	Name      string // hook.event in lower case; see Known
 	HookID    string // hook.id: the fax id; differs from Session if a sent fax is retried

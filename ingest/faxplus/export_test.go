@@ -1,7 +1,9 @@
 package faxplus
 
+import "time"
+
 // What is read of the provider's answers, for the fuzzer, which has no use for a server in between.
-var (
-	ParseList   = parseList
-	ParseRecord = parseRecord
-)
+
+func ParseList(body []byte) ([]Record, error) { return parseList(body, time.UTC) }
+
+func ParseRecord(body []byte) (Record, error) { return parseRecord(body, time.UTC) }

@@ -42,7 +42,7 @@ type Record struct {
 	From, To  string
 	Status    string
 	Pages     int       // 0 to MaxPages; 0 if the provider sent no valid number
-	StartTime time.Time // UTC; zero if the provider sent no readable time
+	StartTime time.Time // UTC, converted from Config.Zone; zero if the provider sent no readable time
 	Direction string    // session.Incoming or session.Outgoing; empty if the provider sent neither
 	Spam      bool
 	SHA256    string // of the record's JSON as received, hex
@@ -107,7 +107,7 @@ func (c *Client) Record(ctx context.Context, faxID string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r, err := parseRecord(body)
+	r, err := parseRecord(body, c.zone())
 	if err != nil {
 		return Record{}, &Error{Op: op, Reason: session.ReasonWrongType, Status: http.StatusOK, Err: err}
 	}
@@ -131,10 +131,10 @@ func (c *Client) Outcome(ctx context.Context, faxID string) (closed *session.Clo
 	return &f, false, nil
 }
 
-// List reads up to limit records, 1 to 1,000, of a category with a time between after and before, in whole seconds. It is
-// not documented whether the bounds belong to the window, and which time of a fax counts. There is no cursor: if limit
-// records come, there may be more; read a smaller window then. An unreadable record is in the list with an empty ID. It
-// retries as Page does. Its error is an *Error.
+// List reads up to limit records, 1 to 1,000, of a category with a time between after and before, in whole seconds. Both
+// are sent in the zone of Config.Zone. It is not documented whether the bounds belong to the window, and which time of a
+// fax counts. There is no cursor: if limit records come, there may be more; read a smaller window then. An unreadable
+// record is in the list with an empty ID. It retries as Page does. Its error is an *Error.
 func (c *Client) List(ctx context.Context, category string, after, before time.Time, limit int) ([]Record, error) {
 	op := "list of " + category
 	if limit < 1 || limit > maxLimit || !after.Before(before) {
@@ -142,9 +142,10 @@ func (c *Client) List(ctx context.Context, category string, after, before time.T
 			Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("want a limit from 1 to %d and a window that is not empty", maxLimit),
 		}
 	}
+	from, to := wallWindow(after, before, c.zone())
 	query := url.Values{
 		"category": {category}, "limit": {strconv.Itoa(limit)},
-		"after": {after.UTC().Format(timeLayout)}, "before": {before.UTC().Format(timeLayout)},
+		"after": {from}, "before": {to},
 	}
 	path := "/accounts/" + escape(c.cfg.User) + "/faxes?" + strings.ReplaceAll(query.Encode(), "+", "%20")
 	body, err := c.do(ctx, call{
@@ -153,7 +154,7 @@ func (c *Client) List(ctx context.Context, category string, after, before time.T
 	if err != nil {
 		return nil, err
 	}
-	list, err := parseList(body)
+	list, err := parseList(body, c.zone())
 	if err != nil {
 		return nil, &Error{Op: op, Reason: session.ReasonWrongType, Status: http.StatusOK, Err: err}
 	}
@@ -163,7 +164,7 @@ func (c *Client) List(ctx context.Context, category string, after, before time.T
 var errNoList = errors.New("not the documented JSON: data.records is not a list")
 
 // parseList reads {"data":{"records":[…]}}. Any other form is an error: as an empty list it would hide faxes.
-func parseList(body []byte) ([]Record, error) {
+func parseList(body []byte, zone *time.Location) ([]Record, error) {
 	var root object
 	if err := json.Unmarshal(body, &root); err != nil {
 		return nil, fmt.Errorf("not the documented JSON: %w", err)
@@ -180,13 +181,13 @@ func parseList(body []byte) ([]Record, error) {
 	for i, one := range all {
 		var o object
 		_ = json.Unmarshal(one, &o) // if it fails, the record has no id, which the caller sees
-		list[i] = o.record(one)
+		list[i] = o.record(one, zone)
 	}
 	return list, nil
 }
 
 // parseRecord reads a single record, plain or as {"data":{…}}.
-func parseRecord(body []byte) (Record, error) {
+func parseRecord(body []byte, zone *time.Location) (Record, error) {
 	var root object
 	if err := json.Unmarshal(body, &root); err != nil {
 		return Record{}, fmt.Errorf("not the documented JSON: %w", err)
@@ -194,19 +195,19 @@ func parseRecord(body []byte) (Record, error) {
 	if root.text("id") == "" && root.object("data") != nil {
 		root = root.object("data")
 	}
-	r := root.record(body)
+	r := root.record(body, zone)
 	if r.ID == "" {
 		return Record{}, errors.New("not the documented JSON: the record has no id")
 	}
 	return r, nil
 }
 
-func (o object) record(raw []byte) Record {
+func (o object) record(raw []byte, zone *time.Location) Record {
 	sum := sha256.Sum256(raw)
 	r := Record{
 		ID: o.text("id"), File: o.text("file"), FileName: o.text("file_name"), UID: o.firstText("owner_id", "uid"),
 		From: o.firstText("from", "from_number"), To: o.firstText("to", "to_number"),
-		Status: o.text("status"), StartTime: o.zonedTime("start_time"), SHA256: hex.EncodeToString(sum[:]),
+		Status: o.text("status"), StartTime: o.zonedTime("start_time", zone), SHA256: hex.EncodeToString(sum[:]),
 	}
 	if pages, ok := o.whole("pages"); ok && pages > 0 && pages <= MaxPages {
 		r.Pages = pages
@@ -224,10 +225,10 @@ func (o object) record(raw []byte) Record {
 	return r
 }
 
-// zonedTime reads a time in the provider's form, which is UTC, or with a zone as in RFC 3339.
-func (o object) zonedTime(name string) time.Time {
+// zonedTime reads a time in the provider's form, which is of zone, or with a zone of its own as in RFC 3339.
+func (o object) zonedTime(name string, zone *time.Location) time.Time {
 	if t := o.time(name); !t.IsZero() {
-		return t
+		return FromWall(t, zone)
 	}
 	t, err := time.Parse(time.RFC3339, o.text(name))
 	if err != nil {

@@ -131,13 +131,19 @@ func TestStatusIsAnOpenSet(t *testing.T) {
 // answering gives a client of a server that answers everything with one body, and what it was asked.
 func answering(t *testing.T, body string) (*faxplus.Client, *[]string) {
 	t.Helper()
+	return answeringTo(t, body, nil)
+}
+
+// answeringTo is answering with another configuration of the client.
+func answeringTo(t *testing.T, body string, change func(*faxplus.Config)) (*faxplus.Client, *[]string) {
+	t.Helper()
 	var asked []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.RequestURI)
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(srv.Close)
-	return client(t, srv.URL, nil), &asked
+	return client(t, srv.URL, change), &asked
 }
 
 func TestRecordsInEveryShape(t *testing.T) {
@@ -163,6 +169,47 @@ func TestRecordsInEveryShape(t *testing.T) {
 		if row.want.SHA256 = got.SHA256; err != nil || got != row.want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, row.want)
 		}
+	}
+}
+
+// Times without a zone are of Config.Zone; a time that names its zone is right in any.
+func TestTimesOfAnotherZone(t *testing.T) {
+	ny, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, zone := range []*time.Location{time.FixedZone("", -5*3600), time.FixedZone("", 2*3600), time.FixedZone("", 9*3600), ny} {
+		sim := faxplustest.New(faxplustest.Config{Zone: zone})
+		srv := httptest.NewServer(sim)
+		defer srv.Close()
+		c := client(t, srv.URL, func(c *faxplus.Config) { c.Zone = func() *time.Location { return zone } })
+		sim.Add(faxplustest.Fax{Session: "s", StartTime: noon})
+		list, err := c.List(t.Context(), faxplus.CategoryInbox, noon, noon.Add(time.Second), 50)
+		if err != nil || len(list) != 1 || !list[0].StartTime.Equal(noon) || list[0].StartTime.Location() != time.UTC {
+			t.Errorf("%s: %+v, %v", zone, list, err)
+		}
+		if list, err := c.List(t.Context(), faxplus.CategoryInbox, noon.Add(time.Second), noon.Add(time.Minute), 50); err != nil || len(list) != 0 {
+			t.Errorf("%s, later: %+v, %v", zone, list, err)
+		}
+		f, _, err := c.Outcome(t.Context(), "s")
+		if err != nil || !f.StartTime.Equal(noon) {
+			t.Errorf("%s: outcome %+v, %v", zone, f, err)
+		}
+	}
+	c, asked := answeringTo(t, `{"data":{"records":[{"id":"a","start_time":"2026-11-24T12:00:00Z"}]}}`, func(c *faxplus.Config) {
+		c.Zone = func() *time.Location { return ny }
+	})
+	list, err := c.List(t.Context(), faxplus.CategoryInbox, noon, noon.Add(time.Hour), 50)
+	if err != nil || !list[0].StartTime.Equal(noon) {
+		t.Errorf("RFC 3339: %+v, %v", list, err)
+	}
+	// At 06:00 UTC on 1 November 2026 clocks in New York go from 02:00 back to 01:00: the window is not empty.
+	back := time.Date(2026, 11, 1, 5, 50, 0, 0, time.UTC)
+	if _, err := c.List(t.Context(), faxplus.CategoryInbox, back, back.Add(20*time.Minute), 50); err != nil {
+		t.Error(err)
+	}
+	if uri := "after=2026-11-01%2001%3A50%3A00&before=2026-11-01%2003%3A10%3A00"; !strings.Contains((*asked)[1], uri) {
+		t.Errorf("asked for %q", *asked)
 	}
 }
 

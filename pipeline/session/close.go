@@ -65,7 +65,18 @@ func (f Closed) Same(stored []byte) bool {
 	return sameJSON(f, stored, func(c *Closed) {
 		c.From, c.To, c.EventTime, c.BodySHA256 = "", "", time.Time{}, ""
 		c.Status = normalStatus(c.Status) // as in the digest
+		c.StartTime = withinQuarter(c.StartTime)
 	})
+}
+
+// withinQuarter returns the place of a time in its quarter of an hour, which is the same in every time zone: a repeat may
+// come after ingest has learned in which zone the provider writes times.
+func withinQuarter(t time.Time) time.Time {
+	const quarter = 15 * time.Minute
+	if t.IsZero() {
+		return t
+	}
+	return time.Unix(0, 0).UTC().Add(t.Sub(t.Truncate(quarter)))
 }
 
 // maxOtherCloses limits how many different closes a ledger stores.

@@ -25,7 +25,7 @@ type Fact interface {
 	// Time returns when it happened, UTC, as the provider says; zero if unknown.
 	Time() time.Time
 	// Same reports whether the stored payload is the same fact. Event times, numbers and the body's hash do not count: they
-	// are different if the provider repeats an event.
+	// are different if the provider repeats an event. Of a start time only its place in the quarter of an hour counts.
 	Same(stored []byte) bool
 }
 

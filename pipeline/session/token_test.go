@@ -10,6 +10,12 @@ func TestNumberToken(t *testing.T) {
 	for _, row := range []struct{ name, number, want string }{
 		{"formatted number", "+1 334-304-0000", "13343040000"},
 		{"with brackets and dots", "+1 (334) 304.0000", "13343040000"},
+		{"a no-break space", "+1\u00a0334\u00a0304\u202f0000", "13343040000"},
+		{"slashes and other dashes", "+49/30/1\u20111\u2212\u2013", "493011"},
+		{"marks of bidirectional text", "\u202a+1 334\u200e304\u20690000\u202c", "13343040000"},
+		{"a zero-width space and a soft hyphen", "1\u200b334\u00ad3040000", "13343040000"},
+		{"the prefix of calls abroad", "0013343040000", "0013343040000"},
+		{"national", "334-304-0000", "3343040000"},
 		{"space around it", "  +49 30 1 ", "49301"},
 		{"user id", "user-17_b", "user-17_b"},
 		{"empty", "", UnknownToken},
@@ -85,6 +91,58 @@ func TestSubjectsThatNoTimerHasAreRefused(t *testing.T) {
 			t.Errorf("%q was read as %+v", subject, timer)
 		}
 	}
+}
+
+// Whoever looks for a fax writes the number as he knows it.
+func TestSameNumber(t *testing.T) {
+	same := []string{
+		"+1 334-304-5554", "13343045554", "0013343045554", "00 1 (334) 304.5554", "334-304-5554", "3343045554", "+1\u00a0334\u00a0304\u00a05554",
+		"334/304-5554", "\u202a+13343045554\u202c", "0334 304 5554",
+	}
+	for _, a := range same {
+		for _, b := range same {
+			if !SameNumber(a, b) {
+				t.Errorf("%q is not %q", a, b)
+			}
+		}
+	}
+	for _, pair := range [][2]string{
+		{"+1 334-304-5554", "+1 334-304-5555"},
+		{"+1 334-304-5554", "+44 334 304 5554"},
+		{"+1 334-304-5554", "304-555"},
+		{"+3343045554", "+13343045554"},
+		{"003343045554", "+13343045554"},
+		{"+1 334-304-5554", "+9999 1 334-304-5554"},
+		{"5554", "+1 334-304-5554"},
+		{"12345678", "+999912345678"},
+		{"user-1", "user-2"},
+		{"", "+1 334-304-5554"},
+		{"*", "+13343045554"},
+		{"unknown", "13343045554"},
+		{"000", "0000000"},
+	} {
+		if SameNumber(pair[0], pair[1]) || SameNumber(pair[1], pair[0]) {
+			t.Errorf("%q is %q", pair[0], pair[1])
+		}
+	}
+	for _, number := range []string{"user-1", "", "Front Desk", "+49 30 1", "00"} {
+		if !SameNumber(number, number) {
+			t.Errorf("%q is not itself", number)
+		}
+	}
+}
+
+func FuzzSameNumber(f *testing.F) {
+	f.Add("+1 334-304-5554", "334/304 5554")
+	f.Add("00", "+")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if SameNumber(a, b) != SameNumber(b, a) {
+			t.Errorf("%q and %q: it depends on who asks", a, b)
+		}
+		if !SameNumber(a, a) || NumberToken(a) == NumberToken(b) && !SameNumber(a, b) {
+			t.Errorf("%q is not %q", a, b)
+		}
+	})
 }
 
 func FuzzNumberToken(f *testing.F) {

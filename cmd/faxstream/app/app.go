@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
@@ -38,11 +40,13 @@ type App struct {
 	state   string // directory
 	bus     *bus.Bus
 	archive store
-	closers []func() error // in the order of starting
-	failed  chan error     // a server or the board ended by itself
-	stopped atomic.Value   // of stoppage: why fetching is stopped
-	doubted atomic.Value   // of stoppage: why single pages may never come
-	sealing atomic.Value   // of stoppage: why the audit cannot be sealed
+	closers []func() error  // in the order of starting
+	failed  chan error      // a server or the board ended by itself
+	stopped atomic.Value    // of stoppage: why fetching is stopped
+	doubted atomic.Value    // of stoppage: why single pages may never come
+	sealing atomic.Value    // of stoppage: why sealing fails
+	hooks   *ingest.Handler // takes in webhooks
+	zone    *ingest.Zone    // of the provider's times
 	running sync.WaitGroup
 }
 
@@ -73,15 +77,17 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.openStores(ctx, c, reg); err != nil {
 		return nil, err
 	}
-	webhooks, err := a.webhooks(c, reg)
-	if err != nil {
+	if err := a.startZone(ctx, c, reg); err != nil {
+		return nil, err
+	}
+	if a.hooks, err = a.webhooks(c, reg); err != nil {
 		return nil, err
 	}
 	client, err := a.provider(c)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	if err := a.startPipeline(ctx, c, reg, client, webhooks); err != nil {
+	if err := a.startPipeline(ctx, c, reg, client); err != nil {
 		return nil, err
 	}
 	open := &ingest.OpenSessions{}
@@ -94,7 +100,7 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.startReconciler(ctx, c, reconciler)
 	a.startSealer(ctx, c)
-	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, webhooks, nil); err != nil { // last: work on a webhook begins at once
+	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, a.hooks, nil); err != nil { // last: work on a webhook begins at once
 		return nil, err
 	}
 	return a, nil
@@ -121,9 +127,7 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 }
 
 // startPipeline starts what makes documents of the facts in JetStream.
-func (a *App) startPipeline(
-	ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client, webhooks *ingest.Handler,
-) error {
+func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Registerer, client *faxplus.Client) error {
 	stages, err := newStageMetrics(reg)
 	if err != nil {
 		return err
@@ -133,7 +137,7 @@ func (a *App) startPipeline(
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,
 		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
-		Ingest:  webhooks.Again,
+		Ingest:  a.hooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
 		Observe: func(s stage.Step) {
@@ -156,7 +160,7 @@ func (a *App) NATSURL() string { return a.bus.ClientURL() }
 
 func (a *App) provider(c Config) (*faxplus.Client, error) {
 	cfg := c.Provider
-	cfg.Logger = a.log
+	cfg.Logger, cfg.Zone = a.log, a.zone.Location
 	client, err := faxplus.NewClient(cfg)
 	if err != nil {
 		return nil, err
@@ -187,7 +191,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
-		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Log: a.log,
+		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
 		Holds: a.rules(c),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
@@ -230,12 +234,21 @@ func (a *App) warnings(ctx context.Context) ([]string, error) {
 	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
 		warnings = append(warnings, "sealing the audit fails, and entries that are not sealed within 30 days are lost: "+u.Error())
 	}
-	return warnings, err
+	return slices.Concat(warnings, a.hooks.Warnings(), a.zone.Warnings()), err
+}
+
+// refused are the addresses whose webhooks were refused last.
+func (a *App) refused() []api.Refusal {
+	list := []api.Refusal{}
+	for _, r := range a.hooks.Refused() {
+		list = append(list, api.Refusal(r))
+	}
+	return list
 }
 
 // webhooks makes the handler of webhooks; nothing reaches it before it listens.
 func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, error) {
-	cfg := ingest.Config{AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Logger: a.log, Registerer: reg}
+	cfg := ingest.Config{AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Zone: a.zone, Logger: a.log, Registerer: reg}
 	if len(c.Secrets) > 0 {
 		cfg.Secrets = func() []string { return c.Secrets }
 	}

@@ -31,7 +31,8 @@ type Config struct {
 
 	Admin Admin // API, dashboard and metrics
 
-	Provider faxplus.Config // how Fax.Plus is reached; Start sets Logger
+	Provider faxplus.Config // how Fax.Plus is reached; Start sets Logger and Zone
+	Zone     *time.Location // of the provider's times; nil: learned from the webhooks, UTC until then
 
 	CloseGrace   time.Duration // how long a closed fax waits for pages that are still being fetched
 	IdleAfter    time.Duration // without a webhook for so long, the provider is asked whether the fax is over

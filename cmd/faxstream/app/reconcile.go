@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -10,9 +12,24 @@ import (
 
 // reconciler looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass through cfg.Open.
 func (a *App) reconciler(c Config, cfg ingest.ReconcilerConfig) (*ingest.Reconciler, error) {
-	cfg.Sessions, cfg.Notes, cfg.Logger = a.bus, a.bus, a.log
+	cfg.Sessions, cfg.Notes, cfg.Zone, cfg.Logger = a.bus, a.bus, a.zone, a.log
 	cfg.Every, cfg.Overlap, cfg.Grace, cfg.Rate = c.ListEvery, c.ListOverlap, c.ListGrace, c.ListRate
 	return ingest.NewReconciler(cfg)
+}
+
+// startZone makes what knows the zone of the provider's times, with what an earlier process has learned.
+func (a *App) startZone(ctx context.Context, c Config, reg prometheus.Registerer) (err error) {
+	a.zone, err = ingest.NewZone(ingest.ZoneConfig{Configured: c.Zone, Notes: a.bus, Logger: a.log, Registerer: reg})
+	if err != nil {
+		return err
+	}
+	if err := a.zone.Load(ctx); err != nil {
+		a.log.Warn("what an earlier process learned of the provider's time zone cannot be read; it is tried again", "err", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.running.Go(func() { a.zone.Run(ctx) })
+	a.closers = append(a.closers, func() error { cancel(); return nil })
+	return nil
 }
 
 // startReconciler starts its regular runs, unless they are switched off.

@@ -12,14 +12,14 @@ import (
 
 // faxFilter chooses faxes; the zero value chooses all.
 type faxFilter struct {
-	to, from     string // number tokens
+	to, from     string // numbers or user ids, in any spelling
 	since, until time.Time
 	status       string
 	direction    string
 }
 
 func (f faxFilter) has(x api.Fax) bool {
-	return (f.to == "" || session.NumberToken(x.To) == f.to) && (f.from == "" || session.NumberToken(x.From) == f.from) &&
+	return (f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
 		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction)
 }
@@ -33,11 +33,7 @@ var (
 )
 
 func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
-	for name, number := range map[string]*string{"to": &f.to, "from": &f.from} {
-		if v := r.FormValue(name); v != "" {
-			*number = session.NumberToken(v)
-		}
-	}
+	f.to, f.from = strings.TrimSpace(r.FormValue("to")), strings.TrimSpace(r.FormValue("from"))
 	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
 		v := r.FormValue(name)
 		if v == "" {

@@ -267,3 +267,19 @@ func TestACursorOfAnotherMillenniumBeginsNow(t *testing.T) {
 		t.Errorf("the archive is searched from %s on", older.from)
 	}
 }
+
+// A number is found however the person who asks and the provider write it.
+func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
+	s := twoFaxes()
+	for id, from := range map[string]string{"abc": "+1 334-304-5554", "later": "+1 334-304-5555"} {
+		st := s.states[id]
+		st.From = from
+		s.states[id] = st
+	}
+	srv := newServer(t, s)
+	for _, from := range []string{"334-304-5554", "0013343045554", "+1 334 304 5554", "334/304-5554", "\u202a+1334\u20113045554\u202c", " 1.334.304.5554 "} {
+		if got := walk(t, srv, "limit=10&from="+url.QueryEscape(from)); !slices.Equal(got, []string{"abc"}) {
+			t.Errorf("%q: %q", from, got)
+		}
+	}
+}

@@ -8,6 +8,11 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
+// refusedWebhooks lists the addresses whose webhooks were refused last.
+func (s *server) refusedWebhooks(w http.ResponseWriter, _ *http.Request) {
+	api.Write(w, http.StatusOK, api.RefusalList{Refused: s.Refused()})
+}
+
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	state := api.Readiness{Status: "ready"}
 	err := s.Ready(r.Context())

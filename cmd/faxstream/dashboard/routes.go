@@ -39,6 +39,7 @@ func (s *server) routes() []route {
 		{"POST /api/v1/dlq/{id}/retry", access.ScopeOperate, s.actOnLetter(session.ActionRetried)},
 		{"POST /api/v1/dlq/{id}/drop", access.ScopeOperate, s.actOnLetter(session.ActionDropped)},
 		{"POST /api/v1/reconcile", access.ScopeOperate, s.reconcile},
+		{"GET /api/v1/webhooks/refused", access.ScopeRead, s.refusedWebhooks},
 		{"GET /metrics", access.ScopeRead, s.Metrics.ServeHTTP},
 		{"GET /readyz", access.ScopeOpen, s.readyz},
 		{"GET /healthz", access.ScopeOpen, func(w http.ResponseWriter, _ *http.Request) {

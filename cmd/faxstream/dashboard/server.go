@@ -35,6 +35,7 @@ type Config struct {
 	Ready  func(ctx context.Context) error // nil error: the pipeline can work
 	// Warnings says what will soon stop the pipeline, or makes it work worse than it could; nil: there are no warnings.
 	Warnings func(ctx context.Context) ([]string, error)
+	Refused  func() []api.Refusal // the addresses whose webhooks were refused last, the newest first
 	// Reconcile looks at the provider for faxes that started since then and are unknown here, takes them in unless dry, and gives a report
 	// that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any

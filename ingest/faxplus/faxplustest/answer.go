@@ -91,6 +91,9 @@ func (s *Server) halfForEver(f Fax, page int) bool {
 // spoil returns f as the provider has it: with the faults in its data.
 func (s *Server) spoil(f Fax) Fax {
 	f = f.withDefaults()
+	if f.Zone == nil {
+		f.Zone = s.cfg.Zone
+	}
 	count := f.pageCount()
 	switch {
 	case f.has(CountMore):

@@ -11,7 +11,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// timeLayout is how Fax.Plus writes times, UTC.
+// timeLayout is how Fax.Plus writes times, without a zone.
 const timeLayout = "2006-01-02 15:04:05"
 
 // perPage is how long a simulated page is on the line, for the times in events. Nothing waits for it.
@@ -33,6 +33,8 @@ type Fax struct {
 	Direction string    // session.Incoming (default) or session.Outgoing
 	Spam      bool      // in the spam list, not in the inbox
 	Faults    []Fault   // what goes wrong with it
+	// Zone is that of the times in its webhooks and its record. nil: Config.Zone, or in PageEvent and ClosedEvent UTC.
+	Zone *time.Location
 }
 
 func (f Fax) withDefaults() Fax {
@@ -92,8 +94,8 @@ func PageEvent(f Fax, page int, target string) []byte {
 		From string `json:"from"`
 		To   string `json:"to"`
 	}
-	at := f.StartTime.Add(time.Duration(page) * perPage)
-	return body(hookPart{f.Session, "fax_page_received", stamp(at), target}, data{f.Session, page, f.From, f.To})
+	at := passed(f.StartTime.Add(time.Duration(page) * perPage))
+	return body(hookPart{f.Session, "fax_page_received", f.stamp(at), target}, data{f.Session, page, f.From, f.To})
 }
 
 // ClosedEvent returns the body of the webhook that ends a fax: fax_received, or fax_sent for an outgoing one.
@@ -115,13 +117,27 @@ func ClosedEvent(f Fax, target string) []byte {
 	if f.Direction == session.Outgoing {
 		event = "fax_sent"
 	}
-	at := f.StartTime.Add(time.Duration(len(f.Pages))*perPage + perPage/2)
-	return body(hookPart{f.Session, event, stamp(at), target}, data{
-		f.Session, f.UID, f.pageCount(), f.From, f.To, stamp(f.StartTime), f.FileID, f.FileName, f.Status, f.pageCount(),
+	at := passed(f.StartTime.Add(time.Duration(len(f.Pages))*perPage + perPage/2))
+	return body(hookPart{f.Session, event, f.stamp(at), target}, data{
+		f.Session, f.UID, f.pageCount(), f.From, f.To, f.stamp(f.StartTime), f.FileID, f.FileName, f.Status, f.pageCount(),
 	})
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(timeLayout) }
+// passed is the time of an event of a simulated call, whose pages come faster than a call has them: never in the future.
+func passed(at time.Time) time.Time {
+	if now := time.Now(); at.After(now) {
+		return now
+	}
+	return at
+}
+
+// stamp writes a time as the provider does.
+func (f Fax) stamp(t time.Time) string {
+	if f.Zone == nil {
+		return t.UTC().Format(timeLayout)
+	}
+	return t.In(f.Zone).Format(timeLayout)
+}
 
 func body(hook hookPart, data any) []byte {
 	b, err := json.Marshal(struct {

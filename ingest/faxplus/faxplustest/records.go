@@ -31,7 +31,7 @@ func (rec record) json() faxJSON {
 	f := rec.fax
 	j := faxJSON{
 		ID: f.ListedID(), Status: f.Status, Direction: f.Direction, Pages: f.pageCount(), From: f.From, To: f.To,
-		StartTime: stamp(f.StartTime), File: f.FileID, FileName: f.FileName, OwnerID: f.UID, IsSpam: f.Spam, Cost: f.pageCount(),
+		StartTime: f.stamp(f.StartTime), File: f.FileID, FileName: f.FileName, OwnerID: f.UID, IsSpam: f.Spam, Cost: f.pageCount(),
 	}
 	if !rec.closed {
 		j.Status, j.Pages, j.Cost = "in_progress", rec.ready, 0
@@ -61,8 +61,8 @@ func (s *Server) listRecords(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	after, errAfter := bound(q.Get("after"), time.Time{})
-	before, errBefore := bound(q.Get("before"), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	after, errAfter := s.bound(q.Get("after"), time.Time{})
+	before, errBefore := s.bound(q.Get("before"), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 	limit, errLimit := 50, error(nil)
 	if v := q.Get("limit"); v != "" {
 		limit, errLimit = strconv.Atoi(v)
@@ -75,11 +75,12 @@ func (s *Server) listRecords(w http.ResponseWriter, r *http.Request) {
 	respond(w, map[string]any{"data": map[string]any{"records": records[:min(limit, len(records))]}})
 }
 
-func bound(value string, none time.Time) (time.Time, error) {
+// bound reads a bound of a list, in the zone of the simulator.
+func (s *Server) bound(value string, none time.Time) (time.Time, error) {
 	if value == "" {
 		return none, nil
 	}
-	t, err := time.Parse(timeLayout, value)
+	t, err := time.ParseInLocation(timeLayout, value, s.cfg.Zone)
 	if err != nil {
 		return none, fmt.Errorf("time %q: %w", value, err)
 	}

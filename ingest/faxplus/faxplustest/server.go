@@ -16,12 +16,13 @@ import (
 
 // Config says who may use the simulator, and how long things take. The faults are in each Fax.
 type Config struct {
-	Token  string        // required as a bearer token; empty: no token is required
-	UserID string        // accepted in paths, as is "self"; default that of Fax.UID
-	Seed   uint64        // of all random choices
-	Delay  time.Duration // longest wait before a webhook; each waits a random part of it
-	While  time.Duration // how long a late webhook is late and a dead token is dead; default 2 s
-	Logger *slog.Logger  // nil: silent
+	Token  string         // required as a bearer token; empty: no token is required
+	UserID string         // accepted in paths, as is "self"; default that of Fax.UID
+	Seed   uint64         // of all random choices
+	Delay  time.Duration  // longest wait before a webhook; each waits a random part of it
+	While  time.Duration  // how long a late webhook is late and a dead token is dead; default 2 s
+	Zone   *time.Location // of the times in webhooks, records and lists, which name none; nil: UTC
+	Logger *slog.Logger   // nil: silent
 }
 
 // Server is the simulator. It holds every fax in memory. Its methods may be called concurrently.
@@ -61,6 +62,9 @@ func New(cfg Config) *Server {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
 	}
 	cfg.While = cmp.Or(cfg.While, 2*time.Second)
 	s := &Server{
