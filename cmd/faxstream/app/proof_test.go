@@ -26,6 +26,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/sign"
 	"github.com/faxstream/faxstream/pipeline/verify"
@@ -90,7 +91,9 @@ func checkedFaxes(t *testing.T, key ed25519.PrivateKey) objects {
 	for _, f := range []faxplustest.Fax{f, other} {
 		r.Sim.Add(f)
 	}
-	r.Sim.Script("fax", 0, apptest.AnswerWith(whole))
+	file := apptest.Parse(t, whole)
+	_, before := apptest.Scan(t, []*raster.Page{apptest.DecodePage(t, file, 0), apptest.DecodePage(t, file, 1)})
+	r.Sim.Script("fax", 0, apptest.AnswerWith(before, whole)) // the file grows with the late page
 	events := apptest.Bodies(f, "http://x")
 	for _, b := range append([][]byte{events[0], events[1], events[3]}, apptest.Bodies(other, "http://x")...) {
 		r.Record(t, b)
