@@ -145,7 +145,7 @@ func (d *decoder) room() []byte {
 	if cap(d.out)-n < d.rowBytes+slack {
 		left := (d.limit() - d.rows) * d.rowBytes
 		grow := min(n-d.base, left)
-		if n-d.base >= eager && left <= 8*eager {
+		if n-d.base >= eager && left <= 16*eager {
 			grow = left // once, rather than copy large pages again and again
 		}
 		d.out = slices.Grow(d.out, max(d.rowBytes, grow)+slack)
