@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
@@ -33,10 +34,9 @@ func (m Image) CountBadRows() int {
 	return n
 }
 
-// png encodes the page for OCR, upright.
-func png(m Image) ([]byte, error) {
+// png encodes an upright page for OCR; tones is nil for a bilevel page.
+func png(page *raster.Page, tones *raster.Tones) ([]byte, error) {
 	var b bytes.Buffer
-	page, tones := m.Upright()
 	write := page.WritePNG
 	if tones != nil {
 		write = tones.WritePNG

@@ -80,7 +80,8 @@ func (p *Pages) Publish(ctx context.Context, o Origin, original session.Object, 
 
 // ArchivePNG archives the PNG of a decoded page and returns the fact of the page, which is not recorded yet.
 func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Object, m Image) (session.PageArchived, error) {
-	pngData, err := png(m)
+	upright, tones := m.Upright()
+	pngData, err := png(upright, tones)
 	if err != nil {
 		return session.PageArchived{}, err
 	}
@@ -91,7 +92,7 @@ func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Objec
 		return err
 	})
 	f := o.Fact(m)
-	quality := session.Quality(m.Raster.Quality())
+	quality := session.Quality(upright.Quality())
 	f.Original, f.PNG, f.Quality = original, pngObject, &quality
 	return f, err
 }
