@@ -70,6 +70,9 @@ func (t *tonesReader) checkComponents(model color.Model) error {
 		k.is, k.inks, t.samples = kindLightness, 1, 1
 	case model == color.GrayModel:
 		k.is, k.inks, t.samples = kindGray, 1, 1
+	case model == color.CMYKModel && k.photometric == photometricRGB: // four components, and no inks
+		k.is, k.inks = kindRGB, 3
+		t.findAlpha()
 	case model == color.CMYKModel:
 		k.is, k.inks = kindCMYK, 4
 	default:
