@@ -392,6 +392,7 @@ func (b *procBus) subscribe(ctx context.Context, c bus.Consumer, most int, handl
 type memArchive struct {
 	w       *world
 	outage  span
+	refuses span // objects can be read, but not written
 	objects map[string][]byte
 }
 
