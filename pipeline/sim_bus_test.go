@@ -412,6 +412,7 @@ func (b *memBus) remake(c *consumer, rng *rand.Rand) {
 type memArchive struct {
 	w       *world
 	outage  span
+	refuses span // objects can be read, but not written
 	objects map[string][]byte
 }
 

@@ -388,6 +388,9 @@ func (w *world) fault(op *operation) (err error, killed bool) {
 // storeError is the error of a store that is down for a while.
 func (w *world) storeError(op *operation) error {
 	now := time.Now()
+	if op.store == "archive" && op.write && w.archive.refuses.has(now) {
+		return fmt.Errorf("%s: the archive refuses", op.name)
+	}
 	gone := op.store == "bus" && w.bus.down(now) || op.store == "archive" && w.archive.outage.has(now)
 	if !gone {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
@@ -39,7 +40,14 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 		w.send(w.next())
 	}
 	hog := filepath.Join(dir, "hog")
+	await(t, "every fax is complete and the server is idle", func() bool {
+		status, _ := w.readyz()
+		return status == http.StatusOK
+	})
 	fillDisk(t, hog)
+	if status, text := w.readyz(); status != http.StatusServiceUnavailable || !strings.Contains(text, "full") {
+		t.Errorf("/readyz on a full disk, before anything is written: %d %s", status, text)
+	}
 	await(t, "a webhook is refused", func() bool {
 		w.send(w.next())
 		return len(w.left) > 0
@@ -53,12 +61,43 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 		t.Errorf("on a full disk %d of %d webhooks were refused, without an answer: %v", len(left), len(refused), unanswered)
 	}
 	w.left = append(w.left, refused...)
+	if err := os.Truncate(hog, sizeOf(t, hog)-3<<19); err != nil { // room for a file, and not for the work that waits
+		t.Fatal(err)
+	}
+	w.staysRed(5 * time.Second)
 	if err := os.Remove(hog); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "every webhook is taken", func() bool { w.send(nil); return len(w.left) == 0 })
 	await(t, "/readyz is green", func() bool { status, _ := w.p.readyz(); return status == http.StatusOK })
 	w.checkAfter()
+}
+
+// staysRed asks /readyz until the time is over.
+func (w *outageWorld) staysRed(long time.Duration) {
+	w.t.Helper()
+	over := time.After(long)
+	next := time.NewTicker(50 * time.Millisecond)
+	defer next.Stop()
+	for {
+		if status, text := w.readyz(); status != http.StatusServiceUnavailable {
+			w.t.Fatalf("/readyz with too little room: %d %s", status, text)
+		}
+		select {
+		case <-over:
+			return
+		case <-next.C:
+		}
+	}
+}
+
+func sizeOf(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
 
 // fillDisk writes a file until there is no room for another block.

@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -104,6 +107,14 @@ func outages() map[string]func(t *testing.T) outage {
 			s, args, env := apptest.StartS3(t)
 			return outage{args: append(args, embedded...), env: env, provider: startProvider(t), reason: "bucket", begin: s.Kill, end: s.Start}
 		},
+		"archive refuses writes": func(t *testing.T) outage {
+			_, args, env := apptest.StartS3(t)
+			args, refuse := refusingWrites(t, args)
+			return outage{
+				args: append(args, embedded...), env: env, provider: startProvider(t), reason: "the archive refuses",
+				begin: func() { refuse.Store(true) }, end: func() { refuse.Store(false) },
+			}
+		},
 		"NATS is gone": func(t *testing.T) outage {
 			s := apptest.StartNATS(t)
 			return outage{
@@ -112,6 +123,37 @@ func outages() map[string]func(t *testing.T) outage {
 			}
 		},
 	}
+}
+
+// refusingWrites puts a switch between faxstream and the S3 service of its arguments: objects can be listed and read, but no longer
+// written, as after a change of a policy.
+func refusingWrites(t *testing.T, args []string) ([]string, *atomic.Bool) {
+	t.Helper()
+	const flag = "--s3-endpoint="
+	at := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, flag) })
+	if at < 0 {
+		t.Fatalf("no %s in %q", flag, args)
+	}
+	target, err := url.Parse(strings.TrimPrefix(args[at], flag))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := &atomic.Bool{}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
+			http.Error(w, "<Error><Code>AccessDenied</Code></Error>", http.StatusForbidden)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	args = slices.Clone(args)
+	args[at] = flag + srv.URL
+	return args, refuse
 }
 
 // What faxstream needs goes away while faxes are under way and others come. Nothing that was answered 200 is lost, nothing

@@ -37,9 +37,9 @@ type App struct {
 	webhookURL, adminURL string
 
 	log     *slog.Logger
-	state   string // directory
 	bus     *bus.Bus
-	archive store
+	archive *watched
+	disks   []*disk
 	closers []func() error  // in the order of starting
 	failed  chan error      // a server or the board ended by itself
 	stopped atomic.Value    // of stoppage: why fetching is stopped
@@ -63,7 +63,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 
 // start starts the parts in the order in which they need each other.
 func start(ctx context.Context, c Config) (_ *App, err error) {
-	a := &App{log: c.Log, state: c.Dir, failed: make(chan error, 4)}
+	a := &App{log: c.Log, disks: c.disks(), failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop())
@@ -116,14 +116,36 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 	if err != nil {
 		return err
 	}
-	a.archive, a.closers = archive, append(a.closers, closeArchive)
+	a.closers = append(a.closers, closeArchive)
+	if a.archive, err = watch(archive, reg); err != nil {
+		return err
+	}
+	a.startChecking(ctx)
 	cfg := c.NATS
 	cfg.Buried, cfg.Log = buried, c.Log
 	if a.bus, err = bus.Open(ctx, cfg); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.bus.Close)
-	return errors.Join(a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), reg.Register(fillCollector{a.bus}), reg.Register(backlogCollector{a.bus}))
+	return errors.Join(
+		a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), gaugeDisks(reg, a.disks),
+		reg.Register(fillCollector{a.bus}), reg.Register(backlogCollector{a.bus}),
+	)
+}
+
+// startChecking keeps testing whether the archive accepts writes.
+func (a *App) startChecking(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.archive.keepChecking(ctx)
+	}()
+	a.closers = append(a.closers, func() error {
+		cancel()
+		<-done // before the archive is closed
+		return nil
+	})
 }
 
 // startPipeline starts what makes documents of the facts in JetStream.
@@ -214,10 +236,13 @@ func (a *App) ready(ctx context.Context) error {
 	if err := a.bus.Ready(ctx); err != nil {
 		return err
 	}
-	if s, ok := a.archive.(interface{ Check(context.Context) error }); ok {
-		if err := s.Check(ctx); err != nil {
+	for _, d := range a.disks {
+		if err := d.check(); err != nil {
 			return err
 		}
+	}
+	if err := a.archive.Check(ctx); err != nil {
+		return err
 	}
 	if s, _ := a.stopped.Load().(stoppage); s.error != nil {
 		return fmt.Errorf("fetching is stopped, because the provider cannot be used: %w", s.error)
@@ -228,6 +253,12 @@ func (a *App) ready(ctx context.Context) error {
 // warnings are problems that will soon stop the work, or that make it slower or less safe.
 func (a *App) warnings(ctx context.Context) ([]string, error) {
 	warnings, err := a.bus.Warnings(ctx)
+	for _, d := range a.disks {
+		if w := d.warning(); w != "" {
+			warnings = append(warnings, w)
+			break // another directory is usually on the same disk
+		}
+	}
 	if d, _ := a.doubted.Load().(stoppage); d.error != nil {
 		warnings = append(warnings, d.Error())
 	}
@@ -319,7 +350,8 @@ func (a *App) Wait(ctx context.Context) error {
 	case err = <-a.failed:
 	case died := <-a.bus.Failed():
 		a.log.Error("the disk is not writable: webhooks are answered 503 until it is; make room or repair the disk", "err", died)
-		awaitRoom(ctx, a.state)
+		a.disks[0].fill()
+		a.disks[0].await(ctx)
 		err = fmt.Errorf("%w: %w", errStoreDied, died)
 	}
 	return errors.Join(err, a.Stop())

@@ -24,6 +24,8 @@ type Archive struct {
 type store interface {
 	storage.Archive
 	storage.Remover
+	// Check returns nil if a write works now. It leaves no object.
+	Check(ctx context.Context) error
 }
 
 // open opens the archive for one writer; the caller calls close. Objects are kept as r says.
@@ -44,7 +46,10 @@ func (a Archive) open(ctx context.Context, r Retention, log *slog.Logger) (s sto
 // OpenReader opens the archive for reading: a directory also while an App has it. The caller calls close.
 func (a Archive) OpenReader(ctx context.Context) (r archive.Reader, close func() error, err error) {
 	if a.S3 != nil {
-		return a.open(ctx, Retention{}, slog.New(slog.DiscardHandler))
+		cfg := *a.S3
+		cfg.ReadOnly = true
+		bucket, err := s3.Open(ctx, cfg)
+		return bucket, func() error { return nil }, err
 	}
 	files, err := local.OpenReader(a.Dir)
 	if err != nil {

@@ -114,5 +114,14 @@ func (c Config) retry() fetch.Retry {
 	return r
 }
 
+// disks are those that must have room: first that of Dir.
+func (c Config) disks() []*disk {
+	disks := []*disk{{name: "state", dir: c.Dir}}
+	if c.Archive.S3 == nil {
+		disks = append(disks, &disk{name: "archive", dir: c.Archive.Dir})
+	}
+	return disks
+}
+
 // path is a file or directory below Dir.
 func (c Config) path(name string) string { return filepath.Join(c.Dir, name) }

@@ -49,11 +49,11 @@ func host(of string) string {
 	return u.Host
 }
 
-// awaitRoom returns when a file can be written in dir, or ctx ends.
-func awaitRoom(ctx context.Context, dir string) {
+// await returns when the disk has room again and a file can be written on it, or ctx ends.
+func (d *disk) await(ctx context.Context) {
 	tick := time.NewTicker(roomEvery)
 	defer tick.Stop()
-	for hasRoom(dir) != nil {
+	for d.check() != nil || hasRoom(d.dir) != nil {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

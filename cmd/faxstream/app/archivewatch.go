@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/faxstream/faxstream/storage"
+)
+
+const (
+	// checkEvery is how long one successful write shows that writes work. With checkTimeout, and the time in which a store aborts a test
+	// upload (30 s), readiness is red within a minute.
+	checkEvery   = 15 * time.Second
+	checkTimeout = 10 * time.Second
+	// recheckAfter is the time between two checks while writes fail, however many ask.
+	recheckAfter = time.Second
+)
+
+// watched is an archive of which it is known whether it accepts writes: each Create shows it, and while there is none, a test write.
+type watched struct {
+	store
+	turn chan struct{} // of capacity 1; full while a check runs
+
+	mu      sync.Mutex
+	tried   time.Time // end of the last write that showed something; guarded by mu
+	wrote   time.Time // end of the last write that worked; guarded by mu
+	failure error     // of the last write; nil: it worked; guarded by mu
+
+	failures *prometheus.CounterVec
+}
+
+// watch registers the metrics of an archive.
+func watch(s store, r prometheus.Registerer) (*watched, error) {
+	w := &watched{store: s, turn: make(chan struct{}, 1), failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "faxstream_archive_write_failures_total",
+		Help: "Writes to the archive that failed, test writes included, by reason: refused, full, other.",
+	}, []string{"reason"})}
+	for _, reason := range []string{"refused", "full", "other"} {
+		w.failures.WithLabelValues(reason) // 0, not absent: an alert on an increase sees the first one
+	}
+	return w, errors.Join(r.Register(w.failures), r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "faxstream_archive_last_write_timestamp_seconds",
+		Help: "Unix time of the last write to the archive that worked, test writes included; 0: none yet.",
+	}, w.lastWrite)))
+}
+
+func (w *watched) lastWrite() float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.wrote.IsZero() {
+		return 0
+	}
+	return float64(w.wrote.UnixMilli()) / 1000
+}
+
+// Create implements [storage.Archive].
+func (w *watched) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
+	err := w.store.Create(ctx, key, body, size, sum)
+	w.saw(ctx, err)
+	return err
+}
+
+// saw notes the result of a write. An object that exists shows nothing: some services find that before they look for room.
+func (w *watched) saw(ctx context.Context, err error) {
+	for _, other := range []error{fs.ErrExist, storage.ErrMismatch, storage.ErrInvalidKey} {
+		if errors.Is(err, other) {
+			return
+		}
+	}
+	if err != nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errNoAnswer) {
+		return // the caller does not want it any more
+	}
+	reason := "other"
+	switch {
+	case errors.Is(err, storage.ErrRefused):
+		reason = "refused"
+	case errors.Is(err, storage.ErrFull):
+		reason = "full"
+	}
+	if err != nil {
+		w.failures.WithLabelValues(reason).Inc()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tried, w.failure = time.Now(), err
+	if err == nil {
+		w.wrote = w.tried
+	}
+}
+
+var errNoAnswer = fmt.Errorf("the archive does not answer within %s", checkTimeout)
+
+// Check returns the error of the last write, nil if it worked. It makes a test write if the last write is too old to show something.
+func (w *watched) Check(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-w.turn }()
+	if known, err := w.known(); known {
+		return err
+	}
+	check, cancel := context.WithTimeoutCause(ctx, checkTimeout, errNoAnswer)
+	defer cancel()
+	err := w.store.Check(check)
+	if err != nil && errors.Is(context.Cause(check), errNoAnswer) {
+		err = fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	w.saw(check, err)
+	return err
+}
+
+// known reports whether the result of the last write still counts, and returns it.
+func (w *watched) known() (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counts := checkEvery
+	if w.failure != nil {
+		counts = recheckAfter
+	}
+	return !w.tried.IsZero() && time.Since(w.tried) < counts, w.failure
+}
+
+// keepChecking checks until ctx ends, so that the metrics are right also if nobody asks /readyz.
+func (w *watched) keepChecking(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		_ = w.Check(ctx) // it is noted, and /readyz says it
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/faxstream/faxstream/storage"
+)
+
+// moody is an archive whose writes have the result err.
+type moody struct {
+	store
+	err    error
+	hangs  bool
+	checks int
+}
+
+func (m *moody) Create(context.Context, string, io.ReadSeeker, int64, [sha256.Size]byte) error {
+	return m.err
+}
+
+func (m *moody) Check(ctx context.Context) error {
+	m.checks++
+	if m.hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return m.err
+}
+
+// watching runs f with a watched archive that is checked as in an App.
+func watching(t *testing.T, f func(t *testing.T, w *watched, m *moody)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := &moody{}
+		w, err := watch(m, prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go w.keepChecking(ctx)
+		synctest.Wait()
+		f(t, w, m)
+	})
+}
+
+// failed are the reasons for which the metrics have failures.
+func failed(t *testing.T, w *watched) (reasons []string) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(w.failures)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range families[0].GetMetric() {
+		if m.GetCounter().GetValue() > 0 {
+			reasons = append(reasons, m.GetLabel()[0].GetValue())
+		}
+	}
+	return reasons
+}
+
+func (w *watched) write() error {
+	return w.Create(context.Background(), "x", strings.NewReader(""), 0, sha256.Sum256(nil))
+}
+
+// Nobody writes, and the archive begins to refuse: within a minute readiness says why, and so do the metrics; it is green again when
+// writes work.
+func TestARefusingArchiveIsFoundWithinAMinute(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err    error
+		hangs  bool
+		reason string
+	}{
+		"refused": {fmt.Errorf("%w: 403", storage.ErrRefused), false, "refused"},
+		"full":    {fmt.Errorf("%w: 507", storage.ErrFull), false, "full"},
+		"hanging": {nil, true, "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			watching(t, func(t *testing.T, w *watched, m *moody) {
+				if err := w.Check(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				m.err, m.hangs = tc.err, tc.hangs
+				began := time.Now()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if reasons := failed(t, w); !slices.Contains(reasons, tc.reason) {
+					t.Errorf("the metrics have failures for the reasons %q, want %s", reasons, tc.reason)
+				}
+				if last := time.UnixMilli(int64(w.lastWrite() * 1000)); last.After(began) {
+					t.Errorf("the last write that worked was at %s, after %s", last, began)
+				}
+				asked, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				if err := w.Check(asked); err == nil || tc.err != nil && !errors.Is(err, tc.err) {
+					t.Errorf("after a minute: %v", err)
+				}
+				m.err, m.hangs = nil, false
+				time.Sleep(recheckAfter)
+				if err := w.Check(t.Context()); err != nil {
+					t.Errorf("when it works again: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Work shows it at once, without a test write; and while work succeeds there are no test writes.
+func TestWritesShowWhetherTheArchiveWorks(t *testing.T) {
+	watching(t, func(t *testing.T, w *watched, m *moody) {
+		m.checks = 0
+		for range 60 {
+			if err := w.write(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if m.checks > 0 {
+			t.Errorf("%d test writes while work succeeded", m.checks)
+		}
+		m.err = storage.ErrFull
+		if err := w.write(); !errors.Is(err, storage.ErrFull) {
+			t.Fatal(err)
+		}
+		if err := w.Check(t.Context()); !errors.Is(err, storage.ErrFull) {
+			t.Errorf("right after a write failed: %v", err)
+		}
+		// An object that is there already does not show that there is room.
+		m.err = fs.ErrExist
+		if err := w.write(); !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
+		m.err = storage.ErrFull
+		if err := w.Check(t.Context()); !errors.Is(err, storage.ErrFull) {
+			t.Errorf("after a repeat of a write: %v", err)
+		}
+		// However many ask, a failing archive is asked once a second.
+		m.checks = 0
+		for range 1000 {
+			_ = w.Check(t.Context())
+			time.Sleep(10 * time.Millisecond)
+		}
+		if m.checks > 11 {
+			t.Errorf("%d test writes in 10 s", m.checks)
+		}
+	})
+}
