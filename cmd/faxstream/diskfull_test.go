@@ -34,7 +34,7 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w.p = serve(t, nil, "--faxplus-url=http://"+p.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+filepath.Join(dir, "state"), "--nats-listen=127.0.0.1:0", patientGrace)
+	w.p = serve(t, nil, "--faxplus-url=http://"+p.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+filepath.Join(dir, "state"), "--nats-listen=127.0.0.1:0", "--nats-listen-insecure", patientGrace)
 	for range 3 {
 		w.send(w.next())
 	}

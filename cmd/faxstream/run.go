@@ -56,6 +56,7 @@ type cli struct {
 	Purge     purgeCmd     `cmd:"" help:"Remove a fax for good, with all its objects; refused while it is held or retained."`
 	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that faxes are as they were written."`
 	Rebuild   rebuildCmd   `cmd:"" help:"Bring back into an empty JetStream what the archive knows, after its directory or cluster was lost."`
+	NATS      natsCmd      `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
 	Keys      keysCmd      `cmd:"" help:"Make a key that signs manifests."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of plans, manifests, sidecars or reports in the archive."`
 	Tiff      tiffCmd      `cmd:"" help:"Look into TIFF files: what their pages are, one page as an image, how fast they are read."`

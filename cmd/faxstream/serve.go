@@ -27,7 +27,9 @@ type serveCmd struct {
 	adminFlags
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where webhooks are taken. Default ${default}; port 0 takes a free one. Off loopback --webhook-secret-file is required."`
 
-	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in. Empty: it does not listen."`
+	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded server lets subscribers in, with the login that faxstream nats-credentials shows. Empty: it does not listen."`
+
+	NATSListenInsecure bool `name:"nats-listen-insecure" help:"No login on --nats-listen: every user and program of this machine can read, change and delete everything in JetStream."`
 
 	provider
 
@@ -243,7 +245,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}
-	cfg.NATS.Embedded.Listen = c.NATSListen
+	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	switch c.FaxplusPagePath {
 	case "":
 		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +

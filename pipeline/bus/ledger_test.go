@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheFirstNumberIsBoundForAll(t *testing.T) {
-	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Insecure: true}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestTheFirstNumberIsBoundForAll(t *testing.T) {
 }
 
 func TestConcurrentBindersAgree(t *testing.T) {
-	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Insecure: true}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

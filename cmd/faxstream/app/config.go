@@ -74,8 +74,10 @@ func (c Config) check() error {
 		return configErrorf("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: without a secret anybody can send faxes", c.WebhookAddr)
 	case c.NATS.URL != "" && listen != "":
 		return configErrorf("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
+	case c.NATS.Embedded.Insecure && listen == "":
+		return configErrorf("--nats-listen-insecure has no effect without --nats-listen")
 	case listen != "" && !loopback(listen):
-		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no accounts; for subscribers on other machines run an external nats-server", listen)
+		return configErrorf("--nats-listen %s is not a loopback address: the embedded server speaks no TLS; for subscribers on other machines run an external nats-server", listen)
 	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
 		return configErrorf("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
