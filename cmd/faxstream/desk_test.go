@@ -47,7 +47,7 @@ func newDesk(t *testing.T, hasty bool) *desk {
 		d.cfg.CloseGrace, d.cfg.PageDeadline, d.cfg.WholeFor = 2*time.Second, 2*time.Second, 2*time.Second
 		d.cfg.RetryDelays = []time.Duration{200 * time.Millisecond}
 	}
-	d.cfg.NATS.Embedded.Listen, d.cfg.Reconcile = "127.0.0.1:0", session.ReconcileOff
+	d.cfg.NATS.Embedded.Listen, d.cfg.NATS.Embedded.Insecure, d.cfg.Reconcile = "127.0.0.1:0", true, session.ReconcileOff
 	d.open()
 	t.Cleanup(func() {
 		if err := d.stop(); err != nil {

@@ -35,17 +35,17 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w.p = serve(t, nil, "--faxplus-url=http://"+p.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+filepath.Join(dir, "state"), "--nats-listen=127.0.0.1:0", patientGrace)
+	w.p = serve(t, nil, "--faxplus-url=http://"+p.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+filepath.Join(dir, "state"), "--nats-listen=127.0.0.1:0", "--nats-listen-insecure", patientGrace)
 	for range 3 {
 		w.send(w.next())
 	}
 	hog := filepath.Join(dir, "hog")
 	await(t, "every fax is complete and the server is idle", func() bool {
-		status, _ := w.readyz()
+		status, _ := w.p.readyz()
 		return status == http.StatusOK
 	})
 	fillDisk(t, hog)
-	if status, text := w.readyz(); status != http.StatusServiceUnavailable || !strings.Contains(text, "full") {
+	if status, text := w.p.readyz(); status != http.StatusServiceUnavailable || !strings.Contains(text, "full") {
 		t.Errorf("/readyz on a full disk, before anything is written: %d %s", status, text)
 	}
 	await(t, "a webhook is refused", func() bool {
@@ -80,7 +80,7 @@ func (w *outageWorld) staysRed(long time.Duration) {
 	next := time.NewTicker(50 * time.Millisecond)
 	defer next.Stop()
 	for {
-		if status, text := w.readyz(); status != http.StatusServiceUnavailable {
+		if status, text := w.p.readyz(); status != http.StatusServiceUnavailable {
 			w.t.Fatalf("/readyz with too little room: %d %s", status, text)
 		}
 		select {

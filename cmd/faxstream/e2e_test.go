@@ -30,7 +30,7 @@ type setting struct {
 }
 
 func settings() []setting {
-	embedded := []string{"--nats-listen=127.0.0.1:0"}
+	embedded := []string{"--nats-listen=127.0.0.1:0", "--nats-listen-insecure"}
 	return []setting{
 		{"embedded", func(testing.TB) ([]string, []string, string) { return embedded, nil, "" }},
 		{"S3", func(t testing.TB) ([]string, []string, string) {

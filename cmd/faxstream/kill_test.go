@@ -46,7 +46,7 @@ func TestKillLosesNothing(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		w := newKillWorld(t, seed)
-		w.args = append(w.args, "--nats-listen=127.0.0.1:0")
+		w.args = append(w.args, "--nats-listen=127.0.0.1:0", "--nats-listen-insecure")
 		w.run(kills - kills*2/5)
 	})
 	t.Run("with servers", func(t *testing.T) {

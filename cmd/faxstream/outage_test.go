@@ -87,7 +87,7 @@ type outage struct {
 }
 
 func outages() map[string]func(t *testing.T) outage {
-	embedded := []string{"--nats-listen=127.0.0.1:0"}
+	embedded := []string{"--nats-listen=127.0.0.1:0", "--nats-listen-insecure"}
 	return map[string]func(t *testing.T) outage{
 		"provider refuses connections": func(t *testing.T) outage {
 			p := startProvider(t)

@@ -57,6 +57,7 @@ type cli struct {
 	Purge     purgeCmd     `cmd:"" help:"Delete a fax for good, with all its objects. Refused while the fax is held or retained."`
 	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`
 	Rebuild   rebuildCmd   `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
+	NATS      natsCmd      `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
 	Keys      keysCmd      `cmd:"" help:"Make a key to sign manifests and seals."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of plans, manifests, sidecars or reports in the archive."`
 	Tiff      tiffCmd      `cmd:"" help:"Inspect TIFF files: describe the pages, export one page as an image, measure decoding."`

@@ -27,7 +27,9 @@ type serveCmd struct {
 	adminFlags
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that receives webhooks. Default ${default}; port 0 takes a free port. An address that is not loopback requires --webhook-secret-file."`
 
-	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded NATS server listens for subscribers. Empty: it does not listen."`
+	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded NATS server listens for subscribers, with the login that faxstream nats-credentials shows. Empty: it does not listen."`
+
+	NATSListenInsecure bool `name:"nats-listen-insecure" help:"No login on --nats-listen: every user and program of this machine can read, change and delete everything in JetStream."`
 
 	provider
 
@@ -254,7 +256,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}
-	cfg.NATS.Embedded.Listen = c.NATSListen
+	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	if err := cfg.Admin.Check(); err != nil {
 		return cfg, err
 	}

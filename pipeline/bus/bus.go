@@ -74,7 +74,11 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		b.stopping()
 		return nil, err
 	}
-	if err := b.ensure(ctx); err != nil {
+	err := b.ensure(ctx)
+	if err == nil {
+		err = b.admit(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions, "KV_" + BucketAliases} {
@@ -122,7 +126,7 @@ func (b *Bus) connect() error {
 			return err
 		}
 		b.server = s
-		opts = append(opts, nats.InProcessServer(s.srv))
+		opts = append(opts, nats.InProcessServer(s.srv), s.doors.login())
 	}
 	var err error
 	if b.nc, err = nats.Connect(servers, opts...); err == nil {

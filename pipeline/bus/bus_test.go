@@ -167,7 +167,7 @@ func file(t *testing.T) string {
 
 func TestASubscriberOnThisMachineReachesTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
-	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Insecure: true}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (b *Bus) make(ctx context.Context, c Consumer, cfg jetstream.ConsumerConfig
 	}
 	for n := 2; n <= maxNames; n++ {
 		cfg.Durable = fmt.Sprintf("%s-%d", c.Durable, n)
-		if cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, cfg); err == nil {
+		if cons, err := b.js.CreateConsumer(ctx, c.Stream, cfg); err == nil {
 			return cons, b.saveName(ctx, c, cfg.Durable)
 		}
 	}

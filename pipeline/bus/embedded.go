@@ -20,6 +20,10 @@ import (
 type EmbeddedConfig struct {
 	Dir    string // its store; created if missing
 	Listen string // host:port on loopback for subscribers; port 0: any free port; empty: it does not listen
+
+	// Password is that of the user Subscriber, who may read pages and documents, and nothing else. Required with Listen, except with Insecure.
+	Password string
+	Insecure bool // whoever connects to Listen may do everything, without a login
 }
 
 const (
@@ -30,8 +34,9 @@ const (
 
 // Embedded is a running server. A nil *Embedded means that there is no server: its methods do nothing.
 type Embedded struct {
-	srv  *server.Server
-	lock *os.File // holds the store's flock until stop
+	srv   *server.Server
+	lock  *os.File // holds the store's flock until stop
+	doors *doors   // nil: whoever reaches the server may do everything
 }
 
 func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedded, error) {
@@ -47,6 +52,7 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 		JetStreamMaxMemory: maxMemory,
 		JetStreamMaxStore:  maxStore,
 	}
+	var doors *doors
 	if cfg.Dir == "" {
 		return nil, errors.New("embedded NATS server: no store directory is configured")
 	}
@@ -56,6 +62,13 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 			return nil, err
 		}
 		opts.Host, opts.Port = host, port
+		if !cfg.Insecure {
+			if cfg.Password == "" {
+				return nil, errors.New("embedded NATS server: it listens, and no password for subscribers is configured")
+			}
+			doors = newDoors(cfg.Password)
+			opts.CustomClientAuthentication = doors
+		}
 	}
 	lock, err := lockStore(cfg.Dir)
 	if err != nil {
@@ -64,6 +77,11 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 	e, err := runServer(opts, lock, log)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err), lock.Close())
+	}
+	e.doors = doors
+	if err := doors.open(e.srv); err != nil {
+		e.stop()
+		return nil, fmt.Errorf("embedded NATS server in %s: account of the subscribers: %w", cfg.Dir, err)
 	}
 	return e, nil
 }
@@ -80,7 +98,7 @@ func runServer(opts *server.Options, lock *os.File, log natsLogger) (*Embedded, 
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("not ready after %s; see its log lines above", readyTimeout)
 	}
-	return &Embedded{s, lock}, nil
+	return &Embedded{srv: s, lock: lock}, nil
 }
 
 // lockStore locks the store: two servers in one store damage it, and nats-server has no lock of its own. The system
@@ -102,7 +120,7 @@ func lockStore(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// loopback splits an address. It refuses an address that other machines can reach: this server has no accounts.
+// loopback splits an address. It refuses an address that other machines can reach: this listener has no TLS.
 func loopback(listen string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -150,7 +168,7 @@ func (e *Embedded) stop() {
 // natsLogger logs the server's warnings and errors as such, its notices at level debug, and drops the rest.
 type natsLogger struct {
 	log  *slog.Logger
-	told func(line string) // called with every line of an error
+	told func(line string) // called with every line of an error, except those about clients
 }
 
 func (l natsLogger) line(format string, v []any) string {
@@ -169,6 +187,10 @@ func (l natsLogger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
 
 func (l natsLogger) Errorf(format string, v ...any) {
 	line := l.line(format, v)
+	if strings.Contains(line, " - cid:") { // about a client, who chose a part of the text: it says nothing about the store
+		l.log.Warn("NATS server", "line", line)
+		return
+	}
 	l.log.Error("NATS server", "line", line)
 	l.told(line)
 }

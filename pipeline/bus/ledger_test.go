@@ -12,7 +12,7 @@ import (
 
 func TestTheFirstNumberIsBoundForAll(t *testing.T) {
 	t.Parallel()
-	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Insecure: true}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestTheFirstNumberIsBoundForAll(t *testing.T) {
 
 func TestConcurrentBindersAgree(t *testing.T) {
 	t.Parallel()
-	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, Log: logTo(t)})
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Insecure: true}, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,7 @@ func TestPositionsOfALostStreamDoNotCount(t *testing.T) {
 
 func TestAPausedConsumerIsNotReadyUntilItIsResumed(t *testing.T) {
 	dir := t.TempDir()
-	b, seen, _ := watchedBus(t, dir, 1)
+	b, _, _ := watchedBus(t, dir, 1)
 	if _, err := b.js.PauseConsumer(t.Context(), StreamIn, "page", time.Now().Add(24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestAPausedConsumerIsNotReadyUntilItIsResumed(t *testing.T) {
 	}
 	closeBus(t, b) // a restart is no resume
 
-	b, seen, _ = watchedBus(t, dir, 1)
+	b, seen, _ := watchedBus(t, dir, 1)
 	if b.Ready(t.Context()) == nil || len(seen) > 0 {
 		t.Error("a restart ended the pause, or hides it")
 	}

@@ -90,7 +90,7 @@ func LinkKey(file string) ([]byte, error) {
 		return key, err
 	}
 	if err := makeLinkKey(file); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("make the key of links: %w", err)
+		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	return readLinkKey(file)
 }
@@ -113,7 +113,7 @@ func readLinkKey(file string) ([]byte, error) {
 
 // makeLinkKey writes the whole file or nothing, and never replaces a file.
 func makeLinkKey(file string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".link-key-*") // 0600
+	f, err := os.CreateTemp(filepath.Dir(file), ".key-*") // 0600
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,11 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 	a.startChecking(ctx)
 	cfg := c.NATS
 	cfg.Buried, cfg.Log = buried, c.Log
+	if server := &cfg.Embedded; server.Listen != "" && !server.Insecure {
+		if server.Password, err = access.SubscriberPassword(c.Dir); err != nil {
+			return err
+		}
+	}
 	if a.bus, err = bus.Open(ctx, cfg); err != nil {
 		return err
 	}

@@ -76,8 +76,10 @@ func (c Config) check() error {
 			"without a secret anybody can send faxes", c.WebhookAddr)
 	case c.NATS.URL != "" && listen != "":
 		return configErrorf("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
+	case c.NATS.Embedded.Insecure && listen == "":
+		return configErrorf("--nats-listen-insecure has no effect without --nats-listen")
 	case listen != "" && !loopback(listen):
-		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no accounts; "+
+		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no TLS; "+
 			"for subscribers on other machines run an external nats-server", listen)
 	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
 		return configErrorf("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
