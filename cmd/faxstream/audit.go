@@ -21,14 +21,14 @@ import (
 type auditCmd struct {
 	apiClient
 	archiveStore
-	Since   moment   `env:"-" placeholder:"TIME" help:"Entries since then: ${moment}. Default: all."`
-	Until   moment   `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day (UTC) that must have a seal, by default yesterday."`
-	Session string   `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
-	By      string   `env:"-" placeholder:"NAME" help:"Only those of this token or user."`
-	Verify  bool     `env:"-" help:"Prove from the archive alone that the chain of daily seals is unbroken and each seal as it was written. Neither a server nor NATS is asked."`
-	Offline bool     `env:"-" help:"List what is sealed in the archive, without a server: not the entries since the last seal."`
-	Key     []string `type:"path" placeholder:"FILE" help:"With --verify: public keys, as faxstream keys prints them, one of which must have signed each seal."`
-	JSON    bool     `help:"Print one JSON object a line."`
+	Since   moment    `env:"-" placeholder:"TIME" help:"Entries since then: ${moment}. Default: all."`
+	Until   moment    `env:"-" placeholder:"TIME" help:"Entries before then. With --verify the last day (UTC) that must have a seal, by default yesterday."`
+	Session sessionID `env:"-" placeholder:"SESSION" help:"Only those of this fax."`
+	By      string    `env:"-" placeholder:"NAME" help:"Only those of this token or user."`
+	Verify  bool      `env:"-" help:"Prove from the archive alone that the chain of daily seals is unbroken and each seal as it was written. Neither a server nor NATS is asked."`
+	Offline bool      `env:"-" help:"List what is sealed in the archive, without a server: not the entries since the last seal."`
+	Key     []string  `type:"path" placeholder:"FILE" help:"With --verify: public keys, as faxstream keys prints them, one of which must have signed each seal."`
+	JSON    bool      `help:"Print one JSON object a line."`
 }
 
 func (c auditCmd) Run(ctx context.Context, e env) error {
@@ -99,7 +99,7 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 }
 
 func (c auditCmd) filter() api.AuditFilter {
-	return api.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: c.Session, By: c.By}
+	return api.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: string(c.Session), By: c.By}
 }
 
 // sealed reads the seals.

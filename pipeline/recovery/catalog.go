@@ -87,6 +87,25 @@ func (c Catalog) day(ctx context.Context, day, at time.Time, id string, since ti
 	return true, nil
 }
 
+// Sessions gives up to most sessions that begin with some letters, a token. If one is exactly these letters, it gives only that.
+func (c Catalog) Sessions(ctx context.Context, begin string, most int) (ids []string, err error) {
+	for _, err := range c.Archive.List(ctx, archive.FaxPrefix(begin), "") {
+		if err != nil {
+			return nil, fmt.Errorf("list session %s: %w", begin, err)
+		}
+		return []string{begin}, nil
+	}
+	for id, err := range archive.SessionsLike(ctx, c.Archive, begin) {
+		if err != nil {
+			return nil, err
+		}
+		if ids = append(ids, id); len(ids) == most {
+			break
+		}
+	}
+	return ids, nil
+}
+
 // Fax gives what the archive knows of a fax that has a document: its ledger as it would be restored, and its pages. An error matching
 // fs.ErrNotExist: there is no such document; one matching fs.ErrInvalid: it is there and cannot be read.
 func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error) {

@@ -45,6 +45,15 @@ func (s *shelf) Before(_ context.Context, at time.Time, id string, since time.Ti
 	return s.err
 }
 
+func (s *shelf) Sessions(_ context.Context, begin string, most int) (ids []string, err error) {
+	for id := range s.faxes {
+		if strings.HasPrefix(id, begin) && len(ids) < most {
+			ids = append(ids, id)
+		}
+	}
+	return ids, s.err
+}
+
 func (s *shelf) Fax(_ context.Context, id string) (session.State, map[int]session.PageArchived, error) {
 	s.reads.Add(1)
 	st, ok := s.faxes[id]
