@@ -143,7 +143,8 @@ func (c letterChoice) check() error {
 		return usagef("say which letters: ids, or a filter (--session, --failed-with, --stage, --since), or --all; one of the three")
 	}
 	if c.Reason != "" && c.Why != "" || regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`).MatchString(c.Reason) {
-		return usagef("--reason %q: --reason says why you do it, once; to choose letters by what they failed with, give --failed-with %s", c.Reason, c.Reason)
+		return usagef("--reason %q: --reason says why you do it, once; to choose letters by what they failed with, give --failed-with %s",
+			c.Reason, c.Reason)
 	}
 	return nil
 }

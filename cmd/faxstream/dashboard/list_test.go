@@ -286,7 +286,9 @@ func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
 		s.states[id] = st
 	}
 	srv := newServer(t, s)
-	for _, from := range []string{"334-304-5554", "0013343045554", "+1 334 304 5554", "334/304-5554", "\u202a+1334\u20113045554\u202c", " 1.334.304.5554 "} {
+	for _, from := range []string{
+		"334-304-5554", "0013343045554", "+1 334 304 5554", "334/304-5554", "\u202a+1334\u20113045554\u202c", " 1.334.304.5554 ",
+	} {
 		if got := walk(t, srv, "limit=10&from="+url.QueryEscape(from)); !slices.Equal(got, []string{"abc"}) {
 			t.Errorf("%q: %q", from, got)
 		}

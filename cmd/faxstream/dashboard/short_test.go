@@ -32,14 +32,16 @@ func ask(t *testing.T, url string) (status int, body string) {
 func TestAnEmptySessionIsAnError(t *testing.T) {
 	srv := newServer(t, twoFaxes())
 	for _, path := range []string{
-		"/api/v1/faxes//document.pdf", "/api/v1/faxes//pages/1.tiff", "/api/v1/faxes//keep", "/api/v1/faxes/", "/fax/", "//", "/api/v1/faxes/../faxes/abc",
-		"/api/v1/faxes/./document.pdf", "/api/v1/faxes/%2e%2e/document.pdf", "/api/v1//faxes",
+		"/api/v1/faxes//document.pdf", "/api/v1/faxes//pages/1.tiff", "/api/v1/faxes//keep", "/api/v1/faxes/", "/fax/", "//",
+		"/api/v1/faxes/../faxes/abc", "/api/v1/faxes/./document.pdf", "/api/v1/faxes/%2e%2e/document.pdf", "/api/v1//faxes",
 	} {
 		if status, body := ask(t, srv.URL+path); status != http.StatusBadRequest || !strings.Contains(body, `"code":"bad_request"`) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
-	for path, want := range map[string]int{"/": 200, "/api/v1/faxes": 200, "/api/v1/faxes/abc": 200, "/fax/abc": 200, "/api/v1/faxes/abc/": 404, "/api/v1/faxes/a%2Fb": 400} {
+	for path, want := range map[string]int{
+		"/": 200, "/api/v1/faxes": 200, "/api/v1/faxes/abc": 200, "/fax/abc": 200, "/api/v1/faxes/abc/": 404, "/api/v1/faxes/a%2Fb": 400,
+	} {
 		if status, body := ask(t, srv.URL+path); status != want {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
@@ -69,9 +71,12 @@ func TestAShortIDStandsForTheOnlyFaxThatBeginsSo(t *testing.T) {
 			t.Errorf("%s: %d %s; want %q", id, status, body, want)
 		}
 	}
-	for _, path := range []string{"/api/v1/faxes/twice-there", "/api/v1/faxes/twice-there/document.pdf", "/fax/twice-there", "/api/v1/dlq?session=twice-there"} {
+	for _, path := range []string{
+		"/api/v1/faxes/twice-there", "/api/v1/faxes/twice-there/document.pdf", "/fax/twice-there", "/api/v1/dlq?session=twice-there",
+	} {
 		status, body := ask(t, srv.URL+path)
-		if status != http.StatusBadRequest || !strings.Contains(body, `"code":"ambiguous"`) || !strings.Contains(body, "twice-there-1, twice-there-2x, twice-there-3") {
+		named := strings.Contains(body, "twice-there-1, twice-there-2x, twice-there-3")
+		if status != http.StatusBadRequest || !strings.Contains(body, `"code":"ambiguous"`) || !named {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
