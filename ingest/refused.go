@@ -118,7 +118,7 @@ func (s *source) advice(r *http.Request, client netip.Addr) string {
 	case trusted && len(r.Header.Values("X-Forwarded-For")) == 0:
 		return fmt.Sprintf("the trusted proxy %s does not say for whom it sends: let it set the header X-Forwarded-For", peer)
 	case trusted && !client.IsValid():
-		return fmt.Sprintf("the trusted proxy %s sends an X-Forwarded-For without a readable address: let it set the sender's address", peer)
+		return fmt.Sprintf("the trusted proxy %s sends an X-Forwarded-For without a readable address: let it set the sender's", peer)
 	case trusted:
 		return s.allowAdvice(client)
 	case within(s.allow, behind):

@@ -43,14 +43,40 @@ func TestWhoIsRefusedIsToldWhichFlagHelps(t *testing.T) {
 		address   string
 		want      string
 	}{
-		"a proxy that is not named":                 {"10.0.0.5:1", []string{"34.65.253.117"}, "10.0.0.5", "set --trusted-proxies 192.168.7.0/24,10.0.0.5"},
-		"so, over IPv6":                             {"[fd00::5%eth0]:1", []string{"34.65.253.117"}, "fd00::5", "set --trusted-proxies 192.168.7.0/24,fd00::5"},
-		"a proxy, and the sender has a new address": {"10.0.0.5:1", []string{"203.0.113.9"}, "10.0.0.5", "--allow-from " + provider2 + ",203.0.113.9"},
-		"a proxy that does not say for whom":        {"172.17.0.1:1", nil, "172.17.0.1", "X-Forwarded-For and set --trusted-proxies 192.168.7.0/24,172.17.0.1"},
-		"a named proxy that does not say for whom":  {"192.168.7.1:1", nil, "192.168.7.1", "let it set the header X-Forwarded-For"},
-		"a named proxy with nonsense":               {"192.168.7.1:1", []string{"unknown"}, "", "without a readable address"},
-		"a named proxy with a new sender":           {"192.168.7.1:1", []string{"203.0.113.9"}, "203.0.113.9", "set --allow-from " + provider2 + ",203.0.113.9"},
-		"the provider has a new address":            {"203.0.113.9:1", nil, "203.0.113.9", "set --allow-from " + provider2 + ",203.0.113.9"},
+		"a proxy that is not named": {
+			"10.0.0.5:1",
+			[]string{"34.65.253.117"},
+			"10.0.0.5",
+			"set --trusted-proxies 192.168.7.0/24,10.0.0.5",
+		},
+		"so, over IPv6": {
+			"[fd00::5%eth0]:1",
+			[]string{"34.65.253.117"},
+			"fd00::5",
+			"set --trusted-proxies 192.168.7.0/24,fd00::5",
+		},
+		"a proxy, and the sender has a new address": {
+			"10.0.0.5:1",
+			[]string{"203.0.113.9"},
+			"10.0.0.5",
+			"--allow-from " + provider2 + ",203.0.113.9",
+		},
+		"a proxy that does not say for whom": {
+			"172.17.0.1:1", nil, "172.17.0.1",
+			"X-Forwarded-For and set --trusted-proxies 192.168.7.0/24,172.17.0.1",
+		},
+		"a named proxy that does not say for whom": {"192.168.7.1:1", nil, "192.168.7.1", "let it set the header X-Forwarded-For"},
+		"a named proxy with nonsense":              {"192.168.7.1:1", []string{"unknown"}, "", "without a readable address"},
+		"a named proxy with a new sender": {
+			"192.168.7.1:1",
+			[]string{"203.0.113.9"},
+			"203.0.113.9",
+			"set --allow-from " + provider2 + ",203.0.113.9",
+		},
+		"the provider has a new address": {
+			"203.0.113.9:1", nil, "203.0.113.9",
+			"set --allow-from " + provider2 + ",203.0.113.9",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDoor(t, func(c *ingest.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")} })

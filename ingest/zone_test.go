@@ -132,7 +132,8 @@ func TestAConfiguredZoneStaysAndAWrongOneIsSaid(t *testing.T) {
 	}
 	z = newZone(t, ingest.ZoneConfig{Configured: ny})
 	webhooks{n: 20, faxes: 5, offset: 2 * time.Hour}.learn(z, 0)
-	if w := strings.Join(z.Warnings(), ""); !strings.Contains(w, "America/New_York may be wrong") || !strings.Contains(w, "7h0m0s ahead") || z.Location() != ny {
+	w := strings.Join(z.Warnings(), "")
+	if !strings.Contains(w, "America/New_York may be wrong") || !strings.Contains(w, "7h0m0s ahead") || z.Location() != ny {
 		t.Errorf("%s, webhooks from Zurich: %q", z.Location(), w)
 	}
 }

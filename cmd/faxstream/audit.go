@@ -21,14 +21,14 @@ import (
 type auditCmd struct {
 	apiClient
 	archiveStore
-	Since   moment   `env:"-" placeholder:"TIME" help:"Only entries since this time: ${moment}. Default: all."`
-	Until   moment   `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
-	Session string   `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
-	By      string   `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
-	Verify  bool     `env:"-" help:"Prove from the archive alone that the chain of daily seals is complete and that nobody changed a seal. It uses neither a server nor NATS."`
-	Offline bool     `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal are not in this list."`
-	Key     []string `type:"path" placeholder:"FILE" help:"With --verify: files of public keys, as faxstream keys prints them. One of the keys must have signed each seal."`
-	JSON    bool     `help:"Print one JSON object a line."`
+	Since   moment    `env:"-" placeholder:"TIME" help:"Only entries since this time: ${moment}. Default: all."`
+	Until   moment    `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
+	Session sessionID `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
+	By      string    `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
+	Verify  bool      `env:"-" help:"Prove from the archive alone that the chain of daily seals is complete and that nobody changed a seal. It uses neither a server nor NATS."`
+	Offline bool      `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal are not in this list."`
+	Key     []string  `type:"path" placeholder:"FILE" help:"With --verify: files of public keys, as faxstream keys prints them. One of the keys must have signed each seal."`
+	JSON    bool      `help:"Print one JSON object a line."`
 }
 
 func (c auditCmd) Run(ctx context.Context, e env) error {
@@ -101,7 +101,7 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 }
 
 func (c auditCmd) filter() api.AuditFilter {
-	return api.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: c.Session, By: c.By}
+	return api.AuditFilter{Since: c.Since.Time, Until: c.Until.Time, Session: string(c.Session), By: c.By}
 }
 
 // sealed reads the seals.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -25,17 +27,17 @@ type dlqCmd struct {
 
 // letterFilter chooses dead letters. Nothing that chooses comes from the environment: a variable must not widen a drop.
 type letterFilter struct {
-	Session string `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
-	Reason  string `env:"-" placeholder:"WORD" help:"Only letters with this reason, such as not_ready or bad_request."`
-	Stage   string `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Only letters buried since this time: ${moment}."`
+	Session    sessionID `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
+	FailedWith string    `env:"-" placeholder:"WORD" help:"Only letters that failed with this reason, such as not_ready or bad_request."`
+	Stage      string    `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
+	Since      moment    `env:"-" placeholder:"TIME" help:"Only letters buried since this time: ${moment}."`
 }
 
 func (f letterFilter) empty() bool { return f == letterFilter{} }
 
 // each calls do with every letter that there is now, oldest first. Letters that are buried meanwhile are left alone.
 func (f letterFilter) each(ctx context.Context, c *client.Client, do func(api.Letter) error) error {
-	all, err := c.Letters(ctx, client.LetterFilter{Session: f.Session, Reason: f.Reason, Stage: f.Stage, Since: f.Since.Time})
+	all, err := c.Letters(ctx, client.LetterFilter{Session: string(f.Session), Reason: f.FailedWith, Stage: f.Stage, Since: f.Since.Time})
 	if err != nil {
 		return err
 	}
@@ -120,14 +122,17 @@ func (c dlqShowCmd) Run(ctx context.Context, e env) error {
 type letterChoice struct {
 	apiClient
 	letterFilter
-	IDs  []uint64 `arg:"" optional:"" name:"id" help:"Ids of letters, as ls prints them."`
-	All  bool     `env:"-" help:"All letters."`
-	By   string   `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
-	JSON bool     `help:"Print one JSON object a line."`
+	IDs    []uint64 `arg:"" optional:"" name:"id" help:"Ids of letters, as ls prints them."`
+	All    bool     `env:"-" help:"All letters."`
+	By     string   `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
+	Reason string   `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT; required for drop."`
+	Why    string   `env:"-" hidden:"" help:"The same as --reason."`
+	JSON   bool     `help:"Print one JSON object a line."`
 }
 
-// act orders one action for each chosen letter. A letter that somebody else has acted on meanwhile is an error only if its id was given.
-func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) error {
+// check refuses a command that does not say which letters, or that may have been written when --reason chose letters: then it would act
+// on more of them.
+func (c letterChoice) check() error {
 	ways := 0
 	for _, given := range []bool{len(c.IDs) > 0, !c.empty(), c.All} {
 		if given {
@@ -135,10 +140,22 @@ func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) er
 		}
 	}
 	if ways != 1 {
-		return usagef("say which letters: give either ids, or a filter (--session, --reason, --stage, --since), or --all")
+		return usagef("say which letters: give either ids, or a filter (--session, --failed-with, --stage, --since), or --all")
+	}
+	if c.Reason != "" && c.Why != "" || regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`).MatchString(c.Reason) {
+		return usagef("--reason %q: --reason says why you do it, once; to choose letters by what they failed with, give --failed-with %s",
+			c.Reason, c.Reason)
+	}
+	return nil
+}
+
+// act orders one action for each chosen letter. A letter that somebody else has acted on meanwhile is an error only if its id was given.
+func (c letterChoice) act(ctx context.Context, e env, verb, done string) error {
+	if err := c.check(); err != nil {
+		return err
 	}
 	one := func(id uint64) error {
-		l, err := c.api.ActOnLetter(ctx, id, verb, api.Order{By: whoAsks(c.By), Why: why})
+		l, err := c.api.ActOnLetter(ctx, id, verb, api.Order{By: whoAsks(c.By), Why: c.why()})
 		if err != nil {
 			return err
 		}
@@ -165,23 +182,20 @@ func (c letterChoice) act(ctx context.Context, e env, verb, done, why string) er
 	})
 }
 
-type dlqRetryCmd struct {
-	letterChoice
-	Why string `env:"-" placeholder:"TEXT" help:"Why the letters are tried again, for FAX_AUDIT."`
-}
+// why is what the person says, in either flag.
+func (c letterChoice) why() string { return strings.TrimSpace(cmp.Or(c.Reason, c.Why)) }
+
+type dlqRetryCmd struct{ letterChoice }
 
 func (c dlqRetryCmd) Run(ctx context.Context, e env) error {
-	return c.act(ctx, e, "retry", session.ActionRetried, c.Why)
+	return c.act(ctx, e, "retry", session.ActionRetried)
 }
 
-type dlqDropCmd struct {
-	letterChoice
-	Why string `env:"-" required:"" placeholder:"TEXT" help:"Why the letters are dropped, for FAX_AUDIT. (--reason is a filter for letters.)"`
-}
+type dlqDropCmd struct{ letterChoice }
 
 func (c dlqDropCmd) Run(ctx context.Context, e env) error {
-	if strings.TrimSpace(c.Why) == "" {
-		return usagef("--why is required: say why the letters are dropped")
+	if c.why() == "" {
+		return usagef("--reason is required: say why the letters are dropped")
 	}
-	return c.act(ctx, e, "drop", session.ActionDropped, c.Why)
+	return c.act(ctx, e, "drop", session.ActionDropped)
 }

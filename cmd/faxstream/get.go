@@ -14,11 +14,11 @@ import (
 
 type getCmd struct {
 	apiClient
-	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
-	Page    int    `placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original (tiff is the same): the bytes as fetched."`
-	Output  string `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
-	Reason  string `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	Session sessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Page    int       `placeholder:"N" help:"One page, from 1, instead of the document."`
+	As      string    `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	Output  string    `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
+	Reason  string    `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
 func (c getCmd) Run(ctx context.Context, e env) error {
@@ -29,7 +29,7 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	if err := checkOutput(e, c.Output, c.As); err != nil {
 		return err
 	}
-	o := client.Object{Session: c.Session, Page: c.Page, Kind: kind, Reason: c.Reason}
+	o := client.Object{Session: string(c.Session), Page: c.Page, Kind: kind, Reason: c.Reason}
 	if c.Output == "" {
 		return c.api.Stream(ctx, o, e.stdout)
 	}

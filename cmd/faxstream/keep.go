@@ -16,9 +16,9 @@ import (
 // keepOrder is what holding, releasing and purging have in common.
 type keepOrder struct {
 	apiClient
-	Session string `arg:"" help:"Session id of the fax, as ls prints it."`
-	Reason  string `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. The archive and FAX_AUDIT record it, with your name."`
-	By      string `placeholder:"NAME" help:"Your name, for the record; with a login, the token's name is recorded instead. Default: the user of this process."`
+	Session sessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Reason  string    `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. The archive and FAX_AUDIT record it, with your name."`
+	By      string    `placeholder:"NAME" help:"Your name, for the record; with a login, the token's name is recorded instead. Default: the user of this process."`
 }
 
 type (
@@ -47,30 +47,30 @@ func (c purgeCmd) Run(ctx context.Context, e env) error {
 
 // order stores an order and says whether it is done.
 func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
-	ordered, err := c.api.OrderHold(ctx, c.Session, verb, api.Order{By: whoAsks(c.By), Why: c.Reason})
+	ordered, err := c.api.OrderHold(ctx, string(c.Session), verb, api.Order{By: whoAsks(c.By), Why: c.Reason})
 	if err != nil {
 		return err
 	}
 	if !ordered.Done {
 		return fmt.Errorf("the %s of %s is ordered (%s), but not done yet: see /readyz and `faxstream dlq ls --session %s`",
-			verb, c.Session, ordered.Asked, c.Session)
+			verb, ordered.Session, ordered.Asked, ordered.Session)
 	}
-	_, err = fmt.Fprintln(e.stdout, kind, c.Session)
+	_, err = fmt.Fprintln(e.stdout, kind, ordered.Session)
 	return err
 }
 
 // holdsCmd shows what is under legal hold.
 type holdsCmd struct {
 	apiClient
-	Session string `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`
-	JSON    bool   `help:"Print one JSON object a line."`
+	Session sessionID `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`
+	JSON    bool      `help:"Print one JSON object a line."`
 }
 
 func (c holdsCmd) Run(ctx context.Context, e env) error {
 	var entries []session.KeepEntry
 	var retained time.Time
 	if c.Session != "" {
-		status, err := c.api.HoldStatus(ctx, c.Session)
+		status, err := c.api.HoldStatus(ctx, string(c.Session))
 		if err != nil {
 			return err
 		}

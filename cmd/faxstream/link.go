@@ -12,7 +12,7 @@ import (
 // linkCmd makes a link that needs no login and expires.
 type linkCmd struct {
 	apiClient
-	Session string        `arg:"" help:"Session id of the fax, as ls prints it."`
+	Session sessionID     `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    int           `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
 	As      string        `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
 	TTL     time.Duration `name:"ttl" env:"-" default:"10m" help:"How long the link works: 1s to 168h. Default ${default}."`
@@ -28,7 +28,7 @@ func (c linkCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	order := api.LinkOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, As: as, Page: c.Page, TTL: c.TTL.String()}
-	l, err := c.api.Link(ctx, c.Session, order)
+	l, err := c.api.Link(ctx, string(c.Session), order)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ type moment struct {
 }
 
 // momentHelp is what --help says of a moment.
-const momentHelp = "an age such as 48h or 1d, today, yesterday, a day such as 2026-11-24, or a time such as 2026-11-24T12:00:00Z; without a zone in local time"
+const momentHelp = "an age such as 48h or 1d, today, yesterday, a day such as 2026-11-24, or a time such as 2026-11-24T12:00:00Z; " +
+	"without a zone in local time"
 
 func (m *moment) UnmarshalText(text []byte) (err error) {
 	*m, err = parseMoment(string(text), time.Now())

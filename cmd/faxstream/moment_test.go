@@ -14,7 +14,8 @@ func TestMomentsAsPeopleWriteThem(t *testing.T) {
 	for text, want := range map[string]string{
 		"48h": "2026-03-27T12:30:00Z", "1d": "2026-03-28T12:30:00Z", "2w": "2026-03-15T12:30:00Z", "1d12h": "2026-03-28T00:30:00Z",
 		"1w1d1m": "2026-03-21T12:29:00Z", "90m": "2026-03-29T11:00:00Z", "0": "2026-03-29T12:30:00Z", "now": "2026-03-29T12:30:00Z",
-		"today": "2026-03-28T23:00:00Z", "yesterday": "2026-03-27T23:00:00Z", "Yesterday": "2026-03-27T23:00:00Z", " today ": "2026-03-28T23:00:00Z",
+		"today":     "2026-03-28T23:00:00Z",
+		"yesterday": "2026-03-27T23:00:00Z", "Yesterday": "2026-03-27T23:00:00Z", " today ": "2026-03-28T23:00:00Z",
 		"2026-03-30": "2026-03-29T22:00:00Z", "2026-03-29": "2026-03-28T23:00:00Z",
 		"2026-03-29T12:00:00Z": "2026-03-29T12:00:00Z", "2026-03-29T12:00:00-05:00": "2026-03-29T17:00:00Z",
 		"2026-03-29 12:00": "2026-03-29T10:00:00Z", "2026-03-29T12:00:05": "2026-03-29T10:00:05Z",
@@ -24,12 +25,16 @@ func TestMomentsAsPeopleWriteThem(t *testing.T) {
 			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
 		}
 	}
-	for text, want := range map[string]string{"yesterday": "2026-03-28", "2026-03-30": "2026-03-30", "1d": "0001-01-01", "2026-03-29T12:00:00Z": "0001-01-01"} {
+	for text, want := range map[string]string{
+		"yesterday": "2026-03-28", "2026-03-30": "2026-03-30", "1d": "0001-01-01", "2026-03-29T12:00:00Z": "0001-01-01",
+	} {
 		if got, err := parseMoment(text, now); err != nil || got.day.Format(time.DateOnly) != want {
 			t.Errorf("%q names the day %s, %v; want %s", text, got.day, err, want)
 		}
 	}
-	for _, text := range []string{"", "soon", "-1h", "1d-2h", "1y", "d", "1h1d", "99999d", "9999999999h", "2026-02-30", "2026-13-01", "24.11.2026"} {
+	for _, text := range []string{
+		"", "soon", "-1h", "1d-2h", "1y", "d", "1h1d", "99999d", "9999999999h", "2026-02-30", "2026-13-01", "24.11.2026",
+	} {
 		if got, err := parseMoment(text, now); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}

@@ -11,11 +11,11 @@ import (
 // replayCmd makes documents again from what is archived.
 type replayCmd struct {
 	apiClient
-	Session string `arg:"" optional:"" help:"Session id of the fax, as ls prints it."`
-	Since   moment `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: ${moment}."`
-	Stage   string `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. Default ${default}."`
-	By      string `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
-	Why     string `env:"-" aliases:"reason" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	Session sessionID `arg:"" optional:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Since   moment    `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: ${moment}."`
+	Stage   string    `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. Default ${default}."`
+	By      string    `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
+	Reason  string    `env:"-" aliases:"why" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
 // Run returns when the orders are stored; watch and ls show the results.
@@ -24,7 +24,7 @@ func (c replayCmd) Run(ctx context.Context, e env) error {
 		return usagef("say which faxes: give either a session or --since")
 	}
 	if c.Session != "" {
-		return c.order(ctx, e, c.Session)
+		return c.order(ctx, e, string(c.Session))
 	}
 	sessions, err := c.opened(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (c replayCmd) opened(ctx context.Context) (sessions []string, err error) {
 }
 
 func (c replayCmd) order(ctx context.Context, e env, id string) error {
-	done, err := c.api.Replay(ctx, id, api.ReplayOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Why}, Stage: c.Stage})
+	done, err := c.api.Replay(ctx, id, api.ReplayOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Stage: c.Stage})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,16 +10,18 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/faxstream/faxstream/pipeline/recovery"
+	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/verify"
 )
 
 // verifyCmd proves from the archive alone that faxes are as they were written.
 type verifyCmd struct {
 	archiveStore
-	Session string   `arg:"" optional:"" help:"Session id of the fax."`
-	All     bool     `env:"-" help:"Verify every fax in the archive, and the index."`
-	Key     []string `type:"path" placeholder:"FILE" help:"Files of public keys, as faxstream keys prints them. One of the keys must have signed each manifest; repeat the flag for keys that were replaced. Without it, signatures are only counted."`
-	JSON    bool     `help:"Print one JSON object a line, for every fax."`
+	Session sessionID `arg:"" optional:"" help:"Session id of the fax, or its first 8 letters or more."`
+	All     bool      `env:"-" help:"Verify every fax in the archive, and the index."`
+	Key     []string  `type:"path" placeholder:"FILE" help:"Files of public keys, as faxstream keys prints them. One of the keys must have signed each manifest; repeat the flag for keys that were replaced. Without it, signatures are only counted."`
+	JSON    bool      `help:"Print one JSON object a line, for every fax."`
 }
 
 // Run uses neither NATS nor the provider, and writes nothing to the archive.
@@ -53,7 +56,15 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 }
 
 func (c verifyCmd) one(ctx context.Context, checker verify.Checker, v *verdicts) error {
-	f, err := checker.Session(ctx, c.Session)
+	like, err := recovery.Catalog{Archive: checker.Archive}.Sessions(ctx, string(c.Session), session.MaxNamed+1)
+	if err != nil {
+		return err
+	}
+	id, err := session.ShortFor(string(c.Session), like)
+	if err != nil {
+		return err
+	}
+	f, err := checker.Session(ctx, cmp.Or(id, string(c.Session)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s has no objects of session %s (is it the archive of the faxstream that has this fax? "+
 			"--dir or --archive says which archive)", errNotFound, c.where(), c.Session)

@@ -11,10 +11,15 @@ import (
 
 // Sessions yields every session that has at least one object in the archive, ascending. An error ends it.
 func Sessions(ctx context.Context, a Reader) iter.Seq2[string, error] {
+	return SessionsLike(ctx, a, "")
+}
+
+// SessionsLike yields those of Sessions that begin with some letters, which are a token or empty.
+func SessionsLike(ctx context.Context, a Reader, begin string) iter.Seq2[string, error] {
 	const prefix = "faxes/"
 	return func(yield func(string, error) bool) {
 		next := func(after string) (id string, err error) {
-			for key, err := range a.List(ctx, prefix, after) {
+			for key, err := range a.List(ctx, prefix+begin, after) {
 				if err != nil {
 					return "", fmt.Errorf("list %s: %w", prefix, err)
 				}

@@ -90,6 +90,25 @@ func (c Catalog) day(
 	return true, nil
 }
 
+// Sessions gives up to most sessions that begin with some letters, a token. If one is exactly these letters, it gives only that.
+func (c Catalog) Sessions(ctx context.Context, begin string, most int) (ids []string, err error) {
+	for _, err := range c.Archive.List(ctx, archive.FaxPrefix(begin), "") {
+		if err != nil {
+			return nil, fmt.Errorf("list session %s: %w", begin, err)
+		}
+		return []string{begin}, nil
+	}
+	for id, err := range archive.SessionsLike(ctx, c.Archive, begin) {
+		if err != nil {
+			return nil, err
+		}
+		if ids = append(ids, id); len(ids) == most {
+			break
+		}
+	}
+	return ids, nil
+}
+
 // Fax returns what the archive knows about a fax that has a document: its ledger as Restore would restore it, and its pages by number. An
 // error that matches fs.ErrNotExist: there is no such document. One that matches fs.ErrInvalid: the document is unreadable.
 func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error) {

@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"slices"
@@ -87,6 +88,20 @@ func TestTheIndexIsReadBackwards(t *testing.T) {
 	}
 	if got := before(t, &counted{Vault: pipelinetest.Vault{}}, now, "~", time.Time{}, 2); got != nil {
 		t.Errorf("an empty archive: %q", got)
+	}
+}
+
+func TestSessionsThatBeginWithSomeLetters(t *testing.T) {
+	v := pipelinetest.Vault{"faxes/README": nil, "faxesx/abc": nil}
+	for _, id := range []string{"abc", "abc-1", "abc-2", "abd", "ABC"} {
+		for _, name := range []string{"pages/0001.x.tiff", "r1/plan.json"} {
+			v["faxes/"+id+"/"+name] = nil
+		}
+	}
+	for begin, want := range map[string]string{"abc": "[abc]", "abc-": "[abc-1 abc-2]", "ab": "[abc-1 abc-2]", "abd": "[abd]", "x": "[]", "README": "[]"} {
+		if got, err := (Catalog{v}).Sessions(t.Context(), begin, 2); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%s: %q, %v; want %s", begin, got, err, want)
+		}
 	}
 }
 

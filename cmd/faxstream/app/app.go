@@ -284,7 +284,9 @@ func (a *App) refused() []api.Refusal {
 
 // webhooks makes the handler of webhooks; nothing reaches it before it listens.
 func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, error) {
-	cfg := ingest.Config{AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Zone: a.zone, Logger: a.log, Registerer: reg}
+	cfg := ingest.Config{
+		AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Zone: a.zone, Logger: a.log, Registerer: reg,
+	}
 	if len(c.Secrets) > 0 {
 		cfg.Secrets = func() []string { return c.Secrets }
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
-	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Trail calls give with the entries stored from since to until, oldest first, until it returns an error.
@@ -28,9 +27,12 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if f.Session != "" && !session.ValidToken(f.Session) {
-		s.fail(w, r, api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", f.Session, session.MaxTokenLen))
-		return
+	if f.Session != "" {
+		var err error
+		if f.Session, err = s.resolve(r.Context(), f.Session); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 	}
 	began := false
 	out := json.NewEncoder(w)

@@ -12,10 +12,7 @@ import (
 
 // load reads a session's ledger anew, so that a reader sees every event that it has got.
 func (s *server) load(r *http.Request) (session.State, error) {
-	id := r.PathValue("session")
-	if !session.ValidToken(id) {
-		return session.State{}, api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
-	}
+	id := r.PathValue("session") // valid, see resolved
 	st, _, err := s.Ledgers.Load(r.Context(), id)
 	if err == nil && (st.Opened.IsZero() || st.Purged) {
 		err = s.notPurged(r, api.NotFound("no fax has the session %s", id))

@@ -44,10 +44,7 @@ func (s *server) holdStatus(w http.ResponseWriter, r *http.Request) {
 
 // holdStatusOf reads the log of the fax in the path. The fax exists, or it was purged.
 func (s *server) holdStatusOf(r *http.Request) (k api.HoldStatus, err error) {
-	id := r.PathValue("session")
-	if !session.ValidToken(id) {
-		return k, api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
-	}
+	id := r.PathValue("session") // valid, see resolved
 	k = api.HoldStatus{Session: id, Log: []session.KeepEntry{}}
 	log, err := s.Holds.Log(r.Context(), id)
 	if err != nil {

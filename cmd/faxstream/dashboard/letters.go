@@ -33,8 +33,11 @@ func shown(l bus.Letter) api.Letter {
 
 func (s *server) listLetters(w http.ResponseWriter, r *http.Request) {
 	f, limit, err := letterFilter(r)
+	if err == nil && f.Session != "" {
+		f.Session, err = s.resolve(r.Context(), f.Session)
+	}
 	if err != nil {
-		api.WriteError(w, err)
+		s.fail(w, r, err)
 		return
 	}
 	letters, more, err := s.Letters.Letters(r.Context(), f, limit)

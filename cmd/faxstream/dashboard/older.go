@@ -19,6 +19,8 @@ type Older interface {
 	// Before calls f with the time and session of what the archive's index lists, newest first and sessions of one second in
 	// descending order, from before (at, id) on, down to since, until f returns false.
 	Before(ctx context.Context, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error
+	// Sessions gives up to most sessions that begin with some letters; only the one that is exactly these letters, if there is one.
+	Sessions(ctx context.Context, begin string, most int) ([]string, error)
 	// Fax gives a fax that has a document, and its pages. An error matching fs.ErrNotExist: it has none; fs.ErrInvalid: it cannot be read.
 	Fax(ctx context.Context, id string) (session.State, map[int]session.PageArchived, error)
 }

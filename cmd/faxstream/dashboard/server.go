@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
@@ -69,13 +70,17 @@ func NewHandler(c Config) http.Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
 	mux, rules := http.NewServeMux(), access.Rules{}
 	for _, route := range s.routes() {
-		mux.HandleFunc(route.pattern, route.handle)
+		handle := route.handle
+		if strings.Contains(route.pattern, "{session}") {
+			handle = s.resolved(handle)
+		}
+		mux.HandleFunc(route.pattern, handle)
 		rules[route.pattern] = route.scope
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, api.NotFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
 	})
-	return c.Gate.Guard(mux, rules)
+	return noEmptyParts(c.Gate.Guard(mux, rules))
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) { api.Fail(w, r, s.Log, err) }
