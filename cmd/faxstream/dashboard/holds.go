@@ -48,6 +48,11 @@ func (s *server) holdStatusOf(r *http.Request) (k api.HoldStatus, err error) {
 	if !session.ValidToken(id) {
 		return k, api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
 	}
+	if limited(r) { // the log does not say whose fax it is
+		if _, err := s.find(r); err != nil {
+			return k, err
+		}
+	}
 	k = api.HoldStatus{Session: id, Log: []session.KeepEntry{}}
 	log, err := s.Holds.Log(r.Context(), id)
 	if err != nil {
@@ -177,11 +182,11 @@ func errPurged(e session.KeepEntry) error {
 }
 
 // notPurged gives the error of a purged fax if the fax was purged, and else missing.
-func (s *server) notPurged(r *http.Request, missing error) error {
+func (s *server) notPurged(r *http.Request, id string, missing error) error {
 	if s.Holds == nil {
 		return missing
 	}
-	log, err := s.Holds.Log(r.Context(), r.PathValue("session"))
+	log, err := s.Holds.Log(r.Context(), id)
 	switch {
 	case err != nil:
 		return err
