@@ -15,6 +15,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/pipeline/seal"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // auditCmd shows who did what, and proves that nobody changed the record.
@@ -143,6 +144,9 @@ func (p auditPrinter) print(l api.AuditLine) error {
 	}
 	if err := json.Unmarshal(l.Entry, &e); err != nil {
 		e.Access = "unreadable"
+	}
+	if e.Access == session.AccessThumbnail {
+		e.Object = "" // it was made from this object, which was not sent
 	}
 	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + strings.TrimPrefix(path.Ext(e.Object), ".")))
 	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By), what,

@@ -7,15 +7,17 @@ import (
 
 // Kinds of access.
 const (
-	AccessRead     = "read"      // the API sent an object
-	AccessLink     = "link"      // the API made a link to an object
-	AccessLinkUsed = "link_used" // somebody used a link to get an object; the use of a link to S3 is not visible to faxstream
+	AccessRead      = "read"      // the API sent an object
+	AccessThumbnail = "thumbnail" // the API sent a small image of a page, made from the object
+	AccessView      = "view"      // the dashboard showed a fax with the small images of its pages
+	AccessLink      = "link"      // the API made a link to an object
+	AccessLinkUsed  = "link_used" // somebody used a link to get an object; the use of a link to S3 is not visible to faxstream
 )
 
 // Access says who read what. It is in FAX_AUDIT before the answer is sent. Nothing follows from it. (An Action is an order
 // that the pipeline carries out.)
 type Access struct {
-	Kind    string    `json:"access"`            // AccessRead, AccessLink or AccessLinkUsed
+	Kind    string    `json:"access"`            // AccessRead or another of the kinds above
 	By      string    `json:"by"`                // name of the token; without a login, as the caller says
 	Login   bool      `json:"login"`             // true: By is the name of a token
 	Why     string    `json:"why,omitempty"`     // as the caller says

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,9 +105,7 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 			}
 		case need == ScopeOpen: // a wrong token does no harm here
 		case err == nil:
-			err = api.Errorf(http.StatusForbidden, "forbidden",
-				"the token %s does not have the scope %s, and this request needs it", t.Name, need)
-			g.refuse(w, r, err, "scope")
+			g.refuse(w, r, forbidden(t, need), "scope")
 			return
 		case errors.Is(err, errNoToken) && strings.Contains(r.Header.Get("Accept"), "text/html") && r.Method == http.MethodGet:
 			http.Redirect(w, r, "/login?next="+nextPage(r.URL.Path), http.StatusSeeOther)
@@ -122,11 +121,24 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 	})
 }
 
+// forbidden says what a token lacks.
+func forbidden(t Token, need Scope) error {
+	if need == ScopeRead && t.has(need) {
+		return api.Errorf(http.StatusForbidden, "forbidden",
+			"the token %s is limited to numbers, and this request shows more than the faxes of these", t.Name)
+	}
+	if need == ScopeOwn {
+		need = ScopeRead
+	}
+	return api.Errorf(http.StatusForbidden, "forbidden", "the token %s does not have the scope %s, and this request needs it", t.Name, need)
+}
+
 // recheckEvery is how long a request that goes on, such as a stream of events, outlives its token.
 const recheckEvery = 10 * time.Second
 
-// endWithToken ends a request when its token is no longer valid for it.
+// endWithToken ends a request when its token is no longer valid for it, or sees other faxes than at its start.
 func (g *Gate) endWithToken(r *http.Request, need Scope, end func()) {
+	began, _ := Caller(r)
 	again := time.NewTicker(recheckEvery)
 	defer again.Stop()
 	for {
@@ -134,7 +146,7 @@ func (g *Gate) endWithToken(r *http.Request, need Scope, end func()) {
 		case <-r.Context().Done():
 			return
 		case <-again.C:
-			if t, err := g.identify(r); err != nil || !t.may(need) {
+			if t, err := g.identify(r); err != nil || !t.may(need) || !slices.Equal(t.Numbers, began.Numbers) {
 				end()
 			}
 		}

@@ -73,13 +73,22 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, change := range map[string]string{
+		"without the scope": strings.Replace(line, "read ", "operate ", 1), "with other numbers": line + " to=13343040000",
+	} {
+		t.Run(name, func(t *testing.T) { streamEnds(t, secret, line, change) })
+	}
+}
+
+// streamEnds opens a stream with a token and changes its line.
+func streamEnds(t *testing.T, secret, line, change string) {
 	var file atomic.Value // of tokens
 	file.Store(line)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/events", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	h := access.New(access.Config{
 		Tokens: func() ([]access.Token, error) { return access.ParseTokens(file.Load().(string)) }, Log: slog.New(slog.DiscardHandler),
-	}).Guard(mux, nil)
+	}).Guard(mux, access.Rules{"GET /api/v1/events": access.ScopeOwn})
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -103,9 +112,9 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 		if !open() {
 			t.Fatal("the stream of a good token has ended")
 		}
-		file.Store(strings.Replace(line, "read ", "operate ", 1))
+		file.Store(change)
 		if open() {
-			t.Error("the stream goes on without the scope")
+			t.Error("the stream goes on")
 		}
 	})
 }

@@ -58,7 +58,8 @@ func (l Link) seal(key []byte) (string, error) {
 var (
 	errBadLink     = api.Errorf(http.StatusForbidden, "bad_link", "this link is not from this server, or it was changed")
 	errExpiredLink = api.Errorf(http.StatusGone, "expired_link", "this link has expired: ask for a new one")
-	errOrphanLink  = api.Errorf(http.StatusGone, "expired_link",
+	// ErrOrphanLink refuses a link whose maker may no longer read its fax.
+	ErrOrphanLink = api.Errorf(http.StatusGone, "expired_link",
 		"the maker of this link no longer has the right to read: ask somebody else for a new one")
 )
 
@@ -147,34 +148,37 @@ func (g *Gate) LinkURL(r *http.Request, l Link) (string, error) {
 	return scheme + "://" + r.Host + "/links/" + sealed, nil
 }
 
-// OpenLink gives what the last path component of a link stands for, if the link is good now. An api.Error says why it is not.
-func (g *Gate) OpenLink(link string) (Link, error) {
+// OpenLink gives what the last path component of a link stands for, if the link is good now, and the token of its maker as it is now; the
+// zero Token without a login. An api.Error says why it is not good. If the maker is limited to numbers, the caller must look whether the
+// fax is of one of them, and refuse with ErrOrphanLink.
+func (g *Gate) OpenLink(link string) (l Link, maker Token, err error) {
 	key, err := g.LinkKey()
 	if err != nil {
-		return Link{}, err
+		return Link{}, Token{}, err
 	}
-	l, err := openLink(key, link, time.Now())
+	l, err = openLink(key, link, time.Now())
 	if err == nil {
-		err = g.madeByReader(l)
+		maker, err = g.maker(l)
 	}
 	if _, ok := errors.AsType[*api.Error](err); ok && g.Refused != nil {
 		g.Refused("link")
 	}
-	return l, err
+	return l, maker, err
 }
 
-// madeByReader refuses a link whose maker is no longer in the file of tokens with scope read: a person who is removed must not read on
-// through links of before.
-func (g *Gate) madeByReader(l Link) error {
+// maker gives the token that made a link. It refuses a link whose maker is no longer in the file of tokens with scope read: a person who is
+// removed must not read on through links of before.
+func (g *Gate) maker(l Link) (Token, error) {
 	if g.Tokens == nil {
-		return nil
+		return Token{}, nil
 	}
 	tokens, err := g.Tokens()
 	if err != nil {
-		return fmt.Errorf("read the tokens: %w", err)
+		return Token{}, fmt.Errorf("read the tokens: %w", err)
 	}
-	if !slices.ContainsFunc(tokens, func(t Token) bool { return t.Name == l.By && t.may(ScopeRead) }) {
-		return errOrphanLink
+	i := slices.IndexFunc(tokens, func(t Token) bool { return t.Name == l.By && t.may(ScopeOwn) })
+	if i < 0 {
+		return Token{}, ErrOrphanLink
 	}
-	return nil
+	return tokens[i], nil
 }

@@ -72,7 +72,7 @@ func TestWhyALinkIsRefused(t *testing.T) {
 		"another key":        {sealed(aLink(), make([]byte, linkKeySize)), errBadLink},
 		"a longer signature": {good + "AA", errBadLink}, "expired": {sealed(expired, key), errExpiredLink},
 	} {
-		if _, err := g.OpenLink(c.link); !errors.Is(err, c.want) {
+		if _, _, err := g.OpenLink(c.link); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}

@@ -24,33 +24,43 @@ const (
 	ScopeRead    Scope = "read"    // every GET: lists, documents, pages, the audit, metrics; and links to documents and pages
 	ScopeOperate Scope = "operate" // retry, drop, replay, reconcile
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
+	ScopeMetrics Scope = "metrics" // the metrics, and no fax
 )
 
-// ScopeOpen is of paths that need no token. No token has it.
-const ScopeOpen Scope = "open"
+// Scopes of paths. No token has them.
+const (
+	ScopeOpen Scope = "open" // the path needs no token
+	ScopeOwn  Scope = "own"  // the path needs read, and shows to a token that is limited to numbers only the faxes of these
+)
 
 // scopes is all that a token can have.
-var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin}
+var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin, ScopeMetrics}
 
 // Token is one line of the file of tokens. Only its holder knows the token itself.
 //
 // The hash is a plain SHA-256: a token has 256 random bits, so there is no dictionary to try, and with a slow hash such as bcrypt
 // strangers could keep our processor busy.
 type Token struct {
-	Name   string // session.ValidToken; what FAX_AUDIT calls its holder
-	Scopes []Scope
-	sum    [sha256.Size]byte
+	Name    string // session.ValidToken; what FAX_AUDIT calls its holder
+	Scopes  []Scope
+	Numbers []string // as session.NumberToken writes them; the token sees only faxes of these. None: it sees every fax
+	sum     [sha256.Size]byte
 }
 
 // tokenPrefix shows people and scanners what a leaked string is.
 const tokenPrefix = "faxstream_"
 
-// NewToken makes a token: its secret, which is stored nowhere, and its line for the file of tokens.
-func NewToken(name string, allowed []Scope) (secret, line string, err error) {
+// NewToken makes a token: its secret, which is stored nowhere, and its line for the file of tokens. With numbers, however they are
+// written, it sees only faxes of these.
+func NewToken(name string, allowed []Scope, numbers ...string) (secret, line string, err error) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
-	line = Token{Name: name, Scopes: allowed, sum: sha256.Sum256([]byte(secret))}.line()
+	t := Token{Name: name, Scopes: allowed, sum: sha256.Sum256([]byte(secret))}
+	for _, n := range numbers {
+		t.Numbers = append(t.Numbers, session.NumberToken(n))
+	}
+	line = t.line()
 	if _, err := parseToken(line); err != nil {
 		return "", "", err
 	}
@@ -62,10 +72,37 @@ func (t Token) line() string {
 	for _, s := range t.Scopes {
 		words = append(words, string(s))
 	}
-	return t.Name + " " + strings.Join(words, ",") + " sha256:" + hex.EncodeToString(t.sum[:])
+	line := t.Name + " " + strings.Join(words, ",") + " sha256:" + hex.EncodeToString(t.sum[:])
+	if t.Limited() {
+		line += " " + numbersPrefix + strings.Join(t.Numbers, ",")
+	}
+	return line
 }
 
-func (t Token) may(s Scope) bool { return slices.Contains(t.Scopes, s) }
+// numbersPrefix begins the word of a line that has the numbers.
+const numbersPrefix = "to="
+
+// may reports whether the token allows what needs a scope.
+func (t Token) may(need Scope) bool {
+	switch need {
+	case ScopeOwn:
+		return t.has(ScopeRead)
+	case ScopeRead:
+		return t.has(ScopeRead) && !t.Limited()
+	case ScopeMetrics:
+		return t.has(ScopeMetrics) || t.may(ScopeRead)
+	default:
+		return t.has(need)
+	}
+}
+
+func (t Token) has(s Scope) bool { return slices.Contains(t.Scopes, s) }
+
+// Limited reports whether the token sees only faxes of its numbers.
+func (t Token) Limited() bool { return len(t.Numbers) > 0 }
+
+// Sees reports whether the token sees faxes of a number, which session.NumberToken has written.
+func (t Token) Sees(number string) bool { return !t.Limited() || slices.Contains(t.Numbers, number) }
 
 // maxTokens bounds the file of tokens, bytes: thousands of lines.
 const maxTokens = 1 << 20
@@ -91,8 +128,8 @@ func ReadTokens(file string) ([]Token, error) {
 	return tokens, nil
 }
 
-// ParseTokens reads lines with a name, scopes and a hash, separated by spaces; it skips empty lines and lines that begin with #.
-// Each name and each hash may be used once.
+// ParseTokens reads lines with a name, scopes, a hash and perhaps numbers, separated by spaces; it skips empty lines and lines that begin
+// with #. Each name and each hash may be used once.
 func ParseTokens(text string) (tokens []Token, err error) {
 	names, sums := map[string]bool{}, map[[sha256.Size]byte]bool{}
 	for i, line := range strings.Split(text, "\n") {
@@ -119,16 +156,16 @@ func ParseTokens(text string) (tokens []Token, err error) {
 
 func parseToken(line string) (t Token, err error) {
 	words := strings.Fields(line)
-	if len(words) != 3 {
-		return t, fmt.Errorf("%d words, want three: name, scopes and hash, as `faxstream token` prints them", len(words))
+	if len(words) != 3 && len(words) != 4 {
+		return t, fmt.Errorf("%d words, want three: name, scopes and hash, and perhaps numbers, as `faxstream token` prints them", len(words))
 	}
 	if t.Name = words[0]; !session.ValidToken(t.Name) {
 		return t, fmt.Errorf("a name must be 1 to %d letters, digits, '-' and '_'", session.MaxTokenLen)
 	}
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)
-		if !slices.Contains(scopes, s) || t.may(s) {
-			return t, fmt.Errorf("%s: scopes %q: want read, operate or admin, separated by commas, each at most once", t.Name, words[1])
+		if !slices.Contains(scopes, s) || t.has(s) {
+			return t, fmt.Errorf("%s: scopes %q: want read, operate, admin or metrics, separated by commas, each at most once", t.Name, words[1])
 		}
 		t.Scopes = append(t.Scopes, s)
 	}
@@ -138,7 +175,29 @@ func parseToken(line string) (t Token, err error) {
 		return t, fmt.Errorf("%s: want sha256: and 64 hex digits, as `faxstream token` prints them", t.Name)
 	}
 	t.sum = [sha256.Size]byte(raw)
-	return t, nil
+	if len(words) == 4 {
+		err = t.parseNumbers(words[3])
+	}
+	return t, err
+}
+
+// parseNumbers reads the word of a line that has the numbers.
+func (t *Token) parseNumbers(word string) error {
+	list, ok := strings.CutPrefix(word, numbersPrefix)
+	if !ok {
+		return fmt.Errorf("%s: the fourth word must be %s and numbers, separated by commas", t.Name, numbersPrefix)
+	}
+	if !t.has(ScopeRead) || t.has(ScopeOperate) || t.has(ScopeAdmin) {
+		return fmt.Errorf("%s: a token that is limited to numbers needs scope read, and can have neither operate nor admin: "+
+			"make a token of its own for these", t.Name)
+	}
+	for n := range strings.SplitSeq(list, ",") {
+		if n == session.UnknownToken || n != session.NumberToken(n) || slices.Contains(t.Numbers, n) {
+			return fmt.Errorf("%s: number %q: want digits or a user id, each at most once, as `faxstream token` prints them", t.Name, n)
+		}
+		t.Numbers = append(t.Numbers, n)
+	}
+	return nil
 }
 
 // find gives the token with this hash. It always compares every line, so that its time tells nothing.

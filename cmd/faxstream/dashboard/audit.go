@@ -12,6 +12,17 @@ import (
 // Trail calls give with the entries stored from since to until, oldest first, until it returns an error.
 type Trail func(ctx context.Context, since, until time.Time, give func(api.AuditLine) error) error
 
+// ownAudit refuses a reader who is limited to numbers, unless the entries asked for are of one fax that the reader sees: an entry does not
+// say whose fax it is about.
+func (s *server) ownAudit(r *http.Request, id string) error {
+	if id == "" {
+		return api.Errorf(http.StatusForbidden, "forbidden",
+			"the token is limited to numbers, so it sees the audit of one fax at a time: give session=SESSION, or --session on the command line")
+	}
+	_, err := s.findSession(r, id)
+	return err
+}
+
 // audit gives the entries of the audit, oldest first, a JSON object a line. If they cannot be read to their end, the
 // connection is broken off, so that nobody takes a part for the whole.
 func (s *server) audit(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +40,13 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.Session != "" {
 		var err error
-		if f.Session, err = s.resolve(r.Context(), f.Session); err != nil {
+		if f.Session, err = s.resolveFor(r, f.Session); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	if limited(r) {
+		if err := s.ownAudit(r, f.Session); err != nil {
 			s.fail(w, r, err)
 			return
 		}

@@ -18,7 +18,8 @@ import (
 type desk struct {
 	*accesstest.Desk
 	recorded []session.Access
-	refuse   error // what recording gives
+	lines    []string // of tokens that were admitted
+	refuse   error    // what recording gives
 	ready    error
 }
 

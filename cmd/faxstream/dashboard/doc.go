@@ -3,6 +3,9 @@
 //
 // It reads the ledgers, the page facts and the archive. It stores the orders hold, release, purge, retry, drop and replay as actions in
 // FAX_AUDIT before it answers, and the pipeline carries them out, also after a crash. A read of a document or page is in FAX_AUDIT before
-// the first byte leaves, so a crash may leave a record of a read that did not happen, but never a read without a record. The list of faxes
-// is in memory and is built again at every start.
+// the first byte leaves, so a crash may leave a record of a read that did not happen, but never a read without a record. A look at a fax in
+// the dashboard is one record, for all its small images. The list of faxes is in memory and is built again at every start.
+//
+// A token that is limited to numbers sees a fax of another number nowhere: server.find, faxFilter and events are the three places that
+// decide (own.go).
 package dashboard

@@ -31,6 +31,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, ": listening\n\n")
 	_ = rc.Flush()
 	err := s.Events(r.Context(), func(e bus.Stored) bool {
+		if !sees(r, eventNumber(e.Subject)) {
+			return true
+		}
 		line, err := json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
 		if err != nil {
 			s.Log.Error("an event is not JSON", "subject", e.Subject, "err", err)

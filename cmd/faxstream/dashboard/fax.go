@@ -11,22 +11,38 @@ import (
 )
 
 // load reads a session's ledger anew, so that a reader sees every event that it has got.
-func (s *server) load(r *http.Request) (session.State, error) {
-	id := r.PathValue("session") // valid, see resolved
+func (s *server) load(r *http.Request, id string) (session.State, error) {
 	st, _, err := s.Ledgers.Load(r.Context(), id)
 	if err == nil && (st.Opened.IsZero() || st.Purged) {
-		err = s.notPurged(r, api.NotFound("no fax has the session %s", id))
+		err = s.notPurged(r, id, noFax(id))
 	}
 	return st, err
 }
 
-// find is load for reading: it looks in the archive for a fax that has no ledger (any more).
+// find gives the fax in the path.
 func (s *server) find(r *http.Request) (session.State, error) {
-	st, err := s.load(r)
+	return s.findSession(r, r.PathValue("session"))
+}
+
+// findSession is load for reading: it looks in the archive for a fax that has no ledger (any more). A fax that the reader may not see is
+// not there; nor is, for a reader who is limited to numbers, a purged fax: nothing says any more whose it was.
+func (s *server) findSession(r *http.Request, id string) (session.State, error) {
+	st, err := s.findAny(r, id)
+	gone, ok := errors.AsType[*api.Error](err)
+	if err == nil && !sees(r, numberOf(summary(st))) || limited(r) && ok && gone.Status == http.StatusGone {
+		return session.State{}, noFax(id)
+	}
+	return st, err
+}
+
+func noFax(id string) error { return api.NotFound("no fax has the session %s", id) }
+
+func (s *server) findAny(r *http.Request, id string) (session.State, error) {
+	st, err := s.load(r, id)
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Status != http.StatusNotFound || s.Older == nil {
 		return st, err
 	}
-	old, _, olderErr := s.Older.Fax(r.Context(), r.PathValue("session"))
+	old, _, olderErr := s.Older.Fax(r.Context(), id)
 	if errors.Is(olderErr, fs.ErrNotExist) {
 		return st, err
 	}

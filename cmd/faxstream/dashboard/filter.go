@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -16,10 +17,12 @@ type faxFilter struct {
 	since, until time.Time
 	status       string
 	direction    string
+	reader       access.Token // whose faxes are shown; the zero value sees all
 }
 
 func (f faxFilter) has(x api.Fax) bool {
-	return (f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
+	return f.reader.Sees(numberOf(x)) &&
+		(f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
 		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction)
 }
@@ -32,7 +35,14 @@ var (
 	directions = []string{session.Incoming, session.Outgoing}
 )
 
+// readersFilter chooses what the reader may see.
+func readersFilter(r *http.Request) (f faxFilter) {
+	f.reader, _ = access.Caller(r)
+	return f
+}
+
 func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
+	f = readersFilter(r)
 	f.to, f.from = strings.TrimSpace(r.FormValue("to")), strings.TrimSpace(r.FormValue("from"))
 	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
 		v := r.FormValue(name)

@@ -45,6 +45,11 @@ func (s *server) holdStatus(w http.ResponseWriter, r *http.Request) {
 // holdStatusOf reads the log of the fax in the path. The fax exists, or it was purged.
 func (s *server) holdStatusOf(r *http.Request) (k api.HoldStatus, err error) {
 	id := r.PathValue("session") // valid, see resolved
+	if limited(r) {              // the log does not say whose fax it is
+		if _, err := s.find(r); err != nil {
+			return k, err
+		}
+	}
 	k = api.HoldStatus{Session: id, Log: []session.KeepEntry{}}
 	log, err := s.Holds.Log(r.Context(), id)
 	if err != nil {
@@ -174,11 +179,11 @@ func errPurged(e session.KeepEntry) error {
 }
 
 // notPurged gives the error of a purged fax if the fax was purged, and else missing.
-func (s *server) notPurged(r *http.Request, missing error) error {
+func (s *server) notPurged(r *http.Request, id string, missing error) error {
 	if s.Holds == nil {
 		return missing
 	}
-	log, err := s.Holds.Log(r.Context(), r.PathValue("session"))
+	log, err := s.Holds.Log(r.Context(), id)
 	switch {
 	case err != nil:
 		return err

@@ -74,9 +74,18 @@ func (s *server) followLink(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) serveLink(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.Gate.OpenLink(r.PathValue("link"))
+	l, maker, err := s.Gate.OpenLink(r.PathValue("link"))
 	if err != nil {
 		return err
+	}
+	if maker.Limited() {
+		st, err := s.findAny(r, l.Session)
+		if _, gone := errors.AsType[*api.Error](err); gone || err == nil && !maker.Sees(numberOf(summary(st))) {
+			err = access.ErrOrphanLink
+		}
+		if err != nil {
+			return err
+		}
 	}
 	f := file{session: l.Session, page: l.Page, object: session.Object{Key: l.Key, SHA256: l.SHA256}, name: l.Name, mime: l.Mime}
 	read := f.access(session.AccessLinkUsed)

@@ -30,9 +30,12 @@ const (
 	maxScanned = 1024
 	// scanAtOnce is how many of them are read at the same time.
 	scanAtOnce = 32
+	// leastID comes before every session id in the order of the list.
+	leastID = "-"
 )
 
-// older gives up to limit faxes between after and floor that the board does not have. If end is not zero, it looked only as far as end.
+// older gives limit faxes or more between after and floor that the board does not have; fewer if the archive has no others. If end is not
+// zero, it looked only as far as end, which is the beginning of a second: a cursor must not name a fax that its reader may not see.
 func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []api.Fax, end orderKey, err error) {
 	newest := orderKey{time.Now().Add(48 * time.Hour), "~"} // the provider's clock may be wrong
 	if after.session == "" || after.compare(newest) > 0 {   // a cursor may say year 9999: every empty month costs the archive a listing
@@ -46,32 +49,33 @@ func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, 
 		since = floor.opened.Truncate(time.Second)
 	}
 	var chunk []orderKey
-	scanned := 0
-	flush := func() (enough bool) {
+	scanned, second := 0, time.Time{}
+	flush := func() {
 		var faxes []api.Fax
-		if faxes, err = s.archived(ctx, chunk); err != nil {
-			return true
-		}
+		faxes, err = s.archived(ctx, chunk)
 		for _, x := range faxes {
 			if f.has(x) {
 				found = append(found, x)
 			}
 		}
 		scanned += len(chunk)
-		last := chunk[len(chunk)-1]
 		chunk = chunk[:0]
-		if len(found) >= limit || scanned >= maxScanned {
-			end = last
-		}
-		return end.session != ""
 	}
 	listErr := s.Older.Before(ctx, after.opened, after.session, since, func(at time.Time, id string) bool {
+		if (len(found) >= limit || scanned >= maxScanned) && !at.Equal(second) {
+			end = orderKey{second, leastID}
+			return false
+		}
+		second = at
 		if k := (orderKey{at, id}); k.compare(floor) > 0 && !s.Board.has(id) {
 			chunk = append(chunk, k)
 		}
-		return len(chunk) < scanAtOnce || !flush()
+		if len(chunk) == scanAtOnce {
+			flush()
+		}
+		return err == nil
 	})
-	if err == nil && listErr == nil && len(chunk) > 0 && end.session == "" {
+	if err == nil && listErr == nil && len(chunk) > 0 {
 		flush()
 	}
 	return found, end, cmp.Or(err, listErr)

@@ -20,25 +20,18 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, err)
 		return
 	}
-	letters, err := s.Letters.LiveLetters(r.Context())
-	if err != nil {
-		s.Log.Error("the number of dead letters is unknown", "err", err)
+	var letters uint64
+	if !limited(r) {
+		if letters, err = s.Letters.LiveLetters(r.Context()); err != nil {
+			s.Log.Error("the number of dead letters is unknown", "err", err)
+		}
 	}
 	s.render(w, r, "index.html", struct {
 		api.FaxList
 		Letters   uint64
 		Uncertain bool   // JetStream did not say how many letters there are
 		User      string // who is logged in; empty without a login
-	}{s.list(r.Context(), faxFilter{}, after, defaultLimit), letters, err != nil, userOf(r)})
-}
-
-func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
-	d, err := s.detail(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.render(w, r, "fax.html", d)
+	}{s.list(r.Context(), readersFilter(r), after, defaultLimit), letters, err != nil, userOf(r)})
 }
 
 // userOf names who is logged in.

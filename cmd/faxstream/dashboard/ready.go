@@ -19,10 +19,10 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err == nil && s.Warnings != nil {
 		state.Warnings, err = s.Warnings(r.Context())
 	}
-	if _, ok := access.Caller(r); !ok && s.Gate.NeedsLogin() {
+	if t, ok := access.Caller(r); s.Gate.NeedsLogin() && (!ok || t.Limited()) {
 		state.Warnings = nil
 		if err != nil {
-			err = errors.New("send a token to see the reason")
+			err = errors.New("send a token that is not limited to numbers to see the reason")
 		}
 	}
 	if err != nil {

@@ -15,20 +15,20 @@ type route struct {
 	handle  http.HandlerFunc
 }
 
-// routes are all paths of the listener except those of the login.
+// routes are all paths of the listener except those of the login. The handler of a path with scope own must ask sees before it shows a fax.
 func (s *server) routes() []route {
 	return []route{
-		{"GET /{$}", access.ScopeRead, s.indexPage},
-		{"GET /fax/{session}", access.ScopeRead, s.faxPage},
-		{"GET /api/v1/faxes", access.ScopeRead, s.listFaxes},
-		{"GET /api/v1/faxes/{session}", access.ScopeRead, s.fax},
-		{"GET /api/v1/faxes/{session}/{document}", access.ScopeRead, s.document},
-		{"GET /api/v1/faxes/{session}/pages/{file}", access.ScopeRead, s.page},
-		{"GET /api/v1/faxes/{session}/keep", access.ScopeRead, s.holdStatus},
-		{"POST /api/v1/faxes/{session}/links", access.ScopeRead, s.link}, // a reader could send the file itself
-		{"GET /links/{link}", access.ScopeOpen, s.followLink},            // the link is the credential
-		{"GET /api/v1/events", access.ScopeRead, s.events},
-		{"GET /api/v1/audit", access.ScopeRead, s.audit},
+		{"GET /{$}", access.ScopeOwn, s.indexPage},
+		{"GET /fax/{session}", access.ScopeOwn, s.faxPage},
+		{"GET /api/v1/faxes", access.ScopeOwn, s.listFaxes},
+		{"GET /api/v1/faxes/{session}", access.ScopeOwn, s.fax},
+		{"GET /api/v1/faxes/{session}/{document}", access.ScopeOwn, s.document},
+		{"GET /api/v1/faxes/{session}/pages/{file}", access.ScopeOwn, s.page},
+		{"GET /api/v1/faxes/{session}/keep", access.ScopeOwn, s.holdStatus},
+		{"POST /api/v1/faxes/{session}/links", access.ScopeOwn, s.link}, // a reader could send the file itself
+		{"GET /links/{link}", access.ScopeOpen, s.followLink},           // the link is the credential
+		{"GET /api/v1/events", access.ScopeOwn, s.events},
+		{"GET /api/v1/audit", access.ScopeOwn, s.audit},
 		{"GET /api/v1/holds", access.ScopeRead, s.listHolds},
 		{"POST /api/v1/faxes/{session}/hold", access.ScopeAdmin, s.orderHold(session.ActionHeld)},
 		{"POST /api/v1/faxes/{session}/release", access.ScopeAdmin, s.orderHold(session.ActionReleased)},
@@ -40,7 +40,7 @@ func (s *server) routes() []route {
 		{"POST /api/v1/dlq/{id}/drop", access.ScopeOperate, s.actOnLetter(session.ActionDropped)},
 		{"POST /api/v1/reconcile", access.ScopeOperate, s.reconcile},
 		{"GET /api/v1/webhooks/refused", access.ScopeRead, s.refusedWebhooks},
-		{"GET /metrics", access.ScopeRead, s.Metrics.ServeHTTP},
+		{"GET /metrics", access.ScopeMetrics, s.Metrics.ServeHTTP},
 		{"GET /readyz", access.ScopeOpen, s.readyz},
 		{"GET /healthz", access.ScopeOpen, func(w http.ResponseWriter, _ *http.Request) {
 			api.Write(w, http.StatusOK, api.Readiness{Status: "ok"})

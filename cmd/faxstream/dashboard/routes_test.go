@@ -89,7 +89,10 @@ func TestReadinessTellsStrangersNothing(t *testing.T) {
 func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 	want := map[string]access.Scope{
 		"GET /links/{link}": access.ScopeOpen, "GET /readyz": access.ScopeOpen, "GET /healthz": access.ScopeOpen,
-		"POST /api/v1/faxes/{session}/links":  access.ScopeRead,
+		"GET /api/v1/holds": access.ScopeRead, "GET /api/v1/dlq": access.ScopeRead, "GET /api/v1/dlq/{id}": access.ScopeRead,
+		"GET /api/v1/webhooks/refused":        access.ScopeRead,
+		"GET /metrics":                        access.ScopeMetrics,
+		"POST /api/v1/faxes/{session}/links":  access.ScopeOwn,
 		"POST /api/v1/faxes/{session}/replay": access.ScopeOperate,
 		"POST /api/v1/dlq/{id}/retry":         access.ScopeOperate,
 		"POST /api/v1/dlq/{id}/drop":          access.ScopeOperate,
@@ -101,7 +104,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		if delete(want, route.pattern); !ok {
 			scope = access.ScopeAdmin
 			if strings.HasPrefix(route.pattern, "GET ") {
-				scope = access.ScopeRead
+				scope = access.ScopeOwn
 			}
 		}
 		if route.scope != scope {

@@ -2,6 +2,8 @@ package dashboard
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"io"
 	"log/slog"
 	"net/http"
@@ -53,6 +55,7 @@ type server struct {
 	Config
 	streams    chan struct{} // a place for each stream of events that is open
 	thumbnails chan struct{} // a place for each original in memory
+	viewKey    []byte        // of this process; makes the marks of views
 }
 
 const (
@@ -68,6 +71,8 @@ const (
 // NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics to those whom the gate lets through.
 func NewHandler(c Config) http.Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
+	s.viewKey = make([]byte, sha256.Size)
+	_, _ = rand.Read(s.viewKey) // never fails
 	mux, rules := http.NewServeMux(), access.Rules{}
 	for _, route := range s.routes() {
 		handle := route.handle

@@ -15,7 +15,7 @@ import (
 // resolved lets a handler find the whole session id in the path where the request has only the beginning of one.
 func (s *server) resolved(handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		id, err := s.resolve(r.Context(), r.PathValue("session"))
+		id, err := s.resolveFor(r, r.PathValue("session"))
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -25,11 +25,20 @@ func (s *server) resolved(handle http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// resolveFor is resolve for whoever made a request. A token that sees only some numbers gives whole ids: a short one would tell it of
+// faxes that it must not see.
+func (s *server) resolveFor(r *http.Request, id string) (string, error) {
+	if limited(r) {
+		return wholeID(r.Context(), id)
+	}
+	return s.resolve(r.Context(), id)
+}
+
 // resolve returns the session that an id stands for: the whole id, or its first letters if only one fax has them. An id that stands
 // for no fax is returned as it is.
 func (s *server) resolve(ctx context.Context, id string) (string, error) {
-	if !session.ValidToken(id) {
-		return "", api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
+	if _, err := wholeID(ctx, id); err != nil {
+		return "", err
 	}
 	if len(id) < session.MinShortID || s.Board.has(id) {
 		return id, nil
@@ -58,6 +67,14 @@ func (s *server) resolve(ctx context.Context, id string) (string, error) {
 		return id, err
 	}
 	return whole, err
+}
+
+// wholeID returns an id as it is, if it can be one.
+func wholeID(_ context.Context, id string) (string, error) {
+	if !session.ValidToken(id) {
+		return "", api.BadRequest("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
+	}
+	return id, nil
 }
 
 // noEmptyParts refuses a path with an empty part, such as an empty session, or with dots. A ServeMux would lead the client to another path.

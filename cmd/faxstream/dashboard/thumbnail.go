@@ -31,8 +31,10 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	if err := s.record(r, f.access(session.AccessRead)); err != nil {
-		return err
+	if !s.viewed(r, f) {
+		if err := s.record(r, f.access(session.AccessThumbnail)); err != nil {
+			return err
+		}
 	}
 	select {
 	case s.thumbnails <- struct{}{}:

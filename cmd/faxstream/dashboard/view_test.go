@@ -1,0 +1,89 @@
+package dashboard
+
+import (
+	"context"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+var imageURL = regexp.MustCompile(`src="([^"]+thumbnail[^"]+)"`)
+
+// Who looks at a fax in the dashboard is recorded once, not once for each small image; an image without such a look is recorded as what it
+// is, and not as a read of the original.
+func TestALookAtAFaxIsOneRecord(t *testing.T) {
+	d := newDesk(t, func(c *Config) {
+		c.Thumbnail = func(context.Context, []byte) ([]byte, error) { return []byte("small content"), nil }
+	})
+	code, page := d.Ask("reader", "GET", "/fax/abc", "")
+	urls := imageURL.FindAllStringSubmatch(page, -1)
+	if code != 200 || len(urls) != 1 {
+		t.Fatalf("%d, images %q in\n%s", code, urls, page)
+	}
+	for range 2 {
+		if code, body := d.Ask("reader", "GET", urls[0][1], ""); code != 200 || body != "small content" {
+			t.Errorf("%s: %d %s", urls[0][1], code, body)
+		}
+	}
+	view := session.Access{Kind: session.AccessView, By: "reader", Login: true, Address: "127.0.0.1", Session: "abc"}
+	if len(d.recorded) != 1 || d.recorded[0] != view {
+		t.Fatalf("recorded %+v, want only %+v", d.recorded, view)
+	}
+	d.Ask("reader", "HEAD", "/fax/abc", "")
+	if d.Ask("reader", "GET", "/fax/abc", ""); len(d.recorded) != 2 {
+		t.Errorf("a second look: %d records, want 2", len(d.recorded))
+	}
+	small := session.Access{
+		Kind: session.AccessThumbnail, By: "reader", Login: true, Address: "127.0.0.1", Session: "abc", Page: 1, Object: "p.tiff",
+	}
+	plain, _, _ := strings.Cut(urls[0][1], "?")
+	for name, url := range map[string]string{
+		"without a look": plain, "with an invented mark": plain + "?view=99999999999.x",
+	} {
+		d.recorded = nil
+		if code, _ := d.Ask("reader", "GET", url, ""); code != 200 || len(d.recorded) != 1 || d.recorded[0] != small {
+			t.Errorf("an image %s: %d, recorded %+v, want %+v", name, code, d.recorded, small)
+		}
+	}
+	d.recorded = nil
+	d.admit(t, "alice", []access.Scope{access.ScopeRead})
+	if code, _ := d.Ask("alice", "GET", urls[0][1], ""); code != 200 || len(d.recorded) != 1 || d.recorded[0].By != "alice" {
+		t.Errorf("an image with somebody else's mark: %d, recorded %+v", code, d.recorded)
+	}
+	d.refuse = context.DeadlineExceeded
+	if code, body := d.Ask("alice", "GET", "/fax/abc", ""); code != 503 || strings.Contains(body, "thumbnail") {
+		t.Errorf("a look that cannot be recorded: %d", code)
+	}
+}
+
+// A mark holds for one image, and for two hours at most.
+func TestAMarkIsForOneImageAndEnds(t *testing.T) {
+	s := &server{viewKey: []byte("key")}
+	f := file{session: "abc", page: 1, object: session.Object{SHA256: "aa"}}
+	now := time.Now()
+	if end := time.Unix(viewEnds(now), 0); end.Before(now.Add(time.Hour)) || end.After(now.Add(2*time.Hour)) {
+		t.Errorf("at %s a mark is made until %s", now, end)
+	}
+	soon := now.Add(time.Hour).Unix()
+	ask := func(mark string) bool {
+		return s.viewed(httptest.NewRequest("GET", "/?view="+mark, nil), f)
+	}
+	r := httptest.NewRequest("GET", "/fax/abc", nil)
+	for name, c := range map[string]struct {
+		mark string
+		want bool
+	}{
+		"good": {s.mark(r, "abc", 1, "aa", soon), true}, "over": {s.mark(r, "abc", 1, "aa", now.Unix()), false},
+		"of another fax": {s.mark(r, "abd", 1, "aa", soon), false}, "of another page": {s.mark(r, "abc", 2, "aa", soon), false},
+		"of another original": {s.mark(r, "abc", 1, "ab", soon), false}, "none": {"", false},
+	} {
+		if ask(c.mark) != c.want {
+			t.Errorf("a mark that is %s: %t", name, !c.want)
+		}
+	}
+}
