@@ -133,10 +133,11 @@ func (p auditPrinter) print(l api.AuditLine) error {
 		return p.json.Encode(l)
 	}
 	var e struct {
-		Access, Action, By, Why, Session, Stage string
-		Object                                  string
-		Page                                    int
-		Letter                                  struct {
+		Access, Action, By, Why, Session, Stage, Image string
+
+		Object string
+		Page   int
+		Letter struct {
 			Session string
 			Page    int
 		}
@@ -144,7 +145,7 @@ func (p auditPrinter) print(l api.AuditLine) error {
 	if err := json.Unmarshal(l.Entry, &e); err != nil {
 		e.Access = "unreadable"
 	}
-	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + strings.TrimPrefix(path.Ext(e.Object), ".")))
+	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + e.Image + strings.TrimPrefix(path.Ext(e.Object), ".")))
 	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By), what,
 		client.OneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), client.OneLine(e.Why))
 	return err

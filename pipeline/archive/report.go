@@ -55,6 +55,17 @@ func (v PageVerdict) Chosen(image string) *session.PageArchived {
 	return v.Kept
 }
 
+// Images returns the two images of each page that differs, by page and by session.ImageStreamed and session.ImageFile.
+func (r Report) Images() map[int]map[string]session.PageArchived {
+	all := map[int]map[string]session.PageArchived{}
+	for _, v := range r.Pages {
+		if v.Kept != nil && v.Alternative != nil {
+			all[v.Page] = map[string]session.PageArchived{session.ImageStreamed: *v.Kept, session.ImageFile: *v.Alternative}
+		}
+	}
+	return all
+}
+
 // Image returns the image that a document uses when it follows the report in this page; nil: the report has none.
 func (v PageVerdict) Image() *session.PageArchived {
 	if v.Repair != nil {

@@ -38,7 +38,7 @@ func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.render(w, r, "fax.html", d)
+	s.render(w, r, "fax.html", faxView{d, userOf(r), mayChoose(r)})
 }
 
 // userOf names who is logged in.
