@@ -53,7 +53,9 @@ func (s *choiceStub) images(_ context.Context, report session.Object) (map[int]m
 
 func (s *choiceStub) config(c *Config) {
 	c.Letters, c.Ledgers, c.Images = s, s, s.images
-	c.Thumbnail = func(_ context.Context, original []byte) ([]byte, error) { return append([]byte("small "), original...), nil }
+	c.Thumbnail = func(_ context.Context, original []byte) ([]byte, error) {
+		return append([]byte("small "), original...), nil
+	}
 	for _, st := range s.states {
 		c.Board.put(st)
 	}
