@@ -134,10 +134,11 @@ func (p auditPrinter) print(l api.AuditLine) error {
 		return p.json.Encode(l)
 	}
 	var e struct {
-		Access, Action, By, Why, Session, Stage string
-		Object                                  string
-		Page                                    int
-		Letter                                  struct {
+		Access, Action, By, Why, Session, Stage, Image string
+
+		Object string
+		Page   int
+		Letter struct {
 			Session string
 			Page    int
 		}
@@ -148,7 +149,7 @@ func (p auditPrinter) print(l api.AuditLine) error {
 	if e.Access == session.AccessThumbnail {
 		e.Object = "" // it was made from this object, which was not sent
 	}
-	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + strings.TrimPrefix(path.Ext(e.Object), ".")))
+	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + e.Image + strings.TrimPrefix(path.Ext(e.Object), ".")))
 	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By), what,
 		client.OneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), client.OneLine(e.Why))
 	return err

@@ -17,6 +17,7 @@ type getCmd struct {
 	Session sessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    int       `placeholder:"N" help:"One page, from 1, instead of the document."`
 	As      string    `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	Image   string    `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
 	Output  string    `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
 	Reason  string    `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
@@ -30,6 +31,11 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	o := client.Object{Session: string(c.Session), Page: c.Page, Kind: kind, Reason: c.Reason}
+	if c.Image != "auto" {
+		if o.Image = c.Image; c.Page == 0 {
+			return usagef("--image %s is for one page: give --page N", c.Image)
+		}
+	}
 	if c.Output == "" {
 		return c.api.Stream(ctx, o, e.stdout)
 	}

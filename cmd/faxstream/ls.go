@@ -9,6 +9,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 type lsCmd struct {
@@ -19,6 +20,7 @@ type lsCmd struct {
 	Until     moment `env:"-" placeholder:"TIME" help:"Only faxes opened before this time."`
 	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
 	Direction string `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
+	Differs   bool   `env:"-" help:"Only faxes with a page that differs from the same page of the whole file, and of which nobody has chosen an image yet: see faxstream choose."`
 	JSON      bool   `help:"Print one JSON object a line."`
 	Limit     int    `default:"50" help:"Maximum number of faxes to list; 0: all."`
 }
@@ -49,9 +51,13 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 
 // filter is what the server is asked for.
 func (c lsCmd) filter() client.FaxFilter {
-	return client.FaxFilter{
+	f := client.FaxFilter{
 		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction, Limit: c.Limit,
 	}
+	if c.Differs {
+		f.Verification = session.VerificationDiffers
+	}
+	return f
 }
 
 func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
@@ -64,6 +70,9 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 	}
 	if f.Held {
 		status += ", held"
+	}
+	if text := f.DifferText(); text != "" {
+		status += ", " + text
 	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
 		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, client.OneLine(f.From), client.OneLine(f.To), f.Archived, f.Expected, status)

@@ -51,6 +51,7 @@ type cli struct {
 	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop dead letters: webhooks that were refused, pages and messages that failed."`
 	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive, without fetching anything."`
 	Reconcile reconcileCmd `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
+	Choose    chooseCmd    `cmd:"" help:"Choose one of two images of a page that differs from the same page of the whole file."`
 	Hold      holdCmd      `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
 	Release   releaseCmd   `cmd:"" help:"Lift the legal hold of a fax."`
 	Holds     holdsCmd     `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`

@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 type watchCmd struct {
@@ -27,6 +31,8 @@ func (c watchCmd) Run(ctx context.Context, e env) error {
 			Revision int    `json:"revision"`
 			Status   string `json:"status"`
 			Reason   string `json:"reason"`
+
+			Differences map[string]session.Ranges `json:"differences"`
 		}
 		err := json.Unmarshal(line, &v)
 		if err == nil {
@@ -47,7 +53,10 @@ func (c watchCmd) Run(ctx context.Context, e env) error {
 				text += " " + s
 			}
 		}
-		_, err = fmt.Fprintln(e.stdout, text)
+		for _, name := range slices.Sorted(maps.Keys(data.Differences)) {
+			text += " " + api.DifferText(data.Differences[name]) + " (" + name + ")"
+		}
+		_, err = fmt.Fprintln(e.stdout, client.OneLine(text))
 		return err
 	})
 }

@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -40,6 +41,29 @@ type PageVerdict struct {
 	// the file, for a person who chooses it.
 	Difference  string                `json:"difference,omitempty"`
 	Alternative *session.PageArchived `json:"alternative,omitempty"`
+
+	// Kept is, of a page that differs, the page as streamed: a choice of the file may be taken back when the page's fact is lost.
+	Kept *session.PageArchived `json:"kept,omitempty"`
+}
+
+// Chosen returns the image of a page that differs for which a person decided: session.ImageStreamed or session.ImageFile; nil: the report
+// has none.
+func (v PageVerdict) Chosen(image string) *session.PageArchived {
+	if image == session.ImageFile {
+		return v.Alternative
+	}
+	return v.Kept
+}
+
+// Images returns the two images of each page that differs, by page and by session.ImageStreamed and session.ImageFile.
+func (r Report) Images() map[int]map[string]session.PageArchived {
+	all := map[int]map[string]session.PageArchived{}
+	for _, v := range r.Pages {
+		if v.Kept != nil && v.Alternative != nil {
+			all[v.Page] = map[string]session.PageArchived{session.ImageStreamed: *v.Kept, session.ImageFile: *v.Alternative}
+		}
+	}
+	return all
 }
 
 // Image returns the image that a document uses when it follows the report in this page; nil: the report has none.
@@ -75,7 +99,7 @@ func (r Report) Objects() (all []session.Object) {
 				all = append(all, *image.Original)
 			}
 		}
-		for _, image := range []*session.PageArchived{p.Repair, p.Alternative} {
+		for _, image := range []*session.PageArchived{p.Repair, p.Alternative, p.Kept} {
 			if image != nil {
 				all = append(all, image.Original, image.PNG)
 			}
@@ -89,6 +113,21 @@ const (
 	ReportVerified = "verified" // pages were compared with the whole file
 	ReportDecoded  = "decoded"  // archived originals were decoded again
 )
+
+// ReadReport reads the report that an event names. Errors: those of ReadObject, and ErrUnreadable.
+func ReadReport(ctx context.Context, a Reader, o session.Object) (Report, error) {
+	var r Report
+	data, err := ReadObject(ctx, a, o)
+	if err == nil {
+		if err = json.Unmarshal(data, &r); err != nil {
+			err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+	}
+	if err != nil {
+		return Report{}, fmt.Errorf("read %s: %w", o.Key, err)
+	}
+	return r, nil
+}
 
 // WriteReport archives a report; kind is one of the kinds above. The key has the hash of the content: a repeat writes the same object.
 func WriteReport(ctx context.Context, a Store, kind string, r Report) (session.Object, error) {

@@ -154,7 +154,7 @@ func samples() map[string]any {
 			Session: "s1", Revision: 1, File: object("original.0011223344556677.tiff"),
 			Pages: []archive.PageVerdict{{
 				Page: 1, Verdict: "repaired", Reason: session.ReasonNotInFile, Streamed: image, File: &image,
-				Repair: &page, Difference: "different", Alternative: &page,
+				Repair: &page, Difference: "different", Alternative: &page, Kept: &page,
 			}},
 		},
 	}

@@ -207,20 +207,28 @@ func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject sess
 	return m, data, err
 }
 
-// repair replaces facts of an order by the repairs in its reports.
+// repair replaces facts of an order by the repairs in its reports, and then by what people chose: a fact that was restored from the archive
+// may have either image.
 func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[int]session.PageArchived) error {
 	for _, repairs := range r.Repairs {
-		data, err := archive.ReadObject(ctx, a.Archive, repairs.Report)
+		report, err := archive.ReadReport(ctx, a.Archive, repairs.Report)
 		if err != nil {
 			return err
-		}
-		var report archive.Report
-		if err := json.Unmarshal(data, &report); err != nil {
-			return fmt.Errorf("read %s: %w", repairs.Report.Key, err)
 		}
 		for _, v := range report.Pages {
 			if image := v.Image(); image != nil && repairs.Pages.Has(v.Page) && r.Pages.Has(v.Page) {
 				facts[v.Page] = *image
+			}
+		}
+	}
+	for _, c := range r.Choices {
+		report, err := archive.ReadReport(ctx, a.Archive, c.Report)
+		if err != nil {
+			return err
+		}
+		for _, v := range report.Pages {
+			if image := v.Chosen(c.Image); image != nil && v.Page == c.Page && r.Pages.Has(c.Page) {
+				facts[c.Page] = *image
 			}
 		}
 	}

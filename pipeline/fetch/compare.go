@@ -116,7 +116,7 @@ func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArc
 	if err != nil {
 		return err
 	}
-	v.Alternative = &alternative
+	v.Alternative, v.Kept = &alternative, &f
 	w.Observe(stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: session.ReasonDiffers})
 	w.log.Error("a streamed page and the same page of the whole file differ: look at both and choose one with `faxstream choose`",
 		"session", o.Session, "page", f.Page, "difference", v.Difference, "streamed", f.Original.Key, "file", v.File.Original.Key)

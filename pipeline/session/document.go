@@ -26,6 +26,13 @@ const (
 	VerificationUnavailable = "unavailable" // the fetch of the file failed, or some page of it is unreadable
 )
 
+// Verifications are all results of a comparison.
+func Verifications() []string {
+	return []string{
+		VerificationNone, VerificationPending, VerificationVerified, VerificationDiffers, VerificationChosen, VerificationUnavailable,
+	}
+}
+
 // DocVerified means: streamed pages were compared, pixel by pixel, with the same pages of the whole file. A page in none of
 // Agreed, Repaired and Differing could not be compared. Report has the details of every page.
 type DocVerified struct {

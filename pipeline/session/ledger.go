@@ -172,7 +172,7 @@ func (s *State) archived(f PageArchived) {
 	}
 	// A page may have a fact under `unknown` and one under the number. The document uses the second one, so its source counts.
 	if underNumber := f.ToToken != UnknownToken || s.ToToken == ""; underNumber || !s.Usable.Has(f.Page) {
-		if f.Source == SourceWholeFile {
+		if f.cut() {
 			s.Cut = s.Cut.Add(f.Page)
 		} else {
 			s.Cut = s.Cut.Remove(f.Page)

@@ -71,8 +71,12 @@ type PageArchived struct {
 	Quality    *Quality  `json:"quality,omitempty"`     // nil: archived by a version that did not measure it
 	CleanStrip *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip cannot be copied into a document
 	EventTime  time.Time `json:"event_time,omitzero"`
-	BodySHA256 string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for SourceWholeFile
+	BodySHA256 string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for a page that only the whole file has
 }
+
+// cut reports whether the page was missing and cut from the whole file. A streamed page that was repaired or replaced from the file has the
+// webhook that announced it.
+func (f PageArchived) cut() bool { return f.Source == SourceWholeFile && f.BodySHA256 == "" }
 
 func (f PageArchived) Subject() string {
 	return fmt.Sprintf("%s.%s.%s.%d", TypePageArchived, f.ToToken, f.Session, f.Page)

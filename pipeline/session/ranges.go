@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 )
 
 // Range is the pages First to Last, both included, within 1 to MaxPages.
@@ -150,6 +151,27 @@ func (r Ranges) Max() int {
 		return 0
 	}
 	return r[len(r)-1].Last
+}
+
+// Text writes page numbers for people: "page 2", "pages 2, 4-6"; empty: "no pages".
+func (r Ranges) Text() string {
+	if len(r) == 0 {
+		return "no pages"
+	}
+	text := "page "
+	if r.Len() > 1 {
+		text = "pages "
+	}
+	for i, x := range r {
+		if i > 0 {
+			text += ", "
+		}
+		text += strconv.Itoa(x.First)
+		if x.Last > x.First {
+			text += "-" + strconv.Itoa(x.Last)
+		}
+	}
+	return text
 }
 
 // All yields the pages in ascending order.

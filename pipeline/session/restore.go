@@ -13,9 +13,9 @@ func Restore(ready DocReady, doc DocAssembled, pages []PageArchived, opened time
 	}
 	for _, f := range pages {
 		s.Usable = s.Usable.Add(f.Page)
-		if f.BodySHA256 != "" { // it was announced by a webhook; this is also set for a repaired page
+		if f.BodySHA256 != "" {
 			s.Announced = s.Announced.Add(f.Page)
-		} else if f.Source == SourceWholeFile {
+		} else if f.cut() {
 			s.Cut = s.Cut.Add(f.Page)
 		}
 	}

@@ -13,15 +13,33 @@ type Fax struct {
 	From      string    `json:"from"`
 	To        string    `json:"to"`
 	Status    string    `json:"status"`
-	Reason    string    `json:"reason,omitempty"` // of a partial fax
+	Reason    string    `json:"reason,omitempty"` // of a partial fax, or of a recovered one with more pages than the provider counts
 	Revision  int       `json:"revision"`         // 0 until a document is assembled
 	Verified  bool      `json:"verified"`         // every page has the pixels of the whole file
-	Verdict   string    `json:"verification"`     // none, pending, verified, differs or unavailable
+	Verdict   string    `json:"verification"`     // one of session.Verifications
 	Expected  int       `json:"pages_expected"`   // as far as is known
 	Archived  int       `json:"pages_archived"`
 	Opened    time.Time `json:"opened"`                 // when the first webhook was stored
 	Held      bool      `json:"held"`                   // under legal hold
 	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): the data is from the archive
+
+	// Differing are the pages that differ from the whole file, and of which nobody has chosen an image yet.
+	Differing session.Ranges `json:"pages_differing,omitempty"`
+}
+
+// DifferText says in words which pages wait for a choice: "page 2 differs"; empty: none.
+func (f Fax) DifferText() string { return DifferText(f.Differing) }
+
+// DifferText says in words that pages differ: "pages 2, 4-6 differ"; empty: no pages do.
+func DifferText(pages session.Ranges) string {
+	switch pages.Len() {
+	case 0:
+		return ""
+	case 1:
+		return pages.Text() + " differs"
+	default:
+		return pages.Text() + " differ"
+	}
 }
 
 // FaxList is a page of faxes, newest first. Next, where it is not empty, is the cursor of the following page, which may be empty.
@@ -34,7 +52,8 @@ type FaxList struct {
 // FaxDetail is one fax with its pages: GET /faxes/{session}.
 type FaxDetail struct {
 	Fax
-	Pages []Page `json:"pages"`
+	Choices []session.Choice `json:"choices,omitempty"` // by page: which image of a page that differs counts
+	Pages   []Page           `json:"pages"`
 }
 
 // Page is one page of a fax.
@@ -46,7 +65,16 @@ type Page struct {
 	SHA256 string         `json:"sha256"` // of the bytes as fetched
 	Width  int            `json:"width"`  // pixels
 	Height int            `json:"height"`
-	Bad    int            `json:"bad_rows"`
+	Bad    int            `json:"bad_rows"` // by our decoder
+
+	*session.Received      // nil: the receiving fax machine says nothing of its rows
+	ReceivedBad       bool `json:"received_bad,omitempty"` // it calls the page bad, repaired or not
+
+	Orientation       int    `json:"orientation,omitempty"`        // of the pixels as stored, as in TIFF 6.0; absent: upright
+	ResolutionAssumed string `json:"resolution_assumed,omitempty"` // why the resolution is not that of the page's tags; absent: it is
+
+	Difference string `json:"difference,omitempty"` // from the page of the whole file: inverted, blank_against_ink or different
+	Chosen     string `json:"chosen,omitempty"`     // streamed or file: the image that counts by the choice of a person
 
 	Quality *session.Quality `json:"quality,omitempty"`
 }

@@ -8,10 +8,10 @@ const (
 	HeaderReason = "X-Faxstream-Reason"
 )
 
-// Order is what a person says with an action: POST .../retry, drop, hold, release and purge.
+// Order is what a person says with an action: POST .../retry, drop, hold, release, purge and choose.
 type Order struct {
 	By  string `json:"by"`  // a name; with a login the token's name counts
-	Why string `json:"why"` // required for drop, hold, release and purge
+	Why string `json:"why"` // required for drop, hold, release, purge and choose
 }
 
 // ReplayOrder asks for a fax to be made again from the archive: POST /faxes/{session}/replay.
@@ -24,6 +24,21 @@ type ReplayOrder struct {
 type ReplayAnswer struct {
 	Session string `json:"session"`
 	Stage   string `json:"stage"`
+}
+
+// ChoiceOrder makes one image of a page that differs from the whole file count: POST /faxes/{session}/pages/{n}/choose.
+type ChoiceOrder struct {
+	Order
+	Image string `json:"image"` // streamed or file
+}
+
+// ChoiceAnswer is the answer to a ChoiceOrder, which is stored.
+type ChoiceAnswer struct {
+	Session  string `json:"session"`
+	Page     int    `json:"page"`
+	Image    string `json:"image"`
+	Revision int    `json:"revision"` // of the newest document
+	Done     bool   `json:"done"`     // the document has this image; false: it will
 }
 
 // LinkOrder asks for a link: POST /faxes/{session}/links.

@@ -24,6 +24,7 @@ import (
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -213,13 +214,16 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	refused, err := countRefused(reg)
+	if err == nil {
+		err = gaugeDiffering(reg, board)
+	}
 	if err != nil {
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
-		Holds: a.rules(c),
+		Holds: a.rules(c), Images: a.images,
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
 			LinkKey: func() ([]byte, error) { return access.LinkKey(c.path("link.key")) },
@@ -229,6 +233,12 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	})
 	a.adminURL, err = a.listen("admin", c.Admin.Addr, handler, c.Admin.tls(a.log))
 	return err
+}
+
+// images reads the two images of each page that a report found different.
+func (a *App) images(ctx context.Context, report session.Object) (map[int]map[string]session.PageArchived, error) {
+	r, err := archive.ReadReport(ctx, a.archive, report)
+	return r.Images(), err
 }
 
 // rules say what may not be deleted.

@@ -80,6 +80,14 @@ func gaugeLetters(r prometheus.Registerer, letters interface {
 	}))
 }
 
+// gaugeDiffering shows how many pages wait for a person who chooses one of two images, in the faxes of all processes.
+func gaugeDiffering(r prometheus.Registerer, board interface{ Differing() int }) error {
+	return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "faxstream_differing_pages",
+		Help: "Pages that differ from the same page of the whole file, and of which nobody has chosen an image yet: see faxstream ls --differs.",
+	}, func() float64 { return float64(board.Differing()) }))
+}
+
 // fillCollector shows how full the streams are; nothing while JetStream does not answer.
 type fillCollector struct {
 	streams interface {

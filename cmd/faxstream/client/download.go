@@ -21,6 +21,7 @@ type Object struct {
 	Session string
 	Page    int    // from 1; 0: the document
 	Kind    string // of the document pdf, tiff or manifest; of a page png, or original: the bytes as fetched
+	Image   string // of a page that differs from the whole file: streamed or file; empty: the one that counts
 	Reason  string // why, for FAX_AUDIT
 }
 
@@ -92,7 +93,7 @@ func (c *Client) Stream(ctx context.Context, o Object, w io.Writer) error {
 
 // open asks for the bytes after the first have if the object still has the hash sum, and else for all.
 func (c *Client) open(ctx context.Context, o Object, have int64, sum string) (*http.Response, error) {
-	u, err := c.endpoint(o.path(), nil)
+	u, err := c.endpoint(o.path(), values(map[string]string{"image": o.Image}, nil))
 	if err != nil {
 		return nil, err
 	}

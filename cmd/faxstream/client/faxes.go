@@ -20,11 +20,12 @@ type FaxFilter struct {
 	Since, Until time.Time // opened at or after Since and before Until; zero: no bound
 	Status       string
 	Direction    string // incoming or outgoing
+	Verification string // one of session.Verifications
 	Limit        int    // 0: none
 }
 
 func (f FaxFilter) query() url.Values {
-	return values(map[string]string{"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction},
+	return values(map[string]string{"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification},
 		map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 
@@ -80,6 +81,12 @@ func (c *Client) Link(ctx context.Context, session string, o api.LinkOrder) (l a
 // Replay stores the order to make a fax again from the archive. It is carried out later.
 func (c *Client) Replay(ctx context.Context, session string, o api.ReplayOrder) (done api.ReplayAnswer, err error) {
 	err = c.post(ctx, faxPath(session)+"/replay", o, &done)
+	return done, err
+}
+
+// Choose stores a person's choice of one of two images of a page. The answer says whether the document has it.
+func (c *Client) Choose(ctx context.Context, session string, page int, o api.ChoiceOrder) (done api.ChoiceAnswer, err error) {
+	err = c.post(ctx, faxPath(session)+"/pages/"+strconv.Itoa(page)+"/choose", o, &done)
 	return done, err
 }
 

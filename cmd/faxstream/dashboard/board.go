@@ -34,6 +34,9 @@ func summary(s session.State) api.Fax {
 		Session: s.Session, Direction: s.Direction, From: s.From, To: s.To, Status: s.Status(), Revision: s.Revision(),
 		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened, Verdict: s.Verification(), Held: s.Held,
 	}
+	if f.Status != session.StatusPurged && f.Status != session.StatusFolded {
+		f.Differing = s.Disputed()
+	}
 	f.Verified = f.Verdict == session.VerificationVerified
 	if s.Document != nil {
 		f.Reason = s.Document.Reason
@@ -88,6 +91,17 @@ func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []api.Fax, mor
 		faxes = append(faxes, x)
 	}
 	return faxes, false
+}
+
+// Differing is how many pages differ from the whole file and wait for a person who chooses an image.
+func (b *Board) Differing() int {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	n := 0
+	for _, x := range b.byID {
+		n += x.Differing.Len()
+	}
+	return n
 }
 
 func (b *Board) has(session string) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"slices"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -49,9 +50,24 @@ func (s *server) findAny(r *http.Request, id string) (session.State, error) {
 	return old, olderErr
 }
 
-// facts gives the facts of archived pages from the stream. If the stream no longer has them and the fax has a document, it reads them from
-// the archive.
+// facts gives the facts of archived pages, and of a page of which a person has chosen an image those of that image.
 func (s *server) facts(ctx context.Context, st session.State, pages session.Ranges) (map[int]session.PageArchived, error) {
+	facts, err := s.published(ctx, st, pages)
+	if err != nil || len(st.Choices) == 0 {
+		return facts, err
+	}
+	images, err := s.images(ctx, st, pages)
+	for _, c := range st.Choices {
+		if f, ok := images[c.Page][c.Image]; ok {
+			facts[c.Page] = f
+		}
+	}
+	return facts, err
+}
+
+// published gives the facts of archived pages from the stream. If the stream no longer has them and the fax has a document, it reads them
+// from the archive.
+func (s *server) published(ctx context.Context, st session.State, pages session.Ranges) (map[int]session.PageArchived, error) {
 	facts, err := s.Ledgers.PageFacts(ctx, st.Session, pages)
 	if err != nil || s.Older == nil || st.Document == nil {
 		return facts, err
@@ -87,16 +103,29 @@ func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
 	if err != nil {
 		return api.FaxDetail{}, err
 	}
-	d := api.FaxDetail{Fax: summary(st), Pages: []api.Page{}}
+	d := api.FaxDetail{Fax: summary(st), Choices: st.Choices, Pages: []api.Page{}}
 	for n := range st.Expected().Union(st.Usable).All() {
 		p := api.Page{Page: n}
 		p.Status, p.Source, p.Reason = st.PageStatus(n)
 		if f, ok := facts[n]; ok {
-			p.SHA256, p.Width, p.Height, p.Bad, p.Quality = f.Original.SHA256, f.Width, f.Height, f.BadRows, f.Quality
+			describe(&p, f)
 		}
+		p.Difference = st.Difference(n)
 		d.Pages = append(d.Pages, p)
 	}
+	for _, c := range st.Choices {
+		if i := slices.IndexFunc(d.Pages, func(p api.Page) bool { return p.Page == c.Page }); i >= 0 {
+			d.Pages[i].Chosen = c.Image
+		}
+	}
 	return d, nil
+}
+
+// describe says of a page what its fact says.
+func describe(p *api.Page, f session.PageArchived) {
+	p.SHA256, p.Width, p.Height, p.Bad, p.Quality = f.Original.SHA256, f.Width, f.Height, f.BadRows, f.Quality
+	p.Received, p.ReceivedBad = f.Received, f.Received.Bad()
+	p.Orientation, p.ResolutionAssumed = f.Orientation, f.ResolutionAssumed
 }
 
 func (s *server) fax(w http.ResponseWriter, r *http.Request) {

@@ -79,6 +79,12 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	}
 	f := file{session: st.Session, page: page}
 	name := fmt.Sprintf("%s-page-%d.", st.Session, page)
+	if image := r.URL.Query().Get("image"); image != "" {
+		if p, err = s.imageOf(r.Context(), st, page, image); err != nil {
+			return file{}, err
+		}
+		name = fmt.Sprintf("%s-page-%d-%s.", st.Session, page, image)
+	}
 	switch as {
 	case "png":
 		f.object, f.mime, f.name = p.PNG, "image/png", name+"png"
@@ -101,7 +107,8 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	s.give(w, r, as, 0)
 }
 
-// page serves pages/N.tiff (the bytes as fetched), pages/N.png and pages/N.thumbnail.png.
+// page serves pages/N.tiff (the bytes as fetched), pages/N.png and pages/N.thumbnail.png. With ?image=streamed or file it serves that image
+// of a page that differs from the whole file.
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	number, ext, _ := strings.Cut(r.PathValue("file"), ".")
 	n, err := strconv.Atoi(number)

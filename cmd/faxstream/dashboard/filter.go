@@ -18,13 +18,15 @@ type faxFilter struct {
 	status       string
 	direction    string
 	reader       access.Token // whose faxes are shown; the zero value sees all
+	verification string
 }
 
 func (f faxFilter) has(x api.Fax) bool {
 	return f.reader.Sees(numberOf(x)) &&
 		(f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
-		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction)
+		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction) &&
+		(f.verification == "" || x.Verdict == f.verification)
 }
 
 var (
@@ -56,7 +58,7 @@ func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 	for name, c := range map[string]struct {
 		word    *string
 		allowed []string
-	}{"status": {&f.status, statuses}, "direction": {&f.direction, directions}} {
+	}{"status": {&f.status, statuses}, "direction": {&f.direction, directions}, "verification": {&f.verification, session.Verifications()}} {
 		if *c.word = r.FormValue(name); *c.word != "" && !slices.Contains(c.allowed, *c.word) {
 			return f, api.BadRequest("%s %q: want %s", name, *c.word, strings.Join(c.allowed, ", "))
 		}

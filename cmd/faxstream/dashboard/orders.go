@@ -33,6 +33,11 @@ func readOrderInto(w http.ResponseWriter, r *http.Request, into any, o *api.Orde
 	if err != nil {
 		return api.BadRequest("want a JSON object of at most %d bytes: %v", maxOrder, err)
 	}
+	return checkOrder(r, o)
+}
+
+// checkOrder says who gives an order, and bounds what is said.
+func checkOrder(r *http.Request, o *api.Order) error {
 	if t, ok := access.Caller(r); ok {
 		o.By = t.Name
 	}

@@ -97,6 +97,9 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /api/v1/dlq/{id}/retry":         access.ScopeOperate,
 		"POST /api/v1/dlq/{id}/drop":          access.ScopeOperate,
 		"POST /api/v1/reconcile":              access.ScopeOperate,
+
+		"POST /api/v1/faxes/{session}/pages/{page}/choose": access.ScopeOperate,
+		"POST /fax/{session}/pages/{page}/choose":          access.ScopeOperate,
 	}
 	s := &server{Config: Config{Metrics: http.NotFoundHandler()}}
 	for _, route := range s.routes() {

@@ -27,6 +27,9 @@ type Config struct {
 	Archive interface { // a Linker, or links are signed here
 		Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
 	}
+	// Images gives the two images of each page that a report found different, by page and by session.ImageStreamed and session.ImageFile.
+	// An error matching fs.ErrNotExist: the report is gone. nil: no page was ever compared.
+	Images func(ctx context.Context, report session.Object) (map[int]map[string]session.PageArchived, error)
 	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
 	Thumbnail func(ctx context.Context, original []byte) ([]byte, error)
 	Audit     interface {

@@ -17,7 +17,9 @@ import (
 // faxView is what fax.html shows.
 type faxView struct {
 	api.FaxDetail
-	Marks map[int]string // of small images, by page; each is the query of an image's URL
+	Marks     map[int]string // of small images, by page; each is the query of an image's URL
+	User      string         // who is logged in; empty without a login
+	MayChoose bool
 }
 
 // faxPage shows a fax. One record stands for the page and the small images on it: their URLs have a mark that says so.
@@ -30,7 +32,7 @@ func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := faxView{FaxDetail: d, Marks: map[int]string{}}
+	v := faxView{FaxDetail: d, Marks: map[int]string{}, User: userOf(r), MayChoose: mayChoose(r)}
 	for _, p := range d.Pages {
 		v.Marks[p.Page] = s.mark(r, d.Session, p.Page, p.SHA256, viewEnds(time.Now()))
 	}

@@ -6,6 +6,9 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
+
+	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
 // infoLine is a page as printed in JSON. Null is what could not be found out.
@@ -15,7 +18,7 @@ type infoLine struct {
 	Pages         *int     `json:"pages"`
 	Width         *int     `json:"width"`        // pixels
 	Height        *int     `json:"height"`       // rows as found; of a page that cannot be decoded, as ImageLength says
-	XResolution   *float64 `json:"x_resolution"` // pixels an inch; 0: the file does not say
+	XResolution   *float64 `json:"x_resolution"` // pixels an inch, as the tags say; 0: the file does not say
 	YResolution   *float64 `json:"y_resolution"`
 	Compression   *int     `json:"compression"` // the TIFF tag's number
 	Coding        *string  `json:"coding"`      // as found, which the tag may contradict
@@ -24,8 +27,17 @@ type infoLine struct {
 	BlackPixels   *int     `json:"black_pixels"`
 	BadRows       *int     `json:"bad_rows"`
 	LongestBadRun *int     `json:"longest_bad_run"` // rows
-	Warnings      []string `json:"warnings"`
-	Error         *string  `json:"error"`
+
+	// What the receiving fax machine says of the rows (RFC 2306 section 4.2.3); null: nothing.
+	ReceivedBadRows       *int `json:"received_bad_rows"`
+	ReceivedLongestBadRun *int `json:"received_longest_bad_run"`
+	ReceivedCleanFaxData  *int `json:"received_clean_fax_data"` // 0 no bad rows, 1 made again by the receiver, 2 still bad
+
+	Orientation       *int    `json:"orientation"`        // of the pixels as stored, as in TIFF 6.0; 1: upright
+	ResolutionAssumed *string `json:"resolution_assumed"` // which resolution faxstream uses instead of that of the tags, and why; null: that of the tags
+
+	Warnings []string `json:"warnings"`
+	Error    *string  `json:"error"`
 }
 
 // Info prints to out a line for every page of the files, as a table or as JSON Lines; the file - is standard input. Damage that could be
@@ -59,11 +71,24 @@ func describePage(ctx context.Context, p tiffPage) (pageLine, error) {
 	r := d.Raster
 	l.Height, l.Coding, l.RasterSHA256 = &r.Height, &d.Coding, new(fmt.Sprintf("%x", r.SHA256()))
 	l.BlackPixels, l.BadRows, l.LongestBadRun = new(r.BlackPixels()), new(countRows(d.BadRows)), &d.LongestBadRun
+	l.received(d.Received)
+	l.Orientation, l.ResolutionAssumed = new(int(d.Orientation)), knownString(d.Resolution.Assumed)
 	l.Warnings = append(l.Warnings, d.Warnings...)
 	if err := im.Truncated(); err != nil && len(d.Warnings) == 0 { // the decoder misses rows, not a resolution
 		l.Warnings = append(l.Warnings, err.Error())
 	}
 	return l, nil
+}
+
+// received says what the receiving fax machine told.
+func (l *infoLine) received(r tiff.Received) {
+	if !r.Told {
+		return
+	}
+	l.ReceivedBadRows, l.ReceivedLongestBadRun = &r.BadRows, &r.Consecutive
+	if r.CleanFaxData >= 0 {
+		l.ReceivedCleanFaxData = &r.CleanFaxData
+	}
 }
 
 func (l infoLine) failed() bool { return l.Error != nil }
@@ -89,6 +114,9 @@ func (l infoLine) text() string {
 		if *l.BadRows > 0 {
 			badRows += fmt.Sprintf(" (run of %d)", *l.LongestBadRun)
 		}
+		if l.ReceivedBadRows != nil {
+			badRows += fmt.Sprintf(", receiver %d", *l.ReceivedBadRows)
+		}
 	}
 	notes := "ok"
 	switch n := len(l.Warnings); {
@@ -96,10 +124,8 @@ func (l infoLine) text() string {
 		notes = "ERROR: " + *l.Error
 	case n == 0 && *l.BadRows > 0:
 		notes = "damaged"
-	case n == 1:
-		notes = l.Warnings[0]
-	case n > 1:
-		notes = fmt.Sprintf("%s (and %d more: --json)", l.Warnings[0], n-1)
+	case n > 0:
+		notes = strings.Join(l.Warnings, "; ")
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", l.File, page, pixels, perInch, coding, black, badRows, notes)
 }

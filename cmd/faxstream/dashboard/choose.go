@@ -1,0 +1,199 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// images gives both images of the pages that differ from the whole file, by page and name. A report that is gone has none.
+func (s *server) images(ctx context.Context, st session.State, pages session.Ranges) (map[int]map[string]session.PageArchived, error) {
+	all := map[int]map[string]session.PageArchived{}
+	if s.Images == nil {
+		return all, nil
+	}
+	for _, d := range st.Disputes {
+		wanted := d.Pages.Intersect(pages)
+		if len(wanted) == 0 {
+			continue
+		}
+		found, err := s.Images(ctx, d.Report)
+		if errors.Is(err, fs.ErrNotExist) {
+			s.Log.Error("a report on pages that differ is missing in the archive", "session", st.Session, "key", d.Report.Key)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for page := range wanted.All() {
+			all[page] = found[page]
+		}
+	}
+	return all, nil
+}
+
+// imageOf gives one image of a page that differs from the whole file.
+func (s *server) imageOf(ctx context.Context, st session.State, page int, image string) (session.PageArchived, error) {
+	if !validImage(image) {
+		return session.PageArchived{}, errImage(image)
+	}
+	images, err := s.images(ctx, st, session.Span(page, page))
+	if err != nil {
+		return session.PageArchived{}, err
+	}
+	f, ok := images[page][image]
+	if !ok {
+		return f, api.NotFound("page %d of session %s has one image only: no comparison with the whole file found a difference", page, st.Session)
+	}
+	return f, nil
+}
+
+func validImage(image string) bool {
+	return image == session.ImageStreamed || image == session.ImageFile
+}
+
+func errImage(image string) error {
+	return api.BadRequest("image %q: want %s (the page as it was fetched by itself) or %s (the page of the whole file)",
+		image, session.ImageStreamed, session.ImageFile)
+}
+
+// choosePage stores a person's choice of one of two images of a page, and waits a while for the document that has it.
+func (s *server) choosePage(w http.ResponseWriter, r *http.Request) {
+	var o api.ChoiceOrder
+	err := readOrderInto(w, r, &o, &o.Order)
+	var done api.ChoiceAnswer
+	if err == nil {
+		done, err = s.choose(r, o)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	api.Write(w, http.StatusOK, done)
+}
+
+// chooseForm is choosePage for the form of the fax's page.
+func (s *server) chooseForm(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+	o := api.ChoiceOrder{Image: r.PostFormValue("image")}
+	o.By, o.Why = r.PostFormValue("by"), r.PostFormValue("why")
+	err := checkOrder(r, &o.Order)
+	if err == nil {
+		_, err = s.choose(r, o)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/fax/"+r.PathValue("session"), http.StatusSeeOther) // choose has checked the session
+}
+
+// choose stores the choice of the page in the path.
+func (s *server) choose(r *http.Request, o api.ChoiceOrder) (done api.ChoiceAnswer, err error) {
+	page, err := strconv.Atoi(r.PathValue("page"))
+	switch {
+	case err != nil || page < 1 || page > session.MaxPages:
+		return done, api.BadRequest("page %q: want 1 to %d", r.PathValue("page"), session.MaxPages)
+	case !validImage(o.Image):
+		return done, errImage(o.Image)
+	case o.Why == "":
+		return done, api.BadRequest("why: give a reason for the choice; FAX_AUDIT and the manifest keep it")
+	}
+	st, err := s.find(r)
+	if err != nil {
+		return done, err
+	}
+	if err := choosable(st, page); err != nil {
+		return done, err
+	}
+	act := session.Action{Kind: session.ActionChosen, By: o.By, Why: o.Why, Session: st.Session, Page: page, Image: o.Image}
+	if _, err := s.Letters.Act(r.Context(), act); err != nil {
+		return done, err
+	}
+	s.Log.Info("image chosen", "session", st.Session, "page", page, "image", o.Image, "by", o.By)
+	done = api.ChoiceAnswer{Session: st.Session, Page: page, Image: o.Image}
+	done.Revision, done.Done = s.awaitChoice(r.Context(), act)
+	done.Revision = max(done.Revision, st.Revision())
+	return done, nil
+}
+
+// choosable refuses a choice that the ledger would not take.
+func choosable(st session.State, page int) error {
+	switch {
+	case st.FoldedInto != "":
+		return api.Errorf(http.StatusConflict, "folded", "session %s is the same fax as %s: choose there", st.Session, st.FoldedInto)
+	case !slices.ContainsFunc(st.Disputes, func(d session.Repairs) bool { return d.Pages.Has(page) }):
+		return api.Errorf(http.StatusConflict, "no_difference",
+			"page %d of session %s has nothing to choose: no comparison with the whole file found a difference", page, st.Session)
+	}
+	return nil
+}
+
+// awaitChoice waits until the newest document follows a choice, for orderPatience at most. done: it does.
+func (s *server) awaitChoice(ctx context.Context, a session.Action) (revision int, done bool) {
+	ctx, cancel := context.WithTimeout(ctx, orderPatience)
+	defer cancel()
+	for {
+		st, _, err := s.Ledgers.Load(ctx, a.Session)
+		if err == nil && st.Revision() >= st.Ordered && slices.ContainsFunc(st.Choices, func(c session.Choice) bool {
+			return c.Page == a.Page && c.Image == a.Image && c.By == a.By && c.Why == a.Why
+		}) {
+			return st.Revision(), true
+		}
+		select {
+		case <-time.After(orderLook):
+		case <-ctx.Done():
+			return 0, false
+		}
+	}
+}
+
+// differView is what fax.html shows of a page that differs from the whole file.
+type differView struct {
+	faxView
+	P      api.Page
+	Choice session.Choice // the zero value: nobody has chosen
+	Images []string
+}
+
+// Differ is what to show of a page that differs.
+func (v faxView) Differ(p api.Page) differView {
+	d := differView{faxView: v, P: p, Images: []string{session.ImageStreamed, session.ImageFile}}
+	for _, c := range v.Choices {
+		if c.Page == p.Page {
+			d.Choice = c
+		}
+	}
+	return d
+}
+
+// DifferenceText says in words what differs.
+func (faxView) DifferenceText(name string) string {
+	return cmp.Or(map[string]string{
+		"inverted":          "black and white are exchanged",
+		"blank_against_ink": "one of them is blank",
+	}[name], "they have other pixels")
+}
+
+// ImageText names an image in words.
+func (faxView) ImageText(image string) string {
+	if image == session.ImageFile {
+		return "the page of the whole file"
+	}
+	return "the page as it was streamed"
+}
+
+// mayChoose reports whether the caller may choose an image.
+func mayChoose(r *http.Request) bool {
+	t, ok := access.Caller(r)
+	return !ok || slices.Contains(t.Scopes, access.ScopeOperate)
+}
