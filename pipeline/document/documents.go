@@ -60,7 +60,7 @@ func (d *Documents) about(software string) pdf.Meta {
 		Subject: fmt.Sprintf("From %s to %s, pages: %d", orUnknown(plan.From), orUnknown(plan.To), len(plan.Pages)+len(plan.Missing)),
 	}
 	if plan.Status == session.StatusPartial {
-		m.Title += " (partial: " + plan.Reason + ")"
+		m.Title += ", partial: " + plan.Reason
 	}
 	if plan.Reason == session.RecoveredBeyond {
 		m.Subject += fmt.Sprintf(", the provider counts %d", plan.Close.Pages)

@@ -278,7 +278,7 @@ func judgeMixedTIFF(t *testing.T, tiffName string) {
 func judgeMixedPDF(t *testing.T, pdfName string) {
 	t.Helper()
 	pipelinetest.Judge(t, "qpdf", "qpdf", "--check", pdfName)
-	const letter, a4, legal, gray, small = "609.882 x 792", "609.882 x 841.959", "609.882 x 1008", "612 x 72", "108 x 144"
+	const letter, a4, legal, gray, small = "609.882 x 792", "609.882 x 841.959", "609.882 x 1008", "612 x 71.9999", "108 x 144"
 	info := pipelinetest.Judge(t, "poppler-utils", "pdfinfo", "-isodates", "-l", "9", pdfName)
 	for i, size := range []string{a4, a4, letter, letter, gray, letter, letter, small, legal} {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^Page +%d size: +%s`, i+1, size)).MatchString(info) {
@@ -287,9 +287,9 @@ func judgeMixedPDF(t *testing.T, pdfName string) {
 	}
 	info += pipelinetest.Judge(t, "poppler-utils", "pdfinfo", "-meta", pdfName)
 	for _, text := range []string{
-		"Title:           Fax mixed (partial: missing_pages)\n", "Author:          +15550100\n", "CreationDate:    2026-11-23T09:30:00Z\n",
+		"Title:           Fax mixed, partial: missing_pages\n", "Author:          +15550100\n", "CreationDate:    2026-11-23T09:30:00Z\n",
 		"Subject:         From +15550100 to +15550199, pages: 9, of which missing: 2\n", "Producer:        faxstream test\n",
-		"<pdfaid:part>2<", ">Fax mixed (partial: missing_pages)<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<",
+		"<pdfaid:part>2<", ">Fax mixed, partial: missing_pages<", "<xmp:CreateDate>2026-11-23T09:30:00+00:00<",
 		"pages: 9, of which missing: 2<",
 	} {
 		if !strings.Contains(info, text) {

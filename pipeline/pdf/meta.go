@@ -14,7 +14,7 @@ func (m Meta) clean() (Meta, error) {
 		if len(*s) > maxMeta {
 			return Meta{}, fmt.Errorf("%w: metadata text of %d bytes, want up to %d", ErrInput, len(*s), maxMeta)
 		}
-		*s = strings.TrimSpace(cleanText(*s)) // readers of XMP drop the white space at both ends
+		*s = strings.TrimSpace(unescaped.Replace(cleanText(*s))) // readers of XMP drop the white space at both ends
 	}
 	if m.Created.IsZero() {
 		return m, nil
@@ -25,6 +25,10 @@ func (m Meta) clean() (Meta, error) {
 	}
 	return m, nil
 }
+
+// unescaped replaces the characters that a string of the Info dictionary must escape: Ghostscript 10.0 cannot compare such a string with
+// the XMP metadata, and makes no PDF/A of the document.
+var unescaped = strings.NewReplacer("(", "[", ")", "]", `\`, "/")
 
 // cleanText replaces what XML 1.0 does not allow: control characters by spaces, invalid UTF-8 by U+FFFD.
 func cleanText(s string) string {

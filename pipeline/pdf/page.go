@@ -54,7 +54,7 @@ func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 	if err := w.ready(len(p.Strip) + textSize(p.Words)); err != nil {
 		return 0, err
 	}
-	width, height := float64(p.Width)/p.XRes*pointsPerIn, float64(p.Height)/p.YRes*pointsPerIn
+	width, height := side(p.Width, p.XRes), side(p.Height, p.YRes)
 	if p.Orientation >= 5 {
 		width, height = height, width
 	}
@@ -73,6 +73,13 @@ func (w *Writer) AddImage(p ImagePage) (stripOffset int64, err error) {
 	w.addPage(box, resources, content, p.Label)
 	return stripOffset, w.err
 }
+
+// hair is the least difference between two numbers in our documents.
+const hair = 1e-4
+
+// side returns the length of a side of the sheet, in points: that of the image less a hair. Renderers round the pixels of a page up, and
+// 1728 pixels at 200 per inch are 622.08 points, of which poppler makes 1729 pixels again.
+func side(pixels int, res float64) float64 { return float64(pixels)/res*pointsPerIn - hair }
 
 // coding returns the entries of the image's dictionary for its strip: 8.9.5, 7.4.4.3 and 7.4.6. EndOfBlock has its default: a
 // Group 4 strip ends with EOFB, and a strip without EOFB ends with its last row.
@@ -134,7 +141,6 @@ func (b mediaBox) entries() string {
 // 700,000th of an inch) inside its edges: if an edge is exactly on the boundary of a pixel, poppler draws one pixel more, and
 // so stretches a page that it draws at its own resolution.
 func (b mediaBox) place(widthPoints, heightPoints float64, orientation int) string {
-	const hair = 1e-4
 	drawn := func(points float64) float64 { return max(hair, roundDown(points/b.unit)-2*hair) }
 	width, height := drawn(widthPoints), drawn(heightPoints)
 	bottom := max(hair, roundDown(b.height)-height-hair)

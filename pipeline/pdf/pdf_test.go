@@ -189,11 +189,11 @@ func TestPageIsPhysicalSize(t *testing.T) {
 		page ImagePage
 		want string
 	}{
-		{ImagePage{Width: 1728, Height: 2156}, "/MediaBox[0 0 609.8823 792]"},
-		{ImagePage{Width: 1728, Height: 1078, XRes: 204, YRes: 98}, "/MediaBox[0 0 609.8823 792]"},
-		{ImagePage{Width: 2550, Height: 3300, XRes: 300, YRes: 300}, "/MediaBox[0 0 612 792]"},
-		{ImagePage{Width: 1728, Height: 5}, "/MediaBox[0 0 609.8823 3]"}, // least size of PDF/A
-		{ImagePage{Width: 1728, Height: 40_000, XRes: 204, YRes: 98}, "/MediaBox[0 0 203.2941 9795.9183]/UserUnit 3"},
+		{ImagePage{Width: 1728, Height: 2156}, "/MediaBox[0 0 609.8822 791.9999]"},
+		{ImagePage{Width: 1728, Height: 1078, XRes: 204, YRes: 98}, "/MediaBox[0 0 609.8822 791.9999]"},
+		{ImagePage{Width: 2550, Height: 3300, XRes: 300, YRes: 300}, "/MediaBox[0 0 611.9999 791.9999]"},
+		{ImagePage{Width: 1728, Height: 5}, "/MediaBox[0 0 609.8822 3]"}, // least size of PDF/A
+		{ImagePage{Width: 1728, Height: 40_000, XRes: 204, YRes: 98}, "/MediaBox[0 0 203.294 9795.9183]/UserUnit 3"},
 	} {
 		c.page.Strip = white(c.page.Height)
 		file := build(t, Meta{}, c.page)

@@ -47,7 +47,7 @@ const (
 )
 
 // Meta is the document's metadata, the same in the Info dictionary and in the XMP metadata. Texts are UTF-8 of up to 8,000
-// bytes; empty ones are left out. Control characters become spaces.
+// bytes; empty ones are left out. Control characters become spaces, round brackets square ones and backslashes slashes.
 type Meta struct {
 	Title    string
 	Author   string

@@ -20,7 +20,7 @@ type checking struct {
 	listed  []string                  // all keys of the fax, ascending
 	seen    map[string]digest         // objects that were read, by key
 	named   map[string]session.Object // objects that manifests and reports name, by key
-	served  map[string]bool           // keys of whole files from which pages were cut
+	served  map[string]bool           // keys of evidence: whole files from which pages were cut, and reports
 	rasters map[string]string         // raster hashes by key of the original, or by name; "": it cannot be decoded
 	remaker document.Builder
 	indexed string // key of the index entry; "": unknown, there is no revision

@@ -127,7 +127,8 @@ type Finding struct {
 	Remade     int     `json:"remade"`     // revisions whose documents were made again with exactly the same bytes
 	Objects    int     `json:"objects"`    // objects read
 	Bytes      int64   `json:"bytes"`      // bytes read of these objects
-	Orphans    int     `json:"orphans"`    // objects that no manifest names; a crash may leave them
+	Unused     int     `json:"unused"`     // received objects that no revision uses: rejected bytes, pages for which there is a better one
+	Orphans    int     `json:"orphans"`    // objects that nothing explains; a crash may leave them
 	Faults     []Fault `json:"faults"`
 
 	indexed string // key of the index entry that it must have; "": unknown, there is no revision

@@ -108,7 +108,11 @@ func (k *checking) objects(ctx context.Context) error {
 			}
 			k.look(key, d)
 		}
-		if _, named := k.named[key]; !named && !k.served[key] && !(archive.IsSidecar(key) && k.has(strings.TrimSuffix(key, ".json"))) {
+		switch _, named := k.named[key]; {
+		case named, k.served[key], archive.IsSidecar(key) && k.has(strings.TrimSuffix(key, ".json")):
+		case k.received(key):
+			k.found.Unused++
+		default:
 			k.found.Orphans++
 		}
 	}
@@ -122,6 +126,25 @@ func (k *checking) objects(ctx context.Context) error {
 		k.found.fault(FaultMissing, key, 0, "")
 	}
 	return nil
+}
+
+// received reports whether an object that no revision uses is what the provider sent: its sidecar says so. It is evidence. So is the PNG
+// of a received page: each has at most one.
+func (k *checking) received(key string) bool {
+	if !archive.IsKind(key, archive.KindPNG) {
+		return archive.NeedsSidecar(key) && k.has(archive.SidecarKey(key))
+	}
+	pages, pngs := 0, 0
+	for _, other := range k.listed {
+		switch {
+		case archive.PageOfKey(other) != archive.PageOfKey(key):
+		case archive.IsKind(other, archive.KindPNG):
+			pngs++
+		case archive.IsKind(other, archive.KindOriginal), archive.IsKind(other, archive.KindCut):
+			pages++
+		}
+	}
+	return pngs <= pages
 }
 
 // sum hashes an object in constant memory.

@@ -123,6 +123,7 @@ func (k *checking) reports(ctx context.Context) error {
 			k.found.fault(FaultForeign, key, 0, fmt.Sprintf("It belongs to session %s revision %d", report.Session, report.Revision))
 			continue
 		}
+		k.served[key] = true // it is evidence, whether a manifest names it or not
 		for _, o := range report.Objects() {
 			k.name(o, key)
 		}

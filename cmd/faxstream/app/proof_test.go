@@ -168,6 +168,11 @@ func checkUntouched(t *testing.T, signed objects, public ed25519.PublicKey) {
 		if all := kinds(found); len(all) > 0 || len(found) != 2 {
 			t.Errorf("%s: %+v", name, found)
 		}
+		for id, f := range found {
+			if f.Orphans > 0 {
+				t.Errorf("%s: a normal run leaves %d orphans of %s", name, f.Orphans, id)
+			}
+		}
 		if f := found["fax"]; f.Revisions != 2 || f.Remade != c.remade || f.Signed != c.signed || f.Pages != 3 {
 			t.Errorf("%s: %+v", name, f)
 		}

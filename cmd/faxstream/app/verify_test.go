@@ -68,6 +68,11 @@ func TestStreamedPagesAreComparedWithTheWholeFile(t *testing.T) {
 				t.Errorf("page 2 of the document is %s, want %s", got, want)
 			}
 			checkReport(t, r, s, c.verification)
+			for _, f := range check(t, archived(t, r), "test") {
+				if f.Orphans > 0 || len(f.Faults) > 0 {
+					t.Errorf("a normal run leaves %d orphans and the faults %+v", f.Orphans, f.Faults)
+				}
+			}
 		})
 	}
 }
