@@ -7,6 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 # Servers that tests run as real processes, built from the module proxy; never shipped or imported.
 NATS_SERVER := github.com/nats-io/nats-server/v2@v2.15.2
+NATS_OLD    := github.com/nats-io/nats-server/v2@v2.11.16
 VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 MINIO       := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
@@ -68,10 +69,14 @@ bench: packages tools ## the benchmarks, as a table of ratios
 	$(GO) test -run '^$$' -bench Peers -benchtime 0.5s ./pipeline/raster
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
 
-tools: $(TOOLS)/nats-server $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
+tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
+
+$(TOOLS)/nats-server-2.11: # too old for faxstream: it is refused
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS)/old $(GO) install -trimpath -ldflags '-s -w' $(NATS_OLD)
+	mv $(TOOLS)/old/nats-server $@ && rmdir $(TOOLS)/old
 
 $(TOOLS)/versitygw:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(VERSITYGW)

@@ -15,7 +15,7 @@ type manpage struct {
 }
 
 var (
-	commandLine = regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)  +\S`)
+	commandLine = regexp.MustCompile(`(?m)^  ([a-z-]+(?: [a-z-]+)?)  +\S`)
 	flagLine    = regexp.MustCompile(`(?m)^  (?:   |(-[a-z]),) (--[a-z0-9-]+)(?:=(\S+))?`)
 	flagName    = regexp.MustCompile(`(?:^|[\s"|\[(])(--?[a-z][a-z0-9-]*)`)
 )

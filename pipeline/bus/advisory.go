@@ -29,8 +29,8 @@ const (
 	ours = "faxstream"
 )
 
-// adviseOn creates the stream of the advisories about consumers of these streams.
-func (b *Bus) adviseOn(ctx context.Context, streams []string) error {
+// advisories is the stream of the advisories about consumers of these streams.
+func advisories(streams ...string) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
 		Name:      StreamAdvisories,
 		Storage:   jetstream.FileStorage,
@@ -42,7 +42,7 @@ func (b *Bus) adviseOn(ctx context.Context, streams []string) error {
 	for _, s := range streams {
 		cfg.Subjects = append(cfg.Subjects, advisoryMaxDeliveries+"."+s+".*", advisoryTerminated+"."+s+".*")
 	}
-	return b.ensureStream(ctx, cfg)
+	return cfg
 }
 
 // advisory is the server's report about one message.

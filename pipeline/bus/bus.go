@@ -24,6 +24,8 @@ type Config struct {
 	Embedded EmbeddedConfig
 	Replicas int                      // copies of every stream; 0: 1
 	MaxStore int64                    // bytes on disk for all streams together; 0: DefaultMaxStore
+	Marker   Marker                   // remembers which streams exist; nil: only FAX_SESSIONS does
+	Recreate bool                     // streams that existed and are lost may be created again, empty: a person said so
 	Log      *slog.Logger             // required
 	Buried   func(session.DeadLetter) // called with each new dead letter; nil: not called
 }

@@ -29,10 +29,16 @@ type natsServer struct {
 
 func startNATS(t *testing.T) *natsServer {
 	t.Helper()
-	s := &natsServer{t: t, bin: tool(t, "nats-server"), addr: freeAddr(t)}
+	return startServer(t, "nats-server", "")
+}
+
+// startServer starts a server of some version; more is added to its configuration of JetStream.
+func startServer(t *testing.T, name, more string) *natsServer {
+	t.Helper()
+	s := &natsServer{t: t, bin: tool(t, name), addr: freeAddr(t)}
 	dir := t.TempDir()
 	s.conf = filepath.Join(dir, "nats.conf")
-	conf := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", s.addr, filepath.Join(dir, "store"))
+	conf := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  %s\n}\n", s.addr, filepath.Join(dir, "store"), more)
 	if err := os.WriteFile(s.conf, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,6 +16,12 @@ import (
 
 // errConflict means that the last message on the subject does not have the expected sequence.
 var errConflict = errors.New("the subject's last sequence is not the expected one")
+
+// errNoBatches means that the stream does not accept atomic batches (any more). An older client that edits a stream drops what it does not know.
+var errNoBatches = errors.New("the stream allows no atomic batches")
+
+// codeNoBatches is the server's error code for it.
+const codeNoBatches jetstream.ErrorCode = 10174
 
 // maxBatch limits one atomic batch; the server accepts up to 1,000.
 const maxBatch = 256
@@ -27,12 +34,15 @@ const batchFrom = 16
 //
 // A caller that finds the group idle starts a committer, which commits until nothing waits. The callers wait for their results.
 // A conflict refuses a whole batch, so a refused batch is split in halves until each conflict is alone.
+// A stream that allows no batches gets its messages one by one, until Bus.repair has changed it back.
 // A crash in a commit leaves either the whole batch or nothing; no caller has an answer yet.
 type group struct {
 	js     jetstream.JetStream
 	stream string
 	health *health
 	line   func() context.Context // ends with the connection: without it a publish on a lost connection waits for its timeout
+
+	single atomic.Bool // the stream allows no batches: somebody changed it
 
 	mu      sync.Mutex
 	waiting []*put // guarded by mu
@@ -118,7 +128,7 @@ func (g *group) take() []*put {
 }
 
 func (g *group) commit(batch []*put) {
-	if len(batch) < batchFrom {
+	if len(batch) < batchFrom || g.single.Load() {
 		var singles sync.WaitGroup
 		for _, p := range batch {
 			singles.Go(func() { p.seq, p.err = g.one(p.msg) })
@@ -131,6 +141,11 @@ func (g *group) commit(batch []*put) {
 		for i, p := range batch {
 			p.seq = last - uint64(len(batch)-1-i)
 		}
+		return
+	}
+	if errors.Is(err, errNoBatches) {
+		g.single.Store(true)
+		g.commit(batch)
 		return
 	}
 	if !errors.Is(err, errConflict) {
@@ -178,8 +193,14 @@ var conflicts = []jetstream.ErrorCode{jetstream.JSErrCodeStreamWrongLastSequence
 
 // outcome converts the error of a publish and reports the result to health.
 func (g *group) outcome(err error) error {
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(conflicts, api.ErrorCode) {
+	var api *jetstream.APIError
+	if refusal, ok := errors.AsType[jetstream.JetStreamError](err); ok {
+		api = refusal.APIError()
+	}
+	if api != nil && slices.Contains(conflicts, api.ErrorCode) {
 		err = fmt.Errorf("%s: %w (%s)", g.stream, errConflict, api.Description)
+	} else if api != nil && api.ErrorCode == codeNoBatches {
+		return errNoBatches // nothing is stored; the messages go one by one, and that says how the stream is
 	} else if err != nil {
 		err = fmt.Errorf("publish to %s: %w", g.stream, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,10 +44,11 @@ var streamShares = []struct {
 	{StreamAudit, "fax.v1.audit.>", 5},
 }
 
-// ensure creates or updates every stream and bucket. It runs at every start, also in several processes at once.
-func (b *Bus) ensure(ctx context.Context) error {
+// wanted returns every stream and bucket as it must be.
+func (b *Bus) wanted() []jetstream.StreamConfig {
+	var all []jetstream.StreamConfig
 	for _, s := range streamShares {
-		cfg := jetstream.StreamConfig{
+		all = append(all, jetstream.StreamConfig{
 			Name:               s.name,
 			Subjects:           []string{s.subject},
 			Storage:            jetstream.FileStorage,
@@ -59,19 +61,26 @@ func (b *Bus) ensure(ctx context.Context) error {
 			Duplicates:         2 * time.Minute,
 			DenyDelete:         s.name == StreamAudit, // nobody may change the record of who did what
 			DenyPurge:          s.name == StreamAudit,
-		}
+		})
+	}
+	all = append(all, timerStream(), advisories(StreamIn, StreamPages, StreamDocs, StreamAudit, StreamTimers), bucketStream(BucketSessions), bucketStream(BucketAliases))
+	for i := range all {
+		all[i].Replicas = max(b.cfg.Replicas, 1)
+	}
+	return all
+}
+
+// ensure creates or updates every stream and bucket. It runs at every start, also in several processes at once. It changes nothing on a
+// server that is too old, or that has lost a stream.
+func (b *Bus) ensure(ctx context.Context) error {
+	if err := b.checkLevel(ctx); err != nil {
+		return err
+	}
+	if err := b.checkLost(ctx); err != nil {
+		return err
+	}
+	for _, cfg := range b.wanted() {
 		if err := b.ensureStream(ctx, cfg); err != nil {
-			return err
-		}
-	}
-	if err := b.ensureStream(ctx, timerStream()); err != nil {
-		return err
-	}
-	if err := b.adviseOn(ctx, []string{StreamIn, StreamPages, StreamDocs, StreamAudit, StreamTimers}); err != nil {
-		return err
-	}
-	for _, bucket := range []string{BucketSessions, BucketAliases} {
-		if err := b.ensureStream(ctx, bucketStream(bucket)); err != nil {
 			return err
 		}
 	}
@@ -79,7 +88,7 @@ func (b *Bus) ensure(ctx context.Context) error {
 	if b.sessions, err = b.js.KeyValue(ctx, BucketSessions); err != nil {
 		return fmt.Errorf("bind bucket %s: %w", BucketSessions, err)
 	}
-	return nil
+	return b.mark(ctx)
 }
 
 func timerStream() jetstream.StreamConfig {
@@ -113,15 +122,21 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 }
 
 func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
-	cfg.Replicas = max(b.cfg.Replicas, 1)
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	_, err := b.js.CreateOrUpdateStream(ctx, cfg)
+	stream, err := b.js.CreateOrUpdateStream(ctx, cfg)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process created it at the same moment
-		_, err = b.js.UpdateStream(ctx, cfg)
+		stream, err = b.js.UpdateStream(ctx, cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("create or update stream %s: %w", cfg.Name, err)
+	}
+	ignored, err := ignored(cfg, stream.CachedInfo().Config)
+	if err != nil {
+		return err
+	}
+	if len(ignored) > 0 {
+		return fmt.Errorf("stream %s: the NATS server ignores %s: %w", cfg.Name, strings.Join(ignored, ", "), b.tooOld())
 	}
 	return nil
 }

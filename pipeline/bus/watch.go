@@ -96,6 +96,7 @@ func (b *Bus) watch() {
 			return
 		case <-tick.C:
 			if b.nc.IsConnected() { // else Ready says so
+				b.repair(b.life)
 				b.lookAtAll(b.life)
 			}
 		}

@@ -135,7 +135,10 @@ func TestPositionsOfALostStreamDoNotCount(t *testing.T) {
 	}
 	closeBus(t, b)
 
-	b = open(t, dir)
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: dir}, Recreate: true, Log: logTo(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	mustRecord(t, b, page("s", 1))
 	closeBus(t, b)
 	b, seen, _ = watchedBus(t, dir, 24)

@@ -123,7 +123,7 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 	}
 	a.startChecking(ctx)
 	cfg := c.NATS
-	cfg.Buried, cfg.Log = buried, c.Log
+	cfg.Buried, cfg.Log, cfg.Marker = buried, c.Log, marker{archive}
 	if server := &cfg.Embedded; server.Listen != "" && !server.Insecure {
 		if server.Password, err = access.SubscriberPassword(c.Dir); err != nil {
 			return err

@@ -22,7 +22,7 @@ type Config struct {
 	Dir       string     // of all local state: spool, key of links and, by default, JetStream and archive; made if it is not there
 	Archive   Archive    // where objects are archived
 	Retention Retention  // for how long the archive keeps new objects
-	NATS      bus.Config // where JetStream is; Start sets Log and Buried
+	NATS      bus.Config // where JetStream is; Start sets Log, Buried, Marker and the subscribers' password
 
 	WebhookAddr    string         // HOST:PORT where webhooks are taken; port 0: a free one
 	AllowFrom      []netip.Prefix // who may send webhooks; empty: the addresses that Fax.Plus names

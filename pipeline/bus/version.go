@@ -1,0 +1,85 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// apiLevel is JetStream's API level with schedules and atomic batches, that of nats-server 2.12. Servers before 2.11 say none.
+const apiLevel = 2
+
+// ErrTooOld means that the NATS server, or one of its cluster, lacks what faxstream needs.
+var ErrTooOld = errors.New("faxstream needs nats-server 2.12 or newer, on every server of a cluster")
+
+func (b *Bus) tooOld() error {
+	return fmt.Errorf("%w; %s has %s", ErrTooOld, b.nc.ConnectedServerName(), b.nc.ConnectedServerVersion())
+}
+
+// checkLevel refuses a server that is too old before anything is created there. Such a server ignores what it does not know, without an
+// error: no timer would ever fire.
+func (b *Bus) checkLevel(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	info, err := b.js.AccountInfo(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the NATS server for its API level: %w", err)
+	}
+	if info.API.Level < apiLevel {
+		return b.tooOld()
+	}
+	return nil
+}
+
+// ignored compares a stream's configuration as the server has it with what was asked, and returns the fields that differ. A field without
+// a value in asked is the server's to choose.
+func ignored(asked, has jetstream.StreamConfig) ([]string, error) {
+	want, err := fields(asked)
+	if err != nil {
+		return nil, err
+	}
+	got, err := fields(has)
+	if err != nil {
+		return nil, err
+	}
+	var differ []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if v := want[name]; v != nil && !reflect.ValueOf(v).IsZero() && !reflect.DeepEqual(v, got[name]) {
+			differ = append(differ, name)
+		}
+	}
+	return differ, nil
+}
+
+func fields(cfg jetstream.StreamConfig) (m map[string]any, err error) {
+	data, err := json.Marshal(cfg)
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	return m, err
+}
+
+// repair changes streams back to what they must be that were found not to accept batches.
+func (b *Bus) repair(ctx context.Context) {
+	for _, cfg := range b.wanted() {
+		g := b.groups[cfg.Name]
+		if g == nil || !g.single.Load() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		_, err := b.js.UpdateStream(ctx, cfg)
+		cancel()
+		if err != nil {
+			b.log.Warn("somebody changed a stream, and changing it back failed; it is tried again", "stream", cfg.Name, "err", err)
+			continue
+		}
+		g.single.Store(false)
+		b.log.Warn("somebody changed a stream so that it allows no batches; it is changed back", "stream", cfg.Name)
+	}
+}
