@@ -65,7 +65,7 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
 
 bench: packages tools ## the benchmarks, as a table of ratios
-	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt ./pipeline
+	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt ./pipeline/document
 	$(GO) test -run '^$$' -bench Peers -benchtime 0.5s ./pipeline/raster
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
 

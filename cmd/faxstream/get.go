@@ -16,7 +16,7 @@ type getCmd struct {
 	apiClient
 	Session sessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    int       `placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string    `default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	As      string    `default:"auto" enum:"auto,pdf,tiff,fax,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff, manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto) or original (tiff is the same): the bytes as fetched."`
 	Image   string    `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
 	Output  string    `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
 	Reason  string    `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
@@ -58,7 +58,7 @@ func checkOutput(e env, output, kind string) error {
 
 // fileKind resolves `auto`: png for a page, pdf for the document. It refuses a kind that the page or the document does not have.
 func fileKind(page int, as string) (string, error) {
-	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "manifest": "manifest"}
+	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "fax": "fax.tiff", "manifest": "manifest"}
 	if page > 0 {
 		of = map[string]string{"auto": "png", "png": "png", "original": "original", "tiff": "original"}
 	}

@@ -29,10 +29,12 @@ func (t *Tones) SHA256() [sha256.Size]byte { return sha256.Sum256(t.Pix[:t.Heigh
 // black is what is not lighter than the threshold between paper and ink. The
 // page itself decides on it (N. Otsu, "A threshold selection method from
 // gray-level histograms", 1979); on a page of next to one tone, the middle.
-func (t *Tones) Bilevel() *Page {
+func (t *Tones) Bilevel() *Page { return t.bilevel(t.threshold()) }
+
+// bilevel makes black what is not lighter than limit.
+func (t *Tones) bilevel(limit byte) *Page {
 	p := New(t.Width, t.Height)
 	p.XRes, p.YRes = t.XRes, t.YRes
-	limit := t.threshold()
 	for y := range t.Height {
 		row, dst := t.Row(y), p.Row(y)
 		for x := range t.Width {

@@ -223,7 +223,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
-		Holds: a.rules(c), Images: a.images,
+		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
 			LinkKey: func() ([]byte, error) { return access.LinkKey(c.path("link.key")) },

@@ -20,7 +20,7 @@ import (
 type Object struct {
 	Session string
 	Page    int    // from 1; 0: the document
-	Kind    string // of the document pdf, tiff or manifest; of a page png, or original: the bytes as fetched
+	Kind    string // of the document pdf, tiff, fax.tiff or manifest; of a page png, or original: the bytes as fetched
 	Image   string // of a page that differs from the whole file: streamed or file; empty: the one that counts
 	Reason  string // why, for FAX_AUDIT
 }

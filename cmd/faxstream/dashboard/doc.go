@@ -6,6 +6,8 @@
 // the first byte leaves, so a crash may leave a record of a read that did not happen, but never a read without a record. A look at a fax in
 // the dashboard is one record, for all its small images. The list of faxes is in memory and is built again at every start.
 //
+// Thumbnails and the form for fax machines are made at each request and not stored.
+//
 // A token that is limited to numbers sees a fax of another number nowhere: server.find, faxFilter and events are the three places that
 // decide (own.go).
 package dashboard

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"strconv"
@@ -43,6 +44,11 @@ func (s *server) documentFile(r *http.Request, as string) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
+	return documentOf(st, as)
+}
+
+// documentOf gives pdf, tiff or manifest of a fax.
+func documentOf(st session.State, as string) (file, error) {
 	d := st.Document
 	if d == nil {
 		return file{}, api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
@@ -96,12 +102,18 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	return f, nil
 }
 
-// document serves document.pdf, document.tiff and manifest.json of the newest revision.
+// document serves document.pdf, document.tiff, document.fax.tiff and manifest.json of the newest revision.
 func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("document")
+	if name == faxFormName {
+		if err := s.faxForm(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+		return
+	}
 	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[name]
 	if !ok {
-		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, manifest.json, pages/N.tiff or pages/N.png", name))
+		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, document.fax.tiff, manifest.json, pages/N.tiff or pages/N.png", name))
 		return
 	}
 	s.give(w, r, as, 0)
@@ -146,6 +158,11 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, f file, a ses
 		return err
 	}
 	defer body.Close()
+	return s.send(w, r, f, a, body)
+}
+
+// send is serveFile for a body that is open.
+func (s *server) send(w http.ResponseWriter, r *http.Request, f file, a session.Access, body io.ReadSeeker) error {
 	etag := `"` + f.object.SHA256 + `"`
 	if r.Method != http.MethodHead && r.Header.Get("If-None-Match") != etag { // else no byte of it leaves
 		if err := s.record(r, a); err != nil {

@@ -32,7 +32,10 @@ type Config struct {
 	Images func(ctx context.Context, report session.Object) (map[int]map[string]session.PageArchived, error)
 	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
 	Thumbnail func(ctx context.Context, original []byte) ([]byte, error)
-	Audit     interface {
+	// FaxForm makes the form for fax machines of the document that a manifest describes, and gives its hex SHA-256; the caller closes it. An
+	// error matching fs.ErrNotExist: an object is missing or altered. nil: there are no such forms.
+	FaxForm func(ctx context.Context, manifest session.Object) (io.ReadSeekCloser, string, error)
+	Audit   interface {
 		// RecordAccess stores an access durably before it returns nil.
 		RecordAccess(ctx context.Context, a session.Access) error
 	}
@@ -58,6 +61,7 @@ type server struct {
 	Config
 	streams    chan struct{} // a place for each stream of events that is open
 	thumbnails chan struct{} // a place for each original in memory
+	faxForms   chan struct{} // a place for each document that is made
 	viewKey    []byte        // of this process; makes the marks of views
 }
 
@@ -74,6 +78,7 @@ const (
 // NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics to those whom the gate lets through.
 func NewHandler(c Config) http.Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
+	s.faxForms = make(chan struct{}, maxFaxForms)
 	s.viewKey = make([]byte, sha256.Size)
 	_, _ = rand.Read(s.viewKey) // never fails
 	mux, rules := http.NewServeMux(), access.Rules{}

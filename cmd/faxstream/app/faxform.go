@@ -1,0 +1,26 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/document"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// faxForm makes documents for fax machines from the archive. An error matches fs.ErrNotExist if an object is missing or altered.
+func (a *App) faxForm(c Config) func(context.Context, session.Object) (io.ReadSeekCloser, string, error) {
+	forms := document.FaxForms{Archive: a.archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), SpoolDir: c.path("spool")}
+	return func(ctx context.Context, manifest session.Object) (io.ReadSeekCloser, string, error) {
+		file, sum, err := forms.Make(ctx, manifest)
+		if archive.Lost(err) {
+			err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		}
+		return file, sum, err
+	}
+}

@@ -1,0 +1,116 @@
+package document
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/tiff"
+)
+
+// FaxForms makes documents in the form in which fax programs send them: TIFF Class F (RFC 2306), every page bilevel and of a width and
+// resolution of fax machines (raster.Page.FaxForm). document.tiff keeps gray, colour and other sizes, and such programs stop at the first
+// page of these or fail. It may be used by several goroutines; each Make needs the memory of one page.
+type FaxForms struct {
+	Archive  archive.Reader
+	Decoder  *intake.Decoder
+	SpoolDir string // private
+}
+
+// Make makes the form of the document that a manifest describes, from the originals of its pages. Missing pages are left out, as in
+// document.tiff. The same manifest and software give the same bytes. The caller must close the file, which deletes it; sum is its hex
+// SHA-256. An error matches archive.Lost if an original is missing or altered, tiff.ErrMalformed if no page is usable.
+func (f FaxForms) Make(ctx context.Context, manifest session.Object) (file io.ReadSeekCloser, sum string, err error) {
+	m, err := f.manifest(ctx, manifest)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := newSpool(f.SpoolDir)
+	if err != nil {
+		return nil, "", err
+	}
+	if err = f.write(ctx, tiff.NewWriter(s), m); err == nil {
+		var o session.Object
+		if o, err = s.object(func(string) string { return "" }); err == nil {
+			_, err = s.f.Seek(0, io.SeekStart)
+			sum = o.SHA256
+		}
+	}
+	if err != nil {
+		return nil, "", errors.Join(err, s.remove())
+	}
+	return form{s.f, s}, sum, nil
+}
+
+// manifest reads a manifest that is as it was written.
+func (f FaxForms) manifest(ctx context.Context, o session.Object) (m archive.Manifest, err error) {
+	ok, data, err := archive.LoadJSON(ctx, f.Archive, o.Key, &m)
+	switch {
+	case err != nil:
+		return m, err
+	case !ok:
+		return m, fmt.Errorf("read %s: %w", o.Key, fs.ErrNotExist)
+	case fmt.Sprintf("%x", sha256.Sum256(data)) != o.SHA256:
+		return m, fmt.Errorf("read %s: %w", o.Key, archive.ErrAltered)
+	}
+	return m, nil
+}
+
+// form is a finished file.
+type form struct {
+	*os.File
+	s *spool
+}
+
+func (f form) Close() error { return f.s.remove() }
+
+func (f FaxForms) write(ctx context.Context, w *tiff.Writer, m archive.Manifest) error {
+	pages := slices.DeleteFunc(slices.Clone(m.Pages), func(p archive.ManifestPage) bool { return p.Original == nil })
+	var buf []byte
+	for i, p := range pages {
+		data, err := archive.ReadObjectInto(ctx, f.Archive, *p.Original, buf)
+		if err != nil {
+			return archive.PageError{Page: p.Page, Err: err}
+		}
+		buf = data
+		decoded, err := f.Decoder.Page(ctx, data)
+		if fl, ok := errors.AsType[*intake.Failure](err); ok {
+			err = fmt.Errorf("%s: %w: it could be decoded before, now it cannot: %s", p.Original.Key, archive.ErrAltered, fl.Detail)
+		}
+		if err != nil {
+			return archive.PageError{Page: p.Page, Err: err}
+		}
+		meta, strip := faxForm(decoded)
+		meta.Page, meta.Pages, meta.DateTime = i+1, len(pages), dated(m.StartTime)
+		meta.Description = fmt.Sprintf("fax %s page %d", m.Session, p.Page)
+		if _, err := w.AddPage(meta, strip); err != nil {
+			return archive.PageError{Page: p.Page, Err: err}
+		}
+	}
+	return w.Close()
+}
+
+// faxForm codes a page, or copies its strip if that is clean and the page keeps its pixels. The rows that the receiver repaired are counted
+// only where the rows are the same.
+func faxForm(m intake.Image) (tiff.PageMeta, tiff.Strip) {
+	upright, _ := m.Upright()
+	p := upright.FaxForm()
+	meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: p.XRes, YRes: p.YRes}
+	same := &p.Pix[0] == &m.Raster.Pix[0]
+	if bad := m.CountBadRows(); same && m.Tones == nil && bad > 0 {
+		meta.BadFaxLines, meta.ConsecutiveBadFaxLines, meta.CleanFaxData = bad, m.LongestBadRun, 1
+	}
+	if same && m.CleanG4 != nil {
+		return meta, tiff.G4Strip(m.CleanG4)
+	}
+	return meta, tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))
+}
