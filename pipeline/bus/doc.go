@@ -11,6 +11,11 @@
 //   - A store that refuses (full, gone, timeout) is an outage, never a failed attempt: the message is delivered again later.
 //   - Ready returns an error from the first publish that a stream refuses until that stream accepts one again. If the
 //     embedded server can never write again, Failed reports it: the process must end and start again.
+//   - A durable that somebody deletes is made again and goes on at its saved position, which may be some seconds old. One that is
+//     paused, cannot be made again, or delivers nothing although messages wait, is an error of Ready with its name.
+//   - A server before 2.12 is refused (ErrTooOld). A stream that existed and is gone is not created again (ErrLost), unless
+//     Config.Recreate says so.
+//   - An embedded server that listens demands a login. Subscribers can read pages and documents, and change nothing.
 //   - A provider's name for a fax belongs to one session: the first that claims it, by a create-only write.
 //   - Subjects contain receiving numbers. They are masked in every log line, error and detail of a dead letter.
 //

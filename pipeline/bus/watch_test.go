@@ -196,7 +196,10 @@ func TestADeletedStreamIsNotReady(t *testing.T) {
 	}
 	b.lookAtAll(t.Context())
 	b.lookAtAll(t.Context())
-	if err := b.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "consumer collect-docs of FAX_DOCS") {
+	if err := b.watched.trouble(); err == nil || !strings.Contains(err.Error(), "consumer collect-docs of FAX_DOCS") {
+		t.Errorf("trouble: %v", err)
+	}
+	if err := b.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), StreamDocs) {
 		t.Errorf("ready: %v", err)
 	}
 	closeBus(t, b)
