@@ -29,7 +29,7 @@ func TestPagesRun(t *testing.T) {
 	start := all[0].of(run)[0]
 	made := map[string]map[string]string{
 		"README.md": {"fax.pdf": "%PDF-", "linked.pdf": "%PDF-", "manifest.json": "{", "page-1.tiff": "II*", "page-1.png": "\x89PNG"},
-		"tiff.md":   {"page-1.tiff": "II*", "page-1.pbm": "P4", "page-1.png": "\x89PNG", "clean-1.tiff": "II*"},
+		"tiff.md":   {"page-1.tiff": "II*", "page-1.pbm": "P4", "page-1.png": "\x89PNG", "clean-1.tiff": "II*", "fax.tiff": "II*"},
 	}
 	for _, p := range all {
 		blocks := p.of(run)

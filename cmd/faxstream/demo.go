@@ -34,6 +34,9 @@ type demoCmd struct {
 // demoTimeout is far more than the faxes need; a demo that hangs is a failed one.
 const demoTimeout = 10 * time.Minute
 
+// demoAdmin is where the commands look for a server by default.
+const demoAdmin = "127.0.0.1:8081"
+
 // demoReport is the JSON object of --exit --json.
 type demoReport struct {
 	Faxes     int            `json:"faxes"`
@@ -89,6 +92,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	}
 	defer func() { err = errors.Join(err, sim.Stop()) }()
 	cfg := app.DemoConfig(c.Dir, sim.URL, c.Chaos, log)
+	cfg.Admin.Addr, cfg.Admin.AnyPort = demoAdmin, true
 	cfg.Software, cfg.Observe = softwareName(), show.step
 	a, err := app.Start(ctx, cfg)
 	if err != nil {

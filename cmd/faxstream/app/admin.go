@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type Admin struct {
 	Tokens    string // file that says who may use API and dashboard, read at every request; empty (loopback only): everybody on this host
 	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
 	Key       string // PEM file of the private key of Cert
+	AnyPort   bool   // where the port of Addr is taken, take a free one
 	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 
@@ -48,6 +50,12 @@ func (c Admin) Check() error {
 		}
 	}
 	return nil
+}
+
+// free is Addr with a port that is free.
+func (c Admin) free() string {
+	host, _, _ := net.SplitHostPort(c.Addr) // it was listened on, so it has a port
+	return net.JoinHostPort(host, "0")
 }
 
 // tokens reads the tokens, at every request; nil: there is no login.

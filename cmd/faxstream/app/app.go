@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -232,6 +233,9 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})
 	a.adminURL, err = a.listen("admin", c.Admin.Addr, handler, c.Admin.tls(a.log))
+	if c.Admin.AnyPort && errors.Is(err, syscall.EADDRINUSE) {
+		a.adminURL, err = a.listen("admin", c.Admin.free(), handler, c.Admin.tls(a.log))
+	}
 	return err
 }
 
