@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
@@ -56,6 +57,9 @@ type demoDocument struct {
 	Manifest string `json:"manifest"`
 
 	Faults []faxplustest.Fault `json:"faults,omitempty"`
+
+	// Differing are the pages that differ from the whole file: a person should choose an image.
+	Differing session.Ranges `json:"pages_differing,omitempty"`
 }
 
 func (c demoCmd) Run(ctx context.Context, e env) (err error) {
@@ -154,7 +158,7 @@ func (c demoCmd) report(trials []*app.Trial) demoReport {
 		}
 		doc := demoDocument{
 			Session: d.Session, From: d.From, To: d.To, Status: d.Status, Pages: d.Pages, PDF: local(d.PDF), Manifest: local(d.Manifest),
-			Faults: t.Fax.Faults,
+			Faults: t.Fax.Faults, Differing: t.State.Disputed(),
 		}
 		if d.TIFF != nil {
 			doc.TIFF = local(*d.TIFF)
@@ -178,8 +182,12 @@ func printTrials(w io.Writer, trials []*app.Trial) error {
 		if verdict == "" {
 			verdict = "ok"
 		}
+		status := tr.State.Status()
+		if text := api.DifferText(tr.State.Disputed()); text != "" {
+			status += ", " + text
+		}
 		fmt.Fprintf(t, "%.8s\t%d\t%s\t%s\t%s\t%s\n",
-			tr.Fax.Session, len(tr.Fax.Pages), strings.Join(faults, " "), tr.State.Status(), strings.Join(tr.Truth.Statuses, "|"), verdict)
+			tr.Fax.Session, len(tr.Fax.Pages), strings.Join(faults, " "), status, strings.Join(tr.Truth.Statuses, "|"), verdict)
 	}
 	return t.Flush()
 }

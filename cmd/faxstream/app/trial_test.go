@@ -45,12 +45,29 @@ func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("has deadlines of seconds, which a slow build misses: runs without -short")
 	}
+	dir := t.TempDir()
+	for _, tr := range runTrials(t, dir, *chaosSeed, faxesInChaos(t, *chaosSeed, *chaosFaxes)) {
+		if wrong := tr.Wrong(); wrong != "" {
+			t.Errorf("fax %s of %d pages with %v: %s (go test -run TestChaos ./cmd/faxstream/app -args -chaos-seed=%d -chaos-faxes=%d)",
+				tr.Fax.Session, len(tr.Fax.Pages), tr.Fax.Faults, wrong, *chaosSeed, *chaosFaxes)
+			continue
+		}
+		if !tr.quiet() {
+			t.Errorf("fax %s with %v does not come to rest: %+v", tr.Fax.Session, tr.Fax.Faults, tr.State)
+		}
+		checkImages(t, filepath.Join(dir, "archive"), tr)
+	}
+}
+
+// runTrials sends faxes through a whole faxstream in dir.
+func runTrials(t *testing.T, dir string, seed uint64, faxes []faxplustest.Fax) []*Trial {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	sim, err := faxgen.StartSimulator("127.0.0.1:0", faxplustest.Config{Seed: *chaosSeed}, log)
+	sim, err := faxgen.StartSimulator("127.0.0.1:0", faxplustest.Config{Seed: seed}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := DemoConfig(t.TempDir(), sim.URL, true, log)
+	cfg := DemoConfig(dir, sim.URL, true, log)
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -63,26 +80,48 @@ func TestChaos(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	faxes := faxesInChaos(t, *chaosSeed, *chaosFaxes)
 	trials, err := RunTrials(t.Context(), a, sim, faxes, 2*cfg.WholeFor, func(session.DocAssembled) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tr := range trials {
+	return trials
+}
+
+// In this demo the provider delivers pages in which black and white are exchanged. Each one that is in a document is shown as differing
+// from the whole file, by its name.
+func TestBlackPagesOfTheDemoAreShownAsDiffering(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has deadlines of seconds, which a slow build misses: runs without -short")
+	}
+	const seed = 7
+	faxes, err := faxgen.Order{Count: 12, Seed: seed, Chaos: true}.Faxes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, black := t.TempDir(), 0
+	for _, tr := range runTrials(t, dir, seed, faxes) {
 		if wrong := tr.Wrong(); wrong != "" {
-			t.Errorf("fax %s of %d pages with %v: %s (go test -run TestChaos ./cmd/faxstream/app -args -chaos-seed=%d -chaos-faxes=%d)",
-				tr.Fax.Session, len(tr.Fax.Pages), tr.Fax.Faults, wrong, *chaosSeed, *chaosFaxes)
+			t.Errorf("fax %s with %v: %s", tr.Fax.Session, tr.Fax.Faults, wrong)
 			continue
 		}
-		if !tr.quiet() {
-			t.Errorf("fax %s with %v does not come to rest: %+v", tr.Fax.Session, tr.Fax.Faults, tr.State)
+		for page, pixels := range shownPages(t, filepath.Join(dir, "archive"), tr) {
+			if pixels == apptest.PixelsOf(t, tr.Fax.Pages[page-1]) {
+				continue
+			}
+			black++
+			if s := tr.State; !s.Disputed().Has(page) || s.Difference(page) != "inverted" || s.Verification() != session.VerificationDiffers {
+				t.Errorf("fax %s is %s, verification %s, page %d of it is another image, and its difference is %q",
+					tr.Fax.Session, s.Status(), s.Verification(), page, s.Difference(page))
+			}
 		}
-		checkImages(t, cfg.path("archive"), tr)
+	}
+	if black == 0 {
+		t.Error("no page is black: the demo shows nothing")
 	}
 }
 
-// checkImages wants every page of the newest document to show one of the images that it may show.
-func checkImages(t *testing.T, dir string, tr *Trial) {
+// shownPages describes the image of each page in the newest document.
+func shownPages(t *testing.T, dir string, tr *Trial) map[int]string {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(tr.State.Document.Manifest.Key)))
 	if err != nil {
@@ -98,6 +137,13 @@ func checkImages(t *testing.T, dir string, tr *Trial) {
 			got[p.Page] = fmt.Sprintf("%dx%d %.16s", p.Width, p.Height, p.RasterSHA256)
 		}
 	}
+	return got
+}
+
+// checkImages wants every page of the newest document to show one of the images that it may show.
+func checkImages(t *testing.T, dir string, tr *Trial) {
+	t.Helper()
+	got := shownPages(t, dir, tr)
 	for _, page := range slices.Sorted(maps.Keys(tr.Truth.Pages)) {
 		files := tr.Truth.Pages[page]
 		shown := func(file []byte) bool { return apptest.PixelsOf(t, file) == got[page] }

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
 // mustInfo is what Info prints as JSON of files without an error.
@@ -196,6 +198,35 @@ func TestTIFFToolsTellOfDamage(t *testing.T) {
 	}
 	if again := infoOf(t, mustInfo(t, out))[0]; *again.RasterSHA256 != *l.RasterSHA256 || *again.BadRows != 0 {
 		t.Errorf("the TIFF has raster %s and %d bad rows, want %s and 0", *again.RasterSHA256, *again.BadRows, *l.RasterSHA256)
+	}
+}
+
+// What the receiving fax machine said of a page, how it is stored and what was assumed is told to programs and people; a file that says
+// nothing of it is told as that.
+func TestTIFFInfoTellsWhatTheFileSaysOfAPage(t *testing.T) {
+	p := apptest.DecodePage(t, apptest.Parse(t, apptest.Fixture(t, "letter-standard-g4")), 0)
+	file := writeTemp(t, "said.tiff", apptest.OnePage(t, tiff.PageMeta{
+		Width: p.Width, Height: p.Height, XRes: 1, YRes: 1, Orientation: 3, BadFaxLines: 12, ConsecutiveBadFaxLines: 4, CleanFaxData: 2,
+	}, tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))))
+	l := infoOf(t, mustInfo(t, file))[0]
+	if *l.ReceivedBadRows != 12 || *l.ReceivedLongestBadRun != 4 || *l.ReceivedCleanFaxData != 2 || *l.BadRows != 0 {
+		t.Errorf("received: %d bad rows, run of %d, %d; ours: %d", *l.ReceivedBadRows, *l.ReceivedLongestBadRun, *l.ReceivedCleanFaxData, *l.BadRows)
+	}
+	if *l.Orientation != 3 || l.ResolutionAssumed == nil || *l.XResolution != 1 || len(l.Warnings) != 3 {
+		t.Errorf("orientation %d, assumed %v, tags %v, warnings %q", *l.Orientation, l.ResolutionAssumed, *l.XResolution, l.Warnings)
+	}
+	var table bytes.Buffer
+	if err := Info(t.Context(), &table, []string{file}, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range append(l.Warnings, "0, receiver 12", *l.ResolutionAssumed) {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("people are not told %q:\n%s", want, &table)
+		}
+	}
+	silent := infoOf(t, mustInfo(t, fixtureFile(t, "letter-fine-g4")))[0]
+	if silent.ReceivedBadRows != nil || silent.ReceivedCleanFaxData != nil || *silent.Orientation != 1 || silent.ResolutionAssumed != nil {
+		t.Errorf("a file that says nothing: %+v", silent)
 	}
 }
 
