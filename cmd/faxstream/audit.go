@@ -14,6 +14,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/seal"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -22,14 +23,14 @@ import (
 type auditCmd struct {
 	apiClient
 	archiveStore
-	Since   moment    `env:"-" placeholder:"TIME" help:"Only entries since this time: ${moment}. Default: all."`
-	Until   moment    `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
-	Session sessionID `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
-	By      string    `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
-	Verify  bool      `env:"-" help:"Prove from the archive alone that the chain of daily seals is complete and that nobody changed a seal. It uses neither a server nor NATS."`
-	Offline bool      `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal are not in this list."`
-	Key     []string  `type:"path" placeholder:"FILE" help:"With --verify: files of public keys, as faxstream keys prints them. One of the keys must have signed each seal."`
-	JSON    bool      `help:"Print one JSON object a line."`
+	Since   flags.Moment    `env:"-" placeholder:"TIME" help:"Only entries since this time: ${moment}. Default: all."`
+	Until   flags.Moment    `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
+	Session flags.SessionID `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
+	By      string          `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
+	Verify  bool            `env:"-" help:"Prove from the archive alone that the chain of daily seals is complete and that nobody changed a seal. It uses neither a server nor NATS."`
+	Offline bool            `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal are not in this list."`
+	Key     []string        `type:"path" placeholder:"FILE" help:"With --verify: files of public keys, as faxstream keys prints them. One of the keys must have signed each seal."`
+	JSON    bool            `help:"Print one JSON object a line."`
 }
 
 func (c auditCmd) Run(ctx context.Context, e env) error {
@@ -63,7 +64,7 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	until := c.Until.day // seals are of UTC days
+	until := c.Until.Day // seals are of UTC days
 	if until.IsZero() {
 		until = c.Until.Time
 	}

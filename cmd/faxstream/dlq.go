@@ -14,6 +14,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -27,10 +28,10 @@ type dlqCmd struct {
 
 // letterFilter chooses dead letters. Nothing that chooses comes from the environment: a variable must not widen a drop.
 type letterFilter struct {
-	Session    sessionID `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
-	FailedWith string    `env:"-" placeholder:"WORD" help:"Only letters that failed with this reason, such as not_ready or bad_request."`
-	Stage      string    `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
-	Since      moment    `env:"-" placeholder:"TIME" help:"Only letters buried since this time: ${moment}."`
+	Session    flags.SessionID `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
+	FailedWith string          `env:"-" placeholder:"WORD" help:"Only letters that failed with this reason, such as not_ready or bad_request."`
+	Stage      string          `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
+	Since      flags.Moment    `env:"-" placeholder:"TIME" help:"Only letters buried since this time: ${moment}."`
 }
 
 func (f letterFilter) empty() bool { return f == letterFilter{} }

@@ -10,16 +10,17 @@ import (
 	"golang.org/x/term"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
 type getCmd struct {
 	apiClient
-	Session sessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
-	Page    int       `placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string    `default:"auto" enum:"auto,pdf,tiff,fax,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff, manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto) or original (tiff is the same): the bytes as fetched."`
-	Image   string    `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
-	Output  string    `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
-	Reason  string    `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Page    int             `placeholder:"N" help:"One page, from 1, instead of the document."`
+	As      string          `default:"auto" enum:"auto,pdf,tiff,fax,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff, manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	Image   string          `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
+	Output  string          `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
+	Reason  string          `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
 func (c getCmd) Run(ctx context.Context, e env) error {

@@ -102,6 +102,7 @@ var outside = []struct {
 	{"storage/local", []string{"storage"}, "stores do not know each other"},
 	{"storage/s3", []string{"storage"}, "stores do not know each other"},
 	{"cmd/faxstream/api", []string{vocabulary}, "the types of the HTTP API are for server and client: they need no more than the vocabulary"},
+	{"cmd/faxstream/flags", []string{vocabulary}, "what people write knows nothing of what is done with it"},
 	{"cmd/faxstream/layout", nil, "the frame of every HTML page knows no page"},
 	{"cmd/faxstream/access", []string{"cmd/faxstream/api", "cmd/faxstream/layout", vocabulary}, "who gets in depends on tokens and links, not on faxes"},
 	{

@@ -9,16 +9,16 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
-
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // keepOrder is what holding, releasing and purging have in common.
 type keepOrder struct {
 	apiClient
-	Session sessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
-	Reason  string    `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. The archive and FAX_AUDIT record it, with your name."`
-	By      string    `placeholder:"NAME" help:"Your name, for the record; with a login, the token's name is recorded instead. Default: the user of this process."`
+	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Reason  string          `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. The archive and FAX_AUDIT record it, with your name."`
+	By      string          `placeholder:"NAME" help:"Your name, for the record; with a login, the token's name is recorded instead. Default: the user of this process."`
 }
 
 type (
@@ -62,8 +62,8 @@ func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
 // holdsCmd shows what is under legal hold.
 type holdsCmd struct {
 	apiClient
-	Session sessionID `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`
-	JSON    bool      `help:"Print one JSON object a line."`
+	Session flags.SessionID `arg:"" optional:"" help:"Show this fax's log of holds, and until when it is retained. Default: list the faxes under legal hold."`
+	JSON    bool            `help:"Print one JSON object a line."`
 }
 
 func (c holdsCmd) Run(ctx context.Context, e env) error {
@@ -99,4 +99,25 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 		fmt.Fprintf(w, "retained until %s\n", retained.UTC().Format(time.RFC3339))
 	}
 	return w.Flush()
+}
+
+// chooseCmd decides about a page whose streamed image and whose image in the whole file differ.
+type chooseCmd struct {
+	keepOrder
+	Page  int    `env:"-" required:"" placeholder:"N" help:"Number of the page, from 1, as ls prints it."`
+	Image string `env:"-" required:"" enum:"streamed,file" placeholder:"WORD" help:"${enum}. streamed: the page as it was fetched by itself. file: the page of the whole file."`
+}
+
+// Run returns when the document has the image.
+func (c chooseCmd) Run(ctx context.Context, e env) error {
+	done, err := c.api.Choose(ctx, string(c.Session), c.Page, api.ChoiceOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Image: c.Image})
+	if err != nil {
+		return err
+	}
+	if !done.Done {
+		return fmt.Errorf("the choice for page %d of %s is stored, but the document does not have it yet: see /readyz and `faxstream dlq ls --session %s`",
+			c.Page, c.Session, c.Session)
+	}
+	_, err = fmt.Fprintln(e.stdout, "chosen", done.Session, "page", done.Page, done.Image, "revision", done.Revision)
+	return err
 }

@@ -7,18 +7,19 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
 // linkCmd makes a link that needs no login and expires.
 type linkCmd struct {
 	apiClient
-	Session sessionID     `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
-	Page    int           `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string        `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
-	TTL     time.Duration `name:"ttl" env:"-" default:"10m" help:"How long the link works: 1s to 168h. Default ${default}."`
-	Reason  string        `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
-	By      string        `placeholder:"NAME" help:"Your name, for FAX_AUDIT, where there is no login. Default: the user of this process."`
-	JSON    bool          `help:"Print one JSON object with the URL and the time when it expires."`
+	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Page    int             `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
+	As      string          `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
+	TTL     time.Duration   `name:"ttl" env:"-" default:"10m" help:"How long the link works: 1s to 168h. Default ${default}."`
+	Reason  string          `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	By      string          `placeholder:"NAME" help:"Your name, for FAX_AUDIT, where there is no login. Default: the user of this process."`
+	JSON    bool            `help:"Print one JSON object with the URL and the time when it expires."`
 }
 
 // Run prints the URL: presigned for the S3 service of the archive, or a URL of the admin listener.

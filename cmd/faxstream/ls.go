@@ -9,20 +9,21 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 type lsCmd struct {
 	apiClient
-	To        string `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference, and the country code may be left out."`
-	From      string `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
-	Since     moment `env:"-" placeholder:"TIME" help:"Only faxes opened since this time: ${moment}. A fax is opened by its first webhook; for a fax that only the archive has, its start counts."`
-	Until     moment `env:"-" placeholder:"TIME" help:"Only faxes opened before this time."`
-	Status    string `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
-	Direction string `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
-	Differs   bool   `env:"-" help:"Only faxes with a page that differs from the same page of the whole file, and of which nobody has chosen an image yet: see faxstream choose."`
-	JSON      bool   `help:"Print one JSON object a line."`
-	Limit     int    `default:"50" help:"Maximum number of faxes to list; 0: all."`
+	To        string       `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference, and the country code may be left out."`
+	From      string       `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
+	Since     flags.Moment `env:"-" placeholder:"TIME" help:"Only faxes opened since this time: ${moment}. A fax is opened by its first webhook; for a fax that only the archive has, its start counts."`
+	Until     flags.Moment `env:"-" placeholder:"TIME" help:"Only faxes opened before this time."`
+	Status    string       `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
+	Direction string       `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
+	Differs   bool         `env:"-" help:"Only faxes with a page that differs from the same page of the whole file, and of which nobody has chosen an image yet: see faxstream choose."`
+	JSON      bool         `help:"Print one JSON object a line."`
+	Limit     int          `default:"50" help:"Maximum number of faxes to list; 0: all."`
 }
 
 func (c lsCmd) Run(ctx context.Context, e env) error {

@@ -11,14 +11,15 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/ingest"
 )
 
 type reconcileCmd struct {
 	apiClient
-	Since  moment `required:"" placeholder:"TIME" help:"Faxes that started since then: ${moment}."`
-	DryRun bool   `help:"Only print the faxes that would be processed."`
-	JSON   bool   `help:"Print one JSON object a line, for every fax that the provider lists."`
+	Since  flags.Moment `required:"" placeholder:"TIME" help:"Faxes that started since then: ${moment}."`
+	DryRun bool         `help:"Only print the faxes that would be processed."`
+	JSON   bool         `help:"Print one JSON object a line, for every fax that the provider lists."`
 }
 
 // Run prints the faxes that were not known; with --json all.

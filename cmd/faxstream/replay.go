@@ -6,16 +6,17 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
 // replayCmd makes documents again from what is archived.
 type replayCmd struct {
 	apiClient
-	Session sessionID `arg:"" optional:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
-	Since   moment    `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: ${moment}."`
-	Stage   string    `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. Default ${default}."`
-	By      string    `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
-	Reason  string    `env:"-" aliases:"why" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	Session flags.SessionID `arg:"" optional:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Since   flags.Moment    `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: ${moment}."`
+	Stage   string          `env:"-" default:"decode" enum:"decode,assemble" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. Default ${default}."`
+	By      string          `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
+	Reason  string          `env:"-" aliases:"why" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
 // Run returns when the orders are stored; watch and ls show the results.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
 // Exit codes, the same for every command.
@@ -116,8 +117,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.DefaultEnvars(envPrefix),
-		kong.Vars{"faults": faultNames(), "moment": momentHelp},
-		kong.Configuration(loadYAML),
+		kong.Vars{"faults": faultNames(), "moment": flags.MomentHelp},
+		kong.Configuration(flags.ReadFile),
 		kong.Bind(e),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)

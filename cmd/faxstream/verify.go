@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/verify"
@@ -18,10 +19,10 @@ import (
 // verifyCmd proves from the archive alone that faxes are as they were written.
 type verifyCmd struct {
 	archiveStore
-	Session sessionID `arg:"" optional:"" help:"Session id of the fax, or its first 8 letters or more."`
-	All     bool      `env:"-" help:"Verify every fax in the archive, and the index."`
-	Key     []string  `type:"path" placeholder:"FILE" help:"Files of public keys, as faxstream keys prints them. One of the keys must have signed each manifest; repeat the flag for keys that were replaced. Without it, signatures are only counted."`
-	JSON    bool      `help:"Print one JSON object a line, for every fax."`
+	Session flags.SessionID `arg:"" optional:"" help:"Session id of the fax, or its first 8 letters or more."`
+	All     bool            `env:"-" help:"Verify every fax in the archive, and the index."`
+	Key     []string        `type:"path" placeholder:"FILE" help:"Files of public keys, as faxstream keys prints them. One of the keys must have signed each manifest; repeat the flag for keys that were replaced. Without it, signatures are only counted."`
+	JSON    bool            `help:"Print one JSON object a line, for every fax."`
 }
 
 // Run uses neither NATS nor the provider, and writes nothing to the archive.

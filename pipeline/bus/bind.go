@@ -2,6 +2,8 @@ package bus
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -10,6 +12,85 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
+
+// Claim makes a session the owner of one of the provider's names for a fax. It returns the owner: this session, or the
+// session that claimed the name first. The owner never changes. kind is one of session.Alias…; value is the provider's
+// text, any text that is not empty. After an error the claim may be stored or not; the same call may be made again.
+func (b *Bus) Claim(ctx context.Context, kind, value, id string) (owner string, err error) {
+	if !session.ValidToken(id) {
+		return "", fmt.Errorf("claim a %s: %q is not a session id", kind, id)
+	}
+	if owner, err = b.Owner(ctx, kind, value); owner != "" || err != nil {
+		return owner, err
+	}
+	m := nats.NewMsg(aliasSubject(kind, value))
+	m.Data = []byte(id)
+	_, err = b.groups["KV_"+BucketAliases].publish(ctx, m, 0)
+	if errors.Is(err, errConflict) {
+		return b.Owner(ctx, kind, value)
+	}
+	if err != nil {
+		return "", fmt.Errorf("claim a %s for session %s: %w", kind, id, err)
+	}
+	return id, nil
+}
+
+// Owner returns the session that has claimed a name; empty: no session has.
+func (b *Bus) Owner(ctx context.Context, kind, value string) (string, error) {
+	if !session.ValidToken(kind) || value == "" {
+		return "", fmt.Errorf("read the owner of a %q: the kind is not a token, or the value is empty", kind)
+	}
+	e, err := b.last(ctx, "KV_"+BucketAliases, aliasSubject(kind, value))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the owner of a %s: %w", kind, err)
+	}
+	if owner := string(e.Data); session.ValidToken(owner) {
+		return owner, nil
+	}
+	return "", fmt.Errorf("read the owner of a %s: the stored value %q is not a session id", kind, e.Data)
+}
+
+// aliasSubject returns the subject with the owner of a name. The name itself is hashed: it may be any text of any length.
+func aliasSubject(kind, value string) string {
+	sum := sha256.Sum256([]byte(value))
+	return "$KV." + BucketAliases + "." + kind + "." + hex.EncodeToString(sum[:16])
+}
+
+// noteSubject returns the subject of a small document that processes share. No kind of alias is called "note".
+func noteSubject(key string) string { return "$KV." + BucketAliases + ".note." + key }
+
+// Note reads a small document that processes share, and its revision; nil and 0 if nobody has written it.
+func (b *Bus) Note(ctx context.Context, key string) (data []byte, revision uint64, err error) {
+	e, err := b.last(ctx, "KV_"+BucketAliases, noteSubject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read note %s: %w", key, err)
+	}
+	return e.Data, e.Sequence, nil
+}
+
+// PutNote writes a note if its revision is still the one that Note returned; else ok is false. After an error the note
+// may be written or not. key must be a token (session.ValidToken).
+func (b *Bus) PutNote(ctx context.Context, key string, data []byte, revision uint64) (next uint64, ok bool, err error) {
+	if !session.ValidToken(key) {
+		return 0, false, fmt.Errorf("write note %q: the key is not a token", key)
+	}
+	m := nats.NewMsg(noteSubject(key))
+	m.Data = data
+	next, err = b.groups["KV_"+BucketAliases].publish(ctx, m, revision)
+	if errors.Is(err, errConflict) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("write note %s: %w", key, err)
+	}
+	return next, true, nil
+}
 
 // maxBound is how many bindings are held in memory; others are read again.
 const maxBound = 50_000

@@ -1,4 +1,4 @@
-package main
+package flags
 
 import (
 	"fmt"
@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// moment is a point in time on the command line; parseMoment says how it is written.
-type moment struct {
+// Moment is a point in time on the command line; MomentHelp says how it is written.
+type Moment struct {
 	time.Time
-	day time.Time // the start of the named day in UTC, for what is filed by UTC days; zero: no day was named
+	Day time.Time // the start of the named day in UTC, for what is filed by UTC days; zero: no day was named
 }
 
-// momentHelp is what --help says of a moment.
-const momentHelp = "an age such as 48h or 1d, today, yesterday, a day such as 2026-11-24, or a time such as 2026-11-24T12:00:00Z; " +
+// MomentHelp is what --help says of a Moment.
+const MomentHelp = "an age such as 48h or 1d, today, yesterday, a day such as 2026-11-24, or a time such as 2026-11-24T12:00:00Z; " +
 	"without a zone in local time"
 
-func (m *moment) UnmarshalText(text []byte) (err error) {
+func (m *Moment) UnmarshalText(text []byte) (err error) {
 	*m, err = parseMoment(string(text), time.Now())
 	return err
 }
 
 // parseMoment reads an age before now, a day, or a time. Where no zone is given it is that of now.
-func parseMoment(s string, now time.Time) (moment, error) {
+func parseMoment(s string, now time.Time) (Moment, error) {
 	s = strings.TrimSpace(s)
 	if age, ok := parseAge(s); ok {
-		return moment{Time: now.Add(-age).UTC()}, nil
+		return Moment{Time: now.Add(-age).UTC()}, nil
 	}
 	y, m, d := now.Date()
 	switch strings.ToLower(s) {
 	case "now":
-		return moment{Time: now.UTC()}, nil
+		return Moment{Time: now.UTC()}, nil
 	case "today":
 		return dayMoment(y, m, d, now.Location()), nil
 	case "yesterday":
@@ -43,14 +43,14 @@ func parseMoment(s string, now time.Time) (moment, error) {
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04"} {
 		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return moment{Time: t.UTC()}, nil
+			return Moment{Time: t.UTC()}, nil
 		}
 	}
-	return moment{}, fmt.Errorf("%q: want %s", s, momentHelp)
+	return Moment{}, fmt.Errorf("%q: want %s", s, MomentHelp)
 }
 
-func dayMoment(y int, m time.Month, d int, zone *time.Location) moment {
-	return moment{Time: time.Date(y, m, d, 0, 0, 0, 0, zone).UTC(), day: time.Date(y, m, d, 0, 0, 0, 0, time.UTC)}
+func dayMoment(y int, m time.Month, d int, zone *time.Location) Moment {
+	return Moment{Time: time.Date(y, m, d, 0, 0, 0, 0, zone).UTC(), Day: time.Date(y, m, d, 0, 0, 0, 0, time.UTC)}
 }
 
 // parseAge reads a duration of time.ParseDuration, with weeks and days of 24 hours before it: 2w, 1d12h. It takes at most

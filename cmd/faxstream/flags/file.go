@@ -1,4 +1,4 @@
-package main
+package flags
 
 import (
 	"errors"
@@ -12,12 +12,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// yamlFile resolves flags from a configuration file. Its keys are the names of flags, of any command.
+// file resolves flags from a configuration file. Its keys are the names of flags, of any command.
 // kong's own YAML loader ignores unknown keys and lets the file beat the environment.
-type yamlFile map[string]any
+type file map[string]any
 
-func loadYAML(r io.Reader) (kong.Resolver, error) {
-	f := yamlFile{}
+// ReadFile reads a configuration file in YAML. An unknown key, a second document or a nested value is an error.
+func ReadFile(r io.Reader) (kong.Resolver, error) {
+	f := file{}
 	d := yaml.NewDecoder(r)
 	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("configuration file: %w", err)
@@ -49,7 +50,7 @@ func plain(v any) bool {
 }
 
 // Validate refuses keys that no command has a flag for.
-func (f yamlFile) Validate(app *kong.Application) error {
+func (f file) Validate(app *kong.Application) error {
 	known := map[string]bool{}
 	err := kong.Visit(app, func(n kong.Visitable, next kong.Next) error {
 		if flag, ok := n.(*kong.Flag); ok {
@@ -74,7 +75,7 @@ func (f yamlFile) Validate(app *kong.Application) error {
 }
 
 // Resolve gives nothing where the environment has the flag.
-func (f yamlFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+func (f file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		if _, ok := os.LookupEnv(name); ok {
 			return nil, nil

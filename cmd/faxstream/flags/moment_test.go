@@ -1,4 +1,4 @@
-package main
+package flags
 
 import (
 	"testing"
@@ -28,8 +28,8 @@ func TestMomentsAsPeopleWriteThem(t *testing.T) {
 	for text, want := range map[string]string{
 		"yesterday": "2026-03-28", "2026-03-30": "2026-03-30", "1d": "0001-01-01", "2026-03-29T12:00:00Z": "0001-01-01",
 	} {
-		if got, err := parseMoment(text, now); err != nil || got.day.Format(time.DateOnly) != want {
-			t.Errorf("%q names the day %s, %v; want %s", text, got.day, err, want)
+		if got, err := parseMoment(text, now); err != nil || got.Day.Format(time.DateOnly) != want {
+			t.Errorf("%q names the day %s, %v; want %s", text, got.Day, err, want)
 		}
 	}
 	for _, text := range []string{

@@ -1,4 +1,4 @@
-package main
+package flags
 
 import (
 	"fmt"
@@ -6,17 +6,17 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// sessionID is a session id on the command line, whole or its first letters; empty only if it is not given.
-type sessionID string
+// SessionID is a session id on the command line, whole or its first letters; empty only if it is not given.
+type SessionID string
 
-func (s *sessionID) UnmarshalText(text []byte) error {
+func (s *SessionID) UnmarshalText(text []byte) error {
 	switch id := string(text); {
 	case id == "":
 		return fmt.Errorf("the session id is empty: give the one that ls prints, or its first %d letters", session.MinShortID)
 	case !session.ValidToken(id):
 		return fmt.Errorf("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
 	default:
-		*s = sessionID(id)
+		*s = SessionID(id)
 		return nil
 	}
 }
