@@ -59,7 +59,8 @@ func TestInstallingAgainKeepsTheConfiguration(t *testing.T) {
 	write(t, configured, "edited")
 	install("2")
 	for path, want := range map[string]string{
-		configured: "edited", filepath.Join(dir, "usr/local/bin/faxstream"): "2", filepath.Join(dir, "etc/faxstream/webhook-secret"): "secret of 2",
+		configured: "edited", filepath.Join(dir, "usr/local/bin/faxstream"): "2",
+		filepath.Join(dir, "etc/faxstream/webhook-secret"): "secret of 2",
 	} {
 		if text, err := os.ReadFile(path); err != nil || string(text) != want {
 			t.Errorf("%s after the second time: %q, %v, want %q", path, text, err, want)

@@ -122,7 +122,9 @@ func (s *source) advice(r *http.Request, client netip.Addr) string {
 	case trusted:
 		return s.allowAdvice(client)
 	case within(s.allow, behind):
-		return fmt.Sprintf("it sends for %s, which is allowed: if %s is your proxy, set --trusted-proxies %s", behind, peer, s.with(s.proxies, peer))
+		return fmt.Sprintf(
+			"it sends for %s, which is allowed: if %s is your proxy, set --trusted-proxies %s", behind, peer, s.with(s.proxies, peer),
+		)
 	case behind.IsValid():
 		return fmt.Sprintf("it sends for %s: if %s is your proxy, set --trusted-proxies %s, and if the provider sends from %s, --allow-from %s",
 			behind, peer, s.with(s.proxies, peer), behind, s.with(s.allow, behind))

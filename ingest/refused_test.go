@@ -84,7 +84,8 @@ func TestWhoIsRefusedIsToldWhichFlagHelps(t *testing.T) {
 				t.Fatalf("HTTP %d %s", status, code)
 			}
 			got := d.Refused()
-			if len(got) != 1 || got[0].Address != row.address || !got[0].RightPath || got[0].Count != 1 || !strings.Contains(got[0].Advice, row.want) {
+			if len(got) != 1 || got[0].Address != row.address || !got[0].RightPath || got[0].Count != 1 ||
+				!strings.Contains(got[0].Advice, row.want) {
 				t.Errorf("refused: %+v", got)
 			}
 			if w := strings.Join(d.Warnings(), "\n"); !strings.Contains(w, row.want) || !strings.Contains(w, row.address) {

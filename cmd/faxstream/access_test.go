@@ -54,7 +54,9 @@ func TestCommandsSpeakTLSWithAToken(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		getenv := func(name string) string { return map[string]string{"FAXSTREAM_TOKEN": c.env}[name] }
-		if code := run(t.Context(), append([]string{"ls", "--server", "https://" + srv.Listener.Addr().String()}, c.args...), getenv, &out, &errs); code != c.code || !strings.Contains(errs.String(), c.says) {
+		if code := run(
+			t.Context(), append([]string{"ls", "--server", "https://" + srv.Listener.Addr().String()}, c.args...), getenv, &out, &errs,
+		); code != c.code || !strings.Contains(errs.String(), c.says) {
 			t.Errorf("%v with FAXSTREAM_TOKEN=%q: %d %s, want %d with %q", c.args, c.env, code, &errs, c.code, c.says)
 		}
 	}

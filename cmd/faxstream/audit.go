@@ -97,7 +97,8 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		return fmt.Errorf("the audit was changed: %d faults", len(report.Faults))
 	case report.Seals == 0:
 		return fmt.Errorf("%w: the archive has no seal, so nothing is proven. "+
-			"The first seal is written the day after somebody reads a fax; if this archive had seals, they were removed, or --archive and --dir name another archive", errNotFound)
+			"The first seal is written the day after somebody reads a fax; "+
+			"if this archive had seals, they were removed, or --archive and --dir name another archive", errNotFound)
 	}
 	return nil
 }

@@ -27,7 +27,8 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 	}
 	p := startProvider(t)
 	w := &outageWorld{
-		t: t, sender: newSender(t, apptest.Patience), outage: outage{name: "disk is full", provider: p, refuses: true, reason: "embedded NATS server"},
+		t: t, sender: newSender(t, apptest.Patience),
+		outage: outage{name: "disk is full", provider: p, refuses: true, reason: "embedded NATS server"},
 	}
 	t.Cleanup(func() {
 		w.p.kill()
@@ -35,7 +36,10 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w.p = serve(t, nil, "--faxplus-url=http://"+p.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+filepath.Join(dir, "state"), "--nats-listen=127.0.0.1:0", "--nats-listen-insecure", patientGrace)
+	w.p = serve(
+		t, nil, "--faxplus-url=http://"+p.addr, "--faxplus-page-path="+faxplustest.PagePath, "--dir="+filepath.Join(dir, "state"),
+		"--nats-listen=127.0.0.1:0", "--nats-listen-insecure", patientGrace,
+	)
 	for range 3 {
 		w.send(w.next())
 	}

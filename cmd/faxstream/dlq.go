@@ -65,7 +65,10 @@ func (c dlqLsCmd) Run(ctx context.Context, e env) error {
 		if c.JSON {
 			return json.NewEncoder(e.stdout).Encode(l)
 		}
-		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Buried.UTC().Format(time.DateTime), l.Stage, l.Session, pageText(l.Page), l.Reason, client.OneLine(l.Detail))
+		_, err := fmt.Fprintf(
+			w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Buried.UTC().Format(time.DateTime), l.Stage, l.Session, pageText(l.Page), l.Reason,
+			client.OneLine(l.Detail),
+		)
 		return err
 	})
 	return errors.Join(err, w.Flush())

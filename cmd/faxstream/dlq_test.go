@@ -175,12 +175,16 @@ func TestARefusedWebhookIsTakenAgain(t *testing.T) {
 	d := newDesk(t, false)
 	f := apptest.Generated(t, 5, 1)[0]
 	d.sim.Add(f)
-	if status := apptest.Post(t, d.WebhookURL()+ingest.Path, []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"x","page":0}}`)); status != 400 {
+	if status := apptest.Post(
+		t, d.WebhookURL()+ingest.Path, []byte(`{"hook":{"event":"fax_page_received"},"data":{"id":"x","page":0}}`),
+	); status != 400 {
 		t.Fatalf("answered %d", status)
 	}
 	// What an older version refused, and this one understands.
 	good := faxplustest.PageEvent(f, 1, "http://x")
-	err := d.bus.Bury(t.Context(), session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: good, Received: time.Now()})
+	err := d.bus.Bury(
+		t.Context(), session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: good, Received: time.Now()},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +261,9 @@ func TestALostOriginalThatIsBackIsAssembled(t *testing.T) {
 // Only programs on this machine and pages of this origin may change anything, and only with a name and a reason.
 func TestOrdersAreGuarded(t *testing.T) {
 	d := newDesk(t, false)
-	if err := d.bus.Bury(t.Context(), session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: []byte("x")}); err != nil {
+	if err := d.bus.Bury(
+		t.Context(), session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: []byte("x")},
+	); err != nil {
 		t.Fatal(err)
 	}
 	const valid = `{"by":"ada","why":"w","stage":"decode"}`
@@ -313,12 +319,16 @@ func TestAnActionIsDoneAfterACrash(t *testing.T) {
 	d := newDesk(t, false)
 	f := apptest.Generated(t, 5, 1)[0]
 	d.sim.Add(f)
-	letter := session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: faxplustest.PageEvent(f, 1, "http://x"), Received: time.Now()}
+	letter := session.DeadLetter{
+		Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: faxplustest.PageEvent(f, 1, "http://x"), Received: time.Now(),
+	}
 	if err := d.bus.Bury(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
 	id := d.awaitLetters("ingest")[0].ID
-	if _, err := d.bus.Act(context.WithoutCancel(t.Context()), session.Action{Kind: session.ActionRetried, By: "ada", LetterID: id, Letter: &letter}); err != nil {
+	if _, err := d.bus.Act(
+		context.WithoutCancel(t.Context()), session.Action{Kind: session.ActionRetried, By: "ada", LetterID: id, Letter: &letter},
+	); err != nil {
 		t.Fatal(err)
 	}
 	d.restart()

@@ -88,7 +88,8 @@ func checkSyncedFirst(t *testing.T, calls []syscallTrace, store string, marks []
 		}
 	}
 	if len(answers) != len(marks) || len(written) == 0 {
-		t.Fatalf("strace saw %d answers and writes to %d files of the stream, want %d and some; is the trace read right?", len(answers), len(written), len(marks))
+		t.Fatalf("strace saw %d answers and writes to %d files of the stream, want %d and some; is the trace read right?",
+			len(answers), len(written), len(marks))
 	}
 	for n, began := range answers {
 		on := 0

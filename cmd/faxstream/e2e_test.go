@@ -35,7 +35,9 @@ func settings() []setting {
 		{"embedded", func(testing.TB) ([]string, []string, string) { return embedded, nil, "" }},
 		{"S3", func(t testing.TB) ([]string, []string, string) {
 			endpoint, access, secret := storagetest.VersityGW(t)
-			return append([]string{"--archive=s3://" + storagetest.LockedBucket + "/some/prefix", "--retention=6y", "--s3-endpoint=" + endpoint}, embedded...),
+			return append(
+					[]string{"--archive=s3://" + storagetest.LockedBucket + "/some/prefix", "--retention=6y", "--s3-endpoint=" + endpoint}, embedded...,
+				),
 				[]string{"FAXSTREAM_S3_ACCESS_KEY=" + access, "FAXSTREAM_S3_SECRET_KEY=" + secret}, ""
 		}},
 		{"external NATS", func(t testing.TB) ([]string, []string, string) {

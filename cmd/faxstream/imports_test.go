@@ -104,7 +104,11 @@ var outside = []struct {
 	{"cmd/faxstream/api", []string{vocabulary}, "the types of the HTTP API are for server and client: they need no more than the vocabulary"},
 	{"cmd/faxstream/flags", []string{vocabulary}, "what people write knows nothing of what is done with it"},
 	{"cmd/faxstream/layout", nil, "the frame of every HTML page knows no page"},
-	{"cmd/faxstream/access", []string{"cmd/faxstream/api", "cmd/faxstream/layout", vocabulary}, "who gets in depends on tokens and links, not on faxes"},
+	{
+		"cmd/faxstream/access",
+		[]string{"cmd/faxstream/api", "cmd/faxstream/layout", vocabulary},
+		"who gets in depends on tokens and links, not on faxes",
+	},
 	{
 		"cmd/faxstream/client",
 		[]string{"cmd/faxstream/api", "ingest", "ingest/faxplus", vocabulary},
@@ -117,10 +121,16 @@ var outside = []struct {
 	},
 	{
 		"cmd/faxstream/faxgen",
-		[]string{"ingest/faxplus", "ingest/faxplus/faxplustest", "pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff", vocabulary},
+		[]string{
+			"ingest/faxplus", "ingest/faxplus/faxplustest", "pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff", vocabulary,
+		},
 		"the generator makes faxes for the simulator: TIFF files and what is said of them",
 	},
-	{"cmd/faxstream/tifftool", []string{"pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff"}, "TIFF tools know files, not faxes"},
+	{
+		"cmd/faxstream/tifftool",
+		[]string{"pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff"},
+		"TIFF tools know files, not faxes",
+	},
 }
 
 // floorOf is a room's floor; -1: it is none.

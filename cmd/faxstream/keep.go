@@ -110,12 +110,15 @@ type chooseCmd struct {
 
 // Run returns when the document has the image.
 func (c chooseCmd) Run(ctx context.Context, e env) error {
-	done, err := c.api.Choose(ctx, string(c.Session), c.Page, api.ChoiceOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Image: c.Image})
+	done, err := c.api.Choose(
+		ctx, string(c.Session), c.Page, api.ChoiceOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Image: c.Image},
+	)
 	if err != nil {
 		return err
 	}
 	if !done.Done {
-		return fmt.Errorf("the choice for page %d of %s is stored, but the document does not have it yet: see /readyz and `faxstream dlq ls --session %s`",
+		return fmt.Errorf("the choice for page %d of %s is stored, but the document does not have it yet: "+
+			"see /readyz and `faxstream dlq ls --session %s`",
 			c.Page, c.Session, c.Session)
 	}
 	_, err = fmt.Fprintln(e.stdout, "chosen", done.Session, "page", done.Page, done.Image, "revision", done.Revision)

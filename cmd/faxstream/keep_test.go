@@ -33,7 +33,8 @@ func (d *desk) stored(id string) (subjects []string) {
 			d.t.Fatal(err)
 		}
 		for subject := range info.State.Subjects {
-			if slices.Contains(strings.Split(subject, "."), id) && !strings.HasPrefix(subject, session.TypeKept) && subject != "$KV.FAX_SESSIONS."+id {
+			if slices.Contains(strings.Split(subject, "."), id) && !strings.HasPrefix(subject, session.TypeKept) &&
+				subject != "$KV.FAX_SESSIONS."+id {
 				subjects = append(subjects, subject)
 			}
 		}
@@ -71,7 +72,8 @@ func TestHoldReleasePurge(t *testing.T) {
 	d.do(exitUsage, "hold", "case")
 	d.do(exitNotFound, "hold", "nobody", "--reason=case 1")
 	d.do(0, "hold", "case", "--reason=case 1", "--by=ada")
-	if out := d.do(0, "holds"); !strings.Contains(out, "case ") || !strings.Contains(out, "case 1") || !strings.Contains(out, "ada") || strings.Contains(out, "case2") {
+	if out := d.do(0, "holds"); !strings.Contains(out, "case ") || !strings.Contains(out, "case 1") || !strings.Contains(out, "ada") ||
+		strings.Contains(out, "case2") {
 		t.Errorf("holds lists\n%s", out)
 	}
 	await(t, "the hold in the list", func() bool { return strings.Contains(d.do(0, "ls"), "complete, held") })

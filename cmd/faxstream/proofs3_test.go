@@ -74,7 +74,9 @@ func (b bucket) client(t *testing.T) *minio.Client {
 // An archive in a bucket is proven, and JetStream rebuilt from it, by the commands; what is done to the bucket is found.
 func TestVerifyAndRebuildOverS3(t *testing.T) {
 	t.Parallel()
-	for name, service := range map[string]func(testing.TB) (string, string, string){"versitygw": storagetest.VersityGW, "minio": storagetest.MinIO} {
+	for name, service := range map[string]func(testing.TB) (
+		string, string, string,
+	){"versitygw": storagetest.VersityGW, "minio": storagetest.MinIO} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := bucket{prefix: "some/prefix"}
@@ -91,7 +93,9 @@ func TestVerifyAndRebuildOverS3(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := "another document"
-			if _, err := c.PutObject(ctx, storagetest.Bucket, b.prefix+"/"+altered, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{}); err != nil {
+			if _, err := c.PutObject(
+				ctx, storagetest.Bucket, b.prefix+"/"+altered, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{},
+			); err != nil {
 				t.Fatal(err)
 			}
 			code, _, found := b.verify(t)
@@ -105,7 +109,9 @@ func TestVerifyAndRebuildOverS3(t *testing.T) {
 // faxesInBucket takes in a fax that streamed, one that came whole, and one that stays open, and gives their ledgers.
 func faxesInBucket(t *testing.T, b bucket) map[string]session.State {
 	t.Helper()
-	store, err := s3.Open(t.Context(), s3.Config{Bucket: storagetest.Bucket, Prefix: b.prefix, Endpoint: b.endpoint, AccessKey: b.access, SecretKey: b.secret})
+	store, err := s3.Open(
+		t.Context(), s3.Config{Bucket: storagetest.Bucket, Prefix: b.prefix, Endpoint: b.endpoint, AccessKey: b.access, SecretKey: b.secret},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,14 +153,17 @@ func rebuildFromBucket(t *testing.T, b bucket, written map[string]session.State)
 			t.Errorf("rebuilt: %+v", done)
 		}
 	}
-	rebuilt, err := bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}, Log: slog.New(slog.DiscardHandler)})
+	rebuilt, err := bus.Open(
+		t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}, Log: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rebuilt.Close()
 	for id, want := range written {
 		got, _, err := rebuilt.Load(t.Context(), id)
-		if err != nil || got.Status() != want.Status() || got.Revision() != want.Revision() || got.Usable.Len() != want.Usable.Len() && id != "open" {
+		if err != nil || got.Status() != want.Status() || got.Revision() != want.Revision() ||
+			got.Usable.Len() != want.Usable.Len() && id != "open" {
 			t.Errorf("%s is %+v, %v; want %+v", id, got, err, want)
 		}
 	}

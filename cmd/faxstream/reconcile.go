@@ -57,7 +57,10 @@ func (c reconcileCmd) print(e env, report ingest.Report) error {
 		if f.Outcome != ingest.OutcomeFed && len(f.Sessions) > 0 {
 			outcome += " (" + strings.Join(f.Sessions, ", ") + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), client.OneLine(f.ID), client.OneLine(f.From), client.OneLine(f.To), f.Pages, client.OneLine(f.Status), outcome)
+		fmt.Fprintf(
+			w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Start.UTC().Format(time.DateTime), client.OneLine(f.ID), client.OneLine(f.From),
+			client.OneLine(f.To), f.Pages, client.OneLine(f.Status), outcome,
+		)
 	}
 	if err := w.Flush(); err != nil {
 		return err

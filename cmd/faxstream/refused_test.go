@@ -41,7 +41,8 @@ func TestRefusedWebhooksAreSaid(t *testing.T) {
 	if err := json.Unmarshal(apptest.Fetch(t, p.api("/webhooks/refused")), &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Refused) != 1 || list.Refused[0].Address != "203.0.113.9" || !list.Refused[0].RightPath || !strings.Contains(list.Refused[0].Advice, advice) {
+	if len(list.Refused) != 1 || list.Refused[0].Address != "203.0.113.9" || !list.Refused[0].RightPath ||
+		!strings.Contains(list.Refused[0].Advice, advice) {
 		t.Errorf("refused: %+v", list)
 	}
 	if !strings.Contains(p.log.String(), advice) {

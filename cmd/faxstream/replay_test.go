@@ -77,14 +77,16 @@ func TestReplay(t *testing.T) {
 		t.Errorf("revision 3 rests on %+v, its page 2 is %+v", m.Reports, m.Pages[1])
 	}
 	report := replayed[archive.Report](d, m.Reports[0].Key)
-	if len(report.Pages) != 1 || report.Pages[0].Page != 2 || report.Pages[0].Verdict != "decoded" || report.Pages[0].Repair == nil || report.Pages[0].Repair.RasterSHA256 != raster {
+	if len(report.Pages) != 1 || report.Pages[0].Page != 2 || report.Pages[0].Verdict != "decoded" || report.Pages[0].Repair == nil ||
+		report.Pages[0].Repair.RasterSHA256 != raster {
 		t.Errorf("the report is %+v", report)
 	}
 	stream, err := d.js.Stream(t.Context(), "FAX_PAGES")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err := stream.GetLastMsgForSubject(t.Context(), session.TypePageAmended+".*.fax.2.>"); err != nil || !strings.Contains(string(m.Data), raster) {
+	if m, err := stream.GetLastMsgForSubject(t.Context(), session.TypePageAmended+".*.fax.2.>"); err != nil ||
+		!strings.Contains(string(m.Data), raster) {
 		t.Errorf("page.amended is %v, %v", m, err)
 	}
 
@@ -96,7 +98,8 @@ func TestReplay(t *testing.T) {
 		t.Errorf("the provider was asked %d times by replays", after-asked)
 	}
 	actions := d.audit(session.ActionReplayed)
-	if len(actions) != 3 || actions[0].By != "ada" || actions[0].Why != "a new PDF writer" || actions[0].Stage != session.ReplayAssemble || actions[0].Session != "fax" {
+	if len(actions) != 3 || actions[0].By != "ada" || actions[0].Why != "a new PDF writer" || actions[0].Stage != session.ReplayAssemble ||
+		actions[0].Session != "fax" {
 		t.Errorf("FAX_AUDIT has %+v", actions)
 	}
 	d.do(2, "replay")

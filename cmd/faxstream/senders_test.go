@@ -36,7 +36,8 @@ func (s *sender) send(url string, body []byte) (int, error) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return 0, err
 	}
-	if after, err := strconv.Atoi(resp.Header.Get("Retry-After")); resp.StatusCode == http.StatusServiceUnavailable && (err != nil || after < 1) {
+	if after, err := strconv.Atoi(resp.Header.Get("Retry-After")); resp.StatusCode == http.StatusServiceUnavailable &&
+		(err != nil || after < 1) {
 		s.t.Errorf("webhook answered 503 with Retry-After %q", resp.Header.Get("Retry-After"))
 	}
 	return resp.StatusCode, nil

@@ -22,7 +22,8 @@ func TestTIFFExportRefusesATerminal(t *testing.T) {
 	}
 	var errs bytes.Buffer
 	args := []string{"tiff", "export", "--to=png", file}
-	if code := run(t.Context(), args, os.Getenv, terminal, &errs); code != exitUsage || !strings.Contains(errs.String(), "stdout is a terminal, and png is binary") {
+	if code := run(t.Context(), args, os.Getenv, terminal, &errs); code != exitUsage ||
+		!strings.Contains(errs.String(), "stdout is a terminal, and png is binary") {
 		t.Errorf("exit code %d: %s", code, &errs)
 	}
 }

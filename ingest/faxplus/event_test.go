@@ -14,13 +14,20 @@ import (
 
 // The three examples of the provider's webhook document, as they stand there.
 const (
-	exampleSent = `{"hook": {"id": "66df09cf1d6d0b295c363956", "event": "fax_sent", "event_time": "2024-09-09 10:44:39", "target": "https://webhook.com"},
-"data": {"id": "66df09cf1d6d0b295c363956", "uid": "490ae330dbc749f0b6561dafa300f2fb", "pages": 1, "from": "+1 334-304-xxxx", "to": "+1 334-304-xxxx",
-"start_time": "2024-09-09 10:44:39", "file": "1d0b618e4fb54957878eed0ecc64ae5e.tiff", "file_name": "fax-to-1334304xxxx", "status": "success", "cost": 1}}`
-	exampleReceived = `{"hook": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf", "event": "fax_received", "event_time": "2024-09-09 12:44:39", "target": "https://webhook.com"},
-"data": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf", "uid": "490ae330dbc749f0b6561dafa300f2fb", "pages": 1, "from": "+1 334-304-xxxx", "to": "+1 334-304-xxxx",
-"start_time": "2024-09-09 12:44:39", "file": "27ade44579274f01b55e552cd361990e.tiff", "file_name": "fax-from-1334304xxxx", "status": "success", "cost": 1}}`
-	examplePage = `{"hook": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf", "event": "fax_page_received", "event_time": "2024-09-09 12:44:39", "target": "https://webhook.com"},
+	exampleSent = `{"hook": {"id": "66df09cf1d6d0b295c363956",
+"event": "fax_sent", "event_time": "2024-09-09 10:44:39", "target": "https://webhook.com"},
+"data": {"id": "66df09cf1d6d0b295c363956", "uid": "490ae330dbc749f0b6561dafa300f2fb", "pages": 1,
+"from": "+1 334-304-xxxx", "to": "+1 334-304-xxxx",
+"start_time": "2024-09-09 10:44:39", "file": "1d0b618e4fb54957878eed0ecc64ae5e.tiff",
+"file_name": "fax-to-1334304xxxx", "status": "success", "cost": 1}}`
+	exampleReceived = `{"hook": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf",
+"event": "fax_received", "event_time": "2024-09-09 12:44:39", "target": "https://webhook.com"},
+"data": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf", "uid": "490ae330dbc749f0b6561dafa300f2fb", "pages": 1,
+"from": "+1 334-304-xxxx", "to": "+1 334-304-xxxx",
+"start_time": "2024-09-09 12:44:39", "file": "27ade44579274f01b55e552cd361990e.tiff",
+"file_name": "fax-from-1334304xxxx", "status": "success", "cost": 1}}`
+	examplePage = `{"hook": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf",
+"event": "fax_page_received", "event_time": "2024-09-09 12:44:39", "target": "https://webhook.com"},
 "data": {"id": "9b0cfcad-5bf8-41ff-94f7-eb5b1b85a0bf", "page": 1, "from": "+1 334-304-xxxx", "to": "+1 334-304-xxxx"}}`
 )
 

@@ -188,7 +188,8 @@ func TestTimesOfAnotherZone(t *testing.T) {
 		if err != nil || len(list) != 1 || !list[0].StartTime.Equal(noon) || list[0].StartTime.Location() != time.UTC {
 			t.Errorf("%s: %+v, %v", zone, list, err)
 		}
-		if list, err := c.List(t.Context(), faxplus.CategoryInbox, noon.Add(time.Second), noon.Add(time.Minute), 50); err != nil || len(list) != 0 {
+		if list, err := c.List(t.Context(), faxplus.CategoryInbox, noon.Add(time.Second), noon.Add(time.Minute), 50); err != nil ||
+			len(list) != 0 {
 			t.Errorf("%s, later: %+v, %v", zone, list, err)
 		}
 		f, _, err := c.Outcome(t.Context(), "s")

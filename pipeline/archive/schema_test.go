@@ -107,10 +107,12 @@ func samples() map[string]any {
 		Width: 1728, Height: 2200, XResolution: 204, YResolution: 196, Samples: 3, Coding: "jpeg", BadRows: 3, LongestBad: 2,
 		Quality:    &session.Quality{Blank: true, Ink: 1, Skew: -5000, SkewKnown: true, Border: 2, Isolated: 3},
 		CleanStrip: &session.Strip{Size: 1234, SHA256: sum64}, EventTime: at, BodySHA256: sum64,
-		Received: &session.Received{BadRows: 4, LongestBad: 2, CleanFaxData: new(1)}, Orientation: 3, ResolutionAssumed: "no resolution: 204 x 98 assumed",
+		Received: &session.Received{BadRows: 4, LongestBad: 2, CleanFaxData: new(1)}, Orientation: 3,
+		ResolutionAssumed: "no resolution: 204 x 98 assumed",
 	}
 	choices := []session.Choice{{
-		Page: 1, Image: session.ImageFile, By: "ada", Why: "the streamed one is inverted", At: at, Report: object("r1/verified.0011223344556677.json"),
+		Page: 1, Image: session.ImageFile, By: "ada", Why: "the streamed one is inverted", At: at,
+		Report: object("r1/verified.0011223344556677.json"),
 	}}
 	reports := []session.Object{object("r1/verified.0011223344556677.json")}
 	image := archive.PageImage{Original: &page.Original, RasterSHA256: sum64, BadRows: 3}

@@ -68,7 +68,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.MaxStore == 0 {
 		cfg.MaxStore = DefaultMaxStore
 	}
-	b := &Bus{cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}, watched: &watched{}}
+	b := &Bus{
+		cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}, watched: &watched{},
+	}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
 	b.health = newHealth(b.life)

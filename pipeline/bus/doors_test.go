@@ -74,7 +74,9 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 // The name of a user who is refused stands in the server's log, where the bus looks for errors of the disk.
 func TestARefusedUserCannotMakeTheStoreLookBroken(t *testing.T) {
 	b := guarded(t, t.TempDir())
-	if _, err := nats.Connect(b.ClientURL(), nats.UserInfo("critical write error, will be disabled", "x")); !errors.Is(err, nats.ErrAuthorization) {
+	if _, err := nats.Connect(
+		b.ClientURL(), nats.UserInfo("critical write error, will be disabled", "x"),
+	); !errors.Is(err, nats.ErrAuthorization) {
 		t.Fatal(err)
 	}
 	if err := b.Ready(t.Context()); err != nil {
@@ -208,7 +210,9 @@ func TestASubscriberCanOnlyRead(t *testing.T) {
 		mustRecord(t, b, archived("1334", "s", n+1))
 	}
 	nc, js, _ := asSubscriber(t, b)
-	if _, err := js.CreateConsumer(t.Context(), StreamPages, jetstream.ConsumerConfig{Durable: "ocr", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+	if _, err := js.CreateConsumer(
+		t.Context(), StreamPages, jetstream.ConsumerConfig{Durable: "ocr", AckPolicy: jetstream.AckExplicitPolicy},
+	); err != nil {
 		t.Fatal(err)
 	}
 	before := state(t, b)

@@ -38,7 +38,9 @@ func startServer(t *testing.T, name, more string) *natsServer {
 	s := &natsServer{t: t, bin: tool(t, name), addr: freeAddr(t)}
 	dir := t.TempDir()
 	s.conf = filepath.Join(dir, "nats.conf")
-	conf := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  %s\n}\n", s.addr, filepath.Join(dir, "store"), more)
+	conf := fmt.Sprintf(
+		"listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  %s\n}\n", s.addr, filepath.Join(dir, "store"), more,
+	)
 	if err := os.WriteFile(s.conf, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

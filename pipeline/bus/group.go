@@ -17,7 +17,8 @@ import (
 // errConflict means that the last message on the subject does not have the expected sequence.
 var errConflict = errors.New("the subject's last sequence is not the expected one")
 
-// errNoBatches means that the stream does not accept atomic batches (any more). An older client that edits a stream drops what it does not know.
+// errNoBatches means that the stream does not accept atomic batches (any more).
+// An older client that edits a stream drops what it does not know.
 var errNoBatches = errors.New("the stream allows no atomic batches")
 
 // codeNoBatches is the server's error code for it.

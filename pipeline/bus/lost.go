@@ -58,7 +58,8 @@ func (b *Bus) checkLost(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s. Check that this is the right server, directory and account, and that its encryption key is the one it had: "+
-		"creating them again may delete what is left. If they are lost, run `faxstream rebuild`, which creates them and fills them from the archive",
+		"creating them again may delete what is left. If they are lost, run `faxstream rebuild`, "+
+		"which creates them and fills them from the archive",
 		ErrLost, strings.Join(lost, ", "))
 }
 

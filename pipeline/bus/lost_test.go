@@ -68,7 +68,8 @@ func TestALostStreamIsCreatedAgainOnlyOnAPersonsWord(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeBus(t, b)
-	if _, err := s.openMarked(&marks{}, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), StreamPages) || strings.Contains(err.Error(), StreamIn) {
+	if _, err := s.openMarked(&marks{}, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), StreamPages) ||
+		strings.Contains(err.Error(), StreamIn) {
 		t.Fatalf("opened with %v, want an error that names %s alone", err, StreamPages)
 	}
 	b, err := s.openMarked(&marks{}, true)

@@ -63,7 +63,10 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 			DenyPurge:          s.name == StreamAudit,
 		})
 	}
-	all = append(all, timerStream(), advisories(StreamIn, StreamPages, StreamDocs, StreamAudit, StreamTimers), bucketStream(BucketSessions), bucketStream(BucketAliases))
+	all = append(
+		all, timerStream(), advisories(StreamIn, StreamPages, StreamDocs, StreamAudit, StreamTimers), bucketStream(BucketSessions),
+		bucketStream(BucketAliases),
+	)
 	for i := range all {
 		all[i].Replicas = max(b.cfg.Replicas, 1)
 	}

@@ -87,7 +87,8 @@ func TestAStreamWithoutBatchesIsChangedBack(t *testing.T) {
 		t.Errorf("%d facts are stored, want 200; ready: %v", n, b.Ready(t.Context()))
 	}
 	b.repair(t.Context())
-	if s, err = b.js.Stream(t.Context(), StreamIn); err != nil || !s.CachedInfo().Config.AllowAtomicPublish || b.groups[StreamIn].single.Load() {
+	if s, err = b.js.Stream(t.Context(), StreamIn); err != nil || !s.CachedInfo().Config.AllowAtomicPublish ||
+		b.groups[StreamIn].single.Load() {
 		t.Errorf("the stream is not changed back: %v", err)
 	}
 }

@@ -145,7 +145,8 @@ func TestRealStripsAreSeeds(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: no strip found", file)
 		}
-		if _, res, err := ccitt.Decode(nil, s.src, ccitt.Options{Coding: s.coding, Width: s.width, LSBFirst: s.lsb}); err != nil || res.Found < 10 {
+		if _, res, err := ccitt.Decode(nil, s.src, ccitt.Options{Coding: s.coding, Width: s.width, LSBFirst: s.lsb}); err != nil ||
+			res.Found < 10 {
 			t.Errorf("%s: %d rows, %v", file, res.Found, err)
 		}
 		count[s.coding]++
@@ -195,7 +196,9 @@ func checkDecode(t *testing.T, src []byte, o ccitt.Options) {
 	}
 	checkResult(t, pix, res, o)
 	// What was decoded is a raster like any other: it round-trips.
-	again, res2, err := ccitt.Decode(nil, ccitt.AppendG4(nil, pix, o.Width, res.Rows, rowBytes), ccitt.Options{Coding: ccitt.MMR, Width: o.Width, Rows: res.Rows})
+	again, res2, err := ccitt.Decode(
+		nil, ccitt.AppendG4(nil, pix, o.Width, res.Rows, rowBytes), ccitt.Options{Coding: ccitt.MMR, Width: o.Width, Rows: res.Rows},
+	)
 	if err != nil || !res2.Clean() || !bytes.Equal(again, pix) {
 		t.Fatalf("decode(encode(x)) is not x: %+v %v", res2, err)
 	}

@@ -46,8 +46,8 @@ func pageOf(t testing.TB, name string) []byte {
 	return nil
 }
 
-const words = "Please find enclosed the corrected statement of account for October. The balance of 1,204.50 is due within thirty days of receipt; " +
-	"should you have any question about an entry, call our office before noon and quote the number printed above. "
+const words = "Please find enclosed the corrected statement of account for October. The balance of 1,204.50 is due within thirty days " +
+	"of receipt; should you have any question about an entry, call our office before noon and quote the number printed above. "
 
 func drawText() ([]byte, error) {
 	f, err := opentype.Parse(goregular.TTF)

@@ -171,7 +171,9 @@ func TestWholePagesRoundTripAtEveryEdgeOfTheCodeTables(t *testing.T) {
 	if testing.Short() {
 		encoders = encoders[:6]
 	}
-	for _, width := range []int{1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 1727, 1728, 1729, 2431, 2559, 2560, 2561, 2623, 2624, 5119, 5120, 5121, 9999, 10_000} {
+	for _, width := range []int{
+		1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 1727, 1728, 1729, 2431, 2559, 2560, 2561, 2623, 2624, 5119, 5120, 5121, 9999, 10_000,
+	} {
 		stride := (width + 7) / 8
 		for _, page := range wholePages {
 			pix := make([]byte, height*stride)
@@ -242,7 +244,9 @@ func TestStrideAndGarbageBehindTheWidthAreIgnored(t *testing.T) {
 	if !bytes.Equal(ccitt.AppendG4(nil, pix, 101, 20, 13), ccitt.AppendG4(nil, wide, 101, 20, 29)) {
 		t.Error("Group 4 depends on bytes that are no pixels")
 	}
-	if !bytes.Equal(ccitt.AppendG3(nil, pix, 101, 20, 13, ccitt.G3Options{TwoD: true}), ccitt.AppendG3(nil, wide, 101, 20, 29, ccitt.G3Options{TwoD: true})) {
+	if !bytes.Equal(
+		ccitt.AppendG3(nil, pix, 101, 20, 13, ccitt.G3Options{TwoD: true}), ccitt.AppendG3(nil, wide, 101, 20, 29, ccitt.G3Options{TwoD: true}),
+	) {
 		t.Error("Group 3 depends on bytes that are no pixels")
 	}
 }

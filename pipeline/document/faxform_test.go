@@ -98,7 +98,8 @@ func TestFaxFormIsClassF(t *testing.T) {
 	plain := name + ".plain"
 	pipelinetest.Judge(t, "libtiff-tools", "tiffcp", "-c", "none", name, plain)
 	ours, theirs := rasters(t, data), rasters(t, readFile(t, plain))
-	if !slices.Equal(ours, theirs) || len(ours) != 4 || ours[0] != wb.Facts["mixed"][1].RasterSHA256 || ours[3] != wb.Facts["mixed"][4].RasterSHA256 {
+	if !slices.Equal(ours, theirs) || len(ours) != 4 || ours[0] != wb.Facts["mixed"][1].RasterSHA256 ||
+		ours[3] != wb.Facts["mixed"][4].RasterSHA256 {
 		t.Errorf("pixels %v, libtiff sees %v; pages 1 and 4 were %s and %s", ours, theirs,
 			wb.Facts["mixed"][1].RasterSHA256, wb.Facts["mixed"][4].RasterSHA256)
 	}
@@ -138,7 +139,9 @@ func TestNoFaxFormOfWhatIsLost(t *testing.T) {
 	wb.Assemble(wb.Order("empty", session.PageReasons{1: session.ReasonNotYet}))
 	key := archive.RevisionKey("empty", 1, "manifest.json")
 	forms.Archive = wb.Assembler.Archive
-	if _, _, err := forms.Make(t.Context(), session.Object{Key: key, SHA256: pipelinetest.SHA(wb.Read(key))}); !errors.Is(err, tiff.ErrMalformed) {
+	if _, _, err := forms.Make(
+		t.Context(), session.Object{Key: key, SHA256: pipelinetest.SHA(wb.Read(key))},
+	); !errors.Is(err, tiff.ErrMalformed) {
 		t.Errorf("a document without a usable page: %v", err)
 	}
 	if left, err := os.ReadDir(forms.SpoolDir); err != nil || len(left) > 0 {

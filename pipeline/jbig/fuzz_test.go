@@ -47,7 +47,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		rowBytes := (res.Width + 7) / 8
-		if pix[0] != 7 || len(pix) != 1+res.Rows*rowBytes || res.Found < 1 || res.Found > res.Rows || res.Doubtful >= res.Found || len(res.Warnings) > 100 {
+		if pix[0] != 7 || len(pix) != 1+res.Rows*rowBytes || res.Found < 1 || res.Found > res.Rows || res.Doubtful >= res.Found ||
+			len(res.Warnings) > 100 {
 			t.Fatalf("%d bytes of %+v", len(pix), res)
 		}
 		for y := range res.Rows {

@@ -65,7 +65,9 @@ func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, 
 	case d.Stage == session.StageWhole:
 		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Whole: true})
 	case d.Stage == session.StageChoice:
-		return bus.Dead{Reason: d.Reason, Err: errors.New("a retry changes nothing here: choose an image with `faxstream choose`, or drop the letter")}
+		return bus.Dead{
+			Reason: d.Reason, Err: errors.New("a retry changes nothing here: choose an image with `faxstream choose`, or drop the letter"),
+		}
 	case d.Stage == stage.Assemble:
 		return w.order(ctx, session.Again{Session: d.Session, Asked: asked, Assemble: true})
 	}

@@ -42,7 +42,9 @@ func (w *Worker) Consumptions() []bus.Consumption {
 		{
 			Consumer: bus.Consumer{
 				Stream: bus.StreamDocs, Durable: "letters-docs",
-				Filter:  []string{session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>", session.TypeDocVerified + ".>"},
+				Filter: []string{
+					session.TypeDocReady + ".>", session.TypeWholeFailed + ".>", session.TypeWholeCut + ".>", session.TypeDocVerified + ".>",
+				},
 				Workers: 4,
 			},
 			Handle: w.docEvent,

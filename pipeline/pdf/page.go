@@ -137,9 +137,9 @@ func (b mediaBox) entries() string {
 	return s
 }
 
-// place returns the operators that draw an image, of this size in points when it is upright, at the top of the sheet. The image ends a hair (a
-// 700,000th of an inch) inside its edges: if an edge is exactly on the boundary of a pixel, poppler draws one pixel more, and
-// so stretches a page that it draws at its own resolution.
+// place returns the operators that draw an image, of this size in points when it is upright, at the top of the sheet. The image
+// ends a hair (a 700,000th of an inch) inside its edges: if an edge is exactly on the boundary of a pixel, poppler draws one
+// pixel more, and so stretches a page that it draws at its own resolution.
 func (b mediaBox) place(widthPoints, heightPoints float64, orientation int) string {
 	drawn := func(points float64) float64 { return max(hair, roundDown(points/b.unit)-2*hair) }
 	width, height := drawn(widthPoints), drawn(heightPoints)

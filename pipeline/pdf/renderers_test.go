@@ -14,7 +14,9 @@ import (
 // Drawn at its own resolution a page has the pixels of its image, not one more: renderers multiply the MediaBox with the resolution and
 // round up.
 func TestAPageHasItsPixelsAtItsResolution(t *testing.T) {
-	for _, pixels := range []int{1, 100, 1216, 1700, 1728, 2048, 2156, 2200, 2292, 2432, 2550, 3300, 3456, 4864, 10_368, 14_592, 19_842, 60_000} {
+	for _, pixels := range []int{
+		1, 100, 1216, 1700, 1728, 2048, 2156, 2200, 2292, 2432, 2550, 3300, 3456, 4864, 10_368, 14_592, 19_842, 60_000,
+	} {
 		for _, res := range []float64{72, 98, 100, 150, 196, 200, 203, 204, 300, 391, 392, 400, 408, 600, 1200} {
 			points := side(pixels, res)
 			box := newMediaBox(points, points)
@@ -52,7 +54,9 @@ func TestPopplerDrawsNoColumnMore(t *testing.T) {
 
 // Ghostscript makes PDF/A of our documents, whatever the numbers look like.
 func TestGhostscriptMakesPDFA(t *testing.T) {
-	m := Meta{Title: "Fax x (partial: missing_pages)", Author: "(334) 304-5554", Subject: `From (334) 304-5554 to a\b`, Producer: "faxstream test"}
+	m := Meta{
+		Title: "Fax x (partial: missing_pages)", Author: "(334) 304-5554", Subject: `From (334) 304-5554 to a\b`, Producer: "faxstream test",
+	}
 	path := save(t, build(t, m, ImagePage{Width: 1728, Height: 100, Strip: white(100)}))
 	said := run(t, "ghostscript", "gs", "-q", "-dPDFA=2", "-dBATCH", "-dNOPAUSE", "-sDEVICE=pdfwrite", "-sColorConversionStrategy=RGB",
 		"-dPDFACompatibilityPolicy=1", "-o", filepath.Join(t.TempDir(), "again.pdf"), path)

@@ -10,8 +10,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// OddDesk returns a Desk with the documents of two faxes: "fax", whose pages were streamed, and "whole", whose pages were cut from the whole
-// file.
+// OddDesk returns a Desk with the documents of two faxes: "fax", whose pages were streamed, and "whole", whose pages were cut
+// from the whole file.
 func OddDesk(t testing.TB) *Desk {
 	t.Helper()
 	d, order := NewDesk(t)

@@ -143,7 +143,20 @@ func TestAnglesAndSharesAreRounded(t *testing.T) {
 func TestQualityAtAbsurdResolutions(t *testing.T) {
 	p := scan(sheetOfText(5), 200, 200, 1.5)
 	want := p.Quality()
-	for _, res := range [][2]float64{{0, 0}, {204, 0}, {-204, 98}, {math.NaN(), 98}, {204, math.Inf(1)}, {1e300, 1e300}, {9, 12}, {12, 9}, {9_000, 11_000}, {11_000, 9_000}, {10, 10_000}, {10_000, 10}} {
+	for _, res := range [][2]float64{
+		{0, 0},
+		{204, 0},
+		{-204, 98},
+		{math.NaN(), 98},
+		{204, math.Inf(1)},
+		{1e300, 1e300},
+		{9, 12},
+		{12, 9},
+		{9_000, 11_000},
+		{11_000, 9_000},
+		{10, 10_000},
+		{10_000, 10},
+	} {
 		p.XRes, p.YRes = res[0], res[1]
 		if got := p.Quality(); got != want || !got.SkewKnown {
 			t.Errorf("at %gx%g: %+v, want %+v", res[0], res[1], got, want)

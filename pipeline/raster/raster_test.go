@@ -53,8 +53,8 @@ func TestPNGHasEveryPixelAndNearlySquareOnes(t *testing.T) {
 				if i >= 0 {
 					t.Errorf("pHYs without a known resolution")
 				}
-			} else if x, y := binary.BigEndian.Uint32(buf.Bytes()[i+4:]), binary.BigEndian.Uint32(buf.Bytes()[i+8:]); x != c.phys[0] || y != c.phys[1] {
-				t.Errorf("%gx%g: pHYs %d x %d, want %v", c.xres, c.yres, x, y, c.phys)
+			} else if got := [2]uint32{binary.BigEndian.Uint32(buf.Bytes()[i+4:]), binary.BigEndian.Uint32(buf.Bytes()[i+8:])}; got != c.phys {
+				t.Errorf("%gx%g: pHYs %d, want %d", c.xres, c.yres, got, c.phys)
 			}
 			img, err := png.Decode(&buf)
 			if err != nil {

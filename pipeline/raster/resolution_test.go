@@ -67,7 +67,8 @@ func TestResolutionIsDecidedFromTagsWidthAndLength(t *testing.T) {
 		{tags{38.6, 80.3, inch, 1728, 1146, false}, 203.96, 98.04, "as per centimetre with X and Y exchanged"},
 	} {
 		r := c.tags.Decide()
-		if math.Abs(r.X-c.x) > 0.1 || math.Abs(r.Y-c.y) > 0.1 || (r.Assumed == "") != (c.assumed == "") || !strings.Contains(r.Assumed, c.assumed) {
+		if math.Abs(r.X-c.x) > 0.1 || math.Abs(r.Y-c.y) > 0.1 || (r.Assumed == "") != (c.assumed == "") ||
+			!strings.Contains(r.Assumed, c.assumed) {
 			t.Errorf("%+v: %+v, want %g x %g, %q", c.tags, r, c.x, c.y, c.assumed)
 		}
 	}

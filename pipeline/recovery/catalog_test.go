@@ -98,7 +98,9 @@ func TestSessionsThatBeginWithSomeLetters(t *testing.T) {
 			v["faxes/"+id+"/"+name] = nil
 		}
 	}
-	for begin, want := range map[string]string{"abc": "[abc]", "abc-": "[abc-1 abc-2]", "ab": "[abc-1 abc-2]", "abd": "[abd]", "x": "[]", "README": "[]"} {
+	for begin, want := range map[string]string{
+		"abc": "[abc]", "abc-": "[abc-1 abc-2]", "ab": "[abc-1 abc-2]", "abd": "[abd]", "x": "[]", "README": "[]",
+	} {
 		if got, err := (Catalog{v}).Sessions(t.Context(), begin, 2); err != nil || fmt.Sprint(got) != want {
 			t.Errorf("%s: %q, %v; want %s", begin, got, err, want)
 		}

@@ -38,11 +38,18 @@ func TestChoices(t *testing.T) {
 		{"nobody has chosen", nil, VerificationDiffers, 1, Span(2, 2), nil},
 		{"the file", []step{chooses("a1", 2, ImageFile)}, VerificationChosen, 2, nil, Span(2, 2)},
 		{"the streamed one", []step{chooses("a1", 2, ImageStreamed)}, VerificationChosen, 2, nil, nil},
-		{"the same again", []step{chooses("a1", 2, ImageFile), assembled(2), chooses("a2", 2, ImageFile)}, VerificationChosen, 2, nil, Span(2, 2)},
+		{
+			"the same again", []step{chooses("a1", 2, ImageFile), assembled(2), chooses("a2", 2, ImageFile)}, VerificationChosen, 2, nil, Span(2, 2),
+		},
 		{"another mind", []step{chooses("a1", 2, ImageFile), assembled(2), chooses("a2", 2, ImageStreamed)}, VerificationChosen, 3, nil, nil},
 		{"a page that does not differ", []step{chooses("a1", 1, ImageFile)}, VerificationDiffers, 1, Span(2, 2), nil},
 		{"no such image", []step{chooses("a1", 2, "both")}, VerificationDiffers, 1, Span(2, 2), nil},
-		{"the same comparison again", []step{chooses("a1", 2, ImageFile), assembled(2), differing(2, "r1")}, VerificationChosen, 2, nil, Span(2, 2)},
+		{
+			"the same comparison again",
+			[]step{chooses("a1", 2, ImageFile), assembled(2), differing(2, "r1")},
+			VerificationChosen, 2, nil,
+			Span(2, 2),
+		},
 		{"other images since", []step{chooses("a1", 2, ImageFile), assembled(2), differing(2, "r2")}, VerificationDiffers, 3, Span(2, 2), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

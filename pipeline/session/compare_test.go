@@ -127,11 +127,13 @@ func TestVerification(t *testing.T) {
 		{transition{
 			"a page that comes by itself after its grace, while the whole file is fetched, has a report of its own", reconciling(),
 			[]step{
-				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), archivedPages(2), judged(1, Span(1, 1), Span(1, 1), nil, nil), wholeCut(1, 2, nil),
+				announced(1, 2), archivedPages(1), success(2), due(TimerGrace), archivedPages(2), judged(1, Span(1, 1), Span(1, 1), nil, nil),
+				wholeCut(1, 2, nil),
 				assembled(1), judged(2, Span(2, 2), Span(2, 2), nil, nil), wholeCut(2, 2, nil),
 			},
 			[]string{
-				"idle timer", "grace timer", "whole 1 wants 2-2 compares 1-1 of 1", "ready 1 complete 1-2 pending", "whole 2 wants none compares 2-2 of 1",
+				"idle timer", "grace timer", "whole 1 wants 2-2 compares 1-1 of 1", "ready 1 complete 1-2 pending",
+				"whole 2 wants none compares 2-2 of 1",
 			},
 			StatusComplete,
 		}, VerificationVerified},

@@ -124,7 +124,10 @@ func (s *State) order(p Policy, missing Ranges) {
 // sheet there is no new document. It contains the verification only by the images that it changes. It contains the number, so
 // that subscribers of the number get a fax that was first published under unknown.
 func planned(r DocReady, missing Ranges) string {
-	return digest16(rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs)+choicesText(r.Choices), r.ToToken)
+	return digest16(
+		rangesText(r.Pages), rangesText(missing), r.Status, r.Reason, closeDigest(r.Close), repairsText(r.Repairs)+choicesText(r.Choices),
+		r.ToToken,
+	)
 }
 
 func rangesText(r Ranges) string {

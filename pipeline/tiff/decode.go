@@ -276,7 +276,9 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 
 // fatal tells whether an error ends the page and not only a strip.
 func fatal(err error) bool {
-	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(
+		err, ErrUnsupported,
+	) || errors.Is(err, ErrLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // maxWarnings bounds Decoded.Warnings.

@@ -39,7 +39,10 @@ func addFiles(f *testing.F) {
 	f.Add(onePage(5, 16, 2, []byte{0x80, 0x00, 0x20, 0x10}))
 	f.Add(onePage(5, 8, 20, oldLZW(p.Pix[:20])))
 	f.Add(onePage(32773, 1728, 2, []byte{0x81, 0, 0x81, 0xff}))
-	f.Add(handMade(0, make([]byte, 40), field{256, 4, 1, 20}, field{257, 4, 1, 10}, field{322, 4, 1, 16}, field{323, 4, 1, 16}, field{324, 4, 1, 8}, field{325, 4, 1, 32}))
+	f.Add(handMade(
+		0, make([]byte, 40), field{256, 4, 1, 20}, field{257, 4, 1, 10}, field{322, 4, 1, 16}, field{323, 4, 1, 16}, field{324, 4, 1, 8},
+		field{325, 4, 1, 32},
+	))
 	f.Add([]byte("MM\x00\x2b\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01"))
 	f.Add(tonesDocument(f, tonesPage(17, 9, 1), tonesPage(17, 9, 3)))
 	f.Add(samplesFile(3, 1, []byte{0, 1, 2, 3}, field{320, 3, 768, 0}))
@@ -71,7 +74,9 @@ func addFiles(f *testing.F) {
 	}
 }
 
-var fuzzLimits = tiff.Limits{MaxBytes: 1 << 20, MaxPages: 20, MaxIFDEntries: 50, MaxWidth: 4000, MaxRows: 5000, MaxPixels: 1 << 20, MaxTonePixels: 1 << 18}
+var fuzzLimits = tiff.Limits{
+	MaxBytes: 1 << 20, MaxPages: 20, MaxIFDEntries: 50, MaxWidth: 4000, MaxRows: 5000, MaxPixels: 1 << 20, MaxTonePixels: 1 << 18,
+}
 
 // FuzzParse checks what Parse and Decode promise whatever the bytes are.
 func FuzzParse(f *testing.F) {

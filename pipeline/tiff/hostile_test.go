@@ -88,9 +88,16 @@ func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
 		{"an IFD of 65,535 entries", append([]byte{'I', 'I', 42, 0, 8, 0, 0, 0, 0xff, 0xff}, junk...), tiff.ErrTruncated},
 		{"an IFD of 60,000 entries", append([]byte{'I', 'I', 42, 0, 8, 0, 0, 0, 0x60, 0xea}, make([]byte, 12*0xea60+4)...), tiff.ErrLimit},
 		{"the same 100,000 rows in 400 strips", manyStrips(t, 400), tiff.ErrLimit},
-		{"4e9 strips", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{259, 3, 1, 4}, field{273, 4, 4e9, 8}), tiff.ErrTruncated},
+		{
+			"4e9 strips", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{259, 3, 1, 4}, field{273, 4, 4e9, 8}),
+			tiff.ErrTruncated,
+		},
 		{"strips past the end", onePage(4, 1728, 100, nil, field{999, 4, 1, 1}), tiff.ErrMalformed},
-		{"tiles of 4e9 x 4e9", handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{322, 4, 1, 4e9}, field{323, 4, 1, 4e9}, field{324, 4, 1, 8}), tiff.ErrLimit},
+		{
+			"tiles of 4e9 x 4e9",
+			handMade(0, junk, field{256, 4, 1, 1728}, field{257, 4, 1, 10}, field{322, 4, 1, 4e9}, field{323, 4, 1, 4e9}, field{324, 4, 1, 8}),
+			tiff.ErrLimit,
+		},
 		{"no width", onePage(4, 0, 10, junk), tiff.ErrMalformed},
 		{"a loop of one IFD", handMade(8, junk, field{256, 4, 1, 1728}), tiff.ErrMalformed},
 		{"empty", nil, tiff.ErrTruncated},
@@ -124,7 +131,9 @@ func manyStrips(t testing.TB, n int) []byte {
 		data = binary.LittleEndian.AppendUint32(data, at)
 	}
 	arrays := 8 + 2 + 12*4 + 4 + at
-	return handMade(0, data, field{256, 4, 1, 1728}, field{259, 3, 1, 4}, field{273, 4, uint32(n), arrays}, field{279, 4, uint32(n), arrays + 4*uint32(n)})
+	return handMade(
+		0, data, field{256, 4, 1, 1728}, field{259, 3, 1, 4}, field{273, 4, uint32(n), arrays}, field{279, 4, uint32(n), arrays + 4*uint32(n)},
+	)
 }
 
 // decodeAllPages decodes what can be and returns the first error.

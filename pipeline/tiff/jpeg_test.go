@@ -298,7 +298,9 @@ func streamInStrips(whole []byte, photometric, samples uint32) []byte {
 	}
 	return handMade(0, append(data, whole...),
 		field{256, 4, 1, 64}, field{257, 4, 1, 48}, field{259, 3, 1, 6}, field{262, 3, 1, photometric}, field{273, 4, 3, at},
-		field{277, 3, 1, samples}, field{278, 4, 1, 16}, field{279, 4, 3, at + 12}, field{513, 4, 1, at + 24}, field{514, 4, 1, uint32(len(whole))})
+		field{277, 3, 1, samples}, field{278, 4, 1, 16}, field{279, 4, 3, at + 12}, field{513, 4, 1, at + 24}, field{
+			514, 4, 1, uint32(len(whole)),
+		})
 }
 
 // headerAndStrips is a page whose stream ends with its SOS, and whose strips are
@@ -330,7 +332,9 @@ func headerAndStrips(t testing.TB, p *raster.Tones, photometric uint32) []byte {
 	}
 	return handMade(0, data,
 		field{256, 4, 1, 64}, field{257, 4, 1, 48}, field{259, 3, 1, 6}, field{262, 3, 1, photometric}, field{273, 4, 3, at},
-		field{277, 3, 1, uint32(p.Samples)}, field{278, 4, 1, 16}, field{279, 4, 3, at + 12}, field{513, 4, 1, at + 24}, field{514, 4, 1, uint32(len(header))})
+		field{
+			277, 3, 1, uint32(p.Samples),
+		}, field{278, 4, 1, 16}, field{279, 4, 3, at + 12}, field{513, 4, 1, at + 24}, field{514, 4, 1, uint32(len(header))})
 }
 
 func TestOldStyleJPEGIsReadInBothLayouts(t *testing.T) {

@@ -33,7 +33,8 @@ func TestDecodeDecidesTheResolution(t *testing.T) {
 		{onePage(4, 1728, 1146, strip), 204, 98, "no resolution"},
 	} {
 		d := decodeAll(t, c.file)[0]
-		if math.Abs(d.Raster.XRes-c.x) > 0.01 || math.Abs(d.Raster.YRes-c.y) > 0.01 || d.Resolution.X != d.Raster.XRes || d.Resolution.Y != d.Raster.YRes {
+		if math.Abs(d.Raster.XRes-c.x) > 0.01 || math.Abs(d.Raster.YRes-c.y) > 0.01 || d.Resolution.X != d.Raster.XRes ||
+			d.Resolution.Y != d.Raster.YRes {
 			t.Errorf("%g x %g, want %g x %g", d.Raster.XRes, d.Raster.YRes, c.x, c.y)
 		}
 		if c.warned != "" {

@@ -95,7 +95,9 @@ func TestGrayAndColourPagesDecodeFromWhatLibtiffWrites(t *testing.T) {
 		{"jpeg", 1, 40, "jpeg:100"},  // YCbCr, 4:2:0
 		{"jpeg", 1, 3, "jpeg:100:r"}, // RGB
 	} {
-		for _, layout := range [][]string{{"-L"}, {"-B", "-r", "16"}, {"-8", "-r", "4000"}, {"-L", "-f", "lsb2msb"}, {"-L", "-t", "-w", "128", "-l", "64"}} {
+		for _, layout := range [][]string{
+			{"-L"}, {"-B", "-r", "16"}, {"-8", "-r", "4000"}, {"-L", "-f", "lsb2msb"}, {"-L", "-t", "-w", "128", "-l", "64"},
+		} {
 			if c.compress == "jpeg:100:r" && slices.Contains(layout, "-t") {
 				continue // tiffcp's tiles are YCbCr all the same
 			}
@@ -131,7 +133,8 @@ func TestTiffinfoReadsGrayAndColourWithoutAWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(info, "-D", file).CombinedOutput()
-	if err != nil || strings.Contains(strings.ToLower(string(out)), "warning") || strings.Count(string(out), "Predictor: horizontal differencing 2") != 2 {
+	if err != nil || strings.Contains(strings.ToLower(string(out)), "warning") ||
+		strings.Count(string(out), "Predictor: horizontal differencing 2") != 2 {
 		t.Errorf("%v: %s", err, out)
 	}
 }
@@ -190,13 +193,34 @@ func TestKindsOfSamples(t *testing.T) {
 		{"gray, 0 is white", samplesFile(0, 1, []byte{0, 100, 200, 255}), []byte{255, 155, 55, 0}, nil},
 		{"gray, least significant bit first", samplesFile(1, 1, []byte{1, 0x80, 3, 0}, field{266, 3, 1, 2}), []byte{0x80, 1, 0xc0, 0}, nil},
 		{"palette", samplesFile(3, 1, []byte{0, 1, 2, 3}, field{320, 3, 768, 0}), []byte{0, 10, 20, 1, 11, 21, 2, 12, 22, 3, 13, 23}, nil},
-		{"alpha over white paper", samplesFile(2, 4, []byte{9, 9, 9, 255, 9, 9, 9, 0, 9, 9, 9, 255, 9, 9, 9, 0}, field{338, 3, 1, 2}), []byte{9, 9, 9, 255, 255, 255, 9, 9, 9, 255, 255, 255}, nil},
-		{"opacity that is no opacity", samplesFile(2, 4, []byte{9, 8, 7, 0, 6, 5, 4, 0, 3, 2, 1, 0, 0, 1, 2, 0}, field{338, 3, 1, 0}), []byte{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2}, nil},
-		{"a fourth sample of which nothing is said", samplesFile(2, 4, []byte{9, 8, 7, 0, 6, 5, 4, 0, 3, 2, 1, 0, 0, 1, 2, 0}), []byte{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2}, nil},
-		{"colours multiplied by their opacity", samplesFile(2, 4, []byte{9, 9, 9, 255, 0, 0, 0, 0, 4, 5, 6, 128, 0, 0, 0, 255}, field{338, 3, 1, 1}), []byte{9, 9, 9, 255, 255, 255, 131, 132, 133, 0, 0, 0}, nil},
+		{
+			"alpha over white paper", samplesFile(2, 4, []byte{9, 9, 9, 255, 9, 9, 9, 0, 9, 9, 9, 255, 9, 9, 9, 0}, field{338, 3, 1, 2}),
+			[]byte{9, 9, 9, 255, 255, 255, 9, 9, 9, 255, 255, 255},
+			nil,
+		},
+		{
+			"opacity that is no opacity", samplesFile(2, 4, []byte{9, 8, 7, 0, 6, 5, 4, 0, 3, 2, 1, 0, 0, 1, 2, 0}, field{338, 3, 1, 0}),
+			[]byte{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2},
+			nil,
+		},
+		{
+			"a fourth sample of which nothing is said", samplesFile(2, 4, []byte{9, 8, 7, 0, 6, 5, 4, 0, 3, 2, 1, 0, 0, 1, 2, 0}),
+			[]byte{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2},
+			nil,
+		},
+		{
+			"colours multiplied by their opacity",
+			samplesFile(2, 4, []byte{9, 9, 9, 255, 0, 0, 0, 0, 4, 5, 6, 128, 0, 0, 0, 255}, field{338, 3, 1, 1}),
+			[]byte{9, 9, 9, 255, 255, 255, 131, 132, 133, 0, 0, 0},
+			nil,
+		},
 		{"gray with opacity", samplesFile(1, 2, []byte{50, 255, 50, 0, 100, 128, 0, 255}, field{338, 3, 1, 2}), []byte{50, 255, 177, 0}, nil},
 		{"gray with a second sample", samplesFile(1, 2, []byte{1, 9, 2, 9, 3, 9, 4, 9}), []byte{1, 2, 3, 4}, nil},
-		{"CMYK", samplesFile(5, 4, []byte{0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 255}), []byte{255, 255, 255, 0, 255, 255, 255, 0, 0, 0, 0, 0}, nil},
+		{
+			"CMYK", samplesFile(5, 4, []byte{0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 255}),
+			[]byte{255, 255, 255, 0, 255, 255, 255, 0, 0, 0, 0, 0},
+			nil,
+		},
 		{"lightness", samplesFile(8, 3, []byte{1, 9, 9, 2, 9, 9, 3, 9, 9, 4, 9, 9}), []byte{1, 2, 3, 4}, nil},
 		{"inks of other colours", samplesFile(5, 4, make([]byte, 16), field{332, 3, 1, 2}), nil, tiff.ErrUnsupported},
 		{"one strip for three planes", samplesFile(2, 3, make([]byte, 12), field{284, 3, 1, 2}), nil, tiff.ErrMalformed},

@@ -75,7 +75,9 @@ func newVirtualRig(t *testing.T, dir, url string) *rig {
 	if r.Client, err = faxplus.NewClient(faxplus.Config{BaseURL: url, PagePath: faxplustest.PagePath}); err != nil {
 		t.Fatal(err)
 	}
-	r.Bus, err = bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}, Log: slog.New(slog.DiscardHandler)})
+	r.Bus, err = bus.Open(
+		t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}, Log: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

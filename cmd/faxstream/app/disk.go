@@ -73,8 +73,9 @@ func (d *disk) warning() string {
 func gaugeDisks(r prometheus.Registerer, disks []*disk) error {
 	for _, d := range disks {
 		err := r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "faxstream_disk_free_bytes",
-			Help: "Free space on the disk of a directory: state (--dir), archive (plain files only).", ConstLabels: prometheus.Labels{"disk": d.name},
+			Name:        "faxstream_disk_free_bytes",
+			Help:        "Free space on the disk of a directory: state (--dir), archive (plain files only).",
+			ConstLabels: prometheus.Labels{"disk": d.name},
 		}, func() float64 {
 			free, _, err := d.space()
 			if err != nil {

@@ -39,10 +39,14 @@ func TestFallbacks(t *testing.T) {
 			announced: []int{1, 3}, count: 3, pages: map[int]func(int) faxplustest.Answer{0: ok}, status: session.StatusComplete, sources: "fwf",
 		},
 		"a page that never comes": {
-			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: ok, 2: apptest.AnswerWith(nil)}, status: session.StatusRecovered, sources: "fwf",
+			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: ok, 2: apptest.AnswerWith(nil)},
+			status: session.StatusRecovered, sources: "fwf",
 		},
 		"a page that is late, and no whole file": {
-			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerStatus(500, nil), 2: apptest.AnswerWith(nil, nil, nil, nil, nil, pages[1])},
+			announced: all, count: 3,
+			pages: map[int]func(int) faxplustest.Answer{
+				0: apptest.AnswerStatus(500, nil), 2: apptest.AnswerWith(nil, nil, nil, nil, nil, pages[1]),
+			},
 			status: session.StatusComplete, sources: "fff",
 		},
 		"only the close": {
@@ -62,22 +66,29 @@ func TestFallbacks(t *testing.T) {
 			pages: map[int]func(int) faxplustest.Answer{0: ok}, status: session.StatusComplete, sources: "www",
 		},
 		"an endpoint that ignores the page's number": {
-			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: ok, 1: ok, 2: ok, 3: ok}, status: session.StatusRecovered, sources: "www",
+			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: ok, 1: ok, 2: ok, 3: ok}, status: session.StatusRecovered,
+			sources: "www",
 		},
 		"no page and no file": {
-			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(nil), 1: apptest.AnswerWith(nil), 2: apptest.AnswerWith(nil), 3: apptest.AnswerWith(nil)},
+			announced: all, count: 3,
+			pages: map[int]func(int) faxplustest.Answer{
+				0: apptest.AnswerWith(nil), 1: apptest.AnswerWith(nil), 2: apptest.AnswerWith(nil), 3: apptest.AnswerWith(nil),
+			},
 			status: session.StatusPartial, sources: "---",
 			missing: map[int]session.Reason{1: session.ReasonNotYet, 2: session.ReasonNotYet, 3: session.ReasonNotYet},
 		},
 		"a file that fails for this fax alone": {
-			announced: all, count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerStatus(403, nil), 2: apptest.AnswerStatus(500, nil)},
+			announced: all, count: 3,
+			pages:  map[int]func(int) faxplustest.Answer{0: apptest.AnswerStatus(403, nil), 2: apptest.AnswerStatus(500, nil)},
 			status: session.StatusPartial, sources: "f-f", missing: map[int]session.Reason{2: session.ReasonUnavailable},
 		},
 		"a file cut in transit, then whole": {
-			count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(whole[:len(whole)/2], whole)}, status: session.StatusComplete, sources: "www",
+			count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(whole[:len(whole)/2], whole)},
+			status: session.StatusComplete, sources: "www",
 		},
 		"a file that is not finished at first": {
-			count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(lonely, whole)}, status: session.StatusComplete, sources: "www",
+			count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(lonely, whole)}, status: session.StatusComplete,
+			sources: "www",
 		},
 		"a file that has fewer pages than the close says": {
 			count: 3, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(lonely)}, status: session.StatusPartial, sources: "w--",
@@ -96,14 +107,18 @@ func TestFallbacks(t *testing.T) {
 			status: session.StatusRecovered, sources: "fwf",
 		},
 		"a call that dropped": {
-			announced: []int{1, 2}, count: 2, change: func(f *faxplustest.Fax) { f.Status = "partially_received" }, status: session.StatusPartial, sources: "ff",
+			announced: []int{1, 2}, count: 2, change: func(f *faxplustest.Fax) { f.Status = "partially_received" }, status: session.StatusPartial,
+			sources: "ff",
 		},
 		"a start in the year 0": {
 			announced: all, count: 3, change: func(f *faxplustest.Fax) { f.StartTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
 			status: session.StatusComplete, sources: "fff",
 		},
 		"a page without a plausible resolution beside a missing one": {
-			announced: []int{1, 2}, count: 2, pages: map[int]func(int) faxplustest.Answer{0: apptest.AnswerWith(nil), 1: apptest.AnswerWith(apptest.Tiny(t)), 2: apptest.AnswerWith(nil)},
+			announced: []int{1, 2}, count: 2,
+			pages: map[int]func(int) faxplustest.Answer{
+				0: apptest.AnswerWith(nil), 1: apptest.AnswerWith(apptest.Tiny(t)), 2: apptest.AnswerWith(nil),
+			},
 			status: session.StatusPartial, sources: "f-", missing: map[int]session.Reason{2: session.ReasonNotYet},
 		},
 	} {
@@ -249,7 +264,8 @@ func TestALostOriginalCostsItsPage(t *testing.T) {
 	}
 	r.Record(t, faxplustest.ClosedEvent(f, "http://x"))
 	s := r.Await(t, f.Session, func(s session.State) bool { return s.Document != nil })
-	if status, _, reason := s.PageStatus(2); s.Status() != session.StatusPartial || status != session.PageStatusMissing || reason != session.ReasonLost {
+	if status, _, reason := s.PageStatus(2); s.Status() != session.StatusPartial || status != session.PageStatusMissing ||
+		reason != session.ReasonLost {
 		t.Errorf("the fax is %s, page 2 is %s (%s); want partial, missing (lost)", s.Status(), status, reason)
 	}
 	if s.Usable.Len() != 2 {

@@ -125,8 +125,13 @@ type backlogCollector struct {
 }
 
 var (
-	backlogPending = prometheus.NewDesc("faxstream_consumer_pending", "Messages that a consumer has not handled yet.", []string{"consumer"}, nil)
-	backlogOldest  = prometheus.NewDesc("faxstream_consumer_oldest_seconds", "How long the oldest message of a consumer waits to be handled, in seconds.", []string{"consumer"}, nil)
+	backlogPending = prometheus.NewDesc(
+		"faxstream_consumer_pending", "Messages that a consumer has not handled yet.", []string{"consumer"}, nil,
+	)
+	backlogOldest = prometheus.NewDesc(
+		"faxstream_consumer_oldest_seconds", "How long the oldest message of a consumer waits to be handled, in seconds.", []string{"consumer"},
+		nil,
+	)
 )
 
 func (backlogCollector) Describe(ch chan<- *prometheus.Desc) {

@@ -420,7 +420,9 @@ func swapDocuments(t *testing.T, a objects) {
 
 // A store that fails is no fault of the archive.
 func TestAnArchiveThatCannotBeReadIsNoFault(t *testing.T) {
-	c := verify.Checker{Archive: brokenReader{objects{"faxes/fax/r1/manifest.json": []byte("{}")}}, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	c := verify.Checker{
+		Archive: brokenReader{objects{"faxes/fax/r1/manifest.json": []byte("{}")}}, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+	}
 	if _, err := c.Session(t.Context(), "fax"); !errors.Is(err, errBusFault) {
 		t.Errorf("the error is %v", err)
 	}

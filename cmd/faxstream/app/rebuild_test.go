@@ -73,7 +73,9 @@ func TestRebuild(t *testing.T) {
 	if err := json.Unmarshal(r.object(t, late.Document.Manifest.Key), &m); err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("%x", sha256.Sum256(r.object(t, before["partial"].Document.Manifest.Key))); late.Status() != session.StatusComplete || m.Previous != want {
+	if want := fmt.Sprintf(
+		"%x", sha256.Sum256(r.object(t, before["partial"].Document.Manifest.Key)),
+	); late.Status() != session.StatusComplete || m.Previous != want {
 		t.Errorf("with the late page the fax is %s, its manifest follows %s, want %s", late.Status(), m.Previous, want)
 	}
 	if found := check(t, archived(t, r), "test"); len(kinds(found)) > 0 {
@@ -134,7 +136,8 @@ func (r *rig) checkRebuilt(t *testing.T, want session.State) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Status() != want.Status() || got.Ordered != want.Ordered || fmt.Sprint(got.Usable, got.Expected()) != fmt.Sprint(want.Usable, want.Expected()) {
+	if got.Status() != want.Status() || got.Ordered != want.Ordered ||
+		fmt.Sprint(got.Usable, got.Expected()) != fmt.Sprint(want.Usable, want.Expected()) {
 		t.Errorf("%s is %+v, want %+v", id, got, want)
 	}
 	if got.Document == nil || *got.Document.TIFF != *want.Document.TIFF || got.Document.Manifest != want.Document.Manifest {
@@ -158,7 +161,9 @@ func checkVerdicts(t *testing.T, all objects) {
 	r := newRig(t)
 	spoilt := maps.Clone(all)
 	spoilt["faxes/other/r1/plan.json"] = []byte("{")
-	done, err := recovery.Rebuild(t.Context(), recovery.Config{Bus: r.Bus, Archive: spoilt, Since: time.Now(), Log: slog.New(slog.DiscardHandler)})
+	done, err := recovery.Rebuild(
+		t.Context(), recovery.Config{Bus: r.Bus, Archive: spoilt, Since: time.Now(), Log: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil || done.Faxes != 1 || done.Ledgers != 1 || done.Facts != 0 || !slices.Equal(done.Broken, []string{"other"}) {
 		t.Errorf("rebuilt: %+v, %v", done, err)
 	}

@@ -60,7 +60,8 @@ func TestTheArchiveKeepsWhatFlagsPromise(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := Archive{S3: &s3.Config{
-			Bucket: tc.bucket, Prefix: tc.retention, Endpoint: endpoint, Addressing: "path", AccessKey: access, SecretKey: secret, Mode: s3.Compliance,
+			Bucket: tc.bucket, Prefix: tc.retention, Endpoint: endpoint, Addressing: "path", AccessKey: access, SecretKey: secret,
+			Mode: s3.Compliance,
 		}}
 		archive, _, err := c.open(t.Context(), keep, slog.New(slog.NewTextHandler(&log, nil)))
 		if !tc.starts {

@@ -148,7 +148,10 @@ func checkImages(t *testing.T, dir string, tr *Trial) {
 		files := tr.Truth.Pages[page]
 		shown := func(file []byte) bool { return apptest.PixelsOf(t, file) == got[page] }
 		if got[page] == "" || len(files) > 0 && !slices.ContainsFunc(files, shown) {
-			t.Errorf("fax %s with %v: page %d is %q in the manifest, which is none of its %d images", tr.Fax.Session, tr.Fax.Faults, page, got[page], len(files))
+			t.Errorf(
+				"fax %s with %v: page %d is %q in the manifest, which is none of its %d images", tr.Fax.Session, tr.Fax.Faults, page, got[page],
+				len(files),
+			)
 		}
 	}
 }

@@ -103,7 +103,8 @@ func checkReport(t *testing.T, r *rig, s session.State, verification string) {
 	second := report.Pages[1]
 	if second.Verdict == "differs" || second.Verdict == "repaired" {
 		streamed, file := r.object(t, second.Streamed.Original.Key), r.object(t, second.File.Original.Key)
-		if slices.Equal(streamed, file) || apptest.PixelsOf(t, file) != apptest.PixelsOf(t, apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))[1]) {
+		if slices.Equal(streamed, file) ||
+			apptest.PixelsOf(t, file) != apptest.PixelsOf(t, apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))[1]) {
 			t.Error("not both images of page 2 are kept")
 		}
 	}

@@ -39,7 +39,9 @@ func (s *server) faxForm(w http.ResponseWriter, r *http.Request) error {
 	body, sum, err := s.FaxForm(r.Context(), st.Document.Manifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.Log.Error("a document for fax machines cannot be made", "session", f.session, "err", err)
-		return api.Errorf(http.StatusBadGateway, "object_gone", "the archive no longer has what %s is made from: run faxstream verify", faxFormName)
+		return api.Errorf(
+			http.StatusBadGateway, "object_gone", "the archive no longer has what %s is made from: run faxstream verify", faxFormName,
+		)
 	}
 	if err != nil {
 		return err

@@ -50,7 +50,8 @@ func TestFaxFormIsServedLikeADocument(t *testing.T) {
 	}
 	resp.Body.Close()
 	got = resp.Header
-	if got.Get("ETag") != `"00ff"` || got.Get("Content-Type") != "image/tiff" || !strings.Contains(got.Get("Content-Disposition"), "abc-document.fax.tiff") ||
+	if got.Get("ETag") != `"00ff"` || got.Get("Content-Type") != "image/tiff" ||
+		!strings.Contains(got.Get("Content-Disposition"), "abc-document.fax.tiff") ||
 		got.Get("Cache-Control") != "private, no-cache" {
 		t.Errorf("headers %v", got)
 	}
@@ -95,7 +96,8 @@ func TestNoFaxForm(t *testing.T) {
 	d := newDesk(t, func(c *Config) {
 		c.FaxForm = func(context.Context, session.Object) (io.ReadSeekCloser, string, error) { panic("nothing to make") }
 	})
-	if code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/document.fax.tiff", ""); code != 404 || !strings.Contains(body, "no page of it is usable") {
+	if code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/document.fax.tiff", ""); code != 404 ||
+		!strings.Contains(body, "no page of it is usable") {
 		t.Errorf("%d %s", code, body)
 	}
 	if code, body := newDesk(t, nil).Ask("reader", "GET", "/api/v1/faxes/abc/document.fax.tiff", ""); code != 404 {

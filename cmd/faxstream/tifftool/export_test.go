@@ -138,7 +138,8 @@ func TestTIFFExportKeepsGrayAndColour(t *testing.T) {
 		data := apptest.OnePage(t, tiff.PageMeta{Width: tones.Width, Height: tones.Height, XRes: tones.XRes, YRes: tones.YRes}, strip)
 		file := writeTemp(t, "tones.tiff", data)
 		l := infoOf(t, mustInfo(t, file))[0]
-		if *l.Coding != "deflate" || *l.RasterSHA256 != fmt.Sprintf("%x", tones.Bilevel().SHA256()) || *l.BlackPixels != tones.Bilevel().BlackPixels() {
+		if *l.Coding != "deflate" || *l.RasterSHA256 != fmt.Sprintf("%x", tones.Bilevel().SHA256()) ||
+			*l.BlackPixels != tones.Bilevel().BlackPixels() {
 			t.Errorf("%d samples: coding %s, %d black pixels, want %d", samples, *l.Coding, *l.BlackPixels, tones.Bilevel().BlackPixels())
 		}
 		pbm := readPBM(t, mustExport(t, file, 1, "pbm"))

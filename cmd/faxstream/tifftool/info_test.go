@@ -116,13 +116,16 @@ func TestTIFFInfoTellsTheTrueRasterOfRealFiles(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := Info(t.Context(), &out, files, true); err == nil || err.Error() != "1 page(s) or file(s) could not be read; their lines say why" {
+	if err := Info(t.Context(), &out, files, true); err == nil ||
+		err.Error() != "1 page(s) or file(s) could not be read; their lines say why" {
 		t.Errorf("error %v", err)
 	}
 	for _, l := range infoOf(t, out.Bytes()) {
 		key, got := fmt.Sprintf("%s %d", l.File, *l.Page), none
 		if l.Error == nil {
-			got = fmt.Sprintf("%s %d black %dx%d compression %d fill order %d", *l.RasterSHA256, *l.BlackPixels, *l.Width, *l.Height, *l.Compression, *l.FillOrder)
+			got = fmt.Sprintf(
+				"%s %d black %dx%d compression %d fill order %d", *l.RasterSHA256, *l.BlackPixels, *l.Width, *l.Height, *l.Compression, *l.FillOrder,
+			)
 		}
 		if w, strict := want[key]; strict && got != w {
 			t.Errorf("%s:\n got %s\nwant %s", key, got, w)
@@ -151,7 +154,9 @@ func TestTIFFInfoTellsHowAPageWasSent(t *testing.T) {
 	} {
 		l := infoOf(t, mustInfo(t, fixtureFile(t, c.name)))[0]
 		if *l.Coding != c.coding || *l.Compression != c.compression || *l.FillOrder != c.fillOrder || *l.RasterSHA256 != sum {
-			t.Errorf("%s: %s, compression %d, fill order %d, raster %s, want %s", c.name, *l.Coding, *l.Compression, *l.FillOrder, *l.RasterSHA256, sum)
+			t.Errorf(
+				"%s: %s, compression %d, fill order %d, raster %s, want %s", c.name, *l.Coding, *l.Compression, *l.FillOrder, *l.RasterSHA256, sum,
+			)
 		}
 		if *l.XResolution != 204 || *l.YResolution != 196 || *l.BadRows != 0 || *l.LongestBadRun != 0 || len(l.Warnings) > 0 {
 			t.Errorf("%s: %v x %v an inch, %d bad rows, warnings %q", c.name, *l.XResolution, *l.YResolution, *l.BadRows, l.Warnings)
@@ -173,7 +178,8 @@ func damaged(t *testing.T) string {
 func TestTIFFToolsTellOfDamage(t *testing.T) {
 	file := damaged(t)
 	l := infoOf(t, mustInfo(t, file))[0]
-	if *l.BadRows < 1 || *l.LongestBadRun < 1 || *l.LongestBadRun > *l.BadRows || *l.BadRows > 200 || len(l.Warnings) == 0 || *l.Height != 2156 {
+	if *l.BadRows < 1 || *l.LongestBadRun < 1 || *l.LongestBadRun > *l.BadRows || *l.BadRows > 200 || len(l.Warnings) == 0 ||
+		*l.Height != 2156 {
 		t.Fatalf("%d of %d rows bad, the longest run has %d, warnings %q", *l.BadRows, *l.Height, *l.LongestBadRun, l.Warnings)
 	}
 	var table bytes.Buffer
@@ -190,7 +196,8 @@ func TestTIFFToolsTellOfDamage(t *testing.T) {
 	}
 	tags := apptest.Judge(t, "tiffinfo", "libtiff-tools", out)
 	for _, want := range []string{
-		fmt.Sprintf("Bad Fax Lines: %d\n", *l.BadRows), fmt.Sprintf("Consecutive Bad Fax Lines: %d\n", *l.LongestBadRun), "Fax Data: receiver regenerated",
+		fmt.Sprintf("Bad Fax Lines: %d\n", *l.BadRows), fmt.Sprintf("Consecutive Bad Fax Lines: %d\n", *l.LongestBadRun),
+		"Fax Data: receiver regenerated",
 	} {
 		if !strings.Contains(tags, want) {
 			t.Errorf("tiffinfo does not say %q:\n%s", want, tags)
@@ -210,7 +217,8 @@ func TestTIFFInfoTellsWhatTheFileSaysOfAPage(t *testing.T) {
 	}, tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))))
 	l := infoOf(t, mustInfo(t, file))[0]
 	if *l.ReceivedBadRows != 12 || *l.ReceivedLongestBadRun != 4 || *l.ReceivedCleanFaxData != 2 || *l.BadRows != 0 {
-		t.Errorf("received: %d bad rows, run of %d, %d; ours: %d", *l.ReceivedBadRows, *l.ReceivedLongestBadRun, *l.ReceivedCleanFaxData, *l.BadRows)
+		t.Errorf("received: %d bad rows, run of %d, %d; ours: %d",
+			*l.ReceivedBadRows, *l.ReceivedLongestBadRun, *l.ReceivedCleanFaxData, *l.BadRows)
 	}
 	if *l.Orientation != 3 || l.ResolutionAssumed == nil || *l.XResolution != 1 || len(l.Warnings) != 3 {
 		t.Errorf("orientation %d, assumed %v, tags %v, warnings %q", *l.Orientation, l.ResolutionAssumed, *l.XResolution, l.Warnings)
@@ -261,7 +269,8 @@ func TestTIFFInfoOfACutFile(t *testing.T) {
 	}
 	stdout := mustInfo(t, writeTemp(t, "cut.tiff", whole[:len(whole)*3/4]))
 	lines := infoOf(t, stdout)
-	if len(lines) != 1 || *lines[0].BadRows < 100 || *lines[0].BadRows != *lines[0].LongestBadRun || bytes.Count(stdout, []byte("past the end")) != 1 {
+	if len(lines) != 1 || *lines[0].BadRows < 100 || *lines[0].BadRows != *lines[0].LongestBadRun ||
+		bytes.Count(stdout, []byte("past the end")) != 1 {
 		t.Errorf("the end of the page is missing, and it is told as %s", stdout)
 	}
 }
@@ -337,7 +346,8 @@ func TestTIFFToolsGoOnAfterAPageWithAnError(t *testing.T) {
 		t.Fatalf("error %v, %d lines", err, len(lines))
 	}
 	l := lines[0]
-	if l.Error == nil || !strings.Contains(*l.Error, "unsupported") || *l.Page != 1 || *l.Pages != 3 || *l.Width != 1728 || *l.Height != 2156 ||
+	if l.Error == nil || !strings.Contains(*l.Error, "unsupported") || *l.Page != 1 || *l.Pages != 3 || *l.Width != 1728 ||
+		*l.Height != 2156 ||
 		*l.Compression != 34712 || l.Coding != nil || l.RasterSHA256 != nil || l.BlackPixels != nil || l.BadRows != nil {
 		t.Errorf("the page is told as %s", stdout)
 	}
@@ -372,7 +382,8 @@ func TestTIFFToolsRefuseAFileThatIsTooLarge(t *testing.T) {
 			err = Info(t.Context(), &out, []string{file}, true)
 		}
 	}).AllocedBytesPerOp()
-	if lines := infoOf(t, out.Bytes()); err == nil || len(lines) != 1 || lines[0].Error == nil || !strings.Contains(*lines[0].Error, "limit exceeded") {
+	if lines := infoOf(t, out.Bytes()); err == nil || len(lines) != 1 || lines[0].Error == nil ||
+		!strings.Contains(*lines[0].Error, "limit exceeded") {
 		t.Errorf("error %v: %s", err, &out)
 	}
 	if allocated > maxTIFF/4 { // other goroutines of the tests count too
