@@ -38,7 +38,7 @@ test: packages tools $(GENERATED:%=%/done) check ## install what is needed (as r
 
 check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
 	@out=$$($(GO) tool gofumpt -l .); if [ -n "$$out" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; fi
-	@out=$$(git ls-files '*.go' | xargs awk 'length($$0) > 140 && !/help:"/ {print FILENAME ":" FNR}'); \
+	@out=$$(find . -name '*.go' -not -path './.*' | xargs awk 'length($$0) > 140 && !/help:"/ {print FILENAME ":" FNR}'); \
 	if [ -n "$$out" ]; then echo "longer than 140 columns (texts of flags may be):"; echo "$$out"; exit 1; fi
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
