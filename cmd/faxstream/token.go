@@ -10,7 +10,7 @@ import (
 // tokenCmd makes a token for the admin API.
 type tokenCmd struct {
 	Name  string   `arg:"" help:"Name of the holder: 1 to 64 letters, digits, '-' and '_'. FAX_AUDIT shows this name."`
-	Scope []string `required:"" env:"-" placeholder:"SCOPE,..." help:"What the token allows: read (lists, documents, pages, links, audit, metrics), operate (retry, drop, choose, replay, reconcile), admin (hold, release, purge). No scope includes another."`
+	Scope []string `required:"" env:"-" placeholder:"SCOPE,..." help:"What the token allows: read (lists, documents, pages, links, audit, metrics), operate (retry, drop, replay, reconcile), admin (hold, release, purge). No scope includes another."`
 	JSON  bool     `help:"Print one JSON object with the token and its line."`
 }
 
