@@ -94,8 +94,7 @@ func (r *rig) checkChosen(t *testing.T, s session.State, image string, want []by
 	if len(m.Choices) != 1 || m.Verification != session.VerificationChosen || m.Verified {
 		t.Fatalf("the manifest says %s, verified %t, choices %+v", m.Verification, m.Verified, m.Choices)
 	}
-	c := m.Choices[0]
-	if c.Page != 2 || c.Image != image || c.By != "ada" || c.Why != "I looked at both" || c.At.IsZero() || c.Report.Key == "" {
+	if c := m.Choices[0]; c.Page != 2 || c.Image != image || c.By != "ada" || c.Why != "I looked at both" || c.At.IsZero() || c.Report.Key == "" {
 		t.Errorf("the manifest has the choice %+v", c)
 	}
 }
@@ -121,9 +120,7 @@ func TestAPersonChoosesBetweenTwoImages(t *testing.T) {
 				t.Errorf("%s differs as %q, want page 2 as %q", s.Disputed().Text(), s.Difference(2), c.difference)
 			}
 			apptest.Await(t, "a letter", func() bool { return len(r.choices(t)) > 0 })
-			l := r.choices(t)
-			if len(l) != 1 || l[0].Page != 2 || !strings.Contains(l[0].Detail, c.words) ||
-				!strings.Contains(l[0].Detail, "faxstream choose fax --page 2") {
+			if l := r.choices(t); len(l) != 1 || l[0].Page != 2 || !strings.Contains(l[0].Detail, c.words) || !strings.Contains(l[0].Detail, "faxstream choose fax --page 2") {
 				t.Errorf("the letters are %+v", l)
 			}
 			chosen := second

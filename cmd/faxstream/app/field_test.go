@@ -152,8 +152,7 @@ func TestTurnedPagesAreUprightForPeople(t *testing.T) {
 			document := apptest.Parse(t, r.object(t, s.Document.TIFF.Key))
 			d := apptest.Decoded(t, document, 0)
 			if d.Orientation != o || apptest.Describe(d.Raster) != apptest.Describe(stored) {
-				t.Errorf("document.tiff has orientation %d and %s, want %d and %s",
-					d.Orientation, apptest.Describe(d.Raster), o, apptest.Describe(stored))
+				t.Errorf("document.tiff has orientation %d and %s, want %d and %s", d.Orientation, apptest.Describe(d.Raster), o, apptest.Describe(stored))
 			}
 		})
 	}

@@ -34,7 +34,7 @@ type infoLine struct {
 	ReceivedCleanFaxData  *int `json:"received_clean_fax_data"` // 0 no bad rows, 1 made again by the receiver, 2 still bad
 
 	Orientation       *int    `json:"orientation"`        // of the pixels as stored, as in TIFF 6.0; 1: upright
-	ResolutionAssumed *string `json:"resolution_assumed"` // what faxstream uses instead of the tags' resolution, and why; null: the tags'
+	ResolutionAssumed *string `json:"resolution_assumed"` // which resolution faxstream uses instead of that of the tags, and why; null: that of the tags
 
 	Warnings []string `json:"warnings"`
 	Error    *string  `json:"error"`
