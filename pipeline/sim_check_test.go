@@ -397,8 +397,8 @@ func (w *world) checkStatus(s session.State, m archive.Manifest) {
 		switch {
 		case p.Status != session.PageStatusArchived:
 			missing++
-		case c != nil && c.Pages > 0 && p.Page > c.Pages && w.published(m.ToToken, p.Page).Source == session.SourceWholeFile &&
-			p.Page <= w.newest():
+		case c != nil && c.Pages > 0 && p.Page > c.Pages && announced[p.Page].IsZero() && p.Page <= w.newest() &&
+			w.published(m.ToToken, p.Page).Source == session.SourceWholeFile:
 			beyond++
 			usable++
 		case w.published(m.ToToken, p.Page).Source == session.SourceWholeFile && !announced[p.Page].IsZero():
