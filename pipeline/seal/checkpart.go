@@ -19,7 +19,6 @@ type partCheck struct {
 	head  *partEntry // the next entry of the parts; nil: not read yet, or none is left
 
 	read     int // parts
-	signed   int
 	only     int // entries that no daily seal has
 	previous parts
 	broken   bool            // previous is damaged
