@@ -27,8 +27,8 @@ type auditCmd struct {
 	Until   flags.Moment    `env:"-" placeholder:"TIME" help:"Only entries before this time. With --verify: the last day that must have a seal; default: yesterday (UTC)."`
 	Session flags.SessionID `env:"-" placeholder:"SESSION" help:"Only entries of this fax."`
 	By      string          `env:"-" placeholder:"NAME" help:"Only entries of this token or user."`
-	Verify  bool            `env:"-" help:"Prove from the archive alone that the chain of daily seals is complete and that nobody changed a seal. It uses neither a server nor NATS."`
-	Offline bool            `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal are not in this list."`
+	Verify  bool            `env:"-" help:"Prove from the archive alone that the chains of daily and hourly seals are complete and that nobody changed a seal. It uses neither a server nor NATS."`
+	Offline bool            `env:"-" help:"List the sealed entries from the archive, without a server. Entries since the last seal, which is at most an hour old, are not in this list."`
 	Key     []string        `type:"path" placeholder:"FILE" help:"With --verify: files of public keys, as faxstream keys prints them. One of the keys must have signed each seal."`
 	JSON    bool            `help:"Print one JSON object a line."`
 }
@@ -80,6 +80,11 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 	} else {
 		_, err = fmt.Fprintf(e.stdout, "%d seals from %s to %s (signed %d), %d entries, %d faults\n",
 			report.Seals, cmp.Or(report.First, "-"), cmp.Or(report.Last, "-"), report.Signed, report.Entries, len(report.Faults))
+		if report.Parts > 0 {
+			_, printErr := fmt.Fprintf(e.stdout, "  %d hourly parts; %d entries are in parts only, of today or of a FAX_AUDIT that was lost\n",
+				report.Parts, report.InParts)
+			err = errors.Join(err, printErr)
+		}
 		if report.Gaps > 0 {
 			_, printErr := fmt.Fprintf(e.stdout, "  %d numbers of FAX_AUDIT have no entry: they are messages of the readiness check, "+
 				"or entries that somebody deleted from FAX_AUDIT before they were sealed\n", report.Gaps)
@@ -95,9 +100,9 @@ func (c auditCmd) verify(ctx context.Context, e env) (err error) {
 		return err
 	case len(report.Faults) > 0:
 		return fmt.Errorf("the audit was changed: %d faults", len(report.Faults))
-	case report.Seals == 0:
+	case report.Seals == 0 && report.Parts == 0:
 		return fmt.Errorf("%w: the archive has no seal, so nothing is proven. "+
-			"The first seal is written the day after somebody reads a fax; "+
+			"The first seal is written within an hour after somebody reads a fax; "+
 			"if this archive had seals, they were removed, or --archive and --dir name another archive", errNotFound)
 	}
 	return nil
@@ -115,7 +120,7 @@ func (c auditCmd) sealed(ctx context.Context, e env, give func(api.AuditLine) er
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	f := c.filter()
-	_, err = app.SealedLines(ctx, archive, f.Since, f.Until, func(l api.AuditLine) error {
+	err = app.SealedLines(ctx, archive, f.Since, f.Until, func(l api.AuditLine) error {
 		if !f.Has(l) {
 			return nil
 		}

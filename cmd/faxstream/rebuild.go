@@ -49,6 +49,15 @@ func (c rebuildCmd) print(e env, done recovery.Rebuilt) error {
 		done.Faxes, done.Open, done.Folded, done.Ledgers, done.Facts); err != nil {
 		return err
 	}
+	if done.Audit.Lost {
+		fmt.Fprintf(e.stderr, "FAX_AUDIT was lost: its entries up to %s are in the archive, "+
+			"and %d of them, which no daily seal has, are restored. "+
+			"What was recorded after that time is lost. Orders are restored as a record and not carried out again: "+
+			"look at `faxstream audit`, and give an order again if it was not carried out\n",
+			done.Audit.Until.Format(time.RFC3339), done.Audit.Entries)
+	} else if done.Ledgers > 0 && !done.Audit.Sealed {
+		fmt.Fprintf(e.stderr, "the archive has no seal of the last 31 days: if FAX_AUDIT had entries and was lost, they are lost\n")
+	}
 	if len(done.Silent) > 0 {
 		fmt.Fprintf(e.stderr, "the archive has only the whole file of %s: start `faxstream serve`, then run `faxstream reconcile --since` "+
 			"with a time before these faxes, which processes received faxes again; "+

@@ -3,10 +3,13 @@ package bus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
@@ -60,11 +63,52 @@ func (b *Bus) AuditEntries(ctx context.Context, after uint64, f func(session.Aud
 			if strings.HasSuffix(m.Subject, trial) {
 				continue
 			}
-			if !f(session.AuditEntry{Sequence: m.Sequence, Time: m.Time.UTC(), Subject: m.Subject, Data: m.Data}) {
+			if !f(auditEntry(m)) {
 				return nil
 			}
 		}
 	}
+}
+
+// Headers of a restored entry: where it was before, and when it was stored there.
+const (
+	headerStream   = "Faxstream-Audit-Stream"
+	headerSequence = "Faxstream-Audit-Sequence"
+	headerTime     = "Faxstream-Audit-Time"
+)
+
+// auditEntry reads a message of FAX_AUDIT. Only a subject of restored entries makes a message one; with headers that are none, it counts
+// as an entry of now.
+func auditEntry(m *jetstream.RawStreamMsg) session.AuditEntry {
+	e := session.AuditEntry{Sequence: m.Sequence, Time: m.Time.UTC(), Subject: m.Subject, Data: m.Data}
+	if !strings.HasPrefix(m.Subject, session.TypeAuditRestored+".") {
+		return e
+	}
+	stream, serr := time.Parse(time.RFC3339Nano, m.Header.Get(headerStream))
+	first, terr := time.Parse(time.RFC3339Nano, m.Header.Get(headerTime))
+	sequence, nerr := strconv.ParseUint(m.Header.Get(headerSequence), 10, 64)
+	if errors.Join(serr, terr, nerr) == nil && first.Before(e.Time) {
+		e.Time, e.Restored = first.UTC(), &session.AuditOrigin{Stream: stream.UTC(), Sequence: sequence}
+	}
+	return e
+}
+
+// RestoreAudit stores an entry of a lost FAX_AUDIT again, as restored: e.Restored says where it was. After nil it is stored durably; after
+// an error it may be stored or not.
+func (b *Bus) RestoreAudit(ctx context.Context, e session.AuditEntry) error {
+	m := nats.NewMsg(session.RestoredSubject(e.Subject))
+	m.Data = e.Data
+	m.Header.Set(headerStream, e.Restored.Stream.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(headerSequence, strconv.FormatUint(e.Restored.Sequence, 10))
+	m.Header.Set(headerTime, e.Time.UTC().Format(time.RFC3339Nano))
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := b.js.PublishMsg(ctx, m, jetstream.WithExpectStream(StreamAudit))
+	b.health.published(StreamAudit, err)
+	if err != nil {
+		return fmt.Errorf("restore an entry in %s: %w", StreamAudit, err)
+	}
+	return nil
 }
 
 // Act stores an action in FAX_AUDIT and returns its sequence there. After nil it is stored durably; after an error it may be

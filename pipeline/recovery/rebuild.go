@@ -14,6 +14,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/seal"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -47,6 +48,8 @@ type Rebuilt struct {
 	Silent  []string `json:"silent"`  // sessions with only the whole file: the reconciler takes them in again
 	Purged  []string `json:"purged"`  // sessions that were purged, but objects remain: verify them
 	Broken  []string `json:"broken"`  // sessions with an unreadable plan, manifest, redirect, sidecar or log: verify them
+
+	Audit seal.Restored `json:"audit"` // of the caller: Rebuild does not look at FAX_AUDIT
 }
 
 // Rebuild restores into an empty JetStream what the archive knows. For a fax with a document: its ledger, its number, the owner of its

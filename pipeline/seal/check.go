@@ -17,18 +17,23 @@ type Report struct {
 	First   string `json:"first,omitempty"` // day of the first seal
 	Last    string `json:"last,omitempty"`
 	Signed  int    `json:"signed"`
+	Parts   int    `json:"parts"`    // seals of parts of a day
+	InParts int    `json:"in_parts"` // entries that only parts have: of today, or of a FAX_AUDIT that was lost
 	// Gaps counts sequences without an entry: messages of the readiness check, or entries that were deleted before they were sealed.
 	Gaps   uint64   `json:"gaps"`
 	Faults []string `json:"faults"` // a sentence each
 }
 
-// Check checks that the days up to until have an unbroken chain of seals, each as it was written: no entry and no seal was altered, added,
-// removed or moved. The archive alone cannot show that somebody removed the first days and wrote all later seals again, or, if seals are
-// not signed, that somebody replaced the newest one. An archive without seals has no fault, but proves nothing. An error: the archive
-// cannot be read.
+// Check checks that the days up to until have an unbroken chain of seals, each as it was written: no entry and no seal was
+// altered, added, removed or moved. It checks the parts of days in the same way, and that the daily seals have the same entries.
+// The archive alone cannot show that somebody removed the first days and wrote all later seals again, or, if seals are not
+// signed, that somebody replaced the newest one. An archive without seals has no fault, but proves nothing. An error: the
+// archive cannot be read.
 func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed25519.PublicKey) (Report, error) {
 	report := Report{Faults: []string{}}
 	fault := func(format string, args ...any) { report.Faults = append(report.Faults, fmt.Sprintf(format, args...)) }
+	chain := newPartCheck(ctx, a, keys, fault)
+	defer chain.stop()
 	var previous sealedDay
 	for key, err := range a.List(ctx, prefix, "") {
 		if err != nil {
@@ -39,7 +44,8 @@ func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed2551
 			fault("%s: this is not the name of a seal", key)
 			continue
 		}
-		seal, sum, err := readSeal(ctx, a, day, func(Entry) error { return nil }, keys...)
+		var entries []mark
+		seal, sum, err := readSeal(ctx, a, day, func(e Entry) error { entries = append(entries, markOf(e)); return nil }, keys...)
 		if err != nil && !errors.Is(err, errSeal) {
 			return report, err
 		}
@@ -55,6 +61,9 @@ func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed2551
 			if what := here.follows(previous); what != "" {
 				fault("%s: %s", key, what)
 			}
+			if err := chain.day(key, seal, entries); err != nil {
+				return report, err
+			}
 		}
 		if report.Seals++; report.First == "" {
 			report.First = day.Format(time.DateOnly)
@@ -62,6 +71,10 @@ func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed2551
 		report.Last = day.Format(time.DateOnly)
 		previous = here
 	}
+	if err := chain.rest(); err != nil {
+		return report, err
+	}
+	report.Parts, report.InParts = chain.read, chain.only
 	if report.Seals > 0 && previous.day.Before(dayOf(until)) {
 		fault("the days after %s up to %s have no seal: they were removed, or faxstream serve has not run since",
 			report.Last, dayOf(until).Format(time.DateOnly))

@@ -33,7 +33,13 @@ const maxSealLine = 2 << 20
 func readSeal(
 	ctx context.Context, a archive.Reader, day time.Time, f func(Entry) error, keys ...ed25519.PublicKey,
 ) (seal Seal, sum string, err error) {
-	key := keyOf(day)
+	return readObject(ctx, a, keyOf(day), Seal{Day: day.Format(time.DateOnly)}, f, keys)
+}
+
+// readObject does the same as readSeal for the object under a key, which must be of the day and part of want.
+func readObject(
+	ctx context.Context, a archive.Reader, key string, want Seal, f func(Entry) error, keys []ed25519.PublicKey,
+) (seal Seal, sum string, err error) {
 	r, _, err := a.Open(ctx, key)
 	if err != nil {
 		return Seal{}, "", fmt.Errorf("read %s: %w", key, err)
@@ -42,7 +48,11 @@ func readSeal(
 	h := sha256.New()
 	tee := io.TeeReader(r, h)
 	seal, err = parseSeal(tee, f, keys)
-	if err == nil && seal.Day != day.Format(time.DateOnly) {
+	switch {
+	case err != nil:
+	case seal.Part != want.Part:
+		err = badSeal("it is part %d of %s (0: the whole day)", seal.Part, seal.Day)
+	case seal.Day != want.Day:
 		err = badSeal("it is the seal of %s", seal.Day)
 	}
 	if err != nil && !errors.Is(err, errSeal) {
@@ -147,30 +157,4 @@ func (s Seal) verify(head []byte, lines *bufio.Reader, keys []ed25519.PublicKey)
 		return badSeal("%v", err)
 	}
 	return badSeal("its signature is wrong")
-}
-
-// Entries calls f with the sealed entries of the days from since to until, in order. It returns the newest seal of the archive, also if
-// that is of another day; a zero Seal: there is none. An error that f returns ends it. It does not check signatures or the chain.
-func Entries(ctx context.Context, a archive.Reader, since, until time.Time, f func(Entry) error) (last Seal, err error) {
-	var newest time.Time
-	for key, err := range a.List(ctx, prefix, "") {
-		if err != nil {
-			return last, fmt.Errorf("list %s: %w", prefix, err)
-		}
-		day, ok := sealDay(key)
-		if !ok {
-			continue
-		}
-		newest = day
-		if day.Before(dayOf(since)) || day.After(dayOf(until)) {
-			continue
-		}
-		if last, _, err = readSeal(ctx, a, day, f); err != nil {
-			return last, err
-		}
-	}
-	if last.Day != newest.Format(time.DateOnly) && !newest.IsZero() {
-		last, _, err = readSeal(ctx, a, newest, func(Entry) error { return nil })
-	}
-	return last, err
 }

@@ -19,10 +19,11 @@ const (
 	maxSealDays = 400
 )
 
-// Seal is the header of one day's object.
+// Seal is the header of the object of a day, or of a part of a day.
 type Seal struct {
 	Day      string    `json:"day"`                       // such as 2026-11-27, UTC
-	Previous string    `json:"previous_sha256,omitempty"` // of the whole object of the day before; empty: this is the first seal
+	Part     int       `json:"part,omitempty"`            // from 1; absent: this is the seal of the whole day
+	Previous string    `json:"previous_sha256,omitempty"` // of the whole object before it in its chain; empty: this is the first one
 	Stream   time.Time `json:"stream_created"`            // when FAX_AUDIT was made; sequences belong to this stream
 	After    uint64    `json:"after"`                     // the last sequence of the seal before, 0 if that is of another stream
 	Last     uint64    `json:"last"`                      // the last sequence in this seal, After if it has no entry
@@ -38,11 +39,13 @@ type Entry struct {
 	Subject  string          `json:"subject"`
 	Entry    json.RawMessage `json:"entry,omitempty"`        // a session.Access or session.Action
 	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry, if the entry is not JSON
+
+	Restored *session.AuditOrigin `json:"restored,omitempty"` // of an entry that a rebuild restored
 }
 
 // Line returns the line of an entry.
 func Line(e session.AuditEntry) Entry {
-	s := Entry{Sequence: e.Sequence, Time: e.Time.UTC(), Subject: e.Subject}
+	s := Entry{Sequence: e.Sequence, Time: e.Time.UTC(), Subject: e.Subject, Restored: e.Restored}
 	if json.Valid(e.Data) {
 		s.Entry = e.Data
 	} else {

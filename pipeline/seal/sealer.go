@@ -39,6 +39,8 @@ type Audit interface {
 // differ. (An entry with a day in the future, from a wrong clock, does not end a seal. Else the entries after it would have no seal until
 // that day.)
 //
+// Between the daily seals, parts seal what is new: see part.go.
+//
 // Seals are create-only and depend only on stream, day and key. So several processes may seal at the same time: the first one wins, and
 // the others continue with its seal. FAX_AUDIT stores entries for 30 days: if sealing stops for longer, entries are lost; Tried is called
 // with the error each time.
@@ -51,17 +53,22 @@ type Sealer struct {
 	Tried    func(error) // called after each attempt of Run, with nil if it worked; nil: not called
 }
 
-// Run seals all days that are due at once, and then every day, until ctx ends. It tries again what fails.
+// Run seals all days that are due, and what is in FAX_AUDIT since then as a part, at once and then every hour,
+// until ctx ends. Then it seals the last part. It tries again what fails.
 func (s Sealer) Run(ctx context.Context) {
+	chain := &parts{}
 	for {
 		sealed, err := s.Seal(ctx)
-		wait := time.Until(LastSealable(time.Now()).AddDate(0, 0, 2).Add(sealDelay))
+		if err == nil {
+			err = s.part(ctx, chain)
+		}
 		if ctx.Err() != nil {
-			return
+			break
 		}
 		if s.Tried != nil {
 			s.Tried(err)
 		}
+		wait := min(partEvery, time.Until(LastSealable(time.Now()).AddDate(0, 0, 2).Add(sealDelay)))
 		switch {
 		case err != nil:
 			s.Log.Error("the audit cannot be sealed; it is tried again", "after", sealRetry, "err", err)
@@ -71,9 +78,13 @@ func (s Sealer) Run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(wait):
 		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPart)
+	defer cancel()
+	if err := s.part(last, chain); err != nil {
+		s.Log.Warn("the last entries of the audit are not sealed; the next start seals them", "err", err)
 	}
 }
 
@@ -182,32 +193,43 @@ func (s Sealer) next(ctx context.Context, newest sealedDay) (day time.Time, err 
 
 // seal writes the seal of the day after previous, and sets previous to the seal in the archive: ours, or that of another process.
 func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *sealedDay) (wrote bool, err error) {
-	f, err := os.CreateTemp(s.SpoolDir, "seal-*")
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	seal := Seal{Day: day.Format(time.DateOnly), Previous: previous.sum, Stream: created}
 	if created.Equal(previous.Stream) {
 		seal.After = previous.Last
 	}
 	end, latest := day.AddDate(0, 0, 1), time.Now().Add(clockError)
-	if err := s.spool(ctx, f, &seal, func(e session.AuditEntry) bool { return !e.Time.Before(end) && !e.Time.After(latest) }); err != nil {
-		return false, err
-	}
-	whole, size, sum, err := s.finish(f, seal)
+	sum, existed, err := s.write(
+		ctx, keyOf(day), &seal, func(e session.AuditEntry) bool { return !e.Time.Before(end) && !e.Time.After(latest) },
+	)
 	if err != nil {
 		return false, err
 	}
-	existed, err := archive.CreateFrom(ctx, s.Archive, keyOf(day), whole, size, sum)
-	if err != nil {
-		return false, err
-	}
-	*previous = sealedDay{seal, day, hex.EncodeToString(sum[:])}
+	*previous = sealedDay{seal, day, sum}
 	if existed {
 		*previous, err = s.existing(ctx, day)
 	}
 	return !existed, err
+}
+
+// write creates the object of a seal, with the entries after seal.After up to the first that is behind the end, and fills in the seal.
+// sum is the hex SHA-256 of the object. existed: another process wrote an object under the key first.
+func (s Sealer) write(
+	ctx context.Context, key string, seal *Seal, behind func(session.AuditEntry) bool,
+) (sum string, existed bool, err error) {
+	f, err := os.CreateTemp(s.SpoolDir, "seal-*")
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if err := s.spool(ctx, f, seal, behind); err != nil {
+		return "", false, err
+	}
+	whole, size, hash, err := s.finish(f, *seal)
+	if err != nil {
+		return "", false, err
+	}
+	existed, err = archive.CreateFrom(ctx, s.Archive, key, whole, size, hash)
+	return hex.EncodeToString(hash[:]), existed, err
 }
 
 // spool writes the lines of the entries after seal.After, up to the first that is behind the end, and fills in the seal.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,27 @@ func (a Access) Subject() string {
 // AuditEntry is one message of FAX_AUDIT: an Access or an Action.
 type AuditEntry struct {
 	Sequence uint64    // in FAX_AUDIT
-	Time     time.Time // UTC; when JetStream stored it
+	Time     time.Time // UTC; when JetStream stored it; of a restored entry: when it was stored first
 	Subject  string
-	Data     []byte // JSON
+	Data     []byte       // JSON
+	Restored *AuditOrigin // of an entry that a rebuild restored; nil: it was stored when it happened
+}
+
+// AuditOrigin is where a restored entry was before FAX_AUDIT was lost.
+type AuditOrigin struct {
+	Stream   time.Time `json:"stream_created"` // when that FAX_AUDIT was made, UTC
+	Sequence uint64    `json:"sequence"`       // there
+}
+
+const (
+	typeAudit = "fax.v1.audit."
+	// TypeAuditRestored begins the subjects of restored entries; the rest of the old subject follows. Nobody carries out what is there: an
+	// order that was carried out before FAX_AUDIT was lost must not be carried out again.
+	TypeAuditRestored = "fax.v1.audit.restored"
+)
+
+// RestoredSubject returns the subject of a restored entry; subject is that of the lost one.
+func RestoredSubject(subject string) string {
+	rest := strings.TrimPrefix(strings.TrimPrefix(subject, TypeAuditRestored+"."), typeAudit)
+	return TypeAuditRestored + "." + rest
 }

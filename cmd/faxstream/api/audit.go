@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // AuditLine is an entry of the audit, from a seal or from FAX_AUDIT: a line of GET /audit.
@@ -12,6 +14,8 @@ type AuditLine struct {
 	Subject  string          `json:"subject"`
 	Entry    json.RawMessage `json:"entry,omitempty"`        // session.Access or session.Action
 	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is not JSON
+
+	Restored *session.AuditOrigin `json:"restored,omitempty"` // of an entry that a rebuild restored
 }
 
 // AuditFilter chooses entries; the zero value chooses all.

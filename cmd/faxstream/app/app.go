@@ -92,6 +92,7 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.startPipeline(ctx, c, reg, client); err != nil {
 		return nil, err
 	}
+	a.startSealer(ctx, c) // before what records reads: at the stop it ends after that
 	open := &ingest.OpenSessions{}
 	reconciler, err := a.reconciler(c, ingest.ReconcilerConfig{Provider: client, Open: open, Registerer: reg})
 	if err != nil {
@@ -101,7 +102,6 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.startReconciler(ctx, c, reconciler)
-	a.startSealer(ctx, c)
 	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, a.hooks, nil); err != nil { // last: work on a webhook begins at once
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/recovery"
+	"github.com/faxstream/faxstream/pipeline/seal"
 )
 
 // RebuildConfig says what Rebuild reads and fills.
@@ -32,5 +33,9 @@ func Rebuild(ctx context.Context, c RebuildConfig) (done recovery.Rebuilt, err e
 		return done, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	return recovery.Rebuild(ctx, recovery.Config{Bus: b, Archive: archive, Since: c.Since, Log: c.Log})
+	if done, err = recovery.Rebuild(ctx, recovery.Config{Bus: b, Archive: archive, Since: c.Since, Log: c.Log}); err != nil {
+		return done, err
+	}
+	done.Audit, err = seal.Restore(ctx, archive, b)
+	return done, err
 }
