@@ -25,9 +25,9 @@ type Report struct {
 }
 
 // Check checks that the days up to until have an unbroken chain of seals, each as it was written: no entry and no seal was altered, added,
-// removed or moved. The parts of days are checked in the same way, and that the daily seals have the same entries. The archive alone cannot show that somebody removed the first days and wrote all later seals again, or, if seals are
-// not signed, that somebody replaced the newest one. An archive without seals has no fault, but proves nothing. An error: the archive
-// cannot be read.
+// removed or moved. It checks parts in the same way, and that the daily seals have their entries. The archive alone cannot show that
+// somebody removed the first days and wrote all later seals again, or, if seals are not signed, that somebody replaced the newest one. An
+// archive without seals has no fault, but proves nothing. An error: the archive cannot be read.
 func Check(ctx context.Context, a archive.Reader, until time.Time, keys []ed25519.PublicKey) (Report, error) {
 	report := Report{Faults: []string{}}
 	fault := func(format string, args ...any) { report.Faults = append(report.Faults, fmt.Sprintf(format, args...)) }
