@@ -96,8 +96,8 @@ func (v *verdicts) add(f verify.Finding) error {
 	if len(f.Faults) > 0 {
 		result = "FAULTY"
 	}
-	const line = "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), " +
-		"pages: %d, objects: %d (not used %d, orphans %d)\n"
+	const line = "%s  %s  revisions: %d (signed %d, not verified %d, unsigned %d; made again %d), pages: %d, " +
+		"objects: %d (not used %d, orphans %d)\n"
 	_, err := fmt.Fprintf(v.out, line,
 		result, f.Session, f.Revisions, f.Signed, f.Unverified, f.Unsigned, f.Remade, f.Pages, f.Objects, f.Unused, f.Orphans)
 	for _, fault := range f.Faults {

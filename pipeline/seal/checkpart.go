@@ -95,10 +95,8 @@ func (c *partCheck) part(p parts, err error) {
 	case p.name.day.Equal(before.name.day) && p.name.n != before.name.n+1, p.name.day.After(before.name.day) && p.name.n != 1:
 		c.fault("%s: the part before it is missing", p.name.key())
 	case p.Previous != before.sum:
-		c.fault(
-			"%s: it does not follow the present part %s: one of the two was replaced, or a part between them was removed", p.name.key(),
-			before.name.key(),
-		)
+		c.fault("%s: it does not follow the present part %s: one of the two was replaced, or a part between them was removed",
+			p.name.key(), before.name.key())
 	case p.Stream.Equal(before.Stream) && p.After == before.Last, !p.Stream.Equal(before.Stream) && p.After == 0:
 	default:
 		c.begins = append(c.begins, begin{p.name.key(), origin{p.Stream.UnixNano(), p.After}})

@@ -42,9 +42,8 @@ func TestSystemCallsInOrder(t *testing.T) {
 		t.Skip("strace is not installed")
 	}
 	dir, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command(
-		strace, "-f", "-y", "-o", trace, "-e", "trace=openat,linkat,mkdirat,fsync", os.Args[0], "-test.run=^TestSystemCallsInOrder$",
-	)
+	cmd := exec.Command(strace, "-f", "-y", "-o", trace, "-e", "trace=openat,linkat,mkdirat,fsync",
+		os.Args[0], "-test.run=^TestSystemCallsInOrder$")
 	cmd.Env = append(os.Environ(), orderDir+"="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if strings.Contains(string(out), "ptrace") {

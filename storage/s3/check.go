@@ -43,6 +43,9 @@ func (s *Store) createOnly(ctx context.Context, asked terms) error {
 // checkSize is the size of a test write, in bytes: that of a large page. A service that has room only for less is full.
 const checkSize = 128 << 10
 
+// checkAbort limits the abort of a test write: whoever checks waits for it, also after the check's own time.
+const checkAbort = 10 * time.Second
+
 // tryWrite writes a part of an upload that it then aborts. So a refusal, a quota and a full disk are found, but no object and no version is
 // left, also where Object Lock would keep each for years. The parts of an upload that a crash leaves are invisible. There is no second
 // try: the next check is one.
@@ -70,5 +73,5 @@ func (s *Store) tryWrite(ctx context.Context) error {
 		})
 		return err
 	})
-	return w.abort(ctx, id, notAbsent(err))
+	return w.abort(ctx, id, checkAbort, notAbsent(err))
 }

@@ -114,7 +114,7 @@ func (w *write) multipart(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = w.abort(ctx, id, err)
+			err = w.abort(ctx, id, requestTimeout, err)
 		}
 	}()
 	parts, err := w.uploadParts(ctx, id)
@@ -131,8 +131,8 @@ func (w *write) multipart(ctx context.Context) (err error) {
 
 // abort aborts an upload that failed with err (nil: it was a test), also if the caller's context has
 // ended, and returns err. If the abort fails too, the text of the error says so.
-func (w *write) abort(ctx context.Context, id string, err error) error {
-	aerr := once(context.WithoutCancel(ctx), requestTimeout, func(ctx context.Context) error {
+func (w *write) abort(ctx context.Context, id string, limit time.Duration, err error) error {
+	aerr := once(context.WithoutCancel(ctx), limit, func(ctx context.Context) error {
 		return w.s.core.AbortMultipartUpload(ctx, w.s.bucket, w.object, id)
 	})
 	if aerr != nil && err == nil {

@@ -17,8 +17,8 @@ import (
 
 const (
 	// checkEvery is how long one successful write shows that writes work. With checkTimeout, and the time in which a store aborts a test
-	// upload (30 s), readiness is red within a minute.
-	checkEvery   = 15 * time.Second
+	// upload (10 s), readiness is red within a minute. More often would cost more at services that count requests.
+	checkEvery   = 30 * time.Second
 	checkTimeout = 10 * time.Second
 	// recheckAfter is the time between two checks while writes fail, however many ask.
 	recheckAfter = time.Second
