@@ -197,3 +197,46 @@ func TestMetricsExist(t *testing.T) {
 		t.Errorf("%s names the metric %s, which no program has", path, name)
 	}
 }
+
+// TestLayoutIsThere: the README shows every package below pipeline and cmd/faxstream, those that only tests need too, and no others.
+func TestLayoutIsThere(t *testing.T) {
+	_, layout, found := strings.Cut(readPage(t, "../README.md").prose, "\n## Layout\n")
+	if !found {
+		t.Fatal("the README has no Layout")
+	}
+	room := regexp.MustCompile("`([a-z]+)`")
+	for dir, row := range map[string]string{"../pipeline": `(?m)^\| (?:\d|tests) \|.*$`, "../cmd/faxstream": "(?m)^\\| `cmd/faxstream` \\|.*$"} {
+		var shown []string
+		for _, line := range regexp.MustCompile(row).FindAllString(layout, -1) {
+			for _, m := range room.FindAllStringSubmatch(line, -1) {
+				shown = append(shown, m[1])
+			}
+		}
+		there := roomsIn(t, dir)
+		slices.Sort(shown)
+		slices.Sort(there)
+		if !slices.Equal(shown, there) {
+			t.Errorf("the README shows the packages %v of %s, there are %v", shown, dir, there)
+		}
+	}
+}
+
+// roomsIn are the names of the folders below dir, at any depth, that have Go files.
+func roomsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	var there []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || path == dir {
+			return err
+		}
+		if files, err := filepath.Glob(filepath.Join(path, "*.go")); err != nil || len(files) == 0 {
+			return err
+		}
+		there = append(there, d.Name())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return there
+}
