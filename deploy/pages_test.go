@@ -198,6 +198,33 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
+// TestValuesAreExplained: people meet these words in lists, letters and metrics, so a page explains each.
+func TestValuesAreExplained(t *testing.T) {
+	for _, v := range []struct{ source, name, path string }{
+		{"../pipeline/session/reason.go", `Reason\w+ +Reason`, "docs/api.md"},
+		{"../pipeline/session/document.go", `Verification\w+`, "docs/api.md"},
+		{"../pipeline/session/ledger.go", `(?:Partial|Recovered)\w+`, "docs/api.md"},
+		{"../pipeline/session/deadletter.go", `Stage\w+`, "docs/operations.md"},
+		{"../pipeline/stage/stage.go", `[A-Z]\w+`, "docs/operations.md"},
+		{"../ingest/reconcile_decide.go", `Outcome\w+`, "docs/operations.md"},
+	} {
+		source, err := os.ReadFile(v.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := regexp.MustCompile(`(?m)^(?:\t|const )`+v.name+` += "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1)
+		if len(values) < 4 {
+			t.Errorf("%s has only the values %v", v.source, values)
+		}
+		spans := readPage(t, v.path).spans()
+		for _, m := range values {
+			if !slices.Contains(spans, m[1]) {
+				t.Errorf("%s does not explain %s, which is in %s", v.path, m[1], v.source)
+			}
+		}
+	}
+}
+
 // TestLayoutIsThere: the README shows every package below pipeline and cmd/faxstream, those that only tests need too, and no others.
 func TestLayoutIsThere(t *testing.T) {
 	_, layout, found := strings.Cut(readPage(t, "../README.md").prose, "\n## Layout\n")

@@ -60,7 +60,8 @@
 //     archived. TestRemedies, TestFallbacks
 //   - A page is nowhere: the document is partial, with a slip sheet; there is a dead letter with every attempt. TestFallbacks
 //   - A page is damaged: its bad rows are listed; if the page of the whole file is better, it is used. TestStreamedPagesAreCompared…
-//   - The whole file has other pixels: there is an alert, and the streamed page is used; both images and a report are archived.
+//   - The whole file has other pixels: there is a dead letter, and verification is differs until a person chooses; the streamed page is used
+//     meanwhile; both images and a report are archived.
 //     TestStreamedPagesAreCompared…
 //   - Two closes differ: the better one counts; both are stored. TestNext, TestChaos
 //   - One fax has two sessions: there is one document, and the other session is folded; the pages of both are archived.
