@@ -49,6 +49,26 @@ func TestPagesRun(t *testing.T) {
 	}
 }
 
+// TestPagesRunInOrder pastes all pages into one shell, in the order in which the README lists them, as somebody does who reads on.
+func TestPagesRunInOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs the program itself, in which the race detector sees nothing: runs without -short")
+	}
+	s := newShell(t, tool(t, "bash", "apt-get install bash"))
+	readme := readPage(t, "../README.md")
+	blocks := readme.of(run)
+	end := len(blocks) - 1 // the last block ends everything
+	script := strings.Join(blocks[:end], "")
+	pages := regexp.MustCompile(`(?m)^\|.*\]\(deploy/(docs/[a-z]+\.md)\)`).FindAllStringSubmatch(readme.prose, -1)
+	if len(pages) != len(manual(t))-2 {
+		t.Fatalf("the README lists the pages %v", pages)
+	}
+	for _, m := range pages {
+		script += "echo page " + m[1] + "\n" + strings.Join(readPage(t, m[1]).of(run), "")
+	}
+	s.mustRun(script + blocks[end] + "wait\n")
+}
+
 // TestStartEndsWhereAPortIsTaken: whoever pastes the first block and has something else on a port is told so and gets his shell back.
 func TestStartEndsWhereAPortIsTaken(t *testing.T) {
 	if testing.Short() {

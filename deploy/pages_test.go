@@ -197,3 +197,73 @@ func TestMetricsExist(t *testing.T) {
 		t.Errorf("%s names the metric %s, which no program has", path, name)
 	}
 }
+
+// TestValuesAreExplained: people meet these words in lists, letters and metrics, so a page explains each.
+func TestValuesAreExplained(t *testing.T) {
+	for _, v := range []struct{ source, name, path string }{
+		{"../pipeline/session/reason.go", `Reason\w+ +Reason`, "docs/api.md"},
+		{"../pipeline/session/document.go", `Verification\w+`, "docs/api.md"},
+		{"../pipeline/session/ledger.go", `(?:Partial|Recovered)\w+`, "docs/api.md"},
+		{"../pipeline/session/deadletter.go", `Stage\w+`, "docs/operations.md"},
+		{"../pipeline/stage/stage.go", `[A-Z]\w+`, "docs/operations.md"},
+		{"../ingest/reconcile_decide.go", `Outcome\w+`, "docs/operations.md"},
+	} {
+		source, err := os.ReadFile(v.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := regexp.MustCompile(`(?m)^(?:\t|const )`+v.name+` += "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1)
+		if len(values) < 4 {
+			t.Errorf("%s has only the values %v", v.source, values)
+		}
+		spans := readPage(t, v.path).spans()
+		for _, m := range values {
+			if !slices.Contains(spans, m[1]) {
+				t.Errorf("%s does not explain %s, which is in %s", v.path, m[1], v.source)
+			}
+		}
+	}
+}
+
+// TestLayoutIsThere: the README shows every package below pipeline and cmd/faxstream, those that only tests need too, and no others.
+func TestLayoutIsThere(t *testing.T) {
+	_, layout, found := strings.Cut(readPage(t, "../README.md").prose, "\n## Layout\n")
+	if !found {
+		t.Fatal("the README has no Layout")
+	}
+	room := regexp.MustCompile("`([a-z]+)`")
+	for dir, row := range map[string]string{"../pipeline": `(?m)^\| (?:\d|tests) \|.*$`, "../cmd/faxstream": "(?m)^\\| `cmd/faxstream` \\|.*$"} {
+		var shown []string
+		for _, line := range regexp.MustCompile(row).FindAllString(layout, -1) {
+			for _, m := range room.FindAllStringSubmatch(line, -1) {
+				shown = append(shown, m[1])
+			}
+		}
+		there := roomsIn(t, dir)
+		slices.Sort(shown)
+		slices.Sort(there)
+		if !slices.Equal(shown, there) {
+			t.Errorf("the README shows the packages %v of %s, there are %v", shown, dir, there)
+		}
+	}
+}
+
+// roomsIn are the names of the folders below dir, at any depth, that have Go files.
+func roomsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	var there []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || path == dir {
+			return err
+		}
+		if files, err := filepath.Glob(filepath.Join(path, "*.go")); err != nil || len(files) == 0 {
+			return err
+		}
+		there = append(there, d.Name())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return there
+}

@@ -90,6 +90,23 @@ func TestConfigurationInComments(t *testing.T) {
 	}
 }
 
+// TestServiceCanReadItsFiles: each file of the example lies where systemd copies it, and README.md has the line that copies it. The service
+// cannot read /etc/faxstream.
+func TestServiceCanReadItsFiles(t *testing.T) {
+	lines := strings.Join(readPage(t, "README.md").of(plain), "")
+	found := regexp.MustCompile(`(?m)^#?[a-z0-9-]+: (/.*/)([^/\n]+)$`).FindAllStringSubmatch(configuration(t), -1)
+	if len(found) < 6 {
+		t.Fatalf("found only the files %v in faxstream.yaml", found)
+	}
+	for _, m := range found {
+		if m[1] != "/run/credentials/faxstream.service/" {
+			t.Errorf("faxstream.yaml names %s%s, which the service cannot read", m[1], m[2])
+		} else if !strings.Contains(lines, "\nLoadCredential="+m[2]+":/etc/faxstream/") {
+			t.Errorf("README.md has no line LoadCredential=%s", m[2])
+		}
+	}
+}
+
 // unit is a copy of the unit whose binary exists.
 func unit(t *testing.T) string {
 	t.Helper()

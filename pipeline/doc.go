@@ -25,14 +25,27 @@
 //	floor 3  fetch  document  recovery
 //	floor 4  collect  verify  replay
 //
-//	a new figure of a page's quality           raster (measure), session (fact), archive (manifest, schema)
-//	another reason why a page is missing       session (reason), fetch/retry.go (what follows), document/slip.go (words)
-//	a new field in the manifest                archive/manifest.go and archive/schema; verify compares it by itself
-//	a new fact or timer                        session (type, subject, Next), bus (stream), the room that handles it
+//	a new figure of a page's quality           raster (measure), session/page.go (Quality: a pointer with omitempty),
+//	                                           archive/manifest.go and its schemas
+//	a new field in the manifest                archive/manifest.go, with omitempty, and its schemas; verify compares it by itself
+//	another reason why a page is missing       session/reason.go, fetch/retry.go (what follows), document/slip.go (words), api.md
+//	another answer of the provider             ingest/faxplus/fetch.go (status to reason), fetch/retry.go (reason to what follows)
+//	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
+//	a new fact or timer                        session/fact.go (type, ParseFact) and its file (subject), Next, bus/streams.go (stream),
+//	                                           bus/forget.go (purge), maskSubject in bus/mask.go (numbers), the room that publishes
+//	                                           it (intake/pages.go publishes pages) and the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold
-//	another store                              storage, and cmd/faxstream/app
-//	another provider                           ingest, and fetch.Provider
+//	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
+//	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
+//	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go
+//	another provider                           ingest (some files use types of faxplus directly), fetch.Provider; cmd/faxstream/app/app.go
+//	                                           and config.go, the flags in cmd/faxstream/serve.go, cmd/faxstream/hooks.go
+//
+// Schemas are archive/schema/manifest.json, plan.json and report.json. A new field must be absent in what was written before: verify
+// compares old manifests byte for byte, and a field without omitempty makes every fax in an old archive faulty.
+// TestAnArchiveWrittenBeforeIsProvenAndRebuilt in cmd/faxstream/app shows it. A reason that fetch/retry.go does not have falls back to
+// the whole file at once.
 //
 // # What can go wrong, and what follows
 //
@@ -47,7 +60,8 @@
 //     archived. TestRemedies, TestFallbacks
 //   - A page is nowhere: the document is partial, with a slip sheet; there is a dead letter with every attempt. TestFallbacks
 //   - A page is damaged: its bad rows are listed; if the page of the whole file is better, it is used. TestStreamedPagesAreCompared…
-//   - The whole file has other pixels: there is an alert, and the streamed page is used; both images and a report are archived.
+//   - The whole file has other pixels: there is a dead letter, and verification is differs until a person chooses; the streamed page is used
+//     meanwhile; both images and a report are archived.
 //     TestStreamedPagesAreCompared…
 //   - Two closes differ: the better one counts; both are stored. TestNext, TestChaos
 //   - One fax has two sessions: there is one document, and the other session is folded; the pages of both are archived.

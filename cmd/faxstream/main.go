@@ -1,4 +1,5 @@
-// Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help.
+// Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help. Begin with cli in run.go: each command is a
+// field of it, and its Run method is in a file of its own.
 package main
 
 import (

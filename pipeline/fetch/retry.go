@@ -30,7 +30,7 @@ const (
 // within the call for some seconds, for failed connections, 429 and 5xx. A failure of our own stores is not an attempt and not in this
 // table: the message is delivered again until they work.
 var remedies = map[session.Reason]remedy{
-	session.ReasonNotYet:       tryLater,          // 404, 409, 425, 429: not ready
+	session.ReasonNotYet:       tryLater,          // 202, 404, 409, 425, 429: not ready
 	session.ReasonEmpty:        tryLater,          // the provider is still writing it
 	session.ReasonTruncated:    tryLater,          // the same; if the same bytes come twice, they are used as the page
 	session.ReasonWrongType:    tryLater,          // an error page with status 200

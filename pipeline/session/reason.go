@@ -54,7 +54,7 @@ type Reason string
 
 const (
 	ReasonDiffers      Reason = "differs"       // two images of a page have other pixels: a person must choose one
-	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 404, 409, 425, 429
+	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 202, 404, 409, 425, 429
 	ReasonUnavailable  Reason = "unavailable"   // the provider or the network failed: 5xx, timeout, connection
 	ReasonUnauthorized Reason = "unauthorized"  // 401 or 403
 	ReasonTooLarge     Reason = "too_large"     // the body is over the limit

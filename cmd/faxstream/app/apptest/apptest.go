@@ -1,5 +1,5 @@
 // Package apptest has what the tests of several rooms need: Await and its Patience, faxes and pages, programs and servers that tests run,
-// and a Rig, which is the pipeline in the process of the test. It is no part of the product.
+// and a Rig, which is the pipeline in the process of the test. Begin with NewRig. It is no part of the product.
 package apptest
 
 import (
