@@ -20,7 +20,7 @@ type apiClient struct {
 
 // AfterApply makes the client before a command runs; kong calls it.
 func (c *apiClient) AfterApply(e env) (err error) {
-	config := client.Config{Server: c.Server, Token: strings.TrimSpace(e.getenv("FAXSTREAM_TOKEN")), By: whoAsks("")}
+	config := client.Config{Server: c.Server, Token: strings.TrimSpace(e.getenv("FAXSTREAM_TOKEN")), By: whoAsks(e.getenv("FAXSTREAM_BY"))}
 	if c.TokenFile != "" {
 		if config.Token, err = readLine(c.TokenFile); err != nil {
 			return usagef("--token-file: %w", err)

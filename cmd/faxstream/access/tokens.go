@@ -50,9 +50,15 @@ type Token struct {
 // tokenPrefix shows people and scanners what a leaked string is.
 const tokenPrefix = "faxstream_"
 
+// errName: what a name of a token looks like.
+var errName = fmt.Errorf("a name must be 1 to %d letters, digits, '-' and '_'", session.MaxTokenLen)
+
 // NewToken makes a token: its secret, which is stored nowhere, and its line for the file of tokens. With numbers, however they are
 // written, it sees only faxes of these.
 func NewToken(name string, allowed []Scope, numbers ...string) (secret, line string, err error) {
+	if !session.ValidToken(name) {
+		return "", "", fmt.Errorf("%q: %w", name, errName)
+	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
@@ -160,7 +166,7 @@ func parseToken(line string) (t Token, err error) {
 		return t, fmt.Errorf("%d words, want three: name, scopes and hash, and perhaps numbers, as `faxstream token` prints them", len(words))
 	}
 	if t.Name = words[0]; !session.ValidToken(t.Name) {
-		return t, fmt.Errorf("a name must be 1 to %d letters, digits, '-' and '_'", session.MaxTokenLen)
+		return t, errName
 	}
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)
