@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
 // apiClient is the flags of a command that asks a running faxstream.
@@ -22,7 +23,7 @@ type apiClient struct {
 func (c *apiClient) AfterApply(e env) (err error) {
 	config := client.Config{Server: c.Server, Token: strings.TrimSpace(e.getenv("FAXSTREAM_TOKEN")), By: whoAsks(e.getenv("FAXSTREAM_BY"))}
 	if c.TokenFile != "" {
-		if config.Token, err = readLine(c.TokenFile); err != nil {
+		if config.Token, err = flags.ReadLine(c.TokenFile); err != nil {
 			return usagef("--token-file: %w", err)
 		}
 	}

@@ -119,23 +119,38 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		kong.DefaultEnvars(envPrefix),
 		kong.Vars{"faults": faultNames(), "moment": flags.MomentHelp},
 		kong.Configuration(flags.ReadFile),
+		flags.Durations(),
 		kong.Bind(e),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
+	if err != nil {
+		return exitCode(stderr, nil, err)
+	}
+	k, err := parser.Parse(args)
 	if err == nil {
-		var k *kong.Context
-		if k, err = parser.Parse(args); err == nil {
-			k.BindTo(ctx, (*context.Context)(nil))
-			err = k.Run(e)
-		} else {
-			err = usageError{err}
+		k.BindTo(ctx, (*context.Context)(nil))
+		err = k.Run(e)
+	} else {
+		if failed, ok := errors.AsType[*kong.ParseError](err); ok {
+			k = failed.Context
+		}
+		err = usageError{err}
+	}
+	return exitCode(stderr, k, err)
+}
+
+// helpLine says where the help is of the command that was given; k is nil if none is known.
+func helpLine(k *kong.Context) string {
+	if k != nil {
+		if command := k.Selected(); command != nil {
+			return fmt.Sprintf("`%s --help` explains the command and its flags.", command.FullPath())
 		}
 	}
-	return exitCode(stderr, err)
+	return "`faxstream --help` lists the commands, `faxstream COMMAND --help` lists the flags of one command."
 }
 
 // exitCode is the one table from an error to an exit code.
-func exitCode(stderr io.Writer, err error) int {
+func exitCode(stderr io.Writer, k *kong.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
@@ -143,7 +158,7 @@ func exitCode(stderr io.Writer, err error) int {
 	switch {
 	case errors.As(err, new(usageError)), errors.As(err, new(*app.ConfigError)), errors.Is(err, client.ErrServer),
 		errors.Is(err, client.ErrRequest):
-		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, `faxstream COMMAND --help` lists the flags of one command.")
+		fmt.Fprintln(stderr, helpLine(k))
 		return exitUsage
 	case errors.Is(err, errNotFound), errors.Is(err, client.ErrNotFound):
 		return exitNotFound

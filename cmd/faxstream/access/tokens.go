@@ -108,7 +108,9 @@ func (t Token) has(s Scope) bool { return slices.Contains(t.Scopes, s) }
 func (t Token) Limited() bool { return len(t.Numbers) > 0 }
 
 // Sees reports whether the token sees faxes of a number, which session.NumberToken has written.
-func (t Token) Sees(number string) bool { return !t.Limited() || slices.Contains(t.Numbers, number) }
+func (t Token) Sees(number string) bool {
+	return !t.Limited() || slices.ContainsFunc(t.Numbers, func(own string) bool { return session.SameToken(own, number) })
+}
 
 // maxTokens bounds the file of tokens, bytes: thousands of lines.
 const maxTokens = 1 << 20
