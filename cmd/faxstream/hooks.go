@@ -56,7 +56,7 @@ type hooksLsCmd struct {
 type hooksAddCmd struct {
 	provider
 	URL               string   `arg:"" help:"URL at which Fax.Plus reaches faxstream, such as https://fax.example.org. Path and secret are added to it."`
-	Event             []string `placeholder:"EVENT,..." help:"fax_page_received, fax_received, fax_sent. Default: all three."`
+	Event             []string `placeholder:"EVENT" help:"fax_page_received, fax_received, fax_sent. Default: all three."`
 	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The same file as for faxstream serve. Its first line goes into the URL."`
 	JSON              bool     `help:"Print one JSON object a line."`
 }

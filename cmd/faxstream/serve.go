@@ -28,8 +28,8 @@ type serveCmd struct {
 
 	FaxplusPagePath   string   `placeholder:"TEMPLATE|none" help:"Path of a single page below --faxplus-url, with {user_id}, {fax_id} and {page}; none: every page comes from the whole file. There is no default, because Fax.Plus documents no such path: ask Fax.Plus for it."`
 	FaxplusZone       zone     `placeholder:"ZONE" help:"Time zone of the times in webhooks and lists, which name none: an offset from UTC such as -05:00, or a name such as America/New_York. Empty: it is learned from the webhooks, UTC until then."`
-	AllowFrom         []string `placeholder:"CIDR,..." help:"Addresses that may send webhooks. Empty: the two that Fax.Plus documents, 34.65.253.117 and 34.65.146.131."`
-	TrustedProxies    []string `placeholder:"CIDR,..." help:"Proxies whose X-Forwarded-For header is trusted. Empty: none."`
+	AllowFrom         []string `placeholder:"CIDR" help:"Addresses that may send webhooks. Empty: the two that Fax.Plus documents, 34.65.253.117 and 34.65.146.131."`
+	TrustedProxies    []string `placeholder:"CIDR" help:"Proxies whose X-Forwarded-For header is trusted. Empty: none."`
 	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"File with the secret in the webhook's URL: one line, or two lines during a rotation. Read at every start."`
 
 	CloseGrace   time.Duration `default:"30s" help:"How long a closed fax waits for pages that are still being fetched. Then the missing pages come from the whole file."`
