@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
 // apiClient is the flags of a command that asks a running faxstream.
@@ -20,9 +21,9 @@ type apiClient struct {
 
 // AfterApply makes the client before a command runs; kong calls it.
 func (c *apiClient) AfterApply(e env) (err error) {
-	config := client.Config{Server: c.Server, Token: strings.TrimSpace(e.getenv("FAXSTREAM_TOKEN")), By: whoAsks("")}
+	config := client.Config{Server: c.Server, Token: strings.TrimSpace(e.getenv("FAXSTREAM_TOKEN")), By: whoAsks(e.getenv("FAXSTREAM_BY"))}
 	if c.TokenFile != "" {
-		if config.Token, err = readLine(c.TokenFile); err != nil {
+		if config.Token, err = flags.ReadLine(c.TokenFile); err != nil {
 			return usagef("--token-file: %w", err)
 		}
 	}

@@ -40,7 +40,7 @@ func (c auditCmd) Run(ctx context.Context, e env) error {
 	case c.Verify:
 		return c.verify(ctx, e)
 	}
-	p := auditPrinter{json: json.NewEncoder(e.stdout), asJSON: c.JSON, table: tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)}
+	p := &auditPrinter{json: json.NewEncoder(e.stdout), asJSON: c.JSON, table: tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)}
 	if !c.JSON {
 		fmt.Fprintln(p.table, "TIME (UTC)\tBY\tWHAT\tSESSION\tPAGE\tWHY")
 	}
@@ -50,7 +50,11 @@ func (c auditCmd) Run(ctx context.Context, e env) error {
 	} else {
 		err = c.api.Audit(ctx, c.filter(), p.print) // from the server, which has the seals and what came since
 	}
-	return errors.Join(err, p.table.Flush())
+	err = errors.Join(err, p.table.Flush())
+	if err == nil && c.Session != "" && !p.any {
+		err = fmt.Errorf("%w: no entry of session %s is chosen: is it the id of a fax, as ls prints it?", errNotFound, c.Session)
+	}
+	return err
 }
 
 // verify prints the state of the chain, and fails when it is broken.
@@ -134,9 +138,11 @@ type auditPrinter struct {
 	json   *json.Encoder
 	asJSON bool
 	table  *tabwriter.Writer
+	any    bool // an entry was printed
 }
 
-func (p auditPrinter) print(l api.AuditLine) error {
+func (p *auditPrinter) print(l api.AuditLine) error {
+	p.any = true
 	if p.asJSON {
 		return p.json.Encode(l)
 	}

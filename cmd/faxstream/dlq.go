@@ -83,12 +83,12 @@ func pageText(page int) string {
 
 type dlqShowCmd struct {
 	apiClient
-	ID   uint64 `arg:"" help:"Of the letter, as ls prints it."`
-	JSON bool   `help:"Print one JSON object."`
+	ID   flags.LetterID `arg:"" help:"Of the letter, as ls prints it."`
+	JSON bool           `help:"Print one JSON object."`
 }
 
 func (c dlqShowCmd) Run(ctx context.Context, e env) error {
-	l, err := c.api.Letter(ctx, c.ID)
+	l, err := c.api.Letter(ctx, uint64(c.ID))
 	if err != nil {
 		return err
 	}
@@ -126,12 +126,12 @@ func (c dlqShowCmd) Run(ctx context.Context, e env) error {
 type letterChoice struct {
 	apiClient
 	letterFilter
-	IDs    []uint64 `arg:"" optional:"" name:"id" help:"Ids of letters, as ls prints them."`
-	All    bool     `env:"-" help:"All letters."`
-	By     string   `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
-	Reason string   `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT; required for drop."`
-	Why    string   `env:"-" hidden:"" help:"The same as --reason."`
-	JSON   bool     `help:"Print one JSON object a line."`
+	IDs    []flags.LetterID `arg:"" optional:"" name:"id" help:"Ids of letters, as ls prints them."`
+	All    bool             `env:"-" help:"All letters."`
+	By     string           `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
+	Reason string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT; required for drop."`
+	Why    string           `env:"-" hidden:"" help:"The same as --reason."`
+	JSON   bool             `help:"Print one JSON object a line."`
 }
 
 // check refuses a command that does not say which letters, or that may have been written when --reason chose letters: then it would act
@@ -170,7 +170,7 @@ func (c letterChoice) act(ctx context.Context, e env, verb, done string) error {
 		return err
 	}
 	for _, id := range c.IDs {
-		if err := one(id); err != nil {
+		if err := one(uint64(id)); err != nil {
 			return err
 		}
 	}

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/term"
 
@@ -15,12 +12,12 @@ import (
 
 type getCmd struct {
 	apiClient
-	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
-	Page    int             `placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string          `default:"auto" enum:"auto,pdf,tiff,fax,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff, manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto) or original (tiff is the same): the bytes as fetched."`
-	Image   string          `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
-	Output  string          `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
-	Reason  string          `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
+	Session flags.SessionID  `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	Page    flags.PageNumber `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
+	As      string           `env:"-" default:"auto" enum:"auto,pdf,tiff,fax,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff, manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	Image   string           `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
+	Output  string           `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
+	Reason  string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }
 
 func (c getCmd) Run(ctx context.Context, e env) error {
@@ -31,7 +28,7 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	if err := checkOutput(e, c.Output, c.As); err != nil {
 		return err
 	}
-	o := client.Object{Session: string(c.Session), Page: c.Page, Kind: kind, Reason: c.Reason}
+	o := client.Object{Session: string(c.Session), Page: int(c.Page), Kind: kind, Reason: c.Reason}
 	if c.Image != "auto" {
 		if o.Image = c.Image; c.Page == 0 {
 			return usagef("--image %s is for one page: give --page N", c.Image)
@@ -58,40 +55,17 @@ func checkOutput(e env, output, kind string) error {
 }
 
 // fileKind resolves `auto`: png for a page, pdf for the document. It refuses a kind that the page or the document does not have.
-func fileKind(page int, as string) (string, error) {
+func fileKind(page flags.PageNumber, as string) (string, error) {
 	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "fax": "fax.tiff", "manifest": "manifest"}
 	if page > 0 {
 		of = map[string]string{"auto": "png", "png": "png", "original": "original", "tiff": "original"}
 	}
 	kind, ok := of[as]
 	switch {
-	case page < 0:
-		return "", usagef("--page %d: want 1 or more", page)
 	case !ok && page > 0:
 		return "", usagef("--as %s is for the whole document: do not give --page, or use --as png or --as original", as)
 	case !ok:
 		return "", usagef("--as %s is for one page: give --page N", as)
 	}
 	return kind, nil
-}
-
-// writeFile writes a file that is complete or absent. It holds medical data, so only the owner may read it.
-func writeFile(name string, r io.Reader) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), ".faxstream-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // err says more
-		}
-	}()
-	if _, err := io.Copy(f, r); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(f.Name(), name)
 }

@@ -10,10 +10,37 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 )
+
+// provider is how Fax.Plus is reached.
+type provider struct {
+	FaxplusURL       string `default:"https://restapi.fax.plus/v3" placeholder:"URL" help:"REST API of Fax.Plus. Default ${default}."`
+	FaxplusTokenFile string `type:"path" placeholder:"FILE" help:"File with the personal access token, one line. It is read at every call, so you can replace it while faxstream runs. Empty: no token is sent."`
+	FaxplusUser      string `default:"self" help:"User id in the paths of the REST API."`
+}
+
+func (p provider) config() faxplus.Config {
+	c := faxplus.Config{BaseURL: p.FaxplusURL, User: p.FaxplusUser}
+	if p.FaxplusTokenFile != "" {
+		c.Token = func() (string, error) { return flags.ReadLine(p.FaxplusTokenFile) }
+	}
+	return c
+}
+
+// zone is a time zone on the command line.
+type zone struct{ *time.Location }
+
+func (z *zone) UnmarshalText(text []byte) (err error) {
+	if len(text) > 0 {
+		z.Location, err = ingest.ParseZone(string(text))
+	}
+	return err
+}
 
 type hooksCmd struct {
 	Ls  hooksLsCmd  `cmd:"" help:"List the registered webhooks."`
@@ -29,7 +56,7 @@ type hooksLsCmd struct {
 type hooksAddCmd struct {
 	provider
 	URL               string   `arg:"" help:"URL at which Fax.Plus reaches faxstream, such as https://fax.example.org. Path and secret are added to it."`
-	Event             []string `placeholder:"EVENT,..." help:"fax_page_received, fax_received, fax_sent. Default: all three."`
+	Event             []string `placeholder:"EVENT" help:"fax_page_received, fax_received, fax_sent. Default: all three."`
 	WebhookSecretFile string   `type:"path" placeholder:"FILE" help:"The same file as for faxstream serve. Its first line goes into the URL."`
 	JSON              bool     `help:"Print one JSON object a line."`
 }

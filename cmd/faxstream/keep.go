@@ -104,14 +104,14 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 // chooseCmd decides about a page whose streamed image and whose image in the whole file differ.
 type chooseCmd struct {
 	keepOrder
-	Page  int    `env:"-" required:"" placeholder:"N" help:"Number of the page, from 1, as ls prints it."`
-	Image string `env:"-" required:"" enum:"streamed,file" placeholder:"WORD" help:"${enum}. streamed: the page as it was fetched by itself. file: the page of the whole file."`
+	Page  flags.PageNumber `env:"-" required:"" placeholder:"N" help:"Number of the page, from 1, as ls prints it."`
+	Image string           `env:"-" required:"" enum:"streamed,file" placeholder:"WORD" help:"${enum}. streamed: the page as it was fetched by itself. file: the page of the whole file."`
 }
 
 // Run returns when the document has the image.
 func (c chooseCmd) Run(ctx context.Context, e env) error {
 	done, err := c.api.Choose(
-		ctx, string(c.Session), c.Page, api.ChoiceOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Image: c.Image},
+		ctx, string(c.Session), int(c.Page), api.ChoiceOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Image: c.Image},
 	)
 	if err != nil {
 		return err

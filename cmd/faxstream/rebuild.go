@@ -35,7 +35,7 @@ func (c rebuildCmd) Run(ctx context.Context, e env) error {
 		Archive: archive, NATS: c.natsStore.config(c.path("nats")), Since: time.Now().Add(-c.PublishAgain), Log: e.logger(),
 	})
 	if err != nil {
-		return fmt.Errorf("%w; what is restored so far stays: run the command again", err)
+		return fmt.Errorf("%w; what is restored so far stays: run the command again while no `faxstream serve` runs", err)
 	}
 	return c.print(e, done)
 }

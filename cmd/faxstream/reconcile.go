@@ -65,7 +65,7 @@ func (c reconcileCmd) print(e env, report ingest.Report) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(e.stderr, "%d faxes listed since %s, %d of them known\n",
-		len(report.Faxes), report.Since.Format(time.DateTime), report.Count(ingest.OutcomeKnown))
+	_, err := fmt.Fprintf(e.stderr, "%d faxes listed since %s UTC, %d of them known\n",
+		len(report.Faxes), report.Since.UTC().Format(time.DateTime), report.Count(ingest.OutcomeKnown))
 	return err
 }

@@ -29,8 +29,8 @@ const envPrefix = "FAXSTREAM"
 
 const description = `Turns Fax.Plus webhooks into archived pages while the fax is still on the line, and into documents when it is over.
 
-You can also set every flag in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR) and, under its own name,
-in the YAML file of --config. A flag overrides the environment, the environment overrides the file. Data goes to stdout, messages for
+You can also set most flags in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR; the help of a command
+names the variables) and every flag, under its own name, in the YAML file of --config. A flag overrides the environment, the environment overrides the file. Data goes to stdout, messages for
 people go to stderr.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not there (yet).`
@@ -119,30 +119,46 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		kong.DefaultEnvars(envPrefix),
 		kong.Vars{"faults": faultNames(), "moment": flags.MomentHelp},
 		kong.Configuration(flags.ReadFile),
+		flags.Durations(),
 		kong.Bind(e),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
+	if err != nil {
+		return exitCode(stderr, nil, err)
+	}
+	k, err := parser.Parse(args)
 	if err == nil {
-		var k *kong.Context
-		if k, err = parser.Parse(args); err == nil {
-			k.BindTo(ctx, (*context.Context)(nil))
-			err = k.Run(e)
-		} else {
-			err = usageError{err}
+		k.BindTo(ctx, (*context.Context)(nil))
+		err = k.Run(e)
+	} else {
+		if failed, ok := errors.AsType[*kong.ParseError](err); ok {
+			k = failed.Context
+		}
+		err = usageError{err}
+	}
+	return exitCode(stderr, k, err)
+}
+
+// helpLine says where the help is of the command that was given; k is nil if none is known.
+func helpLine(k *kong.Context) string {
+	if k != nil {
+		if command := k.Selected(); command != nil {
+			return fmt.Sprintf("`%s --help` explains the command and its flags.", command.FullPath())
 		}
 	}
-	return exitCode(stderr, err)
+	return "`faxstream --help` lists the commands, `faxstream COMMAND --help` lists the flags of one command."
 }
 
 // exitCode is the one table from an error to an exit code.
-func exitCode(stderr io.Writer, err error) int {
+func exitCode(stderr io.Writer, k *kong.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	fmt.Fprintf(stderr, "faxstream: %v\n", err)
 	switch {
-	case errors.As(err, new(usageError)), errors.As(err, new(*app.ConfigError)), errors.Is(err, client.ErrServer):
-		fmt.Fprintln(stderr, "`faxstream --help` lists the commands, `faxstream COMMAND --help` lists the flags of one command.")
+	case errors.As(err, new(usageError)), errors.As(err, new(*app.ConfigError)), errors.Is(err, client.ErrServer),
+		errors.Is(err, client.ErrRequest):
+		fmt.Fprintln(stderr, helpLine(k))
 		return exitUsage
 	case errors.Is(err, errNotFound), errors.Is(err, client.ErrNotFound):
 		return exitNotFound

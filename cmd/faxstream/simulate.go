@@ -23,7 +23,7 @@ type simulateCmd struct {
 	Faxes  int      `default:"4" help:"How many faxes to make when no files are given."`
 	Seed   uint64   `default:"1" help:"Seed of generated faxes and of faults: the same seed gives the same faxes and faults."`
 	Coding string   `default:"g3-2d" enum:"g3-2d,g3-1d,g4,colour" help:"Coding of generated pages: ${enum}. Default ${default}, with fill bits and the least significant bit first, as most providers send it."`
-	Token  string   `help:"Bearer token that the REST API requires. Empty: none."`
+	Token  string   `env:"-" help:"Bearer token that the REST API requires. Empty: none."`
 	Files  []string `arg:"" optional:"" type:"existingfile" help:"TIFF files: each is a page of one fax, in this order. Default: generated faxes."`
 
 	Zone  zone          `placeholder:"ZONE" help:"Time zone in which the simulator writes and reads times, such as -05:00 or America/New_York. Default: UTC."`

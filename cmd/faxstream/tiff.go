@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/tifftool"
 )
@@ -61,4 +65,25 @@ func tiffError(err error) error {
 		return usageError{err}
 	}
 	return err
+}
+
+// writeFile writes a file that is complete or absent. It holds medical data, so only the owner may read it.
+func writeFile(name string, r io.Reader) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), ".faxstream-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // err says more
+		}
+	}()
+	if _, err := io.Copy(f, r); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return os.Rename(f.Name(), name)
 }

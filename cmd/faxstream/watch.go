@@ -32,7 +32,7 @@ func (c watchCmd) Run(ctx context.Context, e env) error {
 	})
 }
 
-// eventText is an event as a line for people, in local time.
+// eventText is an event as a line for people; its time is UTC.
 func eventText(line []byte) (string, error) {
 	var v api.Event
 	var data struct {
@@ -51,7 +51,7 @@ func eventText(line []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := v.Time.Local().Format(time.TimeOnly) + " " + v.Type + " " + data.Session
+	text := v.Time.UTC().Format(time.TimeOnly) + " UTC " + v.Type + " " + data.Session
 	if data.Page > 0 {
 		text += fmt.Sprintf(" page %d", data.Page)
 	}

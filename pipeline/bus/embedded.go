@@ -113,7 +113,7 @@ func lockStore(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another faxstream uses this directory: stop that process, or use another directory")
+			err = errors.New("another faxstream uses this directory: stop that process first; a second server needs a directory of its own")
 		}
 		return nil, errors.Join(err, f.Close())
 	}

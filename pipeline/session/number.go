@@ -71,6 +71,18 @@ func SameNumber(a, b string) bool {
 	return na == nb || !wholeB && endsIn(na, nb) || !wholeA && endsIn(nb, na)
 }
 
+// SameToken reports whether two tokens of NumberToken are surely the same number or user id, as access needs it: they are equal, or one is
+// the other after the prefix 00 of a call abroad. A number without its country code is another one.
+func SameToken(a, b string) bool { return withoutPrefix(a) == withoutPrefix(b) }
+
+// withoutPrefix returns a token without the prefix 00 of a call abroad. No country code begins with 0, and extensions are short.
+func withoutPrefix(token string) string {
+	if rest, ok := strings.CutPrefix(token, "00"); ok && isDigits(rest) && len(rest) >= minNational && rest[0] != '0' {
+		return rest
+	}
+	return token
+}
+
 // international returns the digits without the prefix 00 of a call abroad. whole: the text says that the country code is in it.
 func international(text, digits string) (bare string, whole bool) {
 	if rest, ok := strings.CutPrefix(digits, "00"); ok {

@@ -132,6 +132,30 @@ func TestSameNumber(t *testing.T) {
 	}
 }
 
+// A right to a number is a right to this number, with and without the prefix of a call abroad, and to no other.
+func TestSameToken(t *testing.T) {
+	for _, pair := range [][2]string{{"13343045554", "0013343045554"}, {"0013343045554", "13343045554"}, {"user-1", "user-1"}, {"00", "00"}} {
+		if !SameToken(pair[0], pair[1]) {
+			t.Errorf("%q is not %q", pair[0], pair[1])
+		}
+	}
+	for _, pair := range [][2]string{
+		{"13343045554", "3343045554"},
+		{"13343045554", "003343045554"},
+		{"13343045554", "013343045554"},
+		{"13343045554", "00013343045554"},
+		{"13343045554", "000013343045554"},
+		{"123456", "00123456"},
+		{"user-1", "00user-1"},
+		{"", "00"},
+		{"unknown", "00unknown"},
+	} {
+		if SameToken(pair[0], pair[1]) || SameToken(pair[1], pair[0]) {
+			t.Errorf("%q is %q", pair[0], pair[1])
+		}
+	}
+}
+
 func FuzzSameNumber(f *testing.F) {
 	f.Add("+1 334-304-5554", "334/304 5554")
 	f.Add("00", "+")

@@ -98,7 +98,7 @@ func open(dir string) (_ *Store, err error) {
 	}
 	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: stop that process, or use another directory", ErrLocked)
+			return nil, fmt.Errorf("%w: stop that process first; a second server needs a directory of its own", ErrLocked)
 		}
 		return nil, fmt.Errorf("lock %s: %w", lockFile, err)
 	}

@@ -50,9 +50,15 @@ type Token struct {
 // tokenPrefix shows people and scanners what a leaked string is.
 const tokenPrefix = "faxstream_"
 
+// errName: what a name of a token looks like.
+var errName = fmt.Errorf("a name must be 1 to %d letters, digits, '-' and '_'", session.MaxTokenLen)
+
 // NewToken makes a token: its secret, which is stored nowhere, and its line for the file of tokens. With numbers, however they are
 // written, it sees only faxes of these.
 func NewToken(name string, allowed []Scope, numbers ...string) (secret, line string, err error) {
+	if !session.ValidToken(name) {
+		return "", "", fmt.Errorf("%q: %w", name, errName)
+	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
@@ -102,7 +108,9 @@ func (t Token) has(s Scope) bool { return slices.Contains(t.Scopes, s) }
 func (t Token) Limited() bool { return len(t.Numbers) > 0 }
 
 // Sees reports whether the token sees faxes of a number, which session.NumberToken has written.
-func (t Token) Sees(number string) bool { return !t.Limited() || slices.Contains(t.Numbers, number) }
+func (t Token) Sees(number string) bool {
+	return !t.Limited() || slices.ContainsFunc(t.Numbers, func(own string) bool { return session.SameToken(own, number) })
+}
 
 // maxTokens bounds the file of tokens, bytes: thousands of lines.
 const maxTokens = 1 << 20
@@ -160,7 +168,7 @@ func parseToken(line string) (t Token, err error) {
 		return t, fmt.Errorf("%d words, want three: name, scopes and hash, and perhaps numbers, as `faxstream token` prints them", len(words))
 	}
 	if t.Name = words[0]; !session.ValidToken(t.Name) {
-		return t, fmt.Errorf("a name must be 1 to %d letters, digits, '-' and '_'", session.MaxTokenLen)
+		return t, errName
 	}
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)

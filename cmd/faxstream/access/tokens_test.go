@@ -58,7 +58,9 @@ func TestATokenIsLimitedToNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for number, want := range map[string]bool{"13343040000": true, "fax-room": true, "13343040001": false, "unknown": false, "": false} {
+	for number, want := range map[string]bool{
+		"13343040000": true, "0013343040000": true, "fax-room": true, "3343040000": false, "13343040001": false, "unknown": false, "": false,
+	} {
 		if tokens[0].Sees(number) != want || !tokens[1].Sees(number) {
 			t.Errorf("%q: limited %t, want %t; not limited %t", number, tokens[0].Sees(number), want, tokens[1].Sees(number))
 		}

@@ -32,7 +32,8 @@ type Client struct {
 
 // Errors of answers and of the configuration.
 var (
-	ErrNotFound = errors.New("not found") // 404 and 410: what was asked for is not there (yet), or no more
+	ErrNotFound = errors.New("not found")   // 404 and 410: what was asked for is not there (yet), or no more
+	ErrRequest  = errors.New("wrong value") // 400: the server says in the same text what it wants instead
 	ErrServer   = errors.New("want a URL such as http://127.0.0.1:8081")
 	ErrCA       = errors.New("no PEM certificate in the file")
 )
@@ -112,7 +113,15 @@ func (c *Client) decode(body io.ReadCloser, v any) error {
 	return nil
 }
 
-func (c *Client) badAnswer(err error) error { return fmt.Errorf("answer of %s: %w", c.server, err) }
+// notOurs is what a person may have done when an answer is not one of this API.
+const notOurs = "this is not the answer of a faxstream API: is --server its admin address?"
+
+func (c *Client) badAnswer(err error) error {
+	if errors.As(err, new(*json.SyntaxError)) || errors.As(err, new(*json.UnmarshalTypeError)) {
+		err = fmt.Errorf("%w (%s)", err, notOurs)
+	}
+	return fmt.Errorf("answer of %s: %w", c.server, err)
+}
 
 // request sends a JSON body where order is not nil. The caller closes the answer.
 func (c *Client) request(ctx context.Context, method, path string, query url.Values, order []byte) (io.ReadCloser, error) {
@@ -141,18 +150,23 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 // maxRefusal bounds the body of an answer that is an error, bytes.
 const maxRefusal = 64 << 10
 
-// refusal is the error of an answer that is not what was asked for. 404 and 410 are ErrNotFound.
+// refusal is the error of an answer that is not what was asked for. The words of faxstream alone are ErrNotFound (404 and 410) or
+// ErrRequest (400): a 404 of another program says nothing about a fax.
 func refusal(resp *http.Response) error {
 	var answer api.ErrorAnswer
-	message := resp.Status
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-	if err == nil && json.Unmarshal(body, &answer) == nil && answer.Error != nil && answer.Error.Message != "" {
-		message = answer.Error.Message
+	if err != nil || json.Unmarshal(body, &answer) != nil || answer.Error == nil || answer.Error.Message == "" {
+		return fmt.Errorf("%s: %s", OneLine(resp.Status), notOurs)
 	}
-	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
-		return fmt.Errorf("%w: %s", ErrNotFound, OneLine(message))
+	message := OneLine(answer.Error.Message)
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusGone:
+		return fmt.Errorf("%w: %s", ErrNotFound, message)
+	case http.StatusBadRequest:
+		return fmt.Errorf("%w: %s", ErrRequest, message)
+	default:
+		return errors.New(message)
 	}
-	return errors.New(OneLine(message))
 }
 
 // OneLine keeps a text, which may quote what a provider or a server sent, from breaking a list: no control character reaches the terminal.

@@ -72,6 +72,7 @@ func TestErrorsOfAnswers(t *testing.T) {
 		"/api/v1/dlq/3": func(w http.ResponseWriter) { api.WriteError(w, io.EOF) },
 		"/api/v1/dlq/4": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
 		"/api/v1/dlq/5": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") },
+		"/api/v1/dlq/6": func(w http.ResponseWriter) { http.Error(w, "404 page not found", http.StatusNotFound) },
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answers[r.URL.Path](w) }))
 	defer srv.Close()
@@ -81,7 +82,8 @@ func TestErrorsOfAnswers(t *testing.T) {
 		there bool
 	}{
 		1: {"not found: no letter  1", false}, 2: {"not found: purged", false},
-		3: {"a store did not answer", true}, 4: {"502 Bad Gateway", true}, 5: {"answer of " + srv.URL, true},
+		3: {"a store did not answer", true}, 4: {"502 Bad Gateway", true}, 5: {"is --server its admin address?", true},
+		6: {"404 Not Found: this is not the answer of a faxstream API", true},
 	} {
 		_, err := c.Letter(t.Context(), id)
 		if err == nil || !strings.Contains(err.Error(), want.says) || errors.Is(err, ErrNotFound) == want.there {

@@ -49,20 +49,36 @@ func (s *Server) Send(ctx context.Context, target string, f Fax) error {
 func (s *Server) deliver(ctx context.Context, target string, body []byte) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		status, err := s.Post(ctx, target, body)
+		busy := err != nil || status >= 500 || status == http.StatusTooManyRequests
+		if !busy {
+			s.refused.Store(false)
+		}
 		switch {
 		case err == nil && status >= 200 && status < 300:
 			return nil
-		case err == nil && status < 500 && status != http.StatusTooManyRequests:
+		case !busy:
 			return fmt.Errorf("the receiver answered the webhook with HTTP %d", status)
 		}
 		if err == nil {
 			err = fmt.Errorf("the answer is HTTP %d", status)
 		}
-		s.cfg.Logger.Debug("webhook not accepted; it is sent again", "err", err, "wait", wait)
+		if !s.refused.Swap(true) && ctx.Err() == nil {
+			s.cfg.Logger.Warn("webhook not accepted; trying again (does the receiver run, and is this its address?)",
+				"receiver", hostOf(target), "err", err)
+		}
 		if ended := sleep(ctx, wait); ended != nil {
 			return fmt.Errorf("webhook never accepted: %w", errors.Join(ended, err))
 		}
 	}
+}
+
+// hostOf is the receiver without the path, which contains its secret.
+func hostOf(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // Post sends one webhook body once. It returns an error if there was no answer.

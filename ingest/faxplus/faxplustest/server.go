@@ -32,6 +32,8 @@ type Server struct {
 	client *http.Client // of webhooks
 	served atomic.Int64 // bytes of files
 
+	refused atomic.Bool // the last webhook was not accepted; one line of the log is enough
+
 	mu      sync.Mutex
 	faxes   map[string]*record // by session id and by listed id
 	order   []*record          // in the order in which they were added
