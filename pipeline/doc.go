@@ -28,7 +28,8 @@
 //	a new figure of a page's quality           raster (measure), session (fact), archive (manifest, schema)
 //	another reason why a page is missing       session (reason), fetch/retry.go (what follows), document/slip.go (words)
 //	a new field in the manifest                archive/manifest.go and archive/schema; verify compares it by itself
-//	a new fact or timer                        session (type, subject, Next), bus (stream), the room that handles it
+//	a new fact or timer                        session (type, subject, forms in fact.go, Next), bus (streams.go; forget.go if the session
+//	                                           is elsewhere in the subject; mask.go if a number is in it), the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold
 //	another store                              storage, and cmd/faxstream/app
