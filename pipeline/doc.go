@@ -31,8 +31,9 @@
 //	another reason why a page is missing       session/reason.go, fetch/retry.go (what follows), document/slip.go (words), api.md
 //	another answer of the provider             ingest/faxplus/fetch.go (status to reason), fetch/retry.go (reason to what follows)
 //	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
-//	a new fact or timer                        session/fact.go (type, ParseFact) and its file (subject), Next, bus/streams.go (stream),
-//	                                           bus/forget.go (purge), maskSubject in bus/mask.go (numbers), the room that publishes
+//	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
+//	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/mask.go (if a
+//	                                           number is in it), the room that publishes
 //	                                           it (intake/pages.go publishes pages) and the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold

@@ -11,19 +11,20 @@ import (
 )
 
 // forgotten returns the subjects of a session's events, timers and letters, by stream. Facts that say that it was purged are not
-// among them, and the audit is not.
+// among them, and the audit is not. In FAX_IN the session follows the type, so that each type has a subject of its own here; in every
+// other stream two tokens stand between the stream's part of the subject and the session.
 func forgotten(id string) map[string][]string {
-	in := []string{
-		session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain,
-		session.TypeRecordAsked, session.TypeRecordSaid,
-	}
-	for i, t := range in {
-		in[i] = t + "." + id + ".>"
+	var in []string
+	for _, t := range session.FactTypes() {
+		if streamOf(t) == StreamIn && t != session.TypeKept {
+			in = append(in, t+"."+id+".>")
+		}
 	}
 	return map[string][]string{
 		StreamIn:               in,
 		StreamPages:            {"fax.v1.page.*.*." + id + ".>"},
 		StreamDocs:             {"fax.v1.doc.*.*." + id + ".>"},
+		StreamText:             {"fax.v1.text.*.*." + id + ".>"},
 		StreamTimers:           {"fax.v1.timer.*.*." + id + ".>"},
 		StreamDLQ:              {session.TypeDeadLetter + ".*." + id + ".>"},
 		"KV_" + BucketSessions: {ledgerSubject(id) + ".to"},

@@ -325,6 +325,7 @@ func TestMaskSubjectLeavesTheRestAlone(t *testing.T) {
 	for text, want := range map[string]string{
 		"fax.v1.page.archived.13343040000.s.3":                            "fax.v1.page.archived.***0000.s.3",
 		"read fax.v1.doc.whole_failed.490ae330-d.s.1: x":                  "read fax.v1.doc.whole_failed.***30-d.s.1: x",
+		"fax.v1.text.page.13343040000.s.3":                                "fax.v1.text.page.***0000.s.3",
 		"fax.v1.page.failed.unknown.s.3.1":                                "fax.v1.page.failed.unknown.s.3.1",
 		"fax.v1.in.page.13343040000.3":                                    "fax.v1.in.page.13343040000.3", // a session id
 		"fax.v1.page.archived.1334.s.3, fax.v1.doc.ready.13343040000.s.1": "fax.v1.page.archived.****.s.3, fax.v1.doc.ready.***0000.s.1",

@@ -6,7 +6,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maskSubject hides the receiving number of every page and document subject in a text, such as an error. Numbers must not
+// maskSubject hides the receiving number of every page, document and text subject in a text, such as an error. Numbers must not
 // be in logs, and not in the details of dead letters, which people see.
 func maskSubject(text string) string {
 	return numbered().ReplaceAllStringFunc(text, func(s string) string {
@@ -18,7 +18,7 @@ func maskSubject(text string) string {
 	})
 }
 
-// numbered matches fax.v1.page.<event>.<to> and fax.v1.doc.<event>.<to>.
+// numbered matches fax.v1.page.<event>.<to>, and the same of doc and text.
 func numbered() *regexp.Regexp {
-	return regexp.MustCompile(`(fax\.v1\.(?:page|doc)\.[a-z_]+\.)([A-Za-z0-9_-]+)`)
+	return regexp.MustCompile(`(fax\.v1\.(?:page|doc|text)\.[a-z_]+\.)([A-Za-z0-9_-]+)`)
 }

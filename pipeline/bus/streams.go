@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Streams and buckets.
@@ -144,17 +142,14 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 	return nil
 }
 
-// streamOf returns the stream for facts of this type.
+// streamOf returns the stream for facts of this type, empty if there is none.
 func streamOf(factType string) string {
-	switch factType {
-	case session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeWholeOrdered, session.TypeAgain, session.TypeKept,
-		session.TypeRecordAsked, session.TypeRecordSaid:
-		return StreamIn
-	case session.TypePageArchived, session.TypePageAmended, session.TypePageFailed:
-		return StreamPages
-	default:
-		return StreamDocs
+	for _, s := range streamShares {
+		if strings.HasPrefix(factType, strings.TrimSuffix(s.subject, ">")) {
+			return s.name
+		}
 	}
+	return ""
 }
 
 // Fill is how full a stream is.

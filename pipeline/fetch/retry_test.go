@@ -3,7 +3,11 @@ package fetch
 import (
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -74,8 +78,49 @@ func TestRemedies(t *testing.T) {
 			})
 		}
 	}
-	if len(rows) != len(remedies) {
-		t.Errorf("%d reasons are tested, the table has %d", len(rows), len(remedies))
+	for reason := range remedies {
+		if _, ok := rows[reason]; !ok {
+			t.Errorf("%s is in the table of remedies and has no row here", reason)
+		}
+	}
+}
+
+// Every reason is in the table of remedies, or an attempt never fails with it. A reason that is forgotten there would silently get no retry.
+func TestEveryReasonHasARemedy(t *testing.T) {
+	never := map[session.Reason]string{
+		session.ReasonDiffers:      "the comparison of two pages that both arrived",
+		session.ReasonNotAnnounced: "nothing was tried",
+		session.ReasonBadRequest:   "a webhook or a message",
+		session.ReasonConflict:     "two facts",
+		session.ReasonLost:         "the archive",
+		session.ReasonKept:         "a purge",
+		session.ReasonPurged:       "work on a purged fax, which ends",
+	}
+	source, err := parser.ParseFile(token.NewFileSet(), "../session/reason.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	ast.Inspect(source, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		value, ok := spec.Values[0].(*ast.BasicLit)
+		if !ok {
+			return true
+		}
+		seen++
+		reason := session.Reason(strings.Trim(value.Value, `"`))
+		_, failed := remedies[reason]
+		if _, other := never[reason]; failed == other {
+			t.Errorf("session.%s (%q): in the table of remedies: %t, never the reason of an attempt: %t; want one of the two",
+				spec.Names[0].Name, reason, failed, other)
+		}
+		return true
+	})
+	if seen != len(remedies)+len(never) {
+		t.Errorf("../session/reason.go has %d reasons, want the %d of the table and %d others", seen, len(remedies), len(never))
 	}
 }
 

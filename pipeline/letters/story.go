@@ -65,8 +65,8 @@ func (w *Worker) wholeLetter(ctx context.Context, s session.State, missing sessi
 	return d, err
 }
 
-// choiceLetter makes the letter of a page whose streamed image and whose image in the whole file differ.
-func (w *Worker) choiceLetter(s session.State, page int) (session.DeadLetter, error) {
+// OfChoice makes the letter of a page whose streamed image and whose image in the whole file differ. It is the same letter each time.
+func OfChoice(s session.State, page int) (session.DeadLetter, error) {
 	named := session.PageAnnounced{Session: s.Session, Page: page, From: s.From, To: s.To}
 	body, err := json.Marshal(named)
 	if err != nil {

@@ -179,7 +179,7 @@ func (w *Worker) buryDisputed(ctx context.Context, s session.State, live []bus.L
 		if slices.ContainsFunc(live, func(x bus.Letter) bool { return x.Stage == session.StageChoice && x.Page == page }) {
 			continue
 		}
-		letter, err := w.choiceLetter(s, page)
+		letter, err := OfChoice(s, page)
 		if err != nil {
 			return err
 		}

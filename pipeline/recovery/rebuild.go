@@ -14,6 +14,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/letters"
 	"github.com/faxstream/faxstream/pipeline/seal"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -28,6 +29,8 @@ type Bus interface {
 	// Save replaces the ledger if revision is still the newest, else the error matches bus.ErrStale. After other errors the ledger may be
 	// replaced or not.
 	Save(ctx context.Context, s session.State, revision uint64) (next uint64, err error)
+	// Bury stores a dead letter. The same letter is stored once.
+	Bury(ctx context.Context, d session.DeadLetter) error
 }
 
 // Config is what Rebuild needs. All fields are required, but Since may be zero.
@@ -53,7 +56,7 @@ type Rebuilt struct {
 }
 
 // Rebuild restores into an empty JetStream what the archive knows. For a fax with a document: its ledger, its number, the owner of its
-// whole file, and its last facts. For a fax with only pages: the announcements of the pages, so that the page workers find the pages in the
+// whole file, its last facts, and the dead letters of pages that wait for a choice. For a fax with only pages: the announcements of the pages, so that the page workers find the pages in the
 // archive and publish them as if the webhooks had come again. It orders a revision again that has a plan and no manifest.
 //
 // A fax that is damaged in the archive is in Broken, and is no error. An error means that the archive or JetStream failed: run it again.
@@ -173,10 +176,10 @@ func (r *rebuilder) restore(ctx context.Context, known *recalled, to *archive.Re
 	if err := known.takeNames(ctx, r.Bus, to); err != nil {
 		return err
 	}
-	// The order comes before the ledger, because the ledger says that the order was made.
+	// The order and the letters come before the ledger, because the ledger says that they were made.
 	err := r.ledger(ctx, known.state, func() error {
-		if len(known.state.Effects) == 0 {
-			return nil
+		if err := r.disputes(ctx, known.state); err != nil || len(known.state.Effects) == 0 {
+			return err
 		}
 		return r.record(ctx, known.ready)
 	})
@@ -203,6 +206,20 @@ func (r *rebuilder) restore(ctx context.Context, known *recalled, to *archive.Re
 			if err := r.record(ctx, f); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// disputes writes the dead letters of the pages of which a person must choose an image: no event would write them again.
+func (r *rebuilder) disputes(ctx context.Context, s session.State) error {
+	for page := range s.Disputed().All() {
+		letter, err := letters.OfChoice(s, page)
+		if err == nil {
+			err = r.Bus.Bury(ctx, letter)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

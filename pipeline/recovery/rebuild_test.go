@@ -22,14 +22,15 @@ type blankBus struct {
 	*pipelinetest.Desk
 	mu       sync.Mutex
 	ledgers  map[string]session.State
-	facts    map[string]int // pages of announcements, 0 of others, by subject
+	facts    map[string]int                // pages of announcements, 0 of others, by subject
+	letters  map[string]session.DeadLetter // by subject
 	writes   int
 	failAt   int // of writes, from 1; 0: none fails
 	persists bool
 }
 
 func blank(d *pipelinetest.Desk) *blankBus {
-	return &blankBus{Desk: d, ledgers: map[string]session.State{}, facts: map[string]int{}}
+	return &blankBus{Desk: d, ledgers: map[string]session.State{}, facts: map[string]int{}, letters: map[string]session.DeadLetter{}}
 }
 
 // written does one write, unless it is to fail.
@@ -67,6 +68,10 @@ func (b *blankBus) Load(_ context.Context, id string) (session.State, uint64, er
 
 func (b *blankBus) Save(_ context.Context, s session.State, _ uint64) (uint64, error) {
 	return 1, b.written(func() { b.ledgers[s.Session] = s })
+}
+
+func (b *blankBus) Bury(_ context.Context, l session.DeadLetter) error {
+	return b.written(func() { b.letters[l.Subject()] = l })
 }
 
 // announced gives the pages, ascending.
@@ -142,14 +147,50 @@ func openFax(t *testing.T, d *pipelinetest.Desk) {
 	}
 }
 
+// disputePage archives a report that found page 1 of the first fax different in the whole file.
+func disputePage(t *testing.T, d *pipelinetest.Desk) {
+	t.Helper()
+	streamed := d.Pages[1]
+	_, err := archive.WriteReport(t.Context(), d, archive.ReportVerified, archive.Report{
+		Session: "fax", Revision: 1, File: session.Object{Key: "faxes/fax/whole.tiff"}, Pages: []archive.PageVerdict{{
+			Page: 1, Verdict: archive.VerdictDiffers, Difference: "inverted", Streamed: archive.PageImage{Original: &streamed.Original},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A page that waits for a choice has its dead letter again after a rebuild. When the ledger is there, no rebuild writes it another time: a
+// person may have dropped it.
+func TestARebuildWritesTheLetterOfAPageThatDiffers(t *testing.T) {
+	d := pipelinetest.OddDesk(t)
+	disputePage(t, d)
+	b := blank(d)
+	for _, want := range []int{1, 0} {
+		clear(b.letters)
+		b.rebuild(t)
+		if len(b.letters) != want {
+			t.Fatalf("the rebuild wrote %d letters, want %d", len(b.letters), want)
+		}
+		for _, l := range b.letters {
+			if l.Stage != session.StageChoice || l.Session != "fax" || l.Page != 1 || l.Reason != session.ReasonDiffers {
+				t.Errorf("the letter is %+v", l)
+			}
+		}
+	}
+}
+
 // A rebuild that ended at any of its writes brings back the same when it is run again.
 func TestARebuildHealsAtEveryWrite(t *testing.T) {
 	d := pipelinetest.OddDesk(t)
 	delete(d.Objects, "faxes/whole/r1/manifest.json") // planned
 	openFax(t, d)
+	disputePage(t, d)
 	clean := blank(d)
 	clean.rebuild(t)
-	if len(clean.ledgers) != 3 || clean.ledgers["fax"].Document == nil || len(clean.ledgers["whole"].Effects) == 0 {
+	if len(clean.ledgers) != 3 || clean.ledgers["fax"].Document == nil || len(clean.ledgers["whole"].Effects) == 0 ||
+		len(clean.letters) != 1 {
 		t.Fatalf("nothing to compare with: %+v", clean.ledgers)
 	}
 	for at := 1; at <= clean.writes; at++ {
@@ -161,7 +202,7 @@ func TestARebuildHealsAtEveryWrite(t *testing.T) {
 				t.Fatalf("write %d failed, and the rebuild says %v", at, err)
 			}
 			b.rebuild(t)
-			if !maps.Equal(b.facts, clean.facts) ||
+			if !maps.Equal(b.facts, clean.facts) || len(b.letters) != 1 ||
 				!slices.Equal(slices.Sorted(maps.Keys(b.ledgers)), slices.Sorted(maps.Keys(clean.ledgers))) {
 				t.Errorf("after write %d, persists %v: facts %v and %d ledgers, want %v", at, persists, b.facts, len(b.ledgers),
 					clean.facts)

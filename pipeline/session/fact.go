@@ -3,8 +3,8 @@ package session
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -57,35 +57,15 @@ const (
 	Outgoing = "outgoing"
 )
 
-// PageAnnounced means: the provider says that a page of a fax on the line can be fetched.
-type PageAnnounced struct {
-	Session    string    `json:"session"`
-	Page       int       `json:"page"` // from 1
-	From       string    `json:"from"` // as the provider wrote it; may be empty
-	To         string    `json:"to"`
-	EventTime  time.Time `json:"event_time,omitzero"`
-	BodySHA256 string    `json:"body_sha256"` // of the webhook's body as received, hex
+// form is how the payload of a type is read, and how many tokens follow the type in its subject.
+type form struct {
+	parse  func([]byte) (Fact, error)
+	tokens int
 }
 
-func (f PageAnnounced) Subject() string {
-	return fmt.Sprintf("%s.%s.%d", TypePageAnnounced, f.Session, f.Page)
-}
-
-func (f PageAnnounced) ID() string        { return "in.page/" + f.Session + "/" + strconv.Itoa(f.Page) }
-func (f PageAnnounced) Type() string      { return TypePageAnnounced }
-func (f PageAnnounced) SessionID() string { return f.Session }
-func (f PageAnnounced) Time() time.Time   { return f.EventTime }
-func (f PageAnnounced) Same(stored []byte) bool {
-	return sameJSON(f, stored, func(p *PageAnnounced) { p.From, p.To, p.EventTime, p.BodySHA256 = "", "", time.Time{}, "" })
-}
-
-// ParseFact reads the payload of a message; factType is the type at the start of its subject. It returns an error for an
-// unknown type, for a payload of another type, and for a payload whose subject is not valid.
-func ParseFact(factType string, data []byte) (Fact, error) {
-	form, ok := map[string]struct {
-		parse  func([]byte) (Fact, error)
-		tokens int // of its subject, after the type
-	}{
+// forms has every type of fact.
+func forms() map[string]form {
+	return map[string]form{
 		TypePageAnnounced: {parseAs[PageAnnounced], 2},
 		TypeClosed:        {parseAs[Closed], 2},
 		TypeSent:          {parseAs[Closed], 3},
@@ -103,7 +83,16 @@ func ParseFact(factType string, data []byte) (Fact, error) {
 		TypeDocVerified:   {parseAs[DocVerified], 4},
 		TypeWholeCut:      {parseAs[WholeDone], 3},
 		TypeWholeFailed:   {parseAs[WholeDone], 3},
-	}[factType]
+	}
+}
+
+// FactTypes returns the types of all facts, ascending.
+func FactTypes() []string { return slices.Sorted(maps.Keys(forms())) }
+
+// ParseFact reads the payload of a message; factType is the type at the start of its subject. It returns an error for an
+// unknown type, for a payload of another type, and for a payload whose subject is not valid.
+func ParseFact(factType string, data []byte) (Fact, error) {
+	form, ok := forms()[factType]
 	if !ok {
 		return nil, fmt.Errorf("unknown fact type %q", factType)
 	}

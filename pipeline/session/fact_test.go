@@ -2,15 +2,53 @@ package session
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-func factTypes() []string {
-	return []string{
-		TypePageAnnounced, TypeClosed, TypeSent, TypeWholeOrdered, TypePageArchived, TypePageAmended, TypePageFailed,
-		TypeDocReady, TypeDocAssembled, TypeDocFailed, TypeWholeCut, TypeWholeFailed,
+// typeConstants are the values of the constants of this package that begin with fax.v1., by their names.
+func typeConstants(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+				if text, ok := spec.Values[0].(*ast.BasicLit); ok && strings.HasPrefix(text.Value, `"fax.v1.`) {
+					all[spec.Names[0].Name] = strings.Trim(text.Value, `"`)
+				}
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// A subject is that of a fact, which ParseFact reads and FactTypes lists, or it is a timer, a dead letter or the audit. Purges rely on it.
+func TestEveryTypeOfFactIsListed(t *testing.T) {
+	types := FactTypes()
+	constants := typeConstants(t)
+	if len(constants) < len(types) {
+		t.Fatalf("the package has %d types of facts, and its source %d", len(types), len(constants))
+	}
+	for name, value := range constants {
+		other := value == TypeDeadLetter || strings.HasPrefix(value, "fax.v1.timer.") || strings.HasPrefix(value, typeAudit)
+		if !other && !slices.Contains(types, value) {
+			t.Errorf("%s = %q is not in forms (fact.go)", name, value)
+		}
 	}
 }
 
@@ -29,6 +67,7 @@ func oneOfEach() []Fact {
 	failed := done
 	failed.Object = nil
 	return []Fact{
+		Kept{Session: "s-1_X", Kind: ActionHeld, Asked: "a8", At: testStart},
 		Again{Session: "s-1_X", Asked: "a7", Pages: Span(2, 3), Whole: true},
 		PageAnnounced{Session: "s-1_X", Page: 3, To: testNumber, EventTime: testStart},
 		Closed{Session: "s-1_X", Direction: Incoming, Status: "success", Pages: 3},
@@ -69,7 +108,7 @@ func TestFactsComeBackFromTheirPayload(t *testing.T) {
 		}
 		seen[f.Type()] = true
 	}
-	for _, typ := range factTypes() {
+	for _, typ := range FactTypes() {
 		if !seen[typ] {
 			t.Errorf("no fact of type %s was tried", typ)
 		}

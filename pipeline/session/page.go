@@ -42,6 +42,28 @@ type Quality struct {
 	Isolated  int  `json:"isolated_ppm"` // black pixels without a black neighbour, per million black pixels
 }
 
+// PageAnnounced means: the provider says that a page of a fax on the line can be fetched.
+type PageAnnounced struct {
+	Session    string    `json:"session"`
+	Page       int       `json:"page"` // from 1
+	From       string    `json:"from"` // as the provider wrote it; may be empty
+	To         string    `json:"to"`
+	EventTime  time.Time `json:"event_time,omitzero"`
+	BodySHA256 string    `json:"body_sha256"` // of the webhook's body as received, hex
+}
+
+func (f PageAnnounced) Subject() string {
+	return fmt.Sprintf("%s.%s.%d", TypePageAnnounced, f.Session, f.Page)
+}
+
+func (f PageAnnounced) ID() string        { return "in.page/" + f.Session + "/" + strconv.Itoa(f.Page) }
+func (f PageAnnounced) Type() string      { return TypePageAnnounced }
+func (f PageAnnounced) SessionID() string { return f.Session }
+func (f PageAnnounced) Time() time.Time   { return f.EventTime }
+func (f PageAnnounced) Same(stored []byte) bool {
+	return sameJSON(f, stored, func(p *PageAnnounced) { p.From, p.To, p.EventTime, p.BodySHA256 = "", "", time.Time{}, "" })
+}
+
 // PageArchived means: a usable page is in the archive. OCR services subscribe to it.
 type PageArchived struct {
 	Session      string  `json:"session"`

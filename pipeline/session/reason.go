@@ -7,6 +7,33 @@ import (
 	"slices"
 )
 
+// Reason says in one word why something is missing, failed or refused. Facts, manifests and the API contain it.
+type Reason string
+
+const (
+	ReasonDiffers      Reason = "differs"       // two images of a page have other pixels: a person must choose one
+	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 202, 404, 409, 425, 429
+	ReasonUnavailable  Reason = "unavailable"   // the provider or the network failed: 5xx, timeout, connection
+	ReasonUnauthorized Reason = "unauthorized"  // 401 or 403
+	ReasonTooLarge     Reason = "too_large"     // the body is over the limit
+	ReasonEmpty        Reason = "empty"         // the body is empty
+	ReasonTruncated    Reason = "truncated"     // shorter than Content-Length, or strips past the end of the file
+	ReasonWrongType    Reason = "wrong_type"    // not a TIFF
+	ReasonManyPages    Reason = "many_pages"    // the page's own file has several pages
+	ReasonDamaged      Reason = "damaged"       // a TIFF without a single decodable row
+	ReasonUnsupported  Reason = "unsupported"   // a TIFF with a coding that faxstream does not read
+	ReasonRefused      Reason = "refused"       // any other 4xx, or a redirect to another host
+	ReasonNoPagePath   Reason = "no_page_path"  // --faxplus-page-path none: single pages are not fetched
+	ReasonNotInFile    Reason = "not_in_file"   // the whole file has fewer pages
+	ReasonNotAnnounced Reason = "not_announced" // no webhook announced this page
+	ReasonBadRequest   Reason = "bad_request"   // a webhook body without a required field
+	ReasonConflict     Reason = "conflict"      // contradicts a stored fact on the same subject
+	ReasonLost         Reason = "lost"          // was archived, but the object is missing or changed now
+	ReasonKept         Reason = "kept"          // not purged: under legal hold, or retained
+	ReasonPurged       Reason = "purged"        // the fax was removed for good
+	ReasonInternal     Reason = "internal"      // our own failure; the detail says which
+)
+
 // PageReasons has a reason for each of some pages. Its JSON is {reason: ranges}, so that it is small for a long fax.
 type PageReasons map[int]Reason
 
@@ -48,30 +75,3 @@ func (p *PageReasons) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
-
-// Reason says in one word why something is missing, failed or refused. Facts, manifests and the API contain it.
-type Reason string
-
-const (
-	ReasonDiffers      Reason = "differs"       // two images of a page have other pixels: a person must choose one
-	ReasonNotYet       Reason = "not_ready"     // the provider has no such page (yet): 202, 404, 409, 425, 429
-	ReasonUnavailable  Reason = "unavailable"   // the provider or the network failed: 5xx, timeout, connection
-	ReasonUnauthorized Reason = "unauthorized"  // 401 or 403
-	ReasonTooLarge     Reason = "too_large"     // the body is over the limit
-	ReasonEmpty        Reason = "empty"         // the body is empty
-	ReasonTruncated    Reason = "truncated"     // shorter than Content-Length, or strips past the end of the file
-	ReasonWrongType    Reason = "wrong_type"    // not a TIFF
-	ReasonManyPages    Reason = "many_pages"    // the page's own file has several pages
-	ReasonDamaged      Reason = "damaged"       // a TIFF without a single decodable row
-	ReasonUnsupported  Reason = "unsupported"   // a TIFF with a coding that faxstream does not read
-	ReasonRefused      Reason = "refused"       // any other 4xx, or a redirect to another host
-	ReasonNoPagePath   Reason = "no_page_path"  // --faxplus-page-path none: single pages are not fetched
-	ReasonNotInFile    Reason = "not_in_file"   // the whole file has fewer pages
-	ReasonNotAnnounced Reason = "not_announced" // no webhook announced this page
-	ReasonBadRequest   Reason = "bad_request"   // a webhook body without a required field
-	ReasonConflict     Reason = "conflict"      // contradicts a stored fact on the same subject
-	ReasonLost         Reason = "lost"          // was archived, but the object is missing or changed now
-	ReasonKept         Reason = "kept"          // not purged: under legal hold, or retained
-	ReasonPurged       Reason = "purged"        // the fax was removed for good
-	ReasonInternal     Reason = "internal"      // our own failure; the detail says which
-)

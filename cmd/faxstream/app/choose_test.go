@@ -159,6 +159,10 @@ func TestDisputesAndChoicesAreRebuilt(t *testing.T) {
 						t.Errorf("%s is rebuilt as %s, page 2 %q: %+v, %v", id, s.Verification(), s.Difference(2), s, err)
 					}
 				}
+				r.rebuild(t)
+				if l := r.choices(t); len(l) != 1 || l[0].Session != "open" || l[0].Page != 2 {
+					t.Errorf("after two rebuilds there are the letters %+v, want one of the page that waits for a choice", l)
+				}
 				s, _, err := r.Bus.Load(t.Context(), "decided")
 				if err != nil || len(s.Choices) != 1 || s.Choices[0] != before.Choices[0] {
 					t.Errorf("the choices are %+v, want %+v", s.Choices, before.Choices)
@@ -168,6 +172,7 @@ func TestDisputesAndChoicesAreRebuilt(t *testing.T) {
 			r.checkChosen(t, r.choose(t, "open", session.ImageFile, 2), session.ImageFile, second)
 			r.checkChosen(t, r.choose(t, "decided", session.ImageStreamed, 3), session.ImageStreamed, black)
 			r.checkChosen(t, r.choose(t, "decided", session.ImageFile, 4), session.ImageFile, second)
+			apptest.Await(t, "no letter", func() bool { return len(r.choices(t)) == 0 })
 			if found := check(t, archived(t, r), "test"); len(kinds(found)) > 0 {
 				t.Errorf("faults: %+v", found)
 			}
