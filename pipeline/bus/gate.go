@@ -43,7 +43,7 @@ func (b *Bus) admit(ctx context.Context) error {
 		}
 		list := s.ListConsumers(ctx)
 		for info := range list.Info() {
-			if info.Config.Metadata[ours] == "" {
+			if info.Config.Metadata[ours] == "" && !reserved(info.Name) {
 				err = errors.Join(err, g.allow(stream, info.Name))
 			}
 		}
@@ -55,6 +55,19 @@ func (b *Bus) admit(ctx context.Context) error {
 		return fmt.Errorf("serve subscribers: %w", err)
 	}
 	return nil
+}
+
+// reserved reports whether faxstream has a durable of this name on FAX_PAGES or FAX_DOCS, or gets one when the name is refused; see
+// maxNames. A subscriber who had the name first could take messages from faxstream, or decide where it begins.
+func reserved(name string) bool {
+	if n := len(name) - 2; n > 0 && name[n] == '-' && name[n+1] >= '2' && name[n+1] <= '0'+maxNames {
+		name = name[:n]
+	}
+	switch name {
+	case "assemble", "collect-docs", "collect-pages", "letters-docs", "letters-pages":
+		return true
+	}
+	return false
 }
 
 func (g *gatekeeper) allow(stream, name string) error {
@@ -123,15 +136,17 @@ func (g *gatekeeper) answer(ctx context.Context, subject string, body []byte) ([
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, err
 	}
-	if err == nil && old.CachedInfo().Config.Metadata[ours] != "" {
+	there := err == nil
+	if reserved(a.name) || there && old.CachedInfo().Config.Metadata[ours] != "" {
 		return nil, fmt.Errorf("consumer %s of %s is faxstream's own", a.name, a.stream)
 	}
-	if strings.HasSuffix(a.request, "CREATE") {
+	create := strings.HasSuffix(a.request, "CREATE")
+	if create {
 		if body, err = a.create(body); err != nil {
 			return nil, err
 		}
 	}
-	if a.request != "CONSUMER.DELETE" {
+	if create || there && a.request != "CONSUMER.DELETE" { // to ask about what is not there uses nothing up
 		if err := g.allow(a.stream, a.name); err != nil {
 			return nil, err
 		}

@@ -38,6 +38,8 @@ type decoder struct {
 	rows int // in out
 	most int // rows that are allowed
 
+	wanted int // rows after which decoding ends; 0: all
+
 	doubtful int // rows at the end that needed bytes which were cut off
 
 	coder     coder
@@ -77,6 +79,9 @@ func (d *decoder) stripes(s stripes) error {
 		rows := d.h.StripeRows
 		if s.height > 0 {
 			rows = min(rows, s.height-d.rows)
+		}
+		if d.wanted > 0 {
+			rows = min(rows, d.wanted-d.rows)
 		}
 		if rows <= 0 {
 			break

@@ -33,6 +33,7 @@ type Limits struct {
 	MaxWidth  int // default 20,000
 	MaxRows   int // default 200,000
 	MaxPixels int // default 2,100,000,000
+	Wanted    int // rows from the top after which decoding ends; default all
 }
 
 func (l Limits) withDefaults() Limits {
@@ -98,7 +99,7 @@ func ParseHeader(data []byte) (Header, error) {
 
 // A Result describes what Decode delivered.
 type Result struct {
-	Width, Rows int
+	Width, Rows int // Rows: of the image, at most Limits.Wanted
 	Found       int // rows that the data hold; the rest, up to Rows, is white
 	Doubtful    int // of those found, rows at the end that a cut may have changed
 	Warnings    []string
@@ -117,7 +118,10 @@ func Decode(ctx context.Context, dst, data []byte, lim Limits) ([]byte, Result, 
 		return dst, Result{}, fmt.Errorf("jbig: %d x %d pixels: %w", h.Width, s.height, ErrLimit)
 	}
 	d := newDecoder(ctx, h, dst)
-	d.most = lim.rows(h.Width)
+	d.most, d.wanted = lim.rows(h.Width), lim.Wanted
+	if lim.Wanted > 0 {
+		s.height = min(s.height, lim.Wanted)
+	}
 	res := Result{Width: h.Width, Warnings: s.warnings}
 	if err := d.stripes(s); err != nil {
 		return dst, res, fmt.Errorf("jbig: %w", err)

@@ -181,3 +181,16 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// Whoever wants few rows of a large image waits for these only, and gets them as they are.
+func TestRowsThatNobodyWantsAreNotDecoded(t *testing.T) {
+	pix := pixels("text", 300, 200)
+	data := judged(t, "pbmtojbg85", pix, 300, 200)
+	for _, want := range []int{1, 17, 199, 200, 500} {
+		got, res, err := jbig.Decode(context.Background(), nil, data, jbig.Limits{Wanted: want})
+		n := min(want, 200)
+		if err != nil || res.Rows != n || res.Found != n || !bytes.Equal(got, pix[:n*38]) {
+			t.Errorf("%d rows wanted: %+v, %v", want, res, err)
+		}
+	}
+}

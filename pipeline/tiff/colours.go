@@ -145,13 +145,17 @@ func (t *tonesReader) convert(dst, row []byte) {
 		case kindRGB:
 			copy(c[:], px)
 		case kindCMYK:
+			if n < 4 { // a strip of JPEG that has other components than the first one
+				copy(c[:], px)
+				break
+			}
 			for i := range c {
 				c[i] = byte(int(255-px[i]) * int(255-px[3]) / 255)
 			}
 		case kindYCbCr:
 			c[0], c[1], c[2] = color.YCbCrToRGB(px[0], px[1], px[2])
 		}
-		if k.alpha > 0 {
+		if k.alpha > 0 && k.alpha < n { // a JPEG has no more components than four, whatever SamplesPerPixel says
 			k.onWhite(&c, px[k.alpha])
 		}
 		dst = dst[copy(dst, c[:t.outSamples()]):]

@@ -258,7 +258,9 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 		p.merge(got, y)
 		p.out.RowsFound += got.found
 		y += got.rows
-		p.rows = y
+		if p.rows = y; y > p.mostRows() { // without ImageLength nothing else bounds their sum
+			return nil, fmt.Errorf("strip %d of %d: more than %d rows of %d pixels: %w", i+1, len(p.offsets), p.mostRows(), p.width, ErrLimit)
+		}
 	}
 	if p.decoded == 0 {
 		if lastErr == nil {
@@ -272,6 +274,16 @@ func (p *pageDecoder) strips(r reading) ([]byte, error) {
 		pix = p.appendWhite(pix, p.width, missing)
 	}
 	return pix, nil
+}
+
+// mostRows returns how many rows a page of this width may have.
+func (p *pageDecoder) mostRows() int {
+	lim := p.im.f.lim
+	pixels := lim.MaxPixels
+	if p.tones != nil {
+		pixels = lim.MaxTonePixels
+	}
+	return min(lim.MaxRows, pixels/p.width)
 }
 
 // fatal tells whether an error ends the page and not only a strip.

@@ -16,7 +16,9 @@ func (im *Image) isJBIG() bool {
 func (p *pageDecoder) jbigStrip(pix, data []byte, width, rows int) (strip, error) {
 	before, lim := len(pix), p.im.f.lim
 	data = p.im.jbigOrder(data, width)
-	own, res, err := jbig.Decode(p.ctx, nil, data, jbig.Limits{MaxWidth: lim.MaxWidth, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels})
+	own, res, err := jbig.Decode(p.ctx, nil, data, jbig.Limits{
+		MaxWidth: lim.MaxWidth, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels, Wanted: rows,
+	})
 	s := strip{pix: pix, warnings: res.Warnings}
 	switch {
 	case errors.Is(err, jbig.ErrUnsupported):

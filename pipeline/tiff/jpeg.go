@@ -144,7 +144,10 @@ func (t *tonesReader) decodeJPEG(s []byte, width int) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkSize(max(cfg.Width, 1), cfg.Height, len(s)); err != nil {
+	if cfg.Width < 1 || cfg.Height < 1 {
+		return nil, fmt.Errorf("a JPEG of %d x %d pixels: %w", cfg.Width, cfg.Height, ErrMalformed)
+	}
+	if err := t.checkSize(cfg.Width, cfg.Height, len(s)); err != nil {
 		return nil, err
 	}
 	if most := max(t.im.f.lim.MaxWidth, width); cfg.Width > most || cfg.Height > t.im.f.lim.MaxRows {

@@ -8,6 +8,11 @@ import (
 // maxSamples bounds the samples of a pixel; a scan has five at most.
 const maxSamples = 16
 
+// maxStoredBytes is how many bytes the stored samples of a pixel may take where
+// a strip has all pixels that are allowed: four inks of 8 bits. Deeper samples
+// may come in smaller strips.
+const maxStoredBytes = 4
+
 // check finds out what the samples are and refuses, by name, what is not read.
 func (t *tonesReader) check() error {
 	im := t.im
@@ -74,6 +79,9 @@ func (t *tonesReader) rows(data []byte, width, rows int) ([]byte, error) {
 	}
 	perRow := width * t.stored
 	rowBytes := (perRow*t.bits + 7) / 8
+	if most := maxStoredBytes * t.im.f.lim.MaxTonePixels; rows > most/rowBytes {
+		return nil, fmt.Errorf("%d rows of %d bytes in one strip or tile, allowed are %d bytes: %w", rows, rowBytes, most, ErrLimit)
+	}
 	packed, err := t.im.expand(nil, data, rows*rowBytes)
 	packed = packed[:len(packed)/rowBytes*rowBytes]
 	if t.im.small(tagPredictor, 1) == 2 {
