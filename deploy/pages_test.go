@@ -232,7 +232,9 @@ func TestLayoutIsThere(t *testing.T) {
 		t.Fatal("the README has no Layout")
 	}
 	room := regexp.MustCompile("`([a-z]+)`")
-	for dir, row := range map[string]string{"../pipeline": `(?m)^\| (?:\d|tests) \|.*$`, "../cmd/faxstream": "(?m)^\\| `cmd/faxstream` \\|.*$"} {
+	for dir, row := range map[string]string{
+		"../pipeline": `(?m)^\| (?:\d|tests) \|.*$`, "../cmd/faxstream": "(?m)^\\| `cmd/faxstream` \\|.*$",
+	} {
 		var shown []string
 		for _, line := range regexp.MustCompile(row).FindAllString(layout, -1) {
 			for _, m := range room.FindAllStringSubmatch(line, -1) {

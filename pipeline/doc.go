@@ -33,8 +33,7 @@
 //	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
 //	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
 //	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/mask.go (if a
-//	                                           number is in it), the room that publishes
-//	                                           it (intake/pages.go publishes pages) and the room that handles it
+//	                                           number is in it), the room that publishes it and the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
@@ -61,9 +60,11 @@
 //     archived. TestRemedies, TestFallbacks
 //   - A page is nowhere: the document is partial, with a slip sheet; there is a dead letter with every attempt. TestFallbacks
 //   - A page is damaged: its bad rows are listed; if the page of the whole file is better, it is used. TestStreamedPagesAreCompared…
-//   - The whole file has other pixels: there is a dead letter, and verification is differs until a person chooses; the streamed page is used
-//     meanwhile; both images and a report are archived.
-//     TestStreamedPagesAreCompared…
+//   - The whole file has other pixels: list, API, metrics and a dead letter name the page and how it differs; the streamed page is used
+//     until a person chooses the other image, which makes a revision. Both images and a report are archived.
+//     TestStreamedPagesAreCompared…, TestAPersonSeesADifferenceAndChooses
+//   - The whole file has more pages than the close counts: they are pages of the document, which says so; there is an alert.
+//     TestThePagesBeyondTheCountAreInTheDocument
 //   - Two closes differ: the better one counts; both are stored. TestNext, TestChaos
 //   - One fax has two sessions: there is one document, and the other session is folded; the pages of both are archived.
 //     TestLateWebhooksOfAFaxThatWasFound…
@@ -74,6 +75,13 @@
 //     TestAFullDiskIsOutlived
 //   - The process or its servers are killed: the user sees nothing; everything that was answered with 200 is there.
 //     TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
+//   - Somebody deletes a consumer: it is made again where it was, and loses nothing. Somebody pauses one, or it does not move: /readyz
+//     is red and names it. TestOtherHandsAtTheConsumers, TestSimulationOfOtherHands
+//   - The archive refuses writes: /readyz is red within a minute; work waits, nothing is lost. TestARefusingArchiveIsFoundWithinAMinute
+//   - Streams that existed are gone: the start ends and names faxstream rebuild; nothing is created over what may be left.
+//     TestALostStreamIsCreatedAgainOnlyOnAPersonsWord
+//   - The provider's clock has another zone: its offset is learned from webhooks, or is given by --faxplus-zone; windows and dates use it.
+//     TestSimulationClocksOff
 //   - A timer is lost with its stream: the document comes an hour later. TestSimulation
 //   - The path of single pages is wrong: the pages come when the fax is over, and there is a warning. TestAWrongPagePathIsDoubted
 //   - JetStream is lost: after a rebuild the user sees nothing; the archive has everything. TestRebuild, TestASessionThatIsOnlyInTheArchive
@@ -100,11 +108,20 @@
 //   - A page that is missing for good gets a dead letter when its own fetch is over and a document was ordered without it (letters).
 //     Actions of people go into FAX_AUDIT first and are carried out from there.
 //   - A fax whose start is before 1990, or two days after its order, is listed under the day of the order: its clock was wrong.
+//   - Whether a page differs from the whole file is a state of the fax and waits for a person's choice (session/choice.go). The design
+//     has an alert only. A choice is an order in FAX_AUDIT and a fact in FAX_IN, so a rebuild restores it from the archive.
+//   - The newest whole file counts upwards: pages that it has and the close does not count are expected pages (session/state.go).
+//   - The audit has hourly parts beside the daily seals (seal/part.go), in a chain of their own: older versions still read the daily
+//     seals.
+//   - Subscribers of the embedded server have an account without JetStream, and a gate (bus/gate.go) checks what they ask: permissions in
+//     the same account do not keep a consumer's reply subject from writing into streams.
 //   - Holds and purges are in a log of their own in the archive (hold/log.go). It survives the loss of JetStream and, after a purge, of the
 //     fax. Every write of a fax checks it (hold/guard.go): of a purged fax nothing is archived any more, and its work ends.
 //   - A revision whose originals are missing or altered ends as doc.failed, which names the pages; the next revision leaves them out.
 //   - hold and recovery meet by a function (Custodian.Traces), letters and replay by another one (Worker.Replay): so neither pair imports
 //     the other. collect restores a ledger through recovery, which is on a lower floor.
 //   - The simulation starts the way of a page without the orders of people (startPages): its seeds have no holds and letters.
+//   - jbig (T.82) is a room of its own, and matrix has the tests with writers and readers of other people; the design has neither.
+//   - The client of the HTTP API (cmd/faxstream/client) sends each request once: who retries an order is a person or a script.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

@@ -85,7 +85,8 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// Every reason is in the table of remedies, or an attempt never fails with it. A reason that is forgotten there would silently get no retry.
+// Every reason is in the table of remedies, or an attempt never fails with it. A reason that is forgotten there
+// would silently get no retry.
 func TestEveryReasonHasARemedy(t *testing.T) {
 	never := map[session.Reason]string{
 		session.ReasonDiffers:      "the comparison of two pages that both arrived",

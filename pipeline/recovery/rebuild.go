@@ -56,8 +56,9 @@ type Rebuilt struct {
 }
 
 // Rebuild restores into an empty JetStream what the archive knows. For a fax with a document: its ledger, its number, the owner of its
-// whole file, its last facts, and the dead letters of pages that wait for a choice. For a fax with only pages: the announcements of the pages, so that the page workers find the pages in the
-// archive and publish them as if the webhooks had come again. It orders a revision again that has a plan and no manifest.
+// whole file, its last facts, and the dead letters of pages that wait for a choice. For a fax
+// with only pages: the announcements of the pages, so that the page workers find the pages in the archive and publish them as if
+// the webhooks had come again. It orders a revision again that has a plan and no manifest.
 //
 // A fax that is damaged in the archive is in Broken, and is no error. An error means that the archive or JetStream failed: run it again.
 func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
