@@ -1,4 +1,5 @@
-// Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help.
+// Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help. The commands
+// are the fields of cli in run.go; each has a file with its flags and its Run.
 package main
 
 import (
