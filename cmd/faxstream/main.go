@@ -1,5 +1,5 @@
-// Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help. Begin with cli in run.go: each command is a
-// field of it, and its Run method is in a file of its own.
+// Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help. The commands
+// are the fields of cli in run.go; each has a file with its flags and its Run.
 package main
 
 import (

@@ -12,10 +12,8 @@ type SessionID string
 func (s *SessionID) UnmarshalText(text []byte) error {
 	switch id := string(text); {
 	case id == "":
-		return fmt.Errorf(
-			"the session id is empty (is the variable set that it comes from?): give the one that ls prints, or its first %d letters",
-			session.MinShortID,
-		)
+		return fmt.Errorf("the session id is empty (is the variable set that it comes from?): give the one that ls prints, "+
+			"or its first %d letters", session.MinShortID)
 	case !session.ValidToken(id):
 		return fmt.Errorf("session %q: want 1 to %d letters, digits, '-' and '_'", id, session.MaxTokenLen)
 	default:
