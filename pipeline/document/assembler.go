@@ -29,7 +29,7 @@ type Facts interface {
 	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
 }
 
-// Assembler makes documents: plan, TIFF and PDF, manifest, event, in this order. Each is create-only. So the result is the same after a
+// Assembler makes documents: plan, events of chosen pages, TIFF and PDF, manifest, event, in this order. Each is create-only. So the result is the same after a
 // crash, or with a second assembler, at any point. The manifest is the commit point.
 type Assembler struct {
 	Facts   Facts
@@ -120,6 +120,9 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 	if !made {
 		plan, planObject, err := a.plan(ctx, r, ordered)
 		if err != nil {
+			return err
+		}
+		if err := a.amend(ctx, plan); err != nil {
 			return err
 		}
 		if m, data, err = a.make(ctx, plan, planObject); err != nil {
@@ -230,6 +233,36 @@ func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[in
 			if image := v.Chosen(c.Image); image != nil && v.Page == c.Page && r.Pages.Has(c.Page) {
 				facts[c.Page] = *image
 			}
+		}
+	}
+	return nil
+}
+
+// amend records page.amended for each page whose image a person chose from the whole file since the previous revision: whoever read the
+// streamed image must read this one too. It comes before the manifest, so that an order that is delivered again repeats it.
+func (a *Assembler) amend(ctx context.Context, plan archive.Plan) error {
+	chosen := map[int]bool{}
+	for _, c := range plan.Choices {
+		chosen[c.Page] = c.Image == session.ImageFile
+	}
+	if len(chosen) == 0 {
+		return nil
+	}
+	var previous archive.Plan
+	if _, _, err := archive.LoadJSON(ctx, a.Archive, archive.RevisionKey(plan.Session, plan.Previous, "plan.json"), &previous); err != nil {
+		return err
+	}
+	before := map[int]string{}
+	for _, f := range previous.Pages {
+		before[f.Page] = f.RasterSHA256
+	}
+	for _, f := range plan.Pages {
+		if !chosen[f.Page] || before[f.Page] == f.RasterSHA256 {
+			continue
+		}
+		f.ToToken = plan.ToToken
+		if _, _, err := a.Facts.RecordFact(ctx, session.PageAmended{PageArchived: f}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -182,6 +182,37 @@ func TestAWholeFileWithoutTheMissingPagesHasALetter(t *testing.T) {
 }
 
 // A retry removes the letter and asks for the page in both ways: its own file and the whole one.
+// A verdict and the end of its order are often handled before the ledger knows of either: the letter of a page that differs stays, until
+// a person chooses.
+func TestALetterOfAPageThatDiffersWaitsForTheLedger(t *testing.T) {
+	b := newBox(t)
+	b.state.Usable, b.state.Ordered, b.state.Direction = session.Span(1, 3), 1, session.Incoming
+	b.state.WholeN, b.state.WholeOpen, b.state.Comparing, b.state.Compared = 1, true, session.Span(1, 3), session.Span(1, 3)
+	verdict := session.DocVerified{
+		Session: "fax", ToToken: "1", Revision: 1, N: 1, Report: session.Object{SHA256: strings.Repeat("ab", 32)},
+		Compared: session.Span(1, 3), Differing: session.Span(2, 2), At: at,
+	}
+	done := session.WholeDone{Session: "fax", ToToken: "1", N: 1, Object: &session.Object{Key: "k"}, Pages: 3, At: at}
+	for _, f := range []session.Fact{verdict, done} {
+		if err := b.deliver("letters-docs", f.Subject(), f); err != nil {
+			t.Fatal(err)
+		}
+		b.wants(2)
+	}
+	choice := session.Again{Session: "fax", Asked: "a1", Choice: &session.Choice{Page: 2, Image: session.ImageFile}}
+	for i, f := range []session.Fact{verdict, done, choice} {
+		next, err := session.Next(session.Policy{}, b.state, session.Event{At: at, Fact: f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.state = next
+		if i < 2 {
+			b.ready(2)
+		}
+	}
+	b.ready()
+}
+
 func TestARetryAsksAgain(t *testing.T) {
 	b := newBox(t)
 	b.state.Ordered = 1

@@ -161,7 +161,7 @@ func (w *Worker) resolve(ctx context.Context, s session.State, missing session.R
 // resolved says why a letter is not needed any more; empty: it is.
 func resolved(s session.State, missing session.Ranges, x bus.Letter) string {
 	switch {
-	case x.Stage == session.StageChoice && s.Disputed().Has(x.Page):
+	case x.Stage == session.StageChoice && (s.Disputed().Has(x.Page) || s.Judging(x.Page)):
 	case x.Stage == session.StageChoice:
 		return "an image of the page is chosen, or the images do not differ any more"
 	case x.Stage == session.StagePage && x.Page == 0: // a message of the durable `page` that could not be read

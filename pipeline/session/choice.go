@@ -35,6 +35,12 @@ func (s *State) Disputed() Ranges {
 	return s.Differing.Intersect(s.streamed()).Minus(s.chosen())
 }
 
+// Judging reports whether a streamed page is compared with the whole file and this ledger does not have the verdict yet: whether an image
+// must be chosen is open.
+func (s *State) Judging(page int) bool {
+	return s.VerdictN < s.WholeN && s.Comparing.Has(page) && s.streamed().Has(page) && !s.chosen().Has(page)
+}
+
 // Difference returns the name of a page's difference, as the comparison found it; empty if it has none.
 func (s *State) Difference(page int) string {
 	for name, pages := range s.Differences {
