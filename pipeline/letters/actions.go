@@ -19,7 +19,8 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 	if err := json.Unmarshal(d.Data, &a); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action: %w", err)}
 	}
-	asked := "a" + strconv.FormatUint(d.Sequence, 10)
+	// The name has the time too: sequences start again if FAX_AUDIT was lost, and an order under a name of before would be a repeat.
+	asked := "a" + strconv.FormatUint(d.Sequence, 10) + "-" + strconv.FormatInt(d.Time.UnixNano(), 10)
 	if a.Kind == session.ActionReplayed && !session.ValidToken(a.Session) {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is not a token", a.Session)}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -81,10 +82,16 @@ func (b *box) deliver(durable, subject string, payload any) error {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return b.deliverAt(at, durable, subject, data)
+}
+
+// deliverAt hands a message that was stored at a time to the durable that takes it.
+func (b *box) deliverAt(stored time.Time, durable, subject string, data []byte) error {
+	b.t.Helper()
 	w := &letters.Worker{Bus: b, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range w.Consumptions() {
 		if c.Consumer.Durable == durable {
-			return c.Handle(b.t.Context(), bus.Delivery{Subject: subject, Data: data, Sequence: 7, Time: at, Tries: 1})
+			return c.Handle(b.t.Context(), bus.Delivery{Subject: subject, Data: data, Sequence: 7, Time: stored, Tries: 1})
 		}
 	}
 	b.t.Fatalf("there is no durable %s", durable)
@@ -226,9 +233,27 @@ func TestARetryAsksAgain(t *testing.T) {
 	if len(b.timers) != 1 || b.timers[0].Kind != session.TimerRetry || b.timers[0].Page != 2 {
 		t.Errorf("timers %+v, want a retry of page 2", b.timers)
 	}
-	want := session.Again{Session: "fax", Asked: "a7", Pages: session.Span(2, 2)}
+	want := session.Again{Session: "fax", Asked: fmt.Sprint("a7-", at.UnixNano()), Pages: session.Span(2, 2)}
 	if len(b.facts) != 1 || !want.Same(encoded(t, b.facts[0])) {
 		t.Errorf("facts %+v, want %+v", b.facts, want)
+	}
+}
+
+// FAX_AUDIT was lost, and an order has the sequence of one of before: the ledger is told all the same.
+func TestAnOrderInANewAuditIsNoRepeat(t *testing.T) {
+	b := newBox(t)
+	letter := session.DeadLetter{Stage: "assemble", Session: "fax", Reason: session.ReasonLost}
+	data, err := json.Marshal(session.Action{Kind: session.ActionRetried, By: "ada", LetterID: 1, Letter: &letter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stored := range []time.Time{at, at, at.Add(time.Hour)} {
+		if err := b.deliverAt(stored, "actions", "fax.v1.audit.dlq.retried", data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.facts) != 3 || b.facts[0].Subject() != b.facts[1].Subject() || b.facts[0].Subject() == b.facts[2].Subject() {
+		t.Errorf("facts %+v, want the first one twice and another one", b.facts)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -162,6 +163,10 @@ func Restore(ctx context.Context, a archive.Reader, audit Restorer) (done Restor
 			if p.Stream.Equal(created) || covered.has(p.Stream, e) {
 				continue
 			}
+			if !ours(e.Subject) {
+				damaged = errors.Join(damaged, badSeal("%s: entry %d has the subject %q", p.name.key(), e.Sequence, e.Subject))
+				continue
+			}
 			if err := audit.RestoreAudit(ctx, restored(p.Stream, e)); err != nil {
 				return err
 			}
@@ -176,6 +181,15 @@ func Restore(ctx context.Context, a archive.Reader, audit Restorer) (done Restor
 		done.Until = time.Time{}
 	}
 	return done, errors.Join(err, damaged)
+}
+
+// ours reports whether a subject can be one of FAX_AUDIT. JetStream would refuse another one each time, and with it the whole restore.
+func ours(subject string) bool {
+	rest, ok := strings.CutPrefix(subject, session.TypeAudit+".")
+	for token := range strings.SplitSeq(rest, ".") {
+		ok = ok && session.ValidToken(token)
+	}
+	return ok
 }
 
 // restored returns an entry of a lost stream as it is stored again.

@@ -76,6 +76,7 @@ func (s Sealer) part(ctx context.Context, chain *parts) error {
 	if err != nil {
 		return err
 	}
+	taken := partName{}
 	for {
 		if err := s.follow(ctx, chain); err != nil {
 			return err
@@ -101,9 +102,14 @@ func (s Sealer) part(ctx context.Context, chain *parts) error {
 		if err != nil {
 			return fmt.Errorf("seal a part of the audit of %s: %w", seal.Day, err)
 		}
-		if !existed {
+		switch {
+		case !existed:
 			*chain = parts{seal, name, sum}
+		case name == taken:
+			return fmt.Errorf("seal a part of the audit of %s: %s exists, but it does not come after the newest part %s: "+
+				"run faxstream audit --verify", seal.Day, name.key(), chain.name.key())
 		}
+		taken = name
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -257,6 +258,44 @@ func FuzzParsePart(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key string) {
 		if p, ok := parsePart(key); ok && p.key() != key {
 			t.Errorf("%q is read as %q", key, p.key())
+		}
+	})
+}
+
+// An object under a name that sorts behind all others does not keep the sealer busy for ever: it says what is wrong, and tries again later.
+func TestAForeignLastPartEndsTheAttempt(t *testing.T) {
+	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
+		v[partName{dayOf(time.Now()), 9999}.key()] = []byte("foreign")
+		v[partName{dayOf(time.Now()), 10000}.key()] = []byte("foreign")
+		j.add("alice", 0)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.part(ctx, &parts{}); err == nil || !strings.Contains(err.Error(), "exists") {
+			t.Errorf("%v, want an error that names the object", err)
+		}
+	})
+}
+
+// An entry of an edited part whose subject is none of FAX_AUDIT is named, and does not keep the others from being restored.
+func TestAnEntryWithAForeignSubjectIsLeftOut(t *testing.T) {
+	at(t, func(t *testing.T, s Sealer, j *journal, v pipelinetest.Vault) {
+		for i, subject := range []string{
+			"fax.v1.audit.access.read.a", "fax.v1.audit.access.*.a", "fax.v1.audit.", "fax.v1.in.kept.a", "fax.v1.audit.b c",
+		} {
+			j.put(session.AuditEntry{Sequence: uint64(i + 1), Time: time.Now().UTC(), Subject: subject, Data: []byte(`{"by":"alice"}`)})
+		}
+		j.add("bob", 0)
+		if err := s.part(t.Context(), &parts{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		anew := newJournal()
+		done, err := Restore(t.Context(), v, anew)
+		if done.Entries != 2 || !errors.Is(err, errSeal) || strings.Count(err.Error(), "has the subject") != 4 {
+			t.Errorf("%+v, %v, want 2 entries restored and 4 named", done, err)
+		}
+		if n := len(anew.entries); n != 2 {
+			t.Errorf("%d entries are restored", n)
 		}
 	})
 }

@@ -55,7 +55,8 @@ type AuditOrigin struct {
 }
 
 const (
-	typeAudit = "fax.v1.audit."
+	// TypeAudit begins the subjects of all entries; tokens follow.
+	TypeAudit = "fax.v1.audit"
 	// TypeAuditRestored begins the subjects of restored entries; the rest of the old subject follows. Nobody carries out what is there: an
 	// order that was carried out before FAX_AUDIT was lost must not be carried out again.
 	TypeAuditRestored = "fax.v1.audit.restored"
@@ -63,6 +64,6 @@ const (
 
 // RestoredSubject returns the subject of a restored entry; subject is that of the lost one.
 func RestoredSubject(subject string) string {
-	rest := strings.TrimPrefix(strings.TrimPrefix(subject, TypeAuditRestored+"."), typeAudit)
+	rest := strings.TrimPrefix(strings.TrimPrefix(subject, TypeAuditRestored+"."), TypeAudit+".")
 	return TypeAuditRestored + "." + rest
 }
