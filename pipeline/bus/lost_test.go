@@ -157,3 +157,31 @@ func mustPages(t *testing.T, b *Bus, n int) {
 		mustRecord(t, b, page(fmt.Sprint("s", i), 1))
 	}
 }
+
+// The process is killed while its server creates the first stream: the stream has no checksum file yet. The next start finishes it.
+func TestAnInterruptedCreationIsFinished(t *testing.T) {
+	dir := t.TempDir()
+	closeBus(t, open(t, dir))
+	metas, err := filepath.Glob(filepath.Join(dir, "*", "*", "streams", StreamIn, "meta.inf"))
+	if err != nil || len(metas) != 1 {
+		t.Fatalf("%s in %s: %v, %v", StreamIn, dir, metas, err)
+	}
+	meta, err := os.ReadFile(metas[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams := filepath.Dir(filepath.Dir(metas[0]))
+	err = errors.Join(os.RemoveAll(streams), os.MkdirAll(filepath.Dir(metas[0]), 0o700), os.WriteFile(metas[0], meta, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	b := open(t, dir)
+	mustPages(t, b, 5)
+	closeBus(t, b)
+	b = open(t, dir)
+	defer closeBus(t, b)
+	if n := count(t, b, StreamIn); n != 5 {
+		t.Errorf("%d facts, want 5", n)
+	}
+}

@@ -125,9 +125,14 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	stream, err := b.js.CreateOrUpdateStream(ctx, cfg)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process created it at the same moment
-		stream, err = b.js.UpdateStream(ctx, cfg)
+	stream, err := b.js.UpdateStream(ctx, cfg)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateStream(ctx, cfg)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process created it at the same moment
+			// If a server was killed while it created the stream, meta.inf is there and meta.sum is not. nats-server 2.15.2 then creates
+			// the stream without meta.sum, and does not load it at its next start. An update writes both files.
+			stream, err = b.js.UpdateStream(ctx, cfg)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("create or update stream %s: %w", cfg.Name, err)
