@@ -45,7 +45,7 @@ func TestEveryTypeOfFactIsListed(t *testing.T) {
 		t.Fatalf("the package has %d types of facts, and its source %d", len(types), len(constants))
 	}
 	for name, value := range constants {
-		other := value == TypeDeadLetter || strings.HasPrefix(value, "fax.v1.timer.") || strings.HasPrefix(value, "fax.v1.audit.")
+		other := value == TypeDeadLetter || strings.HasPrefix(value, "fax.v1.timer.") || strings.HasPrefix(value, TypeAudit)
 		if !other && !slices.Contains(types, value) {
 			t.Errorf("%s = %q is not in forms (fact.go)", name, value)
 		}
