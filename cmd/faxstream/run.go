@@ -29,9 +29,9 @@ const envPrefix = "FAXSTREAM"
 
 const description = `Turns Fax.Plus webhooks into archived pages while the fax is still on the line, and into documents when it is over.
 
-You can also set most flags in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR; COMMAND --help
-names the variables) and every flag, under its own name, in the YAML file of --config. A flag overrides the environment, the
-environment overrides the file. Data goes to stdout, messages for people go to stderr.
+You can also set most flags in the environment as FAXSTREAM_... (--webhook-addr is FAXSTREAM_WEBHOOK_ADDR; COMMAND --help names
+the variables) and every flag, under its own name, in the YAML file of --config. A flag overrides the environment,
+the environment overrides the file. Data goes to stdout, messages for people go to stderr.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not there (yet).`
 
