@@ -188,6 +188,31 @@ func TestAWholeFileWithoutTheMissingPagesHasALetter(t *testing.T) {
 	b.ready()
 }
 
+// The comparison of a page is known here before the ledger knows it, and before a document is ordered: its letter is written, and stays
+// until the ledger says that it is not needed.
+func TestALetterOfADifferenceWaitsForTheLedger(t *testing.T) {
+	b := newBox(t)
+	b.state.Usable = session.Span(1, 3)
+	verdict := session.DocVerified{
+		Session: "fax", ToToken: "1", N: 1, Compared: session.Span(1, 3), Agreed: session.Span(1, 2), Differing: session.Span(3, 3), At: at,
+		Report: session.Object{Key: "report", SHA256: strings.Repeat("a", 64)}, Differences: map[string]session.Ranges{"inverted": session.Span(3, 3)},
+	}
+	if err := b.deliver("letters-docs", verdict.Subject(), verdict); err != nil {
+		t.Fatal(err)
+	}
+	b.wants(3)
+	b.state.Ordered = 1
+	b.ready(3)
+	b.state.Agreed = verdict.Agreed
+	b.state.Dispute(verdict.Report, 3, "inverted")
+	b.ready(3)
+	b.state.Choices = []session.Choice{{Page: 3, Image: session.ImageFile}}
+	b.ready()
+	if len(b.actions) != 1 || b.actions[0].Kind != session.ActionResolved {
+		t.Errorf("the audit has %+v, want one letter that was resolved", b.actions)
+	}
+}
+
 // A retry removes the letter and asks for the page in both ways: its own file and the whole one.
 func TestARetryAsksAgain(t *testing.T) {
 	b := newBox(t)

@@ -118,13 +118,13 @@ func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 		if err := w.resolve(ctx, s, missing, live); err != nil {
 			return err
 		}
+		if err := w.buryDisputed(ctx, s, live); err != nil {
+			return err
+		}
 		if s.Ordered == 0 {
 			return nil // doc.ready calls settle again
 		}
 		wrote, err := w.buryMissing(ctx, s, missing, live, ended)
-		if err == nil {
-			err = w.buryDisputed(ctx, s, live)
-		}
 		if err != nil || !wrote {
 			return err
 		}
@@ -161,7 +161,7 @@ func (w *Worker) resolve(ctx context.Context, s session.State, missing session.R
 // resolved says why a letter is not needed any more; empty: it is.
 func resolved(s session.State, missing session.Ranges, x bus.Letter) string {
 	switch {
-	case x.Stage == session.StageChoice && s.Disputed().Has(x.Page):
+	case x.Stage == session.StageChoice && (s.Disputed().Has(x.Page) || !judged(s, x.Page)):
 	case x.Stage == session.StageChoice:
 		return "an image of the page is chosen, or the images do not differ any more"
 	case x.Stage == session.StagePage && x.Page == 0: // a message of the durable `page` that could not be read
@@ -171,6 +171,12 @@ func resolved(s session.State, missing session.Ranges, x bus.Letter) string {
 		return "no page is missing any more"
 	}
 	return ""
+}
+
+// judged reports whether the ledger knows what the comparison of a streamed page found: a letter may be written before.
+func judged(s session.State, page int) bool {
+	return !s.Usable.Minus(s.Cut).Has(page) || s.Differing.Has(page) || s.Agreed.Has(page) ||
+		slices.ContainsFunc(s.Repairs, func(r session.Repairs) bool { return r.Pages.Has(page) })
 }
 
 // buryDisputed writes the letters of pages of which a person must choose an image.
