@@ -195,7 +195,8 @@ func TestALetterOfADifferenceWaitsForTheLedger(t *testing.T) {
 	b.state.Usable = session.Span(1, 3)
 	verdict := session.DocVerified{
 		Session: "fax", ToToken: "1", N: 1, Compared: session.Span(1, 3), Agreed: session.Span(1, 2), Differing: session.Span(3, 3), At: at,
-		Report: session.Object{Key: "report", SHA256: strings.Repeat("a", 64)}, Differences: map[string]session.Ranges{"inverted": session.Span(3, 3)},
+		Report:      session.Object{Key: "report", SHA256: strings.Repeat("a", 64)},
+		Differences: map[string]session.Ranges{"inverted": session.Span(3, 3)},
 	}
 	if err := b.deliver("letters-docs", verdict.Subject(), verdict); err != nil {
 		t.Fatal(err)
