@@ -29,8 +29,8 @@ type Facts interface {
 	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
 }
 
-// Assembler makes documents: plan, events of chosen pages, TIFF and PDF, manifest, event, in this order. Each is create-only. So the result is the same after a
-// crash, or with a second assembler, at any point. The manifest is the commit point.
+// Assembler makes documents: plan, events of chosen pages, TIFF and PDF, manifest, event, in this order. Each is create-only. So
+// the result is the same after a crash, or with a second assembler, at any point. The manifest is the commit point.
 type Assembler struct {
 	Facts   Facts
 	Archive archive.Store

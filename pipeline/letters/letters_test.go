@@ -188,7 +188,6 @@ func TestAWholeFileWithoutTheMissingPagesHasALetter(t *testing.T) {
 	b.ready()
 }
 
-// A retry removes the letter and asks for the page in both ways: its own file and the whole one.
 // A verdict and the end of its order are often handled before the ledger knows of either: the letter of a page that differs stays, until
 // a person chooses.
 func TestALetterOfAPageThatDiffersWaitsForTheLedger(t *testing.T) {
@@ -220,6 +219,7 @@ func TestALetterOfAPageThatDiffersWaitsForTheLedger(t *testing.T) {
 	b.ready()
 }
 
+// A retry removes the letter and asks for the page in both ways: its own file and the whole one.
 func TestARetryAsksAgain(t *testing.T) {
 	b := newBox(t)
 	b.state.Ordered = 1

@@ -118,13 +118,13 @@ func (w *Worker) settle(ctx context.Context, id string, ended over) error {
 		if err := w.resolve(ctx, s, missing, live); err != nil {
 			return err
 		}
+		if err := w.buryDisputed(ctx, s, live); err != nil {
+			return err
+		}
 		if s.Ordered == 0 {
 			return nil // doc.ready calls settle again
 		}
 		wrote, err := w.buryMissing(ctx, s, missing, live, ended)
-		if err == nil {
-			err = w.buryDisputed(ctx, s, live)
-		}
 		if err != nil || !wrote {
 			return err
 		}
