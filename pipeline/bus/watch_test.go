@@ -155,7 +155,13 @@ func TestAPausedConsumerIsNotReadyUntilItIsResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRecord(t, b, page("s", 1))
-	b.lookAtAll(t.Context())
+	waits := func() bool { // the server counts a message a moment after it stores it
+		b.lookAtAll(t.Context())
+		all := b.Backlogs()
+		return len(all) == 1 && all[0].Pending == 1
+	}
+	for deadline := time.Now().Add(10 * time.Second); !waits() && time.Now().Before(deadline); {
+	}
 	err := b.Ready(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "consumer page of FAX_IN") || !strings.Contains(err.Error(), "resume FAX_IN page") {
 		t.Errorf("ready: %v; want its name and what to do", err)
