@@ -70,7 +70,8 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		cfg.MaxStore = DefaultMaxStore
 	}
 	b := &Bus{
-		cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, forgets: map[string]span{}, groups: map[string]*group{}, watched: &watched{},
+		cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, forgets: map[string]span{},
+		groups: map[string]*group{}, watched: &watched{},
 	}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))
