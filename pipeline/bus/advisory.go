@@ -19,7 +19,8 @@ const (
 	advisoryMaxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 	advisoryTerminated    = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED"
 
-	// maxAdvisories limits the stream, which drops the oldest: faxstream itself does not cause such advisories, except after a burial.
+	// maxAdvisories limits the stream, which drops the oldest: faxstream itself does not cause such advisories, except after a burial
+	// or when it purges a fax.
 	maxAdvisories = 100_000
 
 	// buriedReason begins the reason of every termination whose message is stored as a dead letter already.
@@ -98,6 +99,9 @@ func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 	case err == nil:
 		letter.Original, letter.Body, letter.Received = m.Subject, m.Data, m.Time.UTC()
 		letter.Session = session.SessionOf(m.Subject)
+	case errors.Is(err, jetstream.ErrMsgNotFound) && b.forgot(a.Stream, d.Time):
+		b.log.Info("a message was deleted with its fax before it was handled", "consumer", a.Consumer, "stream", a.Stream, "sequence", a.Sequence)
+		return nil
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		letter.Original = fmt.Sprintf("%s/%d", a.Stream, a.Sequence)
 		letter.Detail += "; the stream does not have it any more"

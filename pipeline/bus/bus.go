@@ -59,6 +59,7 @@ type Bus struct {
 	hangUp  context.CancelFunc    // ends line; guarded by mu
 	bound   map[string]string     // session: bound number token; guarded by mu
 	replied map[string]settlement // by durable; guarded by mu
+	forgets map[string]span       // the last Forget, by stream; guarded by mu
 	running sync.WaitGroup        // consumers
 }
 
@@ -69,7 +70,8 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		cfg.MaxStore = DefaultMaxStore
 	}
 	b := &Bus{
-		cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, groups: map[string]*group{}, watched: &watched{},
+		cfg: cfg, log: cfg.Log, bound: map[string]string{}, replied: map[string]settlement{}, forgets: map[string]span{},
+		groups: map[string]*group{}, watched: &watched{},
 	}
 	b.life, b.stopping = context.WithCancel(context.WithoutCancel(ctx))
 	b.line, b.hangUp = context.WithCancel(context.WithoutCancel(b.life))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +303,42 @@ func TestATerminationIsBuriedUnlessALetterStandsForIt(t *testing.T) {
 		}
 		if n := count(t, b, StreamAdvisories); n != 3 {
 			t.Errorf("%d advisories were captured, want those of all three terminations", n)
+		}
+		closeBus(t, b)
+	})
+}
+
+// What is deleted with a purged fax before it was handled needs no person; what somebody else deletes does.
+func TestMessagesOfAForgottenFaxAreNoLetters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, dir)
+		if err := b.BuryAbandoned(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		consume(t, b, pageConsumer, func(context.Context, Delivery) error { return errors.New("an outage") })
+		mustRecord(t, b, page("purged", 1))
+		time.Sleep(time.Minute)
+		if err := b.Forget(t.Context(), "purged"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if letters := mustList(t, b, LetterFilter{}); len(letters) != 0 {
+			t.Errorf("the letters are %+v, want none", letters)
+		}
+		sequence := mustRecord(t, b, page("deleted", 1))
+		time.Sleep(time.Minute)
+		stream, err := b.js.Stream(t.Context(), StreamIn)
+		if err == nil {
+			err = stream.DeleteMsg(t.Context(), sequence)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if letters := mustList(t, b, LetterFilter{}); len(letters) != 1 || !strings.Contains(letters[0].Detail, "does not have it any more") {
+			t.Errorf("the letters are %+v, want one of what somebody deleted", letters)
 		}
 		closeBus(t, b)
 	})

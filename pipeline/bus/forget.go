@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -42,11 +43,13 @@ func (b *Bus) Forget(ctx context.Context, id string) error {
 	defer cancel()
 	for stream, subjects := range forgotten(id) {
 		s, err := b.js.Stream(ctx, stream)
+		done := b.forgetting(stream)
 		for subject := range slices.Values(subjects) {
 			if err == nil {
 				err = s.Purge(ctx, jetstream.WithPurgeSubject(subject))
 			}
 		}
+		done()
 		if err != nil {
 			return fmt.Errorf("forget session %s in %s: %w", id, stream, err)
 		}
@@ -55,4 +58,34 @@ func (b *Bus) Forget(ctx context.Context, id string) error {
 	defer b.mu.Unlock()
 	delete(b.bound, id)
 	return nil
+}
+
+// A span is when Forget deleted messages; it goes on while until is zero.
+type span struct{ from, until time.Time }
+
+// forgetting notes that Forget deletes messages of a stream from now until done is called.
+func (b *Bus) forgetting(stream string) (done func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := span{from: time.Now()}
+	if before := b.forgets[stream]; !before.from.IsZero() && before.until.IsZero() {
+		s.from = before.from // another one goes on
+	}
+	b.forgets[stream] = s
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.forgets[stream] = span{s.from, time.Now()}
+	}
+}
+
+// serverLag is by how much the time of an advisory may differ from ours.
+const serverLag = 5 * time.Second
+
+// forgot reports whether Forget deleted messages of a stream at a time.
+func (b *Bus) forgot(stream string, at time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.forgets[stream]
+	return !s.from.IsZero() && at.After(s.from.Add(-serverLag)) && (s.until.IsZero() || at.Before(s.until.Add(serverLag)))
 }
