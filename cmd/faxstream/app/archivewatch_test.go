@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,22 +22,43 @@ import (
 // moody is an archive whose writes have the result err.
 type moody struct {
 	store
-	err    error
+	mu     sync.Mutex
+	err    error // guarded by mu, as the rest
 	hangs  bool
 	checks int
 }
 
+// becomes sets the mood: the result of writes, and whether checks hang.
+func (m *moody) becomes(err error, hangs bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err, m.hangs = err, hangs
+}
+
+// checked returns how many checks there were since the last call.
+func (m *moody) checked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer func() { m.checks = 0 }()
+	return m.checks
+}
+
 func (m *moody) Create(context.Context, string, io.ReadSeeker, int64, [sha256.Size]byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.err
 }
 
 func (m *moody) Check(ctx context.Context) error {
+	m.mu.Lock()
 	m.checks++
-	if m.hangs {
+	err, hangs := m.err, m.hangs
+	m.mu.Unlock()
+	if hangs {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return m.err
+	return err
 }
 
 // watching runs f with a watched archive that is checked as in an App.
@@ -94,7 +116,7 @@ func TestARefusingArchiveIsFoundWithinAMinute(t *testing.T) {
 				if err := w.Check(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				m.err, m.hangs = tc.err, tc.hangs
+				m.becomes(tc.err, tc.hangs)
 				began := time.Now()
 				time.Sleep(time.Minute)
 				synctest.Wait()
@@ -109,7 +131,7 @@ func TestARefusingArchiveIsFoundWithinAMinute(t *testing.T) {
 				if err := w.Check(asked); err == nil || tc.err != nil && !errors.Is(err, tc.err) {
 					t.Errorf("after a minute: %v", err)
 				}
-				m.err, m.hangs = nil, false
+				m.becomes(nil, false)
 				time.Sleep(recheckAfter)
 				if err := w.Check(t.Context()); err != nil {
 					t.Errorf("when it works again: %v", err)
@@ -122,17 +144,17 @@ func TestARefusingArchiveIsFoundWithinAMinute(t *testing.T) {
 // Work shows it at once, without a test write; and while work succeeds there are no test writes.
 func TestWritesShowWhetherTheArchiveWorks(t *testing.T) {
 	watching(t, func(t *testing.T, w *watched, m *moody) {
-		m.checks = 0
+		m.checked()
 		for range 60 {
 			if err := w.write(); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 		}
-		if m.checks > 0 {
-			t.Errorf("%d test writes while work succeeded", m.checks)
+		if n := m.checked(); n > 0 {
+			t.Errorf("%d test writes while work succeeded", n)
 		}
-		m.err = storage.ErrFull
+		m.becomes(storage.ErrFull, false)
 		if err := w.write(); !errors.Is(err, storage.ErrFull) {
 			t.Fatal(err)
 		}
@@ -140,22 +162,22 @@ func TestWritesShowWhetherTheArchiveWorks(t *testing.T) {
 			t.Errorf("right after a write failed: %v", err)
 		}
 		// An object that is there already does not show that there is room.
-		m.err = fs.ErrExist
+		m.becomes(fs.ErrExist, false)
 		if err := w.write(); !errors.Is(err, fs.ErrExist) {
 			t.Fatal(err)
 		}
-		m.err = storage.ErrFull
+		m.becomes(storage.ErrFull, false)
 		if err := w.Check(t.Context()); !errors.Is(err, storage.ErrFull) {
 			t.Errorf("after a repeat of a write: %v", err)
 		}
 		// However many ask, a failing archive is asked once a second.
-		m.checks = 0
+		m.checked()
 		for range 1000 {
 			_ = w.Check(t.Context())
 			time.Sleep(10 * time.Millisecond)
 		}
-		if m.checks > 11 {
-			t.Errorf("%d test writes in 10 s", m.checks)
+		if n := m.checked(); n > 11 {
+			t.Errorf("%d test writes in 10 s", n)
 		}
 	})
 }
