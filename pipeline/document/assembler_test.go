@@ -11,6 +11,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,12 +69,11 @@ func TestAssemblyHealsAtEveryWrite(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, persists %v, then %s", point, persists, next), func(t *testing.T) {
 					t.Parallel()
 					d, _ := pipelinetest.NewDesk(t)
-					hit := 0
+					var hit atomic.Bool // writes run in parallel
 					d.Before = func(what string) (persist, fail bool) {
-						if !strings.Contains(what, mark) || hit > 0 {
+						if !strings.Contains(what, mark) || hit.Swap(true) {
 							return true, false
 						}
-						hit++
 						return persists, true
 					}
 					err := pipelinetest.Assemble(t.Context(), d.AssemblerOf(t, "v1"), order, now)

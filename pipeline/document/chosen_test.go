@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,15 +101,14 @@ func TestAChosenImageIsToldAfterEveryCrash(t *testing.T) {
 	t.Parallel()
 	for at := 1; ; at++ {
 		d, choose, want := differing(t)
-		writes := 0
+		var writes atomic.Int64 // some run in parallel
 		d.Before = func(string) (persist, fail bool) {
-			writes++
-			return at%2 == 0, writes == (at+1)/2
+			return at%2 == 0, writes.Add(1) == int64(at+1)/2
 		}
 		err := pipelinetest.Assemble(t.Context(), d.AssemblerOf(t, "v1"), choose(2, session.ImageFile), time.Now())
-		if err == nil && writes < (at+1)/2 {
+		if n := writes.Load(); err == nil && n < int64(at+1)/2 {
 			if at < 8 {
-				t.Fatalf("a revision has only %d writes", writes)
+				t.Fatalf("a revision has only %d writes", n)
 			}
 			return
 		}
