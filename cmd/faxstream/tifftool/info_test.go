@@ -260,6 +260,17 @@ func TestTIFFInfoTellsOfABrokenChain(t *testing.T) {
 	}
 }
 
+// A file of three images, of which the first is a small view of another (NewSubfileType 1), has two pages.
+func TestTIFFInfoTellsOfImagesThatAreNoPages(t *testing.T) {
+	data := apptest.Fixture(t, "three-pages-fine-g4")
+	setValue(t, data, 254, 1)
+	lines := infoOf(t, mustInfo(t, writeTemp(t, "thumbnail.tiff", data)))
+	if len(lines) != 2 || len(lines[0].Warnings) != 1 || !strings.Contains(lines[0].Warnings[0], "(thumbnails, masks): 1") ||
+		len(lines[1].Warnings) > 0 {
+		t.Errorf("%+v", lines)
+	}
+}
+
 // A file that was cut within a page's rows: the page is salvaged, says so once, and is no error.
 func TestTIFFInfoOfACutFile(t *testing.T) {
 	whole := ifdFirst(mustExport(t, fixtureFile(t, "letter-fine-g4"), 1, "tiff"))

@@ -64,6 +64,7 @@ type tiffPage struct {
 	page, pages int         // page from 1; both 0 for a file that cannot be read
 	image       *tiff.Image // nil with an error
 	err         error
+	others      int   // of the first page: images of the file that are no pages
 	behind      error // of the last page: why the chain of IFDs breaks there; nil: it does not
 }
 
@@ -84,6 +85,9 @@ func eachPage(ctx context.Context, files []string, visit func(tiffPage) error) e
 			}
 			p := tiffPage{file: name, page: i + 1, pages: f.NumPages()}
 			p.image, p.err = f.Page(i)
+			if i == 0 {
+				p.others = f.NotPages()
+			}
 			if p.page == p.pages {
 				p.behind = f.Chain()
 			}
