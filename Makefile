@@ -50,7 +50,7 @@ FUZZTIME ?= 1m
 fuzz: ## run every fuzz target for FUZZTIME (a time or a count such as 10000x; default 1m)
 	@set -eo pipefail; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; cache=$$($(GO) env GOCACHE)/fuzz; \
 	$(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r pkg dir; do \
-	  targets=$$(cat /dev/null "$$dir"/*_test.go 2>/dev/null | sed -nE 's/^func (Fuzz\w+)\(.*/\1/p'); [ -n "$$targets" ] || continue; \
+	  targets=$$(find "$$dir" -maxdepth 1 -name '*_test.go' -exec sed -nE 's/^func (Fuzz\w+)\(.*/\1/p' {} +); [ -n "$$targets" ] || continue; \
 	  $(GO) test -c -vet=off -fuzz . -o "$$tmp/fuzz.test" "$$pkg"; \
 	  for f in $$targets; do \
 	    echo "fuzz $$pkg $$f"; \
