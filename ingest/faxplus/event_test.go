@@ -218,6 +218,7 @@ func TestRedactTargetLeavesTheRestAlone(t *testing.T) {
 		"malformed":   {`{"hook":{"target": "http://h/S" "x"`, `{"hook":{"target": "http://h/[removed]" "x"`},
 		"cut":         {`{"hook":{"target":"http://h/S`, `{"hook":{"target":"[removed]"`},
 		"cut before":  {`{"hook":{"target":`, `{"hook":{"target":`},
+		"mended":      {"{\"hook\":{\"target\":\"\x00S\",\"t\\u0061rget\":\"S\"}}", `{"hook":{"target":"[removed]","t\u0061rget":"[removed]"}}`},
 		"two objects": {`{} {"hook":{"target":"http://h/S\"S"}}`, `{} {"hook":{"target":"http://h/[removed]"}}`},
 		"not JSON":    {`hello`, `hello`},
 	}
@@ -238,7 +239,7 @@ func FuzzParseEvent(f *testing.F) {
 	for _, seed := range []string{
 		exampleSent, exampleReceived, examplePage, closedBody(`"pages":"1e3","from":[1],"to":{"a":null}`),
 		pageBody(`"../../x"`, `1`), `{"hook":{"target":"http://h/S","event":"fax_received","target":3},"data":{"id":7}}`, "\ufeff{}", "{",
-		`{"hook":{"target":"http://h/S`,
+		`{"hook":{"target":"http://h/S`, "{\"hook\":{\"target\":\"\x00\",\"\":\"\",\"target\":3}}",
 	} {
 		f.Add([]byte(seed))
 	}

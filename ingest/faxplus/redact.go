@@ -16,12 +16,13 @@ const removed = "[removed]"
 // way. It does not find secrets in other places of the body. It does not change body itself.
 func RedactTarget(body []byte) []byte {
 	if !isObject(body) {
-		return looseTarget().ReplaceAllFunc(body, func(m []byte) []byte {
+		body = looseTarget().ReplaceAllFunc(body, func(m []byte) []byte {
 			i := bytes.IndexByte(m, ':')
 			value := bytes.TrimSpace(m[i+1:])
 			return append(bytes.Clone(m[:len(m)-len(value)]), redactValue(value)...)
 		})
 	}
+	// If only the removed text made the body malformed, it is an object now: its other members named target are found as in any object.
 	return replaceMembers(body, "hook", func(hook []byte) []byte {
 		return replaceMembers(hook, "target", redactValue)
 	})
