@@ -2,6 +2,9 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -106,16 +109,22 @@ func newShell(t *testing.T, bash string) *shell {
 	return s
 }
 
-// address is a loopback address that was free a moment ago, the same each time.
+// address is a loopback address that was free a moment ago, the same each time. Its port is below those that systems give out by
+// themselves (from 32768 on), so that no connection of a test beside this one takes it meanwhile.
 func (s *shell) address(written string) string {
 	s.t.Helper()
-	if s.free[written] == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for s.free[written] == "" {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		defer l.Close()
 		s.free[written] = l.Addr().String()
+		if err := l.Close(); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	return s.free[written]
 }
