@@ -31,6 +31,8 @@ type dirNames struct {
 	making  int    // running calls, whose names may or may not be visible
 	made    uint64 // names made
 	saved   uint64 // of made, those on disk
+	begun   uint64 // fsyncs begun
+	passed  uint64 // the number, from 1, of the last fsync that succeeded
 	waiting int    // save calls that hold a pointer to this
 	removed bool   // the directory does not exist any more, or is another one
 
@@ -92,7 +94,7 @@ func (u *unsavedNames) save(dir string) (err error) {
 		u.mu.Unlock()
 		return nil
 	}
-	want, making := d.made, d.making > 0
+	want, making, begun := d.made, d.making > 0, d.begun
 	d.waiting++
 	u.mu.Unlock()
 
@@ -100,17 +102,18 @@ func (u *unsavedNames) save(dir string) (err error) {
 	defer func() { <-d.syncing }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	// A name may be visible before made counts it. While making is not zero,
-	// only an fsync that starts now is enough.
-	if making || d.saved < want {
-		upTo := d.made
+	// A name may be visible before made counts it. If making was not zero at
+	// the call, only an fsync that began after the call is enough.
+	if d.saved < want || making && d.passed <= begun {
+		d.begun++
+		upTo, number := d.made, d.begun
 		u.mu.Unlock()
 		if err = d.descriptor(func() (openDir, error) { return u.open(dir) }); err == nil {
 			err = d.file.Sync()
 		}
 		u.mu.Lock()
 		if err == nil {
-			d.saved = max(d.saved, upTo)
+			d.saved, d.passed = max(d.saved, upTo), number
 		}
 	}
 	d.waiting--
