@@ -34,6 +34,7 @@ demo: build ## run everything in one process and send it faxes; ARGS=--exit ends
 
 test: packages tools $(GENERATED:%=%/done) check ## install what is needed (as root on Debian 12) and run everything that CI runs
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -vet=off -timeout 20m ./...
+	$(MAKE) --no-print-directory stages
 	$(MAKE) --no-print-directory demo ARGS="--exit --faxes 3"
 
 check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
@@ -73,7 +74,8 @@ bench: packages tools ## a table of this tree beside the revision BASE (default 
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base $(BASE) --rounds $(ROUNDS) --rows $(ROWS)
 
 stages: ## run every benchmark of the packages once, on little work and without thresholds: so none of them rots
-	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m ./...
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m \
+	  $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd ingest pipeline storage | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
