@@ -21,7 +21,7 @@ PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java l
 PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench stages tools packages fuzz soak
+.PHONY: help build demo test check bench cost stages tools packages fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,8 +70,12 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 BASE   ?= d4c3bbb
 ROUNDS ?= 5
 ROWS   ?= all
-bench: packages tools ## a table of this tree beside the revision BASE (default d4c3bbb), in ROUNDS rounds (default 5); ROWS=embedded,webhooks are some rows
-	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base $(BASE) --rounds $(ROUNDS) --rows $(ROWS)
+SIZE   ?= 100
+bench: packages tools ## a table of this tree beside the revision BASE (default d4c3bbb), in ROUNDS rounds (default 5); ROWS=embedded,webhooks are some rows; SIZE=10 is a tenth of the work
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base $(BASE) --rounds $(ROUNDS) --rows $(ROWS) --size $(SIZE)
+
+cost: packages tools ## measure what a page costs, and write the figures of deploy/docs/cost.md
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base none --rounds $(ROUNDS) --size $(SIZE) --page deploy/docs/cost.md
 
 stages: ## run every benchmark of the packages once, on little work and without thresholds: so none of them rots
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m \

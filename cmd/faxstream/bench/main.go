@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -23,40 +24,64 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// run is the whole program.
-func run(ctx context.Context, args []string) (err error) {
-	var base, names string
-	var s size
+// order is what is to be measured.
+type order struct {
+	base string // revision; noBase: none
+	rows []row
+	page string // file whose figures are replaced; empty: none
+	size size
+}
+
+// noBase measures the working tree alone.
+const noBase = "none"
+
+// parse reads the flags.
+func parse(args []string, stderr io.Writer) (o order, err error) {
+	var names string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&base, "base", "d4c3bbb", "`revision` to compare with")
+	f.SetOutput(stderr)
+	f.StringVar(&o.base, "base", "d4c3bbb", "`revision` to compare with; none: the working tree is measured alone")
 	f.StringVar(&names, "rows", "all", "rows to measure, separated by commas: "+strings.Join(rowNames(), ","))
-	f.IntVar(&s.rounds, "rounds", 5, "rounds; in each one both builds take their turn")
-	f.IntVar(&s.percent, "size", 100, "work of each row, in `percent` of the usual")
+	f.StringVar(&o.page, "page", "", "`file` of the page about costs: its figures are written; the rows are "+strings.Join(pageRows(), ","))
+	f.IntVar(&o.size.rounds, "rounds", 5, "rounds; in each one both builds take their turn")
+	f.IntVar(&o.size.percent, "size", 100, "work of each row, in `percent` of the usual")
 	if err := f.Parse(args); err != nil {
-		return err
+		return o, err
 	}
-	chosen, err := choose(names)
+	if o.page != "" {
+		names = strings.Join(pageRows(), ",")
+	}
+	o.rows, err = choose(names)
+	return o, err
+}
+
+// run is the whole program: it measures, and then prints one table.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
-	b, err := prepare(ctx, base, s)
+	b, err := prepare(ctx, o, stderr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.remove()) }()
-	t := &table{builds: b.builds}
-	for _, r := range chosen {
+	t := &table{}
+	for _, r := range o.rows {
 		if err := b.rounds(ctx, r, t); err != nil {
 			return fmt.Errorf("row %s: %w", r.name, err)
 		}
 	}
-	return errors.Join(t.print(os.Stdout), b.describe(os.Stdout, s))
+	if err := errors.Join(t.print(stdout), b.describe(stdout)); err != nil || o.page == "" {
+		return err
+	}
+	return b.writePage(o.page, t)
 }
 
 // size is how much is measured.
@@ -95,7 +120,8 @@ func (b *bench) rounds(ctx context.Context, r row, t *table) error {
 				return fmt.Errorf("%s: %w", of.name, err)
 			}
 			t.add(r, of, got)
-			fmt.Fprintf(os.Stderr, "%s %s, round %d of %d, %.0f s: %s\n", r.name, of.name, round+1, b.size.rounds, time.Since(start).Seconds(), got)
+			fmt.Fprintf(b.progress, "%s %s, round %d of %d, %.0f s: %s\n",
+				r.name, of.name, round+1, b.size.rounds, time.Since(start).Seconds(), got)
 		}
 	}
 	return nil

@@ -26,19 +26,27 @@ type build struct {
 // has reports whether serve of this build has a flag.
 func (of build) has(flag string) bool { return strings.Contains(of.help, flag) }
 
+// The names of builds in tables.
+const (
+	baseName = "base"
+	nowName  = "now"
+)
+
 // bench is what every row uses.
 type bench struct {
-	size   size
-	builds []build // base, now
-	root   string  // the repository
-	dir    string  // of everything that is written
-	work   *sheets
-	runs   int               // number of the last run
-	states map[string]string // directories with sessions in them, by build and number
+	size     size
+	builds   []build   // all that take turns
+	now      build     // that of the working tree, which is one of them
+	progress io.Writer // for people who wait
+	root     string    // the repository
+	dir      string    // of everything that is written
+	work     *sheets
+	runs     int               // number of the last run
+	states   map[string]string // directories with sessions in them, by build and number
 }
 
-// prepare builds both versions.
-func prepare(ctx context.Context, base string, s size) (_ *bench, err error) {
+// prepare builds what is to be measured.
+func prepare(ctx context.Context, o order, progress io.Writer) (_ *bench, err error) {
 	root, err := output(ctx, "", "git", "rev-parse", "--show-toplevel")
 	if err != nil {
 		return nil, err
@@ -47,7 +55,7 @@ func prepare(ctx context.Context, base string, s size) (_ *bench, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{size: s, root: root, dir: dir, states: map[string]string{}}
+	b := &bench{size: o.size, root: root, dir: dir, progress: progress, states: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.remove())
@@ -56,34 +64,40 @@ func prepare(ctx context.Context, base string, s size) (_ *bench, err error) {
 	if b.work, err = newSheets(filepath.Join(root, "testdata", "a4-fine-g4.tiff")); err != nil {
 		return nil, err
 	}
-	tree := filepath.Join(dir, "base")
-	if _, err := output(ctx, root, "git", "worktree", "add", "--quiet", "--detach", tree, base); err != nil {
-		return nil, err
-	}
-	for name, source := range map[string]string{"base": tree, "now": root} {
-		of := build{name: name, source: source, binary: filepath.Join(dir, "faxstream-"+name)}
-		if of.commit, err = output(ctx, source, "git", "describe", "--always", "--dirty", "--abbrev=7"); err != nil {
+	if o.base != noBase {
+		if _, err := output(ctx, root, "git", "worktree", "add", "--quiet", "--detach", b.baseTree(), o.base); err != nil {
 			return nil, err
 		}
-		if _, err := output(ctx, source, "go", "build", "-trimpath", "-o", of.binary, "./cmd/faxstream"); err != nil {
+		if _, err := b.build(ctx, baseName, b.baseTree()); err != nil {
 			return nil, err
 		}
-		if of.help, err = output(ctx, source, of.binary, "serve", "--help"); err != nil {
-			return nil, err
-		}
-		b.builds = append(b.builds, of)
 	}
-	if b.builds[0].name == "now" {
-		b.builds[0], b.builds[1] = b.builds[1], b.builds[0]
+	b.now, err = b.build(ctx, nowName, root)
+	return b, err
+}
+
+// baseTree is where BASE is checked out.
+func (b *bench) baseTree() string { return filepath.Join(b.dir, "base") }
+
+// build builds a tree.
+func (b *bench) build(ctx context.Context, name, source string) (of build, err error) {
+	of = build{name: name, source: source, binary: filepath.Join(b.dir, "faxstream-"+name)}
+	if of.commit, err = output(ctx, source, "git", "describe", "--always", "--dirty", "--abbrev=7"); err != nil {
+		return of, err
 	}
-	return b, nil
+	if _, err := output(ctx, source, "go", "build", "-trimpath", "-o", of.binary, "./cmd/faxstream"); err != nil {
+		return of, err
+	}
+	of.help, err = output(ctx, source, of.binary, "serve", "--help")
+	b.builds = append(b.builds, of)
+	return of, err
 }
 
 // remove removes everything that was written.
 func (b *bench) remove() error {
-	_, err := output(context.Background(), b.root, "git", "worktree", "remove", "--force", filepath.Join(b.dir, "base"))
-	if _, missing := os.Stat(filepath.Join(b.dir, "base")); missing != nil {
-		err = nil // it was not made
+	var err error
+	if _, none := os.Stat(b.baseTree()); none == nil {
+		_, err = output(context.Background(), b.root, "git", "worktree", "remove", "--force", b.baseTree())
 	}
 	return errors.Join(err, os.RemoveAll(b.dir))
 }
@@ -108,7 +122,7 @@ func (b *bench) tool(name string) (string, error) {
 }
 
 // describe says what was measured, and on what.
-func (b *bench) describe(w io.Writer, s size) error {
+func (b *bench) describe(w io.Writer) error {
 	cpu, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return err
@@ -129,9 +143,13 @@ func (b *bench) describe(w io.Writer, s size) error {
 	if model == nil {
 		model = [][]byte{nil, []byte("unknown processor")}
 	}
-	_, err = fmt.Fprintf(w, "\nMedian (least..greatest) of %d rounds, the two builds in turn. base is %s, now is %s. %s, %d cores, Linux %s, %s, %s, load %s, work %d %%.\n",
-		s.rounds, b.builds[0].commit, b.builds[1].commit, model[1], runtime.NumCPU(), bytes.TrimSpace(kernel),
-		strings.Join(strings.Fields(disk)[2:], " on "), runtime.Version(), strings.Join(strings.Fields(string(load))[:3], " "), s.percent)
+	var commits []string
+	for _, of := range b.builds {
+		commits = append(commits, of.name+" is "+of.commit)
+	}
+	_, err = fmt.Fprintf(w, "\nMedian (least..greatest) of %d rounds in turn; %s. %s, %d cores, Linux %s, %s, %s, load %s, work %d %%.\n",
+		b.size.rounds, strings.Join(commits, ", "), model[1], runtime.NumCPU(), bytes.TrimSpace(kernel),
+		strings.Join(strings.Fields(disk)[2:], " on "), runtime.Version(), strings.Join(strings.Fields(string(load))[:3], " "), b.size.percent)
 	return err
 }
 

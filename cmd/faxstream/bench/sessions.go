@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -56,15 +55,16 @@ func (b *bench) state(ctx context.Context, of build, sessions int) (string, erro
 		return dir, nil
 	}
 	dir := filepath.Join(b.dir, name(of))
-	now := b.builds[len(b.builds)-1]
-	if err := b.makeState(ctx, now, dir, sessions); err != nil {
+	if err := b.makeState(ctx, b.now, dir, sessions); err != nil {
 		return "", err
 	}
-	b.states[name(now)] = dir
-	for _, other := range b.builds[:len(b.builds)-1] {
-		b.states[name(other)] = dir + "-copy"
-		if _, err := output(ctx, "", "cp", "-a", dir, dir+"-copy"); err != nil {
-			return "", err
+	for _, one := range b.builds {
+		b.states[name(one)] = dir
+		if one != b.now {
+			b.states[name(one)] += "-copy"
+			if _, err := output(ctx, "", "cp", "-a", dir, dir+"-copy"); err != nil {
+				return "", err
+			}
 		}
 	}
 	return b.states[name(of)], nil
@@ -93,6 +93,6 @@ func (b *bench) makeState(ctx context.Context, of build, dir string, sessions in
 			return err
 		}
 	}
-	fmt.Fprintf(os.Stderr, "state of %d sessions made in %.0f s\n", sessions, time.Since(start).Seconds())
+	fmt.Fprintf(b.progress, "state of %d sessions made in %.0f s\n", sessions, time.Since(start).Seconds())
 	return r.stop()
 }

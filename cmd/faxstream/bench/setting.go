@@ -27,7 +27,8 @@ type setting struct {
 
 	servers  []*process // what serve needs; their processor time is not serve's
 	requests *requests  // to the S3 service; nil: there is none
-	archive  string     // directory of the objects of embedded
+	s3       *minio.Client
+	archive  string // directory of the objects where there is no S3 service
 	closers  []func() error
 }
 
@@ -71,12 +72,12 @@ func (b *bench) external(ctx context.Context, tracer func(name string) []string)
 	if err != nil {
 		return s, err
 	}
-	client, err := minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4(key, key, ""), Region: "us-east-1"})
+	s.s3, err = minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4(key, key, ""), Region: "us-east-1"})
 	if err != nil {
 		return s, err
 	}
 	err = poll(time.Minute, "versitygw answers", func() bool {
-		return client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{ObjectLocking: true}) == nil
+		return s.s3.MakeBucket(ctx, bucket, minio.MakeBucketOptions{ObjectLocking: true}) == nil
 	})
 	if err != nil {
 		return s, err
@@ -129,7 +130,6 @@ func (b *bench) startS3(s *setting, dir, key string) (addr string, err error) {
 	if addr, err = freeAddr(); err != nil {
 		return "", err
 	}
-	s.archive = data
 	cmd := exec.Command(bin, "--port", addr, "--quiet", "--keep-alive", "posix", "--versioning-dir", versions, data)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+key, "ROOT_SECRET_KEY="+key)
 	return addr, s.start(cmd, nil)

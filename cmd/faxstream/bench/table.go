@@ -33,7 +33,6 @@ type series map[string][]float64 // by the name of the build
 
 // table collects figures and prints them.
 type table struct {
-	builds []build
 	lines  []line
 	series map[line]series
 }
@@ -54,22 +53,24 @@ func (t *table) add(r row, of build, got figures) {
 	}
 }
 
-// print writes a Markdown table: medians of the rounds, with the least and the greatest in brackets. The ratio is that of the figures of
-// one round, so what slows down a whole round does not count.
+// print writes a Markdown table: medians of the rounds, with the least and the greatest in brackets.
 func (t *table) print(w io.Writer) error {
-	base, now := t.builds[0].name, t.builds[len(t.builds)-1].name
-	cells := [][]string{{"what", base, now, now + " / " + base, "to reach"}, {"---", "---", "---", "---", "---"}}
+	cells := [][]string{{"what", baseName, nowName, nowName + " / " + baseName, "to reach"}, {"---", "---", "---", "---", "---"}}
 	for _, l := range t.lines {
 		s := t.series[l]
-		var ratios []float64
-		for i := range min(len(s[base]), len(s[now])) {
-			if s[base][i] != 0 {
-				ratios = append(ratios, s[now][i]/s[base][i])
-			}
-		}
-		cells = append(cells, []string{l.what, spread(s[base]), spread(s[now]), spread(ratios), l.want})
+		cells = append(cells, []string{l.what, spread(s[baseName]), spread(s[nowName]), spread(s.ratios()), l.want})
 	}
 	return align(w, cells)
+}
+
+// ratios are those of the two figures of one round: what slows down a whole round does not count.
+func (s series) ratios() (all []float64) {
+	for i := range min(len(s[baseName]), len(s[nowName])) {
+		if s[baseName][i] != 0 {
+			all = append(all, s[nowName][i]/s[baseName][i])
+		}
+	}
+	return all
 }
 
 // align writes rows of cells with columns of equal width.
