@@ -101,7 +101,7 @@ func (b *bench) costOfLength(ctx context.Context, of build, pages int) (ms float
 // in is a setting by its name, with tracers for serve and for the NATS server.
 func (b *bench) in(ctx context.Context, of build, name string, tracer func(string) []string) (setting, error) {
 	if name == outside {
-		return b.external(ctx, tracer)
+		return b.external(ctx, tracer, true)
 	}
 	s, err := b.embedded(of)
 	s.tracer = tracer("serve")

@@ -116,7 +116,7 @@ func (b *bench) behind(ctx context.Context, of build, pile func(*rig, *gate, [][
 
 // awaitRequests waits until every page was requested once.
 func (r *rig) awaitRequests(faxes []faxplustest.Fax) error {
-	return poll(patience, "every page of the backlog is requested once", func() bool {
+	return poll(backlog, "every page of the backlog is requested once", func() bool {
 		for _, f := range faxes {
 			for page := range f.Pages {
 				if r.provider.Tries(f.Session, page+1) == 0 {
@@ -139,7 +139,7 @@ func (r *rig) fresh(ctx context.Context, fax faxplustest.Fax, name string) (time
 	var took []time.Duration
 	for page := range fax.Pages {
 		var at time.Time
-		err := poll(patience, "a page of a fresh fax is archived", func() bool {
+		err := poll(backlog, "a page of a fresh fax is archived", func() bool {
 			at = r.events.when(fax.Session, page+1)
 			return !at.IsZero()
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -22,31 +23,33 @@ func measureEmbedded(ctx context.Context, b *bench, of build) (figures, error) {
 
 // measureS3 measures the same with an external nats-server and versitygw.
 func measureS3(ctx context.Context, b *bench, of build) (figures, error) {
-	s, err := b.external(ctx, untraced)
+	s, err := b.external(ctx, untraced, false)
 	if err != nil {
 		return nil, err
 	}
-	before, err := cpuOf(s.servers)
+	before, err := cpuEach(s.servers...)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return b.wholeWay(ctx, of, s, func(f figures) error {
-		after, err := cpuOf(s.servers)
-		f["servers"] = (after - before) * 1000 / float64(b.size.of(60, 2)*pagesOfFax)
+		after, err := cpuEach(s.servers...)
+		for i := range after {
+			f["servers"] += (after[i] - before[i]) * 1000 / float64(b.size.of(60, 2)*pagesOfFax)
+		}
 		return err
 	})
 }
 
-// cpuOf is the processor time of several processes, in seconds.
-func cpuOf(all []*process) (sum float64, err error) {
+// cpuEach is the processor time of each process, in seconds.
+func cpuEach(all ...*process) (used []float64, err error) {
 	for _, p := range all {
-		used, err := p.cpu()
+		u, err := p.cpu()
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		sum += used
+		used = append(used, u)
 	}
-	return sum, nil
+	return used, nil
 }
 
 // wholeWay starts a build, and has it process faxes of 20 pages. more, if it is not nil, adds figures before the end.
@@ -132,9 +135,9 @@ func (r *rig) run(ctx context.Context, b *bench, faxes, pagesOfFax int) (figures
 	if err != nil {
 		return nil, err
 	}
-	pages := float64(faxes * pagesOfFax)
-	work := r.webhooks(named(fax, r.prefix, faxes))
-	before, err := r.cpu()
+	work, pages := r.webhooks(named(fax, r.prefix, faxes)), float64(faxes*pagesOfFax)
+	driver := &process{pid: os.Getpid()}
+	before, err := cpuEach(r.process, driver)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +155,13 @@ func (r *rig) run(ctx context.Context, b *bench, faxes, pagesOfFax int) (figures
 		}
 	}
 	done := time.Since(start)
-	after, err := r.cpu()
+	after, err := cpuEach(r.process, driver)
 	if err != nil {
 		return nil, err
 	}
 	peak, err := r.memory("VmHWM")
 	return figures{
-		"pages": pages / archived.Seconds(), "done": pages / done.Seconds(), "cpu": (after - before) * 1000 / pages, "peak": peak,
+		"pages": pages / archived.Seconds(), "done": pages / done.Seconds(), "peak": peak,
+		"cpu": (after[0] - before[0]) * 1000 / pages, "driver": (after[1] - before[1]) * 1000 / pages,
 	}, err
 }

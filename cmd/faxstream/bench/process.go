@@ -19,8 +19,11 @@ import (
 	"github.com/faxstream/faxstream/ingest"
 )
 
-// patience bounds every wait for one event; it is reached on failure only.
-const patience = 2 * time.Minute
+// Waits have bounds, which are reached on failure only.
+const (
+	patience = 2 * time.Minute  // for the next event
+	backlog  = 10 * time.Minute // for what waits behind thousands of pages
+)
 
 // process is a running `faxstream serve`, or a server that it needs.
 type process struct {

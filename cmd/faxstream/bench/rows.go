@@ -16,6 +16,7 @@ func rows() []row {
 			{"pages", "pages/s, webhook to page.archived, embedded", "4 x"},
 			{"done", "pages/s, webhook to document and comparison, embedded", ""},
 			{"cpu", "processor time of serve, ms/page, embedded", "0.3 x"},
+			{"driver", "processor time of the driver beside it, ms/page, embedded", ""},
 			{"peak", "largest memory of serve, MB, embedded", "at most 200"},
 		}},
 		{name: "s3", measure: measureS3, lines: []line{
@@ -23,6 +24,7 @@ func rows() []row {
 			{"done", "pages/s, webhook to document and comparison, S3 and external NATS", ""},
 			{"cpu", "processor time of serve, ms/page, S3 and external NATS", "0.3 x"},
 			{"servers", "processor time of versitygw and nats-server, ms/page", ""},
+			{"driver", "processor time of the driver beside it, ms/page, S3 and external NATS", ""},
 			{"peak", "largest memory of serve, MB, S3 and external NATS", "at most 200"},
 		}},
 		{name: "webhooks", measure: measureWebhooks, lines: []line{
@@ -50,8 +52,8 @@ func rows() []row {
 		}},
 		{name: "backlog", measure: measureBacklog, lines: []line{
 			{"unloaded", "a fresh fax of 20 pages, nothing else to do: page.archived after, p50, ms", ""},
-			{"announced", "the same behind 5,000 announced pages / unloaded", "at most 3"},
-			{"retried", "the same behind 5,000 pages that are tried again / unloaded", "at most 3"},
+			{"announced", "a fresh fax behind 5,000 announced pages / unloaded", "at most 3"},
+			{"retried", "a fresh fax behind 5,000 pages that are tried again / unloaded", "at most 3"},
 		}},
 		{name: "cores", measure: measureCores, lines: []line{
 			{"one", "pages/s, embedded, GOMAXPROCS=1", ""},
@@ -60,13 +62,13 @@ func rows() []row {
 		}},
 		{name: "slow-provider", measure: measureSlowProvider, lines: []line{
 			{"8", "pages/s, provider takes 500 ms a page, --fetches=8 (16 is all that can be)", ""},
-			{"24", "the same, --fetches=24 (48)", ""},
-			{"48", "the same, --fetches=48 (96)", ""},
+			{"24", "pages/s, provider takes 500 ms a page, --fetches=24 (48)", ""},
+			{"48", "pages/s, provider takes 500 ms a page, --fetches=48 (96)", ""},
 		}},
 		{name: "slow-disk", measure: measureSlowDisk, lines: []line{
 			{"1", "webhooks in 10 ms, each sync takes 10 ms longer, 1 sender", ""},
-			{"8", "the same, 8 senders", ""},
-			{"64", "the same, 64 senders", ""},
+			{"8", "webhooks in 10 ms, each sync takes 10 ms longer, 8 senders", ""},
+			{"64", "webhooks in 10 ms, each sync takes 10 ms longer, 64 senders", ""},
 			{"pages", "pages/s, embedded, each sync takes 10 ms longer", ""},
 		}},
 		{name: "cost", measure: measureCost, lines: costLines()},

@@ -53,7 +53,8 @@ func embeddedIn(of build, dir string) setting {
 const bucket = "faxstream-bench"
 
 // external has a nats-server that syncs before it acknowledges, and versitygw with Object Lock.
-func (b *bench) external(ctx context.Context, tracer func(name string) []string) (s setting, err error) {
+// With counted, requests to the S3 service pass through the driver, which costs time.
+func (b *bench) external(ctx context.Context, tracer func(name string) []string, counted bool) (s setting, err error) {
 	dir, err := b.temp()
 	if err != nil {
 		return s, err
@@ -85,7 +86,14 @@ func (b *bench) external(ctx context.Context, tracer func(name string) []string)
 	s.tracer = tracer("serve")
 	s.args = append(s.args, "--dir="+filepath.Join(dir, "serve"), "--archive=s3://"+bucket+"/some/prefix", "--retention=6y", "--nats-url="+s.natsURL)
 	s.env = append(s.env, "FAXSTREAM_S3_ACCESS_KEY="+key, "FAXSTREAM_S3_SECRET_KEY="+key)
-	return s, s.countRequests("http://" + addr)
+	endpoint := "http://" + addr
+	if counted {
+		if endpoint, err = s.countRequests(endpoint); err != nil {
+			return s, err
+		}
+	}
+	s.args = append(s.args, "--s3-endpoint="+endpoint)
+	return s, nil
 }
 
 // untraced is no tracer.
@@ -150,10 +158,10 @@ func (s *setting) start(cmd *exec.Cmd, tracer []string) error {
 type requests struct{ count atomic.Int64 }
 
 // countRequests puts a proxy of the driver's before the S3 service. Requests keep the Host header that was signed.
-func (s *setting) countRequests(endpoint string) error {
+func (s *setting) countRequests(endpoint string) (front string, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.requests = &requests{}
 	proxy := &httputil.ReverseProxy{
@@ -166,8 +174,7 @@ func (s *setting) countRequests(endpoint string) error {
 	}
 	front, closeFront, err := listen(proxy)
 	s.closers = append(s.closers, closeFront)
-	s.args = append(s.args, "--s3-endpoint="+front)
-	return err
+	return front, err
 }
 
 // close stops the servers and removes what they wrote.
