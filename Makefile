@@ -18,10 +18,10 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 # Debian 12 packages that judge what we write, or make what we read.
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev jbigkit-bin poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
-PACKAGES += libspandsp-dev imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs
+PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench tools packages fuzz soak
+.PHONY: help build demo test check bench cost stages tools packages fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,7 @@ demo: build ## run everything in one process and send it faxes; ARGS=--exit ends
 
 test: packages tools $(GENERATED:%=%/done) check ## install what is needed (as root on Debian 12) and run everything that CI runs
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -vet=off -timeout 20m ./...
+	$(MAKE) --no-print-directory stages
 	$(MAKE) --no-print-directory demo ARGS="--exit --faxes 3"
 
 check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
@@ -66,10 +67,19 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 0 -v -run '^TestKillLosesNothing$$' ./cmd/faxstream
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
 
-bench: packages tools ## the benchmarks, as a table of ratios
-	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./pipeline/ccitt ./pipeline/document
-	$(GO) test -run '^$$' -bench Peers -benchtime 0.5s ./pipeline/raster
-	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -run '^$$' -bench . -benchtime 1x ./cmd/faxstream
+BASE   ?= d4c3bbb
+ROUNDS ?= 5
+ROWS   ?= all
+SIZE   ?= 100
+bench: packages tools ## a table of this tree beside the revision BASE (default d4c3bbb), in ROUNDS rounds (default 5); ROWS=embedded,webhooks are some rows; SIZE=10 is a tenth of the work
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base $(BASE) --rounds $(ROUNDS) --rows $(ROWS) --size $(SIZE)
+
+cost: packages tools ## measure what a page costs, and write the figures of deploy/docs/cost.md
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base none --rounds $(ROUNDS) --size $(SIZE) --page deploy/docs/cost.md
+
+stages: ## run every benchmark of the packages once, on little work and without thresholds: so none of them rots
+	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m \
+	  $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd ingest pipeline storage | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 

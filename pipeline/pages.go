@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -84,7 +85,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	col := &collect.Collector{Bus: c.bus, Archive: c.archive, Policy: c.policy, Observe: c.observe}
 	for _, b := range col.Consumptions() {
 		handlers[b.Consumer.Durable] = func(ctx context.Context, d bus.Delivery) error { return b.Handle(ctx, []bus.Delivery{d})[0] }
-		if err := c.bus.ConsumeBatches(ctx, b.Consumer, b.Most, b.Handle); err != nil {
+		if err := c.bus.ConsumeBatches(ctx, b.Consumer, b.Most, labelled(b.Consumer.Durable, b.Handle)); err != nil {
 			return nil, err
 		}
 	}
@@ -95,8 +96,17 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 
 // consume starts one durable, and returns its handler.
 func (c *pagesConfig) consume(ctx context.Context, s bus.Consumption) (handler, error) {
-	handle := hold.IgnorePurged(c.log, s.Handle)
+	handle := labelled(s.Consumer.Durable, hold.IgnorePurged(c.log, s.Handle))
 	return handle, c.bus.Consume(ctx, s.Consumer, handle)
+}
+
+// labelled marks the work of a durable in profiles: the label part has its name.
+func labelled[D, R any](durable string, handle func(context.Context, D) R) func(context.Context, D) R {
+	labels := pprof.Labels("part", durable)
+	return func(ctx context.Context, d D) (result R) {
+		pprof.Do(ctx, labels, func(ctx context.Context) { result = handle(ctx, d) })
+		return result
+	}
 }
 
 // emptyDir makes dir, and removes the files that a killed process left in it.

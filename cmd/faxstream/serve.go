@@ -20,6 +20,8 @@ type serveCmd struct {
 	adminFlags
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that receives webhooks. Default ${default}; port 0 takes a free port. An address that is not loopback requires --webhook-secret-file."`
 
+	PprofAddr string `name:"pprof-addr" placeholder:"HOST:PORT" help:"Loopback address where profiles of this process are served, without a login; port 0 takes a free one. Empty: nowhere."`
+
 	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded NATS server listens for subscribers, with the login that faxstream nats-credentials shows. Empty: it does not listen."`
 
 	NATSListenInsecure bool `name:"nats-listen-insecure" help:"No login on --nats-listen: every user and program of this machine can read, change and delete everything in JetStream."`
@@ -61,7 +63,8 @@ type readyLine struct {
 	Ready   bool   `json:"ready"`
 	Webhook string `json:"webhook"`
 	Admin   string `json:"admin"`
-	NATS    string `json:"nats,omitempty"` // only with --nats-listen
+	NATS    string `json:"nats,omitempty"`  // only with --nats-listen
+	Pprof   string `json:"pprof,omitempty"` // only with --pprof-addr
 }
 
 // Run serves until the first signal.
@@ -71,7 +74,9 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	return app.Run(ctx, cfg, func(a *app.App) error {
-		return json.NewEncoder(e.stdout).Encode(readyLine{Ready: true, Webhook: a.WebhookURL(), Admin: a.AdminURL(), NATS: a.NATSURL()})
+		return json.NewEncoder(e.stdout).Encode(readyLine{
+			Ready: true, Webhook: a.WebhookURL(), Admin: a.AdminURL(), NATS: a.NATSURL(), Pprof: a.PprofURL(),
+		})
 	})
 }
 
@@ -86,6 +91,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}
+	cfg.PprofAddr = c.PprofAddr
 	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	if err := cfg.Admin.Check(); err != nil {
 		return cfg, err

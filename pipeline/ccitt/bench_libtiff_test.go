@@ -95,10 +95,15 @@ type comparison struct {
 	ximage        float64 // to decode, in microseconds; infinite where it cannot
 }
 
-const (
-	peerRounds = 12
-	peerRuns   = 2 // of each codec in a round
-)
+const peerRuns = 2 // of each codec in a round
+
+// peerRounds are fewer with -short, which only shows that the benchmark works.
+func peerRounds() int {
+	if testing.Short() {
+		return 1
+	}
+	return 12
+}
 
 // comparePeers times coding i of benchCodings on page p.
 func comparePeers(b *testing.B, timer string, p testPage, i int) comparison {
@@ -115,7 +120,7 @@ func comparePeers(b *testing.B, timer string, p testPage, i int) comparison {
 	var e ccitt.Encoder
 	rows, coded := make([]byte, 0, len(p.pix)+8), make([]byte, 0, 9*len(p.pix))
 	o := ccitt.Options{Coding: c.coding, Width: pageWidth, Rows: pageHeight}
-	for range peerRounds {
+	for range peerRounds() {
 		libtiff := runLibtiffTimer(b, timer, pixFile, c.name, stripFile)
 		result.libtiff.decode = min(result.libtiff.decode, libtiff.decode)
 		result.libtiff.encode = min(result.libtiff.encode, libtiff.encode)

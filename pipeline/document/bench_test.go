@@ -25,10 +25,14 @@ import (
 // `assembly` is all that is done for a revision in an archive of plain files whose pages are there: each original and what
 // stands beside it is read and its hash compared, TIFF and PDF are written and hashed, and both are stored, with plan, index
 // and manifest, each synced to disk, which the others do not do. `synced` is what the disk takes to write and sync the bytes
-// of both documents, in one file.
+// of both documents, in one file. With -short it only shows that it works.
 func BenchmarkAssemblyPeers(b *testing.B) {
-	for _, pages := range []int{10, 1000} {
-		b.Run(fmt.Sprintf("pages=%d", pages), func(b *testing.B) { benchmarkAssembly(b, pages) })
+	lengths, rounds := []int{10, 1000}, 5
+	if testing.Short() {
+		lengths, rounds = lengths[:1], 1
+	}
+	for _, pages := range lengths {
+		b.Run(fmt.Sprintf("pages=%d", pages), func(b *testing.B) { benchmarkAssembly(b, pages, rounds) })
 	}
 }
 
@@ -42,8 +46,7 @@ type benchJob struct {
 	cpu    []time.Duration
 }
 
-func benchmarkAssembly(b *testing.B, pages int) {
-	const rounds = 5
+func benchmarkAssembly(b *testing.B, pages, rounds int) {
 	wb := pipelinetest.NewWorkbench(b, pipelinetest.LocalArchive(b))
 	wb.Repeated("first", pages, pipelinetest.Testdata(b, "a4-fine-g4.tiff"))
 	idle := idleMemory(b)

@@ -65,7 +65,7 @@ func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
 	mux.HandleFunc("POST /login", g.logIn)
 	mux.HandleFunc("POST /logout", g.logOut)
 	if g.Tokens == nil {
-		return loopbackOnly(sameOrigin(mux))
+		return LoopbackOnly(sameOrigin(mux))
 	}
 	return sameOrigin(g.restricted(mux, all))
 }

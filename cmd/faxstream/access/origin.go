@@ -10,21 +10,21 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
-// loopbackOnly is the guard of a listener without tokens. It refuses three kinds of requests:
+// LoopbackOnly is the guard of a listener without tokens. It refuses three kinds of requests:
 //   - Host is not this machine: otherwise any web page could read faxes through a visitor's browser, if its own name resolves to
 //     127.0.0.1 (DNS rebinding);
 //   - a page of another site asks by itself, for an image or by a script: the page cannot read the answer, but FAX_AUDIT would have reads
 //     that nobody made;
 //   - a proxy on this machine passes a request on: it may come from anywhere, with the proxy's address and often with its Host.
-func loopbackOnly(h http.Handler) http.Handler {
+func LoopbackOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !loopbackHost(r.Host):
 			api.WriteError(w, api.Errorf(http.StatusForbidden, "forbidden_host",
-				"without --admin-tokens this listener answers only requests to localhost or a loopback address"))
+				"this listener has no login, so it answers only requests to localhost or a loopback address"))
 		case proxied(r):
 			api.WriteError(w, api.Errorf(http.StatusForbidden, "proxied",
-				"this listener has no login, so it refuses requests that a proxy passes on: start faxstream with --admin-tokens"))
+				"this listener has no login, so it refuses requests that a proxy passes on: --admin-tokens gives the admin listener a login"))
 		case embedded(r):
 			api.WriteError(w, api.Errorf(http.StatusForbidden, "cross_origin",
 				"a page of another origin may link to this server, but may not show anything from it"))

@@ -7,7 +7,7 @@ import (
 )
 
 func TestEveryWayToWriteThisMachineIsAccepted(t *testing.T) {
-	h := loopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	h := LoopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST": 200, "LocalHost:8081": 200, "localhost.": 200, "localhost.:8081": 200,
 		"127.0.0.1": 200, "127.9.9.9:80": 200, "[::1]": 200, "[::1]:8081": 200, "::1": 200, "[::ffff:127.0.0.1]": 200,
@@ -26,7 +26,7 @@ func TestEveryWayToWriteThisMachineIsAccepted(t *testing.T) {
 
 // A page of another site may lead a person here, but makes no request by itself that would count as that person's.
 func TestAForeignPageShowsNothingFromHere(t *testing.T) {
-	h := loopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	h := LoopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	for _, c := range []struct {
 		site, mode, dest string
 		want             int
@@ -55,7 +55,7 @@ func TestAForeignPageShowsNothingFromHere(t *testing.T) {
 
 // A proxy on this machine that forgets the login opens nothing to the world.
 func TestNobodyGetsInThroughAProxyWithoutALogin(t *testing.T) {
-	h := loopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	h := LoopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-IP", "Via"} {
 		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8081/api/v1/faxes", nil)
 		r.Header.Set(name, "192.0.2.1")

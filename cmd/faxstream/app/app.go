@@ -36,7 +36,7 @@ import (
 
 // App is one running faxstream: the parts, plugged together.
 type App struct {
-	webhookURL, adminURL string
+	webhookURL, adminURL, pprofURL string
 
 	log     *slog.Logger
 	bus     *bus.Bus
@@ -73,6 +73,9 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	}()
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	if err := a.startProfiles(c); err != nil { // first: a slow start can be profiled too
+		return nil, err
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -130,7 +133,8 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 			return err
 		}
 	}
-	if a.bus, err = bus.Open(ctx, cfg); err != nil {
+	profiled(ctx, "nats", func(ctx context.Context) { a.bus, err = bus.Open(ctx, cfg) })
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.bus.Close)
@@ -334,7 +338,9 @@ func (a *App) listen(name, addr string, h http.Handler, secure *tls.Config) (str
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	a.running.Go(func() {
-		if err := serve(srv, l); !errors.Is(err, http.ErrServerClosed) {
+		var err error
+		profiled(ctx, name, func(context.Context) { err = serve(srv, l) })
+		if !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})

@@ -31,6 +31,8 @@ type Config struct {
 
 	Admin Admin // API, dashboard and metrics
 
+	PprofAddr string // HOST:PORT on loopback where profiles of this process are served; empty: nowhere
+
 	Provider faxplus.Config // how Fax.Plus is reached; Start sets Logger and Zone
 	Zone     *time.Location // of the provider's times; nil: learned from the webhooks, UTC until then
 
@@ -74,6 +76,9 @@ func (c Config) check() error {
 	case len(c.Secrets) == 0 && !loopback(c.WebhookAddr):
 		return configErrorf("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: "+
 			"without a secret anybody can send faxes", c.WebhookAddr)
+	case c.PprofAddr != "" && !loopback(c.PprofAddr):
+		return configErrorf("--pprof-addr %s is not a loopback address: profiles are served without a login, because they show what this "+
+			"process does and can slow it down; give an address such as 127.0.0.1:6060, and reach it from elsewhere by ssh -L", c.PprofAddr)
 	case c.NATS.URL != "" && listen != "":
 		return configErrorf("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
 	case c.NATS.Embedded.Insecure && listen == "":

@@ -20,6 +20,8 @@ func TestAWrongConfigStartsNothing(t *testing.T) {
 		"--admin-tokens":        func(c *Config) { c.Admin.Addr = "0.0.0.0:0" },
 		"--admin-cert":          func(c *Config) { c.Admin.Key = "key.pem" },
 		"--nats-listen":         func(c *Config) { c.NATS.Embedded.Listen = "0.0.0.0:0" },
+		"--pprof-addr":          func(c *Config) { c.PprofAddr = "0.0.0.0:6060" },
+		"--pprof-addr :6060":    func(c *Config) { c.PprofAddr = ":6060" },
 		"--nats-url":            func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
 		"--list-every":          func(c *Config) { c.ListEvery = time.Minute },
 		"--fetches":             func(c *Config) { c.Fetches = 0 },

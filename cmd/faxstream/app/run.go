@@ -28,6 +28,7 @@ func Run(ctx context.Context, c Config, ready func(*App) error) error {
 		return errors.Join(err, a.Stop())
 	}
 	c.WebhookAddr, c.Admin.Addr, c.NATS.Embedded.Listen = host(a.WebhookURL()), host(a.AdminURL()), host(a.NATSURL())
+	c.PprofAddr = host(a.PprofURL())
 	for {
 		err := a.Wait(ctx)
 		if !errors.Is(err, errStoreDied) || ctx.Err() != nil {
