@@ -55,7 +55,7 @@ var ErrLocked = errors.New("another process is using this archive directory")
 
 // Store is a [storage.Archive] in a directory. Close releases the directory.
 type Store struct {
-	root    *os.Root
+	root    *rooted
 	lock    *os.File     // holds the flock until Close
 	closing sync.RWMutex // read-held by Create and Delete, so that no name changes after the release
 	names   sync.RWMutex // read-held while names are made and synced, held while Delete removes some
@@ -82,7 +82,7 @@ func open(dir string) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openRooted(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
 	if err := errors.Join(ctx.Err(), storage.ValidKey(key)); err != nil {
 		return nil, 0, err
 	}
-	f, err := s.root.Open(key)
+	f, err := s.root.OpenObject(key)
 	if errors.Is(err, syscall.ENOTDIR) { // the key has a directory with the name of an object
 		err = fs.ErrNotExist
 	}
@@ -161,7 +161,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
 }
 
 // newUnsaved returns the names of a directory that are not on disk: none yet.
-func newUnsaved(root *os.Root) unsavedNames {
+func newUnsaved(root *rooted) unsavedNames {
 	return unsavedNames{open: func(dir string) (openDir, error) {
 		f, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 		if err != nil {
