@@ -21,6 +21,7 @@ type unsavedNames struct {
 
 // openDir is an open directory: an *os.File.
 type openDir interface {
+	Fd() uintptr
 	Sync() error
 	Close() error
 }
@@ -52,9 +53,9 @@ func (d *dirNames) descriptor(open func() (openDir, error)) (err error) {
 	return err
 }
 
-// add calls do, which makes one name in dir. If dir does not exist the error
+// add calls do, which makes one name in dir, and gives it the open directory. If dir does not exist the error
 // matches fs.ErrNotExist.
-func (u *unsavedNames) add(dir string, do func() error) error {
+func (u *unsavedNames) add(dir string, do func(openDir) error) error {
 	// The name must count as unsaved before it is visible.
 	u.mu.Lock()
 	d := u.dirs[dir]
@@ -70,7 +71,7 @@ func (u *unsavedNames) add(dir string, do func() error) error {
 
 	err := d.descriptor(func() (openDir, error) { return u.open(dir) })
 	if err == nil {
-		err = do()
+		err = do(d.file)
 	}
 
 	u.mu.Lock()
