@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/faxstream/faxstream/storage"
 )
 
@@ -243,16 +245,17 @@ func (s *Store) makeDirs(dir string) error {
 }
 
 // saveNames returns when the name of key, and those of all directories above
-// it, are on disk.
+// it, are on disk. The directories wait for the disk together.
 func (s *Store) saveNames(key string) error {
-	for dir := path.Dir(key); ; dir = path.Dir(dir) {
-		if err := s.unsaved.save(dir); err != nil {
-			return err
-		}
-		if dir == "." {
-			return nil
-		}
+	dirs := s.unsaved.above(key)
+	if len(dirs) == 0 {
+		return nil
 	}
+	var all errgroup.Group
+	for _, dir := range dirs[1:] {
+		all.Go(func() error { return s.unsaved.save(dir) })
+	}
+	return errors.Join(s.unsaved.save(dirs[0]), all.Wait())
 }
 
 func (s *Store) syncDir(dir string) error {

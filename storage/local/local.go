@@ -55,7 +55,7 @@ import (
 )
 
 // maxSyncs is how many files are synced at the same time. The disk needs several at once to write them together; each has a thread.
-const maxSyncs = 16
+const maxSyncs = 64
 
 // Names that no key can have: '+' is not allowed in keys.
 const (

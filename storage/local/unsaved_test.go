@@ -202,6 +202,39 @@ func TestWritersShareAnFsync(t *testing.T) {
 	})
 }
 
+// Writers that the disk has kept waiting go on at the same time: most save their names while others make some. They share an fsync too.
+func TestWritersShareAnFsyncWhileNamesAreMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := disk{hold: make(chan struct{})}
+		u := fs.names()
+		slow := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := u.add("a", func(openDir) error { <-slow; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		for range 16 {
+			wg.Go(func() {
+				if err := u.add("a", made); err != nil {
+					t.Error(err)
+				}
+				if err := u.save("a"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // one is in its fsync
+		close(fs.hold)
+		synctest.Wait()
+		if n := fs.count("sync"); n > 2 {
+			t.Errorf("%d fsyncs for 16 writers, want at most 2", n)
+		}
+		close(slow)
+		wg.Wait()
+	})
+}
+
 func TestSystemErrorsAreToldApart(t *testing.T) {
 	for errno, want := range map[syscall.Errno]error{
 		syscall.ENOSPC: storage.ErrFull, syscall.EDQUOT: storage.ErrFull,
