@@ -54,7 +54,7 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-// maxSyncs is how many files are synced at the same time. The disk needs several at once to write them together; each has a thread.
+// maxSyncs is how many files are synced at the same time: the disk writes together what waits together. Each one has a thread.
 const maxSyncs = 64
 
 // Names that no key can have: '+' is not allowed in keys.
