@@ -21,7 +21,7 @@ type Item = struct {
 type Batcher interface {
 	// CreateAll creates the items and returns one error for each, with the meaning of the errors of Create. No item becomes visible
 	// before all items before it are. If an item fails with another error than fs.ErrExist, the items after it are not created; they
-	// have the same error. No two items may have the same key or body.
+	// have the same error. No two items may have the same body.
 	CreateAll(ctx context.Context, items ...Item) []error
 }
 
