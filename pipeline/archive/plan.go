@@ -9,8 +9,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Plan has all inputs of one revision of a document. It is written create-only, before any page is read, and the first writer wins. The
-// documents depend on the plan and on the version of the software, and on nothing else.
+// Plan has all inputs of one revision of a document. It is written create-only, before any document of the revision, and the first writer
+// wins. The documents depend on the plan and on the version of the software, and on nothing else.
 type Plan struct {
 	Session   string                 `json:"session"`
 	Direction string                 `json:"direction"`

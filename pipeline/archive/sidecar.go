@@ -68,8 +68,12 @@ func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte
 	if err != nil {
 		return false, err
 	}
-	if _, err := Create(ctx, a, SidecarKey(s.Object.Key), text); err != nil {
+	key := SidecarKey(s.Object.Key)
+	errs := BatcherOf(a).CreateAll(ctx,
+		Item{Key: key, Body: bytes.NewReader(text), Size: int64(len(text)), Sum: sha256.Sum256(text)},
+		Item{Key: s.Object.Key, Body: bytes.NewReader(data), Size: int64(len(data)), Sum: sum})
+	if _, err := result(key, errs[0]); err != nil {
 		return false, err
 	}
-	return CreateSum(ctx, a, s.Object.Key, data, sum)
+	return result(s.Object.Key, errs[1])
 }

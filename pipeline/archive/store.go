@@ -5,10 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"slices"
 
@@ -44,14 +42,7 @@ func CreateSum(ctx context.Context, a Store, key string, data []byte, sum [sha25
 
 // CreateFrom is Create for size bytes of body, whose SHA-256 is known.
 func CreateFrom(ctx context.Context, a Store, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) (existed bool, err error) {
-	err = a.Create(ctx, key, body, size, sum)
-	if errors.Is(err, fs.ErrExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("archive %s: %w", key, err)
-	}
-	return false, nil
+	return result(key, a.Create(ctx, key, body, size, sum))
 }
 
 // NewObject names an archived object of size bytes.

@@ -118,14 +118,11 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 		return err
 	}
 	if !made {
-		plan, planObject, err := a.plan(ctx, r, ordered)
+		plan, err := a.plan(ctx, r, ordered)
 		if err != nil {
 			return err
 		}
-		if err := a.amend(ctx, plan); err != nil {
-			return err
-		}
-		if m, data, err = a.make(ctx, plan, planObject); err != nil {
+		if m, data, err = a.make(ctx, plan); err != nil {
 			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
 		}
 		if data, err = archive.CommitJSON(ctx, a.Archive, key, data, &m); err != nil {
@@ -140,65 +137,26 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 	return err
 }
 
-// plan reads the revision's plan, or writes it.
-func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.Time) (archive.Plan, session.Object, error) {
-	key := archive.RevisionKey(r.Session, r.Revision, "plan.json")
-	var plan archive.Plan
-	ok, data, err := archive.LoadJSON(ctx, a.Archive, key, &plan)
-	if err == nil && !ok {
-		var facts map[int]session.PageArchived
-		if facts, err = a.pageFacts(ctx, r); err != nil {
-			return archive.Plan{}, session.Object{}, err
-		}
-		if err = a.repair(ctx, r, facts); err != nil {
-			return archive.Plan{}, session.Object{}, err
-		}
-		if plan, err = archive.NewPlan(r, facts, ordered); err != nil {
-			return archive.Plan{}, session.Object{}, err
-		}
-		if data, err = archive.IndentJSON(plan); err != nil {
-			return archive.Plan{}, session.Object{}, fmt.Errorf("write %s: %w", key, err)
-		}
-		data, err = archive.CommitJSON(ctx, a.Archive, key, data, &plan)
-	}
-	return plan, archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), err
-}
-
-// pageFacts returns the facts of the ordered pages. Facts that are not in FAX_PAGES any more come from the plan of the previous revision.
-func (a *Assembler) pageFacts(ctx context.Context, r session.DocReady) (map[int]session.PageArchived, error) {
-	facts, err := a.Facts.PageFacts(ctx, r.Session, r.Pages)
-	if err != nil || len(facts) == r.Pages.Len() || r.Previous == 0 {
-		return facts, err
-	}
-	var previous archive.Plan
-	if _, _, err := archive.LoadJSON(ctx, a.Archive, archive.RevisionKey(r.Session, r.Previous, "plan.json"), &previous); err != nil {
-		return nil, err
-	}
-	for _, f := range previous.Pages {
-		if _, ok := facts[f.Page]; !ok && r.Pages.Has(f.Page) {
-			facts[f.Page] = f
-		}
-	}
-	return facts, nil
-}
-
-// make makes the documents of a plan and archives them and the index entry. It returns the manifest, which is not archived yet, and its
+// make makes the documents of a plan and archives both and the index entry. It returns the manifest, which is not archived yet, and its
 // bytes. After the pages are written the rest runs in parallel, because most of that time it waits for the archive.
-func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject session.Object) (m archive.Manifest, data []byte, err error) {
-	d, err := a.Builder.Build(ctx, plan, planObject)
+func (a *Assembler) make(ctx context.Context, p planned) (m archive.Manifest, data []byte, err error) {
+	d, p, err := a.build(ctx, p)
 	if err != nil {
 		return m, nil, err
 	}
 	defer func() { err = errors.Join(err, d.Remove()) }()
+	if err := a.amend(ctx, p.Plan); err != nil {
+		return m, nil, err
+	}
 	m = d.Manifest
 	all, ctx := errgroup.WithContext(ctx)
 	if m.TIFF != nil {
 		all.Go(func() error { return d.tiffFile.store(ctx, a.Archive, *m.TIFF) })
 	}
 	all.Go(func() error { return d.pdfFile.store(ctx, a.Archive, m.PDF) })
-	if plan.Previous == 0 { // the entry comes before the first manifest, so that every fax with a manifest is listed
+	if p.Previous == 0 { // the entry comes before the first manifest, so that every fax with a manifest is listed
 		all.Go(func() error {
-			_, err := archive.Create(ctx, a.Archive, archive.IndexKey(plan.Indexed, plan.Session), []byte(archive.IndexText))
+			_, err := archive.Create(ctx, a.Archive, archive.IndexKey(p.Indexed, p.Session), []byte(archive.IndexText))
 			return err
 		})
 	}
@@ -208,34 +166,6 @@ func (a *Assembler) make(ctx context.Context, plan archive.Plan, planObject sess
 	})
 	err = all.Wait()
 	return m, data, err
-}
-
-// repair replaces facts of an order by the repairs in its reports, and then by what people chose: a fact that was restored from the archive
-// may have either image.
-func (a *Assembler) repair(ctx context.Context, r session.DocReady, facts map[int]session.PageArchived) error {
-	for _, repairs := range r.Repairs {
-		report, err := archive.ReadReport(ctx, a.Archive, repairs.Report)
-		if err != nil {
-			return err
-		}
-		for _, v := range report.Pages {
-			if image := v.Image(); image != nil && repairs.Pages.Has(v.Page) && r.Pages.Has(v.Page) {
-				facts[v.Page] = *image
-			}
-		}
-	}
-	for _, c := range r.Choices {
-		report, err := archive.ReadReport(ctx, a.Archive, c.Report)
-		if err != nil {
-			return err
-		}
-		for _, v := range report.Pages {
-			if image := v.Chosen(c.Image); image != nil && v.Page == c.Page && r.Pages.Has(c.Page) {
-				facts[c.Page] = *image
-			}
-		}
-	}
-	return nil
 }
 
 // amend records page.amended for each page whose image a person chose from the whole file since the previous revision: whoever read the

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/pipelinetest"
+	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/sign"
 	"github.com/faxstream/faxstream/pipeline/verify"
 )
@@ -123,6 +126,46 @@ func TestTwoAssemblersOnOneRevision(t *testing.T) {
 	}
 	group.Wait()
 	settled(t, d)
+}
+
+// Another program archives another plan of the revision while we make the documents of ours: that one counts, and nothing is left of ours.
+func TestTheFirstPlanCounts(t *testing.T) {
+	t.Parallel()
+	d, order := pipelinetest.NewDesk(t)
+	other := order
+	other.Pages = order.Pages.Minus(session.Span(1, 1))
+	other.Status, other.Reason, other.Missing = session.StatusPartial, session.PartialMissing, session.PageReasons{1: session.ReasonDamaged}
+	plan, err := archive.NewPlan(other, d.Pages, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := archive.IndentJSON(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Before = func(what string) (persist, fail bool) {
+		if strings.HasSuffix(what, "plan.json") {
+			d.Mu.Lock()
+			defer d.Mu.Unlock()
+			d.Objects["faxes/fax/r1/plan.json"] = text
+		}
+		return true, false
+	}
+	a := d.AssemblerOf(t, "v1")
+	if err := pipelinetest.Assemble(t.Context(), a, order, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if m := settled(t, d); m.Missing() != 1 || m.Plan.SHA256 != pipelinetest.SHA(text) {
+		t.Errorf("%d pages are missing, the plan is %v", m.Missing(), m.Plan)
+	}
+	if n := len(slices.DeleteFunc(slices.Collect(maps.Keys(d.Objects)), func(key string) bool {
+		return !strings.Contains(key, "/document.")
+	})); n != 2 {
+		t.Errorf("the archive has %d documents, want a TIFF and a PDF", n)
+	}
+	if left, err := os.ReadDir(a.Builder.SpoolDir); err != nil || len(left) > 0 {
+		t.Errorf("the spool directory has %v, %v", left, err)
+	}
 }
 
 // The check comes to an end with any bytes in place of a manifest, and finds a fault unless they are the manifest.

@@ -109,8 +109,8 @@ func (s *spool) object(key func(h string) string) (session.Object, error) {
 	return archive.NewObject(key(archive.Hash16(sum)), size, sum), nil
 }
 
-// store archives the file as object o.
+// store archives the file as object o. Nothing may be written to it afterwards: the archive may keep the file itself.
 func (s *spool) store(ctx context.Context, a archive.Store, o session.Object) error {
-	_, err := archive.CreateFrom(ctx, a, o.Key, s.f, o.Size, [sha256.Size]byte(s.sum.Sum(nil)))
+	_, err := archive.Adopt(ctx, a, o.Key, s.f, o.Size, [sha256.Size]byte(s.sum.Sum(nil)))
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,32 +35,73 @@ type Guard struct {
 	Log     *slog.Logger
 
 	mu    sync.Mutex
-	known map[string]guarded // guarded by mu; by session
+	known map[string]*guarded // guarded by mu; by session
 }
 
+// guarded is what is known about a fax. The fields below done are set before done is closed.
 type guarded struct {
-	kind  string
-	asked time.Time
+	asked   time.Time
+	done    chan struct{}
+	kind    string
+	err     error
+	stopped bool // err is only that the context of the goroutine that read the log ended
 }
 
 // Create stores an object, unless its fax was purged: then the error matches archive.ErrPurged.
 func (g *Guard) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
+	return g.one(ctx, key, func() error { return g.Store.Create(ctx, key, body, size, sum) })
+}
+
+// Adopt implements archive.Adopter. For a fax that was purged the error matches archive.ErrPurged.
+func (g *Guard) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
+	return g.one(ctx, key, func() error { return archive.AdopterOf(g.Store).Adopt(ctx, key, file, size, sum) })
+}
+
+// CreateAll implements archive.Batcher. If a fax of one of the items was purged before the call, nothing is written, and all errors match
+// archive.ErrPurged.
+func (g *Guard) CreateAll(ctx context.Context, items ...archive.Item) []error {
+	keys := make([]string, len(items))
+	for i, o := range items {
+		keys[i] = o.Key
+	}
+	return g.write(ctx, keys, func() []error { return archive.BatcherOf(g.Store).CreateAll(ctx, items...) })
+}
+
+func (g *Guard) one(ctx context.Context, key string, create func() error) error {
+	return g.write(ctx, []string{key}, func() []error { return []error{create()} })[0]
+}
+
+// write calls create, which creates objects, and asks before and after it for orders about their faxes.
+func (g *Guard) write(ctx context.Context, keys []string, create func() []error) []error {
+	for i, key := range keys {
+		id := archive.SessionOfKey(key)
+		if id == "" || i > 0 && id == archive.SessionOfKey(keys[i-1]) {
+			continue
+		}
+		kind, err := g.state(ctx, id)
+		if err == nil && kind == session.ActionPurged {
+			err = fmt.Errorf("archive %s: %w", key, archive.ErrPurged)
+		}
+		if err != nil {
+			return slices.Repeat([]error{err}, len(keys))
+		}
+	}
+	errs := create()
+	for i, key := range keys {
+		if errs[i] == nil || errors.Is(errs[i], fs.ErrExist) {
+			errs[i] = g.wrote(ctx, key, errs[i])
+		}
+	}
+	return errs
+}
+
+// wrote returns the error of a write that ended with err, nil or fs.ErrExist: during the write an order may have been carried out, both
+// times.
+func (g *Guard) wrote(ctx context.Context, key string, err error) error {
 	id := archive.SessionOfKey(key)
 	if id == "" {
-		return g.Store.Create(ctx, key, body, size, sum)
-	}
-	kind, err := g.state(ctx, id)
-	if err != nil {
 		return err
 	}
-	if kind == session.ActionPurged {
-		return fmt.Errorf("archive %s: %w", key, archive.ErrPurged)
-	}
-	err = g.Store.Create(ctx, key, body, size, sum)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	// During this write an order may have been carried out, both times.
 	kind, late := g.state(ctx, id)
 	switch {
 	case late != nil:
@@ -92,32 +135,61 @@ func (g *Guard) SkipPurged(handle func(context.Context, bus.Delivery) error) fun
 	}
 }
 
-// state is the kind of the last entry of a fax's log, as it was at most `fresh` ago. A damaged log counts as a hold.
+// state is the kind of the last entry of a fax's log, as it was at most `fresh` ago. A damaged log counts as a hold. Goroutines that ask
+// at the same time share one read of the log.
 func (g *Guard) state(ctx context.Context, id string) (string, error) {
-	g.mu.Lock()
-	k, ok := g.known[id]
-	g.mu.Unlock()
-	if now := time.Now(); !ok || now.Sub(k.asked) > fresh {
-		kind, err := state(ctx, g.Store, id)
-		if errors.Is(err, ErrDamagedLog) { // nothing may be deleted then, and pages still arrive
-			g.Log.Error("a fax counts as held until its log is repaired", "session", id, "err", err)
-			kind, err = session.ActionHeld, nil
+	for {
+		k, ours := g.guarded(id)
+		if ours {
+			g.ask(ctx, id, k)
 		}
-		if err != nil {
-			return "", err
+		select {
+		case <-k.done:
+		case <-ctx.Done():
+			return "", ctx.Err()
 		}
-		k = guarded{kind, now}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.known == nil || len(g.known) >= maxGuarded {
-			g.known = map[string]guarded{}
+		if ours || !k.stopped {
+			return k.kind, k.err
 		}
-		g.known[id] = k
 	}
-	return k.kind, nil
 }
 
-// forget makes the next write read the log again.
+// guarded returns what is known about a fax, or is being read. ours: it is neither, and the caller must ask.
+func (g *Guard) guarded(id string) (k *guarded, ours bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if k = g.known[id]; k != nil && now.Sub(k.asked) <= fresh {
+		return k, false
+	}
+	if g.known == nil || len(g.known) >= maxGuarded {
+		g.known = map[string]*guarded{}
+	}
+	k = &guarded{asked: now, done: make(chan struct{})}
+	g.known[id] = k
+	return k, true
+}
+
+// ask reads the log of a fax. Only goroutines that ask during the call get its error.
+func (g *Guard) ask(ctx context.Context, id string, k *guarded) {
+	defer close(k.done)
+	k.kind, k.err = state(ctx, g.Store, id)
+	if errors.Is(k.err, ErrDamagedLog) { // nothing may be deleted then, and pages still arrive
+		g.Log.Error("a fax counts as held until its log is repaired", "session", id, "err", k.err)
+		k.kind, k.err = session.ActionHeld, nil
+	}
+	if k.err == nil {
+		return
+	}
+	k.stopped = ctx.Err() != nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known[id] == k {
+		delete(g.known, id)
+	}
+}
+
+// forget makes the next write read the log again, also while another one reads it.
 func (g *Guard) forget(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

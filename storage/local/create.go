@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -10,100 +9,190 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/faxstream/faxstream/storage"
 )
 
-// copyBuffer holds a usual page (75 KB) in one read and one write.
-const copyBuffer = 128 << 10
+var (
+	_ storage.Batcher = (*Store)(nil)
+	_ storage.Adopter = (*Store)(nil)
+)
 
 // Create implements [storage.Archive].
 func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
-	err := storage.ValidKey(key)
-	if err == nil {
-		err = s.create(ctx, key, body, size, sum)
-	}
-	if err != nil {
-		return fmt.Errorf("create %.100q: %w", key, mapError(err))
-	}
-	return nil
+	return s.CreateAll(ctx, storage.Item{Key: key, Body: body, Size: size, Sum: sum})[0]
 }
 
-func (s *Store) create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
-	s.closing.RLock()
-	defer s.closing.RUnlock()
-	if err := ctx.Err(); err != nil {
-		return err
+// CreateAll implements [storage.Batcher]. The contents of all items wait for the disk at the same time; so do the names of items that
+// follow one another in the same directory.
+func (s *Store) CreateAll(ctx context.Context, items ...storage.Item) []error {
+	drafts := make([]draft, len(items))
+	for i, o := range items {
+		drafts[i].Item = o
 	}
-	if _, err := s.root.Lstat(key); err == nil { // a repeat writes nothing
-		if err := s.existing(key); !errors.Is(err, fs.ErrNotExist) { // ErrNotExist: deleted since the Lstat
+	return s.create(ctx, drafts)
+}
+
+// Adopt implements [storage.Adopter]: the key becomes a second name of the file. It copies a file that is in another file system, or
+// that other users may open.
+func (s *Store) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
+	item := storage.Item{Key: key, Body: file, Size: size, Sum: sum}
+	if s.adoptable(file) {
+		err := s.create(ctx, []draft{{Item: item, file: file, adopted: true}})[0]
+		if !errors.Is(err, syscall.EXDEV) { // another mount of the same file system
 			return err
 		}
 	}
-	tmp := s.tempName()
-	err := s.writeTemp(ctx, tmp, body, size, sum)
-	if err == nil {
-		err = s.publish(tmp, key)
+	return s.CreateAll(ctx, item)[0]
+}
+
+func (s *Store) adoptable(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && s.link != nil && info.Mode() == 0o600
+}
+
+// create makes objects of drafts, and returns one error for each.
+func (s *Store) create(ctx context.Context, drafts []draft) []error {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	s.write(ctx, drafts)
+	s.sync(drafts)
+	s.publish(ctx, drafts)
+	errs := make([]error, len(drafts))
+	var failed error
+	for i := range drafts {
+		d := &drafts[i]
+		if failed == nil {
+			failed = unlessExists(d.err)
+		} else {
+			d.err = failed
+		}
+		if errs[i] = errors.Join(d.err, s.discard(d)); errs[i] != nil {
+			errs[i] = fmt.Errorf("create %.100q: %w", d.Key, mapError(errs[i]))
+		}
 	}
-	if rerr := s.root.Remove(tmp); !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, rerr)
+	return errs
+}
+
+func unlessExists(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
 	return err
 }
 
-// writeTemp makes tmp a durable file with the checked content of body.
-func (s *Store) writeTemp(ctx context.Context, tmp string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
-	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // not the caller's key: must not match fs.ErrExist
-		return fmt.Errorf("another process writes into %s; only one process may use this directory: %v", tmpDir, err)
+// write writes the contents of drafts, until one fails. A repeat writes nothing; of a batch whose first object does not exist, the others
+// are not looked for: they rarely exist.
+func (s *Store) write(ctx context.Context, drafts []draft) {
+	look := true
+	for i := range drafts {
+		d := &drafts[i]
+		d.err = errors.Join(storage.ValidKey(d.Key), ctx.Err())
+		if d.err == nil && look {
+			d.err = s.known(d.Key)
+		}
+		if d.err == nil {
+			d.err = s.fill(ctx, d)
+		}
+		if unlessExists(d.err) != nil {
+			return
+		}
+		look = d.err != nil
 	}
-	if err != nil {
-		return err
-	}
-	buf := s.buffers.Get().(*[]byte)
-	err = storage.CopyBody(ctx, f, body, size, sum, *buf)
-	s.buffers.Put(buf)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	return errors.Join(err, f.Close())
 }
 
-// checkSize is the size of a test write, in bytes: that of a large page.
-const checkSize = 128 << 10
-
-// Check returns nil if a file of 128 KiB can be written to disk now. The file is removed again.
-func (s *Store) Check(ctx context.Context) error {
-	s.closing.RLock()
-	defer s.closing.RUnlock()
-	body := make([]byte, checkSize)
-	tmp := s.tempName()
-	err := s.writeTemp(ctx, tmp, bytes.NewReader(body), checkSize, sha256.Sum256(body))
-	if rerr := s.root.Remove(tmp); !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, rerr)
+// known returns fs.ErrExist if the object exists and is durable, nil if there is no such name.
+func (s *Store) known(key string) error {
+	if _, err := s.root.Lstat(key); err != nil {
+		return nil // the link will tell
 	}
-	if err != nil {
-		return fmt.Errorf("test whether the archive is writable: %w", mapError(err))
+	if err := s.existing(key); !errors.Is(err, fs.ErrNotExist) { // ErrNotExist: deleted since the Lstat
+		return err
 	}
 	return nil
 }
 
-// tempName returns a name that no other file has.
-func (s *Store) tempName() string {
-	return path.Join(tmpDir, strconv.FormatUint(s.lastTmp.Add(1), 36))
+// sync returns when the contents of drafts are on disk, up to the first that failed. All wait for the disk together.
+func (s *Store) sync(drafts []draft) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var last *draft
+	for i := range drafts {
+		d := &drafts[i]
+		if unlessExists(d.err) != nil {
+			break
+		}
+		if d.err != nil {
+			continue
+		}
+		if last != nil {
+			other := last
+			wg.Go(func() { other.err = s.syncFile(other.file) })
+		}
+		last = d
+	}
+	if last != nil {
+		last.err = s.syncFile(last.file)
+	}
 }
 
-// publish links tmp to key and returns when the name is on disk. It ignores
-// the end of the context: what is visible must become durable.
-func (s *Store) publish(tmp, key string) error {
+// syncFile is fsync(2). Each one that runs has a thread of its own, so their number has a limit.
+func (s *Store) syncFile(f *os.File) error {
+	s.syncing <- struct{}{}
+	defer func() { <-s.syncing }()
+	return f.Sync()
+}
+
+// publish gives drafts their names, in their order, until one fails, and returns when the names are on disk.
+func (s *Store) publish(ctx context.Context, drafts []draft) {
+	for len(drafts) > 0 {
+		n, dir := 1, path.Dir(drafts[0].Key)
+		for n < len(drafts) && path.Dir(drafts[n].Key) == dir {
+			n++
+		}
+		if !s.publishIn(ctx, dir, drafts[:n]) {
+			return
+		}
+		drafts = drafts[n:]
+	}
+}
+
+// publishIn is publish in one directory. ok: nothing failed. Once a name is visible it ignores the end of the context: what is visible
+// must become durable.
+func (s *Store) publishIn(ctx context.Context, dir string, drafts []draft) (ok bool) {
 	s.names.RLock()
 	defer s.names.RUnlock()
-	dir := path.Dir(key)
-	link := func() error { return s.root.Link(tmp, key) }
+	var made []*draft
+	ok = true
+	for i := 0; i < len(drafts) && ok; i++ {
+		d := &drafts[i]
+		if d.err == nil && len(made) == 0 {
+			d.err = ctx.Err()
+		}
+		if d.err == nil {
+			if d.err = s.name(dir, d); d.err == nil {
+				made = append(made, d)
+			}
+		}
+		ok = unlessExists(d.err) == nil
+	}
+	if len(made) == 0 {
+		return ok
+	}
+	err := s.saveNames(made[0].Key)
+	for _, d := range made {
+		d.err = err
+	}
+	return ok && err == nil
+}
+
+// name gives a draft its name in dir. Needs names.
+func (s *Store) name(dir string, d *draft) error {
+	link := func(dir openDir) error { return s.linkInto(dir, d) }
 	err := s.unsaved.add(dir, link)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.makeDirs(dir); err != nil {
@@ -111,13 +200,10 @@ func (s *Store) publish(tmp, key string) error {
 		}
 		err = s.unsaved.add(dir, link)
 	}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return s.existingLocked(key)
-	case err != nil:
-		return err
+	if errors.Is(err, fs.ErrExist) {
+		return s.existingLocked(d.Key)
 	}
-	return s.saveNames(key)
+	return err
 }
 
 // existing returns fs.ErrExist once the object at key is durable, or another
@@ -150,7 +236,7 @@ func (s *Store) makeDirs(dir string) error {
 		if end < len(dir) && dir[end] != '/' {
 			continue
 		}
-		err := s.unsaved.add(path.Dir(dir[:end]), func() error { return s.root.Mkdir(dir[:end], 0o700) })
+		err := s.unsaved.add(path.Dir(dir[:end]), func(openDir) error { return s.root.Mkdir(dir[:end], 0o700) })
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -159,16 +245,17 @@ func (s *Store) makeDirs(dir string) error {
 }
 
 // saveNames returns when the name of key, and those of all directories above
-// it, are on disk.
+// it, are on disk. The directories wait for the disk together.
 func (s *Store) saveNames(key string) error {
-	for dir := path.Dir(key); ; dir = path.Dir(dir) {
-		if err := s.unsaved.save(dir); err != nil {
-			return err
-		}
-		if dir == "." {
-			return nil
-		}
+	dirs := s.unsaved.above(key)
+	if len(dirs) == 0 {
+		return nil
 	}
+	var all errgroup.Group
+	for _, dir := range dirs[1:] {
+		all.Go(func() error { return s.unsaved.save(dir) })
+	}
+	return errors.Join(s.unsaved.save(dirs[0]), all.Wait())
 }
 
 func (s *Store) syncDir(dir string) error {

@@ -1,17 +1,28 @@
 // Package local is an archive of plain files. Start with [Open].
 //
-// An object's key is its path below the directory. A write has these steps:
+// An object's key is its path below the directory. A write has these steps;
+// the objects of one [Store.CreateAll] take each step together:
 //
-//	+tmp/N      write; check the content against size and SHA-256
-//	fsync       the content is on disk, under a name that no key can have
+//	O_TMPFILE   write a file that has no name; check the content against size and SHA-256
+//	fsync       the content is on disk
 //	open        the directory of the key
-//	link(2)     to the key's path; fails if that exists: one writer wins
-//	fsync       that descriptor of the directory: the name is on disk
-//	unlink      +tmp/N
+//	link(2)     to the key's path, in the order of the objects; fails if that exists: one writer wins
+//	fsync       that descriptor of the directory: the names are on disk
 //
-// A new directory is synced in its parent in the same way. After a crash the
-// whole object is there or nothing of it. Files in +tmp may be left; the next
-// Open removes them.
+// Where the system has no files without a name, or cannot give them one, the
+// file is +tmp/N while it is written, and that name is removed at the end.
+// [Store.Adopt] begins with the caller's file instead. Writers that wait at the
+// same time share the journal's commits: their fsyncs run together, and one
+// fsync of a directory saves the names of all. A new directory is synced in its
+// parent in the same way.
+//
+// After a crash the whole object is there or nothing of it. Of the objects of
+// one CreateAll the first ones may be there and the last ones not, never the
+// reverse: a sidecar is there before its object. In one directory this needs a
+// file system that writes changes of a directory in their order, as all with a
+// journal do (ext4, XFS, btrfs, ZFS); before a name in another directory the
+// store waits for the disk. Files without a name are gone after a crash. Files
+// in +tmp may be left; the next Open removes them.
 //
 // Promise: no method reports an object that is not on disk. If a method finds
 // a name that another writer has linked but not yet synced, it syncs that name
@@ -43,6 +54,9 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
+// maxSyncs is how many files are synced at the same time: the disk writes together what waits together. Each one has a thread.
+const maxSyncs = 64
+
 // Names that no key can have: '+' is not allowed in keys.
 const (
 	tmpDir   = "+tmp"
@@ -55,11 +69,13 @@ var ErrLocked = errors.New("another process is using this archive directory")
 
 // Store is a [storage.Archive] in a directory. Close releases the directory.
 type Store struct {
-	root    *os.Root
+	root    *rooted
 	lock    *os.File     // holds the flock until Close
 	closing sync.RWMutex // read-held by Create and Delete, so that no name changes after the release
 	names   sync.RWMutex // read-held while names are made and synced, held while Delete removes some
+	link    linker       // nil: files need a name in +tmp while they are written
 	lastTmp atomic.Uint64
+	syncing chan struct{} // full while maxSyncs files are synced
 	unsaved unsavedNames
 	buffers sync.Pool // *[]byte of copyBuffer bytes
 }
@@ -82,11 +98,11 @@ func open(dir string) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openRooted(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{root: root, unsaved: newUnsaved(root)}
+	s := &Store{root: root, unsaved: newUnsaved(root), syncing: make(chan struct{}, maxSyncs)}
 	s.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	defer func() {
 		if err != nil {
@@ -107,6 +123,9 @@ func open(dir string) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := root.Mkdir(tmpDir, 0o700); err != nil {
+		return nil, err
+	}
+	if s.link, err = findLinker(root.Root); err != nil {
 		return nil, err
 	}
 	if err := syncFilesystem(s.lock); err != nil {
@@ -140,7 +159,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
 	if err := errors.Join(ctx.Err(), storage.ValidKey(key)); err != nil {
 		return nil, 0, err
 	}
-	f, err := s.root.Open(key)
+	f, err := s.root.OpenObject(key)
 	if errors.Is(err, syscall.ENOTDIR) { // the key has a directory with the name of an object
 		err = fs.ErrNotExist
 	}
@@ -161,7 +180,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
 }
 
 // newUnsaved returns the names of a directory that are not on disk: none yet.
-func newUnsaved(root *os.Root) unsavedNames {
+func newUnsaved(root *rooted) unsavedNames {
 	return unsavedNames{open: func(dir string) (openDir, error) {
 		f, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 		if err != nil {

@@ -36,7 +36,15 @@ func TestMain(m *testing.M) {
 }
 
 func TestConformance(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) storage.Archive { return open(t, t.TempDir()) })
+	for name, way := range open(t, t.TempDir()).Ways() {
+		t.Run(name, func(t *testing.T) {
+			storagetest.Run(t, func(t *testing.T) storage.Archive {
+				s := open(t, t.TempDir())
+				way(s)
+				return s
+			})
+		})
+	}
 }
 
 func open(t testing.TB, dir string) *local.Store {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 )
 
 // Reader reads the objects of a directory that another process may be writing to. It takes no lock and changes nothing.
@@ -13,7 +12,7 @@ type Reader struct{ s Store }
 
 // OpenReader opens an existing directory. Close releases it.
 func OpenReader(dir string) (*Reader, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openRooted(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open archive directory %s: %w", dir, mapError(err))
 	}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"path"
 	"sync"
 )
 
@@ -21,6 +22,7 @@ type unsavedNames struct {
 
 // openDir is an open directory: an *os.File.
 type openDir interface {
+	Fd() uintptr
 	Sync() error
 	Close() error
 }
@@ -31,8 +33,8 @@ type dirNames struct {
 	making  int    // running calls, whose names may or may not be visible
 	made    uint64 // names made
 	saved   uint64 // of made, those on disk
-	begun   uint64 // fsyncs begun
-	passed  uint64 // the number, from 1, of the last fsync that succeeded
+	begun   uint64 // fsyncs
+	synced  uint64 // the last of begun that succeeded
 	waiting int    // save calls that hold a pointer to this
 	removed bool   // the directory does not exist any more, or is another one
 
@@ -54,9 +56,9 @@ func (d *dirNames) descriptor(open func() (openDir, error)) (err error) {
 	return err
 }
 
-// add calls do, which makes one name in dir. If dir does not exist the error
+// add calls do, which makes one name in dir, and gives it the open directory. If dir does not exist the error
 // matches fs.ErrNotExist.
-func (u *unsavedNames) add(dir string, do func() error) error {
+func (u *unsavedNames) add(dir string, do func(openDir) error) error {
 	// The name must count as unsaved before it is visible.
 	u.mu.Lock()
 	d := u.dirs[dir]
@@ -72,7 +74,7 @@ func (u *unsavedNames) add(dir string, do func() error) error {
 
 	err := d.descriptor(func() (openDir, error) { return u.open(dir) })
 	if err == nil {
-		err = do()
+		err = do(d.file)
 	}
 
 	u.mu.Lock()
@@ -82,6 +84,21 @@ func (u *unsavedNames) add(dir string, do func() error) error {
 		d.made++
 	}
 	return errors.Join(err, u.forget(dir, d))
+}
+
+// above returns the directories above key that have unsaved names, the nearest first.
+func (u *unsavedNames) above(key string) (dirs []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for dir := path.Dir(key); len(u.dirs) > 0; dir = path.Dir(dir) {
+		if u.dirs[dir] != nil {
+			dirs = append(dirs, dir)
+		}
+		if dir == "." {
+			break
+		}
+	}
+	return dirs
 }
 
 // save returns nil when every name that was visible in dir at the call is on
@@ -94,7 +111,7 @@ func (u *unsavedNames) save(dir string) (err error) {
 		u.mu.Unlock()
 		return nil
 	}
-	want, making, begun := d.made, d.making > 0, d.begun
+	want, next, making := d.made, d.begun+1, d.making > 0
 	d.waiting++
 	u.mu.Unlock()
 
@@ -102,18 +119,18 @@ func (u *unsavedNames) save(dir string) (err error) {
 	defer func() { <-d.syncing }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	// A name may be visible before made counts it. If making was not zero at
-	// the call, only an fsync that began after the call is enough.
-	if d.saved < want || making && d.passed <= begun {
+	// A name may be visible before made counts it. While making is not zero,
+	// only an fsync that begins after the call is enough.
+	if d.saved < want || making && d.synced < next {
 		d.begun++
-		upTo, number := d.made, d.begun
+		upTo, n := d.made, d.begun
 		u.mu.Unlock()
 		if err = d.descriptor(func() (openDir, error) { return u.open(dir) }); err == nil {
 			err = d.file.Sync()
 		}
 		u.mu.Lock()
 		if err == nil {
-			d.saved, d.passed = max(d.saved, upTo), number
+			d.saved, d.synced = max(d.saved, upTo), n
 		}
 	}
 	d.waiting--

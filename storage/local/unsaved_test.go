@@ -15,7 +15,7 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-func made() error { return nil }
+func made(openDir) error { return nil }
 
 // disk is a file system with directories only; it writes down what is done to them.
 type disk struct {
@@ -62,6 +62,8 @@ func (d diskDir) Sync() error {
 	return d.disk.err
 }
 
+func (d diskDir) Fd() uintptr { return 0 }
+
 func (d diskDir) Close() error { d.disk.did("close " + d.dir); return nil }
 
 func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
@@ -91,13 +93,13 @@ func TestNamesAreSyncedOnceAndByWhoeverFindsThem(t *testing.T) {
 	save("a")
 	want(1)
 	// A name that failed is none.
-	if err := u.add("a", func() error { return os.ErrExist }); !errors.Is(err, os.ErrExist) {
+	if err := u.add("a", func(openDir) error { return os.ErrExist }); !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}
 	save("a")
 	want(1)
 	// A name may be seen before its maker returns.
-	err := u.add("a", func() error { save("a"); want(2); return nil })
+	err := u.add("a", func(openDir) error { save("a"); want(2); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +119,7 @@ func TestADirectoryIsOpenBeforeANameIsMadeInIt(t *testing.T) {
 	u := fs.names()
 	mkname := func(dir string) {
 		t.Helper()
-		if err := u.add(dir, func() error { fs.did("make in " + dir); return nil }); err != nil {
+		if err := u.add(dir, func(openDir) error { fs.did("make in " + dir); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,6 +199,39 @@ func TestWritersShareAnFsync(t *testing.T) {
 		if len(u.dirs) != 0 {
 			t.Fatalf("still remembers %v", u.dirs)
 		}
+	})
+}
+
+// Writers that the disk has kept waiting go on at the same time: most save their names while others make some. They share an fsync too.
+func TestWritersShareAnFsyncWhileNamesAreMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := disk{hold: make(chan struct{})}
+		u := fs.names()
+		slow := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := u.add("a", func(openDir) error { <-slow; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		for range 16 {
+			wg.Go(func() {
+				if err := u.add("a", made); err != nil {
+					t.Error(err)
+				}
+				if err := u.save("a"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // one is in its fsync
+		close(fs.hold)
+		synctest.Wait()
+		if n := fs.count("sync"); n > 2 {
+			t.Errorf("%d fsyncs for 16 writers, want at most 2", n)
+		}
+		close(slow)
+		wg.Wait()
 	})
 }
 

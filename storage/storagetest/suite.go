@@ -42,6 +42,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.Archive) {
 		{"list goes on after any key", testListAfter},
 		{"list crosses pages", testListMany},
 		{"an object is no directory", testNoDirectories},
+		{"a batch is created", testBatch},
+		{"a batch ends at the item that fails", testBatchFails},
+		{"of 16 racing batches each key has one winner", testBatchRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open(t)) })
 	}

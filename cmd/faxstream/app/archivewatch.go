@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/storage"
 )
 
@@ -64,6 +66,25 @@ func (w *watched) lastWrite() float64 {
 // Create implements [storage.Archive].
 func (w *watched) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	err := w.store.Create(ctx, key, body, size, sum)
+	w.saw(ctx, err)
+	return err
+}
+
+// CreateAll implements [storage.Batcher]. An item that was not tried has the error of the item that failed.
+func (w *watched) CreateAll(ctx context.Context, items ...storage.Item) []error {
+	errs := archive.BatcherOf(w.store).CreateAll(ctx, items...)
+	for _, err := range errs {
+		w.saw(ctx, err)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return errs
+}
+
+// Adopt implements [storage.Adopter].
+func (w *watched) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
+	err := archive.AdopterOf(w.store).Adopt(ctx, key, file, size, sum)
 	w.saw(ctx, err)
 	return err
 }
