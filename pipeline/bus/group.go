@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -35,7 +36,7 @@ const (
 )
 
 // grouped has the streams with group commit.
-var grouped = []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions, "KV_" + BucketAliases}
+var grouped = []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, StreamTimers, "KV_" + BucketSessions, "KV_" + BucketAliases}
 
 // smallestBatch returns the smallest batch that is worth it on this server.
 func (b *Bus) smallestBatch() int {
@@ -86,13 +87,18 @@ func newGroup(js jetstream.JetStream, stream string, h *health, line func() cont
 	return &group{js: js, stream: stream, health: h, line: line, from: from}
 }
 
+// anySequence stands for an expected sequence, where a subject may have any last message.
+const anySequence = math.MaxUint64
+
 // publish stores a message if the last sequence on its subject is expect, and returns its sequence. After an error that is
 // not errConflict the message may be stored or not.
 func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64, error) {
 	if err := g.health.mustRestart(); err != nil { // the server does not answer any more
 		return 0, fmt.Errorf("publish to %s: %w", g.stream, err)
 	}
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
+	if expect != anySequence {
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
+	}
 	if most := g.js.Conn().MaxPayload(); most > 0 && int64(m.Size()) > most { // the server refuses the whole batch for it
 		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server allows %d: %w",
 			g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
@@ -152,6 +158,10 @@ func (g *group) take() []*put {
 }
 
 func (g *group) commit(batch []*put) {
+	if len(batch) == 1 {
+		batch[0].seq, batch[0].err = g.one(batch[0].msg)
+		return
+	}
 	if len(batch) < g.from || g.single.Load() {
 		var singles sync.WaitGroup
 		for _, p := range batch {
