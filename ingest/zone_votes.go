@@ -61,21 +61,15 @@ func (o *offsetVotes) add(v vote) {
 // largest offset with enough votes counts. For the same reason a known offset becomes smaller only when votesKept votes
 // have come and too few of them show it: after an outage many webhooks come hours late.
 func (o *offsetVotes) decide(known offset) (offset, bool) {
-	votes, faxes := map[time.Duration]int{}, map[vote]bool{}
+	var votes [2*int(maxOffset/zoneStep) + 1]int // by ahead, in steps from -maxOffset
 	for _, v := range o.kept {
-		votes[v.ahead]++
-		faxes[v] = true
+		votes[(v.ahead+maxOffset)/zoneStep]++
 	}
 	best, found := time.Duration(0), false
-	for ahead, n := range votes {
-		of := 0
-		for v := range faxes {
-			if v.ahead == ahead {
-				of++
-			}
-		}
-		if n >= votesNeeded && of >= faxesNeeded && (!found || ahead > best) {
-			best, found = ahead, true
+	for i := len(votes) - 1; i >= 0 && !found; i-- {
+		if votes[i] >= votesNeeded {
+			best = time.Duration(i)*zoneStep - maxOffset
+			found = o.ofEnoughFaxes(best)
 		}
 	}
 	seconds := int(best / time.Second)
@@ -83,4 +77,20 @@ func (o *offsetVotes) decide(known offset) (offset, bool) {
 		return known, false
 	}
 	return offset{Seconds: seconds, Known: true}, true
+}
+
+// ofEnoughFaxes reports whether the votes for an offset are of at least faxesNeeded faxes.
+func (o *offsetVotes) ofEnoughFaxes(ahead time.Duration) bool {
+	var faxes [faxesNeeded]string
+	n := 0
+	for _, v := range o.kept {
+		if v.ahead != ahead || slices.Contains(faxes[:n], v.session) {
+			continue
+		}
+		faxes[n] = v.session
+		if n++; n == faxesNeeded {
+			return true
+		}
+	}
+	return false
 }

@@ -87,8 +87,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	for _, s := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, "KV_" + BucketSessions, "KV_" + BucketAliases} {
-		b.groups[s] = newGroup(b.js, s, b.health, b.connection)
+	smallest := b.smallestBatch()
+	for _, s := range grouped {
+		b.groups[s] = newGroup(b.js, s, b.health, b.connection, smallest)
 	}
 	b.running.Go(b.watch)
 	return b, nil

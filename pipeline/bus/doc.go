@@ -25,7 +25,7 @@
 //	Record, Claim, Bind  the message is stored or not; the same call again finds it, or stores it
 //	Bury                 the letter is stored or not; the same letter again is stored once
 //	Save                 the ledger is the old one or the new one; the revision says which
-//	a batch of a group   the whole batch or nothing of it; no caller has an answer yet
+//	a batch of a group   the whole batch or nothing of it, after a power cut also a part; no caller has an answer yet
 //	Schedule             the schedule is stored or not; the same timer again changes nothing
 //	a handler            its message without acknowledgement: it is delivered again after 15 s
 //	settling Dead        the letter in FAX_DLQ, and the message: it is delivered again, and its letter is not stored twice

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -37,6 +38,8 @@ type Embedded struct {
 	srv   *server.Server
 	lock  *os.File // holds the store's flock until stop
 	doors *doors   // nil: whoever reaches the server may do everything
+	dir   string   // its store
+	stage string   // directory in memory for unfinished batches; empty: they are in the store
 }
 
 func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedded, error) {
@@ -74,9 +77,13 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err)
 	}
+	left := stages(cfg.Dir) // a process that was killed left them, and its unfinished batches in them
 	e, err := runServer(opts, lock, log)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err), lock.Close())
+	}
+	for _, dir := range left {
+		_ = os.RemoveAll(dir) // the server has finished their batches; what stays is a little memory
 	}
 	e.doors = doors
 	if err := doors.open(e.srv); err != nil {
@@ -98,7 +105,71 @@ func runServer(opts *server.Options, lock *os.File, log natsLogger) (*Embedded, 
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("not ready after %s; see its log lines above", readyTimeout)
 	}
-	return &Embedded{srv: s, lock: lock}, nil
+	return &Embedded{srv: s, lock: lock, dir: opts.StoreDir}, nil
+}
+
+// Linux has files in memory here: tmpfs, see statfs(2).
+const memoryDir, tmpfsMagic = "/dev/shm", 0x01021994
+
+// stageInMemory keeps the unfinished batches of these streams in memory. It returns an error where this is not possible.
+//
+// nats-server makes a store of its own for each atomic batch, and copies the batch from there into its stream. Version 2.15.2 syncs four
+// files and directories of that store: on a disk a batch costs as much as 16 messages, in memory as much as one. The server reads that
+// store again only to finish a batch that a kill interrupted, and what is in memory outlives a kill. A power cut may leave a part of a
+// batch in the stream, as if some of its messages were published and the others not: no caller has an answer yet.
+func (e *Embedded) stageInMemory(streams []string) error {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(memoryDir, &fs); err != nil {
+		return fmt.Errorf("%s: %w", memoryDir, err)
+	}
+	if int64(fs.Type) != tmpfsMagic {
+		return fmt.Errorf("%s is not in memory", memoryDir)
+	}
+	var err error
+	if e.stage, err = os.MkdirTemp(memoryDir, stagePrefix); err != nil {
+		return err
+	}
+	for _, s := range streams {
+		if err := e.stageStream(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stagePrefix begins the names of our directories in memory.
+const stagePrefix = "faxstream-batches-"
+
+// batchesOf is where the server has the unfinished batches of a stream.
+func batchesOf(store, stream string) string {
+	return filepath.Join(store, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream, "batches")
+}
+
+// stages returns the directories in memory that a store's streams have links to.
+func stages(store string) []string {
+	links, _ := filepath.Glob(batchesOf(store, "*")) // the pattern is valid
+	var dirs []string
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		dir := filepath.Dir(target)
+		if err == nil && filepath.Dir(dir) == memoryDir && strings.HasPrefix(filepath.Base(dir), stagePrefix) && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// stageStream makes a stream's directory of unfinished batches a link into memory. No batch of the stream may be unfinished.
+func (e *Embedded) stageStream(stream string) error {
+	link := batchesOf(e.dir, stream)
+	if err := os.RemoveAll(link); err != nil {
+		return err
+	}
+	target := filepath.Join(e.stage, stream)
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return err
+	}
+	return os.Symlink(target, link)
 }
 
 // lockStore locks the store: two servers in one store damage it, and nats-server has no lock of its own. The system
@@ -162,6 +233,9 @@ func (e *Embedded) stop() {
 	}
 	e.srv.Shutdown()
 	e.srv.WaitForShutdown()
+	if e.stage != "" {
+		_ = os.RemoveAll(e.stage) // what stays is a little memory
+	}
 	_ = e.lock.Close() // nothing was written to it
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,33 +18,56 @@ import (
 // errConflict means that the last message on the subject does not have the expected sequence.
 var errConflict = errors.New("the subject's last sequence is not the expected one")
 
-// errNoBatches means that the stream does not accept atomic batches (any more).
-// An older client that edits a stream drops what it does not know.
-var errNoBatches = errors.New("the stream allows no atomic batches")
+// errNoBatches means that the stream does not accept this atomic batch, and perhaps no other. Nothing of it is stored.
+var errNoBatches = errors.New("the stream accepts no atomic batches")
 
-// codeNoBatches is the server's error code for it.
-const codeNoBatches jetstream.ErrorCode = 10174
+// noBatches has the server's error codes for it. An older client that edits a stream drops what it does not know, also that the stream
+// allows batches. The server gives a batch up if it has no place for its messages before the commit.
+var noBatches = []jetstream.ErrorCode{jetstreamext.JSErrCodeBatchPublishNotEnabled, jetstreamext.JSErrCodeBatchPublishIncomplete}
 
 // maxBatch limits one atomic batch; the server accepts up to 1,000.
 const maxBatch = 256
 
-// batchFrom is the smallest batch that is worth it: the server makes a store for each batch, which costs about as much as 16 syncs.
-const batchFrom = 16
+// The smallest batch that is worth it, in messages. The server makes a store for each batch: on its disk, which costs about as much as 16
+// syncs, or in memory, which costs the time of a sync less than it saves.
+const (
+	batchFromDisk   = 16
+	batchFromMemory = 2
+)
+
+// grouped has the streams with group commit.
+var grouped = []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, StreamTimers, "KV_" + BucketSessions, "KV_" + BucketAliases}
+
+// smallestBatch returns the smallest batch that is worth it on this server.
+func (b *Bus) smallestBatch() int {
+	if b.server == nil && b.cfg.Replicas > 1 {
+		return batchFromMemory // the log of the replicas has the batch
+	}
+	if b.server == nil {
+		return batchFromDisk
+	}
+	if err := b.server.stageInMemory(grouped); err != nil {
+		b.log.Info("unfinished batches are on disk, not in memory: webhooks that come at the same time are stored more slowly", "err", err)
+		return batchFromDisk
+	}
+	return batchFromMemory
+}
 
 // group commits concurrent publishes to one stream with one sync. JetStream has no group commit: with SyncAlways every message
 // costs a sync, but an atomic batch of any size costs one.
 //
 // A caller that finds the group idle starts a committer, which commits until nothing waits. The callers wait for their results.
 // A conflict refuses a whole batch, so a refused batch is split in halves until each conflict is alone.
-// A stream that allows no batches gets its messages one by one, until Bus.repair has changed it back.
-// A crash in a commit leaves either the whole batch or nothing; no caller has an answer yet.
+// A stream that accepts no batches gets its messages one by one, until Bus.repair has set it right.
+// A kill in a commit leaves either the whole batch or nothing, a power cut also a part of it; no caller has an answer yet.
 type group struct {
 	js     jetstream.JetStream
 	stream string
 	health *health
 	line   func() context.Context // ends with the connection: without it a publish on a lost connection waits for its timeout
+	from   int                    // the smallest batch
 
-	single atomic.Bool // the stream allows no batches: somebody changed it
+	single atomic.Bool // the stream accepts no batches
 
 	mu      sync.Mutex
 	waiting []*put // guarded by mu
@@ -59,9 +83,12 @@ type put struct {
 	err  error
 }
 
-func newGroup(js jetstream.JetStream, stream string, h *health, line func() context.Context) *group {
-	return &group{js: js, stream: stream, health: h, line: line}
+func newGroup(js jetstream.JetStream, stream string, h *health, line func() context.Context, from int) *group {
+	return &group{js: js, stream: stream, health: h, line: line, from: from}
 }
+
+// anySequence stands for an expected sequence, where a subject may have any last message.
+const anySequence = math.MaxUint64
 
 // publish stores a message if the last sequence on its subject is expect, and returns its sequence. After an error that is
 // not errConflict the message may be stored or not.
@@ -69,7 +96,9 @@ func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64
 	if err := g.health.mustRestart(); err != nil { // the server does not answer any more
 		return 0, fmt.Errorf("publish to %s: %w", g.stream, err)
 	}
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
+	if expect != anySequence {
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
+	}
 	if most := g.js.Conn().MaxPayload(); most > 0 && int64(m.Size()) > most { // the server refuses the whole batch for it
 		return 0, fmt.Errorf("publish to %s: %s has %d bytes with its headers, the server allows %d: %w",
 			g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
@@ -129,7 +158,11 @@ func (g *group) take() []*put {
 }
 
 func (g *group) commit(batch []*put) {
-	if len(batch) < batchFrom || g.single.Load() {
+	if len(batch) == 1 {
+		batch[0].seq, batch[0].err = g.one(batch[0].msg)
+		return
+	}
+	if len(batch) < g.from || g.single.Load() {
 		var singles sync.WaitGroup
 		for _, p := range batch {
 			singles.Go(func() { p.seq, p.err = g.one(p.msg) })
@@ -182,7 +215,7 @@ func (g *group) many(batch []*put) (last uint64, err error) {
 		p.msg.Reply = ""
 		msgs[i] = p.msg
 	}
-	ack, err := jetstreamext.PublishMsgBatch(ctx, g.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: requestTimeout})
+	ack, err := jetstreamext.PublishMsgBatch(ctx, g.js, msgs, jetstreamext.BatchFlowControl{})
 	if err = g.outcome(err); err != nil {
 		return 0, err
 	}
@@ -200,8 +233,8 @@ func (g *group) outcome(err error) error {
 	}
 	if api != nil && slices.Contains(conflicts, api.ErrorCode) {
 		err = fmt.Errorf("%s: %w (%s)", g.stream, errConflict, api.Description)
-	} else if api != nil && api.ErrorCode == codeNoBatches {
-		return errNoBatches // nothing is stored; the messages go one by one, and that says how the stream is
+	} else if api != nil && slices.Contains(noBatches, api.ErrorCode) {
+		return errNoBatches // the messages go one by one, and that says how the stream is
 	} else if err != nil {
 		err = fmt.Errorf("publish to %s: %w", g.stream, err)
 	}

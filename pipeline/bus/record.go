@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -35,16 +34,16 @@ func (b *Bus) Record(ctx context.Context, f session.Fact) (repeat bool, err erro
 // RecordFact does the same as Record. It returns the sequence of the stored fact, and if another call stored the fact
 // before, the stored payload; stored is nil if this call stored it.
 func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
-	subject := maskSubject(f.Subject()) // for people
 	data, err := json.Marshal(f)
 	if err != nil {
-		return 0, nil, fmt.Errorf("record %s: %w", subject, err)
+		return 0, nil, fmt.Errorf("record %s: %w", maskSubject(f.Subject()), err)
 	}
 	stream := streamOf(f.Type())
 	seq, err = b.groups[stream].publish(ctx, factMsg(f, data), 0)
 	if !errors.Is(err, errConflict) {
 		return seq, nil, err
 	}
+	subject := maskSubject(f.Subject()) // for people
 	old, err := b.last(ctx, stream, f.Subject())
 	if err != nil {
 		return 0, nil, fmt.Errorf("read back %s: %w", subject, err)
@@ -86,10 +85,7 @@ func (b *Bus) Schedule(ctx context.Context, t session.Timer, body []byte) error 
 	// jetstream.WithScheduleAt cuts the time to whole seconds, which is too early.
 	m.Header.Set("Nats-Schedule", "@at "+t.Due.UTC().Format(time.RFC3339Nano))
 	m.Header.Set("Nats-Schedule-Target", t.DueSubject())
-	_, err := b.js.PublishMsg(ctx, m, jetstream.WithExpectStream(StreamTimers))
-	if ctx.Err() == nil { // else the caller gave up, which says nothing about the stream
-		b.health.published(StreamTimers, err)
-	}
+	_, err := b.groups[StreamTimers].publish(ctx, m, anySequence)
 	if err != nil {
 		return fmt.Errorf("set timer %s: %w", t.SetSubject(), err)
 	}

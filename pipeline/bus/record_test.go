@@ -371,3 +371,40 @@ func TestATimerOutlivesTheProcess(t *testing.T) {
 		t.Errorf("fired on %s with %q", d.Subject, d.Data)
 	}
 }
+
+// Timers that are set at the same time share batches, and each fires once.
+func TestTimersThatAreSetTogetherFire(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	fired := timers(t, b)
+	due := time.Now().Add(5 * time.Second).UTC().Truncate(time.Millisecond)
+	const n = 40
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			timer := session.Timer{Kind: session.TimerIdle, Session: fmt.Sprint("s", i), Due: due}
+			if err := b.Schedule(t.Context(), timer, fmt.Append(nil, i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	in := 0
+	for i := range n {
+		set := session.Timer{Kind: session.TimerIdle, Session: fmt.Sprint("s", i), Due: due}.SetSubject()
+		if lastOf(t, b, StreamTimers, set).Header.Get("Nats-Batch-Id") != "" {
+			in++
+		}
+	}
+	if b.server.stage != "" && in < n/2 {
+		t.Errorf("%d of %d timers were set in batches", in, n)
+	}
+	seen := map[string]bool{}
+	for range n {
+		d := receive(t, fired)
+		if seen[d.Subject] || d.Time.Before(due) {
+			t.Errorf("%s fired again, or before its time: %s before %s", d.Subject, d.Time, due)
+		}
+		seen[d.Subject] = true
+	}
+}

@@ -94,14 +94,15 @@ func (b *Bus) ensure(ctx context.Context) error {
 
 func timerStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:              StreamTimers,
-		Subjects:          []string{"fax.v1.timer.>"},
-		Storage:           jetstream.FileStorage,
-		Retention:         jetstream.LimitsPolicy,
-		MaxAge:            horizon,
-		AllowMsgSchedules: true,
-		AllowMsgTTL:       true,
-		AllowDirect:       true,
+		Name:               StreamTimers,
+		Subjects:           []string{"fax.v1.timer.>"},
+		Storage:            jetstream.FileStorage,
+		Retention:          jetstream.LimitsPolicy,
+		MaxAge:             horizon,
+		AllowMsgSchedules:  true,
+		AllowMsgTTL:        true,
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
 	}
 }
 

@@ -65,7 +65,7 @@ func fields(cfg jetstream.StreamConfig) (m map[string]any, err error) {
 	return m, err
 }
 
-// repair changes streams back to what they must be that were found not to accept batches.
+// repair sets streams right that accept no batches any more: somebody edited them, or removed our files in memory.
 func (b *Bus) repair(ctx context.Context) {
 	for _, cfg := range b.wanted() {
 		g := b.groups[cfg.Name]
@@ -75,11 +75,14 @@ func (b *Bus) repair(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		_, err := b.js.UpdateStream(ctx, cfg)
 		cancel()
+		if err == nil && g.from == batchFromMemory && b.server != nil {
+			err = b.server.stageStream(cfg.Name)
+		}
 		if err != nil {
-			b.log.Warn("somebody changed a stream, and changing it back failed; it is tried again", "stream", cfg.Name, "err", err)
+			b.log.Warn("a stream accepts no batches, and setting it right failed; it is tried again", "stream", cfg.Name, "err", err)
 			continue
 		}
 		g.single.Store(false)
-		b.log.Warn("somebody changed a stream so that it allows no batches; it is changed back", "stream", cfg.Name)
+		b.log.Warn("a stream accepted no batches; it is set right", "stream", cfg.Name)
 	}
 }
