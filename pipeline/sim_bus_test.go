@@ -341,6 +341,14 @@ func (b *procBus) PageFact(ctx context.Context, toToken, id string, page int) (f
 	return f, ok, err
 }
 
+func (b *procBus) Recorded(ctx context.Context, f session.Fact) (ok bool, err error) {
+	err = b.w.perform(ctx, "bus", "look for "+f.Subject(), false, func() error {
+		_, ok = b.last[f.Subject()]
+		return nil
+	})
+	return ok, err
+}
+
 func (b *procBus) PageFacts(ctx context.Context, id string, pages session.Ranges) (facts map[int]session.PageArchived, err error) {
 	err = b.w.perform(ctx, "bus", "read pages of "+id, false, func() (err error) {
 		facts, err = b.pageFacts(id, pages)

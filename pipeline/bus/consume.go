@@ -20,6 +20,9 @@ type Delivery struct {
 	Sequence uint64    // in its stream
 	Time     time.Time // when JetStream stored it
 	Tries    int       // number of deliveries, this one included
+	Again    bool      // it may have been handled before: Tries is above 1, a copy was Early, or its consumer was made again
+	Early    bool      // a copy that overtakes a backlog: the message itself comes later, and only that one is settled
+	Behind   bool      // part of a backlog, which new messages overtake
 }
 
 // Dead is the handler's error for a message that another delivery cannot help. The message is buried with its reason, then
@@ -45,6 +48,10 @@ type Consumer struct {
 	Filter  []string // subjects
 	Workers int      // handlers at the same time, in this process; 0: 1
 	Ordered bool     // one message after another, over all processes: the next one waits until the last one is settled
+
+	// Overtake lets new messages overtake a backlog (see lane): they are handled early, beside it, by as many workers more. The handler gets
+	// such a message twice, maybe at the same time.
+	Overtake bool
 
 	most int // messages that one handler gets at once; 0: 1
 }
@@ -91,11 +98,19 @@ func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 		return err
 	}
 	d := newDurable(c, cons)
+	if c.Overtake {
+		if d.lane.began, err = b.lastSequence(ctx, c.Stream); err != nil {
+			return err
+		}
+	}
 	b.watched.add(d)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(b.life, func() { time.AfterFunc(stopGrace, cancel) })
 	var workers sync.WaitGroup
 	workers.Go(func() { b.pullAll(d) })
+	if c.Overtake {
+		workers.Go(func() { b.watchLane(work, d, handle) })
+	}
 	for range max(c.Workers, 1) {
 		workers.Go(func() {
 			for m := range d.queue {
@@ -173,7 +188,7 @@ func (b *Bus) pause() {
 func (b *Bus) run(ctx context.Context, d *durable, msgs []jetstream.Msg, handle batchHandler) {
 	deliveries := make([]Delivery, len(msgs))
 	for i, m := range msgs {
-		deliveries[i] = deliveryOf(m)
+		deliveries[i] = d.delivery(m)
 	}
 	var errs []error
 	if b.life.Err() == nil {
@@ -191,12 +206,18 @@ func (b *Bus) run(ctx context.Context, d *durable, msgs []jetstream.Msg, handle 
 	}
 }
 
-func deliveryOf(m jetstream.Msg) Delivery {
-	d := Delivery{Subject: m.Subject(), Data: m.Data()}
+// delivery describes a message for the handler. A message that is older than its consumer may have been handled by the consumer before,
+// which somebody deleted.
+func (d *durable) delivery(m jetstream.Msg) Delivery {
+	v := Delivery{Subject: m.Subject(), Data: m.Data()}
 	if meta, err := m.Metadata(); err == nil { // it fails only for a message that does not come from a stream
-		d.Sequence, d.Time, d.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
+		v.Sequence, v.Time, v.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
 	}
-	return d
+	v.Again = v.Tries > 1 || v.Time.Before(d.consumer().CachedInfo().Created)
+	if d.want.Overtake {
+		d.lane.reach(&v)
+	}
+	return v
 }
 
 // Consumption is a durable and what handles its messages, one at a time.

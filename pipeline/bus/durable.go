@@ -17,6 +17,7 @@ import (
 type durable struct {
 	want Consumer
 	busy atomic.Int32 // handlers that run
+	lane lane
 
 	queue chan jetstream.Msg // messages that wait for a worker; it has room for all that this process may have
 	freed chan struct{}      // has a value after messages were dropped
