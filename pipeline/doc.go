@@ -32,7 +32,7 @@
 //	another answer of the provider             ingest/faxplus/fetch.go (status to reason), fetch/retry.go (reason to what follows)
 //	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
 //	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
-//	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/mask.go (if a
+//	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask, if a
 //	                                           number is in it), the room that publishes it and the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold

@@ -60,6 +60,7 @@ type consumer struct {
 	filter          []string
 	msgs            []*pendingMsg
 	paused          span
+	copies          bool // what it delivers overtakes a backlog, and is never settled
 }
 
 // pendingMsg is a message as one consumer has it.
@@ -70,6 +71,7 @@ type pendingMsg struct {
 	out    int        // handlers that have it
 	owners []*process // of the handlers that ever had it
 	acked  bool
+	again  bool // the consumer was made again
 }
 
 func newBus(w *world) *memBus {
@@ -341,6 +343,14 @@ func (b *procBus) PageFact(ctx context.Context, toToken, id string, page int) (f
 	return f, ok, err
 }
 
+func (b *procBus) Recorded(ctx context.Context, f session.Fact) (ok bool, err error) {
+	err = b.w.perform(ctx, "bus", "look for "+f.Subject(), false, func() error {
+		_, ok = b.last[f.Subject()]
+		return nil
+	})
+	return ok, err
+}
+
 func (b *procBus) PageFacts(ctx context.Context, id string, pages session.Ranges) (facts map[int]session.PageArchived, err error) {
 	err = b.w.perform(ctx, "bus", "read pages of "+id, false, func() (err error) {
 		facts, err = b.pageFacts(id, pages)
@@ -379,32 +389,51 @@ func (b *procBus) ConsumeBatches(ctx context.Context, c bus.Consumer, most int,
 
 func (b *procBus) subscribe(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error {
 	return b.w.perform(ctx, "", "subscribe "+c.Durable, true, func() error {
-		i := slices.IndexFunc(b.consumers, func(o *consumer) bool { return o.durable == c.Durable })
-		if i < 0 {
-			i = len(b.consumers)
-			cons := &consumer{durable: c.Durable, stream: c.Stream, filter: c.Filter}
-			for _, m := range b.all {
-				if cons.wants(m) {
-					cons.msgs = append(cons.msgs, &pendingMsg{message: m})
-				}
-			}
-			b.consumers = append(b.consumers, cons)
+		sub := subscription{workers: max(c.Workers, 1), most: most, handle: handle, behind: c.Overtake && b.w.overtakes}
+		sub.consumer = b.consumer(c, true)
+		b.p.subs = append(b.p.subs, &sub)
+		if sub.behind {
+			early := sub
+			c.Durable += "-fresh"
+			early.consumer, early.behind = b.consumer(c, false), false
+			early.consumer.copies = true
+			b.p.subs = append(b.p.subs, &early)
 		}
-		b.p.subs = append(b.p.subs, &subscription{consumer: b.consumers[i], workers: max(c.Workers, 1), most: most, handle: handle})
 		return nil
 	})
 }
 
+// consumer finds a durable, or makes it: from the first message, or for those that come.
+func (b *memBus) consumer(c bus.Consumer, all bool) *consumer {
+	i := slices.IndexFunc(b.consumers, func(o *consumer) bool { return o.durable == c.Durable })
+	if i >= 0 {
+		return b.consumers[i]
+	}
+	cons := &consumer{durable: c.Durable, stream: c.Stream, filter: c.Filter}
+	for _, m := range b.all {
+		if all && cons.wants(m) {
+			cons.msgs = append(cons.msgs, &pendingMsg{message: m})
+		}
+	}
+	b.consumers = append(b.consumers, cons)
+	return cons
+}
+
 // remake deletes a consumer and makes it again, as a bus that runs does: from the last position that it saved, which is at or before the
-// first message that is not settled. What was out is delivered again, and acknowledgements to the old consumer have no effect.
+// first message that is not settled. What was out is delivered again, and acknowledgements to the old consumer have no effect. Copies that
+// nobody has yet are lost.
 func (b *memBus) remake(c *consumer, rng *rand.Rand) {
+	if c.copies {
+		c.msgs = nil
+		return
+	}
 	floor := slices.IndexFunc(c.msgs, func(m *pendingMsg) bool { return !m.acked })
 	if floor < 0 {
 		floor = len(c.msgs)
 	}
 	floor = rng.IntN(floor + 1)
 	for i, m := range c.msgs[floor:] {
-		c.msgs[floor+i] = &pendingMsg{message: m.message}
+		c.msgs[floor+i] = &pendingMsg{message: m.message, again: true}
 	}
 }
 

@@ -64,6 +64,7 @@ func troubledWorld(seed uint64, dir string) *world {
 		f.misannounce(rng)
 		w.rate = []float64{0, 0.01, 0.03, 0.1, 0.3}[rng.IntN(5)]
 		w.faults = rng.IntN(24)
+		w.overtakes = seed%3 == 0
 		gone := func() span {
 			from := simStart.Add(time.Duration(rng.Int64N(int64(10 * time.Minute))))
 			return span{from, from.Add(time.Duration(rng.Int64N(int64(2 * time.Hour))))}

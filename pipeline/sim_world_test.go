@@ -26,21 +26,22 @@ import (
 // it fails, comes from the seed alone. One rule keeps synctest able to tell that all are blocked: at most one batch of the
 // collector is under way in a process, since the ledger's mutex is held during operations.
 type world struct {
-	rng     *rand.Rand
-	fax     *fax
-	bus     *memBus
-	archive *memArchive
-	dirs    []string // spool directories, one for each process
-	procs   []*process
-	agenda  []event // by time
-	faults  int     // how many are still allowed
-	rate    float64 // of operations that fail
-	serial  int     // of handlings
-	steps   int
-	log     []string // what happened; empty unless the log is wanted
-	logging bool
-	wake    chan struct{} // an operation has come while the world sleeps
-	wrong   []string      // broken promises
+	rng       *rand.Rand
+	fax       *fax
+	bus       *memBus
+	archive   *memArchive
+	dirs      []string // spool directories, one for each process
+	procs     []*process
+	agenda    []event // by time
+	faults    int     // how many are still allowed
+	overtakes bool    // pages overtake a backlog: each announcement has a copy
+	rate      float64 // of operations that fail
+	serial    int     // of handlings
+	steps     int
+	log       []string // what happened; empty unless the log is wanted
+	logging   bool
+	wake      chan struct{} // an operation has come while the world sleeps
+	wrong     []string      // broken promises
 
 	mu      sync.Mutex
 	pending []*operation // guarded by mu: goroutines of the pipeline add to it
@@ -98,6 +99,7 @@ type subscription struct {
 	workers  int
 	most     int // 0: one at a time
 	busy     int
+	behind   bool // what it delivers is overtaken by copies
 	handle   func(context.Context, []bus.Delivery) []error
 }
 
@@ -274,7 +276,11 @@ func (w *world) deliver(p *process, s *subscription, now time.Time) {
 		m.tries++
 		m.out++
 		m.owners = append(m.owners, p)
-		deliveries[i] = bus.Delivery{Subject: m.subject, Data: m.data, Sequence: m.seq, Time: m.at, Tries: m.tries}
+		deliveries[i] = bus.Delivery{
+			Subject: m.subject, Data: m.data, Sequence: m.seq, Time: m.at, Tries: m.tries,
+			Again: m.tries > 1 || m.again || s.behind, Early: s.consumer.copies, Behind: s.behind,
+		}
+		m.acked = s.consumer.copies
 		w.note("#%d process %d: %s gets %s (%d)", h.serial, p.index, s.consumer.durable, m.subject, m.tries)
 	}
 	ctx := context.WithValue(p.ctx, handlingKey{}, h)

@@ -20,6 +20,9 @@ type Delivery struct {
 	Sequence uint64    // in its stream
 	Time     time.Time // when JetStream stored it
 	Tries    int       // number of deliveries, this one included
+	Again    bool      // it may have been handled before: Tries is above 1, a copy was Early, or its consumer was made again
+	Early    bool      // a copy that overtakes a backlog: the message itself comes later, and only that one is settled
+	Behind   bool      // part of a backlog, which new messages overtake
 }
 
 // Dead is the handler's error for a message that another delivery cannot help. The message is buried with its reason, then
@@ -45,6 +48,12 @@ type Consumer struct {
 	Filter  []string // subjects
 	Workers int      // handlers at the same time, in this process; 0: 1
 	Ordered bool     // one message after another, over all processes: the next one waits until the last one is settled
+
+	// Overtake lets new messages overtake a backlog (see lane): they are handled early, beside it, by as many workers more. The handler gets
+	// such a message twice, maybe at the same time.
+	Overtake bool
+
+	most int // messages that one handler gets at once; 0: 1
 }
 
 const (
@@ -64,71 +73,98 @@ const outageReminder = 40
 // error is an outage and delivers it again later. After Close begins, the context of a running handler continues for stopGrace,
 // then it is cancelled.
 func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error) error {
-	return b.pull(ctx, c, 1, func(work context.Context, d []Delivery) []error {
+	return b.pull(ctx, c, func(work context.Context, d []Delivery) []error {
 		return []error{handle(work, d[0])}
 	})
 }
 
 // ConsumeBatches does the same as Consume for a handler that gets 1 to most messages at once and returns one error for each.
 func (b *Bus) ConsumeBatches(ctx context.Context, c Consumer, most int, handle func(context.Context, []Delivery) []error) error {
-	return b.pull(ctx, c, most, handle)
+	c.most = most
+	return b.pull(ctx, c, handle)
 }
+
+// batchHandler gets at least one message and returns one error for each.
+type batchHandler func(context.Context, []Delivery) []error
 
 // stopGrace is how long a handler may continue after Close began.
 const stopGrace = 5 * time.Second
 
-func (b *Bus) pull(ctx context.Context, c Consumer, most int, handle func(context.Context, []Delivery) []error) error {
+// pull starts what one durable needs: a puller, which gets messages by many, the workers, which handle them, and a heart, which tells the
+// server that this process still has them.
+func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 	cons, err := b.durable(ctx, c)
 	if err != nil {
 		return err
 	}
 	d := newDurable(c, cons)
+	if c.Overtake {
+		if d.lane.began, err = b.lastSequence(ctx, c.Stream); err != nil {
+			return err
+		}
+	}
 	b.watched.add(d)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(b.life, func() { time.AfterFunc(stopGrace, cancel) })
 	var workers sync.WaitGroup
+	workers.Go(func() { b.pullAll(d) })
+	if c.Overtake {
+		workers.Go(func() { b.watchLane(work, d, handle) })
+	}
 	for range max(c.Workers, 1) {
 		workers.Go(func() {
-			for b.life.Err() == nil {
-				if msgs := b.fetch(d, most); len(msgs) > 0 {
-					d.busy.Add(1)
-					b.run(work, c, msgs, handle)
-					d.busy.Add(-1)
-				}
+			for m := range d.queue {
+				b.run(work, d, d.more(m), handle)
 			}
 		})
 	}
+	beating, still := context.WithCancel(context.Background())
+	b.running.Go(func() { d.beat(beating) })
 	b.running.Go(func() {
 		workers.Wait()
+		still()
 		stop()
 		cancel()
 	})
 	return nil
 }
 
+// pullAll pulls messages until Close begins. Then it hands back those that no worker has begun.
+func (b *Bus) pullAll(d *durable) {
+	for {
+		n := d.room(b.life)
+		if n == 0 {
+			break
+		}
+		b.fetch(d, n)
+	}
+	close(d.queue)
+	for m := range d.queue {
+		b.run(b.life, d, []jetstream.Msg{m}, nil)
+	}
+}
+
 var errStopping = errors.New("this process is stopping")
 
-// fetch waits for a first message and then takes others that are ready, up to most.
-func (b *Bus) fetch(d *durable, most int) []jetstream.Msg {
+// fetch pulls up to most messages into the queue as they come, until fetchWait is over.
+func (b *Bus) fetch(d *durable, most int) {
 	if !b.nc.IsConnected() { // each pull that cannot be sent leaves a subscription in nats.go
 		b.pause()
-		return nil
+		return
 	}
-	ctx, cons := pullContext{b.connection(), time.Now().Add(fetchWait)}, d.consumer()
-	first, err := cons.Fetch(1, jetstream.FetchContext(ctx))
-	msgs := drain(first, err)
-	if len(msgs) > 0 && most > 1 {
-		msgs = append(msgs, drain(cons.FetchNoWait(most-1))...)
-	}
-	if err == nil && len(msgs) == 0 {
-		err = first.Error()
+	ctx := pullContext{b.connection(), time.Now().Add(fetchWait)}
+	batch, err := d.consumer().Fetch(most, jetstream.FetchContext(ctx))
+	if err == nil {
+		for m := range batch.Messages() {
+			d.take(m)
+		}
+		err = batch.Error()
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrNoMessages) {
 		b.log.Log(ctx, d.level(), "fetching messages failed; it is tried again", "consumer", d.want.Durable, "err", err)
 		b.pause() // also: a consumer that is made again while the server still deletes its files may get its old state back
 		b.mend(d)
 	}
-	return msgs
 }
 
 // pullContext is the connection's context with a deadline that only the server is told. The server ends the pull then, and nats.go
@@ -148,56 +184,40 @@ func (b *Bus) pause() {
 	}
 }
 
-func drain(batch jetstream.MessageBatch, err error) []jetstream.Msg {
-	if err != nil {
-		return nil
-	}
-	var msgs []jetstream.Msg
-	for m := range batch.Messages() {
-		msgs = append(msgs, m)
-	}
-	return msgs
-}
-
-// run handles messages, reports to the server that they are in progress, and then settles each by its error.
-func (b *Bus) run(ctx context.Context, c Consumer, msgs []jetstream.Msg, handle func(context.Context, []Delivery) []error) {
-	ctx, cancel := context.WithCancel(ctx)
-	var beat sync.WaitGroup
-	beat.Go(func() { keepAlive(ctx, msgs) })
-	deliveries := make([]Delivery, 0, len(msgs))
-	for _, m := range msgs {
-		d := Delivery{Subject: m.Subject(), Data: m.Data()}
-		if meta, err := m.Metadata(); err == nil { // it fails only for a message that does not come from a stream
-			d.Sequence, d.Time, d.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
-		}
-		deliveries = append(deliveries, d)
+// run handles messages, and then settles each by its error.
+func (b *Bus) run(ctx context.Context, d *durable, msgs []jetstream.Msg, handle batchHandler) {
+	deliveries := make([]Delivery, len(msgs))
+	for i, m := range msgs {
+		deliveries[i] = d.delivery(m)
 	}
 	var errs []error
 	if b.life.Err() == nil {
+		d.busy.Add(1)
+		ctx, cancel := context.WithCancel(ctx)
 		errs = handle(ctx, deliveries)
+		cancel()
+		d.busy.Add(-1)
 	} else {
 		errs = slices.Repeat([]error{errStopping}, len(msgs)) // they came while we stop: the next process can have them at once
 	}
-	cancel()
-	beat.Wait()
+	d.drop(msgs)
 	for i, m := range msgs {
-		b.settle(c, m, deliveries[i], errs[i])
+		b.settle(d.want, m, deliveries[i], errs[i])
 	}
 }
 
-func keepAlive(ctx context.Context, msgs []jetstream.Msg) {
-	t := time.NewTicker(ackWait / 3)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			for _, m := range msgs {
-				_ = m.InProgress() // fails while there is no connection; the next tick may be in time
-			}
-		}
+// delivery describes a message for the handler. A message that is older than its consumer may have been handled by the consumer before,
+// which somebody deleted.
+func (d *durable) delivery(m jetstream.Msg) Delivery {
+	v := Delivery{Subject: m.Subject(), Data: m.Data()}
+	if meta, err := m.Metadata(); err == nil { // it fails only for a message that does not come from a stream
+		v.Sequence, v.Time, v.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
 	}
+	v.Again = v.Tries > 1 || v.Time.Before(d.consumer().CachedInfo().Created)
+	if d.want.Overtake {
+		d.lane.reach(&v)
+	}
+	return v
 }
 
 // Consumption is a durable and what handles its messages, one at a time.

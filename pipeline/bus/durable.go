@@ -17,17 +17,123 @@ import (
 type durable struct {
 	want Consumer
 	busy atomic.Int32 // handlers that run
+	lane lane
+
+	queue chan jetstream.Msg // messages that wait for a worker; it has room for all that this process may have
+	freed chan struct{}      // has a value after messages were dropped
 
 	mu     sync.Mutex
-	cons   jetstream.Consumer // as it was last found or made; guarded by mu
-	look   look               // the last one; guarded by mu
-	warned time.Time          // when a failed fetch was last logged as a warning; guarded by mu
+	held   map[jetstream.Msg]struct{} // those that wait for a worker, and those of workers; guarded by mu
+	cons   jetstream.Consumer         // as it was last found or made; guarded by mu
+	look   look                       // the last one; guarded by mu
+	warned time.Time                  // when a failed fetch was last logged as a warning; guarded by mu
 
 	mending sync.Mutex // one worker asks the server; the others wait and then use its result
 }
 
 func newDurable(c Consumer, cons jetstream.Consumer) *durable {
-	return &durable{want: c, cons: cons, look: look{at: time.Now(), info: cons.CachedInfo()}.after(look{}, nil, false)}
+	return &durable{
+		want: c, cons: cons, look: look{at: time.Now(), info: cons.CachedInfo()}.after(look{}, nil, false),
+		queue: make(chan jetstream.Msg, c.limit()), freed: make(chan struct{}, 1), held: map[jetstream.Msg]struct{}{},
+	}
+}
+
+// ahead is how many messages wait in this process for a worker, so that a pull gets several at once. They are few, because other
+// processes could handle them: a batch, or one for four workers. So two workers that make documents for minutes have none.
+func (c Consumer) ahead() int {
+	if c.most > 1 {
+		return c.most
+	}
+	return c.Workers / 4
+}
+
+// limit is how many messages this process has at most.
+func (c Consumer) limit() int {
+	if c.Ordered {
+		return 1
+	}
+	return max(c.Workers, 1)*max(c.most, 1) + c.ahead()
+}
+
+// room waits until a pull is worth while, and returns for how many messages. 0: life has ended.
+func (d *durable) room(life context.Context) int {
+	for life.Err() == nil {
+		d.mu.Lock()
+		n := d.want.limit() - len(d.held)
+		d.mu.Unlock()
+		if n >= max(d.want.ahead(), 1) {
+			return n
+		}
+		select {
+		case <-d.freed:
+		case <-life.Done():
+		}
+	}
+	return 0
+}
+
+// take puts a message that was pulled into the queue.
+func (d *durable) take(m jetstream.Msg) {
+	d.mu.Lock()
+	d.held[m] = struct{}{}
+	d.mu.Unlock()
+	d.queue <- m
+}
+
+// gather is how long a batch that is not full waits for more messages after its first: each batch costs a sync.
+const gather = 5 * time.Millisecond
+
+// more returns a message with others that wait, as many as one handler gets.
+func (d *durable) more(first jetstream.Msg) []jetstream.Msg {
+	msgs := []jetstream.Msg{first}
+	if d.want.most <= 1 {
+		return msgs
+	}
+	over := time.NewTimer(gather)
+	defer over.Stop()
+	for len(msgs) < d.want.most {
+		select {
+		case m, ok := <-d.queue:
+			if !ok {
+				return msgs
+			}
+			msgs = append(msgs, m)
+		case <-over.C:
+			return msgs
+		}
+	}
+	return msgs
+}
+
+// drop forgets messages that are about to be settled.
+func (d *durable) drop(msgs []jetstream.Msg) {
+	d.mu.Lock()
+	for _, m := range msgs {
+		delete(d.held, m)
+	}
+	d.mu.Unlock()
+	select {
+	case d.freed <- struct{}{}:
+	default:
+	}
+}
+
+// beat reports to the server that messages are in progress, until ctx ends.
+func (d *durable) beat(ctx context.Context) {
+	t := time.NewTicker(ackWait / 3)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		d.mu.Lock() // a report after a nak would end the delay of the nak
+		for m := range d.held {
+			_ = m.InProgress() // fails while there is no connection; the next tick may be in time
+		}
+		d.mu.Unlock()
+	}
 }
 
 func (d *durable) consumer() jetstream.Consumer {

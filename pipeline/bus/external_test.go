@@ -20,20 +20,20 @@ import (
 
 // natsServer is a real nats-server process on a fixed port and store.
 type natsServer struct {
-	t    *testing.T
+	t    testing.TB
 	bin  string
 	addr string
 	conf string
 	cmd  *exec.Cmd
 }
 
-func startNATS(t *testing.T) *natsServer {
+func startNATS(t testing.TB) *natsServer {
 	t.Helper()
 	return startServer(t, "nats-server", "")
 }
 
 // startServer starts a server of some version; more is added to its configuration of JetStream.
-func startServer(t *testing.T, name, more string) *natsServer {
+func startServer(t testing.TB, name, more string) *natsServer {
 	t.Helper()
 	s := &natsServer{t: t, bin: tool(t, name), addr: freeAddr(t)}
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func (s *natsServer) open() *Bus {
 	return b
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,7 +102,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // tool finds a server's binary or skips the test; with CI=true it must be there.
-func tool(t *testing.T, name string) string {
+func tool(t testing.TB, name string) string {
 	t.Helper()
 	dirs := append([]string{os.Getenv("FAXSTREAM_TOOLS")}, filepath.SplitList(os.Getenv("PATH"))...)
 	wd, err := os.Getwd()

@@ -82,6 +82,18 @@ func (b *Bus) PageFact(ctx context.Context, toToken, id string, page int) (f ses
 	return f, true, nil
 }
 
+// Recorded reports whether there is a fact on the subject of f.
+func (b *Bus) Recorded(ctx context.Context, f session.Fact) (bool, error) {
+	_, err := b.last(ctx, streamOf(f.Type()), f.Subject())
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", maskSubject(f.Subject()), err)
+	}
+	return true, nil
+}
+
 // Follow calls f with every new event of pages and documents, from now on, until ctx ends, Close begins or f returns false;
 // then it returns nil.
 func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {

@@ -20,6 +20,8 @@ type Facts interface {
 	Schedule(ctx context.Context, t session.Timer, body []byte) error
 	// PageFacts returns the page.archived facts of a session by page, without those that are not in the stream yet.
 	PageFacts(ctx context.Context, id string, pages session.Ranges) (map[int]session.PageArchived, error)
+	// Recorded reports whether there is a fact on the subject of f.
+	Recorded(ctx context.Context, f session.Fact) (bool, error)
 }
 
 // Names knows which session each of the provider's names means, and which number each session has.

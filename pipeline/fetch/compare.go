@@ -18,6 +18,7 @@ import (
 // compare compares streamed pages with the pages of the whole file, archives the report and records the result. file is nil if the bytes
 // are not a readable TIFF.
 func (w *Worker) compare(ctx context.Context, t wholeTry, whole session.Object, file *tiff.File) error {
+	ctx = intake.WithClass(ctx, intake.Spare)
 	facts, err := w.bus.PageFacts(ctx, t.order.Session, t.order.Compare)
 	if err != nil {
 		return err

@@ -22,6 +22,8 @@ type attempt struct {
 	before int       // attempts before a person retried the page; they have facts already
 	until  time.Time // the deadline
 	now    time.Time // when the message of this attempt was stored
+	again  bool      // an original may be archived already: the message may have been handled before, or there were attempts before
+	early  bool      // the message itself comes later
 }
 
 // announced handles the announcement of a page.
@@ -30,13 +32,18 @@ func (w *Worker) announced(ctx context.Context, d bus.Delivery) error {
 	if err := json.Unmarshal(d.Data, &f); err != nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("page fact: %w", err)}
 	}
-	if d.Tries == 1 {
+	if d.Tries == 1 && !d.Early {
 		w.Observe(stage.Step{Stage: stage.Announce, Session: f.Session, Page: f.Page})
 	}
-	return w.try(ctx, attempt{fact: f, number: 1, until: d.Time.Add(w.retry.Deadline), now: d.Time})
+	a := attempt{fact: f, number: 1, until: d.Time.Add(w.retry.Deadline), now: d.Time, again: d.Again, early: d.Early}
+	if !d.Again && !d.Early {
+		return w.try(ctx, a)
+	}
+	return w.tryOnce(ctx, a)
 }
 
-// try makes one attempt. After a crash the message is delivered again, and every step finds what the last run left.
+// try makes one attempt. After a crash the message is delivered again, and every step finds what the last run left. A message that is
+// delivered for the first time has no such run: the archive is not asked, because that costs a request for each page.
 func (w *Worker) try(ctx context.Context, a attempt) error {
 	o := intake.Origin{
 		Session: a.fact.Session, Page: a.fact.Page, From: a.fact.From, To: a.fact.To,
@@ -46,9 +53,11 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	if o.ToToken, err = w.bus.Bind(ctx, o.Session, session.NumberToken(o.To)); err != nil {
 		return err
 	}
-	have, err := w.Lookup(ctx, o, archive.KindOriginal)
-	if err != nil {
-		return err
+	var have *intake.Found
+	if a.again {
+		if have, err = w.Lookup(ctx, o, archive.KindOriginal); err != nil {
+			return err
+		}
 	}
 	if have == nil {
 		if err := w.gate.pass(ctx); err != nil {

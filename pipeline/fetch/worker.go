@@ -28,26 +28,35 @@ func New(c Config) *Worker {
 	return &Worker{
 		Pages: c.Pages, bus: c.Bus, provider: c.Provider, retry: c.Retry, log: c.Log,
 		gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
+		early: newEarlyPages(),
 	}
 }
 
-// Consumptions are the worker's durables. fetches is the number of page files that are fetched at once; as many retries run beside them.
+// Consumptions are the worker's durables. fetches is the number of page files that are fetched at once: fresh ones first, then a backlog
+// and retries.
 func (w *Worker) Consumptions(fetches int) []bus.Consumption {
+	slots := intake.NewSlots(fetches)
 	return []bus.Consumption{
 		{
 			Consumer: bus.Consumer{
 				Stream: bus.StreamIn, Durable: "page",
 				Filter:  []string{session.TypePageAnnounced + ".>"},
-				Workers: fetches,
+				Workers: fetches, Overtake: true,
 			},
-			Handle: w.announced,
+			Handle: func(ctx context.Context, d bus.Delivery) error {
+				class := intake.Fresh
+				if d.Behind {
+					class = intake.Late
+				}
+				return within(ctx, slots, class, d, w.announced)
+			},
 		},
 		{
 			Consumer: bus.Consumer{
 				Stream: bus.StreamTimers, Durable: "retry",
 				Filter: bus.TimerSubjects(session.TimerRetry), Workers: fetches,
 			},
-			Handle: w.retryDue,
+			Handle: func(ctx context.Context, d bus.Delivery) error { return within(ctx, slots, intake.Late, d, w.retryDue) },
 		},
 		{
 			Consumer: bus.Consumer{
@@ -67,6 +76,17 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 	}
 }
 
+// within handles a delivery as work of a class, in one of the slots.
+func within(ctx context.Context, s *intake.Slots, c intake.Class, d bus.Delivery, handle func(context.Context, bus.Delivery) error) error {
+	ctx = intake.WithClass(ctx, c)
+	release, err := s.Take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return handle(ctx, d)
+}
+
 // Worker fetches pages: each from its own file, and the rest from the whole file.
 type Worker struct {
 	intake.Pages
@@ -74,6 +94,7 @@ type Worker struct {
 	provider Provider
 	gate     *gate
 	path     *pathWatch
+	early    *earlyPages
 	retry    Retry
 	log      *slog.Logger
 }
@@ -87,7 +108,7 @@ func (w *Worker) retryDue(ctx context.Context, d bus.Delivery) error {
 	}
 	switch {
 	case err == nil && r.Page != nil:
-		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, until: r.Until, now: d.Time})
+		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, until: r.Until, now: d.Time, again: true})
 	case err == nil && r.Whole != nil:
 		return w.tryWhole(ctx, wholeTry{order: *r.Whole, number: r.Attempt, until: r.Until, now: d.Time, tried: r.Tried})
 	case err == nil:

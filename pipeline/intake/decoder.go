@@ -12,13 +12,13 @@ import (
 )
 
 // Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines.
-type Decoder struct{ slots chan struct{} }
+type Decoder struct{ slots *Slots }
 
 // NewDecoder returns a Decoder of at most atOnce pages at once.
-func NewDecoder(atOnce int) *Decoder { return &Decoder{slots: make(chan struct{}, atOnce)} }
+func NewDecoder(atOnce int) *Decoder { return &Decoder{NewSlots(atOnce)} }
 
 // AtOnce is the number of pages that it decodes at once.
-func (d *Decoder) AtOnce() int { return cap(d.slots) }
+func (d *Decoder) AtOnce() int { return d.slots.size }
 
 // Page decodes the first page of a TIFF. A file that is cut short gives the rows that are there. An error that is a *Failure means that
 // the page cannot be decoded; any other error means that ctx ended.
@@ -42,12 +42,11 @@ const maxDecode = 5 * time.Minute
 
 // run waits for a free slot and decodes.
 func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, error)) (m Image, err error) {
-	select {
-	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
-	case <-ctx.Done():
-		return Image{}, context.Cause(ctx)
+	release, err := d.slots.Take(ctx)
+	if err != nil {
+		return Image{}, err
 	}
+	defer release()
 	defer func() {
 		// The decoder is fuzzed and should not panic. If it does, one page fails. Without this the process would crash again and again.
 		if p := recover(); p != nil {

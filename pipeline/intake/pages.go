@@ -80,8 +80,14 @@ func (p *Pages) Publish(ctx context.Context, o Origin, original session.Object, 
 
 // ArchivePNG archives the PNG of a decoded page and returns the fact of the page, which is not recorded yet.
 func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Object, m Image) (session.PageArchived, error) {
+	release, err := p.Decoder.slots.Take(ctx) // else the pages of a backlog, many at once, would slow down a fresh one
+	if err != nil {
+		return session.PageArchived{}, err
+	}
 	upright, tones := m.Upright()
 	pngData, err := png(upright, tones)
+	quality := session.Quality(upright.Quality())
+	release()
 	if err != nil {
 		return session.PageArchived{}, err
 	}
@@ -92,7 +98,6 @@ func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Objec
 		return err
 	})
 	f := o.Fact(m)
-	quality := session.Quality(upright.Quality())
 	f.Original, f.PNG, f.Quality = original, pngObject, &quality
 	return f, err
 }

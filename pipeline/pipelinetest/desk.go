@@ -132,6 +132,14 @@ func (d *Desk) PageFacts(context.Context, string, session.Ranges) (map[int]sessi
 	return maps.Clone(d.Pages), nil
 }
 
+// Recorded reports whether Events has a fact.
+func (d *Desk) Recorded(_ context.Context, f session.Fact) (bool, error) {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	_, ok := d.Events[f.Subject()]
+	return ok, nil
+}
+
 // NewDesk returns a Desk with two archived pages of a fax, and the order of its document, in which page 3 is missing.
 func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 	t.Helper()

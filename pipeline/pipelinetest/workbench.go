@@ -67,6 +67,9 @@ func (wb *Workbench) PageFacts(_ context.Context, id string, _ session.Ranges) (
 	return wb.Facts[id], nil
 }
 
+// Recorded reports that there is no fact: no work on a Workbench is done twice.
+func (wb *Workbench) Recorded(context.Context, session.Fact) (bool, error) { return false, nil }
+
 // Claim makes every session the owner of what it claims.
 func (wb *Workbench) Claim(_ context.Context, _, _, id string) (string, error) { return id, nil }
 

@@ -97,7 +97,7 @@ func deadIfGone(err error) error {
 func (r *Replayer) decodePlan(ctx context.Context, plan archive.Plan) (map[int]archive.PageVerdict, error) {
 	var mu sync.Mutex
 	verdicts := map[int]archive.PageVerdict{}
-	group, inner := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(intake.WithClass(ctx, intake.Spare))
 	group.SetLimit(2 * r.Pages.Decoder.AtOnce())
 	for _, old := range plan.Pages {
 		group.Go(func() error {

@@ -1,0 +1,131 @@
+package intake
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Class says how urgent work is. A smaller one goes first.
+type Class int
+
+// Classes of work.
+const (
+	Fresh   Class = iota // pages that were announced just now
+	Late                 // a backlog of pages, retries, whole files and documents; also everything without a class
+	Spare                // comparisons with the whole file, and replays
+	classes int   = iota
+)
+
+type classKey struct{}
+
+// WithClass gives the work of ctx a class.
+func WithClass(ctx context.Context, c Class) context.Context {
+	return context.WithValue(ctx, classKey{}, c)
+}
+
+func classOf(ctx context.Context) Class {
+	if c, ok := ctx.Value(classKey{}).(Class); ok {
+		return c
+	}
+	return Late
+}
+
+// Slots limit how much work is done at once. A slot that comes free goes to the most urgent class that waits, and in a class to the one
+// that has waited longest. So that no class waits for ever, a class that was passed over eight times goes first. So that fresh work
+// finds a slot soon even if all other work is slow, the rest has at most three quarters of the slots (rounded up), and spare work one
+// quarter of them (rounded down, at least one).
+type Slots struct {
+	size int
+
+	mu      sync.Mutex // guards all below
+	used    [classes]int
+	waiting [classes][]chan struct{} // closed when its slot is granted
+	passed  [classes]int             // how often a less urgent class that waits was passed over
+}
+
+// patience is how often a class is passed over.
+const patience = 8
+
+// NewSlots returns size slots, at least one.
+func NewSlots(size int) *Slots { return &Slots{size: max(size, 1)} }
+
+// Take waits for a slot for the class of ctx. An error means that ctx ended; else the caller must call release once.
+func (s *Slots) Take(ctx context.Context) (release func(), err error) {
+	c, ready := classOf(ctx), make(chan struct{})
+	s.mu.Lock()
+	s.waiting[c] = append(s.waiting[c], ready)
+	s.grant()
+	s.mu.Unlock()
+	release = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.used[c]--
+		s.grant()
+	}
+	select {
+	case <-ready:
+		return release, nil
+	case <-ctx.Done():
+		if !s.leave(c, ready) {
+			release()
+		}
+		return nil, context.Cause(ctx)
+	}
+}
+
+// leave removes one that waits. false: its slot was granted.
+func (s *Slots) leave(c Class, ready chan struct{}) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.waiting[c], ready)
+	if i >= 0 {
+		s.waiting[c] = slices.Delete(s.waiting[c], i, i+1)
+	}
+	return i >= 0
+}
+
+// grant gives free slots away. s.mu is held.
+func (s *Slots) grant() {
+	for {
+		c, ok := s.next()
+		if !ok {
+			return
+		}
+		close(s.waiting[c][0])
+		s.waiting[c] = s.waiting[c][1:]
+		s.used[c]++
+	}
+}
+
+// next chooses the class that gets the next slot. ok is false if there is none to give, or nobody may have it.
+func (s *Slots) next() (next Class, ok bool) {
+	var may []Class
+	for c := Fresh; c <= Spare; c++ {
+		if len(s.waiting[c]) > 0 && s.may(c) {
+			may = append(may, c)
+		}
+	}
+	if len(may) == 0 {
+		return 0, false
+	}
+	next = may[0]
+	if i := slices.IndexFunc(may, func(c Class) bool { return s.passed[c] >= patience }); i >= 0 {
+		next = may[i]
+	}
+	for _, c := range may {
+		if c > next {
+			s.passed[c]++
+		}
+	}
+	s.passed[next] = 0
+	return next, true
+}
+
+// may reports whether a class may have one more slot.
+func (s *Slots) may(c Class) bool {
+	late, spare := s.used[Late]+s.used[Spare], s.used[Spare]
+	return s.used[Fresh]+late < s.size &&
+		(c < Late || late < s.size-s.size/4) &&
+		(c < Spare || spare < max(s.size/4, 1))
+}

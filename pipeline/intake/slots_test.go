@@ -1,0 +1,119 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+)
+
+// queue lets work of these classes wait for the only slot, in this order, and returns the order in which it gets it.
+func queue(t *testing.T, classes ...Class) (order []Class) {
+	t.Helper()
+	s := NewSlots(1)
+	release, err := s.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan Class, len(classes))
+	for _, c := range classes {
+		go func() {
+			release, err := s.Take(WithClass(t.Context(), c))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got <- c
+			release()
+		}()
+		synctest.Wait()
+	}
+	release()
+	for range classes {
+		order = append(order, <-got)
+	}
+	return order
+}
+
+func TestTheMostUrgentWorkGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := queue(t, Spare, Late, Fresh, Spare, Fresh, Late)
+		if want := []Class{Fresh, Fresh, Late, Late, Spare, Spare}; !slices.Equal(got, want) {
+			t.Errorf("order %v, want %v", got, want)
+		}
+	})
+}
+
+// However much urgent work waits, late work is passed over eight times at most. Spare work that is due then goes behind it.
+func TestNoClassWaitsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		work := append(slices.Repeat([]Class{Fresh}, 40), Late, Late, Spare)
+		got := queue(t, work...)
+		if first := slices.Index(got, Late); first != patience {
+			t.Errorf("%d went before late work, want %d: %v", first, patience, got)
+		}
+		if spare := slices.Index(got, Spare); spare != patience+1 {
+			t.Errorf("%d went before spare work, want %d: %v", spare, patience+1, got)
+		}
+	})
+}
+
+// Slow work that is not fresh leaves slots for fresh work, and spare work leaves slots for the rest.
+func TestSlowWorkLeavesSlotsForFreshWork(t *testing.T) {
+	for _, row := range []struct{ size, spare, rest int }{{24, 6, 18}, {4, 1, 3}, {2, 1, 2}, {1, 1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSlots(row.size)
+			ctx, cancel := context.WithCancel(t.Context())
+			counts := map[Class]int{}
+			granted := make(chan Class, 3*row.size)
+			for _, c := range []Class{Spare, Late, Fresh} {
+				for range row.size {
+					go func() {
+						switch _, err := s.Take(WithClass(ctx, c)); {
+						case err == nil:
+							granted <- c
+						case !errors.Is(err, context.Canceled):
+							t.Error(err)
+						}
+					}()
+				}
+				synctest.Wait()
+			}
+			cancel()
+			synctest.Wait()
+			for len(granted) > 0 {
+				counts[<-granted]++
+			}
+			if counts[Spare] != row.spare || counts[Spare]+counts[Late] != row.rest || counts[Fresh] != row.size-row.rest {
+				t.Errorf("of %d slots spare work got %d, late work %d, fresh work %d", row.size, counts[Spare], counts[Late], counts[Fresh])
+			}
+		})
+	}
+}
+
+// Who gives up while it waits takes no slot along.
+func TestWhoGivesUpLeavesItsSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSlots(1)
+		release, err := s.Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		gaveUp := make(chan error)
+		go func() {
+			_, err := s.Take(ctx)
+			gaveUp <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
+		release()
+		if _, err := s.Take(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
