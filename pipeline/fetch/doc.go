@@ -7,7 +7,7 @@
 // # What a crash leaves
 //
 //	after                         the next run finds
-//	original                      the page in the archive; it does not fetch the page again
+//	original                      the page in the archive, because the message is delivered again; it does not fetch the page again
 //	schedule, before page.failed  the same schedule: its due time comes from the message, not from a clock
 //	the report of a comparison    the same report under the same key
 package fetch

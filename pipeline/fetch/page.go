@@ -22,6 +22,7 @@ type attempt struct {
 	before int       // attempts before a person retried the page; they have facts already
 	until  time.Time // the deadline
 	now    time.Time // when the message of this attempt was stored
+	again  bool      // an original may be archived already: a run of this message was cut short, or there were attempts before
 }
 
 // announced handles the announcement of a page.
@@ -33,10 +34,11 @@ func (w *Worker) announced(ctx context.Context, d bus.Delivery) error {
 	if d.Tries == 1 {
 		w.Observe(stage.Step{Stage: stage.Announce, Session: f.Session, Page: f.Page})
 	}
-	return w.try(ctx, attempt{fact: f, number: 1, until: d.Time.Add(w.retry.Deadline), now: d.Time})
+	return w.try(ctx, attempt{fact: f, number: 1, until: d.Time.Add(w.retry.Deadline), now: d.Time, again: d.Tries > 1})
 }
 
-// try makes one attempt. After a crash the message is delivered again, and every step finds what the last run left.
+// try makes one attempt. After a crash the message is delivered again, and every step finds what the last run left. A message that is
+// delivered for the first time has no such run: the archive is not asked, because that costs a request for each page.
 func (w *Worker) try(ctx context.Context, a attempt) error {
 	o := intake.Origin{
 		Session: a.fact.Session, Page: a.fact.Page, From: a.fact.From, To: a.fact.To,
@@ -46,9 +48,11 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	if o.ToToken, err = w.bus.Bind(ctx, o.Session, session.NumberToken(o.To)); err != nil {
 		return err
 	}
-	have, err := w.Lookup(ctx, o, archive.KindOriginal)
-	if err != nil {
-		return err
+	var have *intake.Found
+	if a.again {
+		if have, err = w.Lookup(ctx, o, archive.KindOriginal); err != nil {
+			return err
+		}
 	}
 	if have == nil {
 		if err := w.gate.pass(ctx); err != nil {

@@ -87,7 +87,7 @@ func (w *Worker) retryDue(ctx context.Context, d bus.Delivery) error {
 	}
 	switch {
 	case err == nil && r.Page != nil:
-		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, until: r.Until, now: d.Time})
+		return w.try(ctx, attempt{fact: *r.Page, number: r.Attempt, before: r.Before, until: r.Until, now: d.Time, again: true})
 	case err == nil && r.Whole != nil:
 		return w.tryWhole(ctx, wholeTry{order: *r.Whole, number: r.Attempt, until: r.Until, now: d.Time, tried: r.Tried})
 	case err == nil:
