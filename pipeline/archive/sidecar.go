@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -64,6 +65,11 @@ func ParseSidecar(data []byte) (Sidecar, error) {
 // CreateFile archives the file of a page, or the whole file, under s.Object.Key. It writes the sidecar s first: so an object always has
 // its sidecar, and a sidecar without an object does not count. sum is the SHA-256 of data. existed: the same bytes are there already.
 func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
+	return CreateFileFrom(ctx, a, bytes.NewReader(data), sum, s)
+}
+
+// CreateFileFrom is CreateFile for s.Object.Size bytes of body.
+func CreateFileFrom(ctx context.Context, a Store, body io.ReadSeeker, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
 	text, err := s.Text()
 	if err != nil {
 		return false, err
@@ -71,5 +77,5 @@ func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte
 	if _, err := Create(ctx, a, SidecarKey(s.Object.Key), text); err != nil {
 		return false, err
 	}
-	return CreateSum(ctx, a, s.Object.Key, data, sum)
+	return CreateFrom(ctx, a, s.Object.Key, body, s.Object.Size, sum)
 }
