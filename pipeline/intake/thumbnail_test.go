@@ -26,7 +26,7 @@ func TestThumbnails(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := d.Raster
-	small, err := intake.NewThumbnails().PNG(t.Context(), data)
+	small, err := intake.NewThumbnails(intake.NewMemory(0, "")).PNG(t.Context(), bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
