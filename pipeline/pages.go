@@ -41,6 +41,7 @@ type pagesConfig struct {
 	policy           session.Policy
 	retry            fetch.Retry
 	spoolDir         string
+	memory           *intake.Memory // nil: without a limit
 	software         string
 	signKey          ed25519.PrivateKey
 	fetches          int
@@ -66,7 +67,10 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	if err := emptyDir(c.spoolDir); err != nil {
 		return nil, err
 	}
-	dec := intake.NewDecoder(runtime.GOMAXPROCS(0))
+	if c.memory == nil {
+		c.memory = intake.NewMemory(0, c.spoolDir)
+	}
+	dec := c.memory.NewDecoder(runtime.GOMAXPROCS(0))
 	c.pages = intake.Pages{Facts: c.bus, Archive: c.archive, Decoder: dec, Observe: c.observe}
 	w := fetch.New(fetch.Config{
 		Bus: c.bus, Pages: c.pages, Provider: c.provider, Retry: c.retry, Stopped: c.stopped, Doubted: c.doubted, Log: c.log,

@@ -10,6 +10,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/collect"
 	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/hold"
+	"github.com/faxstream/faxstream/pipeline/intake"
 	"github.com/faxstream/faxstream/pipeline/letters"
 	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/replay"
@@ -33,7 +34,8 @@ type Config struct {
 	Provider  fetch.Provider
 	Policy    session.Policy
 	Retry     fetch.Retry
-	SpoolDir  string                                       // private directory for unfinished documents; emptied at Start
+	SpoolDir  string                                       // private directory for unfinished documents and long files; emptied at Start
+	Memory    *intake.Memory                               // for all work on pages; nil: without a limit
 	Software  string                                       // name and version, for manifests and documents
 	SignKey   ed25519.PrivateKey                           // signs manifests; nil: they are not signed
 	Fetches   int                                          // page files fetched at once; 0: 24
@@ -51,8 +53,8 @@ const defaultFetches = 24
 func Start(ctx context.Context, c Config) error {
 	watch := &hold.Guard{Store: c.Archive, Remover: c.Remover, Log: c.Log}
 	p := pagesConfig{
-		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, software: c.Software,
-		signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
+		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, memory: c.Memory,
+		software: c.Software, signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
 		sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged,
 	}
 	handlers, err := startPages(ctx, &p)

@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
+	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
@@ -19,7 +21,7 @@ type refusal struct {
 
 func (r refusal) Error() string                  { return "the provider says " + string(r.reason) }
 func (r refusal) FetchReason() session.Reason    { return r.reason }
-func (r refusal) FetchBody() []byte              { return r.body }
+func (r refusal) FetchKept() bool                { return r.body != nil }
 func (r refusal) FetchRetryAfter() time.Duration { return r.wait }
 
 // provider serves one fax with its faults.
@@ -66,8 +68,20 @@ func (p provider) Outcome(ctx context.Context, id string) (closed *session.Close
 	return closed, open, err
 }
 
-func (p provider) Page(ctx context.Context, id string, page int) (data []byte, err error) {
-	err = p.w.perform(ctx, "provider", fmt.Sprintf("get page %d", page), false, func() (err error) {
+// send writes what a provider answers, also the bytes of a refusal.
+func send(into fetch.File, data []byte, err error) error {
+	if r, ok := errors.AsType[refusal](err); ok {
+		data = r.body
+	}
+	if _, werr := into.Write(data); werr != nil {
+		return werr
+	}
+	return err
+}
+
+func (p provider) Page(ctx context.Context, id string, page int, into fetch.File) error {
+	var data []byte
+	err := p.w.perform(ctx, "provider", fmt.Sprintf("get page %d", page), false, func() (err error) {
 		if err := p.gone(); err != nil {
 			return err
 		}
@@ -83,7 +97,7 @@ func (p provider) Page(ctx context.Context, id string, page int) (data []byte, e
 		data, err = p.pages[page-1].get(p.w.rng, p.w.announced()[page])
 		return err
 	})
-	return data, err
+	return send(into, data, err)
 }
 
 func (p *sentPage) get(rng *rand.Rand, announced time.Time) ([]byte, error) {
@@ -166,8 +180,9 @@ func decoded(data []byte, i int) *tiff.Decoded {
 	return d
 }
 
-func (p provider) File(ctx context.Context, id string) (data []byte, err error) {
-	err = p.w.perform(ctx, "provider", "get file", false, func() (err error) {
+func (p provider) File(ctx context.Context, id string, into fetch.File) error {
+	var data []byte
+	err := p.w.perform(ctx, "provider", "get file", false, func() (err error) {
 		if err := p.gone(); err != nil {
 			return err
 		}
@@ -177,7 +192,7 @@ func (p provider) File(ctx context.Context, id string) (data []byte, err error) 
 		data, err = p.whole.get(p.w.rng)
 		return err
 	})
-	return data, err
+	return send(into, data, err)
 }
 
 func (f *wholeFile) get(rng *rand.Rand) ([]byte, error) {

@@ -41,6 +41,7 @@ type serveCmd struct {
 	WholeFor     time.Duration `default:"10m" help:"How long faxstream tries to fetch the whole file when pages are missing."`
 	Reconcile    string        `default:"all" enum:"off,missing,all" help:"After the close, compare streamed pages with the whole file, pixel by pixel: ${enum}. missing: only for faxes with missing pages, whose whole file is fetched anyway. No document waits for the comparison."`
 	Fetches      int           `default:"24" help:"How many page files are fetched at the same time."`
+	Memory       int64         `default:"200" placeholder:"MB" help:"Memory that the process stays within, in 10^6 bytes. Large pages wait for each other; a page that alone needs more is processed when nothing else is, and takes more for that time."`
 	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key that signs manifests and seals; faxstream keys makes one. Empty: they are not signed."`
 
 	ListEvery   time.Duration `default:"15m" help:"How often faxstream compares the provider's lists with its own faxes, to find faxes whose webhooks were all lost. 0: never."`
@@ -73,6 +74,7 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	cfg.LimitHeap(e.getenv)
 	return app.Run(ctx, cfg, func(a *app.App) error {
 		return json.NewEncoder(e.stdout).Encode(readyLine{
 			Ready: true, Webhook: a.WebhookURL(), Admin: a.AdminURL(), NATS: a.NATSURL(), Pprof: a.PprofURL(),
@@ -87,7 +89,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		Admin:    app.Admin{Addr: c.AdminAddr, Tokens: c.AdminTokens, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP},
 		Provider: c.provider.config(), Zone: c.FaxplusZone.Location,
 		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
-		Reconcile: c.Reconcile, Fetches: c.Fetches,
+		Reconcile: c.Reconcile, Fetches: c.Fetches, Memory: c.Memory * 1e6,
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}

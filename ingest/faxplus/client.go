@@ -1,6 +1,7 @@
 package faxplus
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -103,6 +105,8 @@ type Client struct {
 	retry *retryablehttp.Client // for requests that may be repeated
 	file  *retryablehttp.Client // the same for whole files
 	once  *retryablehttp.Client // for requests that may not be repeated
+
+	buffers sync.Pool // *[]byte of copyBuffer bytes
 }
 
 // NewClient checks cfg and returns a client. It opens no connection.
@@ -221,14 +225,25 @@ type call struct {
 	body             []byte // JSON; nil for none
 	limit            int64  // of the answer, bytes
 	tiff             bool   // the answer must be a TIFF
+	into             Into   // takes the answer
 	client           *retryablehttp.Client
 	hide             []string // secrets that an answer may repeat but an error must not
 }
 
 // do sends a call, with the retries of its client, and returns the answer's body.
 func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
-	fail := func(reason session.Reason, err error) ([]byte, error) {
-		return nil, &Error{Op: call.op, Reason: reason, Err: err}
+	var body bytes.Buffer
+	call.into = &body
+	if err := c.transfer(ctx, call); err != nil {
+		return nil, err
+	}
+	return body.Bytes(), nil
+}
+
+// transfer sends a call, with the retries of its client; call.into takes the answer's body.
+func (c *Client) transfer(ctx context.Context, call call) error {
+	fail := func(reason session.Reason, err error) error {
+		return &Error{Op: call.op, Reason: reason, Err: err}
 	}
 	var payload any // nil: retryablehttp treats a nil []byte as a body
 	if call.body != nil {
@@ -247,10 +262,9 @@ func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 	if call.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	var body []byte
 	req.SetResponseHandler(func(resp *http.Response) error {
-		var err *Error
-		if body, err = receive(resp, call); err != nil {
+		call.into.Reset()
+		if err := c.receive(resp, call); err != nil {
 			return err
 		}
 		return nil
@@ -258,10 +272,10 @@ func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 	resp, err := call.client.Do(req)
 	if err == nil {
 		_ = resp.Body.Close() // read to its end
-		return body, nil
+		return nil
 	}
 	if e := (*Error)(nil); errors.As(err, &e) {
-		return nil, e
+		return e
 	}
 	return fail(session.ReasonUnavailable, err)
 }

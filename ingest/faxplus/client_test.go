@@ -63,6 +63,20 @@ func wantError(t *testing.T, err error, want session.Reason) *faxplus.Error {
 	return e
 }
 
+// fetchedPage fetches a page into memory. The bytes are also there with an error.
+func fetchedPage(c *faxplus.Client, ctx context.Context, sess string, n int) ([]byte, error) {
+	var b bytes.Buffer
+	err := c.Page(ctx, sess, n, &b)
+	return b.Bytes(), err
+}
+
+// fetchedFile does the same with a whole file.
+func fetchedFile(c *faxplus.Client, ctx context.Context, id string) ([]byte, error) {
+	var b bytes.Buffer
+	err := c.File(ctx, id, &b)
+	return b.Bytes(), err
+}
+
 func TestPagesAndFilesComeAsServed(t *testing.T) {
 	sim, c, _ := provider(t, nil)
 	fax := faxplustest.Fax{
@@ -70,17 +84,17 @@ func TestPagesAndFilesComeAsServed(t *testing.T) {
 	}
 	sim.Add(fax)
 	for i, want := range fax.Pages {
-		if got, err := c.Page(t.Context(), "s1", i+1); err != nil || !bytes.Equal(got, want) {
+		if got, err := fetchedPage(c, t.Context(), "s1", i+1); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("page %d: %d bytes, %v", i+1, len(got), err)
 		}
 	}
 	for _, id := range []string{"s1", fax.ListedID()} {
-		if got, err := c.File(t.Context(), id); err != nil || !bytes.Equal(got, fax.Whole) {
+		if got, err := fetchedFile(c, t.Context(), id); err != nil || !bytes.Equal(got, fax.Whole) {
 			t.Errorf("whole file of %s: %q, %v", id, got, err)
 		}
 	}
 	sim.Script("s1", 1, func(int) faxplustest.Answer { return faxplustest.Answer{ContentLength: -1} })
-	if got, err := c.Page(t.Context(), "s1", 1); err != nil || !bytes.Equal(got, fax.Pages[0]) {
+	if got, err := fetchedPage(c, t.Context(), "s1", 1); err != nil || !bytes.Equal(got, fax.Pages[0]) {
 		t.Errorf("chunked: %q, %v", got, err)
 	}
 }
@@ -137,13 +151,13 @@ func TestEveryFailureHasItsReasonAndItsTries(t *testing.T) {
 			t.Parallel()
 			sim, client, _ := provider(t, func(cfg *faxplus.Config) { cfg.MaxPageBytes = 1000 })
 			sim.Script("s1", 1, func(int) faxplustest.Answer { return c.answer })
-			got, err := client.Page(t.Context(), "s1", 1)
+			got, err := fetchedPage(client, t.Context(), "s1", 1)
 			e := wantError(t, err, c.want)
-			if got != nil || sim.Tries("s1", 1) != c.tries {
-				t.Errorf("%d tries, want %d; %d bytes beside the error %v", sim.Tries("s1", 1), c.tries, len(got), err)
+			if sim.Tries("s1", 1) != c.tries {
+				t.Errorf("%d tries, want %d: %v", sim.Tries("s1", 1), c.tries, err)
 			}
-			if !bytes.Equal(e.FetchBody(), c.body) || (e.FetchBody() == nil) != (c.body == nil) {
-				t.Errorf("kept %q, want %q", e.FetchBody(), c.body)
+			if e.FetchKept() != (c.body != nil) || e.FetchKept() && !bytes.Equal(got, c.body) {
+				t.Errorf("kept %t, %q, want %q", e.FetchKept(), got, c.body)
 			}
 			if c.answer.Status != 0 && e.Status != c.answer.Status {
 				t.Errorf("status %d, want %d", e.Status, c.answer.Status)
@@ -157,15 +171,15 @@ func TestLimitItselfIsNotTooLarge(t *testing.T) {
 	sim.Add(faxplustest.Fax{Session: "s1", Pages: [][]byte{page(strings.Repeat("x", 996))}, Whole: page("123456")})
 	for _, length := range []int64{0, -1} {
 		sim.Script("s1", 1, func(int) faxplustest.Answer { return faxplustest.Answer{ContentLength: length} })
-		if got, err := c.Page(t.Context(), "s1", 1); err != nil || len(got) != 1000 {
+		if got, err := fetchedPage(c, t.Context(), "s1", 1); err != nil || len(got) != 1000 {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 	}
-	if _, err := c.File(t.Context(), "s1"); err != nil {
+	if _, err := fetchedFile(c, t.Context(), "s1"); err != nil {
 		t.Error(err)
 	}
 	sim.Add(faxplustest.Fax{Session: "s1", Whole: page("1234567")})
-	_, err := c.File(t.Context(), "s1")
+	_, err := fetchedFile(c, t.Context(), "s1")
 	wantError(t, err, session.ReasonTooLarge)
 }
 
@@ -175,7 +189,7 @@ func TestSecondTrySucceedsWithinTheCall(t *testing.T) {
 	sim.Script("s1", 1, func(try int) faxplustest.Answer {
 		return []faxplustest.Answer{{Status: 502}, {CutAt: 5}, {}}[try-1]
 	})
-	if got, err := c.Page(t.Context(), "s1", 1); err != nil || !bytes.Equal(got, page("one")) || sim.Tries("s1", 1) != 3 {
+	if got, err := fetchedPage(c, t.Context(), "s1", 1); err != nil || !bytes.Equal(got, page("one")) || sim.Tries("s1", 1) != 3 {
 		t.Errorf("%q after %d tries, %v", got, sim.Tries("s1", 1), err)
 	}
 }
@@ -199,7 +213,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			sim.Script("s1", 1, func(int) faxplustest.Answer {
 				return faxplustest.Answer{Status: 503, Header: map[string]string{"Retry-After": c.header}}
 			})
-			_, err := client.Page(t.Context(), "s1", 1)
+			_, err := fetchedPage(client, t.Context(), "s1", 1)
 			e := wantError(t, err, session.ReasonUnavailable)
 			if e.FetchRetryAfter() < c.least || c.least == 0 && e.FetchRetryAfter() != 0 || sim.Tries("s1", 1) != c.tries {
 				t.Errorf("RetryAfter %v after %d tries; want at least %v after %d", e.FetchRetryAfter(), sim.Tries("s1", 1), c.least, c.tries)
@@ -225,7 +239,7 @@ func TestNoOtherHostSeesTheToken(t *testing.T) {
 		sim.Script("s1", 1, func(int) faxplustest.Answer {
 			return faxplustest.Answer{Status: 307, Header: map[string]string{"Location": location}}
 		})
-		_, err := c.Page(t.Context(), "s1", 1)
+		_, err := fetchedPage(c, t.Context(), "s1", 1)
 		if e := wantError(t, err, session.ReasonRefused); e.Status != 307 || asked.Load() != 0 {
 			t.Errorf("%s: status %d, %d requests elsewhere", name, e.Status, asked.Load())
 		}
@@ -233,13 +247,13 @@ func TestNoOtherHostSeesTheToken(t *testing.T) {
 	sim.Script("s1", 1, func(int) faxplustest.Answer {
 		return faxplustest.Answer{Status: 307, Header: map[string]string{"Location": "/accounts/self/files/s1/pages/2"}}
 	})
-	if got, err := c.Page(t.Context(), "s1", 1); err != nil || !bytes.Equal(got, page("two")) {
+	if got, err := fetchedPage(c, t.Context(), "s1", 1); err != nil || !bytes.Equal(got, page("two")) {
 		t.Errorf("redirect within the host: %q, %v", got, err)
 	}
 	sim.Script("s1", 1, func(int) faxplustest.Answer {
 		return faxplustest.Answer{Status: 307, Header: map[string]string{"Location": "/accounts/self/files/s1/pages/1"}}
 	})
-	_, err := c.Page(t.Context(), "s1", 1)
+	_, err := fetchedPage(c, t.Context(), "s1", 1)
 	wantError(t, err, session.ReasonRefused) // it points at itself
 }
 
@@ -265,7 +279,7 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 			}))
 			defer srv.Close()
 			client := client(t, srv.URL, func(cfg *faxplus.Config) { cfg.Timeout = 100 * time.Millisecond })
-			_, err := client.Page(t.Context(), "s1", 1)
+			_, err := fetchedPage(client, t.Context(), "s1", 1)
 			wantError(t, err, session.ReasonUnavailable)
 			if tries.Load() != c.tries {
 				t.Errorf("%d tries, want %d", tries.Load(), c.tries)
@@ -274,7 +288,7 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 	}
 	srv := httptest.NewServer(nil)
 	srv.Close()
-	_, err := client(t, srv.URL, nil).Page(t.Context(), "s1", 1)
+	_, err := fetchedPage(client(t, srv.URL, nil), t.Context(), "s1", 1)
 	wantError(t, err, session.ReasonUnavailable)
 }
 
@@ -285,7 +299,7 @@ func TestCancelledCallEndsAtOnce(t *testing.T) {
 		cancel()
 		return faxplustest.Answer{Status: 503}
 	})
-	_, err := c.Page(ctx, "s1", 1)
+	_, err := fetchedPage(c, ctx, "s1", 1)
 	if !errors.Is(err, context.Canceled) || sim.Tries("s1", 1) != 1 {
 		t.Errorf("got %v after %d tries", err, sim.Tries("s1", 1))
 	}
@@ -305,10 +319,10 @@ func TestFailedCallsLeaveConnectionsOpen(t *testing.T) {
 	defer srv.Close()
 	c := client(t, srv.URL, nil)
 	for range 5 {
-		if _, err := c.Page(t.Context(), "s1", 1); err != nil {
+		if _, err := fetchedPage(c, t.Context(), "s1", 1); err != nil {
 			t.Fatal(err)
 		}
-		_, err := c.Page(t.Context(), "s1", 2)
+		_, err := fetchedPage(c, t.Context(), "s1", 2)
 		wantError(t, err, session.ReasonNotYet)
 	}
 	if opened.Load() != 1 {
@@ -321,11 +335,11 @@ func TestAWholeFileHasATimeoutOfItsOwn(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer srv.Close()
 	c := client(t, srv.URL, func(cfg *faxplus.Config) { cfg.Timeout, cfg.FileTimeout = time.Millisecond, time.Hour })
-	_, err := c.Page(t.Context(), "s1", 1)
+	_, err := fetchedPage(c, t.Context(), "s1", 1)
 	wantError(t, err, session.ReasonUnavailable)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := c.File(ctx, "s1"); ctx.Err() == nil {
+	if _, err := fetchedFile(c, ctx, "s1"); ctx.Err() == nil {
 		t.Errorf("the file was given up before the caller gave up: %v", err)
 	}
 }
@@ -343,10 +357,10 @@ func TestPathsAreEscaped(t *testing.T) {
 	c := client(t, srv.URL+"/v3/", func(cfg *faxplus.Config) {
 		cfg.User, cfg.PagePath = "a/b c?&", "/x/{user_id}/{fax_id}?page={page}&user={user_id}"
 	})
-	if _, err := c.Page(t.Context(), "s-1_", 7); err != nil {
+	if _, err := fetchedPage(c, t.Context(), "s-1_", 7); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.File(t.Context(), "s-1_"); err != nil {
+	if _, err := fetchedFile(c, t.Context(), "s-1_"); err != nil {
 		t.Error(err)
 	}
 	want := []string{"/v3/x/a%2Fb%20c%3F%26/s-1_?page=7&user=a%2Fb%20c%3F%26", "/v3/accounts/a%2Fb%20c%3F%26/files/s-1_?format=tiff"}
@@ -354,9 +368,9 @@ func TestPathsAreEscaped(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", asked, want)
 	}
 	for _, id := range []string{"../../x", "", "..", "a/b"} {
-		_, err := c.Page(t.Context(), id, 1)
+		_, err := fetchedPage(c, t.Context(), id, 1)
 		wantError(t, err, session.ReasonBadRequest)
-		_, err = c.File(t.Context(), id)
+		_, err = fetchedFile(c, t.Context(), id)
 		wantError(t, err, session.ReasonBadRequest)
 	}
 	if len(asked) != 2 {
@@ -366,7 +380,7 @@ func TestPathsAreEscaped(t *testing.T) {
 
 func TestWithoutPagePathNoPageIsAskedFor(t *testing.T) {
 	sim, c, _ := provider(t, func(cfg *faxplus.Config) { cfg.PagePath = "" })
-	_, err := c.Page(t.Context(), "s1", 1)
+	_, err := fetchedPage(c, t.Context(), "s1", 1)
 	wantError(t, err, session.ReasonNoPagePath)
 	if sim.Tries("s1", 1) != 0 {
 		t.Error("it was asked for")
@@ -380,14 +394,14 @@ func TestUnusableTokenIsUnauthorized(t *testing.T) {
 		"two lines":  func() (string, error) { return token + "\n" + token, nil },
 	} {
 		sim, c, _ := provider(t, func(cfg *faxplus.Config) { cfg.Token = give })
-		_, err := c.Page(t.Context(), "s1", 1)
+		_, err := fetchedPage(c, t.Context(), "s1", 1)
 		wantError(t, err, session.ReasonUnauthorized)
 		if sim.Tries("s1", 1) != 0 {
 			t.Errorf("%s: asked without it", name)
 		}
 	}
 	sim, c, _ := provider(t, func(cfg *faxplus.Config) { cfg.Token = nil })
-	_, err := c.Page(t.Context(), "s1", 1)
+	_, err := fetchedPage(c, t.Context(), "s1", 1)
 	wantError(t, err, session.ReasonUnauthorized)
 	if sim.Tries("s1", 1) != 1 {
 		t.Error("without a token it was not asked once")

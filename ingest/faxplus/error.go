@@ -13,7 +13,7 @@ type Error struct {
 	Reason     session.Reason // one word for the retry table, the archive and people
 	Status     int            // HTTP status, 0 if there was no answer
 	RetryAfter time.Duration  // how long the provider asks us to wait; 0 if it does not say
-	Body       []byte         // bytes of a 2xx answer that failed a check; nil for other answers and if it was too large
+	Kept       bool           // the file has bytes of a 2xx answer that failed a check; false for other answers and if it was too large
 	Err        error
 }
 
@@ -30,8 +30,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // FetchReason returns Reason.
 func (e *Error) FetchReason() session.Reason { return e.Reason }
 
-// FetchBody returns Body, so that the pipeline can archive bytes that failed a check.
-func (e *Error) FetchBody() []byte { return e.Body }
+// FetchKept returns Kept, so that the pipeline can archive bytes that failed a check.
+func (e *Error) FetchKept() bool { return e.Kept }
 
 // FetchRetryAfter returns RetryAfter.
 func (e *Error) FetchRetryAfter() time.Duration { return e.RetryAfter }

@@ -19,34 +19,40 @@ import (
 // maxErrorText is how many bytes of an error answer are read.
 const maxErrorText = 4 << 10
 
+// Into takes the bytes of a file. Reset empties it; it is called before each answer is read.
+type Into = interface {
+	io.Writer
+	Reset()
+}
+
 // Page fetches page n, from 1 to MaxPages, of a session: the bytes of one TIFF as the provider sends it, at most
 // Config.MaxPageBytes. It makes up to three tries within seconds if the provider answers 5xx or the connection breaks.
-// Its error is an *Error.
-func (c *Client) Page(ctx context.Context, sess string, n int) ([]byte, error) {
+// Its error is an *Error, also where into fails.
+func (c *Client) Page(ctx context.Context, sess string, n int, into Into) error {
 	op := fmt.Sprintf("page %d of session %.*q", n, session.MaxTokenLen, sess)
 	if c.cfg.PagePath == "" {
-		return nil, &Error{Op: op, Reason: session.ReasonNoPagePath, Err: errors.New("no path for single pages is configured")}
+		return &Error{Op: op, Reason: session.ReasonNoPagePath, Err: errors.New("no path for single pages is configured")}
 	}
 	if !session.ValidToken(sess) || n < 1 || n > MaxPages {
-		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("want a session id and a page from 1 to %d", MaxPages)}
+		return &Error{Op: op, Reason: session.ReasonBadRequest, Err: fmt.Errorf("want a session id and a page from 1 to %d", MaxPages)}
 	}
 	path := strings.NewReplacer("{user_id}", escape(c.cfg.User), "{fax_id}", escape(sess), "{page}", strconv.Itoa(n)).
 		Replace(c.cfg.PagePath)
-	return c.do(ctx, call{
-		op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxPageBytes, tiff: true, client: c.retry,
+	return c.transfer(ctx, call{
+		op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxPageBytes, tiff: true, client: c.retry, into: into,
 	})
 }
 
 // File fetches a whole fax as one TIFF with all its pages, at most Config.MaxFileBytes. faxID is a session id or the id of
-// a listed fax. It retries as Page does. Its error is an *Error.
-func (c *Client) File(ctx context.Context, faxID string) ([]byte, error) {
+// a listed fax. It retries as Page does, and has its errors.
+func (c *Client) File(ctx context.Context, faxID string, into Into) error {
 	op := fmt.Sprintf("whole file of fax %.*q", session.MaxTokenLen, faxID)
 	if !session.ValidToken(faxID) {
-		return nil, &Error{Op: op, Reason: session.ReasonBadRequest, Err: errors.New("not a fax id")}
+		return &Error{Op: op, Reason: session.ReasonBadRequest, Err: errors.New("not a fax id")}
 	}
 	path := "/accounts/" + escape(c.cfg.User) + "/files/" + escape(faxID) + "?format=tiff"
-	return c.do(ctx, call{
-		op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxFileBytes, tiff: true, client: c.file,
+	return c.transfer(ctx, call{
+		op: op, method: http.MethodGet, path: path, accept: "image/tiff", limit: c.cfg.MaxFileBytes, tiff: true, client: c.file, into: into,
 	})
 }
 
@@ -73,36 +79,76 @@ func (c *Client) Probe(ctx context.Context) error {
 // escape escapes s as one part of a path or a query.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// receive reads and checks one answer. It leaves the body open.
-func receive(resp *http.Response, call call) ([]byte, *Error) {
-	fail := func(reason session.Reason, body []byte, err error) ([]byte, *Error) {
-		return nil, &Error{Op: call.op, Reason: reason, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header), Body: body, Err: err}
+// receive checks one answer and copies its body. It leaves the body open.
+func (c *Client) receive(resp *http.Response, call call) *Error {
+	fail := func(reason session.Reason, kept bool, err error) *Error {
+		return &Error{Op: call.op, Reason: reason, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header), Kept: kept, Err: err}
 	}
 	if reason := statusReason(resp.StatusCode); reason != "" {
-		return fail(reason, nil, errorText(resp, call.hide))
+		return fail(reason, false, errorText(resp, call.hide))
 	}
 	if resp.ContentLength > call.limit {
-		return fail(session.ReasonTooLarge, nil, fmt.Errorf("Content-Length is %d bytes, the limit is %d", resp.ContentLength, call.limit))
+		return fail(session.ReasonTooLarge, false, fmt.Errorf("Content-Length is %d bytes, the limit is %d", resp.ContentLength, call.limit))
 	}
-	body, err := readUpTo(resp.Body, resp.ContentLength, call.limit)
+	body := counted{Writer: call.into}
+	err := c.copy(&body, resp, call.limit)
 	switch {
+	case body.err != nil:
+		return fail(session.ReasonInternal, false, body.err)
 	case isTimeout(err):
-		return fail(session.ReasonUnavailable, nil, fmt.Errorf("after %d bytes: %w", len(body), err))
-	case call.tiff && len(body) >= 4 && int64(len(body)) <= call.limit && !isTIFF(body): // also if it is cut
-		return fail(session.ReasonWrongType, body,
-			fmt.Errorf("not a TIFF: Content-Type %.64q, begins with % x", resp.Header.Get("Content-Type"), body[:min(8, len(body))]))
+		return fail(session.ReasonUnavailable, false, fmt.Errorf("after %d bytes: %w", body.n, err))
+	case call.tiff && body.n >= 4 && body.n <= call.limit && !isTIFF(body.head[:]): // also if it is cut
+		return fail(session.ReasonWrongType, true,
+			fmt.Errorf("not a TIFF: Content-Type %.64q, begins with % x", resp.Header.Get("Content-Type"), body.head[:min(8, body.n)]))
 	case err != nil:
-		return fail(session.ReasonTruncated, body, fmt.Errorf("ended after %d bytes of %s: %w", len(body), announced(resp), err))
-	case int64(len(body)) > call.limit:
-		return fail(session.ReasonTooLarge, nil, fmt.Errorf("the body is larger than the limit of %d bytes", call.limit))
+		return fail(session.ReasonTruncated, true, fmt.Errorf("ended after %d bytes of %s: %w", body.n, announced(resp), err))
+	case body.n > call.limit:
+		return fail(session.ReasonTooLarge, false, fmt.Errorf("the body is larger than the limit of %d bytes", call.limit))
 	case !call.tiff:
-		return body, nil
-	case len(body) == 0:
-		return fail(session.ReasonEmpty, body, errors.New("the body is empty"))
-	case len(body) < 4:
-		return fail(session.ReasonWrongType, body, fmt.Errorf("not a TIFF: %d bytes", len(body)))
+		return nil
+	case body.n == 0:
+		return fail(session.ReasonEmpty, true, errors.New("the body is empty"))
+	case body.n < 4:
+		return fail(session.ReasonWrongType, true, fmt.Errorf("not a TIFF: %d bytes", body.n))
 	}
-	return body, nil
+	return nil
+}
+
+// counted counts what is written, and keeps its beginning and the error of the writer.
+type counted struct {
+	io.Writer
+	n    int64
+	head [8]byte
+	err  error
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	if c.n < int64(len(c.head)) {
+		copy(c.head[c.n:], p)
+	}
+	n, err := c.Writer.Write(p)
+	if c.n += int64(n); err != nil {
+		c.err = err
+	}
+	return n, err
+}
+
+// copyBuffer holds a usual page.
+const copyBuffer = 128 << 10
+
+// copy copies at most limit+1 bytes, so that the caller sees that there were more.
+func (c *Client) copy(dst io.Writer, resp *http.Response, limit int64) error {
+	buf, ok := c.buffers.Get().(*[]byte)
+	if !ok {
+		b := make([]byte, copyBuffer)
+		buf = &b
+	}
+	defer c.buffers.Put(buf)
+	n, err := io.CopyBuffer(dst, io.LimitReader(resp.Body, limit+1), *buf)
+	if err == nil && n < resp.ContentLength { // a reader of net/http says so itself, but for a body that never began
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // statusReason returns why there is no body to check; empty if there is one.
@@ -119,20 +165,6 @@ func statusReason(status int) session.Reason {
 		return session.ReasonUnavailable
 	}
 	return session.ReasonRefused
-}
-
-// readUpTo reads at most limit+1 bytes, so that the caller sees that there were more. size is the Content-Length, -1 if
-// unknown; it allocates size bytes at once only up to limit.
-func readUpTo(r io.Reader, size, limit int64) ([]byte, error) {
-	if size < 0 {
-		return io.ReadAll(io.LimitReader(r, limit+1))
-	}
-	body := make([]byte, min(size, limit))
-	n, err := io.ReadFull(r, body)
-	if errors.Is(err, io.EOF) { // no byte came, although Content-Length is not 0
-		err = io.ErrUnexpectedEOF
-	}
-	return body[:n], err
 }
 
 // isTIFF looks at the first four bytes: TIFF 6.0 section 2 and BigTIFF, in either byte order.

@@ -14,7 +14,7 @@ import (
 func TestProbeTellsAnOutageFromOneFax(t *testing.T) {
 	sim, c, srv := provider(t, nil)
 	sim.Script("s1", 1, func(int) faxplustest.Answer { return faxplustest.Answer{Status: 403} })
-	_, err := c.Page(t.Context(), "s1", 1)
+	_, err := fetchedPage(c, t.Context(), "s1", 1)
 	wantError(t, err, session.ReasonUnauthorized)
 	if err := c.Probe(t.Context()); err != nil {
 		t.Errorf("a healthy provider that refuses one fax: %v", err)

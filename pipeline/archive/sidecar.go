@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -64,6 +65,11 @@ func ParseSidecar(data []byte) (Sidecar, error) {
 // CreateFile archives the file of a page, or the whole file, under s.Object.Key. It writes the sidecar s first: so an object always has
 // its sidecar, and a sidecar without an object does not count. sum is the SHA-256 of data. existed: the same bytes are there already.
 func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
+	return CreateFileFrom(ctx, a, bytes.NewReader(data), sum, s)
+}
+
+// CreateFileFrom is CreateFile for s.Object.Size bytes of body.
+func CreateFileFrom(ctx context.Context, a Store, body io.ReadSeeker, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
 	text, err := s.Text()
 	if err != nil {
 		return false, err
@@ -71,7 +77,7 @@ func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte
 	key := SidecarKey(s.Object.Key)
 	errs := BatcherOf(a).CreateAll(ctx,
 		Item{Key: key, Body: bytes.NewReader(text), Size: int64(len(text)), Sum: sha256.Sum256(text)},
-		Item{Key: s.Object.Key, Body: bytes.NewReader(data), Size: int64(len(data)), Sum: sum})
+		Item{Key: s.Object.Key, Body: body, Size: s.Object.Size, Sum: sum})
 	if _, err := result(key, errs[0]); err != nil {
 		return false, err
 	}

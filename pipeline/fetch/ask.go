@@ -24,7 +24,7 @@ func (w *Worker) ask(ctx context.Context, d bus.Delivery) error {
 	answer := session.RecordSaid{Session: f.Session, N: f.N, At: d.Time, Says: session.RecordUnknown}
 	closed, open, err := w.provider.Outcome(ctx, f.Session)
 	if err != nil {
-		err = failed(ctx, err)
+		err = failed(ctx, nil, err)
 		fl, failed := errors.AsType[*intake.Failure](err)
 		if !failed {
 			return err

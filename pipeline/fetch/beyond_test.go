@@ -27,7 +27,10 @@ type wholeOnly struct {
 	file []byte
 }
 
-func (p wholeOnly) File(context.Context, string) ([]byte, error) { return p.file, nil }
+func (p wholeOnly) File(_ context.Context, _ string, into fetch.File) error {
+	_, err := into.Write(p.file)
+	return err
+}
 
 // ordered carries out an order for a whole file of three pages. It returns what the order ended with, the events, and the observed steps.
 func ordered(t *testing.T, order session.WholeOrdered) (session.WholeDone, *pipelinetest.Desk, []stage.Step) {

@@ -61,6 +61,11 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 		v.Reason = session.ReasonNotInFile
 		return v, nil
 	}
+	ctx, free := w.Decoder.Lease(ctx)
+	defer free()
+	if err := w.Decoder.Reserve(ctx, 2*intake.MemoryOf(f)); err != nil { // for both images, in case they differ
+		return v, err
+	}
 	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, f.Page-1) })
 	if fl, failed := errors.AsType[*intake.Failure](err); failed {
 		v.Reason = fl.Reason
@@ -96,13 +101,14 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 
 // dispute names the difference of two images of a page, and makes that of the file ready for a person to choose it.
 func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArchived, m intake.Image, v *archive.PageVerdict) error {
-	data, err := archive.ReadObject(ctx, w.Archive, f.Original)
+	body, err := w.Decoder.Read(ctx, w.Archive, f.Original)
 	if err != nil && !archive.Lost(err) {
 		return err
 	}
+	defer w.remove(body)
 	v.Difference = string(raster.Other)
 	if err == nil {
-		streamed, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.Page(ctx, data) })
+		streamed, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageIn(ctx, body) })
 		if _, failed := errors.AsType[*intake.Failure](err); err != nil && !failed {
 			return err
 		}

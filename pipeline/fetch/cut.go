@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +46,8 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	case o.Page > file.NumPages():
 		return session.ReasonNotInFile, nil
 	}
+	ctx, free := w.Decoder.Lease(ctx)
+	defer free()
 	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, o.Page-1) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		return f.Reason, nil
@@ -63,24 +64,24 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 
 // archiveCut archives a page of the whole file as a file of its own.
 func (w *Worker) archiveCut(ctx context.Context, o intake.Origin, m intake.Image) (session.Object, error) {
-	data, err := pageFile(o.Fact(m), m)
-	if err != nil {
+	b := w.Decoder.NewBody()
+	defer w.remove(b)
+	if err := writePage(b, o.Fact(m), m); err != nil {
 		return session.Object{}, fmt.Errorf("cut page %d of session %s: %w", o.Page, o.Session, err)
 	}
-	return w.ArchiveOriginal(ctx, o, data, archive.KindCut)
+	obj, _, err := w.ArchiveBody(ctx, o, b, archive.KindCut)
+	return obj, err
 }
 
-// pageFile encodes a page as a TIFF of its own.
-func pageFile(f session.PageArchived, m intake.Image) ([]byte, error) {
+// writePage encodes a page as a TIFF of its own.
+func writePage(b *intake.Body, f session.PageArchived, m intake.Image) error {
 	strip, err := m.Strip()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var b bytes.Buffer
-	t := tiff.NewWriter(&b)
+	t := tiff.NewWriter(b)
 	if _, err := t.AddPage(intake.PageMeta(f, 1, 1), strip); err != nil {
-		return nil, err
+		return err
 	}
-	err = t.Close()
-	return b.Bytes(), err
+	return t.Close()
 }

@@ -164,7 +164,7 @@ func (notYet) FetchReason() session.Reason    { return session.ReasonNotYet }
 func (notYet) FetchBody() []byte              { return nil }
 func (notYet) FetchRetryAfter() time.Duration { return 0 }
 
-func (l *line) Page(ctx context.Context, id string, _ int) ([]byte, error) {
+func (l *line) Page(ctx context.Context, id string, _ int, into fetch.File) error {
 	l.mu.Lock()
 	l.asked[id]++
 	late := l.asked[id] <= l.late
@@ -172,16 +172,17 @@ func (l *line) Page(ctx context.Context, id string, _ int) ([]byte, error) {
 	select {
 	case <-time.After(l.took):
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	if late {
-		return nil, notYet{}
+		return notYet{}
 	}
-	return l.page, nil
+	_, err := into.Write(l.page)
+	return err
 }
 
-func (*line) File(context.Context, string) ([]byte, error) { return nil, notYet{} }
-func (*line) Probe(context.Context) error                  { return nil }
+func (*line) File(context.Context, string, fetch.File) error { return notYet{} }
+func (*line) Probe(context.Context) error                    { return nil }
 
 func (*line) Outcome(context.Context, string) (*session.Closed, bool, error) {
 	return nil, false, notYet{}

@@ -53,6 +53,8 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	if o.ToToken, err = w.bus.Bind(ctx, o.Session, session.NumberToken(o.To)); err != nil {
 		return err
 	}
+	ctx, free := w.Decoder.Lease(ctx)
+	defer free()
 	var have *intake.Found
 	if a.again {
 		if have, err = w.Lookup(ctx, o, archive.KindOriginal); err != nil {
@@ -63,7 +65,11 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 		if err := w.gate.pass(ctx); err != nil {
 			return err
 		}
-		have, err = w.fetch(ctx, o)
+		body := w.Decoder.NewBody()
+		defer w.remove(body)
+		have, err = w.fetch(ctx, o, body)
+	} else {
+		defer w.remove(have.Body)
 	}
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		return w.fail(ctx, a, o, f)
@@ -74,44 +80,60 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	return w.Publish(ctx, o, have.Object, have.Image)
 }
 
-// fetch fetches the file of a page, archives and decodes it. An error that is an *intake.Failure counts as an attempt.
-func (w *Worker) fetch(ctx context.Context, o intake.Origin) (*intake.Found, error) {
+// remove deletes a file that is not needed any more. If that fails, the next start deletes it.
+func (w *Worker) remove(b *intake.Body) {
+	if err := b.Close(); err != nil {
+		w.log.Warn("a temporary file cannot be removed", "err", err)
+	}
+}
+
+// fetch fetches the file of a page into body, archives and decodes it. An error that is an *intake.Failure counts as an attempt.
+func (w *Worker) fetch(ctx context.Context, o intake.Origin, body *intake.Body) (*intake.Found, error) {
 	start := time.Now()
-	data, err := w.provider.Page(ctx, o.Session, o.Page)
-	if err != nil {
-		return w.salvage(ctx, o, failed(ctx, err))
+	if err := w.provider.Page(ctx, o.Session, o.Page, body); err != nil {
+		return w.salvage(ctx, o, failed(ctx, body, err))
 	}
 	w.Observe(stage.Step{Stage: stage.Fetch, Session: o.Session, Page: o.Page, Took: time.Since(start)})
 	w.path.arrived()
-	file, err := tiff.Parse(data, tiff.Limits{})
-	if cut(file, err) {
+	file, err := body.TIFF(tiff.Limits{})
+	switch incomplete, err := cut(file, err); {
+	case err != nil:
+		return nil, err
+	case incomplete:
 		return w.salvage(ctx, o, &intake.Failure{
-			Stage: stage.Fetch, Reason: session.ReasonTruncated, Detail: "the TIFF refers to bytes past its end", Body: data,
+			Stage: stage.Fetch, Reason: session.ReasonTruncated, Detail: "the TIFF refers to bytes past its end", Body: body,
 		})
 	}
 	if err == nil && file.NumPages() > 1 {
 		// It is unknown which pages these are. An endpoint that ignores the page number would give every page the image of the first one.
 		return w.salvage(ctx, o, &intake.Failure{
-			Stage: stage.Fetch, Reason: session.ReasonManyPages, Body: data,
+			Stage: stage.Fetch, Reason: session.ReasonManyPages, Body: body,
 			Detail: fmt.Sprintf(
 				"the file of the page has %d pages: check that --faxplus-page-path is the path of a single page", file.NumPages()),
 		})
 	}
-	return w.take(ctx, o, data)
+	return w.take(ctx, o, body)
 }
 
-// cut reports whether a TIFF arrived incomplete; f and parseErr are from tiff.Parse.
-func cut(f *tiff.File, parseErr error) bool {
-	return errors.Is(parseErr, tiff.ErrTruncated) || parseErr == nil && errors.Is(f.Check(), tiff.ErrTruncated)
+// cut reports whether a TIFF arrived incomplete; f and parseErr are from Body.TIFF. The error is one of our own disk.
+func cut(f *tiff.File, parseErr error) (bool, error) {
+	err := parseErr
+	if err == nil {
+		err = f.Check()
+	}
+	if errors.Is(err, tiff.ErrRead) {
+		return false, err
+	}
+	return errors.Is(err, tiff.ErrTruncated), nil
 }
 
 // take archives bytes as the original of the page and decodes them.
-func (w *Worker) take(ctx context.Context, o intake.Origin, data []byte) (*intake.Found, error) {
-	obj, err := w.ArchiveOriginal(ctx, o, data, archive.KindOriginal)
+func (w *Worker) take(ctx context.Context, o intake.Origin, body *intake.Body) (*intake.Found, error) {
+	obj, _, err := w.ArchiveBody(ctx, o, body, archive.KindOriginal)
 	if err != nil {
 		return nil, err
 	}
-	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.Page(ctx, data) })
+	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageIn(ctx, body) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		f.Archived = &obj
 	}

@@ -2,13 +2,11 @@ package fetch
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/intake"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -52,32 +50,35 @@ func (w *Worker) tryWhole(ctx context.Context, t wholeTry) error {
 		return err
 	}
 	start := time.Now()
-	data, err := w.provider.File(ctx, f.Session)
-	if err != nil {
-		err = failed(ctx, err)
+	body := w.Decoder.NewBody()
+	defer w.remove(body)
+	if err := w.provider.File(ctx, f.Session, body); err != nil {
+		err = failed(ctx, body, err)
 		if fl, failed := errors.AsType[*intake.Failure](err); failed {
 			return w.failWhole(ctx, t, fl)
 		}
 		return err
 	}
 	w.Observe(stage.Step{Stage: stage.Whole, Session: f.Session, Took: time.Since(start)})
-	file, parseErr := tiff.Parse(data, tiff.Limits{MaxPages: session.MaxPages})
-	if later, err := w.incomplete(ctx, &t, data, file, parseErr); later || err != nil {
+	file, parseErr := body.TIFF(tiff.Limits{MaxPages: session.MaxPages})
+	if later, err := w.incomplete(ctx, &t, body, file, parseErr); later || err != nil {
 		return err
 	}
-	return w.takeWhole(ctx, t, data, file)
+	return w.takeWhole(ctx, t, body, file)
 }
 
 // incomplete schedules another attempt, if there is time, for a file that arrived incomplete, unless exactly these bytes came before, and
 // for a file that does not have all wanted pages yet. later: it scheduled one.
-func (w *Worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file *tiff.File, parseErr error) (later bool, err error) {
+func (w *Worker) incomplete(ctx context.Context, t *wholeTry, b *intake.Body, file *tiff.File, parseErr error) (later bool, err error) {
+	truncated, err := cut(file, parseErr)
+	if err != nil {
+		return false, err
+	}
 	fl := &intake.Failure{Stage: stage.Whole, Reason: session.ReasonNotInFile, Detail: "the whole file has fewer pages than are wanted"}
 	switch {
-	case cut(file, parseErr):
+	case truncated:
 		fl.Reason, fl.Detail = session.ReasonTruncated, "the whole file refers to bytes past its end"
-		sum := sha256.Sum256(data)
-		rejected := archive.NewObject(archive.RejectedWholeFileKey(t.order.Session, sum), int64(len(data)), sum)
-		again, err := archive.CreateFile(ctx, w.Archive, data, sum, t.origin.Sidecar(rejected, fl.Reason))
+		_, again, err := w.ArchiveWhole(ctx, t.origin, b, fl.Reason)
 		if err != nil || again {
 			return false, err
 		}
@@ -97,10 +98,9 @@ func (w *Worker) incomplete(ctx context.Context, t *wholeTry, data []byte, file 
 const reasonBeyond session.Reason = session.RecoveredBeyond
 
 // takeWhole archives the whole file, cuts the wanted pages and ends the order. file is nil if the bytes are not a readable TIFF.
-func (w *Worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *tiff.File) error {
-	sum := sha256.Sum256(data)
-	obj := archive.NewObject(archive.WholeFileKey(t.order.Session, sum), int64(len(data)), sum)
-	if _, err := archive.CreateFile(ctx, w.Archive, data, sum, t.origin.Sidecar(obj, "")); err != nil {
+func (w *Worker) takeWhole(ctx context.Context, t wholeTry, b *intake.Body, file *tiff.File) error {
+	obj, _, err := w.ArchiveWhole(ctx, t.origin, b, "")
+	if err != nil {
 		return err
 	}
 	done := session.WholeDone{Session: t.order.Session, ToToken: t.origin.ToToken, N: t.order.N, Object: &obj, Attempts: t.tried, At: t.now}
@@ -118,7 +118,6 @@ func (w *Worker) takeWhole(ctx context.Context, t wholeTry, data []byte, file *t
 		w.log.Error("the whole file has more pages than the provider counts: they are taken into the document; look at the fax",
 			"session", t.order.Session, "counted", t.order.Counted, "file", done.Pages)
 	}
-	var err error
 	if done.Lost, err = w.cutPages(ctx, t.origin, file, wanted); err != nil {
 		return err
 	}

@@ -12,29 +12,73 @@ import (
 )
 
 // Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines.
-type Decoder struct{ slots *Slots }
+type Decoder struct {
+	*Memory
+	slots *Slots
+}
 
-// NewDecoder returns a Decoder of at most atOnce pages at once.
-func NewDecoder(atOnce int) *Decoder { return &Decoder{NewSlots(atOnce)} }
+// NewDecoder returns a Decoder of at most atOnce pages at once, without a limit of memory.
+func NewDecoder(atOnce int) *Decoder { return NewMemory(0, "").NewDecoder(atOnce) }
+
+// NewDecoder returns a Decoder of at most atOnce pages at once, which take their memory from m.
+func (m *Memory) NewDecoder(atOnce int) *Decoder {
+	return &Decoder{Memory: m, slots: NewSlots(atOnce)}
+}
 
 // AtOnce is the number of pages that it decodes at once.
 func (d *Decoder) AtOnce() int { return d.slots.size }
 
 // Page decodes the first page of a TIFF. A file that is cut short gives the rows that are there. An error that is a *Failure means that
-// the page cannot be decoded; any other error means that ctx ended.
+// the page cannot be decoded; any other error means that ctx ended, or that the disk failed. The page takes memory from the lease of ctx
+// (Memory.Lease), if it has one.
 func (d *Decoder) Page(ctx context.Context, data []byte) (Image, error) {
-	return d.run(ctx, func(ctx context.Context) (Image, error) {
-		file, err := tiff.Parse(data, tiff.Limits{})
-		if err != nil {
-			return Image{}, err
-		}
-		return decodePage(ctx, file, 0)
-	})
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		return Image{}, undecodable(err)
+	}
+	return d.PageOf(ctx, file, 0)
+}
+
+// PageIn is Page for a Body, which the image may use.
+func (d *Decoder) PageIn(ctx context.Context, b *Body) (Image, error) {
+	file, err := b.TIFF(tiff.Limits{})
+	if errors.Is(err, tiff.ErrRead) {
+		return Image{}, err
+	}
+	if err != nil {
+		return Image{}, undecodable(err)
+	}
+	return d.PageOf(ctx, file, 0)
 }
 
 // PageOf decodes page i, from 0, of a parsed TIFF. Its errors are those of Page.
 func (d *Decoder) PageOf(ctx context.Context, file *tiff.File, i int) (Image, error) {
-	return d.run(ctx, func(ctx context.Context) (Image, error) { return decodePage(ctx, file, i) })
+	im, err := file.Page(i)
+	if errors.Is(err, tiff.ErrRead) {
+		return Image{}, err
+	}
+	if err != nil {
+		return Image{}, undecodable(err)
+	}
+	ctx, l, free := d.leased(ctx)
+	defer free()
+	need := im.Memory()
+	err = l.take(ctx, need)
+	for err == nil {
+		if im.Allowed = need; d.free == nil || need >= d.total {
+			im.Allowed = 0
+		}
+		var m Image
+		m, err = d.run(ctx, func(ctx context.Context) (Image, error) { return decodePage(ctx, im) })
+		more, ok := errors.AsType[*tiff.MemoryError](err)
+		if !ok {
+			return m, err
+		}
+		before := need
+		need = max(more.Need, 2*need)
+		err = l.retake(ctx, before, need)
+	}
+	return Image{}, err
 }
 
 // maxDecode limits the time for one page, against files that are made to decode slowly; real pages take milliseconds.
@@ -61,16 +105,15 @@ func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, 
 	case ctx.Err() != nil:
 		return Image{}, context.Cause(ctx)
 	case err != nil:
+		if _, more := errors.AsType[*tiff.MemoryError](err); more || errors.Is(err, tiff.ErrRead) {
+			return Image{}, err
+		}
 		return Image{}, undecodable(err)
 	}
 	return m, nil
 }
 
-func decodePage(ctx context.Context, file *tiff.File, i int) (Image, error) {
-	im, err := file.Page(i)
-	if err != nil {
-		return Image{}, err
-	}
+func decodePage(ctx context.Context, im *tiff.Image) (Image, error) {
 	dec, err := im.Decode(ctx)
 	if err != nil {
 		return Image{}, err

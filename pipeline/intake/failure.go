@@ -12,7 +12,7 @@ type Failure struct {
 	Stage    string // fetch, decode or whole
 	Reason   session.Reason
 	Detail   string          // a sentence for people
-	Body     []byte          // the bytes that failed a check; nil: there is nothing to archive
+	Body     *Body           // the bytes that failed a check; nil: there is nothing to archive
 	Archived *session.Object // where Body, or the original, is archived; nil: it is not archived
 	Wait     time.Duration   // the provider asks for this delay; 0: it asks for none
 }

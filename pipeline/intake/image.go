@@ -1,8 +1,8 @@
 package intake
 
 import (
-	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/tiff"
@@ -14,15 +14,22 @@ type Image struct {
 	SHA256 string // hex SHA-256 of the raster, or of the samples of a gray or colour page
 }
 
-// better orders images of one page, in every process in the same way: fewest bad rows, most rows, lowest raster hash.
-func better(a, b Image) bool {
-	if x, y := a.CountBadRows(), b.CountBadRows(); x != y {
-		return x < y
+// rank orders images of one page, in every process in the same way: fewest bad rows, most rows, lowest raster hash.
+type rank struct {
+	bad, rows int
+	sum       string
+}
+
+func (m Image) rank() rank { return rank{m.CountBadRows(), m.Raster.Height, m.SHA256} }
+
+func (a rank) better(b rank) bool {
+	switch {
+	case a.bad != b.bad:
+		return a.bad < b.bad
+	case a.rows != b.rows:
+		return a.rows > b.rows
 	}
-	if a.Raster.Height != b.Raster.Height {
-		return a.Raster.Height > b.Raster.Height
-	}
-	return a.SHA256 < b.SHA256
+	return a.sum < b.sum
 }
 
 // CountBadRows is the number of rows that could not be decoded as they were sent.
@@ -35,14 +42,13 @@ func (m Image) CountBadRows() int {
 }
 
 // png encodes an upright page for OCR; tones is nil for a bilevel page.
-func png(page *raster.Page, tones *raster.Tones) ([]byte, error) {
-	var b bytes.Buffer
+func png(w io.Writer, page *raster.Page, tones *raster.Tones) error {
 	write := page.WritePNG
 	if tones != nil {
 		write = tones.WritePNG
 	}
-	if err := write(&b); err != nil {
-		return nil, fmt.Errorf("write PNG: %w", err)
+	if err := write(w); err != nil {
+		return fmt.Errorf("write PNG: %w", err)
 	}
-	return b.Bytes(), nil
+	return nil
 }

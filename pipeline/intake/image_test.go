@@ -23,9 +23,9 @@ func TestBetterIsTheSameEverywhere(t *testing.T) {
 	slices.Reverse(got)
 	slices.SortStableFunc(got, func(a, b Image) int {
 		switch {
-		case better(a, b):
+		case a.rank().better(b.rank()):
 			return -1
-		case better(b, a):
+		case b.rank().better(a.rank()):
 			return 1
 		}
 		return 0

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,25 +38,49 @@ func (p *Pages) timed(name string, o Origin, f func() error) error {
 }
 
 // ArchiveOriginal archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut.
-func (p *Pages) ArchiveOriginal(ctx context.Context, o Origin, data []byte, kind string) (obj session.Object, err error) {
+func (p *Pages) ArchiveOriginal(ctx context.Context, o Origin, data []byte, kind string) (session.Object, error) {
+	b := p.Decoder.NewBody()
+	_, err := b.Write(data)
+	if err != nil {
+		return session.Object{}, errors.Join(err, b.Close())
+	}
+	obj, _, err := p.ArchiveBody(ctx, o, b, kind)
+	return obj, errors.Join(err, b.Close())
+}
+
+// ArchiveBody is ArchiveOriginal for a Body. existed: the same bytes are there already.
+func (p *Pages) ArchiveBody(ctx context.Context, o Origin, b *Body, kind string) (obj session.Object, existed bool, err error) {
 	err = p.timed(stage.Archive, o, func() error {
-		sum := sha256.Sum256(data)
-		obj = archive.NewObject(archive.PageKey(o.Session, o.Page, sum, kind), int64(len(data)), sum)
-		_, err := archive.CreateFile(ctx, p.Archive, data, sum, o.Sidecar(obj, ""))
+		obj, existed, err = b.create(ctx, p.Archive, o, archive.PageKey(o.Session, o.Page, b.SHA256(), kind), "")
 		return err
 	})
-	return obj, err
+	return obj, existed, err
 }
 
 // ArchiveRejected archives the bytes that failed a check, f.Body. obj is nil if there are none. again: exactly these bytes came before.
 func (p *Pages) ArchiveRejected(ctx context.Context, o Origin, f *Failure) (obj *session.Object, again bool, err error) {
-	if len(f.Body) == 0 {
+	if f.Body == nil || f.Body.Size() == 0 {
 		return nil, false, nil
 	}
-	sum := sha256.Sum256(f.Body)
-	rejected := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindRejected), int64(len(f.Body)), sum)
-	again, err = archive.CreateFile(ctx, p.Archive, f.Body, sum, o.Sidecar(rejected, f.Reason))
+	key := archive.PageKey(o.Session, o.Page, f.Body.SHA256(), archive.KindRejected)
+	rejected, again, err := f.Body.create(ctx, p.Archive, o, key, f.Reason)
 	return &rejected, again, err
+}
+
+// create archives a Body under key, with its sidecar.
+func (b *Body) create(ctx context.Context, a archive.Store, o Origin, key string, reason session.Reason) (session.Object, bool, error) {
+	obj := archive.NewObject(key, b.Size(), b.SHA256())
+	existed, err := archive.CreateFileFrom(ctx, a, b.Reader(), b.SHA256(), o.Sidecar(obj, reason))
+	return obj, existed, err
+}
+
+// ArchiveWhole archives a whole file. Without a reason it is the fax's, else it was rejected. existed: the same bytes are there already.
+func (p *Pages) ArchiveWhole(ctx context.Context, o Origin, b *Body, reason session.Reason) (obj session.Object, existed bool, err error) {
+	key := archive.WholeFileKey(o.Session, b.SHA256())
+	if reason != "" {
+		key = archive.RejectedWholeFileKey(o.Session, b.SHA256())
+	}
+	return b.create(ctx, p.Archive, o, key, reason)
 }
 
 // Decode runs decode as a stage. Its errors are those of Decoder.Page.
@@ -85,16 +108,18 @@ func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Objec
 		return session.PageArchived{}, err
 	}
 	upright, tones := m.Upright()
-	pngData, err := png(upright, tones)
+	image := p.Decoder.NewBody()
+	defer image.Close()
+	err = png(image, upright, tones)
 	quality := session.Quality(upright.Quality())
 	release()
 	if err != nil {
 		return session.PageArchived{}, err
 	}
-	sum := sha256.Sum256(pngData)
-	pngObject := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), int64(len(pngData)), sum)
+	sum := image.SHA256()
+	pngObject := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), image.Size(), sum)
 	err = p.timed(stage.Archive, o, func() error {
-		_, err := archive.CreateSum(ctx, p.Archive, pngObject.Key, pngData, sum)
+		_, err := archive.CreateFrom(ctx, p.Archive, pngObject.Key, image.Reader(), image.Size(), sum)
 		return err
 	})
 	f := o.Fact(m)
@@ -122,33 +147,66 @@ func (p *Pages) record(ctx context.Context, f session.PageArchived) error {
 type Found struct {
 	Object session.Object
 	Image  Image
+	Body   *Body // the bytes, which the image may use; the caller must close it
 }
 
 // Lookup returns the best archived page of one kind that can be decoded, nil if there is none. So a crash between the archive and the
-// fact of a page costs no second fetch.
+// fact of a page costs no second fetch. Of several, one at a time is in memory, and the best one is decoded once more.
 func (p *Pages) Lookup(ctx context.Context, o Origin, kind string) (*Found, error) {
-	var best *Found
+	var keys []string
 	for key, err := range p.Archive.List(ctx, archive.PagePrefix(o.Session, o.Page), "") {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", archive.PagePrefix(o.Session, o.Page), err)
 		}
-		if !archive.IsKind(key, kind) {
-			continue
+		if archive.IsKind(key, kind) {
+			keys = append(keys, key)
 		}
-		data, err := archive.Read(ctx, p.Archive, key, archive.MaxObject)
+	}
+	if len(keys) > 1 {
+		best, err := p.best(ctx, o, keys)
 		if err != nil {
 			return nil, err
 		}
-		m, err := p.Decode(o, func() (Image, error) { return p.Decoder.Page(ctx, data) })
-		if _, failed := errors.AsType[*Failure](err); failed {
-			continue
+		keys = best
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	return p.find(ctx, o, keys[0])
+}
+
+// best returns the best of the keys, or none.
+func (p *Pages) best(ctx context.Context, o Origin, keys []string) (best []string, err error) {
+	var first rank
+	for _, key := range keys {
+		inner, free := p.Decoder.Lease(ctx)
+		found, err := p.find(inner, o, key)
+		if err == nil && found != nil {
+			if r := found.Image.rank(); best == nil || r.better(first) {
+				best, first = []string{key}, r
+			}
+			err = found.Body.Close()
 		}
+		free()
 		if err != nil {
 			return nil, err
-		}
-		if best == nil || better(m, best.Image) {
-			best = &Found{archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), m}
 		}
 	}
 	return best, nil
+}
+
+// find reads and decodes an archived page, nil if it cannot be decoded.
+func (p *Pages) find(ctx context.Context, o Origin, key string) (*Found, error) {
+	b, err := p.Decoder.readKey(ctx, p.Archive, key)
+	if err != nil {
+		return nil, err
+	}
+	m, err := p.Decode(o, func() (Image, error) { return p.Decoder.PageIn(ctx, b) })
+	if _, failed := errors.AsType[*Failure](err); failed {
+		return nil, b.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return &Found{archive.NewObject(key, b.Size(), b.SHA256()), m, b}, nil
 }

@@ -3,7 +3,9 @@ package intake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/faxstream/faxstream/pipeline/raster"
@@ -15,16 +17,27 @@ const ThumbnailSide = 300
 // Thumbnails makes small images of archived originals, at most as many at once as there are cores.
 type Thumbnails struct{ decoder *Decoder }
 
-// NewThumbnails returns a Thumbnails. It may be used by several goroutines.
-func NewThumbnails() *Thumbnails { return &Thumbnails{NewDecoder(runtime.GOMAXPROCS(0))} }
+// NewThumbnails returns a Thumbnails, which take their memory from m. It may be used by several goroutines.
+func NewThumbnails(m *Memory) *Thumbnails { return &Thumbnails{m.NewDecoder(runtime.GOMAXPROCS(0))} }
 
-// PNG returns a page as a gray or colour PNG with the proportions of the sheet. data is the archived TIFF of the page. If it cannot be
+// PNG returns a page as a gray or colour PNG with the proportions of the sheet. original is the archived TIFF of the page. If it cannot be
 // decoded, the error matches *Failure.
-func (t *Thumbnails) PNG(ctx context.Context, data []byte) ([]byte, error) {
-	m, err := t.decoder.Page(ctx, data)
+func (t *Thumbnails) PNG(ctx context.Context, original io.Reader) (small []byte, err error) {
+	b := t.decoder.NewBody()
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if _, err := io.Copy(b, original); err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	ctx, free := t.decoder.Lease(ctx)
+	defer free()
+	m, err := t.decoder.PageIn(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("thumbnail: %w", err)
 	}
+	return thumbnail(m)
+}
+
+func thumbnail(m Image) ([]byte, error) {
 	page, tones := m.Upright()
 	var small *raster.Tones
 	if tones != nil {

@@ -190,9 +190,12 @@ func (wb *Workbench) Repeated(id string, n int, originals ...[]byte) {
 // served is a provider that has one whole file and nothing else.
 type served []byte
 
-func (s served) File(context.Context, string) ([]byte, error) { return s, nil }
+func (s served) File(_ context.Context, _ string, into fetch.File) error {
+	_, err := into.Write(s)
+	return err
+}
 
-func (served) Page(context.Context, string, int) ([]byte, error) { return nil, errors.ErrUnsupported }
+func (served) Page(context.Context, string, int, fetch.File) error { return errors.ErrUnsupported }
 
 func (served) Outcome(context.Context, string) (*session.Closed, bool, error) {
 	return nil, false, errors.ErrUnsupported

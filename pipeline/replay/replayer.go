@@ -123,7 +123,10 @@ func (r *Replayer) decodePlan(ctx context.Context, plan archive.Plan) (map[int]a
 // decodeAgain returns the page as it is decoded now, nil if the pixels are the same. A page whose original is missing, altered or cannot
 // be decoded any more stays as it is: the assembler reports it.
 func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*session.PageArchived, error) {
-	data, err := archive.ReadObject(ctx, r.Archive, old.Original)
+	ctx, free := r.Pages.Decoder.Lease(ctx)
+	defer free()
+	b, err := r.Pages.Decoder.Read(ctx, r.Archive, old.Original)
+	defer r.remove(b)
 	if err != nil && archive.Lost(err) {
 		r.Log.Error("an archived original is missing or altered: verify the fax", "session", old.Session, "page", old.Page, "err", err)
 		return nil, nil
@@ -135,7 +138,7 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 		Session: old.Session, Page: old.Page, From: old.From, To: old.To, ToToken: old.ToToken,
 		EventTime: old.EventTime, Source: old.Source, BodySHA256: old.BodySHA256,
 	}
-	m, err := r.Pages.Decode(o, func() (intake.Image, error) { return r.Pages.Decoder.Page(ctx, data) })
+	m, err := r.Pages.Decode(o, func() (intake.Image, error) { return r.Pages.Decoder.PageIn(ctx, b) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		r.Log.Error("an archived original cannot be decoded any more", "key", old.Original.Key, "detail", f.Detail)
 		return nil, nil
@@ -148,6 +151,13 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 	}
 	now, err := r.Pages.ArchivePNG(ctx, o, old.Original, m)
 	return &now, err
+}
+
+// remove deletes a file that is not needed any more. If that fails, the next start deletes it.
+func (r *Replayer) remove(b *intake.Body) {
+	if err := b.Close(); err != nil {
+		r.Log.Warn("a temporary file cannot be removed", "err", err)
+	}
 }
 
 // report archives the pages that have other pixels now, for the assembler. Its key has the hash of its content: a repeat writes the same.

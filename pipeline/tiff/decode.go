@@ -53,13 +53,17 @@ func (d *Decoded) Upright() (*raster.Page, *raster.Tones) {
 	return d.Raster.Upright(d.Orientation), d.Tones.Upright(d.Orientation)
 }
 
-// Decode decodes a page. A damaged page is not an error as long as one row can
+// Decode decodes a page. It needs Memory bytes, rarely more: then the error is
+// a *MemoryError if the page has an Allowed. A damaged page is not an error as long as one row can
 // be decoded: damaged and missing rows are listed, but for up to six at the end
 // of a page whose end mark says that they were never sent. Errors match
 // ErrMalformed, ErrTruncated, ErrLimit, or ErrUnsupported (a compression or
 // kind of colour that is not for faxes), or are the context's.
 func (im *Image) Decode(ctx context.Context) (*Decoded, error) {
 	d, err := im.decode(ctx)
+	if r := im.f.readError(); r != nil {
+		return nil, r
+	}
 	if err != nil {
 		return nil, fmt.Errorf("tiff: page %d: %w", im.Page, err)
 	}
@@ -227,8 +231,7 @@ func (im *Image) coding(r reading) string {
 // strips decodes the strips one below the other.
 func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	im := p.im
-	const eager = 4 << 20 // bytes allocated on the word of ImageLength alone
-	pix := make([]byte, 0, min(im.Height*p.rowBytes(p.width)+8, eager))
+	pix := make([]byte, 0, p.eager(im.Height*p.rowBytes(p.width)+8))
 	var lastErr error
 	y := 0
 	for i := range p.offsets {
@@ -288,9 +291,8 @@ func (p *pageDecoder) mostRows() int {
 
 // fatal tells whether an error ends the page and not only a strip.
 func fatal(err error) bool {
-	return errors.Is(
-		err, ErrUnsupported,
-	) || errors.Is(err, ErrLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLimit) || errors.Is(err, errMemory) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // maxWarnings bounds Decoded.Warnings.

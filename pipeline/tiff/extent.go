@@ -1,6 +1,7 @@
 package tiff
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -77,10 +78,16 @@ func (p *pageDecoder) extended(pix []byte, i, width, rows int, r reading, s stri
 	if !s.short(rows, err) || extent <= size || p.beyond+extent > 2*p.im.f.size() {
 		return s, err
 	}
+	if err := p.need(int64(2*len(pix) + rows*p.rowBytes(width))); err != nil {
+		return s, err
+	}
 	p.beyond += extent
 	clean := p.out.CleanG4
 	data, _ := p.im.f.segment(p.offsets[i], extent)
 	more, moreErr := p.decodeStrip(nil, data, i, width, rows, r)
+	if errors.Is(moreErr, errMemory) {
+		return s, moreErr
+	}
 	if moreErr != nil || err == nil && more.good() <= s.good() || !more.ended && more.good() < max(rows, s.good()*11/10) {
 		p.out.CleanG4 = clean
 		return s, err

@@ -97,6 +97,7 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			d, err := im.Decode(context.Background())
+			sameDecoded(t, data, fuzzLimits, i, d, err)
 			if err != nil {
 				checkTyped(t, err)
 				continue

@@ -88,19 +88,22 @@ func (f *File) layout() (countSize, entrySize, valueSize uint64) {
 	return 2, 12, 4
 }
 
-func (f *File) size() uint64 { return uint64(len(f.data)) }
-
 // uintAt reads an unsigned number of n bytes, which must lie in the file.
 func (f *File) uintAt(at, n uint64) uint64 {
-	switch n {
+	return f.uint(f.read(at, n))
+}
+
+// uint reads an unsigned number of all bytes of b.
+func (f *File) uint(b []byte) uint64 {
+	switch len(b) {
 	case 1:
-		return uint64(f.data[at])
+		return uint64(b[0])
 	case 2:
-		return uint64(f.order.Uint16(f.data[at:]))
+		return uint64(f.order.Uint16(b))
 	case 4:
-		return uint64(f.order.Uint32(f.data[at:]))
+		return uint64(f.order.Uint32(b))
 	}
-	return f.order.Uint64(f.data[at:])
+	return f.order.Uint64(b)
 }
 
 // within tells whether n bytes at offset at lie in the file.
@@ -188,9 +191,9 @@ func (f *File) uints(e entry) ([]uint64, error) {
 	if e.count > f.size()/size || !f.within(e.value, e.count*size) {
 		return nil, fmt.Errorf("%d values of %d bytes at byte %d of %d: %w", e.count, size, e.value, f.size(), ErrTruncated)
 	}
-	vs := make([]uint64, e.count)
+	vs, b := make([]uint64, e.count), f.read(e.value, e.count*size)
 	for i := range vs {
-		vs[i] = f.uintAt(e.value+uint64(i)*size, size)
+		vs[i] = f.uint(b[uint64(i)*size:][:size])
 	}
 	return vs, nil
 }

@@ -57,6 +57,10 @@ type Image struct {
 	TileLength      int
 	Strips          int // strips or tiles
 
+	// Allowed is how many bytes Decode may take at one time, the page that it
+	// returns included; 0: as many as the Limits allow. See Memory.
+	Allowed int64
+
 	f       *File
 	entries map[uint16]entry
 }
@@ -80,7 +84,11 @@ func (f *File) Page(i int) (*Image, error) {
 	im.Tiled = im.has(tagTileOffsets)
 	im.TileWidth, im.TileLength = im.small(tagTileWidth, 0), im.small(tagTileLength, 0)
 	im.Strips = int(min(im.entries[im.offsetsTag()].count, math.MaxInt32))
-	if err := im.check(); err != nil {
+	err := im.check()
+	if r := f.readError(); r != nil {
+		return nil, r
+	}
+	if err != nil {
 		return nil, fmt.Errorf("tiff: page %d: %w", im.Page, err)
 	}
 	return im, nil
@@ -197,16 +205,6 @@ func (im *Image) segments() (offsets, sizes []uint64, err error) {
 	return offsets, sizes, nil
 }
 
-// segment returns the bytes of a strip or tile that the file holds and how
-// many it lacks.
-func (f *File) segment(offset, size uint64) (data []byte, lacking uint64) {
-	if offset >= f.size() {
-		return nil, size
-	}
-	n := min(size, f.size()-offset)
-	return f.data[offset : offset+n], size - n
-}
-
 // Truncated tells, by an error matching ErrTruncated, that strips of the page
 // or its resolution lie past the end of the file; nil when they do not.
 func (im *Image) Truncated() error {
@@ -220,7 +218,7 @@ func (im *Image) Truncated() error {
 		return fmt.Errorf("tiff: page %d: %w", im.Page, err)
 	}
 	for i := range offsets {
-		if _, lacking := im.f.segment(offsets[i], sizes[i]); lacking > 0 {
+		if _, lacking := im.f.held(offsets[i], sizes[i]); lacking > 0 {
 			return fmt.Errorf("tiff: page %d: strip %d of %d, %d bytes at byte %d, reaches %d bytes past the end of the file at %d: %w",
 				im.Page, i+1, len(offsets), sizes[i], offsets[i], lacking, im.f.size(), ErrTruncated)
 		}

@@ -14,17 +14,17 @@ func (im *Image) isJBIG() bool {
 
 // jbigStrip decodes a strip or tile in JBIG, each an image of its own.
 func (p *pageDecoder) jbigStrip(pix, data []byte, width, rows int) (strip, error) {
-	before, lim := len(pix), p.im.f.lim
+	before, lim, most := len(pix), p.im.f.lim, p.mostPixels(2)
 	data = p.im.jbigOrder(data, width)
 	own, res, err := jbig.Decode(p.ctx, nil, data, jbig.Limits{
-		MaxWidth: lim.MaxWidth, MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels, Wanted: rows,
+		MaxWidth: lim.MaxWidth, MaxRows: lim.MaxRows, MaxPixels: most, Wanted: rows,
 	})
 	s := strip{pix: pix, warnings: res.Warnings}
 	switch {
 	case errors.Is(err, jbig.ErrUnsupported):
 		return s, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	case errors.Is(err, jbig.ErrLimit):
-		return s, fmt.Errorf("%w: %w", ErrLimit, err)
+		return s, p.limited(most, err)
 	case errors.Is(err, jbig.ErrMalformed):
 		return s, fmt.Errorf("%w: %w", ErrMalformed, err)
 	case err != nil:

@@ -33,7 +33,7 @@ func (t *tonesReader) checkJPEG(offsets, sizes []uint64) error {
 	im := t.im
 	t.bits, t.stored = 8, im.SamplesPerPixel
 	if e, ok := im.entries[tagJPEGTables]; ok && im.f.within(e.value, e.count) {
-		t.tables = im.f.data[e.value : e.value+e.count]
+		t.tables = im.f.read(e.value, e.count)
 	}
 	if len(offsets) == 0 {
 		return fmt.Errorf("no strips: %w", ErrMalformed)
@@ -153,6 +153,10 @@ func (t *tonesReader) decodeJPEG(s []byte, width int) (image.Image, error) {
 	if most := max(t.im.f.lim.MaxWidth, width); cfg.Width > most || cfg.Height > t.im.f.lim.MaxRows {
 		return nil, fmt.Errorf("a JPEG of %d x %d pixels: %w", cfg.Width, cfg.Height, ErrLimit)
 	}
+	pixels := int64(cfg.Width) * int64(cfg.Height)
+	if need := int64(t.im.Width)*int64(t.im.Height)*int64(t.samples) + pixels*t.im.workPerPixel(); t.im.Allowed > 0 && need > t.im.Allowed {
+		return nil, &MemoryError{Need: need}
+	}
 	return jpeg.Decode(t.reader(s))
 }
 
@@ -246,7 +250,7 @@ func (i *interruptible) Read(p []byte) (int, error) {
 func typed(err error) error {
 	var unsupported jpeg.UnsupportedError
 	switch {
-	case errors.Is(err, ErrLimit), errors.Is(err, ErrMalformed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrLimit), errors.Is(err, ErrMalformed), errors.Is(err, errMemory), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &unsupported):
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)

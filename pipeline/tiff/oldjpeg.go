@@ -71,7 +71,7 @@ func (t *tonesReader) wholeStream(data []byte) bool {
 	if err != nil || cfg.Width < t.im.Width || cfg.Height < t.im.Height || t.checkSize(cfg.Width, cfg.Height, len(data)) != nil {
 		return false
 	}
-	if _, err = jpeg.Decode(t.reader(data)); err != nil {
+	if _, err = jpeg.Decode(t.reader(data)); err != nil { // within what Memory counts: a page of compression 6 is one strip for it
 		return false
 	}
 	t.old.stream = data

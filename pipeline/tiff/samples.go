@@ -71,6 +71,35 @@ func (t *tonesReader) usePlanes() {
 	t.stored = 1
 }
 
+// asStored tells whether the samples of a strip are those of the page.
+func (t *tonesReader) asStored() bool {
+	k := t.kind
+	return t.bits == 8 && t.stored == t.samples && k.alpha == 0 &&
+		(t.planar || k.is == kindRGB || k.is == kindGray && k.photometric != minIsWhite || k.is == kindLightness)
+}
+
+// rowsInPlace is rows for samples that are asStored: they are appended to dst.
+func (t *tonesReader) rowsInPlace(dst, data []byte, width, rows int) ([]byte, error) {
+	n, rowBytes := len(dst), width*t.stored
+	dst, err := t.im.expand(dst, data, rows*rowBytes)
+	dst = dst[:n+(len(dst)-n)/rowBytes*rowBytes]
+	if t.im.small(tagPredictor, 1) == 2 {
+		for at := n; at < len(dst); at += rowBytes {
+			t.undoPredictor(dst[at : at+rowBytes])
+		}
+	}
+	return dst, err
+}
+
+// room returns room for n bytes that somebody has counted, so that they need
+// not be copied while they grow; else nil.
+func (t *tonesReader) room(n int) []byte {
+	if t.im.Allowed > 0 && int64(n) <= t.im.Allowed {
+		return make([]byte, 0, n)
+	}
+	return nil
+}
+
 // rows decompresses rows and returns their samples at 8 bits, but for the
 // indices of a palette. An error comes with the rows before it.
 func (t *tonesReader) rows(data []byte, width, rows int) ([]byte, error) {
@@ -82,7 +111,7 @@ func (t *tonesReader) rows(data []byte, width, rows int) ([]byte, error) {
 	if most := maxStoredBytes * t.im.f.lim.MaxTonePixels; rows > most/rowBytes {
 		return nil, fmt.Errorf("%d rows of %d bytes in one strip or tile, allowed are %d bytes: %w", rows, rowBytes, most, ErrLimit)
 	}
-	packed, err := t.im.expand(nil, data, rows*rowBytes)
+	packed, err := t.im.expand(t.room(rows*rowBytes), data, rows*rowBytes)
 	packed = packed[:len(packed)/rowBytes*rowBytes]
 	if t.im.small(tagPredictor, 1) == 2 {
 		for at := 0; at < len(packed); at += rowBytes {
@@ -148,7 +177,7 @@ func (t *tonesReader) subsampledRows(data []byte, width, rows int) ([]byte, erro
 	unit := h*v + 2
 	across := (width + h - 1) / h
 	lineBytes := across * unit // of v rows
-	units, err := t.im.expand(nil, data, (rows+v-1)/v*lineBytes)
+	units, err := t.im.expand(t.room((rows+v-1)/v*lineBytes), data, (rows+v-1)/v*lineBytes)
 	if t.im.small(tagPredictor, 1) == 2 {
 		for at := 0; at+lineBytes <= len(units); at += lineBytes {
 			t.undoPredictor(units[at : at+lineBytes])

@@ -1,6 +1,7 @@
 package tiff
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/faxstream/faxstream/pipeline/ccitt"
@@ -36,7 +37,15 @@ func (p *pageDecoder) sniff() (*Decoded, error) {
 	}
 	found := first
 	for _, r := range p.guesses(first) {
+		if best != nil {
+			if err := p.need(int64(len(best.Raster.Pix) + p.rowBytes(max(r.width, p.im.Width))*p.im.Height)); err != nil {
+				return nil, err
+			}
+		}
 		d, guessErr := p.decode(r)
+		if errors.Is(guessErr, errMemory) {
+			return nil, guessErr
+		}
 		if guessErr != nil {
 			continue
 		}
@@ -95,8 +104,13 @@ func (p *pageDecoder) widths(r reading) []reading {
 	if p.im.Tiled {
 		return nil
 	}
-	data := make([][]byte, len(p.offsets))
+	data, there := make([][]byte, len(p.offsets)), uint64(0)
 	for i := range data {
+		if n, _ := p.im.f.held(p.offsets[i], p.sizes[i]); there+n > p.im.f.size() {
+			break // strips share their bytes
+		} else {
+			there += n
+		}
 		data[i], _ = p.im.f.segment(p.offsets[i], p.sizes[i])
 	}
 	o := ccitt.Options{Coding: r.coding, LSBFirst: r.lsb}

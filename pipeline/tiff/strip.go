@@ -77,15 +77,26 @@ func (p *pageDecoder) decodeStrip(pix, data []byte, i, width, rows int, r readin
 // counts the six EOL codes of the RTC as rows.
 const markRows = 6
 
+// rowCopies is how often rows are in memory while a slice of unknown length
+// grows: once as they were, and once with room for more.
+const rowCopies = 3
+
 func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (strip, error) {
 	lim := p.im.f.lim
 	before := len(pix)
 	if lim.MaxRows -= p.rows; lim.MaxRows <= 0 || lim.MaxPixels/width <= p.rows {
 		return strip{pix: pix}, fmt.Errorf("more than %d rows of %d pixels: %w", p.rows, width, ErrLimit)
 	}
+	most := lim.MaxPixels
+	if rows == 0 {
+		most = p.mostPixels(rowCopies)
+		if most/width <= p.rows {
+			return strip{pix: pix}, p.limited(most, ErrLimit)
+		}
+	}
 	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
 		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, Ragged: r.ragged,
-		MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
+		MaxRows: lim.MaxRows, MaxPixels: most - p.rows*width,
 	})
 	s := strip{pix: pix, rows: res.Rows, found: res.Found, bad: res.BadRows, ended: res.EndMark}
 	for _, w := range res.Warnings {
@@ -95,7 +106,7 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 	case errors.Is(err, ccitt.ErrUnsupported):
 		return s, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	case errors.Is(err, ccitt.ErrLimit):
-		return s, fmt.Errorf("%w: %w", ErrLimit, err)
+		return s, p.limited(most, err)
 	case err != nil:
 		return strip{pix: pix[:before], warnings: s.warnings}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}

@@ -68,6 +68,7 @@ func (l Limits) withDefaults() Limits {
 // for use by several goroutines.
 type File struct {
 	data  []byte
+	disk  *window // instead of data; nil: the file is in memory
 	order binary.ByteOrder
 	big   bool // BigTIFF
 	lim   Limits
@@ -86,20 +87,28 @@ type File struct {
 // Limits.MaxBytes is ErrLimit. Parse does not copy data, which must not change
 // while the File is in use.
 func Parse(data []byte, lim Limits) (*File, error) {
-	f := &File{data: data, lim: lim.withDefaults()}
-	if len(data) > f.lim.MaxBytes {
-		return nil, fmt.Errorf("tiff: a file of %d bytes, allowed are %d: %w", len(data), f.lim.MaxBytes, ErrLimit)
+	f, err := (&File{data: data, lim: lim.withDefaults()}).parse()
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// parse reads the header and the chain, and returns f also with an error.
+func (f *File) parse() (*File, error) {
+	if f.size() > uint64(f.lim.MaxBytes) {
+		return f, fmt.Errorf("tiff: a file of %d bytes, allowed are %d: %w", f.size(), f.lim.MaxBytes, ErrLimit)
 	}
 	first, err := f.header()
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	f.follow(first)
 	if len(f.ifds) == 0 {
 		if f.chain == nil {
 			f.chain = fmt.Errorf("tiff: no page: %w", ErrMalformed)
 		}
-		return nil, f.chain
+		return f, f.chain
 	}
 	f.keepPages()
 	return f, nil
@@ -135,29 +144,30 @@ func (f *File) follow(first uint64) {
 
 // header returns the offset of the first IFD (TIFF 6.0 section 2).
 func (f *File) header() (uint64, error) {
-	if len(f.data) < 8 {
-		return 0, fmt.Errorf("tiff: %d bytes are no TIFF header: %w", len(f.data), ErrTruncated)
+	if f.size() < 8 {
+		return 0, fmt.Errorf("tiff: %d bytes are no TIFF header: %w", f.size(), ErrTruncated)
 	}
-	switch string(f.data[:2]) {
+	head := f.read(0, min(f.size(), 16))
+	switch string(head[:2]) {
 	case "II":
 		f.order = binary.LittleEndian
 	case "MM":
 		f.order = binary.BigEndian
 	default:
-		return 0, fmt.Errorf("tiff: not a TIFF: it begins with % x: %w", f.data[:4], ErrMalformed)
+		return 0, fmt.Errorf("tiff: not a TIFF: it begins with % x: %w", head[:4], ErrMalformed)
 	}
-	switch v := f.order.Uint16(f.data[2:]); v {
+	switch v := f.order.Uint16(head[2:]); v {
 	case 42:
-		return uint64(f.order.Uint32(f.data[4:])), nil
+		return uint64(f.order.Uint32(head[4:])), nil
 	case 43:
-		if len(f.data) < 16 {
-			return 0, fmt.Errorf("tiff: %d bytes are no BigTIFF header: %w", len(f.data), ErrTruncated)
+		if len(head) < 16 {
+			return 0, fmt.Errorf("tiff: %d bytes are no BigTIFF header: %w", len(head), ErrTruncated)
 		}
-		if n := f.order.Uint16(f.data[4:]); n != 8 {
+		if n := f.order.Uint16(head[4:]); n != 8 {
 			return 0, fmt.Errorf("tiff: BigTIFF with offsets of %d bytes: %w", n, ErrUnsupported)
 		}
 		f.big = true
-		return f.order.Uint64(f.data[8:]), nil
+		return f.order.Uint64(head[8:]), nil
 	default:
 		return 0, fmt.Errorf("tiff: version %d instead of 42 or 43: %w", v, ErrMalformed)
 	}
@@ -178,6 +188,14 @@ func (f *File) Chain() error { return f.chain }
 // the data of every page lie within the file. A file that was cut gives an
 // error matching ErrTruncated.
 func (f *File) Check() error {
+	err := f.check()
+	if r := f.readError(); r != nil {
+		return r
+	}
+	return err
+}
+
+func (f *File) check() error {
 	if f.chain != nil {
 		return f.chain
 	}

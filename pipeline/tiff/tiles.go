@@ -19,7 +19,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 	}
 	across := (im.Width + tw - 1) / tw
 	rowBytes, tileBytes := p.rowBytes(im.Width), p.rowBytes(tw)
-	pix := make([]byte, rowBytes*im.Height)
+	pix := make([]byte, 0, p.eager(rowBytes*im.Height))
 	var tile []byte
 	var lastErr error
 	for i := range p.offsets {
@@ -34,7 +34,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 		if fatal(err) {
 			return nil, err
 		}
-		tile = got.pix
+		tile, pix = got.pix, appendPaper(pix, 0, rowBytes*min(y+tl, im.Height)-len(pix))
 		if err != nil {
 			lastErr = fmt.Errorf("tile %d of %d at byte %d: %w", i+1, len(p.offsets), p.offsets[i], err)
 			p.warn(lastErr.Error())
@@ -56,7 +56,7 @@ func (p *pageDecoder) tiles(r reading) ([]byte, error) {
 		}
 		return nil, lastErr
 	}
-	return pix, nil
+	return appendPaper(pix, 0, rowBytes*im.Height-len(pix)), nil
 }
 
 // place puts a row of a tile at pixel x of a row of the page.

@@ -52,8 +52,8 @@ func (im *Image) tonesReader(ctx context.Context, offsets, sizes []uint64) (*ton
 	}
 	there := uint64(0)
 	for i := range offsets {
-		data, _ := im.f.segment(offsets[i], sizes[i])
-		if there += uint64(len(data)); there > im.f.size() {
+		n, _ := im.f.held(offsets[i], sizes[i])
+		if there += n; there > im.f.size() {
 			return nil, fmt.Errorf("strips share their bytes: %w", ErrMalformed)
 		}
 	}
@@ -102,9 +102,8 @@ func (t *tonesReader) samplesStrip(pix, data []byte, width, rows int) (strip, er
 	if t.im.FillOrder == 2 {
 		data = ccitt.ReverseBits(data)
 	}
-	raw, err := t.rows(data, width, rows)
-	rowBytes := width * t.stored
-	s.rows, s.found = rows, len(raw)/rowBytes
+	got, err := t.appendPixels(pix, data, width, rows)
+	s.rows, s.found = rows, (len(got)-len(pix))/(width*t.samples)
 	if err != nil {
 		if s.found == 0 {
 			return s, typed(err)
@@ -114,17 +113,7 @@ func (t *tonesReader) samplesStrip(pix, data []byte, width, rows int) (strip, er
 	if s.found == 0 {
 		return s, fmt.Errorf("%d bytes hold no row: %w", len(data), ErrMalformed)
 	}
-	n := len(pix)
-	pix = appendPaper(pix, 0xff, rows*width*t.samples)
-	for y := range s.found {
-		dst, row := pix[n+y*width*t.samples:][:width*t.samples], raw[y*rowBytes:(y+1)*rowBytes]
-		if t.planar {
-			copy(dst, row)
-		} else {
-			t.convert(dst, row)
-		}
-	}
-	if s.pix = pix; s.found < rows {
+	if s.pix = appendPaper(got, 0xff, (rows-s.found)*width*t.samples); s.found < rows {
 		s.warnings = append(s.warnings, fmt.Sprintf("%d rows instead of %d", s.found, rows))
 		s.bad = []ccitt.RowRange{{First: s.found, Last: rows - 1}}
 	}
@@ -132,4 +121,25 @@ func (t *tonesReader) samplesStrip(pix, data []byte, width, rows int) (strip, er
 		s.warnings = append(s.warnings, "colours of L*a*b* are left out: the page is shown in gray")
 	}
 	return s, nil
+}
+
+// appendPixels appends the rows that data hold, at most rows. An error comes
+// with the rows before it.
+func (t *tonesReader) appendPixels(pix, data []byte, width, rows int) ([]byte, error) {
+	if t.asStored() {
+		return t.rowsInPlace(pix, data, width, rows)
+	}
+	raw, err := t.rows(data, width, rows)
+	rowBytes, n := width*t.stored, len(pix)
+	found := len(raw) / rowBytes
+	pix = appendPaper(pix, 0xff, found*width*t.samples)
+	for y := range found {
+		dst, row := pix[n+y*width*t.samples:][:width*t.samples], raw[y*rowBytes:(y+1)*rowBytes]
+		if t.planar {
+			copy(dst, row)
+		} else {
+			t.convert(dst, row)
+		}
+	}
+	return pix, err
 }

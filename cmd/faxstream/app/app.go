@@ -49,6 +49,7 @@ type App struct {
 	sealing atomic.Value    // of stoppage: why sealing fails
 	hooks   *ingest.Handler // takes in webhooks
 	zone    *ingest.Zone    // of the provider's times
+	memory  *intake.Memory  // of all work on pages
 	running sync.WaitGroup
 }
 
@@ -65,7 +66,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 
 // start starts the parts in the order in which they need each other.
 func start(ctx context.Context, c Config) (_ *App, err error) {
-	a := &App{log: c.Log, disks: c.disks(), failed: make(chan error, 4)}
+	a := &App{log: c.Log, disks: c.disks(), failed: make(chan error, 4), memory: intake.NewMemory(c.budget(), c.path("spool"))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop())
@@ -169,7 +170,8 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 	a.closers = append(a.closers, func() error { stop(); return nil })
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,
-		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
+		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Memory: a.memory,
+		Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
 		Ingest:  a.hooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
@@ -226,9 +228,9 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails().PNG, Audit: a.bus, Trail: a.trail,
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
-		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c),
+		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
 			LinkKey: func() ([]byte, error) { return access.LinkKey(c.path("link.key")) },

@@ -43,6 +43,7 @@ type Config struct {
 	WholeFor     time.Duration // how long the whole file is tried
 	Reconcile    string        // one of session.ReconcileOff, ReconcileMissing, ReconcileAll: which pages are compared with the whole file
 	Fetches      int           // page files fetched at once
+	Memory       int64         // bytes that the process should stay within; 0: no limit. See budget.
 
 	RetryDelays []time.Duration // between the tries of a page; nil: those of pipeline.DefaultRetry
 
@@ -91,6 +92,8 @@ func (c Config) check() error {
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
 		return configErrorf("--close-grace, --page-deadline and --whole-for must not be negative, " +
 			"--idle-after and --fetches must be positive")
+	case c.Memory != 0 && c.Memory < LeastMemory:
+		return configErrorf("--memory %d: want %d MB or more", c.Memory/1e6, LeastMemory/1_000_000)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -53,8 +54,9 @@ func (s *choiceStub) images(_ context.Context, report session.Object) (map[int]m
 
 func (s *choiceStub) config(c *Config) {
 	c.Letters, c.Ledgers, c.Images = s, s, s.images
-	c.Thumbnail = func(_ context.Context, original []byte) ([]byte, error) {
-		return append([]byte("small "), original...), nil
+	c.Thumbnail = func(_ context.Context, original io.Reader) ([]byte, error) {
+		data, err := io.ReadAll(original)
+		return append([]byte("small "), data...), err
 	}
 	for _, st := range s.states {
 		c.Board.put(st)

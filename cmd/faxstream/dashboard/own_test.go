@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func officeDesk(t *testing.T, change func(*Config)) *desk {
 		for _, st := range s.states {
 			c.Board.put(st)
 		}
-		c.Thumbnail = func(context.Context, []byte) ([]byte, error) { return []byte("small content"), nil }
+		c.Thumbnail = func(context.Context, io.Reader) ([]byte, error) { return []byte("small content"), nil }
 		c.Trail = func(_ context.Context, _, _ time.Time, give func(api.AuditLine) error) error {
 			for _, id := range []string{"mine", "other", "gone"} {
 				if err := give(api.AuditLine{Entry: json.RawMessage(`{"access":"read","by":"bob","session":"` + id + `"}`)}); err != nil {

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // Reads are recorded before a byte leaves, and refused when they cannot be.
 func TestReadsAreRecorded(t *testing.T) {
 	d := newDesk(t, func(c *Config) {
-		c.Thumbnail = func(context.Context, []byte) ([]byte, error) { return []byte("small content"), nil }
+		c.Thumbnail = func(context.Context, io.Reader) ([]byte, error) { return []byte("small content"), nil }
 	})
 	because := func(r *http.Request) {
 		r.Header.Set(api.HeaderReason, "claim 42")

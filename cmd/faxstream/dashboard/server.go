@@ -31,7 +31,7 @@ type Config struct {
 	// An error matching fs.ErrNotExist: the report is gone. nil: no page was ever compared.
 	Images func(ctx context.Context, report session.Object) (map[int]map[string]session.PageArchived, error)
 	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
-	Thumbnail func(ctx context.Context, original []byte) ([]byte, error)
+	Thumbnail func(ctx context.Context, original io.Reader) ([]byte, error)
 	// FaxForm makes the form for fax machines of the document that a manifest describes, and gives its hex SHA-256; the caller closes it. An
 	// error matching fs.ErrNotExist: an object is missing or altered. nil: there are no such forms.
 	FaxForm func(ctx context.Context, manifest session.Object) (io.ReadSeekCloser, string, error)

@@ -75,8 +75,9 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 		Gate: local(), Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.NotFoundHandler(),
 		Ready:   func(context.Context) error { return s.err },
-		Thumbnail: func(_ context.Context, original []byte) ([]byte, error) {
-			return append([]byte("small "), original...), nil
+		Thumbnail: func(_ context.Context, original io.Reader) ([]byte, error) {
+			data, err := io.ReadAll(original)
+			return append([]byte("small "), data...), err
 		},
 		Events: func(_ context.Context, f func(bus.Stored) bool) error {
 			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})

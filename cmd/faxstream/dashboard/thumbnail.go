@@ -42,13 +42,9 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	case <-r.Context().Done():
 		return r.Context().Err()
 	}
-	data, err := s.original(r, f)
+	small, err := s.small(r, f)
 	if err != nil {
 		return err
-	}
-	small, err := s.Thumbnail(r.Context(), data)
-	if err != nil {
-		return api.NotFound("page %d of session %s cannot be shown: %v", page, f.session, err)
 	}
 	h := w.Header() // only now: a browser must not cache an error under the ETag of the image
 	h.Set("ETag", etag)
@@ -59,8 +55,8 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	return nil
 }
 
-// original reads a page's archived bytes into memory.
-func (s *server) original(r *http.Request, f file) ([]byte, error) {
+// small makes the thumbnail of an original.
+func (s *server) small(r *http.Request, f file) ([]byte, error) {
 	body, size, err := s.Archive.Open(r.Context(), f.object.Key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, s.gone(f)
@@ -72,9 +68,27 @@ func (s *server) original(r *http.Request, f file) ([]byte, error) {
 	if size > maxThumbnailed {
 		return nil, api.NotFound("page %d of session %s has %d bytes, which is too large for a thumbnail", f.page, f.session, size)
 	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(body, data); err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.object.Key, err)
+	original := &source{Reader: body}
+	small, err := s.Thumbnail(r.Context(), original)
+	switch {
+	case original.err != nil:
+		return nil, fmt.Errorf("read %s: %w", f.object.Key, original.err)
+	case err != nil:
+		return nil, api.NotFound("page %d of session %s cannot be shown: %v", f.page, f.session, err)
 	}
-	return data, nil
+	return small, nil
+}
+
+// source keeps the error of an archive that cannot be read, so that it is not taken for one of the page.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
 }

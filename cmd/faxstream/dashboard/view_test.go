@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"io"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -18,7 +19,7 @@ var imageURL = regexp.MustCompile(`src="([^"]+thumbnail[^"]+)"`)
 // is, and not as a read of the original.
 func TestALookAtAFaxIsOneRecord(t *testing.T) {
 	d := newDesk(t, func(c *Config) {
-		c.Thumbnail = func(context.Context, []byte) ([]byte, error) { return []byte("small content"), nil }
+		c.Thumbnail = func(context.Context, io.Reader) ([]byte, error) { return []byte("small content"), nil }
 	})
 	code, page := d.Ask("reader", "GET", "/fax/abc", "")
 	urls := imageURL.FindAllStringSubmatch(page, -1)
