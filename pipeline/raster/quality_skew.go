@@ -1,39 +1,30 @@
 package raster
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 	"slices"
 )
 
-// A profile finds how far rows lean: it cuts the page into upright strips, counts the black pixels of each strip's rows,
+// lines finds how far rows of text lean: it cuts the page into upright strips, counts the black pixels of each strip's rows,
 // and tries how far strips must be pushed up and down against each other until rows of text meet: then the sums across
 // them differ most from one row to the next.
 //
-// Slopes are rows down for pixels to the right as lengths on the sheet, in units of 1/2^20.
-type profile struct {
-	group  int   // rows of the page that are one of the profile
-	merge  int   // rows of the profile that are one of the coarse one
-	rows   int   // of the profile
-	pad    int   // empty rows above and below
-	column []int // for a half of a word of the page's rows: its strip's first byte in counts, or noColumn
+// A rough profile, of few rows and strips, shows near which slopes that may be; a coarse one, which of them it is; and the
+// fine one where its top is.
+type lines struct {
+	fine, coarse, rough profile
 
-	// counts are the black pixels, 16 bits little-endian each, of the rows of one strip after the other, pad before and
-	// behind, so that four can be added up at once.
-	counts []byte
-	strips []strip
-}
-
-type strip struct {
-	first int   // its first byte in counts
-	reach int64 // how far its middle is from that of the page, in rows of the profile, times 2^16; negative to the left
+	group  int   // rows of the page that are one of the fine profile
+	merge  int   // rows of the fine profile that are one of the coarse one
+	column []int // for a half of a word of the page's rows: its strip's first count, or noColumn
 }
 
 const (
 	slopeBits  = 20
 	coarseStep = 1830 // 0.1 degrees
 	coarseEnd  = 50   // steps to either side: 4.99 degrees
+	roughly    = 2    // coarse steps from one rough look to the next
 	fineStep   = 458  // 0.025 degrees
 	fineEnd    = 6
 	fitEnd     = 4 // steps to either side of the best that the parabola goes through
@@ -42,110 +33,191 @@ const (
 	stripWidth  = 32 // pixels, half a word
 	maxStrips   = 64
 	maxRows     = 4096 // of a profile: what is below on a longer page is not looked at
-	maxGroup    = 7    // maxStrips*stripWidth*maxGroup*maxCoarser must fit 16 bits
+	maxGroup    = 7    // stripWidth*maxGroup must fit a byte
 	fineLines   = 200  // an inch, that a profile has about
-	coarseLines = 50   // that one for the first search has
+	coarseLines = 50   // that the coarse one has
 	maxCoarser  = 4
-	fewStrips   = 8 // with fewer a page is too narrow
 	noColumn    = -1
+	fewStrips   = 8   // with fewer a page is too narrow
+	fewRows     = 128 // with fewer a coarse profile is small enough to be searched through
 )
 
-func newProfile(p *Page) *profile {
+// reset takes another page.
+func (l *lines) reset(p *Page) {
 	xres, yres := p.resolution()
 	ratio := int64(math.Round(float64(yres/xres) * (1 << 16))) // rows for a pixel's width, times 2^16
-	f := &profile{group: min(max((int(yres)+fineLines/2)/fineLines, 1), maxGroup)}
-	f.merge = min(max((int(yres)/f.group+coarseLines/2)/coarseLines, 1), maxCoarser)
+	l.group = min(max((int(yres)+fineLines/2)/fineLines, 1), maxGroup)
+	l.merge = min(max((int(yres)/l.group+coarseLines/2)/coarseLines, 1), maxCoarser)
 	halves := (p.Width + 63) / 64 * 2
-	f.strips = make([]strip, min(halves, maxStrips))
+	f := &l.fine
+	f.most = stripWidth * l.group
+	f.strips = zeros(f.strips, min(halves, maxStrips))
 	half := func(i int) int { return (2*i + 1) * halves / (2 * len(f.strips)) } // of a row, that is strip i: they are spread
 	for i := range f.strips {
 		middle := stripWidth*half(i) + stripWidth/2
-		f.strips[i].reach = int64(2*middle-p.Width) * ratio / int64(2*f.group)
+		f.strips[i].reach = int64(2*middle-p.Width) * ratio / int64(2*l.group)
 	}
-	f.allocate(min(p.Height/f.group, maxRows))
-	f.column = make([]int, halves)
-	for i := range f.column {
-		f.column[i] = noColumn
+	f.allocate(min(p.Height/l.group, maxRows))
+	l.column = zeros(l.column, halves)
+	for i := range l.column {
+		l.column[i] = noColumn
 	}
-	for i, s := range f.strips {
-		f.column[half(i)] = s.first
-	}
-	return f
-}
-
-// allocate makes room for the counts of rows, but for up to three at the bottom.
-func (f *profile) allocate(rows int) {
-	f.rows = rows / 4 * 4
-	for _, s := range f.strips {
-		f.pad = max(f.pad, s.shift(steepest), -s.shift(steepest))
-	}
-	f.pad = min(f.pad, f.rows) // a strip that is pushed farther is out of sight
-	size := 2 * (f.rows + 2*f.pad)
-	f.counts = make([]byte, size*len(f.strips))
 	for i := range f.strips {
-		f.strips[i].first = i*size + 2*f.pad
+		l.column[half(i)] = f.strips[i].first
 	}
 }
 
-// shift returns how many rows lower a strip has what is in the page's middle on a line of a slope.
-func (s strip) shift(slope int64) int {
-	return int((s.reach*slope + 1<<(slopeBits+15)) >> (slopeBits + 16))
+// lineCounts are the counts of a row of the page.
+type lineCounts struct {
+	column []int
+	counts []byte // from that row of the first strip; none, if the row is below the profile
 }
 
-// add counts the black pixels of word i of row y of the page.
-func (f *profile) add(i, y int, word uint64) {
-	row := y / f.group
-	if row >= f.rows {
-		return
+func (l *lines) row(y int) lineCounts {
+	row := y / l.group
+	if row >= l.fine.rows {
+		return lineCounts{column: l.column}
 	}
-	for k, n := range [2]int{bits.OnesCount32(uint32(word >> 32)), bits.OnesCount32(uint32(word))} {
-		if first := f.column[2*i+k]; first != noColumn && n > 0 {
-			count := f.counts[first+2*row:]
-			binary.LittleEndian.PutUint16(count, binary.LittleEndian.Uint16(count)+uint16(n))
-		}
+	return lineCounts{column: l.column, counts: l.fine.counts[row:]}
+}
+
+// add counts the black pixels of word i, and returns how many they are.
+func (c lineCounts) add(i int, word uint64) int {
+	left, right := bits.OnesCount32(uint32(word>>32)), bits.OnesCount32(uint32(word))
+	if len(c.counts) == 0 {
+		return left + right
 	}
+	first := c.column[2*i:][:2]
+	if first[0] != noColumn {
+		c.counts[first[0]] += byte(left)
+	}
+	if first[1] != noColumn {
+		c.counts[first[1]] += byte(right)
+	}
+	return left + right
 }
 
 // skew returns the lean in thousandths of a degree, clockwise positive, and whether there is one.
-func (f *profile) skew() (int, bool) {
-	if len(f.strips) < fewStrips {
+func (l *lines) skew() (int, bool) {
+	if len(l.fine.strips) < fewStrips {
 		return 0, false
 	}
-	coarse := f.coarse()
-	scores := make([]int64, 0, 2*coarseEnd+1)
-	best, slope := int64(-1), int64(0)
-	for k := range int64(coarseEnd + 1) { // outwards, so that of equals the straightest is taken
-		for _, at := range []int64{coarseStep * k, -coarseStep * k} {
-			score := coarse.contrast(at)
-			if scores = append(scores, score); score > best {
-				best, slope = score, at
+	l.fine.findInk()
+	l.coarse.reduce(&l.fine, l.merge, 1, 0, math.MaxUint8)
+	step, known := l.search()
+	if !known {
+		return 0, false
+	}
+	return milliDegrees(l.fine.refine(coarseStep * int64(step))), true
+}
+
+// search returns at which step the coarse contrast is highest, and whether it stands out from the usual one. Where the rough one
+// does by far, the coarse one is looked for near where that is high, else everywhere.
+func (l *lines) search() (step int, known bool) {
+	coarse := newSearch(&l.coarse)
+	if l.coarse.rows >= fewRows {
+		l.rough.reduce(&l.coarse, 2, 2, bits.Len(uint(4*l.coarse.most-1)>>8), mostOfSix)
+		rough := newSearch(&l.rough)
+		if _, best, usual := rough.all(roughly); best > 4*usual {
+			return coarse.near(rough, best/2), true
+		}
+	}
+	step, best, usual := coarse.all(1)
+	return step, best > 3*usual
+}
+
+// A search has the contrasts of a profile at coarse steps from -coarseEnd to coarseEnd, or -1 where it has not looked.
+type search struct {
+	profile   *profile
+	contrasts [2*coarseEnd + 1]int64
+}
+
+func newSearch(p *profile) *search {
+	s := &search{profile: p}
+	for i := range s.contrasts {
+		s.contrasts[i] = -1
+	}
+	return s
+}
+
+func (s *search) at(step int) int64 {
+	c := &s.contrasts[step+coarseEnd]
+	if *c < 0 {
+		*c = s.profile.contrast(coarseStep * int64(step))
+	}
+	return *c
+}
+
+// all looks at every so many steps, and returns where the contrast is highest, what it is there, and the usual one.
+func (s *search) all(every int) (step int, best, usual int64) {
+	for k := -coarseEnd; k <= coarseEnd; k += every {
+		s.at(k)
+	}
+	step, best = s.best()
+	sorted := append(s.contrasts[:], s.at(0)) // which counts for both sides
+	slices.Sort(sorted)
+	unknown, _ := slices.BinarySearch(sorted, 0)
+	sorted = sorted[unknown:]
+	return step, best, sorted[len(sorted)/2]
+}
+
+// near climbs from each top of a rough search that is higher than least, and returns where the highest contrast is.
+func (s *search) near(rough *search, least int64) int {
+	for k := -coarseEnd; k <= coarseEnd; k += roughly {
+		v := rough.at(k)
+		if v > least && v >= rough.at(max(k-roughly, -coarseEnd)) && v >= rough.at(min(k+roughly, coarseEnd)) {
+			s.climb(k)
+		}
+	}
+	step, _ := s.best()
+	return step
+}
+
+// climb looks from a step on until none within a rough one is higher.
+func (s *search) climb(from int) {
+	for top := from; ; from = top {
+		for k := max(from-roughly, -coarseEnd); k <= min(from+roughly, coarseEnd); k++ {
+			if s.at(k) > s.at(top) {
+				top = k
+			}
+		}
+		if top == from {
+			return
+		}
+	}
+}
+
+// best returns the step of the highest contrast seen; of equals, the straightest is taken.
+func (s *search) best() (step int, best int64) {
+	best = -1
+	for k := range coarseEnd + 1 {
+		for _, k := range []int{k, -k} {
+			if v := s.contrasts[k+coarseEnd]; v > best {
+				step, best = k, v
 			}
 		}
 	}
-	slices.Sort(scores)
-	if !distinct(best, scores[len(scores)/2]) {
-		return 0, false
-	}
-	return milliDegrees(f.refine(slope)), true
+	return step, best
 }
-
-// distinct reports whether the best contrast stands out from the usual one.
-func distinct(best, usual int64) bool { return best > 3*usual }
 
 // refine returns the slope of most contrast near one: the top of the parabola through the best and its neighbours.
 func (f *profile) refine(near int64) int64 {
-	var scores [2*(fineEnd+fitEnd) + 1]int64
-	at := func(i int) int64 { return near + fineStep*int64(i-fineEnd-fitEnd) }
-	for i := range scores {
-		scores[i] = f.contrast(at(i))
-	}
+	const middle = fineEnd + fitEnd
+	var contrasts [2*middle + 1]int64
+	at := func(i int) int64 { return near + fineStep*int64(i-middle) }
 	best := fitEnd
-	for i := fitEnd; i < len(scores)-fitEnd; i++ {
-		if scores[i] > scores[best] {
+	for i := fitEnd; i <= middle+fineEnd; i++ {
+		contrasts[i] = f.contrast(at(i))
+		if contrasts[i] > contrasts[best] {
 			best = i
 		}
 	}
-	return at(best) + top([2*fitEnd + 1]int64(scores[best-fitEnd:]))
+	for i := best - fitEnd; i <= best+fitEnd; i++ {
+		if i < fitEnd || i > middle+fineEnd {
+			contrasts[i] = f.contrast(at(i))
+		}
+	}
+	return at(best) + top([2*fitEnd + 1]int64(contrasts[best-fitEnd:]))
 }
 
 // top returns where the parabola of least squares through scores a fine step apart is highest, from their middle.
@@ -162,50 +234,6 @@ func top(scores [2*fitEnd + 1]int64) int64 {
 	}
 	const end = fitEnd * fineStep
 	return min(max(-slope*fineStep*924/60/2/bend, -end), end)
-}
-
-// coarse returns the profile with fewer rows.
-func (f *profile) coarse() *profile {
-	c := &profile{group: f.group * f.merge, strips: slices.Clone(f.strips)}
-	for i := range c.strips {
-		c.strips[i].reach /= int64(f.merge)
-	}
-	c.allocate(f.rows / f.merge)
-	for i, s := range f.strips {
-		for row := range c.rows * f.merge {
-			count := c.counts[c.strips[i].first+2*(row/f.merge):]
-			n := binary.LittleEndian.Uint16(f.counts[s.first+2*row:])
-			binary.LittleEndian.PutUint16(count, binary.LittleEndian.Uint16(count)+n)
-		}
-	}
-	return c
-}
-
-// contrast returns the sum of the squares of the differences between rows of a slope and the next but one: those to the
-// very next favour slopes of whole rows, whose letters were not smeared by the turning.
-func (f *profile) contrast(slope int64) int64 {
-	var starts [maxStrips]int
-	n := 0
-	for _, s := range f.strips {
-		if shift := s.shift(slope); shift >= -f.pad && shift <= f.pad {
-			starts[n] = s.first + 2*shift
-			n++
-		}
-	}
-	var total, last, before int64
-	for row := 0; row < f.rows; row += 4 {
-		four := uint64(0)
-		for _, start := range starts[:n] {
-			four += binary.LittleEndian.Uint64(f.counts[start+2*row:])
-		}
-		for range 4 {
-			sum := int64(four & 0xffff)
-			total += (sum - before) * (sum - before)
-			before, last = last, sum
-			four >>= 16
-		}
-	}
-	return total
 }
 
 // milliDegrees returns the angle of a slope by two terms of the arc tangent's series, which up to 5.1 degrees leave an
