@@ -1,23 +1,18 @@
 package raster
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
-	"sync"
-
-	"github.com/klauspost/compress/zlib"
 )
 
-// pngLevel is the Deflate level. On a page of text at 204x196, level 1 takes
-// 1.1 ms and 32 KB, 2 1.3 ms and 27 KB, 6 2.0 ms and 23 KB; on a dithered photo
-// 4.8, 6.3 and 9.2 ms for about the same size. CPU is what we are short of.
+// pngLevel is the Deflate level of gray and colour pages. CPU is what we are short of.
 const pngLevel = 1
 
-// idatSize is how many bytes go into one IDAT chunk.
+// idatSize is how many bytes go into one IDAT chunk, at most.
 const idatSize = 32 << 10
 
 const metersPerInch = 0.0254
@@ -27,19 +22,33 @@ const metersPerInch = 0.0254
 // when the page has about half as many lines per inch as columns (standard
 // fax resolution, 204x98), columns are doubled when it has about twice as many
 // (superfine, 204x391). Rows are never dropped, and other pages keep their
-// pixels. It needs memory for one row, not for an image.
+// pixels. It needs memory for some rows, not for an image.
 func (p *Page) WritePNG(w io.Writer) error {
 	return writePNG(w, pngSource{
-		width: p.Width, height: p.Height, xres: p.XRes, yres: p.YRes, depth: 1, color: pngGray, samples: 1,
-		row: func(line []byte, y, cols int) {
-			line[0] = pngFilterNone
-			if cols == 2 {
-				doubleInvert(line[1:], p.Row(y))
-			} else {
-				invert(line[1:], p.Row(y))
-			}
-		},
+		width: p.Width, height: p.Height, xres: p.XRes, yres: p.YRes, depth: 1, color: pngGray, deflate: p.deflate,
 	})
+}
+
+// deflate compresses the rows as PNG has them, from top to bottom, repeating columns and rows as asked.
+func (p *Page) deflate(w io.Writer, cols, rows int) error {
+	d := startRowDeflater(w, 1+(p.Width*cols+7)/8)
+	for y := range p.Height {
+		row := p.Row(y)
+		if y > 0 && bytes.Equal(row, p.Row(y-1)) {
+			d.repeat(rows)
+			continue
+		}
+		line := d.next()
+		line[0] = pngFilterNone
+		if cols == 2 {
+			doubleInvert(line[1:], row)
+		} else {
+			invert(line[1:], row)
+		}
+		d.add()
+		d.repeat(rows - 1)
+	}
+	return d.close()
 }
 
 // Colour types and filters of PNG (third edition, 11.2.1 and 9.2).
@@ -56,9 +65,8 @@ type pngSource struct {
 	xres, yres    float64 // pixels per inch, 0: unknown
 	depth         byte    // bits per sample
 	color         byte    // pngGray or pngRGB
-	samples       int     // per pixel
-	// row fills a line, the filter's byte first, with row y, each pixel cols times.
-	row func(line []byte, y, cols int)
+	// deflate writes all rows, each with its filter, as a zlib stream, and each pixel of them cols times, and each row rows times.
+	deflate func(w io.Writer, cols, rows int) error
 }
 
 func writePNG(w io.Writer, src pngSource) error {
@@ -76,7 +84,7 @@ func writePNG(w io.Writer, src pngSource) error {
 	if src.xres > 0 && src.yres > 0 {
 		pw.chunk("pHYs", phys(src.xres*float64(cols), src.yres*float64(rows)))
 	}
-	pw.writeIDAT(src, cols, rows)
+	pw.fail(src.deflate(idatWriter{pw}, cols, rows))
 	pw.chunk("IEND", nil)
 	if pw.err != nil {
 		return fmt.Errorf("raster: write PNG: %w", pw.err)
@@ -112,40 +120,6 @@ func phys(xres, yres float64) []byte {
 
 func perMeter(perInch float64) uint32 {
 	return uint32(min(math.Round(perInch/metersPerInch), math.MaxInt32))
-}
-
-// deflaters keeps compressors for the next page: each has some 600 KB of tables, more than a page.
-var deflaters sync.Pool
-
-func deflater(w io.Writer) (*zlib.Writer, error) {
-	if z, ok := deflaters.Get().(*zlib.Writer); ok {
-		z.Reset(w)
-		return z, nil
-	}
-	return zlib.NewWriterLevel(w, pngLevel)
-}
-
-// writeIDAT compresses the rows, from top to bottom, repeating columns and rows as asked.
-func (p *pngWriter) writeIDAT(src pngSource, cols, rows int) {
-	chunks := bufio.NewWriterSize(idatWriter{p}, idatSize)
-	z, err := deflater(chunks)
-	if err != nil {
-		p.fail(err)
-		return
-	}
-	defer deflaters.Put(z)
-	line := make([]byte, 1+(src.width*cols*src.samples*int(src.depth)+7)/8)
-	for y := range src.height {
-		src.row(line, y, cols)
-		for range rows {
-			if _, err := z.Write(line); err != nil {
-				p.fail(err)
-				return
-			}
-		}
-	}
-	p.fail(z.Close())
-	p.fail(chunks.Flush())
 }
 
 // invert writes the row with 1 for white, as PNG grayscale has it.

@@ -1,8 +1,13 @@
 package raster
 
 import (
+	"bufio"
 	"crypto/sha256"
+	"errors"
 	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zlib"
 )
 
 // Tones is a gray or colour page in memory: 8-bit samples.
@@ -94,13 +99,60 @@ func (t *Tones) threshold() byte {
 // rows and columns are those of [Page.WritePNG].
 func (t *Tones) WritePNG(w io.Writer) error {
 	src := pngSource{
-		width: t.Width, height: t.Height, xres: t.XRes, yres: t.YRes, depth: 8, color: pngGray, samples: t.Samples,
-		row: t.pngRow,
+		width: t.Width, height: t.Height, xres: t.XRes, yres: t.YRes, depth: 8, color: pngGray, deflate: t.deflate,
 	}
 	if t.Samples == 3 {
 		src.color = pngRGB
 	}
 	return writePNG(w, src)
+}
+
+// A tonesDeflater is a compressor, what it writes to, and a row.
+type tonesDeflater struct {
+	chunks *bufio.Writer
+	zlib   *zlib.Writer
+	line   []byte
+}
+
+// tonesDeflaters wait for the next page: each has some 600 KB of tables.
+var tonesDeflaters sync.Pool
+
+func newTonesDeflater(w io.Writer) (*tonesDeflater, error) {
+	if d, ok := tonesDeflaters.Get().(*tonesDeflater); ok {
+		d.chunks.Reset(w)
+		d.zlib.Reset(d.chunks)
+		return d, nil
+	}
+	chunks := bufio.NewWriterSize(w, idatSize)
+	z, err := zlib.NewWriterLevel(chunks, pngLevel)
+	return &tonesDeflater{chunks: chunks, zlib: z}, err
+}
+
+// end gives the compressor to the next page.
+func (d *tonesDeflater) end() {
+	d.chunks.Reset(nil)
+	if cap(d.line) <= idatSize {
+		tonesDeflaters.Put(d)
+	}
+}
+
+// deflate compresses the rows as PNG has them, from top to bottom, repeating columns and rows as asked.
+func (t *Tones) deflate(w io.Writer, cols, rows int) error {
+	d, err := newTonesDeflater(w)
+	if err != nil {
+		return err
+	}
+	defer d.end()
+	d.line = zeros(d.line, 1+t.Width*cols*t.Samples)
+	for y := range t.Height {
+		t.pngRow(d.line, y, cols)
+		for range rows {
+			if _, err := d.zlib.Write(d.line); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(d.zlib.Close(), d.chunks.Flush())
 }
 
 // pngRow fills a line with the differences between neighbours, which compress better than samples.
