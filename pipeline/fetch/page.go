@@ -46,7 +46,7 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	if o.ToToken, err = w.bus.Bind(ctx, o.Session, session.NumberToken(o.To)); err != nil {
 		return err
 	}
-	have, err := w.Lookup(ctx, o, archive.KindOriginal)
+	have, err := w.lookup(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,15 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 		return err
 	}
 	return w.Publish(ctx, o, have.Object, have.Image)
+}
+
+// lookup returns the original that an earlier run archived, nil if there is none. It has its sidecar then.
+func (w *Worker) lookup(ctx context.Context, o intake.Origin) (*intake.Found, error) {
+	have, err := w.Lookup(ctx, o, archive.KindOriginal)
+	if err == nil && have != nil {
+		err = archive.CreateSidecar(ctx, w.Archive, o.Sidecar(have.Object, ""))
+	}
+	return have, err
 }
 
 // fetch fetches the file of a page, archives and decodes it. An error that is an *intake.Failure counts as an attempt.
