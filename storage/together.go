@@ -20,7 +20,8 @@ type Item = struct {
 // or sends them at the same time. It is optional; Create of one item after the other does the same.
 type Batcher interface {
 	// CreateAll creates the items and returns one error for each, with the meaning of the errors of Create. No item becomes visible
-	// before all items before it are. If an item fails with another error than fs.ErrExist, the items after it are not created; they
+	// before all items before it are; storage/local says what a loss of power leaves of
+	// several. If an item fails with another error than fs.ErrExist, the items after it are not created; they
 	// have the same error. No two items may have the same body.
 	CreateAll(ctx context.Context, items ...Item) []error
 }

@@ -8,6 +8,7 @@
 //
 //	after                            the next run finds
 //	a sidecar, before its object     a sidecar without an object: it does not count as a page
+//	an object without its sidecar    the object; it restores the sidecar (only on a file system without a journal)
 //	a page object                    the object under the same key; it does not write the same bytes twice
 //	a redirect on the owner's side   the same redirect; it writes the redirect of the session itself
 package archive

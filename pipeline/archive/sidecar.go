@@ -70,16 +70,28 @@ func CreateFile(ctx context.Context, a Store, data []byte, sum [sha256.Size]byte
 
 // CreateFileFrom is CreateFile for s.Object.Size bytes of body.
 func CreateFileFrom(ctx context.Context, a Store, body io.ReadSeeker, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
-	text, err := s.Text()
+	sidecar, err := s.item()
 	if err != nil {
 		return false, err
 	}
-	key := SidecarKey(s.Object.Key)
-	errs := BatcherOf(a).CreateAll(ctx,
-		Item{Key: key, Body: bytes.NewReader(text), Size: int64(len(text)), Sum: sha256.Sum256(text)},
-		Item{Key: s.Object.Key, Body: body, Size: s.Object.Size, Sum: sum})
-	if _, err := result(key, errs[0]); err != nil {
+	errs := BatcherOf(a).CreateAll(ctx, sidecar, Item{Key: s.Object.Key, Body: body, Size: s.Object.Size, Sum: sum})
+	if _, err := result(sidecar.Key, errs[0]); err != nil {
 		return false, err
 	}
 	return result(s.Object.Key, errs[1])
+}
+
+// CreateSidecar archives the sidecar of an object that exists, if it has none. After a loss of power a file system without a journal may
+// have the object and not the sidecar, although the sidecar was written first.
+func CreateSidecar(ctx context.Context, a Store, s Sidecar) error {
+	o, err := s.item()
+	if err == nil {
+		_, err = CreateFrom(ctx, a, o.Key, o.Body, o.Size, o.Sum)
+	}
+	return err
+}
+
+func (s Sidecar) item() (Item, error) {
+	text, err := s.Text()
+	return Item{Key: SidecarKey(s.Object.Key), Body: bytes.NewReader(text), Size: int64(len(text)), Sum: sha256.Sum256(text)}, err
 }

@@ -57,7 +57,7 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	defer free()
 	var have *intake.Found
 	if a.again {
-		if have, err = w.Lookup(ctx, o, archive.KindOriginal); err != nil {
+		if have, err = w.lookup(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -85,6 +85,15 @@ func (w *Worker) remove(b *intake.Body) {
 	if err := b.Close(); err != nil {
 		w.log.Warn("a temporary file cannot be removed", "err", err)
 	}
+}
+
+// lookup returns the original that an earlier run archived, nil if there is none. It has its sidecar then.
+func (w *Worker) lookup(ctx context.Context, o intake.Origin) (*intake.Found, error) {
+	have, err := w.Lookup(ctx, o, archive.KindOriginal)
+	if err == nil && have != nil {
+		err = archive.CreateSidecar(ctx, w.Archive, o.Sidecar(have.Object, ""))
+	}
+	return have, err
 }
 
 // fetch fetches the file of a page into body, archives and decodes it. An error that is an *intake.Failure counts as an attempt.

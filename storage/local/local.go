@@ -19,9 +19,10 @@
 // After a crash the whole object is there or nothing of it. Of the objects of
 // one CreateAll the first ones may be there and the last ones not, never the
 // reverse: a sidecar is there before its object. In one directory this needs a
-// file system that writes changes of a directory in their order, as all with a
-// journal do (ext4, XFS, btrfs, ZFS); before a name in another directory the
-// store waits for the disk. Files without a name are gone after a crash. Files
+// file system that writes changes of a directory in their order, as those with
+// a journal do (ext4, XFS, btrfs, ZFS); on ext4 without a journal, of several
+// objects that were not reported yet, any may be there. Before a name in
+// another directory the store waits for the disk. Files without a name are gone after a crash. Files
 // in +tmp may be left; the next Open removes them.
 //
 // Promise: no method reports an object that is not on disk. If a method finds

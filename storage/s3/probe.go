@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -21,9 +22,10 @@ import (
 
 // place writes a small object of the test.
 func (s *Store) place(ctx context.Context, object string, body []byte, t terms) error {
+	md := md5.Sum(body)
 	w := write{
-		s: s, object: object, body: bytes.NewReader(body), size: int64(len(body)), sum: sha256.Sum256(body), md5: md5.Sum(body),
-		writer: rand.Text(), terms: t, start: time.Now(),
+		s: s, object: object, body: bytes.NewReader(body), size: int64(len(body)), sum: sha256.Sum256(body),
+		md5: base64.StdEncoding.EncodeToString(md[:]), writer: rand.Text(), terms: t, start: time.Now(),
 	}
 	return w.put(ctx)
 }

@@ -4,7 +4,9 @@
 //
 // A write of up to 64 MiB is one PUT with `If-None-Match: *`. Its signature
 // contains the SHA-256 of the body, and so does x-amz-checksum-sha256: the
-// service refuses bytes that changed on the way. The metadata says which call
+// service refuses bytes that changed on the way. Content-MD5 costs three times
+// as much as SHA-256, so it is sent only to buckets with Object Lock, where some
+// services demand it. The metadata says which call
 // of Create wrote the object:
 //
 //	x-amz-meta-sha256   SHA-256 of the whole object
@@ -77,11 +79,13 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -111,6 +115,8 @@ type Store struct {
 
 	versionPage int // versions and delete markers in one page of a list
 
+	sendMD5 atomic.Bool // of objects that are sent in one request (terms.go)
+
 	agreement  agreement
 	objectLock objectLock
 }
@@ -133,6 +139,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{core: core, bucket: c.Bucket, partSize: 16 << 20, singlePut: 64 << 20, versionPage: listPageSize}
 	s.agreement = agreement{turn: make(chan struct{}, 1), asked: asked, without: c.NoRetention}
+	s.sendMD5.Store(true)
 	if c.Prefix != "" {
 		s.prefix = c.Prefix + "/"
 	}
@@ -177,9 +184,12 @@ func (s *Store) reach(ctx context.Context) error {
 func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	err := storage.ValidKey(key)
 	parts, single := newPartHasher(s.partSize), md5.New()
-	var dst io.Writer = single
-	if size > s.singlePut {
+	dst := io.Discard
+	switch {
+	case size > s.singlePut:
 		dst = parts
+	case s.sendMD5.Load():
+		dst = single
 	}
 	if err == nil {
 		// Check the body before a byte is sent: not every service compares checksums.
@@ -193,7 +203,10 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 	if err == nil {
 		w := write{
 			s: s, object: s.prefix + key, body: body, size: size,
-			sum: sum, md5: [md5.Size]byte(single.Sum(nil)), parts: parts.sums, writer: rand.Text(), terms: agreed, start: time.Now(),
+			sum: sum, parts: parts.sums, writer: rand.Text(), terms: agreed, start: time.Now(),
+		}
+		if dst == single {
+			w.md5 = base64.StdEncoding.EncodeToString(single.Sum(nil))
 		}
 		if size <= s.singlePut {
 			err = w.put(ctx)

@@ -120,11 +120,22 @@ func (s *Store) agree(ctx context.Context) (terms, error) {
 		a.asked.retain = 0
 		err = s.prove(ctx, a.asked)
 	}
-	a.agreed = err == nil
+	if a.agreed = err == nil; a.agreed {
+		s.chooseMD5(ctx)
+	}
 	if err != nil && ctx.Err() == nil { // if the caller's context ended, the result means nothing for others
 		a.failure, a.failed = err, time.Now()
 	}
 	return a.asked, err
+}
+
+// chooseMD5 stops Content-MD5 if the bucket has no Object Lock. Some services demand it for every object that is locked, also if only the
+// bucket's own rule locks. Keys that may not ask for that rule go on sending it, and so do all after an answer that may mean that it is
+// missing.
+func (s *Store) chooseMD5(ctx context.Context) {
+	if _, err := s.lockRule(ctx); errors.Is(err, errNoLock) {
+		s.sendMD5.Store(false)
+	}
 }
 
 // prove returns nil if the bucket has the record that t works, or if a new

@@ -32,9 +32,9 @@ type write struct {
 	body   io.ReadSeeker
 	size   int64
 	sum    [sha256.Size]byte
-	md5    [md5.Size]byte // of a body that is sent in one request
-	parts  []partSum      // of each partSize bytes of body
-	writer string         // no other call has this one
+	md5    string    // base64, of a body that is sent in one request; "": it is not sent
+	parts  []partSum // of each partSize bytes of body
+	writer string    // no other call has this one
 	terms  terms
 	start  time.Time // the retention counts from here
 }
@@ -73,17 +73,19 @@ func (w *write) options() minio.PutObjectOptions {
 	return opts
 }
 
-// put stores the object with one request. It has both checksums: some services demand Content-MD5 in a bucket with Object Lock, also
-// for objects that the bucket locks by its own rule.
+// put stores the object with one request.
 func (w *write) put(ctx context.Context) error {
 	opts := w.options()
 	opts.UserMetadata["x-amz-checksum-sha256"] = base64.StdEncoding.EncodeToString(w.sum[:])
 	return w.commit(ctx, false, bodyTimeout(w.size), func(ctx context.Context) error {
-		return w.send(0, w.size, func(body io.Reader) error {
-			_, err := w.s.core.PutObject(ctx, w.s.bucket, w.object, body, w.size,
-				base64.StdEncoding.EncodeToString(w.md5[:]), hex.EncodeToString(w.sum[:]), opts)
+		err := w.send(0, w.size, func(body io.Reader) error {
+			_, err := w.s.core.PutObject(ctx, w.s.bucket, w.object, body, w.size, w.md5, hex.EncodeToString(w.sum[:]), opts)
 			return err
 		})
+		if mayWantMD5(err) {
+			w.s.sendMD5.Store(true)
+		}
+		return err
 	})
 }
 
