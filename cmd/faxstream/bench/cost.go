@@ -108,7 +108,7 @@ func (b *bench) in(ctx context.Context, of build, name string, tracer func(strin
 	return s, err
 }
 
-// costOfProcessor profiles serve with perf, and measures what stays.
+// costOfProcessor profiles serve with perf, and measures what it writes and what stays.
 func costOfProcessor(ctx context.Context, b *bench, of build, name string) (f figures, err error) {
 	s, err := b.in(ctx, of, name, untraced)
 	if err != nil {
@@ -119,32 +119,35 @@ func costOfProcessor(ctx context.Context, b *bench, of build, name string) (f fi
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	faxes := b.size.of(30, 1)
+	left := figures{}
 	before, err := r.written()
 	if err != nil {
 		return nil, err
 	}
-	faxes := b.size.of(30, 1)
-	f, err = r.profiled(ctx, b, faxes)
-	if err != nil {
+	if f, err = r.profiled(ctx, b, faxes); err != nil {
 		return nil, err
 	}
+	if err := r.leftovers(ctx, left, before); err != nil {
+		return nil, err
+	}
+	for figure, sum := range left {
+		f[figure] = sum / float64(faxes*pagesOfFax)
+	}
+	return f, nil
+}
+
+// leftovers measures what was written to disk, beyond what was before, and what stays.
+func (r *rig) leftovers(ctx context.Context, f figures, before float64) error {
 	after, err := r.written()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f["written"] = after - before
 	if r.requests != nil {
 		f["requests"] = float64(r.requests.count.Load())
 	}
-	if err := errors.Join(r.inStreams(ctx, f), r.inArchive(ctx, f)); err != nil {
-		return nil, err
-	}
-	for _, figure := range []string{"written", "requests", "stream-bytes", "stream-messages", "objects", "archive-bytes"} {
-		if _, ok := f[figure]; ok {
-			f[figure] /= float64(faxes * pagesOfFax)
-		}
-	}
-	return f, nil
+	return errors.Join(r.inStreams(ctx, f), r.inArchive(ctx, f))
 }
 
 // profiled processes faxes under perf, and adds to their figures the processor time by shares.

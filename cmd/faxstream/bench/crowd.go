@@ -42,33 +42,38 @@ func measureMemory(ctx context.Context, b *bench, of build) (f figures, err erro
 
 // measureBacklog measures how long a fresh fax takes, alone and behind many pages.
 func measureBacklog(ctx context.Context, b *bench, of build) (figures, error) {
-	unloaded, announced, err := b.behind(ctx, of, func(r *rig, gate *gate, work [][]byte) error {
-		gate.shut()
-		_, err := r.post(ctx, senders, work)
-		gate.open()
-		return err
-	}, nil)
-	if err != nil {
-		return nil, err
-	}
-	again := func(faxes []faxplustest.Fax, provider *faxplustest.Server) {
-		for _, f := range faxes {
-			for page := range f.Pages {
-				provider.Script(f.Session, page+1, firstNotThere)
-			}
+	f := figures{}
+	for figure, pile := range map[string]func(context.Context, *rig, *gate, []faxplustest.Fax) error{"announced": announce, "retried": spoil} {
+		alone, behind, err := b.behind(ctx, of, pile)
+		if err != nil {
+			return nil, err
 		}
+		f["unloaded"], f[figure] = ms(alone), ms(behind)/ms(alone)
 	}
-	alone, retried, err := b.behind(ctx, of, func(r *rig, _ *gate, work [][]byte) error {
-		_, err := r.post(ctx, senders, work)
-		return err
-	}, again)
-	if err != nil {
-		return nil, err
-	}
-	return figures{"unloaded": ms(unloaded), "announced": ms(announced) / ms(unloaded), "retried": ms(retried) / ms(alone)}, nil
+	return f, nil
 }
 
-// firstNotThere is a page that is not ready at the first request.
+// announce sends the webhooks of faxes while the provider answers nothing.
+func announce(ctx context.Context, r *rig, g *gate, faxes []faxplustest.Fax) error {
+	g.shut()
+	defer g.open()
+	_, err := r.post(ctx, senders, r.webhooks(faxes))
+	return err
+}
+
+// spoil sends the webhooks of faxes whose pages are not ready at the first request, and waits until all of them were requested once.
+func spoil(ctx context.Context, r *rig, _ *gate, faxes []faxplustest.Fax) error {
+	for _, f := range faxes {
+		for page := range f.Pages {
+			r.provider.Script(f.Session, page+1, firstNotThere)
+		}
+	}
+	if _, err := r.post(ctx, senders, r.webhooks(faxes)); err != nil {
+		return err
+	}
+	return r.awaitRequests(faxes)
+}
+
 func firstNotThere(try int) faxplustest.Answer {
 	if try == 1 {
 		return faxplustest.Answer{Status: http.StatusNotFound}
@@ -76,10 +81,9 @@ func firstNotThere(try int) faxplustest.Answer {
 	return faxplustest.Answer{}
 }
 
-// behind measures a fresh fax on an idle pipeline, and then one behind the pages that pile sends. spoil, if it is not nil, makes the
-// provider spoil the pages of the pile; then the fresh fax comes when all of them were requested once.
-func (b *bench) behind(ctx context.Context, of build, pile func(*rig, *gate, [][]byte) error, spoil func([]faxplustest.Fax, *faxplustest.Server),
-) (unloaded, loaded time.Duration, err error) {
+// behind measures a fresh fax on an idle pipeline, and then one behind 5,000 pages that pile sends.
+func (b *bench) behind(ctx context.Context, of build, pile func(context.Context, *rig, *gate, []faxplustest.Fax) error,
+) (alone, behind time.Duration, err error) {
 	s, err := b.embedded(of)
 	if err != nil {
 		return 0, 0, err
@@ -94,24 +98,16 @@ func (b *bench) behind(ctx context.Context, of build, pile func(*rig, *gate, [][
 	if err != nil {
 		return 0, 0, err
 	}
-	if unloaded, err = r.fresh(ctx, fax, "-alone"); err != nil {
-		return 0, 0, err
-	}
-	faxes := named(fax, r.prefix+"-pile", b.size.of(250, 2))
-	if spoil != nil {
-		spoil(faxes, r.provider)
-	}
-	work := r.webhooks(faxes)
-	if err := pile(r, g, work); err != nil {
-		return 0, 0, err
-	}
-	if spoil != nil {
-		if err := r.awaitRequests(faxes); err != nil {
+	for _, name := range []string{"-first", "-alone"} { // the first fax of a process finds nothing warm
+		if alone, err = r.fresh(ctx, fax, name); err != nil {
 			return 0, 0, err
 		}
 	}
-	loaded, err = r.fresh(ctx, fax, "-fresh")
-	return unloaded, loaded, err
+	if err := pile(ctx, r, g, named(fax, r.prefix+"-pile", b.size.of(250, 2))); err != nil {
+		return 0, 0, err
+	}
+	behind, err = r.fresh(ctx, fax, "-fresh")
+	return alone, behind, err
 }
 
 // awaitRequests waits until every page was requested once.

@@ -123,34 +123,34 @@ func (b *bench) tool(name string) (string, error) {
 
 // describe says what was measured, and on what.
 func (b *bench) describe(w io.Writer) error {
-	cpu, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return err
-	}
-	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return err
-	}
-	load, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return err
-	}
-	disk, err := output(context.Background(), "", "df", "--output=fstype,source", b.dir)
-	if err != nil {
-		return err
-	}
-	model := regexp.MustCompile(`(?m)^model name\s*: (.*)$`).FindSubmatch(cpu)
-	if model == nil {
-		model = [][]byte{nil, []byte("unknown processor")}
-	}
 	var commits []string
 	for _, of := range b.builds {
 		commits = append(commits, of.name+" is "+of.commit)
 	}
-	_, err = fmt.Fprintf(w, "\nMedian (least..greatest) of %d rounds in turn; %s. %s, %d cores, Linux %s, %s, %s, load %s, work %d %%.\n",
-		b.size.rounds, strings.Join(commits, ", "), model[1], runtime.NumCPU(), bytes.TrimSpace(kernel),
-		strings.Join(strings.Fields(disk)[2:], " on "), runtime.Version(), strings.Join(strings.Fields(string(load))[:3], " "), b.size.percent)
+	on, err := machine(b.dir)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\nMedian (least..greatest) of %d rounds in turn; %s. %s, work %d %%.\n",
+		b.size.rounds, strings.Join(commits, ", "), on, b.size.percent)
 	return err
+}
+
+// machine is processor, cores, kernel, file system of a directory, Go, and load of the last 1, 5 and 15 minutes.
+func machine(dir string) (string, error) {
+	cpu, errC := os.ReadFile("/proc/cpuinfo")
+	kernel, errK := os.ReadFile("/proc/sys/kernel/osrelease")
+	load, errL := os.ReadFile("/proc/loadavg")
+	disk, errD := output(context.Background(), "", "df", "--output=fstype,source", dir)
+	if err := errors.Join(errC, errK, errL, errD); err != nil {
+		return "", err
+	}
+	model := "unknown processor" // not every architecture names it
+	if m := regexp.MustCompile(`(?m)^model name\s*: (.*)$`).FindSubmatch(cpu); m != nil {
+		model = string(m[1])
+	}
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s, %s, load %s", model, runtime.NumCPU(), bytes.TrimSpace(kernel),
+		strings.Join(strings.Fields(disk)[2:], " on "), runtime.Version(), strings.Join(strings.Fields(string(load))[:3], " ")), nil
 }
 
 // output runs a command in dir and returns what it printed.

@@ -88,14 +88,15 @@ func launch(cmd *exec.Cmd, tracer []string) (*process, io.Reader, error) {
 
 // findTraced waits until the tracer has started the program. A tracer has children of its own, which try out what the kernel can do.
 func (p *process) findTraced() error {
-	tracer := p.pid
+	tracer, program := p.pid, executable(p.pid)
 	return poll(10*time.Second, "the tracer has started "+p.cmd.String(), func() bool {
 		list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", tracer, tracer))
 		if err != nil {
 			return false
 		}
 		for child := range strings.FieldsSeq(string(list)) {
-			if pid, err := strconv.Atoi(child); err == nil && executable(pid) != "" && executable(pid) != executable(tracer) {
+			pid, err := strconv.Atoi(child)
+			if runs := executable(pid); err == nil && runs != "" && runs != program {
 				p.pid = pid
 			}
 		}

@@ -73,18 +73,12 @@ func (b *bench) external(ctx context.Context, tracer func(name string) []string,
 	if err != nil {
 		return s, err
 	}
-	s.s3, err = minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4(key, key, ""), Region: "us-east-1"})
-	if err != nil {
-		return s, err
-	}
-	err = poll(time.Minute, "versitygw answers", func() bool {
-		return s.s3.MakeBucket(ctx, bucket, minio.MakeBucketOptions{ObjectLocking: true}) == nil
-	})
-	if err != nil {
+	if err := s.makeBucket(ctx, addr, key); err != nil {
 		return s, err
 	}
 	s.tracer = tracer("serve")
-	s.args = append(s.args, "--dir="+filepath.Join(dir, "serve"), "--archive=s3://"+bucket+"/some/prefix", "--retention=6y", "--nats-url="+s.natsURL)
+	s.args = append(s.args, "--dir="+filepath.Join(dir, "serve"), "--nats-url="+s.natsURL)
+	s.args = append(s.args, "--archive=s3://"+bucket+"/some/prefix", "--retention=6y")
 	s.env = append(s.env, "FAXSTREAM_S3_ACCESS_KEY="+key, "FAXSTREAM_S3_SECRET_KEY="+key)
 	endpoint := "http://" + addr
 	if counted {
@@ -94,6 +88,16 @@ func (b *bench) external(ctx context.Context, tracer func(name string) []string,
 	}
 	s.args = append(s.args, "--s3-endpoint="+endpoint)
 	return s, nil
+}
+
+// makeBucket makes the bucket as soon as the service answers.
+func (s *setting) makeBucket(ctx context.Context, addr, key string) (err error) {
+	if s.s3, err = minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4(key, key, ""), Region: "us-east-1"}); err != nil {
+		return err
+	}
+	return poll(time.Minute, "versitygw answers", func() bool {
+		return s.s3.MakeBucket(ctx, bucket, minio.MakeBucketOptions{ObjectLocking: true}) == nil
+	})
 }
 
 // untraced is no tracer.

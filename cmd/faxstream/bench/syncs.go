@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// syncCalls are the system calls that wait for the disk.
+const syncCalls = "fsync,fdatasync,syncfs,sync_file_range,msync"
+
 // costOfSyncs counts waits for the disk with strace, of serve and of an external NATS server. Those of an S3 service are its own affair.
 func costOfSyncs(ctx context.Context, b *bench, of build, name string) (figures, error) {
 	strace, err := b.tool("strace")
@@ -19,7 +22,7 @@ func costOfSyncs(ctx context.Context, b *bench, of build, name string) (figures,
 	s, err := b.in(ctx, of, name, func(program string) []string {
 		log := filepath.Join(b.dir, "strace-"+program)
 		logs = append(logs, log)
-		return []string{strace, "-f", "-qq", "--seccomp-bpf", "-y", "-e", "trace=fsync,fdatasync,openat", "-o", log}
+		return []string{strace, "-f", "-qq", "--seccomp-bpf", "-y", "-e", "trace=openat," + syncCalls, "-o", log}
 	})
 	if err != nil {
 		return nil, err
@@ -66,11 +69,11 @@ func countSyncs(logs []string, ofStart []int64, pages int) (figures, error) {
 }
 
 var (
-	synced = regexp.MustCompile(`(?:fsync|fdatasync)\(\d+<([^>]*)>`)
+	synced = regexp.MustCompile(`(?:fsync|fdatasync|syncfs|sync_file_range)\(\d+<([^>]*)>`)
 	inSync = regexp.MustCompile(`openat\([^"]*"([^"]*)".*\bO_D?SYNC\b`)
 )
 
-// syncedPath is the file for which a line of strace waits: an fsync, an fdatasync, or a file opened with O_SYNC, which is written once.
+// syncedPath is the file for which a line of strace waits: an fsync or the like, or a file opened with O_SYNC, which is written once.
 // Empty: the line is none of them.
 func syncedPath(line string) string {
 	for _, kind := range []*regexp.Regexp{synced, inSync} {
