@@ -3,6 +3,7 @@ package intake_test
 import (
 	"bytes"
 	"image/png"
+	"strings"
 	"testing"
 
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -39,7 +40,7 @@ func TestThumbnails(t *testing.T) {
 	if got := float64(b.Dx()) / float64(b.Dy()); max(b.Dx(), b.Dy()) > intake.ThumbnailSide || got < sheet*0.7 || got > sheet*1.4 {
 		t.Errorf("the thumbnail is %v of a sheet with the proportions %.2f", b, sheet)
 	}
-	if _, err := intake.NewThumbnails().PNG(t.Context(), []byte("no TIFF")); err == nil {
+	if _, err := intake.NewThumbnails(intake.NewMemory(0, "")).PNG(t.Context(), strings.NewReader("no TIFF")); err == nil {
 		t.Error("there is a thumbnail of no page")
 	}
 }
