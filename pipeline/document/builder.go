@@ -68,19 +68,13 @@ func (b *Builder) fill(ctx context.Context, d *Documents, planObject session.Obj
 // write adds every page of the plan, in order, while the next ones are read and decoded.
 func (b *Builder) write(ctx context.Context, d *Documents) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	ahead := make(chan chan loaded, 2*b.Decoder.AtOnce()) // bounds the pages in memory
 	spare := make(chan []byte, cap(ahead))                // memory of originals that are written
-	go func() {
-		defer close(ahead)
-		for _, f := range d.plan.Pages {
-			c := make(chan loaded, 1)
-			select {
-			case ahead <- c:
-				go func() { c <- b.load(ctx, f, spared(spare)) }()
-			case <-ctx.Done():
-				return
-			}
+	go b.loadAll(ctx, d.plan.Pages, ahead, spare)
+	defer func() {
+		cancel()
+		for c := range ahead { // after an error: their memory is given back
+			(<-c).free()
 		}
 	}()
 	expected := d.plan.Expected()
@@ -97,9 +91,12 @@ func (b *Builder) write(ctx context.Context, d *Documents) error {
 		}
 		p := <-c
 		if p.err != nil {
+			p.free()
 			return p.err
 		}
-		if err := d.add(p); err != nil {
+		err := d.add(p)
+		p.free()
+		if err != nil {
 			return err
 		}
 		select {
@@ -113,6 +110,41 @@ func (b *Builder) write(ctx context.Context, d *Documents) error {
 		}
 	}
 	return d.close()
+}
+
+// loadAll loads pages, several at once. A page takes its memory before the pages behind it, and keeps it until it is written: so the page
+// that is written next never waits for them.
+func (b *Builder) loadAll(ctx context.Context, pages []session.PageArchived, ahead chan<- chan loaded, spare <-chan []byte) {
+	defer close(ahead)
+	for _, f := range pages {
+		page, free := b.Decoder.Lease(ctx)
+		err := b.Decoder.Reserve(page, memoryOf(f))
+		if err != nil {
+			free()
+			return // ctx ended
+		}
+		c := make(chan loaded, 1)
+		select {
+		case ahead <- c:
+		case <-ctx.Done():
+			free()
+			return
+		}
+		go func() {
+			l := b.load(page, f, spared(spare))
+			b.Decoder.Keep(page, int64(len(l.original)+len(l.strip.Bytes())))
+			l.free = free
+			c <- l
+		}()
+	}
+}
+
+// memoryOf is what a page takes until it is written, in bytes: its file, and if that cannot be copied, its rows and their new code.
+func memoryOf(f session.PageArchived) int64 {
+	if f.CleanStrip != nil {
+		return f.Original.Size
+	}
+	return intake.MemoryOf(f) + int64(f.Width)*int64(f.Height)*int64(f.Samples)
 }
 
 // spared returns memory that is not used any more, or nil.
@@ -133,6 +165,7 @@ type loaded struct {
 	strip    tiff.Strip // may share the original's memory
 	sum      string     // hex SHA-256 of the strip
 	err      error
+	free     func() // gives back the memory of the page
 }
 
 // load reads the archived original of a page, into buf if buf is large enough, and hashes its sidecar.

@@ -75,28 +75,37 @@ func (f form) Close() error { return f.s.remove() }
 
 func (f FaxForms) write(ctx context.Context, w *tiff.Writer, m archive.Manifest) error {
 	pages := slices.DeleteFunc(slices.Clone(m.Pages), func(p archive.ManifestPage) bool { return p.Original == nil })
-	var buf []byte
 	for i, p := range pages {
-		data, err := archive.ReadObjectInto(ctx, f.Archive, *p.Original, buf)
-		if err != nil {
-			return archive.PageError{Page: p.Page, Err: err}
+		meta := tiff.PageMeta{
+			Page: i + 1, Pages: len(pages), DateTime: dated(m.StartTime), Description: fmt.Sprintf("fax %s page %d", m.Session, p.Page),
 		}
-		buf = data
-		decoded, err := f.Decoder.Page(ctx, data)
-		if fl, ok := errors.AsType[*intake.Failure](err); ok {
-			err = fmt.Errorf("%s: %w: it could be decoded before, now it cannot: %s", p.Original.Key, archive.ErrAltered, fl.Detail)
-		}
-		if err != nil {
-			return archive.PageError{Page: p.Page, Err: err}
-		}
-		meta, strip := faxForm(decoded)
-		meta.Page, meta.Pages, meta.DateTime = i+1, len(pages), dated(m.StartTime)
-		meta.Description = fmt.Sprintf("fax %s page %d", m.Session, p.Page)
-		if _, err := w.AddPage(meta, strip); err != nil {
+		if err := f.writePage(ctx, w, *p.Original, meta); err != nil {
 			return archive.PageError{Page: p.Page, Err: err}
 		}
 	}
 	return w.Close()
+}
+
+// writePage writes one page of the form; meta has what does not depend on its rows.
+func (f FaxForms) writePage(ctx context.Context, w *tiff.Writer, original session.Object, meta tiff.PageMeta) (err error) {
+	ctx, free := f.Decoder.Lease(ctx)
+	defer free()
+	b, err := f.Decoder.Read(ctx, f.Archive, original)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	decoded, err := f.Decoder.PageIn(ctx, b)
+	if fl, ok := errors.AsType[*intake.Failure](err); ok {
+		err = fmt.Errorf("%s: %w: it could be decoded before, now it cannot: %s", original.Key, archive.ErrAltered, fl.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	rows, strip := faxForm(decoded)
+	rows.Page, rows.Pages, rows.DateTime, rows.Description = meta.Page, meta.Pages, meta.DateTime, meta.Description
+	_, err = w.AddPage(rows, strip)
+	return err
 }
 
 // faxForm codes a page, or copies its strip if that is clean and the page keeps its pixels. The rows that the receiver repaired are counted

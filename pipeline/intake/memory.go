@@ -94,6 +94,16 @@ func (l *lease) take(ctx context.Context, n int64) error {
 	return nil
 }
 
+// Keep gives back what the lease of ctx has beyond n bytes.
+func (m *Memory) Keep(ctx context.Context, n int64) {
+	l, ok := ctx.Value(leaseKey{}).(*lease)
+	if !ok || l.held <= n {
+		return
+	}
+	m.free.Release(l.held - n)
+	l.held, l.used = n, n
+}
+
 // retake takes n bytes instead of `before`, and waits for them if that is all that the lease has.
 func (l *lease) retake(ctx context.Context, before, n int64) error {
 	if l.used -= before; l.used == 0 && !l.all {
