@@ -95,7 +95,11 @@ func (w *Worker) judgeDecoded(ctx context.Context, o intake.Origin, f session.Pa
 		return v, nil
 	}
 	// Both images are archived, so that a person can look at both: the page of the file as a file of its own.
-	cut, err := w.archiveCut(ctx, o, m)
+	strip, err := m.Strip()
+	if err != nil {
+		return v, err
+	}
+	cut, err := w.archiveCut(ctx, o, m, strip)
 	if err != nil {
 		return v, err
 	}

@@ -54,33 +54,37 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	if err != nil {
 		return "", err
 	}
-	obj, err := w.archiveCut(ctx, o, m)
+	strip, err := m.Strip()
 	if err != nil {
 		return "", err
+	}
+	obj, err := w.archiveCut(ctx, o, m, strip)
+	if err != nil {
+		return "", err
+	}
+	if m.Tones == nil { // the file that we wrote has a strip that the document can copy, whatever the coding of the whole file is
+		own := *m.Decoded
+		own.CleanG4, m.Decoded = strip.Bytes(), &own
 	}
 	return "", w.Publish(ctx, o, obj, m)
 }
 
-// archiveCut archives a page of the whole file as a file of its own.
-func (w *Worker) archiveCut(ctx context.Context, o intake.Origin, m intake.Image) (session.Object, error) {
-	data, err := pageFile(o.Fact(m), m)
+// archiveCut archives a page of the whole file, in this strip, as a file of its own.
+func (w *Worker) archiveCut(ctx context.Context, o intake.Origin, m intake.Image, strip tiff.Strip) (session.Object, error) {
+	data, err := pageFile(o.Fact(m), strip)
 	if err != nil {
 		return session.Object{}, fmt.Errorf("cut page %d of session %s: %w", o.Page, o.Session, err)
 	}
 	return w.ArchiveOriginal(ctx, o, data, archive.KindCut)
 }
 
-// pageFile encodes a page as a TIFF of its own.
-func pageFile(f session.PageArchived, m intake.Image) ([]byte, error) {
-	strip, err := m.Strip()
-	if err != nil {
-		return nil, err
-	}
+// pageFile writes a TIFF of one page.
+func pageFile(f session.PageArchived, strip tiff.Strip) ([]byte, error) {
 	var b bytes.Buffer
 	t := tiff.NewWriter(&b)
 	if _, err := t.AddPage(intake.PageMeta(f, 1, 1), strip); err != nil {
 		return nil, err
 	}
-	err = t.Close()
+	err := t.Close()
 	return b.Bytes(), err
 }
