@@ -69,20 +69,7 @@ func (b *Builder) fill(ctx context.Context, d *Documents, planObject session.Obj
 func (b *Builder) write(ctx context.Context, d *Documents) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ahead := make(chan chan loaded, 2*b.Decoder.AtOnce()) // bounds the pages in memory
-	spare := make(chan []byte, cap(ahead))                // memory of originals that are written
-	go func() {
-		defer close(ahead)
-		for _, f := range d.plan.Pages {
-			c := make(chan loaded, 1)
-			select {
-			case ahead <- c:
-				go func() { c <- b.load(ctx, f, spared(spare)) }()
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	next := b.ahead(ctx, d.plan.Pages)
 	expected := d.plan.Expected()
 	for _, page := range expected {
 		if reason, missing := d.plan.Missing[page]; missing {
@@ -91,20 +78,12 @@ func (b *Builder) write(ctx context.Context, d *Documents) error {
 			}
 			continue
 		}
-		c, ok := <-ahead
-		if !ok {
-			return context.Cause(ctx)
-		}
-		p := <-c
+		p := next()
 		if p.err != nil {
 			return p.err
 		}
 		if err := d.add(p); err != nil {
 			return err
-		}
-		select {
-		case spare <- p.original:
-		default: // there are enough
 		}
 	}
 	if len(expected) == 0 {
@@ -115,13 +94,35 @@ func (b *Builder) write(ctx context.Context, d *Documents) error {
 	return d.close()
 }
 
-// spared returns memory that is not used any more, or nil.
-func spared(spare <-chan []byte) []byte {
-	select {
-	case buf := <-spare:
-		return buf
-	default:
-		return nil
+// ahead loads pages, several at once. next returns them in their order, each with memory that the next calls use again: what it returned
+// is valid until the next call. At most 2*(AtOnce+1) pages are in memory. Loading stops when ctx ends.
+func (b *Builder) ahead(ctx context.Context, pages []session.PageArchived) (next func() loaded) {
+	lanes := make([]chan loaded, b.Decoder.AtOnce()+1)
+	for i := range lanes {
+		lanes[i] = make(chan loaded)
+		go func() {
+			// A lane has two pages: one that the caller uses until he takes the next one from the same lane, and that one.
+			var memory [2][]byte
+			for at, turn := i, 0; at < len(pages); at, turn = at+len(lanes), 1-turn {
+				l := b.load(ctx, pages[at], memory[turn])
+				memory[turn] = l.original
+				select {
+				case lanes[i] <- l:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+	}
+	at := -1
+	return func() loaded {
+		at++
+		select {
+		case l := <-lanes[at%len(lanes)]:
+			return l
+		case <-ctx.Done():
+			return loaded{err: context.Cause(ctx)}
+		}
 	}
 }
 
