@@ -21,7 +21,8 @@ import (
 )
 
 // BenchmarkAssemblyPeers makes documents of Group 4 pages next to tiff2pdf and img2pdf, in turns in one run; times are the
-// medians of the rounds, -cpu-ms the processor time. `pdf` is the others' job, from a TIFF in a file to a PDF in a file.
+// medians of the rounds, -cpu-ms the processor time. Ratios are those of the jobs of one round: their median, and for tiff2pdf
+// the smallest and largest one too. `pdf` is the others' job, from a TIFF in a file to a PDF in a file.
 // `assembly` is all that is done for a revision in an archive of plain files whose pages are there: each original and what
 // stands beside it is read and its hash compared, TIFF and PDF are written and hashed, and both are stored, with plan, index
 // and manifest, each synced to disk, which the others do not do. `synced` is what the disk takes to write and sync the bytes
@@ -84,15 +85,21 @@ func benchmarkAssembly(b *testing.B, pages, rounds int) {
 			}
 		}
 	}
-	ms, cpu := map[string]float64{}, map[string]float64{}
+	named := map[string]benchJob{}
 	for _, job := range jobs {
-		ms[job.name], cpu[job.name] = median(job.took), median(job.cpu)
-		b.ReportMetric(ms[job.name], job.name+"-ms")
-		b.ReportMetric(cpu[job.name], job.name+"-cpu-ms")
+		named[job.name] = job
+		b.ReportMetric(median(job.took), job.name+"-ms")
+		b.ReportMetric(median(job.cpu), job.name+"-cpu-ms")
 	}
 	for _, peer := range []string{"tiff2pdf", "img2pdf"} {
-		b.ReportMetric(ms["pdf"]/ms[peer], "pdf/"+peer)
-		b.ReportMetric(ms["assembly"]/ms[peer], "assembly/"+peer)
+		for _, ours := range []string{"pdf", "assembly"} {
+			all := ratios(named[ours].took, named[peer].took)
+			b.ReportMetric(all[len(all)/2], ours+"/"+peer)
+			if peer == "tiff2pdf" {
+				b.ReportMetric(all[0], ours+"/"+peer+"-min")
+				b.ReportMetric(all[len(all)-1], ours+"/"+peer+"-max")
+			}
+		}
 		b.ReportMetric(float64(first.PDF.Size)/size[peer], "size/"+peer)
 	}
 	b.ReportMetric(float64(grown)/(1<<20), "MiB-more")
@@ -159,10 +166,19 @@ func processorTime(b *testing.B) time.Duration {
 	return total
 }
 
+// ratios returns that of each round, sorted.
+func ratios(ours, theirs []time.Duration) []float64 {
+	all := make([]float64, len(ours))
+	for i := range all {
+		all[i] = ours[i].Seconds() / theirs[i].Seconds()
+	}
+	slices.Sort(all)
+	return all
+}
+
 // median is in milliseconds.
 func median(d []time.Duration) float64 {
-	slices.Sort(d)
-	return d[len(d)/2].Seconds() * 1000
+	return slices.Sorted(slices.Values(d))[len(d)/2].Seconds() * 1000
 }
 
 func remove(b *testing.B, name string) {

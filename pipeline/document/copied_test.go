@@ -63,3 +63,29 @@ func stripOf(t *testing.T, data []byte) []byte {
 	}
 	return data[at:][:len(m.CleanG4)]
 }
+
+// The strip of a page that was cut from the whole file is copied, although the file is in Group 3: the documents are those that decoding
+// and encoding gives.
+func TestACutPageIsCopied(t *testing.T) {
+	var documents [2][2]string
+	for i := range documents {
+		wb := pipelinetest.NewWorkbench(t, pipelinetest.LocalArchive(t))
+		if lost := wb.Cut("fax", pipelinetest.Testdata(t, "three-pages-fine-g3-2d-fill-lsb.tiff")); len(lost) > 0 {
+			t.Fatalf("lost: %v", lost)
+		}
+		for page, f := range wb.Facts["fax"] {
+			if f.CleanStrip == nil {
+				t.Errorf("page %d: nothing to copy", page)
+			}
+			if i == 1 {
+				f.CleanStrip = nil
+				wb.Facts["fax"][page] = f
+			}
+		}
+		m := wb.Assemble(wb.Order("fax", nil))
+		documents[i] = [2]string{m.TIFF.SHA256, m.PDF.SHA256}
+	}
+	if documents[0] != documents[1] {
+		t.Errorf("documents by copying %v, by decoding %v", documents[0], documents[1])
+	}
+}

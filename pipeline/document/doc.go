@@ -1,6 +1,6 @@
-// Package document makes the documents of a fax: plan, TIFF and PDF, index entry, manifest, event, in this order. (The documents are made in
-// private files while the plan is archived.) Begin with Assembler.Consumptions. Builder makes only the documents of a plan; package verify compares them with the archived ones. FaxForms
-// makes a TIFF for fax machines when somebody asks for it; it is not archived.
+// Package document makes the documents of a fax: plan, TIFF and PDF, index entry, manifest, event, in this order. (The documents are made
+// in private files while the plan is archived.) Begin with Assembler.Consumptions. Builder makes only the documents of a plan; package
+// verify compares them with the archived ones. FaxForms makes a TIFF for fax machines when somebody asks for it; it is not archived.
 //
 // Promise: the same plan and software give the same bytes. Memory does not grow with the number of pages. The PDF has a slip sheet for
 // every missing page, and the sheet says why the page is missing.

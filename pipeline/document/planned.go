@@ -18,8 +18,7 @@ import (
 type planned struct {
 	archive.Plan
 	key  string
-	data []byte // as archived, or to be archived
-	done bool   // it is archived
+	data []byte // as archived; nil: it is not archived yet
 }
 
 func (p planned) object() session.Object {
@@ -29,7 +28,8 @@ func (p planned) object() session.Object {
 // plan reads the revision's plan. If there is none, it makes one, which is not archived yet.
 func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.Time) (p planned, err error) {
 	p.key = archive.RevisionKey(r.Session, r.Revision, "plan.json")
-	if p.done, p.data, err = archive.LoadJSON(ctx, a.Archive, p.key, &p.Plan); err != nil || p.done {
+	done, data, err := archive.LoadJSON(ctx, a.Archive, p.key, &p.Plan)
+	if p.data = data; err != nil || done {
 		return p, err
 	}
 	facts, err := a.pageFacts(ctx, r)
@@ -39,38 +39,40 @@ func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 	if err := a.repair(ctx, r, facts); err != nil {
 		return p, err
 	}
-	if p.Plan, err = archive.NewPlan(r, facts, ordered); err != nil {
-		return p, err
-	}
-	if p.data, err = archive.IndentJSON(p.Plan); err != nil {
-		return p, fmt.Errorf("write %s: %w", p.key, err)
-	}
-	return p, nil
+	p.Plan, err = archive.NewPlan(r, facts, ordered)
+	return p, err
 }
 
 // build makes the documents of a plan, and archives the plan in the meantime if that is necessary: the documents are in private files
 // until then. If another plan of this revision was first, it makes the documents of that one. It returns the plan that counts.
 func (a *Assembler) build(ctx context.Context, p planned) (*Documents, planned, error) {
-	if p.done {
+	if p.data != nil {
 		d, err := a.Builder.Build(ctx, p.Plan, p.object())
 		return d, p, err
 	}
-	first := planned{Plan: p.Plan, key: p.key, done: true}
+	first, ours := p, []byte(nil)
 	all, inner := errgroup.WithContext(ctx)
 	all.Go(func() (err error) {
-		first.data, err = archive.CommitJSON(inner, a.Archive, p.key, p.data, &first.Plan)
+		if ours, err = archive.IndentJSON(p.Plan); err != nil {
+			return fmt.Errorf("write %s: %w", p.key, err)
+		}
+		first.data, err = archive.CommitJSON(inner, a.Archive, p.key, ours, &first.Plan)
 		return err
 	})
-	d, err := a.Builder.Build(inner, p.Plan, p.object())
+	d, err := a.Builder.Build(inner, p.Plan, session.Object{})
 	failed := all.Wait()
-	if failed == nil && bytes.Equal(first.data, p.data) {
-		return d, first, err
+	if err == nil && failed == nil && bytes.Equal(first.data, ours) {
+		d.Manifest.Plan = first.object()
+		return d, first, nil
 	}
 	if err == nil {
 		failed = errors.Join(failed, d.Remove())
 	}
-	if failed != nil {
+	switch {
+	case failed != nil:
 		return nil, first, failed
+	case bytes.Equal(first.data, ours):
+		return nil, first, err
 	}
 	return a.build(ctx, first)
 }

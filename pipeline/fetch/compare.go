@@ -49,10 +49,7 @@ func (w *Worker) compare(ctx context.Context, t wholeTry, whole session.Object, 
 // judge compares one page with the same page of the file.
 func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchived, file *tiff.File) (archive.PageVerdict, error) {
 	o.Page, o.EventTime, o.BodySHA256 = f.Page, f.EventTime, f.BodySHA256
-	v := archive.PageVerdict{
-		Page: f.Page, Verdict: archive.VerdictUnchecked,
-		Streamed: archive.PageImage{Original: &f.Original, RasterSHA256: f.RasterSHA256, BadRows: f.BadRows},
-	}
+	v := unchecked(f)
 	switch {
 	case file == nil:
 		v.Reason = session.ReasonDamaged
@@ -61,6 +58,30 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 		v.Reason = session.ReasonNotInFile
 		return v, nil
 	}
+	same, err := w.same(ctx, f, file)
+	if err != nil {
+		return v, err
+	}
+	if same {
+		v.File = &archive.PageImage{RasterSHA256: f.RasterSHA256, BadRows: f.BadRows}
+		v.Verdict = archive.VerdictAgreed
+		return v, nil
+	}
+	return w.judgeDecoded(ctx, o, f, file, v)
+}
+
+// unchecked is the verdict on a page before it is compared.
+func unchecked(f session.PageArchived) archive.PageVerdict {
+	return archive.PageVerdict{
+		Page: f.Page, Verdict: archive.VerdictUnchecked,
+		Streamed: archive.PageImage{Original: &f.Original, RasterSHA256: f.RasterSHA256, BadRows: f.BadRows},
+	}
+}
+
+// judgeDecoded is judge for a page that is stored in another way in the file: it compares the pixels.
+func (w *Worker) judgeDecoded(ctx context.Context, o intake.Origin, f session.PageArchived, file *tiff.File, v archive.PageVerdict) (
+	archive.PageVerdict, error,
+) {
 	ctx, free := w.Decoder.Lease(ctx)
 	defer free()
 	if err := w.Decoder.Reserve(ctx, 2*intake.MemoryOf(f)); err != nil { // for both images, in case they differ
@@ -80,7 +101,11 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 		return v, nil
 	}
 	// Both images are archived, so that a person can look at both: the page of the file as a file of its own.
-	cut, err := w.archiveCut(ctx, o, m)
+	strip, err := m.Strip()
+	if err != nil {
+		return v, err
+	}
+	cut, err := w.archiveCut(ctx, o, m, strip)
 	if err != nil {
 		return v, err
 	}

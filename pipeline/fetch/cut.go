@@ -55,30 +55,34 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	if err != nil {
 		return "", err
 	}
-	obj, err := w.archiveCut(ctx, o, m)
+	strip, err := m.Strip()
 	if err != nil {
 		return "", err
+	}
+	obj, err := w.archiveCut(ctx, o, m, strip)
+	if err != nil {
+		return "", err
+	}
+	if m.Tones == nil { // the file that we wrote has a strip that the document can copy, whatever the coding of the whole file is
+		own := *m.Decoded
+		own.CleanG4, m.Decoded = strip.Bytes(), &own
 	}
 	return "", w.Publish(ctx, o, obj, m)
 }
 
-// archiveCut archives a page of the whole file as a file of its own.
-func (w *Worker) archiveCut(ctx context.Context, o intake.Origin, m intake.Image) (session.Object, error) {
+// archiveCut archives a page of the whole file, in this strip, as a file of its own.
+func (w *Worker) archiveCut(ctx context.Context, o intake.Origin, m intake.Image, strip tiff.Strip) (session.Object, error) {
 	b := w.Decoder.NewBody()
 	defer w.remove(b)
-	if err := writePage(b, o.Fact(m), m); err != nil {
+	if err := writePage(b, o.Fact(m), strip); err != nil {
 		return session.Object{}, fmt.Errorf("cut page %d of session %s: %w", o.Page, o.Session, err)
 	}
 	obj, _, err := w.ArchiveBody(ctx, o, b, archive.KindCut)
 	return obj, err
 }
 
-// writePage encodes a page as a TIFF of its own.
-func writePage(b *intake.Body, f session.PageArchived, m intake.Image) error {
-	strip, err := m.Strip()
-	if err != nil {
-		return err
-	}
+// writePage writes a TIFF of one page.
+func writePage(b *intake.Body, f session.PageArchived, strip tiff.Strip) error {
 	t := tiff.NewWriter(b)
 	if _, err := t.AddPage(intake.PageMeta(f, 1, 1), strip); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -28,7 +29,8 @@ func New(c Config) *Worker {
 	return &Worker{
 		Pages: c.Pages, bus: c.Bus, provider: c.Provider, retry: c.Retry, log: c.Log,
 		gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
-		early: newEarlyPages(),
+		early:     newEarlyPages(),
+		originals: sync.Pool{New: func() any { return new([]byte) }},
 	}
 }
 
@@ -97,6 +99,8 @@ type Worker struct {
 	early    *earlyPages
 	retry    Retry
 	log      *slog.Logger
+
+	originals sync.Pool // *[]byte: memory of archived pages that were compared
 }
 
 // retryDue handles a retry timer, of a page or of the whole file.

@@ -61,6 +61,7 @@ type Meta struct {
 // Writer writes one document. It is not safe for concurrent use.
 type Writer struct {
 	dst    *bufio.Writer
+	behind io.Writer // of dst
 	digest hash.Hash // for the trailer's /ID: of all bytes written; for long writes, of their CRC-32C
 	off    int64     // bytes written
 	err    error     // the first failure of dst, or of the metadata; every later call returns it
@@ -82,6 +83,7 @@ type Writer struct {
 func NewWriter(dst io.Writer, m Meta) *Writer {
 	w := &Writer{
 		dst:     bufio.NewWriterSize(dst, bufferSize),
+		behind:  dst,
 		digest:  sha256.New(),
 		offsets: make([]int64, firstFree),
 	}
@@ -217,11 +219,22 @@ func (w *Writer) write(p []byte) {
 	}
 	if len(p) < longWrite {
 		w.digest.Write(p)
-	} else {
-		sum := crc32.Checksum(p, castagnoli)
-		w.digest.Write(binary.BigEndian.AppendUint32(nil, sum)) // the length is in the dictionary before
+		n, err := w.dst.Write(p)
+		w.off += int64(n)
+		w.fail(err)
+		return
 	}
-	n, err := w.dst.Write(p)
+	sum := crc32.Checksum(p, castagnoli)
+	w.digest.Write(binary.BigEndian.AppendUint32(nil, sum)) // the length is in the dictionary before
+	w.writeLong(p)
+}
+
+// writeLong writes p without a copy.
+func (w *Writer) writeLong(p []byte) {
+	if w.fail(w.dst.Flush()); w.err != nil {
+		return
+	}
+	n, err := w.behind.Write(p)
 	w.off += int64(n)
 	w.fail(err)
 }

@@ -135,8 +135,8 @@ func (f *File) following(at uint64) (uint64, error) {
 // entries reads the IFD at offset at. Of repeated tags the first counts.
 func (f *File) entries(at uint64) map[uint16]entry {
 	countSize, entrySize, _ := f.layout()
-	es := map[uint16]entry{}
 	n := f.uintAt(at, countSize)
+	es := make(map[uint16]entry, min(n, 64))
 	for at += countSize; n > 0; n, at = n-1, at+entrySize {
 		tag := uint16(f.uintAt(at, 2))
 		if _, repeated := es[tag]; repeated {
