@@ -314,3 +314,94 @@ func TestALongOutageDoesNotFillTheLog(t *testing.T) {
 		}
 	})
 }
+
+// Messages that wait in the process for a worker are not given to anybody else, however long the workers take.
+func TestAMessageThatWaitsForAWorkerIsKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, dir)
+		c := pageConsumer
+		c.Workers = 4
+		for n := range 7 {
+			mustRecord(t, b, page("s", n+1))
+		}
+		consume(t, b, c, func(_ context.Context, d Delivery) error {
+			if d.Tries > 1 {
+				t.Errorf("%s was delivered again", d.Subject)
+			}
+			time.Sleep(20 * ackWait)
+			return nil
+		})
+		for _, want := range []int{5, 3, 0} { // one waits for the four workers
+			time.Sleep(19 * ackWait)
+			if pending, waiting := outstanding(t, b, c); pending != want || want > 3 && waiting != 2 {
+				t.Errorf("%d messages are in the process and %d on the server, want %d in the process", pending, waiting, want)
+			}
+			time.Sleep(3 * ackWait / 2)
+		}
+		closeBus(t, b)
+	})
+}
+
+// Close hands back what waits for a worker, and begins nothing: the next process has it at once.
+func TestCloseHandsBackWhatWaitsForAWorker(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, dir)
+	c := pageConsumer
+	c.Workers = 4
+	for n := range 6 {
+		mustRecord(t, b, page("s", n+1))
+	}
+	begun := make(chan struct{}, 8)
+	consume(t, b, c, func(context.Context, Delivery) error {
+		begun <- struct{}{}
+		<-b.life.Done()
+		return errors.New("interrupted")
+	})
+	for pending := 0; pending < 5; {
+		pending, _ = outstanding(t, b, c)
+	}
+	for range 4 {
+		receive(t, begun)
+	}
+	closeBus(t, b)
+	if len(begun) > 0 {
+		t.Errorf("%d messages were begun after Close", len(begun))
+	}
+
+	b = open(t, dir)
+	seen := make(chan Delivery, 8)
+	consume(t, b, c, func(_ context.Context, d Delivery) error { seen <- d; return nil })
+	start, subjects := time.Now(), map[string]bool{}
+	for range 6 {
+		subjects[receive(t, seen).Subject] = true
+	}
+	if took := time.Since(start); len(subjects) != 6 || took > ackWait/2 {
+		t.Errorf("the next process had %d of 6 messages after %s", len(subjects), took)
+	}
+}
+
+// A durable that has nothing to do has one pull, however many workers it has.
+func TestAnIdleDurableHasOnePull(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, dir)
+		before := b.nc.NumSubscriptions()
+		c := pageConsumer
+		c.Workers = 24
+		consume(t, b, c, func(context.Context, Delivery) error { return nil })
+		time.Sleep(time.Minute)
+		sent := b.nc.Stats().OutMsgs
+		time.Sleep(10 * fetchWait)
+		if n := b.nc.NumSubscriptions() - before; n > 1 {
+			t.Errorf("%d subscriptions, want one", n)
+		}
+		if n := b.nc.Stats().OutMsgs - sent; n > 30 { // looks at the durable, too
+			t.Errorf("%d messages in ten seconds", n)
+		}
+		closeBus(t, b)
+	})
+}
