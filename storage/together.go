@@ -16,13 +16,12 @@ type Item = struct {
 	Sum  [sha256.Size]byte
 }
 
-// Batcher is an [Archive] that creates several objects together for less than as many calls of Create cost: it waits once for the disk,
-// or sends them at the same time. It is optional; Create of one item after the other does the same.
+// Batcher is an [Archive] that creates several objects together for less than as many calls of Create cost, because it waits once for
+// the disk. It is optional; Create of one item after the other does the same.
 type Batcher interface {
 	// CreateAll creates the items and returns one error for each, with the meaning of the errors of Create. No item becomes visible
-	// before all items before it are; storage/local says what a loss of power leaves of
-	// several. If an item fails with another error than fs.ErrExist, the items after it are not created; they
-	// have the same error. No two items may have the same body.
+	// before all items before it are; storage/local says what a loss of power leaves of several. If an item fails with another error
+	// than fs.ErrExist, the items after it are not created; they have the same error. No two items may have the same body.
 	CreateAll(ctx context.Context, items ...Item) []error
 }
 
