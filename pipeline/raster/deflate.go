@@ -20,7 +20,8 @@ import (
 //
 // Begin with startRowDeflater. For each row fill what next returns, and call add; repeat adds the same row again at next to no cost.
 type rowDeflater struct {
-	// rows are the last ones that were added, one after the other in a ring, each with zeros behind up to a multiple of eight bytes.
+	// rows are the last ones that were added, one after the other in a ring, each with zeros behind up to a multiple of 64 bytes;
+	// and eight bytes more.
 	rows   []byte
 	width  int             // bytes of a row
 	stride int             // from one row to the next in rows
@@ -60,12 +61,12 @@ func startRowDeflater(w io.Writer, width int) *rowDeflater {
 	if !ok {
 		d = &rowDeflater{}
 	}
-	d.width, d.stride = width, (width+7)/8*8
+	d.width, d.stride = width, (width+63)/64*64
 	d.kept = min(max(maxWindow/width, 1)+1, maxKept)
-	d.rows, d.equal = zeros(d.rows, d.kept*d.stride), zeros(d.equal, (width+63)/64)
+	d.rows, d.equal = zeros(d.rows, d.kept*d.stride+8), zeros(d.equal, (width+63)/64)
 	d.seen = [seenSize]int32{}
 	d.count, d.place, d.pending, d.adler = 0, 0, 0, adler{a: 1}
-	d.block.start()
+	d.block.start(d.width)
 	d.out.reset(w)
 	d.out.put(0x0178, 16) // Deflate, a window of 32 KB, the fastest level (RFC 1950, 2.2)
 	return d
@@ -74,16 +75,16 @@ func startRowDeflater(w io.Writer, width int) *rowDeflater {
 // next returns the bytes of the next row, to be filled.
 func (d *rowDeflater) next() []byte { return d.numbered(d.count)[:d.width] }
 
-// numbered returns a kept row, with the zeros behind.
+// numbered returns a kept row, with the zeros behind; the slice may be made eight bytes longer.
 func (d *rowDeflater) numbered(number int) []byte {
 	at := number % d.kept * d.stride
-	return d.rows[at : at+d.stride]
+	return d.rows[at : at+d.stride : at+d.stride+8]
 }
 
 // add compresses the row that next returned.
 func (d *rowDeflater) add() {
 	row := d.numbered(d.count)
-	d.sums = sumRow(row, d.width)
+	d.sums = sumRow(row[:(d.width+7)/8*8], d.width)
 	hash := d.sums.hash()
 	if n := d.compare(row); n <= fewBytes {
 		d.changes(row)
@@ -96,11 +97,14 @@ func (d *rowDeflater) add() {
 	d.places[d.count%d.kept] = d.place
 	d.count++
 	d.place += int64(d.width)
-	d.adler.add(d.sums, d.width, 1)
+	d.adler.add(d.sums, d.width)
 }
 
 // repeat adds the newest row some times more.
 func (d *rowDeflater) repeat(times int) {
+	if times == 0 {
+		return
+	}
 	if d.width <= maxWindow && d.width*times >= minMatch {
 		d.match(d.width, d.width*times)
 	} else {
@@ -109,7 +113,7 @@ func (d *rowDeflater) repeat(times int) {
 		}
 	}
 	d.place += int64(times) * int64(d.width)
-	d.adler.add(d.sums, d.width, times)
+	d.adler.repeat(d.sums, d.width, times)
 }
 
 // close ends the stream, and gives the compressor to the next page.
@@ -145,21 +149,21 @@ func (d *rowDeflater) compare(row []byte) int {
 	}
 	above := d.numbered(d.count - 1)[:len(row)]
 	for i := range d.equal {
-		word := uint64(0)
-		for at := 64 * i; at < min(64*i+64, len(row)); at += 8 {
-			word |= differing(binary.LittleEndian.Uint64(row[at:])^binary.LittleEndian.Uint64(above[at:])) << (at & 63)
-		}
-		d.equal[i] = ^word
+		d.equal[i] = ^differing((*[64]byte)(row[64*i:]), (*[64]byte)(above[64*i:]))
 	}
 	d.equal[len(d.equal)-1] &= ^uint64(0) >> (-d.width & 63)
 	return d.width - d.dropShort()
 }
 
-// differing returns a bit for each byte that is not zero, the first one's least significant.
-func differing(eight uint64) uint64 {
+// differing returns a bit for each byte, from the least significant: it is another one in b than in a.
+func differing(a, b *[64]byte) (word uint64) {
 	const low = 0x7f7f7f7f7f7f7f7f
-	each := (eight&low + low | eight) &^ low >> 7
-	return each * 0x0102040810204080 >> 56
+	for i := range 8 {
+		eight := binary.LittleEndian.Uint64(a[8*i:]) ^ binary.LittleEndian.Uint64(b[8*i:])
+		each := (eight&low + low | eight) &^ low >> 7           // the least significant bit of each byte
+		word |= each * 0x0102040810204080 >> 56 << (8 * i & 63) // which the product has side by side
+	}
+	return word
 }
 
 // dropShort leaves the equal bytes that come three at a time, and those at the row's begin with which a match goes on; it returns how
@@ -185,6 +189,9 @@ func (d *rowDeflater) dropShort() int {
 
 // changes compresses the row by what compare found.
 func (d *rowDeflater) changes(row []byte) {
+	if d.distance != d.width {
+		d.flush()
+	}
 	start, same, last := 0, true, uint64(1)
 	for i, e := range d.equal {
 		for turns := e ^ (e<<1 | last); turns != 0; turns &= turns - 1 {
@@ -199,22 +206,21 @@ func (d *rowDeflater) changes(row []byte) {
 // part compresses the bytes of a row from one to another, that are the same as those above or are not, and returns how far it came,
 // which may be farther.
 func (d *rowDeflater) part(row []byte, from, to int, same bool) int {
-	switch {
-	case from >= to:
-		return from
-	case same && (to-from >= minMatch || d.pending > 0 && d.distance == d.width): // else literals went on into it
-		d.match(d.width, to-from)
+	n := to - from
+	if same && (n >= minMatch || d.pending > 0 && n > 0) { // fewer are left where literals went on into it
+		d.distance = d.width
+		d.pending += n
 		return to
+	}
+	if n <= 0 {
+		return from
 	}
 	return d.literals(row, from, to)
 }
 
 // match adds n bytes that are those at a distance.
 func (d *rowDeflater) match(distance, n int) {
-	if n == 0 {
-		return
-	}
-	if d.pending > 0 && d.distance != distance {
+	if d.distance != distance {
 		d.flush()
 	}
 	d.distance = distance
@@ -223,30 +229,27 @@ func (d *rowDeflater) match(distance, n int) {
 
 // literals adds the bytes of a row from one to another, or farther, if the last of them go on.
 func (d *rowDeflater) literals(row []byte, from, to int) int {
-	d.flush()
+	if d.pending > 0 {
+		d.flush()
+	}
 	for from < to {
-		if n := d.run(row, from); n >= minRun {
-			d.match(1, n)
-			d.flush()
-			from += n
-			continue
-		}
 		if d.block.n == maxTokens {
 			d.endBlock(false)
 		}
-		d.block.add(token(row[from]))
-		from++
+		from += d.block.addBytes(row, from, to, d.width)
+		if n := d.run(row, from); n >= minRun && from < to {
+			d.match(1, n)
+			d.flush()
+			from += n
+		}
 	}
 	return from
 }
 
 // run returns how many bytes are the same as that before the first.
 func (d *rowDeflater) run(row []byte, from int) int {
-	if from == 0 || row[from] != row[from-1] {
-		return 0
-	}
-	end := from + 1
-	for end < d.width && row[end] == row[from] {
+	end := from
+	for end < d.width && row[end] == row[from-1] {
 		end++
 	}
 	return end - from
@@ -262,12 +265,12 @@ func (d *rowDeflater) flush() {
 		if d.block.n == maxTokens || !d.block.hasRoomFor(d.distance) {
 			d.endBlock(false)
 		}
-		d.block.add(d.block.match(d.distance, n))
+		d.block.addMatch(d.distance, n)
 		d.pending -= n
 	}
 }
 
 func (d *rowDeflater) endBlock(final bool) {
 	d.block.write(&d.out, final)
-	d.block.start()
+	d.block.start(d.width)
 }

@@ -54,11 +54,14 @@ func (w *bitWriter) close(sum uint32) error {
 }
 
 // adler is the checksum of a zlib stream (RFC 1950, 8.2): a is one and all bytes, b is all that a was after each of them.
-type adler struct{ a, b uint64 }
+type adler struct{ a, b uint64 } // but for multiples of the modulus
 
 const adlerModulus = 65521
 
-func (s adler) sum() uint32 { return uint32(s.b<<16 | s.a) }
+func (s adler) sum() uint32 {
+	s.reduce()
+	return uint32(s.b<<16 | s.a)
+}
 
 // rowSums are the checksums of a row alone: bytes is their sum, and weighted the sum of each so many times as bytes come from it on.
 type rowSums struct{ bytes, weighted uint64 }
@@ -68,18 +71,27 @@ func (s rowSums) hash() uint32 {
 	return uint32((s.weighted*0x9e3779b97f4a7c15 + s.bytes) >> 32 % seenSize)
 }
 
-// add takes a row of width bytes some times.
-func (s *adler) add(row rowSums, width, times int) {
+// add takes a row of width bytes.
+func (s *adler) add(row rowSums, width int) {
+	s.b += uint64(width)*s.a + row.weighted%adlerModulus
+	s.a += row.bytes % adlerModulus
+	if s.b >= 1<<40 {
+		s.reduce()
+	}
+}
+
+// repeat takes it some times.
+func (s *adler) repeat(row rowSums, width, times int) {
+	s.reduce()
 	const m = adlerModulus
 	bytes, weighted, n, k := row.bytes%m, row.weighted%m, uint64(width)%m, uint64(times)
 	pairs := k * (k - 1) / 2 % m // of a row and one before it
-	if k == 0 {
-		return
-	}
 	k %= m
 	s.b = (s.b + n*k%m*s.a + k*weighted + n*bytes%m*pairs) % m
 	s.a = (s.a + k*bytes) % m
 }
+
+func (s *adler) reduce() { s.a, s.b = s.a%adlerModulus, s.b%adlerModulus }
 
 // sumRow adds up a row of width bytes, with zeros behind up to a multiple of eight.
 func sumRow(row []byte, width int) (sums rowSums) {

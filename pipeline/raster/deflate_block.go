@@ -7,7 +7,8 @@ type token uint16
 
 const (
 	literals  = 256
-	slots     = 16 // distances that a block has at most
+	slots     = 16      // distances that a block has at most
+	numbers   = 8 << 10 // more than tokens have
 	maxTokens = 16 << 10
 )
 
@@ -15,16 +16,16 @@ const (
 type block struct {
 	tokens    [maxTokens]token
 	n         int
-	counts    [literals + 256*slots]uint32 // how often each token comes
 	distances [slots]int
-	used      int                          // slots
-	written   [literals + 256*slots]uint64 // for each token, its bits, and in the six least significant ones how many they are
+	used      int             // slots
+	counts    [numbers]uint32 // how often each token comes, when the block is written
+	written   [numbers]uint64 // for each token, its bits, and in the six least significant ones how many they are
 }
 
-// start empties the block.
-func (b *block) start() {
-	clear(b.counts[:literals+256*b.used])
-	b.n, b.used = 0, 0
+// start empties the block. The distances of all blocks are in the first slots: that of the row above, and 1.
+func (b *block) start(row int) {
+	b.n, b.used = 0, 2
+	b.distances[0], b.distances[1] = row, 1
 }
 
 // hasRoomFor reports whether the block can have a match at a distance.
@@ -40,20 +41,39 @@ func (b *block) slot(distance int) int {
 	return b.used
 }
 
-// match returns the token of a match; there is room for its distance.
-func (b *block) match(distance, n int) token {
-	slot := b.slot(distance)
-	if slot == b.used {
-		b.distances[slot] = distance
-		b.used++
+// addMatch adds a match; there is room for it and its distance.
+func (b *block) addMatch(distance, n int) {
+	slot := 0
+	if distance != b.distances[0] {
+		if slot = b.slot(distance); slot == b.used {
+			b.distances[slot] = distance
+			b.used++
+		}
 	}
-	return token(literals + 256*slot + n - minMatch)
+	b.tokens[b.n] = token(literals + 256*slot + n - minMatch)
+	b.n++
 }
 
-func (b *block) add(t token) {
-	b.tokens[b.n] = t
-	b.n++
-	b.counts[t]++
+// addBytes adds the bytes of a row from one to another as literals, until minRun of the row's width are the same as the one before, or
+// there is no room, and returns how many it added. There is room for one, and it adds the first byte of a row.
+func (b *block) addBytes(row []byte, from, to, width int) int {
+	room := b.tokens[b.n:]
+	if from == 0 {
+		room[0] = token(row[0])
+		b.n++
+		return 1
+	}
+	row = row[from-1 : to+minRun]
+	n := min(to-from, len(room))
+	for i := range room[:n] {
+		if binary.LittleEndian.Uint32(row[i+1:]) == uint32(row[i])*0x01010101 && from+i+minRun <= width {
+			n = i
+			break
+		}
+		room[i] = token(row[i+1])
+	}
+	b.n += n
+	return n
 }
 
 // write ends the block: it takes the codes from how often symbols come, and writes them (RFC 1951, 3.2.7) and the tokens.
@@ -73,8 +93,12 @@ func (b *block) write(out *bitWriter, final bool) {
 	out.put(uint64(litLens.codes[endOfBlock]), uint(litLens.lengths[endOfBlock]))
 }
 
-// count adds up how often the symbols of tokens come.
+// count adds up how often tokens and their symbols come.
 func (b *block) count(litLens, dists []uint32) {
+	clear(b.counts[:literals+256*b.used])
+	for _, t := range b.tokens[:b.n] {
+		b.counts[t%numbers]++
+	}
 	copy(litLens, b.counts[:literals])
 	litLens[endOfBlock] = 1
 	for slot, distance := range b.distances[:b.used] {
@@ -109,14 +133,21 @@ func (b *block) spell(litLens, dists *prefixCode) {
 	}
 }
 
-// writeTokens writes some at a time, none of more than 48 bits.
+// writeTokens writes some at a time, none of more than 48 bits, and two at once where they have no more than 56.
 func (b *block) writeTokens(out *bitWriter) {
 	const some = 64
 	for tokens := b.tokens[:b.n]; len(tokens) > 0; tokens = tokens[min(some, len(tokens)):] {
 		out.reserve(some * 6)
 		buf, at, bits, n := &out.buf, out.at, out.bits, out.n
-		for _, t := range tokens[:min(some, len(tokens))] {
-			w := b.written[t%token(len(b.written))]
+		part := tokens[:min(some, len(tokens))]
+		for i := 0; i < len(part); i++ {
+			w := b.written[part[i]%numbers]
+			if i+1 < len(part) {
+				if next := b.written[part[i+1]%numbers]; w&63+next&63 <= 56 {
+					w = w&^63 | next>>6<<(6+w&63) | (w&63 + next&63)
+					i++
+				}
+			}
 			bits |= w >> 6 << (n & 63)
 			n += uint(w & 63)
 			binary.LittleEndian.PutUint64(buf[at:], bits)

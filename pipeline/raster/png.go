@@ -32,11 +32,9 @@ func (p *Page) WritePNG(w io.Writer) error {
 // deflate compresses the rows as PNG has them, from top to bottom, repeating columns and rows as asked.
 func (p *Page) deflate(w io.Writer, cols, rows int) error {
 	d := startRowDeflater(w, 1+(p.Width*cols+7)/8)
-	for y := range p.Height {
-		row := p.Row(y)
-		if y > 0 && bytes.Equal(row, p.Row(y-1)) {
-			d.repeat(rows)
-			continue
+	for y := 0; y < p.Height; {
+		row, first := p.Row(y), y
+		for y++; y < p.Height && bytes.Equal(row, p.Row(y)); y++ {
 		}
 		line := d.next()
 		line[0] = pngFilterNone
@@ -46,7 +44,7 @@ func (p *Page) deflate(w io.Writer, cols, rows int) error {
 			invert(line[1:], row)
 		}
 		d.add()
-		d.repeat(rows - 1)
+		d.repeat((y-first)*rows - 1)
 	}
 	return d.close()
 }
@@ -124,11 +122,13 @@ func perMeter(perInch float64) uint32 {
 
 // invert writes the row with 1 for white, as PNG grayscale has it.
 func invert(dst, row []byte) {
-	for ; len(row) >= 8; row, dst = row[8:], dst[8:] {
-		binary.LittleEndian.PutUint64(dst, ^binary.LittleEndian.Uint64(row))
+	dst = dst[:len(row)]
+	i := 0
+	for ; i+8 <= len(row); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], ^binary.LittleEndian.Uint64(row[i:]))
 	}
-	for i, v := range row {
-		dst[i] = ^v
+	for ; i < len(row); i++ {
+		dst[i] = ^row[i]
 	}
 }
 
