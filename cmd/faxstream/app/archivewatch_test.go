@@ -181,3 +181,41 @@ func TestWritesShowWhetherTheArchiveWorks(t *testing.T) {
 		}
 	})
 }
+
+// Objects that are written together, and files that are adopted, show too whether writes work.
+func TestEveryWayToWriteShowsTheState(t *testing.T) {
+	for name, write := range map[string]func(*watched) error{
+		"together": func(w *watched) error {
+			errs := w.CreateAll(t.Context(), storage.Item{Key: "x.json"}, storage.Item{Key: "x"})
+			if len(errs) != 2 || !errors.Is(errs[1], errs[0]) {
+				t.Errorf("the errors of two items are %v", errs)
+			}
+			return errs[0]
+		},
+		"adopted": func(w *watched) error { return w.Adopt(t.Context(), "x", nil, 0, sha256.Sum256(nil)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			watching(t, func(t *testing.T, w *watched, m *moody) {
+				began := time.Now()
+				time.Sleep(time.Second)
+				m.becomes(storage.ErrRefused, false)
+				if err := write(w); !errors.Is(err, storage.ErrRefused) {
+					t.Errorf("got %v", err)
+				}
+				if reasons := failed(t, w); !slices.Equal(reasons, []string{"refused"}) {
+					t.Errorf("the metrics have failures for the reasons %q", reasons)
+				}
+				if known, err := w.known(); !known || !errors.Is(err, storage.ErrRefused) {
+					t.Errorf("the state is %t, %v", known, err)
+				}
+				m.becomes(nil, false)
+				if err := write(w); err != nil {
+					t.Error(err)
+				}
+				if last := time.UnixMilli(int64(w.lastWrite() * 1000)); !last.After(began) {
+					t.Errorf("the last write that worked was at %s", last)
+				}
+			})
+		})
+	}
+}
