@@ -66,10 +66,14 @@ func (b *bench) profile(pid int) (*profile, error) {
 		return nil, err
 	}
 	go discard(out)
-	return p, poll(10*time.Second, "perf has begun", func() bool {
+	err = poll(10*time.Second, "perf has begun", func() bool {
 		_, err := os.Stat(p.file)
 		return err == nil
 	})
+	if err != nil {
+		err = errors.Join(fmt.Errorf("%w\n%s", err, tail(p.log.String())), p.kill())
+	}
+	return p, err
 }
 
 // end ends perf, which then writes the rest of its file.
