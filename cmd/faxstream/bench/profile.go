@@ -36,7 +36,8 @@ func shares() []share {
 		{"hashing", `crypto/sha256`},
 		{"ledger", `pipeline/(collect|session)\.|pipeline\.\(\*collector\)`},
 		{"webhooks", `faxstream/ingest\.|net/http\.\(\*conn\)`},
-		{"fetching", `pipeline/fetch\.|ingest/faxplus|net/http\.\(\*(persistConn|Transport)\)`},
+		{"fetching", `pipeline/fetch\.|ingest/faxplus`},
+		{"connections to provider and S3", `net/http\.\(\*(persistConn|Transport)\)`},
 		{"NATS client", `nats\.go|pipeline/bus\.`},
 		{"garbage collection", `^runtime\.(gcBgMarkWorker|bgsweep|bgscavenge|gcStart|gcAssistAlloc)`},
 		{"scheduling", `^runtime\.(mcall|schedule|findRunnable|mstart|park_m|goexit0|sysmon)`},
@@ -66,10 +67,14 @@ func (b *bench) profile(pid int) (*profile, error) {
 		return nil, err
 	}
 	go discard(out)
-	return p, poll(10*time.Second, "perf has begun", func() bool {
+	err = poll(10*time.Second, "perf has begun", func() bool {
 		_, err := os.Stat(p.file)
 		return err == nil
 	})
+	if err != nil {
+		err = errors.Join(fmt.Errorf("%w\n%s", err, tail(p.log.String())), p.kill())
+	}
+	return p, err
 }
 
 // end ends perf, which then writes the rest of its file.

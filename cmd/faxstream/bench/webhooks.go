@@ -145,15 +145,22 @@ func measureSlowDisk(ctx context.Context, b *bench, of build) (figures, error) {
 	return f, errors.Join(err, r.close())
 }
 
-// slowWebhooks is the rate of n senders, for about 5 seconds.
+// slowWebhooks is the rate of n senders, over about three seconds.
 func (b *bench) slowWebhooks(ctx context.Context, of build, tracer []string, n int) (rate float64, err error) {
 	r, err := b.webhookRig(of, tracer)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	work := r.announcements(20, b.size.of(15, 1)*min(n, 8)/4+1)
-	start := time.Now()
-	_, err = r.post(ctx, n, work)
-	return float64(len(work)) / time.Since(start).Seconds(), err
+	all := r.announcements(20, 400)
+	rated := func(work [][]byte) (float64, error) {
+		start := time.Now()
+		_, err := r.post(ctx, n, work)
+		return float64(len(work)) / time.Since(start).Seconds(), err
+	}
+	first, rest := all[:2*n], all[2*n:]
+	if rate, err = rated(first); err != nil {
+		return 0, err
+	}
+	return rated(rest[:min(max(int(3*rate)*b.size.percent/100, n), len(rest))])
 }
