@@ -28,8 +28,8 @@ const DefaultBaseURL = "https://restapi.fax.plus/v3"
 // scheduled by the pipeline.
 const tries = 3
 
-// maxParallel sizes the pool of idle connections: as many fetches as the page worker has in flight.
-const maxParallel = 64
+// maxParallel sizes the pool of idle connections: more fetches than the page worker usually has in flight, and as many retries.
+const maxParallel = 256
 
 // Config says how to reach Fax.Plus. Usually only Token is needed, and PagePath if single pages are fetched.
 type Config struct {

@@ -18,6 +18,9 @@ import (
 // bodyInMemory is how many bytes of a Body are in memory: more than a usual page has. What is longer is in a file.
 const bodyInMemory = 256 << 10
 
+// bufferSize is what a Body begins with: a usual page of 75 KB, or its image for OCR.
+const bufferSize = 128 << 10
+
 // Body is a file that was fetched, read or written, with its size and hash. The caller must call Close when nothing uses its bytes any
 // more. It is for one goroutine while it is written, and then for several readers.
 type Body struct {
@@ -155,12 +158,12 @@ func (m *Memory) buffer() []byte {
 	if b, ok := m.small.Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
-	return make([]byte, 0, bodyInMemory)
+	return make([]byte, 0, bufferSize)
 }
 
 // unused takes back the memory of a buffer.
 func (m *Memory) unused(b []byte) {
-	if cap(b) == bodyInMemory {
+	if cap(b) == bufferSize {
 		m.small.Put(&b)
 	}
 }

@@ -23,7 +23,7 @@ type Memory struct {
 	total int64
 	free  *semaphore.Weighted // nil: there is no budget
 	dir   string              // private, for bodies that are not in memory; empty: that of the system
-	small sync.Pool           // *[]byte of bodyInMemory bytes
+	small sync.Pool           // *[]byte of bufferSize bytes
 }
 
 // NewMemory returns a Memory of so many bytes, 0: without a limit. dir is a private directory for files of which a killed process may leave
