@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -70,9 +71,22 @@ type group struct {
 	single atomic.Bool // the stream accepts no batches
 
 	mu      sync.Mutex
-	waiting []*put // guarded by mu
-	busy    bool   // guarded by mu: somebody commits
+	waiting []*put        // guarded by mu
+	busy    bool          // guarded by mu: somebody commits
+	last    pace          // guarded by mu: of the last commit
+	want    int           // guarded by mu: a committer waits for so many messages; 0: none does
+	enough  chan struct{} // guarded by mu: closed when they are there
 }
+
+// pace is how a commit went.
+type pace struct {
+	size  int // messages
+	took  time.Duration
+	ended time.Time
+}
+
+// maxGather limits how long a committer waits for company.
+const maxGather = 5 * time.Millisecond
 
 // put is one message to publish. done is closed when seq and err are set.
 type put struct {
@@ -104,12 +118,7 @@ func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64
 			g.stream, maskSubject(m.Subject), m.Size(), most, nats.ErrMaxPayload)
 	}
 	p := &put{ctx: ctx, msg: m, done: make(chan struct{})}
-	g.mu.Lock()
-	g.waiting = append(g.waiting, p)
-	lead := !g.busy
-	g.busy = true
-	g.mu.Unlock()
-	if lead {
+	if g.enqueue(p) {
 		go g.commitAll()
 	}
 	select {
@@ -120,17 +129,61 @@ func (g *group) publish(ctx context.Context, m *nats.Msg, expect uint64) (uint64
 	}
 }
 
+// enqueue adds a message. It reports whether the group is idle: then the caller starts a committer.
+func (g *group) enqueue(p *put) (idle bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, p)
+	if g.want > 0 && len(g.waiting) >= g.want {
+		g.want = 0
+		close(g.enough)
+	}
+	idle, g.busy = !g.busy, true
+	return idle
+}
+
 func (g *group) commitAll() {
 	for {
+		g.gather()
 		batch := g.take()
 		if batch == nil {
 			return
 		}
+		began := time.Now()
 		g.commit(batch)
+		g.note(len(batch), began)
 		for _, p := range batch {
 			close(p.done)
 		}
 	}
+}
+
+// gather waits until as many messages are there as the last commit had, at most half of the time that it took: its callers have their
+// results, and most come back with their next message. The first of them must not be committed alone. Who was alone does not wait.
+func (g *group) gather() {
+	g.mu.Lock()
+	wait := time.Until(g.last.ended.Add(min(g.last.took/2, maxGather)))
+	if g.last.size < 2 || len(g.waiting) >= g.last.size || wait <= 0 {
+		g.mu.Unlock()
+		return
+	}
+	g.want, g.enough = g.last.size, make(chan struct{})
+	enough := g.enough
+	g.mu.Unlock()
+	select {
+	case <-enough:
+	case <-time.After(wait):
+		g.mu.Lock()
+		g.want = 0
+		g.mu.Unlock()
+	}
+}
+
+func (g *group) note(size int, began time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	g.last = pace{size: size, took: now.Sub(began), ended: now}
 }
 
 // take removes the next batch from the queue: in order, no subject twice. It drops messages whose caller has given up, so

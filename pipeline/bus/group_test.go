@@ -1,0 +1,44 @@
+package bus
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The callers of a batch come back: the first of them waits for the others, but not for long, and who was alone waits for nobody.
+func TestACommitterWaitsForThoseThatComeBack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		last int           // messages of the last commit
+		come time.Duration // when as many come again
+		want time.Duration // how long the committer waits
+	}{
+		{"alone", 1, 0, 0},
+		{"all come", 3, time.Millisecond, time.Millisecond},
+		{"they come late", 3, time.Hour, 2 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				g := &group{busy: true, last: pace{size: c.last, took: 4 * time.Millisecond, ended: start}}
+				waited := make(chan time.Duration, 1)
+				go func() {
+					g.gather()
+					waited <- time.Since(start)
+				}()
+				time.Sleep(c.come)
+				for range c.last {
+					g.enqueue(&put{ctx: t.Context(), msg: nats.NewMsg("s")})
+				}
+				if got := <-waited; got != c.want {
+					t.Errorf("it waited for %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
