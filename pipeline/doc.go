@@ -32,7 +32,7 @@
 //	another answer of the provider             ingest/faxplus/fetch.go (status to reason), fetch/retry.go (reason to what follows)
 //	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
 //	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
-//	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask, if a
+//	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask: if a
 //	                                           number is in it), the room that publishes it and the room that handles it
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold
@@ -83,6 +83,8 @@
 //   - The provider's clock has another zone: its offset is learned from webhooks, or is given by --faxplus-zone; windows and dates use it.
 //     TestSimulationClocksOff
 //   - A timer is lost with its stream: the document comes an hour later. TestSimulation
+//   - Many pages come at once, or wait after an outage: pages that come then do not wait for all of them.
+//     TestFreshPagesOvertakeABacklog, TestNewMessagesOvertakeABacklog
 //   - The path of single pages is wrong: the pages come when the fax is over, and there is a warning. TestAWrongPagePathIsDoubted
 //   - JetStream is lost: after a rebuild the user sees nothing; the archive has everything. TestRebuild, TestASessionThatIsOnlyInTheArchive
 //   - JetStream is lost after a fax was folded: it stays folded. TestAFoldedSessionStaysFolded
@@ -94,6 +96,7 @@
 //
 // # Where this differs from the design on paper
 //
+//   - New pages overtake a backlog: a second consumer delivers copies of their announcements (bus/lane.go). The design has one order.
 //   - Every retry is a schedule, also a short one: there is one mechanism, and the message has the number of the attempt. It has the
 //     deadline too. The deadline moves if the retry comes much later than it was due: then we were down, and the page is not the problem.
 //   - The whole-file worker ends every order with doc.whole_cut or doc.whole_failed. If the order compares streamed pages with the whole

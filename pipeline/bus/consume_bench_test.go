@@ -15,8 +15,8 @@ import (
 )
 
 // BenchmarkConsume: processor time of a message that a handler does nothing with, from the pull to the acknowledgement, with that of the
-// server (embedded: in this process). one: 24 workers; batches: one worker, up to 256 at once; trickle: 24 workers, each message is published
-// when the one before is handled, so that the publish counts too.
+// server (embedded: in this process). one: 24 workers; batches: one worker, up to 256 at once; trickle: 24 workers, each message is
+// published when the one before is handled, so that the publish counts too.
 func BenchmarkConsume(b *testing.B) {
 	for _, where := range []string{"embedded", "external"} {
 		for _, how := range []string{"one", "batches", "trickle"} {

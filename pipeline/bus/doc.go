@@ -8,6 +8,8 @@
 //   - Record returns nil only when JetStream has the fact: on disk, if the server always syncs (the embedded one does).
 //   - Concurrent Records to one stream share one sync: they are committed as one atomic batch (see group).
 //   - A message is acknowledged only after its handler returned nil.
+//   - A process has only as many messages of a durable as it has workers, and a few more. Close hands back what no worker has begun.
+//   - While many announcements of pages wait, new ones overtake them (see lane). That takes nothing from the durable, which delivers all.
 //   - A store that refuses (full, gone, timeout) is an outage, never a failed attempt: the message is delivered again later.
 //   - Ready returns an error from the first publish that a stream refuses until that stream accepts one again. If the
 //     embedded server can never write again, Failed reports it: the process must end and start again.
@@ -28,6 +30,7 @@
 //	a batch of a group   the whole batch or nothing of it, after a power cut also a part; no caller has an answer yet
 //	Schedule             the schedule is stored or not; the same timer again changes nothing
 //	a handler            its message without acknowledgement: it is delivered again after 15 s
+//	a lane               the consumer of the copies, which the server removes after a minute without pulls
 //	settling Dead        the letter in FAX_DLQ, and the message: it is delivered again, and its letter is not stored twice
 //	Forget               some streams still have messages of the session; the same call removes them
 //	the embedded server  its store, as of the last acknowledged message; the next start opens it

@@ -12,12 +12,12 @@ import (
 )
 
 // lane is where new messages of a durable overtake its backlog. While many messages wait, a second consumer on the server, with the name
-// of the durable and the ending -fresh, delivers copies of what is stored from then on. The copies are handled in the order newest first:
-// a copy that waits has less and less of a claim. The durable goes on in its order, so the work is done from both ends.
+// of the durable and the ending -fresh, delivers copies of what is stored from then on. The copies are handled in the order newest first,
+// and the durable goes on in its order: the work is done from both ends.
 //
 // A copy is only a hint. The durable delivers every message, whatever happened to its copy, and only the durable is settled. So a copy may
-// be lost at any time, in a crash, in a full lane, or when the lane ends; the consumer of the copies needs no acknowledgements and is in the
-// server's memory; and all processes share it, without a word between them. The server removes it when nobody pulls for a minute.
+// be lost at any time, in a crash, in a full lane, or when the lane ends. The consumer of the copies needs no acknowledgements and lives in
+// the server's memory, and all processes share it. The server removes it when nobody pulls for a minute.
 type lane struct {
 	began uint64 // the last sequence of the stream when this process began; up to it, another process may have handled copies
 
