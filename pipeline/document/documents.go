@@ -31,7 +31,7 @@ type Documents struct {
 func newDocuments(plan archive.Plan, dir, software string) (*Documents, error) {
 	d := &Documents{plan: plan, date: dated(plan.StartTime)}
 	for _, f := range plan.Pages {
-		if d.takeAfter(f); d.width > 0 {
+		if d.takeAfter(intake.PageMeta(f, 1, 1)); d.width > 0 {
 			break
 		}
 	}
@@ -105,16 +105,15 @@ func (d *Documents) add(l loaded) error {
 	}); err != nil {
 		return archive.PageError{Page: f.Page, Err: err}
 	}
-	d.takeAfter(f)
+	d.takeAfter(meta)
 	d.pages = append(d.pages, p)
 	return nil
 }
 
 // takeAfter gives the next slip sheets the size of a page, unless text does not fit on such a sheet.
-func (d *Documents) takeAfter(f session.PageArchived) {
-	meta := intake.PageMeta(f, 1, 1)
-	w, h := float64(meta.Width)/meta.XRes*72, float64(meta.Height)/meta.YRes*72
-	if f.Orientation >= 5 {
+func (d *Documents) takeAfter(page tiff.PageMeta) {
+	w, h := float64(page.Width)/page.XRes*72, float64(page.Height)/page.YRes*72
+	if page.Orientation >= 5 {
 		w, h = h, w
 	}
 	if readable(w) && readable(h) {
