@@ -29,6 +29,11 @@ type Decoder struct {
 	reversed []byte // a stream of the other bit order
 }
 
+// Memory returns how many bytes the Decoder keeps for the next stream.
+func (dec *Decoder) Memory() int {
+	return 2*2*cap(dec.narrow.ref) + 2*4*cap(dec.wide.ref) + 8*cap(dec.narrow.words) + 8*cap(dec.wide.words) + cap(dec.reversed)
+}
+
 // lines are what rows of one width are decoded in.
 type lines[T position] struct {
 	ref, cur line[T]  // of the row above and of the row being decoded

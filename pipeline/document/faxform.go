@@ -90,6 +90,7 @@ func (f FaxForms) write(ctx context.Context, w *tiff.Writer, m archive.Manifest)
 			return archive.PageError{Page: p.Page, Err: err}
 		}
 		meta, strip := faxForm(decoded)
+		decoded.Release()
 		meta.Page, meta.Pages, meta.DateTime = i+1, len(pages), dated(m.StartTime)
 		meta.Description = fmt.Sprintf("fax %s page %d", m.Session, p.Page)
 		if _, err := w.AddPage(meta, strip); err != nil {

@@ -68,6 +68,7 @@ func (w *Worker) judge(ctx context.Context, o intake.Origin, f session.PageArchi
 	if err != nil {
 		return v, err
 	}
+	defer m.Release()
 	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: m.CountBadRows()}
 	if m.SHA256 == f.RasterSHA256 {
 		v.Verdict = archive.VerdictAgreed
@@ -106,6 +107,7 @@ func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArc
 			return err
 		}
 		if err == nil {
+			defer streamed.Release()
 			v.Difference = string(raster.Compare(streamed.Raster, m.Raster))
 		}
 	}

@@ -54,6 +54,7 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	if err != nil {
 		return "", err
 	}
+	defer m.Release()
 	obj, err := w.archiveCut(ctx, o, m)
 	if err != nil {
 		return "", err

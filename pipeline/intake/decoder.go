@@ -11,11 +11,17 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines.
-type Decoder struct{ slots chan struct{} }
+// Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines. Call Release of an Image that is
+// not used any more: its memory serves the next one.
+type Decoder struct {
+	slots chan struct{}
+	pool  *tiff.Pool
+}
 
 // NewDecoder returns a Decoder of at most atOnce pages at once.
-func NewDecoder(atOnce int) *Decoder { return &Decoder{slots: make(chan struct{}, atOnce)} }
+func NewDecoder(atOnce int) *Decoder {
+	return &Decoder{slots: make(chan struct{}, atOnce), pool: tiff.NewPool(2 * atOnce)} // as many again are being archived
+}
 
 // AtOnce is the number of pages that it decodes at once.
 func (d *Decoder) AtOnce() int { return cap(d.slots) }
@@ -28,13 +34,13 @@ func (d *Decoder) Page(ctx context.Context, data []byte) (Image, error) {
 		if err != nil {
 			return Image{}, err
 		}
-		return decodePage(ctx, file, 0)
+		return d.page(ctx, file, 0)
 	})
 }
 
 // PageOf decodes page i, from 0, of a parsed TIFF. Its errors are those of Page.
 func (d *Decoder) PageOf(ctx context.Context, file *tiff.File, i int) (Image, error) {
-	return d.run(ctx, func(ctx context.Context) (Image, error) { return decodePage(ctx, file, i) })
+	return d.run(ctx, func(ctx context.Context) (Image, error) { return d.page(ctx, file, i) })
 }
 
 // maxDecode limits the time for one page, against files that are made to decode slowly; real pages take milliseconds.
@@ -67,12 +73,12 @@ func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, 
 	return m, nil
 }
 
-func decodePage(ctx context.Context, file *tiff.File, i int) (Image, error) {
+func (d *Decoder) page(ctx context.Context, file *tiff.File, i int) (Image, error) {
 	im, err := file.Page(i)
 	if err != nil {
 		return Image{}, err
 	}
-	dec, err := im.Decode(ctx)
+	dec, err := d.pool.Decode(ctx, im)
 	if err != nil {
 		return Image{}, err
 	}

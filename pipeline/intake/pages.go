@@ -141,9 +141,14 @@ func (p *Pages) Lookup(ctx context.Context, o Origin, kind string) (*Found, erro
 		if err != nil {
 			return nil, err
 		}
-		if best == nil || better(m, best.Image) {
-			best = &Found{archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), m}
+		if best != nil && !better(m, best.Image) {
+			m.Release()
+			continue
 		}
+		if best != nil {
+			best.Image.Release()
+		}
+		best = &Found{archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), m}
 	}
 	return best, nil
 }

@@ -25,6 +25,7 @@ func (t *Thumbnails) PNG(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("thumbnail: %w", err)
 	}
+	defer m.Release()
 	page, tones := m.Upright()
 	var small *raster.Tones
 	if tones != nil {

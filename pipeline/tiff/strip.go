@@ -83,7 +83,7 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 	if lim.MaxRows -= p.rows; lim.MaxRows <= 0 || lim.MaxPixels/width <= p.rows {
 		return strip{pix: pix}, fmt.Errorf("more than %d rows of %d pixels: %w", p.rows, width, ErrLimit)
 	}
-	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
+	pix, res, err := p.mem.dec.Decode(pix, data, ccitt.Options{
 		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, Ragged: r.ragged,
 		MaxRows: lim.MaxRows, MaxPixels: lim.MaxPixels - p.rows*width,
 	})
