@@ -5,7 +5,7 @@ import "slices"
 // fixCycles inserts and removes rows where two good one-dimensional rows are
 // not a multiple of K apart, K being how far they are apart where nothing is
 // damaged (T.4 4.2.2).
-func (d *decoder) fixCycles(rows []foundRow) []foundRow {
+func (d *decoder[T]) fixCycles(rows []foundRow) []foundRow {
 	k := cycle(rows)
 	if k < 3 {
 		return rows
@@ -106,7 +106,7 @@ const repairEffort = 20_000_000
 
 // fixCount inserts or removes rows near the damage until the page has its
 // height. What is still missing is at the end: the data were cut.
-func (d *decoder) fixCount(rows []foundRow) []foundRow {
+func (d *decoder[T]) fixCount(rows []foundRow) []foundRow {
 	usual, repairs := usualBits(rows), repairEffort/(len(rows)+1)
 	for ; len(rows) < d.o.Rows && repairs > 0; repairs-- {
 		at := -1

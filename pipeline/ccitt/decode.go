@@ -2,6 +2,7 @@ package ccitt
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -23,8 +24,20 @@ func Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 // A Decoder decodes one stream after the other, the strips of a page for
 // example, in the same memory. The zero value is ready to use.
 type Decoder struct {
-	ref, cur line
+	narrow   lines[uint16]
+	wide     lines[int32]
 	reversed []byte // a stream of the other bit order
+}
+
+// Memory returns how many bytes the Decoder keeps for the next stream.
+func (dec *Decoder) Memory() int {
+	return 2*2*cap(dec.narrow.ref) + 2*4*cap(dec.wide.ref) + 8*cap(dec.narrow.words) + 8*cap(dec.wide.words) + cap(dec.reversed)
+}
+
+// lines are what rows of one width are decoded in.
+type lines[T position] struct {
+	ref, cur line[T]  // of the row above and of the row being decoded
+	words    []uint64 // for line.fill
 }
 
 // Decode does what the function of this name does.
@@ -36,11 +49,20 @@ func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 		dec.reversed = appendReversed(dec.reversed[:0], src)
 		src = dec.reversed
 	}
-	if len(dec.ref) != lineSize(o.Width) {
-		dec.ref, dec.cur = newLine(o.Width), newLine(o.Width)
+	if o.Width <= maxNarrow {
+		return decode(&dec.narrow, dst, src, o)
 	}
-	d := newDecoder(dst, src, o)
-	d.ref, d.cur = dec.ref, dec.cur
+	return decode(&dec.wide, dst, src, o)
+}
+
+// decode does what Decoder.Decode promises, for options that were checked.
+func decode[T position](l *lines[T], dst, src []byte, o Options) ([]byte, Result, error) {
+	if len(l.ref) != lineSize(o.Width) {
+		l.ref, l.cur = newLine[T](o.Width), newLine[T](o.Width)
+		l.words = make([]uint64, o.Width/64+2)
+	}
+	d := newDecoder[T](dst, src, o)
+	d.lines = *l
 	d.ref.terminate(0, d.width)
 	switch {
 	case o.Coding == MMR:
@@ -81,7 +103,7 @@ func (o *Options) check() error {
 }
 
 // A decoder holds the state between rows.
-type decoder struct {
+type decoder[T position] struct {
 	w        window
 	o        Options
 	width    int32
@@ -92,10 +114,10 @@ type decoder struct {
 	rows int // rows in out
 	max  int // rows allowed
 
-	ref, cur line // of the row above and of the row being decoded
-	refN     int  // changing elements in ref
-	res      Result
-	err      error
+	lines[T]
+	refN int // changing elements in ref
+	res  Result
+	err  error
 }
 
 // eager is how many bytes of rows are allocated on the word of Options.Rows
@@ -105,8 +127,8 @@ const eager = 4 << 20
 // slack is what line.fill may write past a row.
 const slack = 8
 
-func newDecoder(dst, src []byte, o Options) decoder {
-	d := decoder{
+func newDecoder[T position](dst, src []byte, o Options) decoder[T] {
+	d := decoder[T]{
 		w: window{src: src}, o: o, width: int32(o.Width), rowBytes: (o.Width + 7) / 8,
 		out: dst, base: len(dst),
 		max: min(o.MaxRows, o.MaxPixels/o.Width),
@@ -118,7 +140,7 @@ func newDecoder(dst, src []byte, o Options) decoder {
 }
 
 // restart forgets all rows, for another way of reading the same stream.
-func (d *decoder) restart() {
+func (d *decoder[T]) restart() {
 	d.out, d.rows, d.res, d.err = d.out[:d.base], 0, Result{}, nil
 	d.w = window{src: d.w.src}
 	d.refN = 0
@@ -126,7 +148,7 @@ func (d *decoder) restart() {
 }
 
 // wanted tells whether another row is to be decoded.
-func (d *decoder) wanted() bool {
+func (d *decoder[T]) wanted() bool {
 	if d.o.Rows > 0 {
 		return d.rows < d.o.Rows
 	}
@@ -140,7 +162,7 @@ func (d *decoder) wanted() bool {
 }
 
 // room extends out by a row and returns it with the slack behind it.
-func (d *decoder) room() []byte {
+func (d *decoder[T]) room() []byte {
 	n := len(d.out)
 	if cap(d.out)-n < d.rowBytes+slack {
 		left := (d.limit() - d.rows) * d.rowBytes
@@ -156,18 +178,28 @@ func (d *decoder) room() []byte {
 }
 
 // emit makes cur with n changing elements the next row and the reference line.
-func (d *decoder) emit(n int) {
-	d.cur.fill(d.room(), n, d.width)
+func (d *decoder[T]) emit(n int) {
+	d.cur.fill(d.room(), d.words, n, d.width)
 	d.ref, d.cur, d.refN = d.cur, d.ref, n
 }
 
+// blank emits a white row for each of the V0 codes that come next below a white
+// row, which stays the reference line.
+func (d *decoder[T]) blank() {
+	n := min(bits.LeadingZeros64(^d.w.acc), int(d.w.have), d.limit()-d.rows)
+	for range n {
+		clear(d.room())
+	}
+	d.w.skip(uint(n))
+}
+
 // repeat makes the row above the next row.
-func (d *decoder) repeat() {
-	d.ref.fill(d.room(), d.refN, d.width)
+func (d *decoder[T]) repeat() {
+	d.ref.fill(d.room(), d.words, d.refN, d.width)
 }
 
 // failed notes why row d.rows cannot be decoded.
-func (d *decoder) failed(end rowEnd) {
+func (d *decoder[T]) failed(end rowEnd) {
 	text := "no such code"
 	switch end {
 	case rowComplete: // its bits lie past the end
@@ -188,7 +220,7 @@ func (d *decoder) failed(end rowEnd) {
 }
 
 // finish adds the missing rows and settles the result.
-func (d *decoder) finish() ([]byte, Result, error) {
+func (d *decoder[T]) finish() ([]byte, Result, error) {
 	r := &d.res
 	r.Found = d.rows
 	if d.w.emptyRuns {
@@ -220,14 +252,18 @@ func (d *decoder) finish() ([]byte, Result, error) {
 }
 
 // group4 decodes T.6.
-func (d *decoder) group4() {
+func (d *decoder[T]) group4() {
 	w := &d.w
 	for d.wanted() {
 		start := w.pos()
 		if d.eofb() {
 			return
 		}
-		n, end := w.row2D(d.ref, d.cur, d.width)
+		if w.acc>>63 != 0 && int32(d.ref[0]) >= d.width {
+			d.blank()
+			continue
+		}
+		n, end := row2D(w, d.ref, d.cur, d.width)
 		if end != rowComplete || w.pos() > w.end() {
 			if w.onlyZeros(start) {
 				return
@@ -248,7 +284,7 @@ func (d *decoder) group4() {
 
 // eofb consumes an end-of-facsimile-block code (T.6 2.4.1.1) if it comes next,
 // or the half of it that some writers leave.
-func (d *decoder) eofb() bool {
+func (d *decoder[T]) eofb() bool {
 	w := &d.w
 	w.refill()
 	if w.acc>>(64-eolBits) != 1 {
@@ -265,7 +301,7 @@ func (d *decoder) eofb() bool {
 }
 
 // aligned decodes rows without EOL codes that begin on multiples of n bits.
-func (d *decoder) aligned(n int) {
+func (d *decoder[T]) aligned(n int) {
 	w := &d.w
 	for d.wanted() {
 		w.align(n)
@@ -273,7 +309,7 @@ func (d *decoder) aligned(n int) {
 		if start >= w.end() {
 			return
 		}
-		k, end := w.row1D(d.cur, d.width)
+		k, end := row1D(w, d.cur, d.width)
 		if end == rowComplete && w.pos() <= w.end() {
 			d.emit(k)
 			continue
@@ -293,7 +329,7 @@ func (d *decoder) aligned(n int) {
 
 // group3 decodes T.4 as long as nothing is amiss. It reports false when
 // something is, and the stream has EOL codes to find the way by.
-func (d *decoder) group3() bool {
+func (d *decoder[T]) group3() bool {
 	w, twoD := &d.w, d.o.Coding == MR
 	marked := false // rows begin with EOL
 	noEOL := false  // no EOL code is ahead
@@ -318,9 +354,9 @@ func (d *decoder) group3() bool {
 		var n int
 		var end rowEnd
 		if tag1D {
-			n, end = w.row1D(d.cur, d.width)
+			n, end = row1D(w, d.cur, d.width)
 		} else {
-			n, end = w.row2D(d.ref, d.cur, d.width)
+			n, end = row2D(w, d.ref, d.cur, d.width)
 		}
 		switch stopped := w.pos(); {
 		case end == rowComplete && stopped <= w.end():
@@ -359,7 +395,7 @@ const rtcEOLs = 6
 // eols consumes the EOL codes that come next, each with its tag bit when the
 // stream is two-dimensional, and returns their number and whether the row
 // behind them is one-dimensionally coded.
-func (d *decoder) eols(twoD bool) (n int, tag1D bool) {
+func (d *decoder[T]) eols(twoD bool) (n int, tag1D bool) {
 	tag1D = true
 	for n < rtcEOLs && d.w.skipEOL() {
 		if twoD {

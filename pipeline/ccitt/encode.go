@@ -7,7 +7,7 @@ import (
 
 // scan writes the changing elements of a packed row to l, sentinels included,
 // and returns their number. Bits past the width are ignored.
-func (l line) scan(row []byte, width int32) int {
+func (l line[T]) scan(row []byte, width int32) int {
 	n, at := 0, int32(0)
 	last := uint64(0) // all ones when the pixel before is black
 	for ; at < width; at += 64 {
@@ -27,13 +27,13 @@ func (l line) scan(row []byte, width int32) int {
 		x := v ^ (v>>1 | last<<63)
 		for x != 0 {
 			z := bits.LeadingZeros64(x)
-			l[n] = at + int32(z)
+			l[n] = T(at + int32(z))
 			n++
 			x &^= 1 << 63 >> z
 		}
 		last = -(v & 1)
 	}
-	for n > 0 && l[n-1] >= width {
+	for n > 0 && int32(l[n-1]) >= width {
 		n--
 	}
 	l.terminate(n, width)
@@ -42,13 +42,13 @@ func (l line) scan(row []byte, width int32) int {
 
 // An Encoder encodes one page after the other in the same memory. The zero
 // value is ready to use.
-type Encoder struct{ ref, cur line }
+type Encoder struct{ ref, cur line[int32] }
 
 // lines returns the lines of a row above that is white and of the first row.
-func (e *Encoder) lines(width int) (ref, cur line) {
+func (e *Encoder) lines(width int) (ref, cur line[int32]) {
 	// Bits past the width may show more changes.
 	if n := lineSize(width + 64); len(e.ref) < n {
-		e.ref, e.cur = make(line, n), make(line, n)
+		e.ref, e.cur = newLine[int32](width+64), newLine[int32](width+64)
 	}
 	e.ref.terminate(0, int32(width))
 	return e.ref, e.cur
@@ -144,7 +144,7 @@ func (w *bitWriter) eol(o G3Options, oneD bool) {
 func rowRoom(width int32) int { return int(width) + 64 }
 
 // row1D writes the row with n changing elements one-dimensionally (T.4 4.1).
-func (w *bitWriter) row1D(cur line, n int, width int32) {
+func (w *bitWriter) row1D(cur line[int32], n int, width int32) {
 	w.reserve(rowRoom(width))
 	buf, at, acc, have := w.buf, w.n, w.acc, w.have
 	codes := whiteBlack
@@ -192,7 +192,7 @@ var verticalBits = [8]bitCode{
 }
 
 // row2D writes a row two-dimensionally (T.4 4.2, T.6 2.2).
-func (w *bitWriter) row2D(ref, cur line, width int32) {
+func (w *bitWriter) row2D(ref, cur line[int32], width int32) {
 	w.reserve(rowRoom(width))
 	buf, at, acc, have := w.buf, w.n, w.acc, w.have
 	a0, a, b := int32(0), 0, 0 // a1 = cur[a], b1 = ref[b]

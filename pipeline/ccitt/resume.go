@@ -21,7 +21,7 @@ type tail struct {
 
 // resume4 finds the rows at the end of the page behind damage in the row that
 // begins at bit from, and delivers them.
-func (d *decoder) resume4(from int) {
+func (d *decoder[T]) resume4(from int) {
 	t := d.findTail(from + 1)
 	if t.rows == 0 {
 		return
@@ -39,7 +39,7 @@ func (d *decoder) resume4(from int) {
 	}
 	d.w.seek(t.start)
 	for y := first; y < d.o.Rows; y++ {
-		n, end := d.w.row2D(d.ref, d.cur, d.width)
+		n, end := row2D(&d.w, d.ref, d.cur, d.width)
 		switch {
 		case end != rowComplete:
 			return // not met: findTail decoded the same
@@ -60,9 +60,9 @@ const (
 )
 
 // findTail tries the bit positions from bit from on.
-func (d *decoder) findTail(from int) tail {
+func (d *decoder[T]) findTail(from int) tail {
 	w := window{src: d.w.src}
-	s := search{w: &w, width: d.width, limit: d.o.Rows - 1, ref: newLine(d.o.Width), cur: newLine(d.o.Width)}
+	s := search[T]{w: &w, width: d.width, limit: d.o.Rows - 1, ref: newLine[T](d.o.Width), cur: newLine[T](d.o.Width)}
 	s.failed = make([]uint64, len(w.src)/8+1)
 	s.left, s.votes = map[int]int{}, map[int]int{}
 	var t tail
@@ -88,11 +88,11 @@ func (d *decoder) findTail(from int) tail {
 }
 
 // A search remembers what rows behind a white one lead to.
-type search struct {
+type search[T position] struct {
 	w        *window
 	width    int32
 	limit    int // rows of a tail
-	ref, cur line
+	ref, cur line[T]
 	failed   []uint64    // a bit for every position from which damage is reached
 	left     map[int]int // rows up to EOFB from the positions from which it is reached
 	votes    map[int]int
@@ -102,7 +102,7 @@ type search struct {
 
 // try decodes from bit p. It returns the number of rows up to EOFB, 0 when
 // damage comes before, and the position where a known way was met.
-func (s *search) try(p int) (met, rows int) {
+func (s *search[T]) try(p int) (met, rows int) {
 	w := s.w
 	w.seek(p)
 	s.ref.terminate(0, s.width)
@@ -129,18 +129,18 @@ func (s *search) try(p int) (met, rows int) {
 			s.remember(n)
 			return p, n
 		}
-		k, end := w.row2D(s.ref, s.cur, s.width)
+		k, end := row2D(w, s.ref, s.cur, s.width)
 		if s.effort += w.pos() - pos + rowEffort; end != rowComplete {
 			return 0, 0
 		}
-		white = k == 0 || s.cur[0] >= s.width
+		white = k == 0 || int32(s.cur[0]) >= s.width
 		s.ref, s.cur = s.cur, s.ref
 	}
 	return 0, 0
 }
 
 // remember notes for the positions of path how many rows are left from there.
-func (s *search) remember(rows int) {
+func (s *search[T]) remember(rows int) {
 	for i, pos := range s.path {
 		s.left[pos] = rows - s.at[i]
 	}

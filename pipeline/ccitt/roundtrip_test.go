@@ -172,7 +172,7 @@ func TestWholePagesRoundTripAtEveryEdgeOfTheCodeTables(t *testing.T) {
 		encoders = encoders[:6]
 	}
 	for _, width := range []int{
-		1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 1727, 1728, 1729, 2431, 2559, 2560, 2561, 2623, 2624, 5119, 5120, 5121, 9999, 10_000,
+		1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 1727, 1728, 1729, 2431, 2559, 2560, 2561, 2623, 2624, 5119, 5120, 5121, 9999, 10_000, 61_439, 61_440, 61_441, 65_537,
 	} {
 		stride := (width + 7) / 8
 		for _, page := range wholePages {

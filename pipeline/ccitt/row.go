@@ -27,23 +27,30 @@ const sentinels = 4
 // Some writers code runs of no pixels (an H mode of 0 and 0, and a pass mode
 // over it in the next row) and count them as changing elements; so do we: two
 // equal elements are such a run.
-type line []int32
+type line[T position] []T
+
+// A position is a pixel of a row, or its width. Rows up to maxNarrow take half the memory.
+type position interface{ uint16 | int32 }
+
+// maxNarrow is the widest row whose positions, with what is added to them
+// before they are compared with the width, fit in uint16.
+const maxNarrow = 1<<16 - 1<<12
 
 // lineSize is how many elements a line needs: a row has at most one a pixel; with
 // runs of no pixels it may have more, by what row2D adds before it notices.
 func lineSize(width int) int { return width + 2*lookups + 64 + sentinels }
 
-func newLine(width int) line { return make(line, lineSize(width)) }
+func newLine[T position](width int) line[T] { return make(line[T], lineSize(width)) }
 
 // terminate puts the sentinels behind n elements.
-func (l line) terminate(n int, width int32) {
-	s := l[n : n+sentinels]
-	s[0], s[1], s[2], s[3] = width, width, width, width
+func (l line[T]) terminate(n int, width int32) {
+	s, w := l[n:n+sentinels], T(width)
+	s[0], s[1], s[2], s[3] = w, w, w, w
 }
 
 // row1D decodes a one-dimensionally coded row (T.4 4.1) into cur and returns
 // the number of its changing elements.
-func (w *window) row1D(cur line, width int32) (int, rowEnd) {
+func row1D[T position](w *window, cur line[T], width int32) (int, rowEnd) {
 	src, next, acc, have := w.src, w.next, w.acc, w.have
 	n, a0 := 0, int32(0)
 	for a0 < width && n <= int(width) {
@@ -62,7 +69,7 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 				var end rowEnd
 				w.next, w.acc, w.have = next, acc, have
 				w.refill()
-				if n, a0, end = w.longPair(cur, n, a0, width, whiteRuns, blackRuns); end != rowComplete {
+				if n, a0, end = longPair(w, cur, n, a0, width, whiteRuns, blackRuns); end != rowComplete {
 					return cur.ended(n, a0, width, end)
 				}
 				next, acc, have = w.next, w.acc, w.have
@@ -70,7 +77,7 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 			}
 			acc, have = acc<<p.bits(), have-p.bits()
 			a0 = a1 + p.second()
-			cur[n], cur[n+1] = a1, a0
+			cur[n], cur[n+1] = T(a1), T(a0)
 			n += 2
 		}
 	}
@@ -81,7 +88,7 @@ func (w *window) row1D(cur line, width int32) (int, rowEnd) {
 // longPair reads two runs that stand in no table of pairs, the first of the
 // colour of runs, into cur[n:], and returns the new n and a0. It stops after
 // the first at the end of the row. Refill must have been called.
-func (w *window) longPair(cur line, n int, a0, width int32, runs, others *[1 << runBits]uint16) (int, int32, rowEnd) {
+func longPair[T position](w *window, cur line[T], n int, a0, width int32, runs, others *[1 << runBits]uint16) (int, int32, rowEnd) {
 	for range 2 {
 		r := w.run(runs, width-a0)
 		if r < 0 {
@@ -90,7 +97,7 @@ func (w *window) longPair(cur line, n int, a0, width int32, runs, others *[1 << 
 		if a0 += r; a0 > width {
 			return n, a0, rowTooLong
 		}
-		cur[n] = a0
+		cur[n] = T(a0)
 		n++
 		if a0 == width {
 			break
@@ -136,7 +143,7 @@ const lookups = 56 / (horizontalLen + runBits)
 // row2D decodes a two-dimensionally coded row (T.4 4.2, T.6 2.2) into cur,
 // with ref as the reference line, and returns the number of its changing
 // elements. The names are the standard's: a0, b1 = ref[b], b2 = ref[b+1].
-func (w *window) row2D(ref, cur line, width int32) (int, rowEnd) {
+func row2D[T position](w *window, ref, cur line[T], width int32) (int, rowEnd) {
 	src, next, acc, have := w.src, w.next, w.acc, w.have
 	ref = ref[:len(cur)] // one length to hold in a register
 	n, b, a0, end := 0, 0, int32(0), rowComplete
@@ -159,12 +166,12 @@ row:
 					acc, have = acc<<((n-first)&63), have-uint(n-first)
 					continue row
 				}
-				a1 := ref[b] + m.firstDelta()
+				a1 := int32(ref[b]) + m.firstDelta()
 				if a1 <= a0 && w.backward(n, a0, a1) {
 					acc, have = acc<<m.firstBits(), have-m.firstBits()
 					break row // a0 is not the width: rowTooLong
 				}
-				cur[n] = a1
+				cur[n] = T(a1)
 				n++
 				if a0 = a1; a0 >= width { // the second is in the next row
 					acc, have = acc<<m.firstBits(), have-m.firstBits()
@@ -174,17 +181,17 @@ row:
 				fallthrough
 			case modeVertical:
 				acc, have = acc<<m.bits(), have-m.bits()
-				a1 := ref[b] + m.delta()
+				a1 := int32(ref[b]) + m.delta()
 				if a1 <= a0 && w.backward(n, a0, a1) {
 					break row
 				}
-				cur[n] = a1
+				cur[n] = T(a1)
 				n++
 				a0 = a1
 				b = ref.turn(b, a0, width)
 			case modePass:
 				acc, have = acc<<m.bits(), have-m.bits()
-				a0 = ref[b+1]
+				a0 = int32(ref[b+1])
 				if b += 2; n > 0 {
 					b = ref.after(b, a0, width)
 				}
@@ -193,11 +200,11 @@ row:
 					acc, have = acc<<(horizontalLen+p.bits()), have-horizontalLen-p.bits()
 					a1 := a0 + p.first()
 					a0 = a1 + p.second()
-					cur[n], cur[n+1] = a1, a0
+					cur[n], cur[n+1] = T(a1), T(a0)
 					n += 2
 				} else {
 					w.next, w.acc, w.have = next, acc, have
-					n, a0, end = w.horizontal(cur, n, a0, width)
+					n, a0, end = horizontal(w, cur, n, a0, width)
 					next, acc, have = w.next, w.acc, w.have
 					if end != rowComplete {
 						break row
@@ -222,8 +229,8 @@ func (w *window) backward(n int, a0, a1 int32) bool {
 }
 
 // turn returns the index of b1 after a vertical mode that put a0 near element b.
-func (l line) turn(b int, a0, width int32) int {
-	if b > 0 && l[b-1] > a0 { // VL went back behind an element of the other colour
+func (l line[T]) turn(b int, a0, width int32) int {
+	if b > 0 && int32(l[b-1]) > a0 { // VL went back behind an element of the other colour
 		return b - 1
 	}
 	return l.after(b+1, a0, width)
@@ -231,7 +238,7 @@ func (l line) turn(b int, a0, width int32) int {
 
 // horizontal reads a horizontal mode whose two runs stand in no table of pairs.
 // Both are there even where the first ends the row.
-func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEnd) {
+func horizontal[T position](w *window, cur line[T], n int, a0, width int32) (int, int32, rowEnd) {
 	w.skip(horizontalLen)
 	runs, others := whiteRuns, blackRuns
 	if n&1 != 0 {
@@ -249,7 +256,7 @@ func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEn
 		if r == 0 && n > 0 && a0 < width {
 			w.emptyRuns = true
 		}
-		cur[n] = a0
+		cur[n] = T(a0)
 		n++
 		runs, others = others, runs
 	}
@@ -258,11 +265,11 @@ func (w *window) horizontal(cur line, n int, a0, width int32) (int, int32, rowEn
 
 // copyTo copies up to k elements of the reference line from b on, which must be
 // behind a0, to cur[n:], and returns the new n, b and a0.
-func (l line) copyTo(cur line, n, b int, a0, width int32, k int) (int, int, int32) {
+func (l line[T]) copyTo(cur line[T], n, b int, a0, width int32, k int) (int, int, int32) {
 	for end := n + k; n < end && a0 < width; n++ {
-		a0 = l[b]
-		cur[n] = a0
-		if b++; l[b] <= a0 { // a run of no pixels, or the end
+		a0 = int32(l[b])
+		cur[n] = T(a0)
+		if b++; int32(l[b]) <= a0 { // a run of no pixels, or the end
 			b = l.after(b, a0, width)
 		}
 	}
@@ -271,15 +278,15 @@ func (l line) copyTo(cur line, n, b int, a0, width int32, k int) (int, int, int3
 
 // after returns the index of the first element behind a0, from b on, that has
 // the colour of element b.
-func (l line) after(b int, a0, width int32) int {
-	for l[b] <= a0 && l[b] < width {
+func (l line[T]) after(b int, a0, width int32) int {
+	for int32(l[b]) <= a0 && int32(l[b]) < width {
 		b += 2
 	}
 	return b
 }
 
 // ended puts the sentinels behind a row that was read up to a0, and judges it.
-func (l line) ended(n int, a0, width int32, end rowEnd) (int, rowEnd) {
+func (l line[T]) ended(n int, a0, width int32, end rowEnd) (int, rowEnd) {
 	l.terminate(n, width)
 	if end == rowComplete && a0 != width {
 		end = rowTooLong
@@ -289,37 +296,48 @@ func (l line) ended(n int, a0, width int32, end rowEnd) (int, rowEnd) {
 
 // fill writes the row with n changing elements to dst, rounded up to whole
 // 64-bit words: dst must reach up to seven bytes past the row, and those
-// bytes become zero.
-func (l line) fill(dst []byte, n int, width int32) {
-	for n > 0 && l[n-1] >= width {
+// bytes become zero. words, one for each 64 pixels and one more, are zero and
+// become zero again.
+func (l line[T]) fill(dst []byte, words []uint64, n int, width int32) {
+	for n > 0 && int32(l[n-1]) >= width {
 		n--
 	}
-	// word holds the pixels of the current 64. Inverting everything from a
-	// changing element to the end of the word, for each of them, leaves the
-	// runs between them.
-	word, at := uint64(0), 0
-	for i, a := range l[:n] {
-		if k := int(a) >> 6 << 3; k > at {
-			binary.BigEndian.PutUint64(dst[at:], word)
-			word = -uint64(i & 1)
-			for at += 8; at < k; at += 8 {
-				binary.BigEndian.PutUint64(dst[at:], word)
-			}
-		}
-		word ^= ^uint64(0) >> (uint(a) & 63)
-	}
-	size := int(width+63) >> 6 << 3
-	if n&1 == 0 {
-		binary.BigEndian.PutUint64(dst[at:], word)
-		for at += 8; at < size; at += 8 {
-			binary.BigEndian.PutUint64(dst[at:], 0)
-		}
+	words = words[:(width+63)>>6+1]
+	dst = dst[:8*(len(words)-1)]
+	if n == 0 {
+		clear(dst)
 		return
 	}
-	for ; at < size-8; at += 8 {
-		binary.BigEndian.PutUint64(dst[at:], word)
-		word = ^uint64(0)
+	l[n] = T(width) // where the last run ends if it is black
+	l[:n+n&1].paint(words)
+	for i := range dst[:len(dst)/8] {
+		binary.BigEndian.PutUint64(dst[8*i:8*i+8:8*i+8], words[i])
+		words[i] = 0
 	}
-	word &= ^uint64(0) << (uint(size*8-int(width)) & 63)
-	binary.BigEndian.PutUint64(dst[at:], word)
+	words[len(words)-1] = 0
+}
+
+// paint sets the bits of the black runs, each of which is two elements of l.
+func (l line[T]) paint(words []uint64) {
+	// word holds the pixels of words[at]. Inverting all bits from an element on,
+	// for both of a run, leaves the run: no branch tells one word from two, but
+	// where a run ends in another word than it begins.
+	word, at := uint64(0), uint(0)
+	for i := 0; i < len(l)-1; i += 2 {
+		first, last := uint(l[i]), uint(l[i+1])
+		k := first >> 6
+		if k != at {
+			word = 0
+		}
+		word ^= tails[first&63]
+		if at = last >> 6; k != at {
+			words[k] = word
+			for k++; k < at; k++ {
+				words[k] = ^uint64(0)
+			}
+			word = ^uint64(0)
+		}
+		word ^= tails[last&63]
+		words[at] = word
+	}
 }

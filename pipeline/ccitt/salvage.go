@@ -30,7 +30,7 @@ type foundRow struct {
 	eols       int  // EOL codes before it
 }
 
-func (d *decoder) salvage3() {
+func (d *decoder[T]) salvage3() {
 	rows := d.withoutJunk(d.findRows())
 	if d.o.Coding == MR {
 		rows = d.fixCycles(rows)
@@ -72,15 +72,15 @@ func (d *decoder) salvage3() {
 }
 
 // row decodes a row into cur.
-func (d *decoder) row(oneD bool) (int, rowEnd) {
+func (d *decoder[T]) row(oneD bool) (int, rowEnd) {
 	if oneD {
-		return d.w.row1D(d.cur, d.width)
+		return row1D(&d.w, d.cur, d.width)
 	}
-	return d.w.row2D(d.ref, d.cur, d.width)
+	return row2D(&d.w, d.ref, d.cur, d.width)
 }
 
 // findRows goes from EOL code to EOL code and judges what lies between.
-func (d *decoder) findRows() []foundRow {
+func (d *decoder[T]) findRows() []foundRow {
 	w := &d.w
 	limit := 2*d.limit() + 64
 	var rows []foundRow
@@ -112,7 +112,7 @@ func (d *decoder) findRows() []foundRow {
 // eolRun consumes the EOL codes that come next, up to those of an RTC, with
 // their tag bits, and returns their number and how many of the tags, but the
 // last, say that a one-dimensional row was to come.
-func (d *decoder) eolRun() (n, tags int) {
+func (d *decoder[T]) eolRun() (n, tags int) {
 	last := 0
 	for n < rtcEOLs && d.w.skipEOL() {
 		tags += last
@@ -127,7 +127,7 @@ func (d *decoder) eolRun() (n, tags int) {
 
 // withoutJunk drops what stands before the page's first EOL code (T.4 4.1.2) or
 // among the last, if it is no row and no row is missing.
-func (d *decoder) withoutJunk(rows []foundRow) []foundRow {
+func (d *decoder[T]) withoutJunk(rows []foundRow) []foundRow {
 	if n := len(rows); n > 1 && d.res.EndMark && !rows[n-1].ok && rows[n-1].eols > 1 && rows[n-1].end-rows[n-1].start < 2*eolBits {
 		rows = rows[:n-1] // a broken EOL code of the RTC
 	}
@@ -144,7 +144,7 @@ func (d *decoder) withoutJunk(rows []foundRow) []foundRow {
 }
 
 // behindBrokenEOL reads the page's first row behind an EOL code with a wrong bit.
-func (d *decoder) behindBrokenEOL(first foundRow) foundRow {
+func (d *decoder[T]) behindBrokenEOL(first foundRow) foundRow {
 	for _, at := range [2]int{eolBits, 2 * 8} {
 		if d.o.Coding == MR {
 			at++
@@ -157,7 +157,7 @@ func (d *decoder) behindBrokenEOL(first foundRow) foundRow {
 }
 
 // limit returns how many rows are wanted at most.
-func (d *decoder) limit() int {
+func (d *decoder[T]) limit() int {
 	if d.o.Rows > 0 {
 		return d.o.Rows
 	}
@@ -166,7 +166,7 @@ func (d *decoder) limit() int {
 
 // findSegment appends the rows from bit start to the next EOL code and moves
 // there. Behind an EOL code the bit before start is the row's tag.
-func (d *decoder) findSegment(rows []foundRow, start int, marked bool) []foundRow {
+func (d *decoder[T]) findSegment(rows []foundRow, start int, marked bool) []foundRow {
 	w := &d.w
 	oneD := true
 	if d.o.Coding == MR && marked {
@@ -201,12 +201,12 @@ func (d *decoder) findSegment(rows []foundRow, start int, marked bool) []foundRo
 }
 
 // keep appends a row and makes it the reference line if it is good.
-func (d *decoder) keep(rows []foundRow, r foundRow) []foundRow {
+func (d *decoder[T]) keep(rows []foundRow, r foundRow) []foundRow {
 	d.keepRef(r)
 	return append(rows, r)
 }
 
-func (d *decoder) keepRef(r foundRow) {
+func (d *decoder[T]) keepRef(r foundRow) {
 	if !r.ok {
 		return
 	}
@@ -217,7 +217,7 @@ func (d *decoder) keepRef(r foundRow) {
 }
 
 // judge decodes the row at bit start of a segment that ends at bit end.
-func (d *decoder) judge(start, end int, oneD bool) foundRow {
+func (d *decoder[T]) judge(start, end int, oneD bool) foundRow {
 	w := &d.w
 	w.seek(start)
 	_, why := d.row(oneD)
@@ -237,7 +237,7 @@ func (d *decoder) judge(start, end int, oneD bool) foundRow {
 
 // retry looks for a row behind the complete row r, where the EOL code between
 // them has a wrong bit: 12 bits on, or at the byte boundary after them.
-func (d *decoder) retry(r foundRow, end int) foundRow {
+func (d *decoder[T]) retry(r foundRow, end int) foundRow {
 	w := &d.w
 	for _, at := range [2]int{r.end + eolBits, (r.end + eolBits + 7) &^ 7} {
 		if !(r.why == rowComplete) || at >= end || w.ones(r.end, at) > 2 {

@@ -16,6 +16,10 @@ var (
 	// modeTable is indexed by the next 12 bits of the stream.
 	modeTable = makeModeTable()
 
+	// tails[i] has the bits of a word from the i-th on, counted from the most
+	// significant one.
+	tails = makeTails()
+
 	// whiteBits and blackBits are the codes to write, indexed by run for the
 	// terminating codes and by 63 + run/64 for the make-up codes.
 	whiteBits = bitTable(func(c runCode) string { return c.white })
@@ -152,6 +156,13 @@ func makeModeTable() (t [1 << modeTableBits]modeEntry) {
 			t[i] = newModeEntry(modeTwoVerticals, int(n), int8(second.delta())) |
 				modeEntry(first.bits())<<8 | modeEntry(first.delta()&0xff)<<16
 		}
+	}
+	return t
+}
+
+func makeTails() (t [64]uint64) {
+	for i := range t {
+		t[i] = ^uint64(0) >> i
 	}
 	return t
 }

@@ -112,7 +112,7 @@ func (w *window) runs() int {
 }
 
 // ragged3 decodes rows of MH between EOL codes that may have any width.
-func (d *decoder) ragged3() {
+func (d *decoder[T]) ragged3() {
 	w := &d.w
 	other := 0 // rows of another width
 	for d.wanted() {
@@ -125,7 +125,7 @@ func (d *decoder) ragged3() {
 		sum := int32(w.runs())
 		next := w.nextEOL(w.pos())
 		w.seek(start)
-		n, end := w.row1D(d.cur, d.width)
+		n, end := row1D(w, d.cur, d.width)
 		if sum == 0 {
 			d.failed(end)
 			d.res.markBad(d.rows, d.rows)

@@ -210,5 +210,6 @@ func (b *Builder) loadPage(ctx context.Context, f session.PageArchived, buf []by
 		f.XResolution, f.YResolution = now.XResolution, now.YResolution
 	}
 	strip, err := m.Strip()
+	m.Release()
 	return loaded{fact: f, original: data, strip: strip, sum: fmt.Sprintf("%x", sha256.Sum256(strip.Bytes())), err: err}
 }

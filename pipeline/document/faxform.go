@@ -102,6 +102,7 @@ func (f FaxForms) writePage(ctx context.Context, w *tiff.Writer, original sessio
 	if err != nil {
 		return err
 	}
+	defer decoded.Release()
 	rows, strip := faxForm(decoded)
 	rows.Page, rows.Pages, rows.DateTime, rows.Description = meta.Page, meta.Pages, meta.DateTime, meta.Description
 	_, err = w.AddPage(rows, strip)

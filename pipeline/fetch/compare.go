@@ -95,6 +95,7 @@ func (w *Worker) judgeDecoded(ctx context.Context, o intake.Origin, f session.Pa
 	if err != nil {
 		return v, err
 	}
+	defer m.Release()
 	v.File = &archive.PageImage{RasterSHA256: m.SHA256, BadRows: m.CountBadRows()}
 	if m.SHA256 == f.RasterSHA256 {
 		v.Verdict = archive.VerdictAgreed
@@ -138,6 +139,7 @@ func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArc
 			return err
 		}
 		if err == nil {
+			defer streamed.Release()
 			v.Difference = string(raster.Compare(streamed.Raster, m.Raster))
 		}
 	}

@@ -55,6 +55,7 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	if err != nil {
 		return "", err
 	}
+	defer m.Release()
 	strip, err := m.Strip()
 	if err != nil {
 		return "", err

@@ -77,6 +77,7 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	if err != nil {
 		return err
 	}
+	defer have.Image.Release()
 	return w.Publish(ctx, o, have.Object, have.Image)
 }
 

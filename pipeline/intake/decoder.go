@@ -11,10 +11,12 @@ import (
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
 
-// Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines.
+// Decoder decodes pages of TIFF files, a limited number at once. It may be used by several goroutines. Call Release of an Image that is
+// not used any more: its memory serves the next one.
 type Decoder struct {
 	*Memory
 	slots *Slots
+	pool  *tiff.Pool
 }
 
 // NewDecoder returns a Decoder of at most atOnce pages at once, without a limit of memory.
@@ -22,7 +24,7 @@ func NewDecoder(atOnce int) *Decoder { return NewMemory(0, "").NewDecoder(atOnce
 
 // NewDecoder returns a Decoder of at most atOnce pages at once, which take their memory from m.
 func (m *Memory) NewDecoder(atOnce int) *Decoder {
-	return &Decoder{Memory: m, slots: NewSlots(atOnce)}
+	return &Decoder{Memory: m, slots: NewSlots(atOnce), pool: tiff.NewPool(2 * atOnce)} // as many again are being archived
 }
 
 // AtOnce is the number of pages that it decodes at once.
@@ -69,7 +71,7 @@ func (d *Decoder) PageOf(ctx context.Context, file *tiff.File, i int) (Image, er
 			im.Allowed = 0
 		}
 		var m Image
-		m, err = d.run(ctx, func(ctx context.Context) (Image, error) { return decodePage(ctx, im) })
+		m, err = d.run(ctx, func(ctx context.Context) (Image, error) { return d.page(ctx, im) })
 		more, ok := errors.AsType[*tiff.MemoryError](err)
 		if !ok {
 			return m, err
@@ -113,8 +115,8 @@ func (d *Decoder) run(ctx context.Context, decode func(context.Context) (Image, 
 	return m, nil
 }
 
-func decodePage(ctx context.Context, im *tiff.Image) (Image, error) {
-	dec, err := im.Decode(ctx)
+func (d *Decoder) page(ctx context.Context, im *tiff.Image) (Image, error) {
+	dec, err := d.pool.Decode(ctx, im)
 	if err != nil {
 		return Image{}, err
 	}

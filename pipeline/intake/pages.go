@@ -185,6 +185,7 @@ func (p *Pages) best(ctx context.Context, o Origin, keys []string) (best []strin
 			if r := found.Image.rank(); best == nil || r.better(first) {
 				best, first = []string{key}, r
 			}
+			found.Image.Release()
 			err = found.Body.Close()
 		}
 		free()

@@ -34,6 +34,7 @@ func (t *Thumbnails) PNG(ctx context.Context, original io.Reader) (small []byte,
 	if err != nil {
 		return nil, fmt.Errorf("thumbnail: %w", err)
 	}
+	defer m.Release()
 	return thumbnail(m)
 }
 

@@ -146,6 +146,7 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 	if err != nil {
 		return nil, err
 	}
+	defer m.Release()
 	if m.SHA256 == old.RasterSHA256 {
 		return nil, nil
 	}

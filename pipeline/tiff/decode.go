@@ -41,6 +41,8 @@ type Decoded struct {
 	// most significant bit first (turned, where the file has the other order).
 	// Otherwise nil. It may share the file's memory.
 	CleanG4 []byte
+
+	lease *lease // nil: the memory is of no pool
 }
 
 // Upright returns the page as a reader sees it: Raster and Tones, which is nil
@@ -60,22 +62,28 @@ func (d *Decoded) Upright() (*raster.Page, *raster.Tones) {
 // ErrMalformed, ErrTruncated, ErrLimit, or ErrUnsupported (a compression or
 // kind of colour that is not for faxes), or are the context's.
 func (im *Image) Decode(ctx context.Context) (*Decoded, error) {
-	d, err := im.decode(ctx)
-	if r := im.f.readError(); r != nil {
-		return nil, r
-	}
+	d, err := im.decode(ctx, new(memory))
 	if err != nil {
 		return nil, fmt.Errorf("tiff: page %d: %w", im.Page, err)
 	}
 	return d, nil
 }
 
-func (im *Image) decode(ctx context.Context) (*Decoded, error) {
+// decode is Decode in mem. If the file could not be read, that is the error, whatever came of it.
+func (im *Image) decode(ctx context.Context, mem *memory) (*Decoded, error) {
+	d, err := im.decodeRows(ctx, mem)
+	if r := im.f.readError(); r != nil {
+		err = r
+	}
+	return d, err
+}
+
+func (im *Image) decodeRows(ctx context.Context, mem *memory) (*Decoded, error) {
 	offsets, sizes, err := im.segments()
 	if err != nil {
 		return nil, err
 	}
-	p := &pageDecoder{im: im, ctx: ctx, offsets: offsets, sizes: sizes}
+	p := &pageDecoder{im: im, ctx: ctx, offsets: offsets, sizes: sizes, mem: mem}
 	if im.isJPEG() || im.BitsPerSample != 1 || im.SamplesPerPixel != 1 {
 		if p.tones, err = im.tonesReader(ctx, offsets, sizes); err != nil {
 			return nil, err
@@ -106,7 +114,7 @@ type pageDecoder struct {
 
 	tones   *tonesReader // nil for a bilevel page
 	whole   bool         // the first strip has all rows
-	dec     ccitt.Decoder
+	mem     *memory
 	out     Decoded
 	width   int    // pixels of a row, as this reading has it
 	rows    int    // rows of the strips before
@@ -231,7 +239,7 @@ func (im *Image) coding(r reading) string {
 // strips decodes the strips one below the other.
 func (p *pageDecoder) strips(r reading) ([]byte, error) {
 	im := p.im
-	pix := make([]byte, 0, p.eager(im.Height*p.rowBytes(p.width)+8))
+	pix := p.mem.rows(p.eager(im.Height*p.rowBytes(p.width) + 8))
 	var lastErr error
 	y := 0
 	for i := range p.offsets {

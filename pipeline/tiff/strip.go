@@ -94,7 +94,7 @@ func (p *pageDecoder) ccittStrip(pix, data []byte, width, rows int, r reading) (
 			return strip{pix: pix}, p.limited(most, ErrLimit)
 		}
 	}
-	pix, res, err := p.dec.Decode(pix, data, ccitt.Options{
+	pix, res, err := p.mem.dec.Decode(pix, data, ccitt.Options{
 		Coding: r.coding, Width: width, Rows: rows, LSBFirst: r.lsb, Ragged: r.ragged,
 		MaxRows: lim.MaxRows, MaxPixels: most - p.rows*width,
 	})

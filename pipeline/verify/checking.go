@@ -46,6 +46,7 @@ func (k *checking) rasterOf(name string, decode func() (intake.Image, error)) (s
 	if _, failed := errors.AsType[*intake.Failure](err); err != nil && !failed {
 		return "", fmt.Errorf("decode %s: %w", name, err)
 	}
+	m.Release()
 	k.rasters[name] = m.SHA256 // empty if it cannot be decoded
 	return m.SHA256, nil
 }

@@ -218,6 +218,7 @@ func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p a
 		if err != nil && !failed {
 			return err
 		}
+		m.Release()
 		if failed || m.SHA256 != p.RasterSHA256 {
 			r.found.fault(FaultPixels, r.m.TIFF.Key, p.Page, "The document has other pixels than the manifest says")
 		}
