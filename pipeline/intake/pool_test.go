@@ -45,7 +45,7 @@ func TestNoPageIsAllocatedAnew(t *testing.T) {
 	if decoding > pixels/20 {
 		t.Errorf("%d bytes allocated to decode a page of %d bytes", decoding, pixels)
 	}
-	if all > 2*pixels {
+	if all > pixels/5 {
 		t.Errorf("%d bytes allocated to decode and measure a page of %d bytes and to write its PNG", all, pixels)
 	}
 }
