@@ -71,10 +71,10 @@ BASE   ?= d4c3bbb
 ROUNDS ?= 5
 ROWS   ?= all
 SIZE   ?= 100
-bench: packages tools ## a table of this tree beside the revision BASE (default d4c3bbb), in ROUNDS rounds (default 5); ROWS=embedded,webhooks are some rows; SIZE=10 is a tenth of the work
+bench: packages $(TOOLS)/nats-server $(TOOLS)/versitygw ## a table of this tree beside the revision BASE (default d4c3bbb), in ROUNDS rounds (default 5); ROWS=embedded,webhooks are some rows; SIZE=10 is a tenth of the work
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base $(BASE) --rounds $(ROUNDS) --rows $(ROWS) --size $(SIZE)
 
-cost: packages tools ## measure what a page costs, and write the figures of deploy/docs/cost.md
+cost: packages $(TOOLS)/nats-server $(TOOLS)/versitygw ## measure what a page costs, and write the figures of deploy/docs/cost.md
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base none --rounds $(ROUNDS) --size $(SIZE) --page deploy/docs/cost.md
 
 stages: ## run every benchmark of the packages once, on little work and without thresholds: so none of them rots

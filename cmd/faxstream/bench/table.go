@@ -112,12 +112,10 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.*f", max(places, 0), v)
 }
 
-func median[T cmp.Ordered](v []T) T {
-	return percentile(v, 50)
-}
+func median[T cmp.Ordered](v []T) T { return percentile(v, 50) }
 
-// percentile is the value that so many percent of v do not exceed.
+// percentile is the least value that at least so many percent of v do not exceed.
 func percentile[T cmp.Ordered](v []T, percent int) T {
 	s := slices.Sorted(slices.Values(v))
-	return s[min(len(s)*percent/100, len(s)-1)]
+	return s[max((len(s)*percent+99)/100-1, 0)]
 }
