@@ -186,8 +186,10 @@ func (h *Handler) take(ctx context.Context, body []byte, arrived time.Time) repl
 	if err != nil {
 		return reply{http.StatusServiceUnavailable, codeNotRecorded, "the webhook is not stored; send it again", err}
 	}
-	h.cfg.Logger.Debug("webhook recorded", "event", event.Name, "session", event.Session, "page", event.Page,
-		"from", session.MaskNumber(event.From), "to", session.MaskNumber(event.To), "status", event.Status, "repeat", repeat)
+	if h.cfg.Logger.Enabled(ctx, slog.LevelDebug) { // the masks cost more than the rest of the line
+		h.cfg.Logger.Debug("webhook recorded", "event", event.Name, "session", event.Session, "page", event.Page,
+			"from", session.MaskNumber(event.From), "to", session.MaskNumber(event.To), "status", event.Status, "repeat", repeat)
+	}
 	if repeat {
 		return reply{http.StatusOK, codeRepeated, "", nil}
 	}

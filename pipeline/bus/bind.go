@@ -104,6 +104,15 @@ func (b *Bus) Bind(ctx context.Context, id, token string) (string, error) {
 	if bound != "" {
 		return bound, nil
 	}
+	// The first pages of a fax often come together. One asks and binds; the others would only be refused.
+	v, err, _ := b.binding.Do(id+" "+token, func() (any, error) { return b.bind(ctx, id, token) })
+	if err != nil {
+		return "", err
+	}
+	return v.(string), nil
+}
+
+func (b *Bus) bind(ctx context.Context, id, token string) (string, error) {
 	key := id + ".to"
 	e, err := b.sessions.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {

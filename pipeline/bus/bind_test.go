@@ -127,3 +127,31 @@ func TestAClaimThatIsNotStoredIsAnError(t *testing.T) {
 		t.Errorf("note written %t, %v", ok, err)
 	}
 }
+
+// The pages of one fax that come together get one token, and the bucket is written once.
+func TestPagesThatComeTogetherAreBoundOnce(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	before := count(t, b, "KV_"+BucketSessions)
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			if token, err := b.Bind(t.Context(), "s", fmt.Sprint("1334", i%2)); err != nil || token != "13340" && token != "13341" {
+				t.Errorf("bound to %q, %v", token, err)
+			}
+		})
+	}
+	all.Wait()
+	first, err := b.Bind(t.Context(), "s", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if token, err := b.Bind(t.Context(), "s", fmt.Sprint("1334", i)); err != nil || token != first {
+			t.Errorf("bound to %q and to %q, %v", first, token, err)
+		}
+	}
+	if n := count(t, b, "KV_"+BucketSessions) - before; n != 1 {
+		t.Errorf("%d bindings are stored", n)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -53,6 +54,7 @@ type Bus struct {
 	stopping context.CancelFunc
 	life     context.Context // ends when Close begins
 	watched  *watched
+	binding  singleflight.Group // by session and number
 
 	mu      sync.Mutex
 	line    context.Context       // ends when the connection is lost; guarded by mu

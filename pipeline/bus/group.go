@@ -26,8 +26,11 @@ var errNoBatches = errors.New("the stream accepts no atomic batches")
 // allows batches. The server gives a batch up if it has no place for its messages before the commit.
 var noBatches = []jetstream.ErrorCode{jetstreamext.JSErrCodeBatchPublishNotEnabled, jetstreamext.JSErrCodeBatchPublishIncomplete}
 
-// maxBatch limits one atomic batch; the server accepts up to 1,000.
-const maxBatch = 256
+// Limits of one atomic batch. The server accepts up to 1,000 messages; until the commit they are in memory.
+const (
+	maxBatch      = 256     // messages
+	maxBatchBytes = 4 << 20 // except that of a single message
+)
 
 // The smallest batch that is worth it, in messages. The server makes a store for each batch: on its disk, which costs about as much as 16
 // syncs, or in memory, which costs the time of a sync less than it saves.
@@ -197,9 +200,10 @@ func (g *group) take() []*put {
 		return nil
 	}
 	var batch, rest []*put
-	subjects := make(map[string]bool, len(g.waiting))
+	subjects, size := make(map[string]bool, len(g.waiting)), 0
 	for _, p := range g.waiting {
-		if len(batch) == maxBatch || subjects[p.msg.Subject] {
+		size += p.msg.Size()
+		if len(batch) == maxBatch || subjects[p.msg.Subject] || len(batch) > 0 && size > maxBatchBytes {
 			rest = append(rest, p)
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,6 +223,24 @@ func TestABatchIsInOrderBoundedAndHasNoSubjectTwice(t *testing.T) {
 	}
 	if total != maxBatch+10 {
 		t.Errorf("%d messages came out, want %d", total, maxBatch+10)
+	}
+}
+
+// What is committed together is in memory until then: large messages go in several batches, and one that is larger than a batch alone.
+func TestABatchHasALimitOfBytes(t *testing.T) {
+	t.Parallel()
+	g := &group{busy: true}
+	for i, size := range []int{maxBatchBytes / 2, maxBatchBytes / 3, maxBatchBytes / 3, maxBatchBytes + 1, 1} {
+		m := nats.NewMsg(fmt.Sprint("s.", i))
+		m.Data = make([]byte, size)
+		g.waiting = append(g.waiting, &put{ctx: t.Context(), msg: m})
+	}
+	var sizes []int
+	for batch := g.take(); batch != nil; batch = g.take() {
+		sizes = append(sizes, len(batch))
+	}
+	if !slices.Equal(sizes, []int{2, 1, 1, 1}) {
+		t.Errorf("batches of %v messages, want 2, 1, 1 and 1", sizes)
 	}
 }
 
