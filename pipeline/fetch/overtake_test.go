@@ -224,7 +224,7 @@ func TestNothingIsLostOrFetchedTwiceWhenPagesOvertake(t *testing.T) {
 				l.announce(fmt.Sprint("fresh", i), 50)
 				time.Sleep(time.Second)
 			}
-			time.Sleep(2 * time.Minute)
+			time.Sleep(time.Minute)
 			for _, b := range l.bus.Backlogs() {
 				if b.Pending > 0 {
 					t.Errorf("%d messages of %s are left", b.Pending, b.Consumer)
