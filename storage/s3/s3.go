@@ -6,8 +6,8 @@
 // contains the SHA-256 of the body, and so does x-amz-checksum-sha256: the
 // service refuses bytes that changed on the way. Content-MD5 costs three times
 // as much as SHA-256, so it is sent only to buckets with Object Lock, where some
-// services demand it. The metadata says which call
-// of Create wrote the object:
+// services demand it, and where the keys may not ask for the lock. The metadata
+// says which call of Create wrote the object:
 //
 //	x-amz-meta-sha256   SHA-256 of the whole object
 //	x-amz-meta-writer   random, one for each call of Create
@@ -17,6 +17,9 @@
 // before) and after a lost connection (a 412 for a large body often looks like
 // that) it sends a HEAD: our writer means stored, another writer means
 // fs.ErrExist, no object means try again.
+//
+// The store is no [storage.Batcher]: an object's request may begin only when
+// that of its sidecar has ended, so a batch saves no time and no request.
 //
 // Larger objects are uploaded in parts, with a HEAD before and after and
 // `If-None-Match: *` on the completion. A service that ignores the header
@@ -49,7 +52,8 @@
 // ignore them: so the store tests once what they are worth (probe.go).
 //
 // The keys need s3:PutObject, s3:GetObject, s3:ListBucket (without it the
-// service answers 403 for a missing object) and s3:AbortMultipartUpload. For
+// service answers 403 for a missing object) and s3:AbortMultipartUpload.
+// s3:GetBucketObjectLockConfiguration saves the Content-MD5. For
 // retention they also need s3:PutObjectRetention and
 // s3:GetBucketObjectLockConfiguration. The test at the first start also needs
 // s3:GetObjectVersion and s3:DeleteObjectVersion, and s3:GetObjectRetention in
