@@ -8,7 +8,7 @@ import "github.com/faxstream/faxstream/pipeline/ccitt"
 // exactly one strip of at least that size. It may share the file's memory.
 func (im *Image) Strip(size int) []byte {
 	offsets, sizes, err := im.segments()
-	if err != nil || len(offsets) != 1 || im.Tiled || size < 0 || uint64(size) > max(sizes[0], im.f.extent(offsets[0])) {
+	if err != nil || len(offsets) != 1 || im.Tiled || size < 0 || uint64(size) > sizes[0] && uint64(size) > im.f.extent(offsets[0]) {
 		return nil
 	}
 	data, lacking := im.f.segment(offsets[0], uint64(size))

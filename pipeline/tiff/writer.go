@@ -124,8 +124,10 @@ func (s Strip) Samples() int { return s.samples }
 // returns it.
 type Writer struct {
 	w       io.Writer
-	at      int64 // bytes written
-	pending []byte
+	at      int64  // bytes written
+	pending []byte // the IFD held back
+	spare   []byte // memory for the next one
+	ifd     ifdBuilder
 	err     error
 	closed  bool
 }
@@ -153,7 +155,7 @@ func (w *Writer) AddPage(m PageMeta, s Strip) (stripOffset int64, err error) {
 		strip = w.at + int64(len(w.pending))
 	}
 	ifdAt := (strip + int64(len(s.data)) + 1) &^ 1 // IFDs begin on a word boundary
-	ifd := buildIFD(m, s, uint32(strip), ifdAt)
+	ifd := w.ifd.build(w.spare[:0], m, s, uint32(strip), ifdAt)
 	if ifdAt+int64(len(ifd)) > math.MaxUint32 {
 		return 0, fmt.Errorf("tiff: write page %d: it ends past the 4 GiB of a TIFF: %w", m.Page, ErrLimit)
 	}
@@ -191,7 +193,7 @@ func (w *Writer) flushIFD(next uint32) {
 	entries := int(binary.LittleEndian.Uint16(w.pending))
 	binary.LittleEndian.PutUint32(w.pending[2+12*entries:], next)
 	w.write(w.pending)
-	w.pending = nil
+	w.spare, w.pending = w.pending, nil
 }
 
 func (w *Writer) write(b []byte) {
@@ -205,10 +207,10 @@ func (w *Writer) write(b []byte) {
 	}
 }
 
-// buildIFD returns the IFD that is to stand at offset at, with its values and
-// a next offset of 0.
-func buildIFD(m PageMeta, s Strip, strip uint32, at int64) []byte {
-	b := ifdBuilder{}
+// build appends to dst the IFD that is to stand at offset at, with its values
+// and a next offset of 0.
+func (b *ifdBuilder) build(dst []byte, m PageMeta, s Strip, strip uint32, at int64) []byte {
+	b.entries, b.values = b.entries[:0], b.values[:0]
 	b.long(tagNewSubfileType, 2) // a page of several
 	b.long(tagImageWidth, uint32(m.Width))
 	b.long(tagImageLength, uint32(m.Height))
@@ -249,7 +251,7 @@ func buildIFD(m PageMeta, s Strip, strip uint32, at int64) []byte {
 		b.short(tagCleanFaxData, uint16(m.CleanFaxData))
 		b.long(tagConsecutiveBadFaxLines, uint32(m.ConsecutiveBadFaxLines))
 	}
-	return b.bytes(uint32(at))
+	return b.append(dst, uint32(at))
 }
 
 // orientation is upright unless the page has another.
@@ -263,6 +265,7 @@ func (m *PageMeta) orientation() raster.Orientation {
 // An ifdBuilder collects fields in ascending order of their tags.
 type ifdBuilder struct {
 	entries []builtEntry
+	values  []byte // of all entries
 }
 
 type builtEntry struct {
@@ -271,20 +274,23 @@ type builtEntry struct {
 	value    []byte // up to four bytes stand in the entry, more behind the IFD
 }
 
-func (b *ifdBuilder) add(tag, typ uint16, count int, value []byte) {
-	b.entries = append(b.entries, builtEntry{tag, typ, uint32(count), value})
+// add adds a field whose value begins at byte from of values.
+func (b *ifdBuilder) add(tag, typ uint16, count, from int) {
+	b.entries = append(b.entries, builtEntry{tag, typ, uint32(count), b.values[from:]})
 }
 
 func (b *ifdBuilder) long(tag uint16, v uint32) {
-	b.add(tag, typeLong, 1, binary.LittleEndian.AppendUint32(nil, v))
+	from := len(b.values)
+	b.values = binary.LittleEndian.AppendUint32(b.values, v)
+	b.add(tag, typeLong, 1, from)
 }
 
 func (b *ifdBuilder) short(tag uint16, vs ...uint16) {
-	var value []byte
+	from := len(b.values)
 	for _, v := range vs {
-		value = binary.LittleEndian.AppendUint16(value, v)
+		b.values = binary.LittleEndian.AppendUint16(b.values, v)
 	}
-	b.add(tag, typeShort, len(vs), value)
+	b.add(tag, typeShort, len(vs), from)
 }
 
 // ascii adds a text unless it is empty. What is not printable ASCII becomes a
@@ -293,15 +299,15 @@ func (b *ifdBuilder) ascii(tag uint16, s string) {
 	if s == "" {
 		return
 	}
-	value := make([]byte, 0, len(s)+1)
+	from := len(b.values)
 	for _, r := range s {
 		if r < ' ' || r > '~' {
 			r = '?'
 		}
-		value = append(value, byte(r))
+		b.values = append(b.values, byte(r))
 	}
-	value = append(value, 0)
-	b.add(tag, typeASCII, len(value), value)
+	b.values = append(b.values, 0)
+	b.add(tag, typeASCII, len(b.values)-from, from)
 }
 
 // rational adds a number to three decimals.
@@ -310,30 +316,38 @@ func (b *ifdBuilder) rational(tag uint16, v float64) {
 	for den > 1 && math.Mod(num, 10) == 0 {
 		num, den = num/10, den/10
 	}
-	value := binary.LittleEndian.AppendUint32(nil, uint32(num))
-	b.add(tag, typeRational, 1, binary.LittleEndian.AppendUint32(value, den))
+	from := len(b.values)
+	b.values = binary.LittleEndian.AppendUint32(b.values, uint32(num))
+	b.values = binary.LittleEndian.AppendUint32(b.values, den)
+	b.add(tag, typeRational, 1, from)
 }
 
-// bytes lays out the IFD for offset at.
-func (b *ifdBuilder) bytes(at uint32) []byte {
+// append lays out the IFD for offset at, behind dst.
+func (b *ifdBuilder) append(dst []byte, at uint32) []byte {
 	le := binary.LittleEndian
-	out := le.AppendUint16(nil, uint16(len(b.entries)))
-	var behind []byte
-	valuesAt := at + 2 + 12*uint32(len(b.entries)) + 4
+	dst = le.AppendUint16(dst, uint16(len(b.entries)))
+	next := at + 2 + 12*uint32(len(b.entries)) + 4 // of the values behind the IFD
 	for _, e := range b.entries {
-		out = le.AppendUint16(out, e.tag)
-		out = le.AppendUint16(out, e.typ)
-		out = le.AppendUint32(out, e.count)
+		dst = le.AppendUint16(dst, e.tag)
+		dst = le.AppendUint16(dst, e.typ)
+		dst = le.AppendUint32(dst, e.count)
 		if len(e.value) <= 4 {
-			out = append(out, e.value...)
-			out = append(out, make([]byte, 4-len(e.value))...)
+			var inside [4]byte
+			copy(inside[:], e.value)
+			dst = append(dst, inside[:]...)
 			continue
 		}
-		out = le.AppendUint32(out, valuesAt+uint32(len(behind)))
-		behind = append(behind, e.value...)
-		if len(behind)&1 != 0 {
-			behind = append(behind, 0)
+		dst = le.AppendUint32(dst, next)
+		next += uint32(len(e.value)+1) &^ 1
+	}
+	dst = append(dst, 0, 0, 0, 0)
+	for _, e := range b.entries {
+		if len(e.value) <= 4 {
+			continue
+		}
+		if dst = append(dst, e.value...); len(e.value)&1 != 0 {
+			dst = append(dst, 0)
 		}
 	}
-	return append(append(out, 0, 0, 0, 0), behind...)
+	return dst
 }
