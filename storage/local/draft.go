@@ -57,7 +57,7 @@ func (s *Store) fill(ctx context.Context, d *draft) error {
 // newFile opens an empty file for d.
 func (s *Store) newFile(d *draft) (err error) {
 	if s.link != nil {
-		d.file, err = s.root.OpenFile(tmpDir, os.O_WRONLY|unnamed, 0o600)
+		d.file, err = openUnnamed(s.tmp)
 		return err
 	}
 	tmp := path.Join(tmpDir, strconv.FormatUint(s.lastTmp.Add(1), 36))

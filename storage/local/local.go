@@ -74,6 +74,7 @@ type Store struct {
 	lock    *os.File     // holds the flock until Close
 	closing sync.RWMutex // read-held by Create and Delete, so that no name changes after the release
 	names   sync.RWMutex // read-held while names are made and synced, held while Delete removes some
+	tmp     *os.File     // the directory +tmp
 	link    linker       // nil: files need a name in +tmp while they are written
 	lastTmp atomic.Uint64
 	syncing chan struct{} // full while maxSyncs files are synced
@@ -126,7 +127,10 @@ func open(dir string) (_ *Store, err error) {
 	if err := root.Mkdir(tmpDir, 0o700); err != nil {
 		return nil, err
 	}
-	if s.link, err = findLinker(root.Root); err != nil {
+	if s.tmp, err = root.Open(tmpDir); err != nil {
+		return nil, err
+	}
+	if s.link, err = findLinker(s.tmp); err != nil {
 		return nil, err
 	}
 	if err := syncFilesystem(s.lock); err != nil {
@@ -141,8 +145,10 @@ func (s *Store) Close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	var err error
-	if s.lock != nil {
-		err = s.lock.Close()
+	for _, f := range []*os.File{s.tmp, s.lock} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
 	}
 	return errors.Join(err, s.root.Close())
 }

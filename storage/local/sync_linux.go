@@ -4,33 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 
 	"golang.org/x/sys/unix"
 )
 
-// unnamed is the flag that opens a new file without a name, in the file system of a directory.
-const unnamed = unix.O_TMPFILE
+// openUnnamed opens a new file without a name, in the file system of the directory dir. An [os.Root] would try in vain, with five system
+// calls, to use the file without blocking.
+func openUnnamed(dir *os.File) (*os.File, error) {
+	for {
+		fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			return os.NewFile(uintptr(fd), dir.Name()), nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return nil, &os.PathError{Op: "open a new file in", Path: dir.Name(), Err: err}
+		}
+	}
+}
 
-// findLinker returns the cheapest way to name such a file in root. nil: here is none, for example on NFS, or without /proc.
-func findLinker(root *os.Root) (_ linker, err error) {
-	f, err := root.OpenFile(tmpDir, os.O_WRONLY|unnamed, 0o600)
+// findLinker returns the cheapest way to name such a file in dir. nil: there is none, for example on NFS, or without /proc.
+func findLinker(dir *os.File) (linker, error) {
+	f, err := openUnnamed(dir)
 	if err != nil {
 		return nil, nil
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	dir, err := root.Open(tmpDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
 	const name = "probe"
 	for _, link := range []linker{linkEmptyPath, linkProc} {
 		if link(f.Fd(), dir.Fd(), name) == nil {
-			return link, root.Remove(path.Join(tmpDir, name))
+			return link, errors.Join(f.Close(), os.NewSyscallError("unlinkat", unix.Unlinkat(int(dir.Fd()), name, 0)))
 		}
 	}
-	return nil, nil
+	return nil, f.Close()
 }
 
 // linkEmptyPath is for processes with the capability CAP_DAC_READ_SEARCH; since Linux 6.10 for every process that opened the file itself.

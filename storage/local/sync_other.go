@@ -3,15 +3,16 @@
 package local
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// unnamed: there are no files without a name here.
-const unnamed = 0
+// There are no files without a name here.
+func openUnnamed(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
-func findLinker(*os.Root) (linker, error) { return nil, nil }
+func findLinker(*os.File) (linker, error) { return nil, nil }
 
 // syncFilesystem writes everything to disk: there is no call for one file
 // system. sync(2) may return before the disk has it all.
