@@ -99,12 +99,14 @@ func TestRowsComeOutAgain(t *testing.T) {
 		}
 	}
 	for name, rows := range map[string][]byte{
-		"dither": dither, "text": text, "noise": noise, "far": far, "sparse": sparse, "skewed": skewed, "white": make([]byte, 500_000), "a byte": {7},
+		"dither": dither, "text": text, "noise": noise, "far": far, "sparse": sparse, "skewed": skewed,
+		"white": make([]byte, 500_000), "a byte": {7},
 	} {
 		for _, width := range []int{1, 2, 3, 7, 8, 9, 63, 64, 65, 216, 217, 433, 4096, 32767, 32768, 32769, 70_000} {
 			t.Run(fmt.Sprint(name, width), func(t *testing.T) {
 				deflated(t, rows, width, once)
 				deflated(t, rows[:len(rows)/3], width, func(row int) int { return 1 + row%3 })
+				deflated(t, rows[:min(len(rows), 60*width)], width, func(row int) int { return 1 + row%5/4*(2*maxWindow/width) })
 			})
 		}
 	}
