@@ -89,9 +89,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	smallest := b.smallestBatch()
+	worth := b.batches()
 	for _, s := range grouped {
-		b.groups[s] = newGroup(b.js, s, b.health, b.connection, smallest)
+		b.groups[s] = newGroup(b.js, s, b.health, b.connection, worth)
 	}
 	b.running.Go(b.watch)
 	return b, nil

@@ -32,29 +32,29 @@ const (
 	maxBatchBytes = 4 << 20 // except that of a single message
 )
 
-// The smallest batch that is worth it, in messages. The server makes a store for each batch: on its disk, which costs about as much as 16
-// syncs, or in memory, which costs the time of a sync less than it saves.
-const (
-	batchFromDisk   = 16
-	batchFromMemory = 2
-)
+// worth says which batches are worth it. The server makes a store for each batch, on its disk or in memory.
+type worth struct {
+	from  int           // messages of the smallest one
+	stage time.Duration // what a batch costs beyond one message
+}
 
 // grouped has the streams with group commit.
 var grouped = []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, StreamTimers, "KV_" + BucketSessions, "KV_" + BucketAliases}
 
-// smallestBatch returns the smallest batch that is worth it on this server.
-func (b *Bus) smallestBatch() int {
+// batches says which batches are worth it on this server.
+func (b *Bus) batches() worth {
 	if b.server == nil && b.cfg.Replicas > 1 {
-		return batchFromMemory // the log of the replicas has the batch
+		return worth{from: 2} // the replicas have it in their log
 	}
+	onDisk := worth{from: 16} // its store costs about as much as 16 syncs
 	if b.server == nil {
-		return batchFromDisk
+		return onDisk
 	}
 	if err := b.server.stageInMemory(grouped); err != nil {
 		b.log.Info("unfinished batches are on disk, not in memory: webhooks that come at the same time are stored more slowly", "err", err)
-		return batchFromDisk
+		return onDisk
 	}
-	return batchFromMemory
+	return worth{from: 2, stage: time.Millisecond} // its store costs no sync, but many system calls
 }
 
 // group commits concurrent publishes to one stream with one sync. JetStream has no group commit: with SyncAlways every message
@@ -69,13 +69,14 @@ type group struct {
 	stream string
 	health *health
 	line   func() context.Context // ends with the connection: without it a publish on a lost connection waits for its timeout
-	from   int                    // the smallest batch
+	worth  worth
 
 	single atomic.Bool // the stream accepts no batches
 
 	mu      sync.Mutex
 	waiting []*put        // guarded by mu
 	busy    bool          // guarded by mu: somebody commits
+	quick   time.Duration // guarded by mu: in which one message was lately committed, at best; 0: not known
 	last    pace          // guarded by mu: of the last commit
 	want    int           // guarded by mu: a committer waits for so many messages; 0: none does
 	enough  chan struct{} // guarded by mu: closed when they are there
@@ -100,8 +101,8 @@ type put struct {
 	err  error
 }
 
-func newGroup(js jetstream.JetStream, stream string, h *health, line func() context.Context, from int) *group {
-	return &group{js: js, stream: stream, health: h, line: line, from: from}
+func newGroup(js jetstream.JetStream, stream string, h *health, line func() context.Context, w worth) *group {
+	return &group{js: js, stream: stream, health: h, line: line, worth: w}
 }
 
 // anySequence stands for an expected sequence, where a subject may have any last message.
@@ -215,16 +216,8 @@ func (g *group) take() []*put {
 }
 
 func (g *group) commit(batch []*put) {
-	if len(batch) == 1 {
-		batch[0].seq, batch[0].err = g.one(batch[0].msg)
-		return
-	}
-	if len(batch) < g.from || g.single.Load() {
-		var singles sync.WaitGroup
-		for _, p := range batch {
-			singles.Go(func() { p.seq, p.err = g.one(p.msg) })
-		}
-		singles.Wait()
+	if !g.worthIt(len(batch)) {
+		g.singly(batch)
 		return
 	}
 	last, err := g.many(batch)
@@ -247,6 +240,38 @@ func (g *group) commit(batch []*put) {
 	}
 	g.commit(batch[:len(batch)/2])
 	g.commit(batch[len(batch)/2:])
+}
+
+// worthIt reports whether n messages cost less in a batch. On a fast disk a few syncs cost less than its store.
+func (g *group) worthIt(n int) bool {
+	if n < g.worth.from || g.single.Load() {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.quick == 0 || time.Duration(n-1)*g.quick >= g.worth.stage
+}
+
+func (g *group) singly(batch []*put) {
+	began := time.Now()
+	var singles sync.WaitGroup
+	for _, p := range batch[1:] {
+		singles.Go(func() { p.seq, p.err = g.one(p.msg) })
+	}
+	batch[0].seq, batch[0].err = g.one(batch[0].msg)
+	singles.Wait()
+	if batch[0].err != nil {
+		return
+	}
+	took := time.Since(began) / time.Duration(len(batch))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// Much that has nothing to do with the disk makes a commit slow, nothing makes it fast: the best one counts, and is forgotten slowly.
+	if slower := g.quick + g.quick/16; g.quick == 0 || took < slower {
+		g.quick = took
+	} else {
+		g.quick = slower
+	}
 }
 
 func (g *group) one(m *nats.Msg) (uint64, error) {

@@ -42,3 +42,23 @@ func TestACommitterWaitsForThoseThatComeBack(t *testing.T) {
 		})
 	}
 }
+
+// On a slow disk two messages are a batch, on a fast one a few go one by one; where nothing is known yet, the disk counts as slow.
+func TestBatchesAreWorthTheSyncsThatTheySave(t *testing.T) {
+	t.Parallel()
+	memory, disk := worth{from: 2, stage: time.Millisecond}, worth{from: 16}
+	for _, c := range []struct {
+		worth worth
+		quick time.Duration
+		n     int
+		want  bool
+	}{
+		{memory, 0, 1, false}, {memory, 0, 2, true}, {memory, 10 * time.Millisecond, 2, true},
+		{memory, 400 * time.Microsecond, 3, false}, {memory, 400 * time.Microsecond, 4, true},
+		{disk, time.Millisecond, 15, false}, {disk, time.Millisecond, 16, true},
+	} {
+		if got := (&group{worth: c.worth, quick: c.quick}).worthIt(c.n); got != c.want {
+			t.Errorf("%d messages, one in %s, %+v: a batch is worth it: %t, want %t", c.n, c.quick, c.worth, got, c.want)
+		}
+	}
+}

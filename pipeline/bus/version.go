@@ -75,7 +75,7 @@ func (b *Bus) repair(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		_, err := b.js.UpdateStream(ctx, cfg)
 		cancel()
-		if err == nil && g.from == batchFromMemory && b.server != nil {
+		if err == nil && b.server != nil && b.server.stage != "" {
 			err = b.server.stageStream(cfg.Name)
 		}
 		if err != nil {
