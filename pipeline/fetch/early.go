@@ -9,6 +9,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/stage"
 )
 
 // earlyPages are the pages that overtook a backlog. The announcement of each comes a second time, maybe while the first is in work.
@@ -92,7 +93,7 @@ func (w *Worker) done(ctx context.Context, a attempt) (bool, error) {
 	}
 	f, ok := facts[page]
 	if !ok {
-		return w.bus.Recorded(ctx, session.PageFailed{ToToken: token, Session: id, Page: page, Attempt: a.before + a.number})
+		return w.failedBefore(ctx, session.PageFailed{ToToken: token, Session: id, Page: page, Attempt: a.before + a.number})
 	}
 	originals := 0
 	for key, err := range w.Archive.List(ctx, archive.PagePrefix(id, page), "") {
@@ -104,4 +105,14 @@ func (w *Worker) done(ctx context.Context, a attempt) (bool, error) {
 		}
 	}
 	return f.Source == session.SourceFetch && f.ToToken == token && originals == 1, nil
+}
+
+// failedBefore reports whether an attempt failed, in one of its stages.
+func (w *Worker) failedBefore(ctx context.Context, f session.PageFailed) (bool, error) {
+	for _, f.Stage = range []string{stage.Fetch, stage.Decode} {
+		if ok, err := w.bus.Recorded(ctx, f); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }

@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -62,24 +63,30 @@ func newLine(t testing.TB, took time.Duration) *line {
 	t.Helper()
 	l := &line{t: t, took: took, asked: map[string]int{}, changed: make(chan struct{}, 1)}
 	l.desk = &pipelinetest.Desk{Objects: map[string][]byte{}}
-	p := raster.New(24, 8)
-	p.XRes, p.YRes = 204, 98
-	var file bytes.Buffer
-	w := tiff.NewWriter(&file)
-	if _, err := w.AddPage(tiff.PageMeta{Width: 24, Height: 8, XRes: 204, YRes: 98, Page: 1, Pages: 1},
-		tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride))); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l.page = file.Bytes()
+	l.page = smallPage(t)
 	var err error
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if l.bus, err = bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: t.TempDir()}, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// smallPage is a TIFF with one white page of 24 by 8 pixels.
+func smallPage(t testing.TB) []byte {
+	t.Helper()
+	p := raster.New(24, 8)
+	var file bytes.Buffer
+	w := tiff.NewWriter(&file)
+	_, err := w.AddPage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: 204, YRes: 98, Page: 1, Pages: 1},
+		tiff.G4Strip(ccitt.AppendG4(nil, p.Pix, p.Width, p.Height, p.Stride)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
 }
 
 func (l *line) close() {
@@ -186,6 +193,38 @@ func (*line) Probe(context.Context) error                    { return nil }
 
 func (*line) Outcome(context.Context, string) (*session.Closed, bool, error) {
 	return nil, false, notYet{}
+}
+
+// What another process did with the copy of an announcement is not done again, whether the page arrived or was not there yet.
+func TestAnAnnouncementWhoseCopyWasHandledElsewhere(t *testing.T) {
+	for _, late := range []int{0, 1} {
+		l := &line{t: t, page: smallPage(t), late: late, asked: map[string]int{}}
+		desk := &pipelinetest.Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}, Pages: map[int]session.PageArchived{}}
+		body, err := json.Marshal(session.PageAnnounced{Session: "s", Page: 1, To: "+15550100"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []bus.Delivery{{Early: true}, {Again: true}} {
+			w := fetch.New(fetch.Config{
+				Bus: claiming{desk}, Provider: l, Retry: fetch.DefaultRetry(), Log: slog.New(slog.DiscardHandler),
+				Pages: intake.Pages{Facts: desk, Archive: desk, Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {}},
+			})
+			d.Data, d.Tries, d.Time = body, 1, time.Now()
+			if err := w.Consumptions(1)[0].Handle(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			if data, ok := desk.Events[(session.PageArchived{ToToken: "15550100", Session: "s", Page: 1}).Subject()]; ok {
+				var f session.PageArchived
+				if err := json.Unmarshal(data, &f); err != nil {
+					t.Fatal(err)
+				}
+				desk.Pages[1] = f
+			}
+		}
+		if l.asked["s"] != 1 || len(desk.Pages) != 1-late || len(desk.Wrong) > 0 {
+			t.Errorf("late %d: fetched %d times, %d pages, %v", late, l.asked["s"], len(desk.Pages), desk.Wrong)
+		}
+	}
 }
 
 const (
