@@ -103,7 +103,10 @@
 //     file, it publishes doc.verified before. The details of each page are in an archived report. If a page is repaired, the next revision
 //     reads that report. A verdict counts for the pages of its order, not for object hashes: the fact of a page never changes.
 //   - Keys of the archive are made in archive: the rooms may not import storage. They restate its interfaces in standard types.
-//   - page.archived has the hash of a strip that the decoder found clean. document copies that strip and does not decode it again.
+//   - page.archived has the hash of a strip that the decoder found clean, or that we wrote for a page that was cut. document copies that
+//     strip and does not decode it again.
+//   - The documents of a new plan are made in private files while the plan is archived (document/planned.go). None is archived before it.
+//   - A streamed page that the whole file has in the same bytes and coding is not decoded for the comparison (fetch/same.go).
 //   - A probe of the account's list (fetch/gate.go) shows if a refused token, or a provider that fails at a page's deadline, is a problem
 //     of one page or of all. If it is of all, the stages that use the provider wait, and nothing counts as an attempt. One table says what
 //     follows each reason (fetch/retry.go).

@@ -91,7 +91,7 @@ type PageArchived struct {
 	ResolutionAssumed string `json:"resolution_assumed,omitempty"`
 
 	Quality    *Quality  `json:"quality,omitempty"`     // nil: archived by a version that did not measure it
-	CleanStrip *Strip    `json:"clean_strip,omitempty"` // nil: the page's strip cannot be copied into a document
+	CleanStrip *Strip    `json:"clean_strip,omitempty"` // the only strip of Original; nil: it cannot be copied into a document
 	EventTime  time.Time `json:"event_time,omitzero"`
 	BodySHA256 string    `json:"body_sha256,omitempty"` // of the webhook that announced it; empty for a page that only the whole file has
 }
