@@ -132,7 +132,7 @@ func (w *window) run(runs *[1 << runBits]uint16, left int32) int32 {
 // A chain of V0 codes at least so long is copied in one go; shorter ones are not
 // worth the mispredicted end of a loop.
 const (
-	chainBits = 6
+	chainBits = 4
 	chain     = 1<<chainBits - 1
 )
 
