@@ -67,7 +67,8 @@ func noisyWhole(t *testing.T) faxplustest.Fax {
 		if err := errors.Join(err, stripErr); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.AddPage(tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: 200, YRes: 200, Page: i + 1, Pages: pages}, strip); err != nil {
+		meta := tiff.PageMeta{Width: p.Width, Height: p.Height, XRes: 200, YRes: 200, Page: i + 1, Pages: pages}
+		if _, err := w.AddPage(meta, strip); err != nil {
 			t.Fatal(err)
 		}
 	}
