@@ -2,7 +2,7 @@
 // records page.archived. Begin with Pages.ArchiveOriginal, Pages.Decode and Pages.Publish.
 //
 // Promise: the original is archived, unchanged, before it is decoded. Bytes that cannot be decoded give a *Failure that says why. If
-// there are several images of one page, every process chooses the same one. All work on pages takes its memory from one budget (Memory).
+// there are several images of one page, every process chooses the same one.
 //
 // # What a crash leaves
 //
