@@ -38,7 +38,7 @@ type Config struct {
 	Memory    *intake.Memory                               // for all work on pages; nil: without a limit
 	Software  string                                       // name and version, for manifests and documents
 	SignKey   ed25519.PrivateKey                           // signs manifests; nil: they are not signed
-	Fetches   int                                          // page files fetched at once; 0: 24
+	Fetches   int                                          // page files fetched at once; 0: 64
 	Observe   func(stage.Step)                             // called from many goroutines; nil: not called
 	Stopped   func(error)                                  // as in fetch.Config
 	Doubted   func(error)                                  // as in fetch.Config
@@ -46,7 +46,7 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-const defaultFetches = 24
+const defaultFetches = 64 // 128 pages a second from a provider that takes 500 ms for each
 
 // Start starts all rooms and returns. They run until the bus is closed; the sweep of timers runs until ctx ends. An error: the spool
 // directory or a durable cannot be made.

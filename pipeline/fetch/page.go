@@ -81,10 +81,10 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 	return w.Publish(ctx, o, have.Object, have.Image)
 }
 
-// remove deletes a file that is not needed any more. If that fails, the next start deletes it.
+// remove gives back a file that is not needed any more.
 func (w *Worker) remove(b *intake.Body) {
 	if err := b.Close(); err != nil {
-		w.log.Warn("a temporary file cannot be removed", "err", err)
+		w.log.Warn("a temporary file cannot be closed", "err", err)
 	}
 }
 

@@ -92,12 +92,14 @@ func (b *Body) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// spill puts what is there into a file.
+// spill puts what is there into a file, which loses its name at once: whatever happens, the system removes it.
 func (b *Body) spill() {
 	f, err := os.CreateTemp(b.memory.dir, "body-*")
 	if err == nil {
 		b.file = f
-		_, err = f.WriteAt(b.data, 0)
+		if err = os.Remove(f.Name()); err == nil {
+			_, err = f.WriteAt(b.data, 0)
+		}
 	}
 	if err != nil {
 		b.err = fmt.Errorf("spool a file: %w", err)
@@ -138,7 +140,7 @@ func (b *Body) TIFF(lim tiff.Limits) (*tiff.File, error) {
 	return tiff.ParseFile(b.file, b.size, lim)
 }
 
-// Close deletes the file. It may be called twice, and for nil.
+// Close gives back the memory or the file. It may be called twice, and for nil. An error loses nothing: the bytes are not needed any more.
 func (b *Body) Close() error {
 	if b == nil {
 		return nil
@@ -148,7 +150,7 @@ func (b *Body) Close() error {
 	if b.file == nil {
 		return nil
 	}
-	err := errors.Join(b.file.Close(), os.Remove(b.file.Name()))
+	err := b.file.Close()
 	b.file = nil
 	return err
 }

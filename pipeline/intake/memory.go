@@ -26,8 +26,8 @@ type Memory struct {
 	small sync.Pool           // *[]byte of bufferSize bytes
 }
 
-// NewMemory returns a Memory of so many bytes, 0: without a limit. dir is a private directory for files of which a killed process may leave
-// some; empty: the system's.
+// NewMemory returns a Memory of so many bytes, 0: without a limit. dir is a private directory for files without a name; empty: the
+// system's.
 func NewMemory(bytes int64, dir string) *Memory {
 	m := &Memory{total: bytes, dir: dir}
 	if bytes > 0 {

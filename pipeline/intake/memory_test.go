@@ -166,16 +166,12 @@ func TestABodyIsShortInMemoryAndLongOnDisk(t *testing.T) {
 				t.Errorf("%d bytes: %d came back, size %d, %v", size, len(got), b.Size(), err)
 			}
 		}
-		files, err := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil || len(files) > 0 != (size > 256<<10) {
-			t.Errorf("%d bytes are in %d files, %v", size, len(files), err)
+		if files, err := os.ReadDir(dir); err != nil || len(files) > 0 { // a process that is killed now leaves nothing
+			t.Errorf("%d bytes are in %d files that have a name, %v", size, len(files), err)
 		}
 		if err := errors.Join(b.Close(), b.Close()); err != nil {
 			t.Error(err)
 		}
-	}
-	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
-		t.Errorf("%d files are left, %v", len(files), err)
 	}
 }
 

@@ -154,10 +154,10 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 	return &now, err
 }
 
-// remove deletes a file that is not needed any more. If that fails, the next start deletes it.
+// remove gives back a file that is not needed any more.
 func (r *Replayer) remove(b *intake.Body) {
 	if err := b.Close(); err != nil {
-		r.Log.Warn("a temporary file cannot be removed", "err", err)
+		r.Log.Warn("a temporary file cannot be closed", "err", err)
 	}
 }
 

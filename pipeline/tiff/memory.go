@@ -87,12 +87,13 @@ func (im *Image) tonesMemory() int64 {
 // workPerPixel is how many bytes a pixel of a strip takes beside its samples
 // while the strip is decoded.
 func (im *Image) workPerPixel() int64 {
+	gray := im.Photometric == minIsBlack || im.Photometric == photometricMissing
 	switch n := int64(min(max(im.SamplesPerPixel, 1), maxSamples)); {
 	case im.isJPEG() && im.progressive():
 		return 4 + 4*4 // the image, and coefficients of 32 bits of four components
 	case im.isJPEG():
 		return 4
-	case im.BitsPerSample == 8 && (n == 1 && im.Photometric <= minIsBlack && im.Photometric != minIsWhite || n == 3 && im.Photometric == photometricRGB):
+	case im.BitsPerSample == 8 && (n == 1 && gray || n == 3 && im.Photometric == photometricRGB):
 		return 0 // they are decoded in their place
 	case im.BitsPerSample == 8:
 		return n

@@ -228,7 +228,8 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails(a.memory).PNG,
+		Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
 		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{

@@ -22,7 +22,7 @@ func DemoConfig(dir, providerURL string, hurried bool, log *slog.Logger) Config 
 		WebhookAddr: "127.0.0.1:0", AllowFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Admin: Admin{Addr: "127.0.0.1:0"},
 		Provider:   faxplus.Config{BaseURL: providerURL, User: "self", PagePath: faxplustest.PagePath},
 		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour,
-		PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Reconcile: session.ReconcileAll, Fetches: 24, Log: log,
+		PageDeadline: 5 * time.Minute, WholeFor: time.Minute, Reconcile: session.ReconcileAll, Fetches: 64, Memory: 200_000_000, Log: log,
 	}
 	if hurried {
 		c.CloseGrace, c.IdleAfter, c.GiveUpAfter = 3*time.Second, 6*time.Second, 12*time.Second
