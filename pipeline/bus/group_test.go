@@ -53,9 +53,13 @@ func TestBatchesAreWorthTheSyncsThatTheySave(t *testing.T) {
 		n     int
 		want  bool
 	}{
-		{memory, 0, 1, false}, {memory, 0, 2, true}, {memory, 10 * time.Millisecond, 2, true},
-		{memory, 400 * time.Microsecond, 3, false}, {memory, 400 * time.Microsecond, 4, true},
-		{disk, time.Millisecond, 15, false}, {disk, time.Millisecond, 16, true},
+		{memory, 0, 1, false},
+		{memory, 0, 2, true},
+		{memory, 10 * time.Millisecond, 2, true},
+		{memory, 400 * time.Microsecond, 3, false},
+		{memory, 400 * time.Microsecond, 4, true},
+		{disk, time.Millisecond, 15, false},
+		{disk, time.Millisecond, 16, true},
 	} {
 		if got := (&group{worth: c.worth, quick: c.quick}).worthIt(c.n); got != c.want {
 			t.Errorf("%d messages, one in %s, %+v: a batch is worth it: %t, want %t", c.n, c.quick, c.worth, got, c.want)
