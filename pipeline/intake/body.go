@@ -21,6 +21,10 @@ const bodyInMemory = 256 << 10
 // bufferSize is what a Body begins with: a usual page of 75 KB, or its image for OCR.
 const bufferSize = 128 << 10
 
+// spareBuffers is how many are kept for the next bodies: 8 MB. They are no sync.Pool, which keeps what was put into it for two collections
+// and so doubles the heap where many Memories are made, as in the simulation.
+const spareBuffers = 64
+
 // Body is a file that was fetched, read or written, with its size and hash. The caller must call Close when nothing uses its bytes any
 // more. It is for one goroutine while it is written, and then for several readers.
 type Body struct {
@@ -157,15 +161,21 @@ func (b *Body) Close() error {
 
 // buffer returns memory for a short body.
 func (m *Memory) buffer() []byte {
-	if b, ok := m.small.Get().(*[]byte); ok {
-		return (*b)[:0]
+	select {
+	case b := <-m.small:
+		return b[:0]
+	default:
+		return make([]byte, 0, bufferSize)
 	}
-	return make([]byte, 0, bufferSize)
 }
 
 // unused takes back the memory of a buffer.
 func (m *Memory) unused(b []byte) {
-	if cap(b) == bufferSize {
-		m.small.Put(&b)
+	if cap(b) != bufferSize {
+		return
+	}
+	select {
+	case m.small <- b:
+	default: // there are enough
 	}
 }

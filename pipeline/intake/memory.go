@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"sync"
 
 	"golang.org/x/sync/semaphore"
 
@@ -23,13 +22,13 @@ type Memory struct {
 	total int64
 	free  *semaphore.Weighted // nil: there is no budget
 	dir   string              // private, for bodies that are not in memory; empty: that of the system
-	small sync.Pool           // *[]byte of bufferSize bytes
+	small chan []byte         // buffers of bufferSize bytes that nobody uses
 }
 
 // NewMemory returns a Memory of so many bytes, 0: without a limit. dir is a private directory for files without a name; empty: the
 // system's.
 func NewMemory(bytes int64, dir string) *Memory {
-	m := &Memory{total: bytes, dir: dir}
+	m := &Memory{total: bytes, dir: dir, small: make(chan []byte, spareBuffers)}
 	if bytes > 0 {
 		m.free = semaphore.NewWeighted(bytes)
 	}
