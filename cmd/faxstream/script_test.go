@@ -48,7 +48,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsCmd, "start": startCmd, "await": awaitCmd, "signal": signalCmd, "download": downloadCmd,
+			"exits": exitsCmd, "start": startCmd, "await": awaitCmd, "until": untilCmd, "signal": signalCmd, "download": downloadCmd,
 		},
 	})
 }
@@ -172,6 +172,23 @@ func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
 			exited = true // once more: its last words
 		case <-timeout:
 			ts.Fatalf("%s did not say %s\nstdout:\n%s\nstderr:\n%s", args[0], args[1], stdout, stderr)
+		}
+	}
+}
+
+// untilCmd runs a command again and again until it succeeds and its stdout matches: the list shows an event a moment after its publication.
+func untilCmd(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "until PATTERN COMMAND...")
+	re, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(apptest.Patience); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		stdout := ts.ReadFile("stdout")
+		if err == nil && re.MatchString(stdout) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%v: %v, and its output does not match %s:\n%s", args[1:], err, args[0], stdout)
 		}
 	}
 }

@@ -100,7 +100,9 @@ func TestWhatAKilledProcessLeftInMemoryIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := t.TempDir()
-	for stream, target := range map[string]string{StreamIn: filepath.Join(left, StreamIn), StreamPages: filepath.Join(elsewhere, StreamPages)} {
+	for stream, target := range map[string]string{
+		StreamIn: filepath.Join(left, StreamIn), StreamPages: filepath.Join(elsewhere, StreamPages),
+	} {
 		if err := os.Mkdir(target, 0o700); err != nil {
 			t.Fatal(err)
 		}

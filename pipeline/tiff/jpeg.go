@@ -250,7 +250,8 @@ func (i *interruptible) Read(p []byte) (int, error) {
 func typed(err error) error {
 	var unsupported jpeg.UnsupportedError
 	switch {
-	case errors.Is(err, ErrLimit), errors.Is(err, ErrMalformed), errors.Is(err, errMemory), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrLimit), errors.Is(err, ErrMalformed), errors.Is(err, errMemory),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &unsupported):
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)

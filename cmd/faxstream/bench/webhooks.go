@@ -110,7 +110,8 @@ func (b *bench) syncRate() (rate float64, err error) {
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
-// slowSync runs a program whose calls that wait for the disk take 10 ms longer each; writes to files that were opened with O_SYNC are as usual.
+// slowSync runs a program whose calls that wait for the disk take 10 ms longer each; writes to files that were opened with O_SYNC are as
+// usual.
 func slowSync(strace string) []string {
 	return []string{
 		strace, "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=" + syncCalls, "-e", "inject=" + syncCalls + ":delay_exit=10000",
