@@ -168,7 +168,7 @@ type notYet struct{}
 
 func (notYet) Error() string                  { return "not yet" }
 func (notYet) FetchReason() session.Reason    { return session.ReasonNotYet }
-func (notYet) FetchBody() []byte              { return nil }
+func (notYet) FetchKept() bool                { return false }
 func (notYet) FetchRetryAfter() time.Duration { return 0 }
 
 func (l *line) Page(ctx context.Context, id string, _ int, into fetch.File) error {
