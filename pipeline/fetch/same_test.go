@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io/fs"
@@ -74,7 +75,7 @@ func TestTheReportIsTheSameWithoutDecoding(t *testing.T) {
 		changes = 2
 	}
 	for _, data := range faxFiles(t) {
-		file, err := tiff.Parse(data, tiff.Limits{MaxPages: session.MaxPages})
+		file, err := tiff.ParseFile(bytes.NewReader(data), int64(len(data)), tiff.Limits{MaxPages: session.MaxPages}) // it is a file on disk
 		if err != nil {
 			continue
 		}

@@ -60,7 +60,7 @@ func (f *File) values(e entry) (b []byte, within bool) {
 	if e.count > f.size()/size || !f.within(e.value, e.count*size) {
 		return nil, false
 	}
-	return f.data[e.value : e.value+e.count*size], true
+	return f.read(e.value, e.count*size), true
 }
 
 // sameStrips tells whether the strips or tiles have the same bytes as far as

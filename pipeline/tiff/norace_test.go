@@ -1,0 +1,5 @@
+//go:build !race
+
+package tiff_test
+
+const growth = 1
