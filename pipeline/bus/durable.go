@@ -72,6 +72,13 @@ func (d *durable) room(life context.Context) int {
 	return 0
 }
 
+// full reports whether this process has so many messages that a pull would not be worth while: only then others may wait.
+func (d *durable) full() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.want.limit()-len(d.held) < max(d.want.ahead(), 1)
+}
+
 // take puts a message that was pulled into the queue.
 func (d *durable) take(m jetstream.Msg) {
 	d.mu.Lock()
