@@ -72,11 +72,11 @@ func (d *durable) room(life context.Context) int {
 	return 0
 }
 
-// full reports whether this process has so many messages that a pull would not be worth while: only then others may wait.
-func (d *durable) full() bool {
+// holds reports whether this process has messages: only then others may wait.
+func (d *durable) holds() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.want.limit()-len(d.held) < max(d.want.ahead(), 1)
+	return len(d.held) > 0
 }
 
 // take puts a message that was pulled into the queue.

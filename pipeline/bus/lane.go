@@ -32,7 +32,7 @@ type lane struct {
 
 const (
 	laneEnding = "-fresh"               // of the consumer's name
-	laneEvery  = 100 * time.Millisecond // between two looks, while this process has all messages that it may have
+	laneEvery  = 100 * time.Millisecond // between two looks, while this process has messages
 	laneOpens  = 200                    // messages that wait, or wait for their next delivery, from which new ones overtake them
 	laneCloses = 50
 	laneHolds  = 2048 // copies that wait in this process; if there are more, the older half is dropped
@@ -50,7 +50,7 @@ func (b *Bus) watchLane(ctx context.Context, d *durable, handle batchHandler) {
 			return
 		case <-tick.C:
 		}
-		if d.full() && b.nc.IsConnected() && b.backlog(d) >= laneOpens {
+		if d.holds() && b.nc.IsConnected() && b.backlog(d) >= laneOpens {
 			b.overtake(ctx, d, handle)
 		}
 	}
