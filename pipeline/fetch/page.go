@@ -91,10 +91,14 @@ func (w *Worker) remove(b *intake.Body) {
 // lookup returns the original that an earlier run archived, nil if there is none. It has its sidecar then.
 func (w *Worker) lookup(ctx context.Context, o intake.Origin) (*intake.Found, error) {
 	have, err := w.Lookup(ctx, o, archive.KindOriginal)
-	if err == nil && have != nil {
-		err = archive.CreateSidecar(ctx, w.Archive, o.Sidecar(have.Object, ""))
+	if err != nil || have == nil {
+		return nil, err
 	}
-	return have, err
+	if err := archive.CreateSidecar(ctx, w.Archive, o.Sidecar(have.Object, "")); err != nil {
+		have.Image.Release()
+		return nil, errors.Join(err, have.Body.Close())
+	}
+	return have, nil
 }
 
 // fetch fetches the file of a page into body, archives and decodes it. An error that is an *intake.Failure counts as an attempt.

@@ -76,7 +76,7 @@ func (w *Worker) again(ctx context.Context, d session.DeadLetter, asked string, 
 	if !ok {
 		return bus.Dead{Reason: d.Reason, Err: fmt.Errorf("%w: stage %s", errNotRetryable, d.Stage)}
 	}
-	return handle(ctx, bus.Delivery{Subject: d.Original, Data: d.Body, Time: now, Tries: 1})
+	return handle(ctx, bus.Delivery{Subject: d.Original, Data: d.Body, Time: now, Tries: 1, Again: true})
 }
 
 // order records an order of a person for the ledger.
