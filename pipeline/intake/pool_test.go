@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A page takes the memory of the page before it. The figures have room for what the garbage collector takes from other pools. Under the race
-// detector sync.Pool drops a part of what it gets, so there is nothing to measure then.
+// A page takes the memory of the page before it. The figures have room for what the garbage collector takes from other pools. Under the
+// race detector sync.Pool drops a part of what it gets, so there is nothing to measure then.
 func TestNoPageIsAllocatedAnew(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "a4-fine-g4.tiff"))
 	if err != nil {
