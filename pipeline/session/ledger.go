@@ -107,6 +107,9 @@ func (s *State) fold(p Policy, e Event) error {
 		if err := checkPage(f.Page); err != nil {
 			return err
 		}
+		if s.Opened.IsZero() && f.Source == SourceFetch { // the announcement is in another stream and may be folded later
+			s.seen(p, Incoming, e.At)
+		}
 		s.archived(f)
 	case PageFailed:
 		if err := checkPage(f.Page); err != nil {

@@ -27,7 +27,7 @@ func TestNext(t *testing.T) {
 			StatusComplete,
 		},
 		{
-			"pages archived before they are announced: nothing is owed until the session opens", streaming(),
+			"pages archived before they are announced: they open the session", streaming(),
 			[]step{archivedPages(2, 1), announced(2, 1), success(2), assembled(1)},
 			[]string{"idle timer", "ready 1 complete 1-2"},
 			StatusComplete,
@@ -346,6 +346,21 @@ func late(d time.Duration) step { return func(h *history) { h.now = h.now.Add(d)
 func foreign(timer Timer) step {
 	timer.Session = testSession
 	return func(h *history) { h.feed(Event{Timer: timer}) }
+}
+
+// Whoever hears of an archived page finds its fax, whichever stream is folded first. The idle timer runs, so that the fax also closes.
+func TestAFetchedPageOpensTheSession(t *testing.T) {
+	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	s, err := Next(streaming(), State{Session: "s"}, Event{At: at, Fact: PageArchived{Page: 1, Source: SourceFetch}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.Opened.Equal(at) || s.Direction != Incoming || s.IdleAt.IsZero() || s.Status() != StatusReceiving {
+		t.Errorf("the ledger is %+v with status %s", s, s.Status())
+	}
+	if s, err = Next(streaming(), s, Event{At: at.Add(time.Second), Fact: PageAnnounced{Page: 1}}); err != nil || !s.Opened.Equal(at) {
+		t.Errorf("after the announcement: opened %v, %v", s.Opened, err)
+	}
 }
 
 func TestNextRefusesWhatItDoesNotKnow(t *testing.T) {
