@@ -389,7 +389,7 @@ func (b *procBus) ConsumeBatches(ctx context.Context, c bus.Consumer, most int,
 
 func (b *procBus) subscribe(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error {
 	return b.w.perform(ctx, "", "subscribe "+c.Durable, true, func() error {
-		sub := subscription{workers: max(c.Workers, 1), most: most, handle: handle, behind: c.Overtake && b.w.overtakes}
+		sub := subscription{workers: max(c.Workers, 1), most: most, handle: handle, behind: c.Overtake != nil && b.w.overtakes}
 		sub.consumer = b.consumer(c, true)
 		b.p.subs = append(b.p.subs, &sub)
 		if sub.behind {

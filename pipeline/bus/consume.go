@@ -49,9 +49,10 @@ type Consumer struct {
 	Workers int      // handlers at the same time, in this process; 0: 1
 	Ordered bool     // one message after another, over all processes: the next one waits until the last one is settled
 
-	// Overtake lets new messages overtake a backlog (see lane): they are handled early, beside it, by as many workers more. The handler gets
-	// such a message twice, maybe at the same time.
-	Overtake bool
+	// Overtake, if it is set, lets new messages overtake a backlog (see lane): they are handled early, beside it, by as many workers more. The
+	// handler gets such a message twice, maybe at the same time. A worker calls Overtake before it chooses a message, so that the newest
+	// goes first when there is room for one; release is called when that is handled. The error: ctx ended.
+	Overtake func(ctx context.Context) (release func(), err error)
 
 	most int // messages that one handler gets at once; 0: 1
 }
@@ -98,7 +99,7 @@ func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 		return err
 	}
 	d := newDurable(c, cons)
-	if c.Overtake {
+	if c.Overtake != nil {
 		if d.lane.began, err = b.lastSequence(ctx, c.Stream); err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 	stop := context.AfterFunc(b.life, func() { time.AfterFunc(stopGrace, cancel) })
 	var workers sync.WaitGroup
 	workers.Go(func() { b.pullAll(d) })
-	if c.Overtake {
+	if c.Overtake != nil {
 		workers.Go(func() { b.watchLane(work, d, handle) })
 	}
 	for range max(c.Workers, 1) {
@@ -214,7 +215,7 @@ func (d *durable) delivery(m jetstream.Msg) Delivery {
 		v.Sequence, v.Time, v.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
 	}
 	v.Again = v.Tries > 1 || v.Time.Before(d.consumer().CachedInfo().Created)
-	if d.want.Overtake {
+	if d.want.Overtake != nil {
 		d.lane.reach(&v)
 	}
 	return v

@@ -79,7 +79,7 @@ func (b *Bus) overtake(ctx context.Context, d *durable, handle batchHandler) {
 		return
 	}
 	b.log.Info("many messages wait: new ones overtake them from now on", "consumer", d.want.Durable, "stream", d.want.Stream)
-	end := d.lane.run(ctx, d.want.Workers, cons.CachedInfo().Created, handle)
+	end := d.lane.run(ctx, d.want, cons.CachedInfo().Created, handle)
 	for err == nil && b.life.Err() == nil && b.backlog(d) >= laneCloses {
 		err = b.fetchCopies(d, cons)
 	}
@@ -144,9 +144,9 @@ func (b *Bus) fetchCopies(d *durable, cons jetstream.Consumer) error {
 	return batch.Error()
 }
 
-// run opens the lane for copies of messages from a time on, and starts workers for it. end closes it and waits for them; after it there
-// are no copies of messages above last.
-func (l *lane) run(ctx context.Context, workers int, from time.Time, handle batchHandler) (end func(last uint64)) {
+// run opens the lane for copies of messages from a time on, and starts the workers of c for it. end closes it and waits for them; after it
+// there are no copies of messages above last.
+func (l *lane) run(ctx context.Context, c Consumer, from time.Time, handle batchHandler) (end func(last uint64)) {
 	l.mu.Lock()
 	l.open, l.change = true, sync.NewCond(&l.mu)
 	if l.from.IsZero() {
@@ -154,12 +154,19 @@ func (l *lane) run(ctx context.Context, workers int, from time.Time, handle batc
 	}
 	l.mu.Unlock()
 	var group sync.WaitGroup
-	for range max(workers, 1) {
+	for range max(c.Workers, 1) {
 		group.Go(func() {
-			for v, ok := l.pop(); ok; v, ok = l.pop() {
-				ctx, cancel := context.WithCancel(ctx)
-				handle(ctx, []Delivery{v}) // whatever comes of it: the message itself is delivered too
-				cancel()
+			for l.wait() {
+				release, err := c.Overtake(ctx)
+				if err != nil {
+					return // this process stops
+				}
+				if v, ok := l.pop(); ok {
+					ctx, cancel := context.WithCancel(ctx)
+					handle(ctx, []Delivery{v}) // whatever comes of it: the message itself is delivered too
+					cancel()
+				}
+				release()
 			}
 		})
 	}
@@ -182,16 +189,21 @@ func (l *lane) push(v Delivery) {
 	l.change.Signal()
 }
 
-// pop waits for a copy and returns the newest one, unless the durable has come so far itself. ok is false when the lane is closed.
+// wait waits for a copy. false: the lane is closed.
+func (l *lane) wait() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.open && len(l.newest) == 0 {
+		l.change.Wait()
+	}
+	return l.open
+}
+
+// pop returns the newest copy of a message to which the durable has not come itself. ok is false if there is none.
 func (l *lane) pop() (v Delivery, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.open {
-		last := len(l.newest) - 1
-		if last < 0 {
-			l.change.Wait()
-			continue
-		}
+	for last := len(l.newest) - 1; last >= 0; last-- {
 		v, l.newest = l.newest[last], l.newest[:last]
 		if v.Sequence > l.reached {
 			return v, true

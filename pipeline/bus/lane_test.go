@@ -13,6 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// atOnce lets copies begin without waiting.
+func atOnce(context.Context) (release func(), err error) { return func() {}, nil }
+
 // Copies are handled in the order newest first. A full lane loses its older half, and what the durable itself delivered is not handled
 // early any more.
 func TestALaneIsNewestFirst(t *testing.T) {
@@ -20,7 +23,7 @@ func TestALaneIsNewestFirst(t *testing.T) {
 		var l lane
 		handled := make(chan uint64, 2*laneHolds)
 		begin := make(chan struct{})
-		end := l.run(t.Context(), 1, testTime, func(_ context.Context, ds []Delivery) []error {
+		end := l.run(t.Context(), Consumer{Workers: 1, Overtake: atOnce}, testTime, func(_ context.Context, ds []Delivery) []error {
 			<-begin
 			handled <- ds[0].Sequence
 			return []error{errors.New("what a handler says of a copy has no effect")}
@@ -49,7 +52,7 @@ func TestALaneIsNewestFirst(t *testing.T) {
 func TestAMessageWithACopyComesAgain(t *testing.T) {
 	var l lane
 	l.began = 3
-	end := l.run(t.Context(), 1, testTime, nil)
+	end := l.run(t.Context(), Consumer{Workers: 1, Overtake: atOnce}, testTime, nil)
 	again := func(sequence uint64, age time.Duration) (again, behind bool) {
 		d := Delivery{Sequence: sequence, Time: testTime.Add(-age)}
 		l.reach(&d)
@@ -104,7 +107,7 @@ func TestNewMessagesOvertakeABacklog(t *testing.T) {
 		times, settled := map[string]int{}, 0
 		early := make(chan string, 4*fresh)
 		c := pageConsumer
-		c.Workers, c.Overtake = 4, true
+		c.Workers, c.Overtake = 4, atOnce
 		consume(t, b, c, func(_ context.Context, d Delivery) error {
 			time.Sleep(100 * time.Millisecond)
 			mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -43,14 +44,19 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 			Consumer: bus.Consumer{
 				Stream: bus.StreamIn, Durable: "page",
 				Filter:  []string{session.TypePageAnnounced + ".>"},
-				Workers: fetches, Overtake: true,
+				Workers: fetches,
+				Overtake: func(ctx context.Context) (release func(), err error) {
+					return slots.Take(intake.WithOvertaking(ctx, time.Now()))
+				},
 			},
 			Handle: func(ctx context.Context, d bus.Delivery) error {
-				class := intake.Fresh
-				if d.Behind {
-					class = intake.Late
+				switch {
+				case d.Early:
+					return w.announced(intake.WithOvertaking(ctx, d.Time), d) // it has its slot
+				case d.Behind:
+					return within(ctx, slots, intake.Late, d, w.announced)
 				}
-				return within(ctx, slots, class, d, w.announced)
+				return within(ctx, slots, intake.Fresh, d, w.announced)
 			},
 		},
 		{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Class says how urgent work is. A smaller one goes first.
@@ -19,32 +20,50 @@ const (
 
 type classKey struct{}
 
-// WithClass gives the work of ctx a class.
-func WithClass(ctx context.Context, c Class) context.Context {
-	return context.WithValue(ctx, classKey{}, c)
+// urgency is what the work of a context has.
+type urgency struct {
+	class Class
+	since time.Time // of fresh work that overtakes a backlog: when it was announced; else zero
 }
 
-func classOf(ctx context.Context) Class {
-	if c, ok := ctx.Value(classKey{}).(Class); ok {
-		return c
+// WithClass gives the work of ctx a class.
+func WithClass(ctx context.Context, c Class) context.Context {
+	return context.WithValue(ctx, classKey{}, urgency{class: c})
+}
+
+// WithOvertaking makes the work of ctx fresh work that overtakes a backlog: what was announced last goes first.
+func WithOvertaking(ctx context.Context, announced time.Time) context.Context {
+	return context.WithValue(ctx, classKey{}, urgency{Fresh, announced})
+}
+
+func urgencyOf(ctx context.Context) urgency {
+	if u, ok := ctx.Value(classKey{}).(urgency); ok {
+		return u
 	}
-	return Late
+	return urgency{class: Late}
 }
 
 // Slots limit how much work is done at once. A slot that comes free goes to the most urgent class that waits, and in a class to the one
-// that has waited longest. So that no class waits for ever, a class that was passed over eight times goes first. So that fresh work
-// finds a slot soon even if all other work is slow, the rest has at most three quarters of the slots (rounded up), and spare work one
-// quarter of them (rounded down, at least one).
+// that has waited longest; work that overtakes a backlog (WithOvertaking) goes before all, the newest first. So that nobody waits for ever,
+// a class that was passed over eight times goes first, and so does the oldest of the work that overtakes. So that fresh work finds a slot
+// soon even if all other work is slow, the rest has at most three quarters of the slots (rounded up), and spare work one quarter of them
+// (rounded down, at least one).
 type Slots struct {
 	size int
 
 	mu      sync.Mutex // guards all below
 	used    [classes]int
-	waiting [classes][]chan struct{} // closed when its slot is granted
-	passed  [classes]int             // how often a less urgent class that waits was passed over
+	waiting [classes][]waiter // who goes first is first
+	passed  [classes]int      // how often a less urgent class that waits was passed over
+	newest  int               // how often in a row the newest work that overtakes went first
 }
 
-// patience is how often a class is passed over.
+type waiter struct {
+	ready chan struct{} // closed when its slot is granted
+	since time.Time     // as in urgency
+}
+
+// patience is how often a class, or the oldest work that overtakes, is passed over.
 const patience = 8
 
 // NewSlots returns size slots, at least one.
@@ -52,9 +71,10 @@ func NewSlots(size int) *Slots { return &Slots{size: max(size, 1)} }
 
 // Take waits for a slot for the class of ctx. An error means that ctx ended; else the caller must call release once.
 func (s *Slots) Take(ctx context.Context) (release func(), err error) {
-	c, ready := classOf(ctx), make(chan struct{})
+	u, ready := urgencyOf(ctx), make(chan struct{})
+	c := u.class
 	s.mu.Lock()
-	s.waiting[c] = append(s.waiting[c], ready)
+	s.enter(c, waiter{ready, u.since})
 	s.grant()
 	s.mu.Unlock()
 	release = func() {
@@ -74,11 +94,20 @@ func (s *Slots) Take(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// enter puts one that waits behind all that go before it. s.mu is held.
+func (s *Slots) enter(c Class, w waiter) {
+	i := len(s.waiting[c])
+	for i > 0 && s.waiting[c][i-1].since.Before(w.since) {
+		i--
+	}
+	s.waiting[c] = slices.Insert(s.waiting[c], i, w)
+}
+
 // leave removes one that waits. false: its slot was granted.
 func (s *Slots) leave(c Class, ready chan struct{}) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.Index(s.waiting[c], ready)
+	i := slices.IndexFunc(s.waiting[c], func(w waiter) bool { return w.ready == ready })
 	if i >= 0 {
 		s.waiting[c] = slices.Delete(s.waiting[c], i, i+1)
 	}
@@ -92,10 +121,23 @@ func (s *Slots) grant() {
 		if !ok {
 			return
 		}
-		close(s.waiting[c][0])
-		s.waiting[c] = s.waiting[c][1:]
+		i := s.first(c)
+		close(s.waiting[c][i].ready)
+		s.waiting[c] = slices.Delete(s.waiting[c], i, i+1)
 		s.used[c]++
 	}
+}
+
+// first is the index of the one that goes first of those that wait in a class. s.mu is held.
+func (s *Slots) first(c Class) int {
+	if s.waiting[c][0].since.IsZero() {
+		return 0
+	}
+	if s.newest++; s.newest <= patience {
+		return 0
+	}
+	s.newest = 0
+	return len(s.waiting[c]) - 1
 }
 
 // next chooses the class that gets the next slot. ok is false if there is none to give, or nobody may have it.

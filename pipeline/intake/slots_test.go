@@ -6,31 +6,45 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // queue lets work of these classes wait for the only slot, in this order, and returns the order in which it gets it.
 func queue(t *testing.T, classes ...Class) (order []Class) {
+	t.Helper()
+	var work []context.Context
+	for _, c := range classes {
+		work = append(work, WithClass(t.Context(), c))
+	}
+	for _, i := range queued(t, work) {
+		order = append(order, classes[i])
+	}
+	return order
+}
+
+// queued does the same for contexts, and returns their indices.
+func queued(t *testing.T, work []context.Context) (order []int) {
 	t.Helper()
 	s := NewSlots(1)
 	release, err := s.Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan Class, len(classes))
-	for _, c := range classes {
+	got := make(chan int, len(work))
+	for i, ctx := range work {
 		go func() {
-			release, err := s.Take(WithClass(t.Context(), c))
+			release, err := s.Take(ctx)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			got <- c
+			got <- i
 			release()
 		}()
 		synctest.Wait()
 	}
 	release()
-	for range classes {
+	for range work {
 		order = append(order, <-got)
 	}
 	return order
@@ -40,6 +54,21 @@ func TestTheMostUrgentWorkGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := queue(t, Spare, Late, Fresh, Spare, Fresh, Late)
 		if want := []Class{Fresh, Fresh, Late, Late, Spare, Spare}; !slices.Equal(got, want) {
+			t.Errorf("order %v, want %v", got, want)
+		}
+	})
+}
+
+// Of pages that overtake a backlog the newest goes first, but every ninth time the oldest. They go before other fresh work.
+func TestTheNewestPageGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		work := []context.Context{WithClass(t.Context(), Fresh)}
+		for i := range 2 * patience {
+			work = append(work, WithOvertaking(t.Context(), time.Now().Add(time.Duration(i^1)*time.Second))) // each second one comes too late
+		}
+		got := queued(t, work)
+		want := []int{15, 16, 13, 14, 11, 12, 9, 10, 0, 7, 8, 5, 6, 3, 4, 1, 2}
+		if !slices.Equal(got, want) {
 			t.Errorf("order %v, want %v", got, want)
 		}
 	})
