@@ -20,7 +20,7 @@
 // A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
 //
 //	floor 0  session  ccitt  jbig  raster  pdf  sign
-//	floor 1  bus  tiff  stage  archive
+//	floor 1  bus  tiff  stage  archive  events
 //	floor 2  intake  hold  seal  letters
 //	floor 3  fetch  document  recovery
 //	floor 4  collect  verify  replay
@@ -34,6 +34,7 @@
 //	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
 //	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask: if a
 //	                                           number is in it), the room that publishes it and the room that handles it
+//	another event for subscribers              session, bus, and events/events.json with its samples
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go

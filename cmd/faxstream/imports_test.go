@@ -72,6 +72,7 @@ var rooms = []struct {
 	{1, "pipeline/bus", nil, "JetStream: streams, subjects, publish, consume"},
 	{1, "pipeline/tiff", nil, "the TIFF container"},
 	{1, "pipeline/stage", nil, "names of stages"},
+	{1, "pipeline/events", nil, "the contract with subscribers: schemas of events"},
 	{1, "pipeline/archive", nil, "keys and JSON objects of the archive"},
 	{2, "pipeline/intake", nil, "bytes to a published page"},
 	{2, "pipeline/hold", nil, "holds, releases, purges and their log"},

@@ -61,7 +61,7 @@ type cli struct {
 	Rebuild   rebuildCmd   `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
 	NATS      natsCmd      `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
 	Keys      keysCmd      `cmd:"" help:"Make a key to sign manifests and seals."`
-	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of plans, manifests, sidecars or reports in the archive."`
+	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of an event or of an object in the archive, or describe all events as AsyncAPI."`
 	Tiff      tiffCmd      `cmd:"" help:"Inspect TIFF files: describe the pages, export one page as an image, measure decoding."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
