@@ -53,10 +53,10 @@ type (
 	}
 )
 
-const description = "Events that faxstream publishes while a fax comes in. Each is delivered at least once, with the same ce-id every time; " +
-	"the order of the events of a fax is not promised. Within v1 an event may get new fields, and there may be new events: ignore what you " +
-	"do not know. Read events with a durable pull consumer on the JetStream stream that the channel names, and acknowledge an event when " +
-	"your own result is stored."
+const description = "Events that faxstream publishes while a fax comes in. Each is delivered at least once, with the same ce-id every " +
+	"time; the order of the events of a fax is not promised. Within v1 an event may get new fields, and there may be new events: ignore " +
+	"what you do not know. Read events with a durable pull consumer on the JetStream stream that the channel names, and acknowledge an " +
+	"event when your own result is stored."
 
 var parameters = regexp.MustCompile(`\{([a-z]+)\}`)
 

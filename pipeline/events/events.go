@@ -3,8 +3,8 @@
 //
 // The contract has a version, which is the second token of every subject: v1. Within it an event may get new fields, and there may be new
 // events; a field does not go away, and does not change its meaning or its type; a field whose schema lists its values gets no others. So
-// the schemas allow fields that they do not name, and a subscriber must ignore them. What breaks that rule gets subjects of its own, fax.v2,
-// and v1 goes on beside it for a release at least.
+// the schemas allow fields that they do not name, and a subscriber must ignore them. What breaks that rule gets subjects of its own,
+// fax.v2, and v1 goes on beside it for a release at least.
 package events
 
 import (
