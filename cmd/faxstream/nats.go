@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/events"
 )
 
 // natsCmd shows the login of subscribers at the embedded server.
@@ -36,6 +38,7 @@ type natsStore struct {
 	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
 	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the certificate authorities for --nats-url."`
 	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Number of copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have stored it."`
+	PublicURL    string `name:"public-url" placeholder:"URL" help:"URL under which subscribers reach --admin-addr, such as https://fax.example.org. Events of pages then say where PNG and original are. Empty: they do not."`
 	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
 }
 
@@ -43,7 +46,7 @@ type natsStore struct {
 func (c natsStore) config(dir string) bus.Config {
 	return bus.Config{
 		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30,
-		Embedded: bus.EmbeddedConfig{Dir: dir},
+		Embedded: bus.EmbeddedConfig{Dir: dir}, Outward: events.Outward(strings.TrimRight(c.PublicURL, "/")),
 	}
 }
 
@@ -56,6 +59,10 @@ func (c natsStore) check() error {
 		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
 	case c.MaxStore < 1:
 		return usagef("--max-store %d: want 1 GiB or more", c.MaxStore)
+	case c.PublicURL != "":
+		if err := events.CheckPublic(c.PublicURL); err != nil {
+			return usagef("--public-url %w", err)
+		}
 	}
 	return nil
 }

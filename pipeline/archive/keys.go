@@ -132,6 +132,22 @@ func PageOfKey(key string) int {
 	return page
 }
 
+// NamedPageKey returns the key of an object of a page whose name in the key is known, such as 0001.<h>.png, and its page, from 1. ok is
+// false for a name that is not one of an original, a cut page or a PNG: then there is no key.
+func NamedPageKey(id, name string) (key string, page int, ok bool) {
+	key = FaxPrefix(id) + "pages/" + name
+	page, hash := PageOfKey(key), KeyHash(key)
+	if page < 1 || page > session.MaxPages || hash == "" {
+		return "", 0, false
+	}
+	for _, kind := range []string{KindOriginal, KindCut, KindPNG} {
+		if key == PagePrefix(id, page)+hash+"."+kind {
+			return key, page, true
+		}
+	}
+	return "", 0, false
+}
+
 // Revisions returns the revisions of a fax that have an object with a wanted name, ascending. keys are keys of the fax.
 func Revisions(keys []string, id string, want func(name string) bool) []int {
 	var found []int

@@ -29,6 +29,7 @@ type Config struct {
 	Recreate bool                     // streams that existed and are lost may be created again, empty: a person said so
 	Log      *slog.Logger             // required
 	Buried   func(session.DeadLetter) // called with each new dead letter; nil: not called
+	Outward  func(session.Fact) any   // gives what is published for a fact: its fields, and others for subscribers; nil: the fact itself
 }
 
 // DefaultMaxStore is enough for about ten million facts, in bytes. If a stream reaches its share, it refuses new messages

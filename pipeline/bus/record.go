@@ -34,7 +34,11 @@ func (b *Bus) Record(ctx context.Context, f session.Fact) (repeat bool, err erro
 // RecordFact does the same as Record. It returns the sequence of the stored fact, and if another call stored the fact
 // before, the stored payload; stored is nil if this call stored it.
 func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
-	data, err := json.Marshal(f)
+	payload := any(f)
+	if b.cfg.Outward != nil {
+		payload = b.cfg.Outward(f)
+	}
+	data, err := json.Marshal(payload)
 	if err != nil {
 		return 0, nil, fmt.Errorf("record %s: %w", maskSubject(f.Subject()), err)
 	}

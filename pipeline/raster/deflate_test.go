@@ -136,7 +136,7 @@ func general(w io.Writer, p *Page) error {
 	if err != nil {
 		return err
 	}
-	cols, rows := squareFactors(p.XRes, p.YRes)
+	cols, rows := SquareFactors(p.XRes, p.YRes)
 	line := make([]byte, 1+(p.Width*cols+7)/8)
 	for y := range p.Height {
 		if cols == 2 {
@@ -193,7 +193,7 @@ func TestLibpngReadsEveryPixel(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		cols, rows := squareFactors(p.XRes, p.YRes)
+		cols, rows := SquareFactors(p.XRes, p.YRes)
 		want := fmt.Appendf(nil, "P4\n%d %d\n", p.Width*cols, p.Height*rows)
 		for y := range p.Height * rows {
 			line := make([]byte, (p.Width*cols+7)/8)

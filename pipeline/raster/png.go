@@ -71,7 +71,7 @@ func writePNG(w io.Writer, src pngSource) error {
 	if src.width <= 0 || src.height <= 0 {
 		return fmt.Errorf("raster: write PNG: a page of %d x %d pixels has no PNG", src.width, src.height)
 	}
-	cols, rows := squareFactors(src.xres, src.yres)
+	cols, rows := SquareFactors(src.xres, src.yres)
 	width, height := src.width*cols, src.height*rows
 	if width > math.MaxInt32 || height > math.MaxInt32 {
 		return fmt.Errorf("raster: write PNG: %d x %d pixels exceed PNG's 2147483647", width, height)
@@ -90,8 +90,9 @@ func writePNG(w io.Writer, src pngSource) error {
 	return nil
 }
 
-// squareFactors tells how often each column and each row is repeated.
-func squareFactors(xres, yres float64) (cols, rows int) {
+// SquareFactors tells how often a PNG repeats each column and each row of a page of so many pixels per inch across and down, so that its
+// pixels are nearly square: 1 or 2. 0 pixels per inch are an unknown resolution.
+func SquareFactors(xres, yres float64) (cols, rows int) {
 	if xres <= 0 || yres <= 0 {
 		return 1, 1
 	}

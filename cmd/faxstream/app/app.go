@@ -27,6 +27,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/events"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
 	"github.com/faxstream/faxstream/pipeline/recovery"
@@ -118,17 +119,20 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 	if err != nil {
 		return err
 	}
-	archive, closeArchive, err := c.Archive.open(ctx, c.Retention, c.Log)
+	store, closeArchive, err := c.Archive.open(ctx, c.Retention, c.Log)
 	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, closeArchive)
-	if a.archive, err = watch(archive, reg); err != nil {
+	if a.archive, err = watch(store, reg); err != nil {
 		return err
 	}
 	a.startChecking(ctx)
 	cfg := c.NATS
-	cfg.Buried, cfg.Log, cfg.Marker = buried, c.Log, marker{archive}
+	cfg.Buried, cfg.Log, cfg.Marker = buried, c.Log, marker{store}
+	if cfg.Outward == nil {
+		cfg.Outward = events.Outward("")
+	}
 	if server := &cfg.Embedded; server.Listen != "" && !server.Insecure {
 		if server.Password, err = access.SubscriberPassword(c.Dir); err != nil {
 			return err
@@ -228,8 +232,8 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, Thumbnail: intake.NewThumbnails(a.memory).PNG,
-		Audit: a.bus, Trail: a.trail,
+		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
+		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
 		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{

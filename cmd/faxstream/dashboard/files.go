@@ -1,11 +1,14 @@
 package dashboard
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -120,8 +123,17 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 }
 
 // page serves pages/N.tiff (the bytes as fetched), pages/N.png and pages/N.thumbnail.png. With ?image=streamed or file it serves that image
-// of a page that differs from the whole file.
+// of a page that differs from the whole file. Under the name that an object has in its key it serves that object, whatever image of the
+// page counts now.
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
+	if s.PageKey != nil {
+		if key, n, ok := s.PageKey(r.PathValue("session"), r.PathValue("file")); ok {
+			if err := s.giveObject(w, r, key, n); err != nil {
+				s.fail(w, r, err)
+			}
+			return
+		}
+	}
 	number, ext, _ := strings.Cut(r.PathValue("file"), ".")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > session.MaxPages || ext != "tiff" && ext != "png" && ext != "thumbnail.png" {
@@ -145,6 +157,37 @@ func (s *server) give(w http.ResponseWriter, r *http.Request, as string, page in
 	if err != nil {
 		s.fail(w, r, err)
 	}
+}
+
+// giveObject serves the object under a key of a page of the fax in the path.
+func (s *server) giveObject(w http.ResponseWriter, r *http.Request, key string, page int) error {
+	st, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	body, size, err := s.Archive.Open(r.Context(), key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return api.NotFound("session %s has no object %s", st.Session, path.Base(key))
+	}
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	sum := sha256.New()
+	if _, err = io.Copy(sum, body); err == nil {
+		_, err = body.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", key, err)
+	}
+	f := file{
+		session: st.Session, page: page, object: session.Object{Key: key, Size: size, SHA256: hex.EncodeToString(sum.Sum(nil))},
+		name: st.Session + "-" + path.Base(key), mime: "image/tiff",
+	}
+	if path.Ext(key) == ".png" {
+		f.mime = "image/png"
+	}
+	return s.send(w, r, f, f.access(session.AccessRead), body)
 }
 
 // serveFile sends an archived object, with ranges; its hash is its ETag, since an object never changes. The read is in FAX_AUDIT before the

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -58,7 +59,7 @@ type object struct{ *strings.Reader }
 func (object) Close() error { return nil }
 
 func (s stores) Open(_ context.Context, key string) (io.ReadSeekCloser, int64, error) {
-	if key == "gone" {
+	if strings.HasSuffix(key, "gone") || strings.Contains(key, ".0000000000000000.") {
 		return nil, 0, fs.ErrNotExist
 	}
 	content := "content of " + key
@@ -73,8 +74,8 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 	}
 	srv := httptest.NewServer(NewHandler(Config{
 		Gate: local(), Board: board, Ledgers: s, Letters: s, Archive: s, Audit: s, Log: slog.New(slog.DiscardHandler),
-		Metrics: http.NotFoundHandler(),
-		Ready:   func(context.Context) error { return s.err },
+		Metrics: http.NotFoundHandler(), PageKey: archive.NamedPageKey,
+		Ready: func(context.Context) error { return s.err },
 		Thumbnail: func(_ context.Context, original io.Reader) ([]byte, error) {
 			data, err := io.ReadAll(original)
 			return append([]byte("small "), data...), err
@@ -133,6 +134,13 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/faxes/abc/pages/2.thumbnail.png", 404, "no archived page 2"},
 		{"/api/v1/faxes/abc/pages/2.png", 404, "no archived page 2"},
 		{"/api/v1/faxes/abc/pages/0.png", 400, "N from 1"},
+		{"/api/v1/faxes/abc/pages/0001.0123456789abcdef.png", 200, "content of faxes/abc/pages/0001.0123456789abcdef.png"},
+		{"/api/v1/faxes/abc/pages/0002.0123456789abcdef.cut.tiff", 200, "content of faxes/abc/pages/0002.0123456789abcdef.cut.tiff"},
+		{"/api/v1/faxes/abc/pages/0001.0000000000000000.png", 404, "session abc has no object 0001.0000000000000000.png"},
+		{"/api/v1/faxes/other/pages/0001.0123456789abcdef.png", 404, "no fax has the session"},
+		{"/api/v1/faxes/abc/pages/0001.0123456789abcdef.rejected", 400, "want N.tiff"},
+		{"/api/v1/faxes/abc/pages/1.0123456789abcdef.png", 400, "want N.tiff"},
+		{"/api/v1/faxes/abc/pages/0001.0123456789abcdef.png.json", 400, "want N.tiff"},
 		{"/api/v1/events", 200, `data: {"type":"fax.v1.page.archived"`},
 		{"/healthz", 200, `"status":"ok"`},
 		{"/readyz", 200, `"status":"ready"`},
