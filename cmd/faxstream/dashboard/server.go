@@ -27,8 +27,8 @@ type Config struct {
 	Archive interface { // a Linker, or links are signed here
 		Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error)
 	}
-	// PageKey gives the key of an object of a page by its name, such as 0001.<16 hex digits>.png, and the page; ok is false for any other name.
-	// nil: objects have no names here.
+	// PageKey gives the key of an object of a page by its name, such as 0001.<16 hex digits>.png, and the page; ok is false for any other
+	// name. nil: objects have no names here.
 	PageKey func(id, name string) (key string, page int, ok bool)
 	// Images gives the two images of each page that a report found different, by page and by session.ImageStreamed and session.ImageFile.
 	// An error matching fs.ErrNotExist: the report is gone. nil: no page was ever compared.
