@@ -19,9 +19,9 @@
 //
 // A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
 //
-//	floor 0  session  ccitt  jbig  raster  pdf  sign
+//	floor 0  session  ccitt  jbig  raster  pdf  sign  text
 //	floor 1  bus  tiff  stage  archive  events
-//	floor 2  intake  hold  seal  letters
+//	floor 2  intake  hold  seal  letters  ocr
 //	floor 3  fetch  document  recovery
 //	floor 4  collect  verify  replay
 //
@@ -35,6 +35,7 @@
 //	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask: if a
 //	                                           number is in it), the room that publishes it and the room that handles it
 //	another event for subscribers              session, bus, and events/events.json with its samples
+//	another format of OCR engines              text (Parse and a file of its own)
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that people may order        session (action), letters or hold
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
@@ -133,5 +134,6 @@
 //   - The embedded server has unfinished batches in memory (bus/embedded.go): the design counts on a batch that costs one sync, and in
 //     nats-server 2.15.2 it costs four.
 //   - Bytes in flight are one budget (intake.Memory), which rooms and thumbnails share. Long files are on disk (intake.Body), not in it.
+//   - The subject of text.recognised ends in a hash: a page may have several results, and each has an event.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

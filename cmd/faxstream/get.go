@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 
 	"golang.org/x/term"
 
@@ -14,7 +15,7 @@ type getCmd struct {
 	apiClient
 	Session flags.SessionID  `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    flags.PageNumber `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string           `env:"-" default:"auto" enum:"auto,pdf,tiff,fax,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff, manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto) or original (tiff is the same): the bytes as fetched."`
+	As      string           `env:"-" default:"auto" enum:"auto,pdf,tiff,fax,txt,png,original,words,sent,manifest" help:"${enum}. A document comes as pdf (auto), tiff, txt (what OCR engines read), manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto), original (tiff is the same): the bytes as fetched, txt, words: JSON with the place of each word, or sent: as the OCR engine wrote it."`
 	Image   string           `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
 	Output  string           `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
 	Reason  string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
@@ -40,10 +41,13 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	return c.api.Save(ctx, o, c.Output)
 }
 
+// forTerminals are the kinds that are text.
+var forTerminals = []string{"manifest", "txt", "words"}
+
 // checkOutput refuses to write binary data to a terminal, and to replace a device or a pipe by a file.
 func checkOutput(e env, output, kind string) error {
 	if output == "" {
-		if f, ok := e.stdout.(*os.File); ok && kind != "manifest" && term.IsTerminal(int(f.Fd())) {
+		if f, ok := e.stdout.(*os.File); ok && !slices.Contains(forTerminals, kind) && term.IsTerminal(int(f.Fd())) {
 			return usagef("stdout is a terminal, and %s is binary: give -o FILE, or redirect stdout", kind)
 		}
 		return nil
@@ -56,9 +60,11 @@ func checkOutput(e env, output, kind string) error {
 
 // fileKind resolves `auto`: png for a page, pdf for the document. It refuses a kind that the page or the document does not have.
 func fileKind(page flags.PageNumber, as string) (string, error) {
-	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "fax": "fax.tiff", "manifest": "manifest"}
+	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "fax": "fax.tiff", "txt": "txt", "manifest": "manifest"}
 	if page > 0 {
-		of = map[string]string{"auto": "png", "png": "png", "original": "original", "tiff": "original"}
+		of = map[string]string{
+			"auto": "png", "png": "png", "original": "original", "tiff": "original", "txt": "txt", "words": "words", "sent": "sent",
+		}
 	}
 	kind, ok := of[as]
 	switch {

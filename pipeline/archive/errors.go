@@ -47,5 +47,5 @@ func Lost(err error) bool {
 
 // Broken reports whether err says that an object is not as it was written: then its fax, or its page, is affected, and nothing else.
 func Broken(err error) bool {
-	return errors.Is(err, ErrUnreadable) || errors.Is(err, errSidecar) || errors.Is(err, ErrTooLarge)
+	return errors.Is(err, ErrUnreadable) || errors.Is(err, errSidecar) || errors.Is(err, errText) || errors.Is(err, ErrTooLarge)
 }

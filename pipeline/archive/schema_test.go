@@ -16,6 +16,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/sign"
+	"github.com/faxstream/faxstream/pipeline/text"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -33,7 +34,7 @@ func TestSchemasAreThoseOfTheArchive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s, ok := sample.(archive.Sidecar); ok {
+			if s, ok := sample.(interface{ Text() ([]byte, error) }); ok {
 				if text, err = s.Text(); err != nil {
 					t.Fatal(err)
 				}
@@ -158,6 +159,12 @@ func samples() map[string]any {
 				Page: 1, Verdict: "repaired", Reason: session.ReasonNotInFile, Streamed: image, File: &image,
 				Repair: &page, Difference: "different", Alternative: &page, Kept: &page,
 			}},
+		},
+		"text": archive.PageText{
+			Session: "s1", Page: 1, ToToken: page.ToToken, Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng"}, Format: text.HOCR,
+			Read: session.ReadPNG, RasterSHA256: sum64, Width: 1728, Height: 2200,
+			Result: object("text/0001.0011223344556677.tesseract.hocr"), By: "ocr", At: at,
+			Words: []text.Word{{Text: "Order", Confidence: new(0.91), Box: &text.Box{Left: 1, Top: 2, Right: 30, Bottom: 40}, Line: 1, Block: 1}},
 		},
 	}
 }

@@ -36,27 +36,45 @@ const sumLen = 8 + 16 + 2
 
 func sumField(body []byte) string { return `,"sum":"` + Hash16(sha256.Sum256(body)) + `"}` }
 
-// Text returns the sidecar as it is archived.
-func (s Sidecar) Text() ([]byte, error) {
-	data, err := json.Marshal(s)
+// withSum returns the JSON of an object with fields, with its sum as the last field.
+func withSum(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("sidecar of %s: %w", s.Object.Key, err)
+		return nil, err
 	}
 	body := data[:len(data)-1]
 	return append(body, sumField(body)...), nil
 }
 
-// ParseSidecar reads a sidecar. If any byte was changed after it was written, it returns an error, and Broken reports true for it.
-func ParseSidecar(data []byte) (Sidecar, error) {
+// withoutSum checks the sum of what withSum returned, and returns the JSON without it.
+func withoutSum(data []byte) ([]byte, error) {
 	if len(data) < sumLen+1 {
-		return Sidecar{}, fmt.Errorf("%w: it has only %d bytes", errSidecar, len(data))
+		return nil, fmt.Errorf("it has only %d bytes", len(data))
 	}
 	body := data[:len(data)-sumLen]
 	if !bytes.Equal(data[len(body):], []byte(sumField(body))) {
-		return Sidecar{}, fmt.Errorf("%w: the sum at its end does not match its text", errSidecar)
+		return nil, errors.New("the sum at its end does not match its text")
 	}
+	return append(bytes.Clone(body), '}'), nil
+}
+
+// Text returns the sidecar as it is archived.
+func (s Sidecar) Text() ([]byte, error) {
+	data, err := withSum(s)
+	if err != nil {
+		return nil, fmt.Errorf("sidecar of %s: %w", s.Object.Key, err)
+	}
+	return data, nil
+}
+
+// ParseSidecar reads a sidecar. If any byte was changed after it was written, it returns an error, and Broken reports true for it.
+func ParseSidecar(data []byte) (Sidecar, error) {
 	var s Sidecar
-	if err := ParseStrict(append(bytes.Clone(body), '}'), &s); err != nil {
+	body, err := withoutSum(data)
+	if err == nil {
+		err = ParseStrict(body, &s)
+	}
+	if err != nil {
 		return Sidecar{}, fmt.Errorf("%w: %w", errSidecar, err)
 	}
 	return s, nil

@@ -66,8 +66,8 @@ const gate = "faxstream.gate."
 // Requests about consumers that go through the gate, with the place of stream and name after them.
 var gated = []string{"CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.INFO", "CONSUMER.DELETE"}
 
-// readable are the streams that subscribers may read.
-var readable = []string{StreamPages, StreamDocs}
+// readable are the streams that subscribers may read, and those of Follow.
+var readable = []string{StreamPages, StreamDocs, StreamText}
 
 // longestPull is how long the server expects the messages of one pull.
 const longestPull = 24 * time.Hour

@@ -39,7 +39,9 @@ type worth struct {
 }
 
 // grouped has the streams with group commit.
-var grouped = []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, StreamTimers, "KV_" + BucketSessions, "KV_" + BucketAliases}
+var grouped = []string{
+	StreamIn, StreamPages, StreamDocs, StreamText, StreamDLQ, StreamTimers, "KV_" + BucketSessions, "KV_" + BucketAliases,
+}
 
 // batches says which batches are worth it on this server.
 func (b *Bus) batches() worth {

@@ -94,13 +94,13 @@ func (b *Bus) Recorded(ctx context.Context, f session.Fact) (bool, error) {
 	return true, nil
 }
 
-// Follow calls f with every new event of pages and documents, from now on, until ctx ends, Close begins or f returns false;
+// Follow calls f with every new event of pages, documents and texts, from now on, until ctx ends, Close begins or f returns false;
 // then it returns nil.
 func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := make(chan Stored, 64)
-	for _, stream := range []string{StreamPages, StreamDocs} {
+	for _, stream := range readable {
 		cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", stream, err)

@@ -59,6 +59,11 @@ func full() map[string]session.Fact {
 			Repaired: session.Span(4, 5), Differing: session.Span(6, 6), At: at,
 			Differences: map[string]session.Ranges{"inverted": session.Span(6, 6)},
 		},
+		"text.recognised": session.TextRecognised{
+			Session: "s1", Page: 1, ToToken: "13343040001", Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng", "deu"},
+			Format: "hocr", RasterSHA256: sum64, Result: object("text/0001.0011223344556677.tesseract.hocr"),
+			Words: object("text/0001.words.0011223344556677.tesseract.json"), Count: 312, Confidence: new(0.93), At: at,
+		},
 	}
 }
 
@@ -81,6 +86,10 @@ func least() map[string]session.Fact {
 		"doc.verified": session.DocVerified{
 			Session: "s", ToToken: "unknown", Revision: 1, N: 1, File: object("o.tiff"), Report: object("v.json"),
 			Compared: session.Span(1, 1), At: at,
+		},
+		"text.recognised": session.TextRecognised{
+			Session: "s", Page: 1, ToToken: "unknown", Engine: "x", Format: "plain", RasterSHA256: sum64, Result: object("a.plain"),
+			Words: object("a.json"), At: at,
 		},
 	}
 }
@@ -286,7 +295,8 @@ func value(t *testing.T, text []byte) any {
 
 // The names come in the order of a page's way.
 func TestNames(t *testing.T) {
-	if want := []string{"page.archived", "page.amended", "page.failed", "doc.assembled", "doc.verified"}; !slices.Equal(events.Names(), want) {
+	want := []string{"page.archived", "page.amended", "page.failed", "doc.assembled", "doc.verified", "text.recognised"}
+	if !slices.Equal(events.Names(), want) {
 		t.Errorf("got %v, want %v", events.Names(), want)
 	}
 }

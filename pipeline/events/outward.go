@@ -40,15 +40,19 @@ func Outward(public string) func(session.Fact) any {
 
 func outwardPage(f session.PageArchived, public string) Page {
 	p := Page{PageArchived: f}
-	x, y := f.XResolution, f.YResolution
-	if f.Orientation >= 5 { // the upright page has its rows where the page as stored has its columns
-		x, y = y, x
-	}
-	p.PNGScaleX, p.PNGScaleY = raster.SquareFactors(x, y)
+	p.PNGScaleX, p.PNGScaleY = PNGScale(f)
 	if public != "" {
 		p.URLs = &URLs{PNG: objectURL(public, f.Session, f.PNG), Original: objectURL(public, f.Session, f.Original)}
 	}
 	return p
+}
+
+// PNGScale is how many pixels of the PNG of a page one pixel of the upright page is, across and down: 1 or 2.
+func PNGScale(f session.PageArchived) (x, y int) {
+	if f.Orientation >= 5 { // the upright page has its rows where the page as stored has its columns
+		return raster.SquareFactors(f.YResolution, f.XResolution)
+	}
+	return raster.SquareFactors(f.XResolution, f.YResolution)
 }
 
 // objectURL is where the API serves an object of a page. Sessions and the names of objects need no escapes.

@@ -31,24 +31,25 @@ type Fact interface {
 
 // Subjects of facts; tokens follow.
 const (
-	TypePageAnnounced = "fax.v1.in.page"
-	TypeClosed        = "fax.v1.in.closed"
-	TypeSent          = "fax.v1.in.sent"
-	TypeWholeOrdered  = "fax.v1.in.whole"
-	TypeRecordAsked   = "fax.v1.in.ask"
-	TypeRecordSaid    = "fax.v1.in.record"
-	TypePageArchived  = "fax.v1.page.archived"
-	TypePageAmended   = "fax.v1.page.amended"
-	TypePageFailed    = "fax.v1.page.failed"
-	TypeDocReady      = "fax.v1.doc.ready"
-	TypeDocAssembled  = "fax.v1.doc.assembled"
-	TypeDocFailed     = "fax.v1.doc.failed"
-	TypeDocVerified   = "fax.v1.doc.verified"
-	TypeWholeCut      = "fax.v1.doc.whole_cut"
-	TypeWholeFailed   = "fax.v1.doc.whole_failed"
-	TypeTimerSet      = "fax.v1.timer.set"
-	TypeTimerDue      = "fax.v1.timer.due"
-	TypeDeadLetter    = "fax.v1.dlq"
+	TypePageAnnounced  = "fax.v1.in.page"
+	TypeClosed         = "fax.v1.in.closed"
+	TypeSent           = "fax.v1.in.sent"
+	TypeWholeOrdered   = "fax.v1.in.whole"
+	TypeRecordAsked    = "fax.v1.in.ask"
+	TypeRecordSaid     = "fax.v1.in.record"
+	TypePageArchived   = "fax.v1.page.archived"
+	TypePageAmended    = "fax.v1.page.amended"
+	TypePageFailed     = "fax.v1.page.failed"
+	TypeDocReady       = "fax.v1.doc.ready"
+	TypeDocAssembled   = "fax.v1.doc.assembled"
+	TypeDocFailed      = "fax.v1.doc.failed"
+	TypeDocVerified    = "fax.v1.doc.verified"
+	TypeWholeCut       = "fax.v1.doc.whole_cut"
+	TypeWholeFailed    = "fax.v1.doc.whole_failed"
+	TypeTextRecognised = "fax.v1.text.recognised"
+	TypeTimerSet       = "fax.v1.timer.set"
+	TypeTimerDue       = "fax.v1.timer.due"
+	TypeDeadLetter     = "fax.v1.dlq"
 )
 
 // Directions of a fax.
@@ -66,23 +67,24 @@ type form struct {
 // forms has every type of fact.
 func forms() map[string]form {
 	return map[string]form{
-		TypePageAnnounced: {parseAs[PageAnnounced], 2},
-		TypeClosed:        {parseAs[Closed], 2},
-		TypeSent:          {parseAs[Closed], 3},
-		TypeWholeOrdered:  {parseAs[WholeOrdered], 2},
-		TypeRecordAsked:   {parseAs[RecordAsked], 2},
-		TypeRecordSaid:    {parseAs[RecordSaid], 2},
-		TypeAgain:         {parseAs[Again], 2},
-		TypeKept:          {parseAs[Kept], 2},
-		TypePageArchived:  {parseAs[PageArchived], 3},
-		TypePageAmended:   {parseAs[PageAmended], 4},
-		TypePageFailed:    {parseAs[PageFailed], 4},
-		TypeDocReady:      {parseAs[DocReady], 3},
-		TypeDocAssembled:  {parseAs[DocAssembled], 3},
-		TypeDocFailed:     {parseAs[DocFailed], 3},
-		TypeDocVerified:   {parseAs[DocVerified], 4},
-		TypeWholeCut:      {parseAs[WholeDone], 3},
-		TypeWholeFailed:   {parseAs[WholeDone], 3},
+		TypePageAnnounced:  {parseAs[PageAnnounced], 2},
+		TypeClosed:         {parseAs[Closed], 2},
+		TypeSent:           {parseAs[Closed], 3},
+		TypeWholeOrdered:   {parseAs[WholeOrdered], 2},
+		TypeRecordAsked:    {parseAs[RecordAsked], 2},
+		TypeRecordSaid:     {parseAs[RecordSaid], 2},
+		TypeAgain:          {parseAs[Again], 2},
+		TypeKept:           {parseAs[Kept], 2},
+		TypePageArchived:   {parseAs[PageArchived], 3},
+		TypePageAmended:    {parseAs[PageAmended], 4},
+		TypePageFailed:     {parseAs[PageFailed], 4},
+		TypeDocReady:       {parseAs[DocReady], 3},
+		TypeDocAssembled:   {parseAs[DocAssembled], 3},
+		TypeDocFailed:      {parseAs[DocFailed], 3},
+		TypeDocVerified:    {parseAs[DocVerified], 4},
+		TypeTextRecognised: {parseAs[TextRecognised], 4},
+		TypeWholeCut:       {parseAs[WholeDone], 3},
+		TypeWholeFailed:    {parseAs[WholeDone], 3},
 	}
 }
 

@@ -43,6 +43,13 @@ func digest16(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+// Kinds of names that a fax has at the provider, in addition to its session id. Each name belongs to one session: the first
+// that claims it. If the name of a session's fax belongs to another session, both are the same fax.
+const (
+	AliasFile   = "file"   // the provider's id of the whole file, Closed.File
+	AliasListed = "listed" // the id by which the provider lists the fax
+)
+
 // MinShortID is how much of a session id stands for the whole, in letters.
 const MinShortID = 8
 

@@ -24,6 +24,7 @@ import (
 //
 //   - every object that the archive names is there, with its size and hash
 //   - sidecars, plans and manifests agree
+//   - the texts of pages are as they were written, and so are the results of OCR engines that they name
 //   - each page of the documents has the pixels of its archived original
 //   - revisions are chained by hash and, if keys are given, signed
 //   - the fax is in the index
@@ -61,7 +62,7 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	if len(k.listed) == 0 {
 		return Finding{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
-	for _, step := range []func(context.Context) error{k.holds, k.revisions, k.reports, k.redirect, k.objects, k.sidecars, k.index} {
+	for _, step := range []func(context.Context) error{k.holds, k.revisions, k.reports, k.redirect, k.texts, k.objects, k.sidecars, k.index} {
 		if err := step(ctx); err != nil {
 			return Finding{}, fmt.Errorf("check session %s: %w", id, err)
 		}

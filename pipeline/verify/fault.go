@@ -14,6 +14,7 @@ const (
 	FaultUnknownKey  FaultKind = "unknown_key"
 	FaultSignature   FaultKind = "signature"
 	FaultSidecar     FaultKind = "sidecar"
+	FaultText        FaultKind = "text"
 	FaultStrip       FaultKind = "strip"
 	FaultPages       FaultKind = "pages"
 	FaultPixels      FaultKind = "pixels"
@@ -66,6 +67,10 @@ var faultTexts = map[FaultKind][2]string{
 	FaultSidecar: {
 		"The sidecar of an object, which says whose it is, is missing or was changed after it was written.",
 		"Restore it from another version or copy of the archive.",
+	},
+	FaultText: {
+		"The text of a page was changed after it was written, or belongs to another page.",
+		"Restore it from another version or copy of the archive, or remove it and let the OCR engine read the page again.",
 	},
 	FaultStrip: {
 		"The strip of a page is not at the place in the document that the manifest names.",

@@ -25,6 +25,7 @@ const (
 	ScopeOperate Scope = "operate" // retry, drop, choose, replay, reconcile
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
 	ScopeMetrics Scope = "metrics" // the metrics, and no fax
+	ScopeText    Scope = "text"    // send what an OCR engine recognised on a page
 )
 
 // Scopes of paths. No token has them.
@@ -34,7 +35,7 @@ const (
 )
 
 // scopes is all that a token can have.
-var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin, ScopeMetrics}
+var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin, ScopeMetrics, ScopeText}
 
 // Token is one line of the file of tokens. Only its holder knows the token itself.
 //
@@ -173,7 +174,8 @@ func parseToken(line string) (t Token, err error) {
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)
 		if !slices.Contains(scopes, s) || t.has(s) {
-			return t, fmt.Errorf("%s: scopes %q: want read, operate, admin or metrics, separated by commas, each at most once", t.Name, words[1])
+			return t, fmt.Errorf("%s: scopes %q: want read, operate, admin, metrics or text, separated by commas, each at most once",
+				t.Name, words[1])
 		}
 		t.Scopes = append(t.Scopes, s)
 	}

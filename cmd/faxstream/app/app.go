@@ -30,6 +30,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/events"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/ocr"
 	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
@@ -235,6 +236,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
+		Texts: &ocr.Results{Facts: a.bus, Archive: &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}},
 		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,

@@ -19,10 +19,12 @@ import (
 // Object names a document or a page.
 type Object struct {
 	Session string
-	Page    int    // from 1; 0: the document
-	Kind    string // of the document pdf, tiff, fax.tiff or manifest; of a page png, or original: the bytes as fetched
-	Image   string // of a page that differs from the whole file: streamed or file; empty: the one that counts
-	Reason  string // why, for FAX_AUDIT
+	Page    int // from 1; 0: the document
+	// Kind is pdf, tiff, fax.tiff, txt or manifest of the document; of a page png, original (the bytes as fetched), or txt, words and sent:
+	// its text.
+	Kind   string
+	Image  string // of a page that differs from the whole file: streamed or file; empty: the one that counts
+	Reason string // why, for FAX_AUDIT
 }
 
 // path is where the object is, below /api/v1.
@@ -31,6 +33,8 @@ func (o Object) path() string {
 	switch {
 	case o.Kind == "original":
 		return fmt.Sprintf("%s/pages/%d.tiff", base, o.Page)
+	case o.Page > 0 && o.Kind != "png":
+		return fmt.Sprintf("%s/pages/%d/text/%s", base, o.Page, url.PathEscape(o.Kind))
 	case o.Page > 0:
 		return fmt.Sprintf("%s/pages/%d.png", base, o.Page)
 	case o.Kind == "manifest":

@@ -12,7 +12,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
-// events streams page and document events as server-sent events, from now on. Its first line is a comment that says that it listens.
+// events streams the events of pages, documents and texts as server-sent events, from now on. Its first line is a comment that says that it
+// listens.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.streams <- struct{}{}:

@@ -105,18 +105,21 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	return f, nil
 }
 
-// document serves document.pdf, document.tiff, document.fax.tiff and manifest.json of the newest revision.
+// document serves document.pdf, document.tiff, document.fax.tiff and manifest.json of the newest revision, and document.txt.
 func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("document")
-	if name == faxFormName {
-		if err := s.faxForm(w, r); err != nil {
+	if made, ok := map[string]func(http.ResponseWriter, *http.Request) error{
+		faxFormName: s.faxForm, "document.txt": s.documentText,
+	}[name]; ok {
+		if err := made(w, r); err != nil {
 			s.fail(w, r, err)
 		}
 		return
 	}
 	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[name]
 	if !ok {
-		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, document.fax.tiff, manifest.json, pages/N.tiff or pages/N.png", name))
+		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, document.fax.tiff, document.txt, manifest.json, "+
+			"pages/N.tiff or pages/N.png", name))
 		return
 	}
 	s.give(w, r, as, 0)

@@ -24,6 +24,8 @@ func (s *server) routes() []route {
 		{"GET /api/v1/faxes/{session}", access.ScopeOwn, s.fax},
 		{"GET /api/v1/faxes/{session}/{document}", access.ScopeOwn, s.document},
 		{"GET /api/v1/faxes/{session}/pages/{file}", access.ScopeOwn, s.page},
+		{"PUT /api/v1/faxes/{session}/pages/{page}/text", access.ScopeText, s.putText},
+		{"GET /api/v1/faxes/{session}/pages/{page}/text/{form}", access.ScopeOwn, s.pageText},
 		{"POST /api/v1/faxes/{session}/pages/{page}/choose", access.ScopeOperate, s.choosePage},
 		{"POST /fax/{session}/pages/{page}/choose", access.ScopeOperate, s.chooseForm},
 		{"GET /api/v1/faxes/{session}/keep", access.ScopeOwn, s.holdStatus},

@@ -100,6 +100,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 
 		"POST /api/v1/faxes/{session}/pages/{page}/choose": access.ScopeOperate,
 		"POST /fax/{session}/pages/{page}/choose":          access.ScopeOperate,
+		"PUT /api/v1/faxes/{session}/pages/{page}/text":    access.ScopeText,
 	}
 	s := &server{Config: Config{Metrics: http.NotFoundHandler()}}
 	for _, route := range s.routes() {

@@ -42,7 +42,7 @@ type Config struct {
 		// RecordAccess stores an access durably before it returns nil.
 		RecordAccess(ctx context.Context, a session.Access) error
 	}
-	// Events calls f with each event of pages and documents from now on, until ctx ends or f returns false.
+	// Events calls f with each event of pages, documents and texts from now on, until ctx ends or f returns false.
 	Events func(ctx context.Context, f func(bus.Stored) bool) error
 	Ready  func(ctx context.Context) error // nil error: the pipeline can work
 	// Warnings says what will soon stop the pipeline, or makes it work worse than it could; nil: there are no warnings.
@@ -54,6 +54,7 @@ type Config struct {
 	Older     Older // nil: only faxes that have a ledger are known
 	Holds     Holds // nil: nothing was ever held or purged
 	Trail     Trail // the audit
+	Texts     Texts // nil: none are taken
 	Metrics   http.Handler
 	Log       *slog.Logger
 
@@ -65,12 +66,13 @@ type server struct {
 	streams    chan struct{} // a place for each stream of events that is open
 	thumbnails chan struct{} // a place for each original in memory
 	faxForms   chan struct{} // a place for each document that is made
+	results    chan struct{} // a place for each result of an OCR engine that is read
 	viewKey    []byte        // of this process; makes the marks of views
 }
 
 const (
-	// maxStreams bounds the streams of events: each has two of the thousand consumers that FAX_PAGES and FAX_DOCS may have; the others are for
-	// OCR services.
+	// maxStreams bounds the streams of events: each has one of the thousand consumers that FAX_PAGES, FAX_DOCS and FAX_TEXT may have; the
+	// others are for OCR services.
 	maxStreams = 100
 	// maxThumbnails bounds the originals in memory, of at most maxThumbnailed bytes each.
 	maxThumbnails = 4
@@ -81,7 +83,7 @@ const (
 // NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics to those whom the gate lets through.
 func NewHandler(c Config) http.Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
-	s.faxForms = make(chan struct{}, maxFaxForms)
+	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
 	s.viewKey = make([]byte, sha256.Size)
 	_, _ = rand.Read(s.viewKey) // never fails
 	mux, rules := http.NewServeMux(), access.Rules{}

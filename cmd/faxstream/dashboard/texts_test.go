@@ -1,0 +1,116 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/pipeline/ocr"
+	"github.com/faxstream/faxstream/pipeline/pipelinetest"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+var raster = strings.Repeat("ab", 32)
+
+// ocrDesk is a desk with tokens of an OCR service (scopes text and read, limited to the office), of a reader, and of a sender of texts who
+// may not read; and where results go.
+func ocrDesk(t *testing.T) (*desk, *pipelinetest.Desk) {
+	t.Helper()
+	store := &pipelinetest.Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}}
+	d := newDesk(t, func(c *Config) {
+		s := fourFaxes()
+		s.facts = map[int]session.PageArchived{
+			1: {Session: "mine", Page: 1, ToToken: "13343040000", RasterSHA256: raster, Width: 100, Height: 50},
+		}
+		c.Ledgers, c.Archive = s, s
+		c.Texts = &ocr.Results{Facts: store, Archive: store}
+	})
+	d.admit(t, "ocr", []access.Scope{access.ScopeRead, access.ScopeText}, office)
+	d.admit(t, "reader", []access.Scope{access.ScopeRead})
+	d.admit(t, "sender", []access.Scope{access.ScopeText})
+	return d, store
+}
+
+func textPath(id, page string, query ...string) string {
+	q := url.Values{"engine": {"tesseract"}, "format": {"plain"}, "raster": {raster}}
+	for i := 0; i < len(query); i += 2 {
+		q.Set(query[i], query[i+1])
+	}
+	return "/api/v1/faxes/" + id + "/pages/" + page + "/text?" + q.Encode()
+}
+
+// What an OCR service sends is there for readers, as text, as words and as it was sent; the same again is no second one.
+func TestTextsComeBack(t *testing.T) {
+	d, store := ocrDesk(t)
+	path := textPath("mine", "1", "version", "5.3.0", "languages", "eng,deu")
+	for _, want := range []int{http.StatusCreated, http.StatusOK} {
+		status, answer := d.Ask("ocr", "PUT", path, "Order 4711\nnow\n")
+		var fact session.TextRecognised
+		if err := json.Unmarshal([]byte(answer), &fact); err != nil || status != want || fact.Count != 3 || fact.Session != "mine" {
+			t.Errorf("status %d, want %d: %s, %v", status, want, answer, err)
+		}
+	}
+	if len(store.Objects) != 2 || len(store.Events) != 1 {
+		t.Errorf("%d objects and %d events, want a result, its words and one event", len(store.Objects), len(store.Events))
+	}
+	for form, want := range map[string]string{
+		"pages/1/text/txt": "Order 4711\nnow\n", "pages/1/text/sent": "Order 4711\nnow\n", "pages/1/text/words": `"by":"ocr"`,
+		"document.txt": "Order 4711\nnow\n\f",
+	} {
+		for _, reader := range []string{"ocr", "reader"} {
+			if status, body := d.Ask(reader, "GET", "/api/v1/faxes/mine/"+form, ""); status != http.StatusOK || !strings.Contains(body, want) {
+				t.Errorf("%s as %s: %d %s", form, reader, status, body)
+			}
+		}
+	}
+}
+
+// Each mistake has its sentence, and nothing of it is stored.
+func TestTextsThatAreRefused(t *testing.T) {
+	d, store := ocrDesk(t)
+	for _, row := range []struct {
+		name, token, path, body string
+		status                  int
+		want                    string
+	}{
+		{"no login", "", textPath("mine", "1"), "x", 401, ""},
+		{"a reader", "reader", textPath("mine", "1"), "x", 403, "text"},
+		{"another's fax", "ocr", textPath("other", "1"), "x", 404, "no fax has the session other"},
+		{"no such fax", "ocr", textPath("nothing", "1"), "x", 404, "no fax has the session nothing"},
+		{"no such page", "ocr", textPath("mine", "2"), "x", 404, "session mine has no archived page 2"},
+		{"a page that cannot be", "ocr", textPath("mine", "0"), "x", 400, `page \"0\": want 1 to`},
+		{"another image", "ocr", textPath("mine", "1", "raster", strings.Repeat("0", 64)), "x", 409, "read the page again"},
+		{"no raster", "ocr", textPath("mine", "1", "raster", ""), "x", 400, "raster: want the raster_sha256"},
+		{"no engine", "ocr", textPath("mine", "1", "engine", ""), "x", 400, `engine \"\": want`},
+		{"another format", "ocr", textPath("mine", "1", "format", "docx"), "x", 400, `format \"docx\": want one of`},
+		{"broken XML", "ocr", textPath("mine", "1", "format", "alto"), "<alto><TextLine>", 400, "alto: line 1"},
+		{"an entity", "ocr", textPath("mine", "1", "format", "alto"), `<!DOCTYPE alto [<!ENTITY a "b">]><alto>&a;</alto>`, 400, "entity"},
+		{"50 MB", "ocr", textPath("mine", "1"), strings.Repeat("x", 50<<20), 413, "at most 8388608 bytes"},
+	} {
+		status, answer := d.Ask(row.token, "PUT", row.path, row.body)
+		if status != row.status || !strings.Contains(answer, row.want) {
+			t.Errorf("%s: %d %.300s, want %d %s", row.name, status, answer, row.status, row.want)
+		}
+	}
+	if len(store.Objects)+len(store.Events) > 0 {
+		t.Errorf("%d objects and %d events are stored", len(store.Objects), len(store.Events))
+	}
+	for path, want := range map[string]string{
+		"pages/1/text/txt": "no text yet", "document.txt": "no text yet", "pages/1/text/pdf": "want txt, words or sent",
+		"pages/x/text/txt": "want 1 to", "pages/2/text/txt": "no archived page 2",
+	} {
+		status, answer := d.Ask("ocr", "GET", "/api/v1/faxes/mine/"+path, "")
+		if status < 400 || status > 404 || !strings.Contains(answer, want) {
+			t.Errorf("%s: %d %s", path, status, answer)
+		}
+	}
+	if status, _ := d.Ask("sender", "GET", "/api/v1/faxes/mine", ""); status != http.StatusForbidden {
+		t.Errorf("who may only send texts reads a fax: %d", status)
+	}
+	if status, answer := d.Ask("sender", "PUT", textPath("mine", "1"), "x"); status != http.StatusCreated {
+		t.Errorf("who may send texts sends one: %d %s", status, answer)
+	}
+}

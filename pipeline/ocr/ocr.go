@@ -1,0 +1,207 @@
+// Package ocr takes what OCR engines recognise on archived pages. Begin with Results.Take.
+//
+// A result is archived as the engine wrote it, then its words in one form beside it, and then the event is published. Each is create-only,
+// so the same result may come again at any time, from several processes: it is there once. A crash leaves a result without words, or words
+// without their event; when the same result comes again, the rest is done. A page may have several results, of one engine or of several:
+// List has all of them, and Counts says which one counts.
+package ocr
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/events"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/text"
+)
+
+// Facts is what the room needs of JetStream.
+type Facts interface {
+	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
+	// repeated.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+}
+
+// Results takes and finds the results of pages.
+type Results struct {
+	Facts   Facts
+	Archive archive.Store
+}
+
+func bad(format string, a ...any) error { return &session.BadResult{Err: fmt.Errorf(format, a...)} }
+
+// Limits of what a sender says of its engine, bytes.
+const (
+	maxVersion   = 100
+	maxLanguages = 20
+	maxLanguage  = 40
+)
+
+// check refuses what cannot be a result.
+func check(r session.OCRResult) error {
+	switch {
+	case !archive.ValidEngine(r.Engine):
+		return bad("engine %.40q: want a small letter, and then small letters, digits, '-' and '_', at most 32", r.Engine)
+	case !slices.Contains(text.Formats(), r.Format):
+		return bad("format %.20q: want one of %q", r.Format, text.Formats())
+	case r.Read != session.ReadPNG && r.Read != session.ReadOriginal:
+		return bad("read %.20q: want %s or %s, the image that the engine read", r.Read, session.ReadPNG, session.ReadOriginal)
+	case !printable(r.Version, maxVersion):
+		return bad("version: want at most %d bytes of printable text", maxVersion)
+	case len(r.Languages) > maxLanguages:
+		return bad("%d languages, want at most %d", len(r.Languages), maxLanguages)
+	}
+	for _, l := range r.Languages {
+		if l == "" || !printable(l, maxLanguage) {
+			return bad("language %.40q: want 1 to %d bytes of printable text", l, maxLanguage)
+		}
+	}
+	return nil
+}
+
+func printable(s string, most int) bool {
+	return len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\ufffd' })
+}
+
+// Take archives and publishes a result of the image of a page that f describes. repeat: it was there already. A session.BadResult is the
+// sender's mistake, and nothing of it is archived. Any other error: it may be there in part; the same call may be made again.
+func (r *Results) Take(ctx context.Context, f session.PageArchived, res session.OCRResult,
+) (fact session.TextRecognised, repeat bool, err error) {
+	if err := check(res); err != nil {
+		return fact, false, err
+	}
+	words, err := text.Parse(res.Format, res.Data)
+	if err == nil {
+		words, err = text.Place(words, imageOf(f, res.Read))
+	}
+	if err != nil {
+		return fact, false, &session.BadResult{Err: err}
+	}
+	sum := sha256.Sum256(res.Data)
+	p := archive.PageText{
+		Session: f.Session, Page: f.Page, ToToken: f.ToToken, Engine: res.Engine, Version: res.Version, Languages: res.Languages,
+		Format: res.Format, Read: res.Read, RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, By: res.By,
+		At: res.At.UTC(), Words: words,
+	}
+	p.Result = archive.NewObject(archive.ResultKey(f.Session, f.Page, sum, res.Engine, res.Format), int64(len(res.Data)), sum)
+	if _, err := archive.CreateFrom(ctx, r.Archive, p.Result.Key, bytes.NewReader(res.Data), p.Result.Size, sum); err != nil {
+		return fact, false, err
+	}
+	key := p.WordsKey()
+	data, err := p.Text()
+	if err != nil {
+		return fact, false, err
+	}
+	if repeat, err = archive.Create(ctx, r.Archive, key, data); err != nil {
+		return fact, false, err
+	}
+	if repeat { // what is there counts: it has the time of the first
+		if p, data, err = archive.LoadText(ctx, r.Archive, key); err != nil {
+			return fact, false, err
+		}
+	}
+	fact = p.Fact(data)
+	_, _, err = r.Facts.RecordFact(ctx, fact)
+	return fact, repeat, err
+}
+
+// imageOf is how the image that an engine read lies on a page.
+func imageOf(f session.PageArchived, read string) text.Image {
+	im := text.Image{Width: f.Width, Height: f.Height, Orientation: f.Orientation, PNG: read == session.ReadPNG}
+	im.ScaleX, im.ScaleY = events.PNGScale(f)
+	return im
+}
+
+// List returns the results of a page, from 1: the oldest first, and of the same time in the order of their keys. One that is damaged is an
+// error.
+func (r *Results) List(ctx context.Context, id string, page int) ([]archive.PageText, error) {
+	var all []archive.PageText
+	for key, err := range r.Archive.List(ctx, archive.TextPrefix(id, page), "") {
+		if err != nil {
+			return nil, fmt.Errorf("list the texts of session %s page %d: %w", id, page, err)
+		}
+		if !archive.IsWords(key) {
+			continue
+		}
+		p, _, err := archive.LoadText(ctx, r.Archive, key)
+		if errors.Is(err, fs.ErrNotExist) { // it was purged meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	slices.SortStableFunc(all, func(a, b archive.PageText) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+// Counts returns the result that counts of a page's results, as List gives them: the newest of those that were read from the image with
+// this raster hash, which is the image of the page that counts. With an engine, only its results are looked at. ok is false if there is
+// none.
+func Counts(all []archive.PageText, raster, engine string) (p archive.PageText, ok bool) {
+	for _, p := range slices.Backward(all) {
+		if p.RasterSHA256 == raster && (engine == "" || p.Engine == engine) {
+			return p, true
+		}
+	}
+	return archive.PageText{}, false
+}
+
+// Forms in which Text gives the text of a page.
+const (
+	AsText  = "txt"   // lines, and an empty line between blocks
+	AsWords = "words" // JSON: archive.PageText
+	AsSent  = "sent"  // the bytes as the engine wrote them
+)
+
+// Text gives the text that counts of a page, whose image that counts f describes, and the key of the object that has it; with an engine, of
+// its results only. An error that matches fs.ErrNotExist: there is none.
+func (r *Results) Text(ctx context.Context, f session.PageArchived, as, engine string) (body []byte, key string, err error) {
+	all, err := r.List(ctx, f.Session, f.Page)
+	if err != nil {
+		return nil, "", err
+	}
+	p, ok := Counts(all, f.RasterSHA256, engine)
+	if !ok {
+		return nil, "", fmt.Errorf("text of session %s page %d: %w", f.Session, f.Page, fs.ErrNotExist)
+	}
+	switch as {
+	case AsSent:
+		body, err = archive.ReadObject(ctx, r.Archive, p.Result)
+		return body, p.Result.Key, err
+	case AsWords:
+		body, err = p.Text()
+	default:
+		body = []byte(lines(p.Words))
+	}
+	return body, p.WordsKey(), err
+}
+
+// lines writes words as text.
+func lines(words []text.Word) string {
+	var b strings.Builder
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case words[i-1].Block != w.Block:
+			b.WriteString("\n\n")
+		case words[i-1].Line != w.Line:
+			b.WriteByte('\n')
+		default:
+			b.WriteByte(' ')
+		}
+		b.WriteString(w.Text)
+	}
+	if len(words) > 0 {
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
