@@ -21,7 +21,7 @@
 //
 //	floor 0  session  ccitt  jbig  raster  pdf  sign  text
 //	floor 1  bus  tiff  stage  archive  events
-//	floor 2  intake  hold  seal  letters  ocr
+//	floor 2  intake  hold  seal  letters  ocr  subscribers
 //	floor 3  fetch  document  recovery
 //	floor 4  collect  verify  replay
 //

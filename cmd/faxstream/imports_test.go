@@ -76,6 +76,7 @@ var rooms = []struct {
 	{1, "pipeline/events", nil, "the contract with subscribers: schemas of events"},
 	{1, "pipeline/archive", nil, "keys and JSON objects of the archive"},
 	{2, "pipeline/intake", nil, "bytes to a published page"},
+	{2, "pipeline/subscribers", nil, "events that services claim and settle over HTTP"},
 	{2, "pipeline/ocr", nil, "what OCR engines recognise: taken, archived, published"},
 	{2, "pipeline/hold", nil, "holds, releases, purges and their log"},
 	{2, "pipeline/seal", nil, "the audit's daily chain"},
@@ -119,7 +120,7 @@ var outside = []struct {
 	},
 	{
 		"cmd/faxstream/dashboard",
-		[]string{"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/layout", "pipeline/bus", vocabulary},
+		[]string{"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/layout", "pipeline/bus", "pipeline/subscribers", vocabulary},
 		"the dashboard reads, it does not run the pipeline",
 	},
 	{

@@ -39,31 +39,32 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not there (yet).
 type cli struct {
 	Config kong.ConfigFlag `placeholder:"FILE" help:"YAML file with any of the flags below; unknown keys are errors."`
 
-	Serve     serveCmd     `cmd:"" help:"Run the pipeline: webhooks in, pages and documents out."`
-	Demo      demoCmd      `cmd:"" help:"Run everything in one process with a simulated Fax.Plus that sends faxes."`
-	Simulate  simulateCmd  `cmd:"" help:"Run the Fax.Plus simulator alone: its REST API, and webhooks to a target."`
-	Hooks     hooksCmd     `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
-	Ls        lsCmd        `cmd:"" help:"List faxes, newest first."`
-	Get       getCmd       `cmd:"" help:"Fetch a document or a page of a fax."`
-	Link      linkCmd      `cmd:"" help:"Make a link to a document or a page. It needs no login, and it expires."`
-	Token     tokenCmd     `cmd:"" help:"Make a token for the admin API and dashboard."`
-	Audit     auditCmd     `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that nobody changed the record."`
-	Watch     watchCmd     `cmd:"" help:"Print page and document events as they happen."`
-	Dlq       dlqCmd       `cmd:"" help:"List, show, retry or drop dead letters: webhooks that were refused, pages and messages that failed."`
-	Replay    replayCmd    `cmd:"" help:"Make documents again from the archive, without fetching anything."`
-	Reconcile reconcileCmd `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
-	Choose    chooseCmd    `cmd:"" help:"Choose one of two images of a page that differs from the same page of the whole file."`
-	Hold      holdCmd      `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
-	Release   releaseCmd   `cmd:"" help:"Lift the legal hold of a fax."`
-	Holds     holdsCmd     `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`
-	Purge     purgeCmd     `cmd:"" help:"Delete a fax for good, with all its objects. Refused while the fax is held or retained."`
-	Verify    verifyCmd    `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`
-	Rebuild   rebuildCmd   `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
-	NATS      natsCmd      `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
-	Keys      keysCmd      `cmd:"" help:"Make a key to sign manifests and seals."`
-	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of an event or of an object in the archive, or describe all events as AsyncAPI."`
-	Tiff      tiffCmd      `cmd:"" help:"Inspect TIFF files: describe the pages, export one page as an image, measure decoding."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Run the pipeline: webhooks in, pages and documents out."`
+	Demo       demoCmd       `cmd:"" help:"Run everything in one process with a simulated Fax.Plus that sends faxes."`
+	Simulate   simulateCmd   `cmd:"" help:"Run the Fax.Plus simulator alone: its REST API, and webhooks to a target."`
+	Hooks      hooksCmd      `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
+	Ls         lsCmd         `cmd:"" help:"List faxes, newest first."`
+	Get        getCmd        `cmd:"" help:"Fetch a document or a page of a fax."`
+	Link       linkCmd       `cmd:"" help:"Make a link to a document or a page. It needs no login, and it expires."`
+	Token      tokenCmd      `cmd:"" help:"Make a token for the admin API and dashboard."`
+	Audit      auditCmd      `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that nobody changed the record."`
+	Subscriber subscriberCmd `cmd:"" help:"Add, list, rewind or remove services that claim events of pages over HTTP."`
+	Watch      watchCmd      `cmd:"" help:"Print page and document events as they happen."`
+	Dlq        dlqCmd        `cmd:"" help:"List, show, retry or drop dead letters: webhooks that were refused, pages and messages that failed."`
+	Replay     replayCmd     `cmd:"" help:"Make documents again from the archive, without fetching anything."`
+	Reconcile  reconcileCmd  `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
+	Choose     chooseCmd     `cmd:"" help:"Choose one of two images of a page that differs from the same page of the whole file."`
+	Hold       holdCmd       `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
+	Release    releaseCmd    `cmd:"" help:"Lift the legal hold of a fax."`
+	Holds      holdsCmd      `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`
+	Purge      purgeCmd      `cmd:"" help:"Delete a fax for good, with all its objects. Refused while the fax is held or retained."`
+	Verify     verifyCmd     `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`
+	Rebuild    rebuildCmd    `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
+	NATS       natsCmd       `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
+	Keys       keysCmd       `cmd:"" help:"Make a key to sign manifests and seals."`
+	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of an event or of an object in the archive, or describe all events as AsyncAPI."`
+	Tiff       tiffCmd       `cmd:"" help:"Inspect TIFF files: describe the pages, export one page as an image, measure decoding."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // env is what a command may use of the process.

@@ -26,8 +26,15 @@ const (
 	// buriedReason begins the reason of every termination whose message is stored as a dead letter already.
 	buriedReason = "buried: "
 
-	// ours is the metadata key of faxstream's own durables. Messages of the subscribers' durables are not our concern.
-	ours = "faxstream"
+	// ours is the metadata key of faxstream's own durables, and of those of subscribers that claim events over HTTP: these have the value
+	// OursSubscriber. Subscribers that make a durable themselves cannot touch any of them. Messages of subscribers are not our concern.
+	ours = Ours
+)
+
+// Ours is the metadata key of durables that faxstream makes. OursSubscriber is its value at those of subscribers (pipeline/subscribers).
+const (
+	Ours           = "faxstream"
+	OursSubscriber = "subscriber"
 )
 
 // advisories is the stream of the advisories about consumers of these streams.
@@ -81,7 +88,7 @@ func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 		return fmt.Errorf("consumer %s of %s: %w", a.Consumer, a.Stream, err)
 	}
 	stage := cons.CachedInfo().Config.Metadata[ours] // not the name, which may have a number at its end
-	if stage == "" {
+	if stage == "" || stage == OursSubscriber {
 		return nil
 	}
 	letter := session.DeadLetter{Stage: stage, Reason: session.ReasonInternal, Received: d.Time}

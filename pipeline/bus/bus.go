@@ -66,6 +66,9 @@ type Bus struct {
 	running sync.WaitGroup        // consumers
 }
 
+// JetStream is the connection itself, for rooms that make consumers of their own.
+func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+
 // Open starts the embedded server or connects to an external one, and creates or updates every stream. The caller must
 // call Close once. After an error everything is closed.
 func Open(ctx context.Context, cfg Config) (*Bus, error) {

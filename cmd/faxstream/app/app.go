@@ -34,6 +34,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
+	"github.com/faxstream/faxstream/pipeline/subscribers"
 )
 
 // App is one running faxstream: the parts, plugged together.
@@ -232,15 +233,17 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	if err != nil {
 		return err
 	}
+	linkKey := func() ([]byte, error) { return access.LinkKey(c.path("link.key")) }
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
-		Texts: &ocr.Results{Facts: a.bus, Archive: &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}},
-		Holds: a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
+		Texts:       &ocr.Results{Facts: a.bus, Archive: &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}},
+		Subscribers: &subscribers.Service{Bus: a.bus, Key: linkKey},
+		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
-			LinkKey: func() ([]byte, error) { return access.LinkKey(c.path("link.key")) },
+			LinkKey: linkKey,
 		}),
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },

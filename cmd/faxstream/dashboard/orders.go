@@ -26,17 +26,25 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o api.Order, err error) 
 
 // readOrderInto is readOrder for an order with more fields: it reads into, and o is the api.Order in it.
 func readOrderInto(w http.ResponseWriter, r *http.Request, into any, o *api.Order) error {
+	if err := readJSON(w, r, maxOrder, into); err != nil {
+		return err
+	}
+	return checkOrder(r, o)
+}
+
+// readJSON reads a body of at most `most` bytes.
+func readJSON(w http.ResponseWriter, r *http.Request, most int64, into any) error {
 	if t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(t) != "application/json" {
 		return api.BadRequest("want a JSON object with Content-Type application/json")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err == nil {
 		err = json.Unmarshal(body, into)
 	}
 	if err != nil {
-		return api.BadRequest("want a JSON object of at most %d bytes: %v", maxOrder, err)
+		return api.BadRequest("want a JSON object of at most %d bytes: %v", most, err)
 	}
-	return checkOrder(r, o)
+	return nil
 }
 
 // checkOrder says who gives an order, and bounds what is said.

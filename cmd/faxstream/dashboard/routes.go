@@ -31,6 +31,12 @@ func (s *server) routes() []route {
 		{"GET /api/v1/faxes/{session}/keep", access.ScopeOwn, s.holdStatus},
 		{"POST /api/v1/faxes/{session}/links", access.ScopeOwn, s.link}, // a reader could send the file itself
 		{"GET /links/{link}", access.ScopeOpen, s.followLink},           // the link is the credential
+		{"GET /api/v1/subscribers", access.ScopeRead, s.listSubscribers},
+		{"POST /api/v1/subscribers", access.ScopeAdmin, s.addSubscriber},
+		{"DELETE /api/v1/subscribers/{name}", access.ScopeAdmin, s.removeSubscriber},
+		{"POST /api/v1/subscribers/{name}/rewind", access.ScopeAdmin, s.rewindSubscriber},
+		{"POST /api/v1/subscribers/{name}/claim", access.ScopeOwn, s.claim},
+		{"POST /api/v1/subscribers/{name}/settle", access.ScopeOwn, s.settle},
 		{"GET /api/v1/events", access.ScopeOwn, s.events},
 		{"GET /api/v1/audit", access.ScopeOwn, s.audit},
 		{"GET /api/v1/holds", access.ScopeRead, s.listHolds},

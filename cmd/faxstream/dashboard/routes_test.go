@@ -101,6 +101,10 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /api/v1/faxes/{session}/pages/{page}/choose": access.ScopeOperate,
 		"POST /fax/{session}/pages/{page}/choose":          access.ScopeOperate,
 		"PUT /api/v1/faxes/{session}/pages/{page}/text":    access.ScopeText,
+
+		"GET /api/v1/subscribers":                access.ScopeRead,
+		"POST /api/v1/subscribers/{name}/claim":  access.ScopeOwn,
+		"POST /api/v1/subscribers/{name}/settle": access.ScopeOwn,
 	}
 	s := &server{Config: Config{Metrics: http.NotFoundHandler()}}
 	for _, route := range s.routes() {

@@ -55,8 +55,10 @@ type Config struct {
 	Holds     Holds // nil: nothing was ever held or purged
 	Trail     Trail // the audit
 	Texts     Texts // nil: none are taken
-	Metrics   http.Handler
-	Log       *slog.Logger
+
+	Subscribers Subscribers
+	Metrics     http.Handler
+	Log         *slog.Logger
 
 	Gate *access.Gate // who is let in
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
+)
+
+// subscriberCmd is about services that claim events over HTTP.
+type subscriberCmd struct {
+	Add    subscriberAddCmd    `cmd:"" help:"Add a subscriber: it gets the events of pages from now on."`
+	Ls     subscriberLsCmd     `cmd:"" help:"List subscribers, and how far each is."`
+	Rewind subscriberRewindCmd `cmd:"" help:"Give a subscriber the events since a time again."`
+	Rm     subscriberRmCmd     `cmd:"" help:"Remove a subscriber. What it has claimed cannot be settled any more."`
+}
+
+// subscriberOrder is what the orders have in common.
+type subscriberOrder struct {
+	apiClient
+	Name   string `arg:"" help:"Name of the subscriber: 1 to 32 letters, digits, '-' and '_'."`
+	Reason string `env:"-" placeholder:"TEXT" help:"Why, for the log."`
+	By     string `placeholder:"NAME" help:"Your name, for the log, where there is no login. Default: the user of this process."`
+}
+
+func (o subscriberOrder) order() api.Order { return api.Order{By: whoAsks(o.By), Why: o.Reason} }
+
+type subscriberAddCmd struct {
+	subscriberOrder
+	To          []string      `env:"-" placeholder:"NUMBER" help:"Only events of pages to these numbers or user ids. Default: all."`
+	Lease       time.Duration `env:"-" default:"1m" help:"How long a worker has for an event, 5s to 1h. Then the event comes again. Default ${default}."`
+	Concurrency int           `env:"-" default:"64" help:"Events that its workers may have at once, 1 to 1000. Default ${default}."`
+	Since       flags.Moment  `env:"-" placeholder:"TIME" help:"It gets the events since this time: ${moment}. Default: from now on."`
+}
+
+func (c subscriberAddCmd) Run(ctx context.Context, e env) error {
+	s, err := c.api.AddSubscriber(ctx, api.SubscriberOrder{
+		Order: c.order(), Name: c.Name, Numbers: c.To, Lease: c.Lease.String(), Concurrency: c.Concurrency, Since: c.Since.Time,
+	})
+	if err != nil {
+		return err
+	}
+	numbers := ""
+	for _, n := range s.Numbers {
+		numbers += " --to " + n
+	}
+	_, err = fmt.Fprintf(e.stderr, "added %s. Where tokens are configured it needs one of its name: faxstream token %s --scope read,text%s\n",
+		s.Name, s.Name, numbers)
+	return err
+}
+
+type subscriberLsCmd struct {
+	apiClient
+	JSON bool `help:"Print one JSON object a line."`
+}
+
+func (c subscriberLsCmd) Run(ctx context.Context, e env) error {
+	list, err := c.api.Subscribers(ctx)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(w, "NAME\tNUMBERS\tWAITING\tIN WORK\tAGAIN\tCLAIMED (UTC)\tSETTLED (UTC)")
+	}
+	for _, s := range list.Subscribers {
+		if c.JSON {
+			err = errors.Join(err, json.NewEncoder(e.stdout).Encode(s))
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, cmp.Or(strings.Join(s.Numbers, ","), "all"), s.Waiting, s.InWork, s.Again,
+			dateTime(s.Claimed), dateTime(s.Settled))
+	}
+	return errors.Join(err, w.Flush())
+}
+
+// dateTime is a time for people; a zero one is never.
+func dateTime(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.DateTime)
+}
+
+type subscriberRewindCmd struct {
+	subscriberOrder
+	Since flags.Moment `env:"-" required:"" placeholder:"TIME" help:"Events since this time come again: ${moment}. Streams keep 30 days."`
+}
+
+func (c subscriberRewindCmd) Run(ctx context.Context, e env) error {
+	s, err := c.api.RewindSubscriber(ctx, c.Name, api.RewindOrder{Order: c.order(), Since: c.Since.Time})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: %d events wait\n", s.Name, s.Waiting)
+	return err
+}
+
+type subscriberRmCmd struct{ subscriberOrder }
+
+func (c subscriberRmCmd) Run(ctx context.Context, e env) error {
+	if err := c.api.RemoveSubscriber(ctx, c.Name, c.order()); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(e.stdout, "removed", c.Name)
+	return err
+}

@@ -1,0 +1,246 @@
+// Package subscribers gives events of pages to services that have no NATS client: they claim events over HTTP and settle each. Begin with
+// Service.Add, and then Claim and Settle.
+//
+// A subscriber is a durable pull consumer on FAX_PAGES, and nothing else: its name, numbers and lease are in the consumer's configuration
+// and metadata. So it outlives a restart, every process serves it, and several workers share it. An event that is claimed has a lease. When
+// the lease runs out before the event is settled, the event comes again: at least once. A crash of this process or of a worker loses
+// nothing.
+package subscribers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Limits of a subscriber.
+const (
+	MaxConcurrency = 1000
+	MinLease       = 5 * time.Second
+	MaxLease       = time.Hour
+	defaultLease   = time.Minute
+	defaultAtOnce  = 64
+	maxNumbers     = 100
+)
+
+var (
+	// ErrNone: there is no such subscriber.
+	ErrNone = errors.New("no such subscriber")
+	// ErrThere: there is one of this name already.
+	ErrThere = errors.New("there is a subscriber of this name already")
+	// ErrBad is matched by the error of a request that nobody can carry out. Its text says why.
+	ErrBad = errors.New("bad request")
+)
+
+type badError struct{ text string }
+
+func (e badError) Error() string        { return e.text }
+func (e badError) Is(target error) bool { return target == ErrBad }
+
+func bad(format string, a ...any) error { return badError{fmt.Sprintf(format, a...)} }
+
+// Subscriber is one subscriber as it was added.
+type Subscriber struct {
+	Name        string        // session.ValidToken, at most 32 bytes
+	Numbers     []string      // as session.NumberToken writes them; none: the pages of all numbers
+	Lease       time.Duration // how long a claimed event waits until it comes again; 0: a minute
+	Concurrency int           // events that are claimed and not settled, at most; 0: 64
+	Since       time.Time     // it gets events from then on; zero: from now on
+}
+
+// Status is a subscriber, and how far it is.
+type Status struct {
+	Subscriber
+	Waiting int       // events that it has not claimed
+	InWork  int       // events that it has claimed and not settled
+	Again   int       // of them, those that were claimed before
+	Claimed time.Time // when it last claimed an event; zero: never
+	Settled time.Time // when it last settled one as done
+}
+
+// Service is what the API needs. All fields are required.
+type Service struct {
+	Bus *bus.Bus
+	Key func() ([]byte, error) // gives the key that signs leases: the same in all processes and after a restart
+}
+
+// prefix begins the names of durables, so that none is that of a room.
+const prefix = "sub-"
+
+const maxName = 32
+
+func check(s Subscriber) error {
+	switch {
+	case !session.ValidToken(s.Name) || len(s.Name) > maxName:
+		return bad("name %.40q: want 1 to %d letters, digits, '-' and '_'", s.Name, maxName)
+	case s.Lease < MinLease || s.Lease > MaxLease:
+		return bad("lease %s: want %s to %s", s.Lease, MinLease, MaxLease)
+	case s.Concurrency < 1 || s.Concurrency > MaxConcurrency:
+		return bad("concurrency %d: want 1 to %d", s.Concurrency, MaxConcurrency)
+	case len(s.Numbers) > maxNumbers:
+		return bad("%d numbers, want at most %d", len(s.Numbers), maxNumbers)
+	}
+	for _, n := range s.Numbers {
+		if n == session.UnknownToken || n != session.NumberToken(n) {
+			return bad("number %.40q: want digits or a user id", n)
+		}
+	}
+	return nil
+}
+
+// Metadata of a durable.
+const (
+	metaNumbers = "faxstream-numbers"
+	metaSince   = "faxstream-since"
+)
+
+// config is the durable of a subscriber.
+func config(s Subscriber) jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		Durable: prefix + s.Name, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.Lease, MaxAckPending: s.Concurrency,
+		DeliverPolicy: jetstream.DeliverNewPolicy, FilterSubjects: filter(s.Numbers),
+		Metadata: map[string]string{bus.Ours: bus.OursSubscriber, metaNumbers: strings.Join(s.Numbers, ",")},
+	}
+	if !s.Since.IsZero() {
+		since := s.Since.UTC()
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+		c.Metadata[metaSince] = since.Format(time.RFC3339)
+	}
+	return c
+}
+
+// filter is the subjects of the events of these numbers.
+func filter(numbers []string) []string {
+	if len(numbers) == 0 {
+		return []string{session.TypePageArchived + ".>", session.TypePageAmended + ".>"}
+	}
+	var subjects []string
+	for _, n := range numbers {
+		subjects = append(subjects, session.TypePageArchived+"."+n+".>", session.TypePageAmended+"."+n+".>")
+	}
+	return subjects
+}
+
+// Add makes a subscriber. If there is one of its name, the error matches ErrThere; ErrBad: it cannot be one.
+func (v *Service) Add(ctx context.Context, s Subscriber) (Status, error) {
+	s.Lease, s.Concurrency = cmp.Or(s.Lease, defaultLease), cmp.Or(s.Concurrency, defaultAtOnce)
+	if err := check(s); err != nil {
+		return Status{}, err
+	}
+	if _, err := v.find(ctx, s.Name); !errors.Is(err, ErrNone) {
+		return Status{}, cmp.Or(err, fmt.Errorf("%s: %w", s.Name, ErrThere))
+	}
+	cons, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, config(s))
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		return Status{}, fmt.Errorf("%s: %w", s.Name, ErrThere)
+	}
+	if err != nil {
+		return Status{}, fmt.Errorf("add subscriber %s: %w", s.Name, err)
+	}
+	return status(cons.CachedInfo()), nil
+}
+
+// find finds the durable of a subscriber.
+func (v *Service) find(ctx context.Context, name string) (jetstream.Consumer, error) {
+	if !session.ValidToken(name) || len(name) > maxName {
+		return nil, fmt.Errorf("%.40q: %w", name, ErrNone)
+	}
+	cons, err := v.Bus.JetStream().Consumer(ctx, bus.StreamPages, prefix+name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && !mine(cons.CachedInfo()) {
+		return nil, fmt.Errorf("%s: %w", name, ErrNone)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find subscriber %s: %w", name, err)
+	}
+	return cons, nil
+}
+
+func mine(info *jetstream.ConsumerInfo) bool {
+	return info.Config.Metadata[bus.Ours] == bus.OursSubscriber
+}
+
+func status(info *jetstream.ConsumerInfo) Status {
+	s := Status{
+		Subscriber: Subscriber{
+			Name: strings.TrimPrefix(info.Name, prefix), Lease: info.Config.AckWait, Concurrency: info.Config.MaxAckPending,
+		},
+		Waiting: int(info.NumPending), InWork: info.NumAckPending, Again: info.NumRedelivered,
+	}
+	if numbers := info.Config.Metadata[metaNumbers]; numbers != "" {
+		s.Numbers = strings.Split(numbers, ",")
+	}
+	if since, err := time.Parse(time.RFC3339, info.Config.Metadata[metaSince]); err == nil {
+		s.Since = since
+	}
+	if t := info.Delivered.Last; t != nil {
+		s.Claimed = t.UTC()
+	}
+	if t := info.AckFloor.Last; t != nil {
+		s.Settled = t.UTC()
+	}
+	return s
+}
+
+// Get gives one subscriber. The error of one that is not there matches ErrNone.
+func (v *Service) Get(ctx context.Context, name string) (Status, error) {
+	cons, err := v.find(ctx, name)
+	if err != nil {
+		return Status{}, err
+	}
+	return status(cons.CachedInfo()), nil
+}
+
+// List gives all subscribers by name.
+func (v *Service) List(ctx context.Context) ([]Status, error) {
+	stream, err := v.Bus.JetStream().Stream(ctx, bus.StreamPages)
+	if err != nil {
+		return nil, fmt.Errorf("list subscribers: %w", err)
+	}
+	all := []Status{}
+	list := stream.ListConsumers(ctx)
+	for info := range list.Info() {
+		if mine(info) {
+			all = append(all, status(info))
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("list subscribers: %w", err)
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Remove removes a subscriber. What it has claimed cannot be settled any more.
+func (v *Service) Remove(ctx context.Context, name string) error {
+	if _, err := v.find(ctx, name); err != nil {
+		return err
+	}
+	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, prefix+name); err != nil {
+		return fmt.Errorf("remove subscriber %s: %w", name, err)
+	}
+	return nil
+}
+
+// Rewind makes a subscriber go on from a time: it gets the events from then on, also those that it has settled. What it has claimed before
+// cannot be settled any more.
+func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Status, error) {
+	cons, err := v.find(ctx, name)
+	if err != nil {
+		return Status{}, err
+	}
+	s := status(cons.CachedInfo()).Subscriber
+	s.Since = since
+	if err := v.Remove(ctx, name); err != nil {
+		return Status{}, err
+	}
+	return v.Add(ctx, s)
+}

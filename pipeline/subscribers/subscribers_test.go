@@ -1,0 +1,257 @@
+package subscribers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/subscribers"
+)
+
+func TestMain(m *testing.M) {
+	ats.Register() // the server's access clock, outside of every synctest bubble
+	code := m.Run()
+	ats.Unregister()
+	os.Exit(code)
+}
+
+// desk is a service on an embedded server.
+type desk struct {
+	*subscribers.Service
+	t   *testing.T
+	bus *bus.Bus
+}
+
+// withDesk runs a test in a bubble with a server. nats.go has a pool of timers, and one of another bubble must not be in it.
+func withDesk(t *testing.T, test func(*testing.T, *desk)) {
+	t.Helper()
+	dir := t.TempDir()
+	runtime.GC()
+	runtime.GC() // a pool is empty after the second one
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+		b, err := bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: dir}, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		test(t, &desk{&subscribers.Service{Bus: b, Key: func() ([]byte, error) { return []byte("key"), nil }}, t, b})
+	})
+}
+
+func (d *desk) add(s subscribers.Subscriber) {
+	d.t.Helper()
+	if _, err := d.Add(d.t.Context(), s); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// publish publishes page events of a number.
+func (d *desk) publish(to, name string, pages ...int) {
+	d.t.Helper()
+	for _, page := range pages {
+		if _, err := d.bus.Record(d.t.Context(), session.PageArchived{Session: name, Page: page, ToToken: to}); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// claim claims up to eight events without waiting, and gives them with the last tokens of their subjects.
+func (d *desk) claim(name string) (events []subscribers.Event, pages string) {
+	d.t.Helper()
+	events, err := d.Claim(d.t.Context(), name, 8, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, e := range events {
+		parts := strings.Split(e.Subject, ".")
+		pages += fmt.Sprintf("%s/%s#%d ", parts[5], parts[6], e.Tries)
+	}
+	return events, strings.TrimSpace(pages)
+}
+
+func (d *desk) settle(name string, e subscribers.Event, verdict string, delay time.Duration) {
+	d.t.Helper()
+	if err := d.Settle(d.t.Context(), name, e.Lease, verdict, delay); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Every event is claimed once by one of the workers, and again if it is not settled: when its lease is over, or later if the worker says
+// so.
+func TestEventsComeUntilTheyAreSettled(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		d.publish("1", "before", 1)
+		d.add(subscribers.Subscriber{Name: "ocr", Lease: time.Minute})
+		d.publish("1", "fax", 1, 2, 3, 4)
+		events, pages := d.claim("ocr")
+		if pages != "fax/1#1 fax/2#1 fax/3#1 fax/4#1" || events[0].ID != "page.archived/fax/1" || len(events[0].Data) == 0 {
+			t.Fatalf("claimed %s, want the four pages that came after it was added: %+v", pages, events)
+		}
+		if _, pages := d.claim("ocr"); pages != "" {
+			t.Errorf("another worker gets %s too", pages)
+		}
+		d.settle("ocr", events[0], subscribers.Done, 0)
+		d.settle("ocr", events[1], subscribers.Later, 10*time.Minute)
+		d.settle("ocr", events[2], subscribers.Fail, 0)
+		time.Sleep(50 * time.Second)
+		d.settle("ocr", events[3], subscribers.Extend, 0)
+		time.Sleep(50 * time.Second)
+		if _, pages := d.claim("ocr"); pages != "" {
+			t.Errorf("%s came while its lease ran", pages)
+		}
+		time.Sleep(20 * time.Second)
+		again, pages := d.claim("ocr")
+		if pages != "fax/4#2" {
+			t.Fatalf("after the lease %s came, want page 4 again", pages)
+		}
+		d.settle("ocr", again[0], subscribers.Done, 0)
+		time.Sleep(10 * time.Minute)
+		if again, pages = d.claim("ocr"); pages != "fax/2#2" {
+			t.Fatalf("after the delay %s came, want page 2 again", pages)
+		}
+		d.settle("ocr", again[0], subscribers.Done, 0)
+		s, err := d.Get(t.Context(), "ocr")
+		if err != nil || s.Waiting != 0 || s.InWork != 0 || s.Settled.IsZero() {
+			t.Errorf("nothing is left: %+v, %v", s, err)
+		}
+	})
+}
+
+// A claim waits for an event, and ends with nothing if none comes.
+func TestAClaimWaits(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		d.add(subscribers.Subscriber{Name: "ocr"})
+		began := time.Now()
+		events, err := d.Claim(t.Context(), "ocr", 8, 20*time.Second)
+		if err != nil || len(events) > 0 || time.Since(began) < 18*time.Second {
+			t.Errorf("%d events after %s, %v", len(events), time.Since(began), err)
+		}
+		go func() {
+			time.Sleep(5 * time.Second)
+			d.publish("1", "fax", 1)
+		}()
+		began = time.Now()
+		events, err = d.Claim(t.Context(), "ocr", 8, 20*time.Second)
+		if err != nil || len(events) != 1 || time.Since(began) > 6*time.Second {
+			t.Errorf("%d events after %s, %v", len(events), time.Since(began), err)
+		}
+	})
+}
+
+// A subscriber with numbers gets the pages of these, and no more at once than it can work on. Subscribers do not take from each other.
+func TestWhatASubscriberGets(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		d.add(subscribers.Subscriber{Name: "all"})
+		d.add(subscribers.Subscriber{Name: "desk", Numbers: []string{"13343040000"}, Concurrency: 2})
+		d.publish("13343040000", "mine", 1, 2, 3)
+		d.publish("222", "other", 1)
+		if _, pages := d.claim("desk"); pages != "mine/1#1 mine/2#1" {
+			t.Errorf("desk gets %s, want its number's pages, two at once", pages)
+		}
+		if _, pages := d.claim("all"); pages != "mine/1#1 mine/2#1 mine/3#1 other/1#1" {
+			t.Errorf("all gets %s", pages)
+		}
+		list, err := d.List(t.Context())
+		if err != nil || len(list) != 2 || list[0].Name != "all" || list[1].InWork != 2 || list[1].Waiting != 1 ||
+			!slices.Equal(list[1].Numbers, []string{"13343040000"}) || list[1].Concurrency != 2 || list[1].Lease != time.Minute {
+			t.Errorf("the list is %+v, %v", list, err)
+		}
+	})
+}
+
+// A subscriber that is rewound gets again what it has settled; one that is removed is gone, and its leases with it.
+func TestRewindAndRemove(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		d.publish("1", "old", 1)
+		time.Sleep(time.Hour)
+		since := time.Now()
+		d.publish("1", "fax", 1)
+		d.add(subscribers.Subscriber{Name: "ocr", Since: since})
+		events, pages := d.claim("ocr")
+		if pages != "fax/1#1" {
+			t.Fatalf("from an hour on it gets %s", pages)
+		}
+		d.settle("ocr", events[0], subscribers.Done, 0)
+		if s, err := d.Rewind(t.Context(), "ocr", since.Add(-2*time.Hour)); err != nil || s.Waiting != 2 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		if events, pages = d.claim("ocr"); pages != "old/1#1 fax/1#1" {
+			t.Errorf("after the rewind it gets %s", pages)
+		}
+		if err := d.Remove(t.Context(), "ocr"); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"remove": d.Remove(t.Context(), "ocr"), "settle": d.Settle(t.Context(), "ocr", events[0].Lease, subscribers.Done, 0),
+		} {
+			if !errors.Is(err, subscribers.ErrNone) {
+				t.Errorf("%s a subscriber that is gone: %v", what, err)
+			}
+		}
+	})
+}
+
+// What nobody can ask for gets a sentence; a lease of another subscriber settles nothing; a durable of a room is no subscriber.
+func TestWhatIsRefused(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		d.add(subscribers.Subscriber{Name: "ocr"})
+		d.add(subscribers.Subscriber{Name: "thief"})
+		d.publish("1", "fax", 1)
+		events, _ := d.claim("ocr")
+		room := bus.Consumer{Stream: bus.StreamPages, Durable: "sub-room", Filter: []string{session.TypePageFailed + ".>"}}
+		err := d.bus.Consume(t.Context(), room, func(context.Context, bus.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, there := d.Add(t.Context(), subscribers.Subscriber{Name: "ocr"})
+		_, name := d.Add(t.Context(), subscribers.Subscriber{Name: "a.b"})
+		_, lease := d.Add(t.Context(), subscribers.Subscriber{Name: "x", Lease: time.Second})
+		_, atOnce := d.Add(t.Context(), subscribers.Subscriber{Name: "x", Concurrency: 1001})
+		_, number := d.Add(t.Context(), subscribers.Subscriber{Name: "x", Numbers: []string{"*"}})
+		_, most := d.Claim(t.Context(), "ocr", 0, 0)
+		_, wait := d.Claim(t.Context(), "ocr", 1, time.Hour)
+		_, none := d.Claim(t.Context(), "nobody", 1, 0)
+		_, ours := d.Claim(t.Context(), "room", 1, 0)
+		_, path := d.Claim(t.Context(), "../x", 1, 0)
+		for what, row := range map[string]struct{ err, want error }{
+			"a second of the name":   {there, subscribers.ErrThere},
+			"a name":                 {name, subscribers.ErrBad},
+			"a short lease":          {lease, subscribers.ErrBad},
+			"too many at once":       {atOnce, subscribers.ErrBad},
+			"a wildcard":             {number, subscribers.ErrBad},
+			"no events":              {most, subscribers.ErrBad},
+			"an endless wait":        {wait, subscribers.ErrBad},
+			"nobody":                 {none, subscribers.ErrNone},
+			"a durable of a room":    {ours, subscribers.ErrNone},
+			"a path":                 {path, subscribers.ErrNone},
+			"a stolen lease":         {d.Settle(t.Context(), "thief", events[0].Lease, subscribers.Done, 0), subscribers.ErrBad},
+			"a lease that is none":   {d.Settle(t.Context(), "ocr", "x", subscribers.Done, 0), subscribers.ErrBad},
+			"another verdict":        {d.Settle(t.Context(), "ocr", events[0].Lease, "drop", 0), subscribers.ErrBad},
+			"a delay where none can": {d.Settle(t.Context(), "ocr", events[0].Lease, subscribers.Done, time.Second), subscribers.ErrBad},
+		} {
+			if !errors.Is(row.err, row.want) {
+				t.Errorf("%s: %v, want %v", what, row.err, row.want)
+			}
+		}
+		if s, err := d.Get(t.Context(), "ocr"); err != nil || s.InWork != 1 {
+			t.Errorf("the event is still claimed: %+v, %v", s, err)
+		}
+	})
+}
