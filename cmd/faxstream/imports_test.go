@@ -131,6 +131,11 @@ var outside = []struct {
 		"the generator makes faxes for the simulator: TIFF files and what is said of them",
 	},
 	{
+		"cmd/faxstream/tesseract",
+		[]string{"cmd/faxstream/api", "cmd/faxstream/client", "ingest", "ingest/faxplus", vocabulary},
+		"the OCR worker uses what every OCR service can use: the API",
+	},
+	{
 		"cmd/faxstream/tifftool",
 		[]string{"pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff"},
 		"TIFF tools know files, not faxes",

@@ -48,6 +48,7 @@ type cli struct {
 	Link       linkCmd       `cmd:"" help:"Make a link to a document or a page. It needs no login, and it expires."`
 	Token      tokenCmd      `cmd:"" help:"Make a token for the admin API and dashboard."`
 	Audit      auditCmd      `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that nobody changed the record."`
+	OCR        ocrCmd        `cmd:"" name:"ocr" help:"Read pages with Tesseract as they come, and send the texts back."`
 	Subscriber subscriberCmd `cmd:"" help:"Add, list, rewind or remove services that claim events of pages over HTTP."`
 	Watch      watchCmd      `cmd:"" help:"Print page and document events as they happen."`
 	Dlq        dlqCmd        `cmd:"" help:"List, show, retry or drop dead letters: webhooks that were refused, pages and messages that failed."`

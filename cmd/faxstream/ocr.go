@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/tesseract"
+)
+
+// ocrCmd is an OCR worker.
+type ocrCmd struct {
+	apiClient
+	Name      string        `default:"ocr" placeholder:"NAME" help:"Subscriber for which it claims pages. If there is none it is added, which needs the scope admin where tokens are configured. Default ${default}."`
+	Languages []string      `default:"eng" placeholder:"LANG" help:"Languages of Tesseract, separated by commas. Default ${default}."`
+	AtOnce    int           `placeholder:"N" help:"Pages at once. Default: one for each core."`
+	Timeout   time.Duration `default:"2m" help:"How long a page may take. Default ${default}."`
+	Memory    int64         `default:"1000" placeholder:"MB" help:"Memory that Tesseract may have for one page, in 10^6 bytes. Default ${default}."`
+	Tesseract string        `default:"tesseract" placeholder:"PROGRAM" help:"Tesseract to run."`
+}
+
+// leastMemory is what Tesseract needs to start, in MB.
+const leastMemory = 200
+
+// Run reads pages until a signal comes.
+func (c ocrCmd) Run(ctx context.Context, e env) error {
+	if c.Timeout < time.Second || c.Memory < leastMemory || c.AtOnce < 0 {
+		return usagef("want --timeout of 1s or more, --memory of %d or more, --at-once of 1 or more", leastMemory)
+	}
+	program, err := tesseract.Find(ctx, c.Tesseract, c.Languages)
+	if err != nil {
+		return err
+	}
+	program.Timeout, program.Memory = c.Timeout, c.Memory*1e6
+	if c.AtOnce == 0 {
+		c.AtOnce = runtime.GOMAXPROCS(0)
+	}
+	w := &tesseract.Worker{API: c.api, Name: c.Name, Program: program, AtOnce: c.AtOnce, Log: e.logger()}
+	err = w.Run(ctx)
+	if !errors.Is(err, client.ErrNotFound) {
+		return err
+	}
+	_, notAdded := c.api.AddSubscriber(ctx, api.SubscriberOrder{Order: api.Order{By: whoAsks("")}, Name: c.Name})
+	if err = w.Run(ctx); errors.Is(err, client.ErrNotFound) && notAdded != nil { // else another worker has added it
+		return notAdded
+	}
+	return err
+}
