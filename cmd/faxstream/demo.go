@@ -98,6 +98,7 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	cfg := app.DemoConfig(c.Dir, sim.URL, c.Chaos, log)
 	cfg.Admin.Addr, cfg.Admin.AnyPort = demoAdmin, true
 	cfg.Software, cfg.Observe = softwareName(), show.step
+	began := time.Now()
 	a, err := app.Start(ctx, cfg)
 	if err != nil {
 		return err
@@ -121,7 +122,11 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	}
 	fmt.Fprintf(e.stderr, "Folder:    %s\n", c.Dir)
 	if !c.Exit {
-		return errors.Join(err, a.Wait(ctx))
+		reading, stop := context.WithCancel(ctx)
+		done := readDemo(reading, e, a.AdminURL(), began)
+		err = errors.Join(err, a.Wait(ctx))
+		stop()
+		return errors.Join(err, <-done)
 	}
 	if len(report.Errors) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of %d faxes are not as expected: %s", len(report.Errors), report.Faxes, report.Errors[0]))

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -39,13 +41,42 @@ func (c ocrCmd) Run(ctx context.Context, e env) error {
 		c.AtOnce = runtime.GOMAXPROCS(0)
 	}
 	w := &tesseract.Worker{API: c.api, Name: c.Name, Program: program, AtOnce: c.AtOnce, Log: e.logger()}
-	err = w.Run(ctx)
+	return runWorker(ctx, c.api, w, api.SubscriberOrder{Order: api.Order{By: whoAsks("")}, Name: c.Name})
+}
+
+// runWorker runs a worker, and adds its subscriber first unless it is there.
+func runWorker(ctx context.Context, c *client.Client, w *tesseract.Worker, o api.SubscriberOrder) error {
+	err := w.Run(ctx)
 	if !errors.Is(err, client.ErrNotFound) {
 		return err
 	}
-	_, notAdded := c.api.AddSubscriber(ctx, api.SubscriberOrder{Order: api.Order{By: whoAsks("")}, Name: c.Name})
+	_, notAdded := c.AddSubscriber(ctx, o)
 	if err = w.Run(ctx); errors.Is(err, client.ErrNotFound) && notAdded != nil { // else another worker has added it
 		return notAdded
 	}
 	return err
+}
+
+// readDemo reads the pages of a demo since a time with Tesseract, if it is installed, until ctx ends. done has the error then.
+func readDemo(ctx context.Context, e env, server string, since time.Time) (done <-chan error) {
+	ended := make(chan error, 1)
+	program, err := tesseract.Find(ctx, "tesseract", []string{"eng"})
+	if err != nil {
+		fmt.Fprintf(e.stderr, "Text:      none: %v. Then `make demo` reads the pages\n", err)
+		ended <- nil
+		return ended
+	}
+	program.Timeout, program.Memory = 2*time.Minute, 1e9
+	fmt.Fprintln(e.stderr, "Text:      bin/faxstream get SESSION --as txt (Tesseract reads the pages now)")
+	go func() { ended <- readPages(ctx, program, server, since) }()
+	return ended
+}
+
+func readPages(ctx context.Context, program tesseract.Program, server string, since time.Time) error {
+	c, err := client.New(client.Config{Server: server, By: "demo"})
+	if err != nil {
+		return err
+	}
+	w := &tesseract.Worker{API: c, Name: "ocr", Program: program, AtOnce: runtime.GOMAXPROCS(0), Log: slog.New(slog.DiscardHandler)}
+	return runWorker(ctx, c, w, api.SubscriberOrder{Order: api.Order{By: "demo"}, Name: "ocr", Since: since})
 }
