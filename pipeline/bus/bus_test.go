@@ -198,7 +198,7 @@ func TestCloseEndsEveryGoroutine(t *testing.T) {
 	ended := make(chan error, 2)
 	caught := make(chan struct{})
 	go func() { ended <- b.Ledgers(context.Background(), func(session.State) {}, func() { close(caught) }) }()
-	go func() { ended <- b.Follow(context.Background(), func(Stored) bool { return true }) }()
+	go func() { ended <- b.Follow(context.Background(), nil, func(Stored, Place) bool { return true }) }()
 	receive(t, caught)
 	for i := range 20 {
 		mustRecord(t, b, page("s", i+1))

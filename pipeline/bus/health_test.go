@@ -108,7 +108,7 @@ func TestTheReadinessCheckIsSeenByNobody(t *testing.T) {
 	events := make(chan string, 16)
 	following := make(chan struct{})
 	go func() {
-		_ = b.Follow(t.Context(), func(s Stored) bool { events <- s.Subject; return true })
+		_ = b.Follow(t.Context(), nil, func(s Stored, _ Place) bool { events <- s.Subject; return true })
 		close(following)
 	}()
 	for cons := 0; cons < 2; { // until it follows both streams

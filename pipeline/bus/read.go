@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,14 +95,48 @@ func (b *Bus) Recorded(ctx context.Context, f session.Fact) (bool, error) {
 	return true, nil
 }
 
-// Follow calls f with every new event of pages, documents and texts, from now on, until ctx ends, Close begins or f returns false;
-// then it returns nil.
-func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
+// Place is how far a follower has come: the last sequence that it has got of each stream of events. Its text is a place in an API.
+type Place [3]uint64
+
+func (p Place) String() string { return fmt.Sprintf("%d-%d-%d", p[0], p[1], p[2]) }
+
+// ParsePlace reads the text of a Place.
+func ParsePlace(text string) (p Place, err error) {
+	parts := strings.Split(text, "-")
+	if len(parts) != len(p) {
+		return p, fmt.Errorf("place %.60q: want three numbers, as an event has them", text)
+	}
+	for i, part := range parts {
+		if p[i], err = strconv.ParseUint(part, 10, 63); err != nil {
+			return p, fmt.Errorf("place %.60q: want three numbers, as an event has them", text)
+		}
+	}
+	return p, nil
+}
+
+// Follow calls f with every new event of pages, documents and texts and the place after it, until ctx ends, Close begins or f returns
+// false; then it returns nil. It begins after a place, which f got before, or from now on if that is nil. A place that the streams have not
+// reached is of other streams: it begins from now on.
+func (b *Bus) Follow(ctx context.Context, after *Place, f func(Stored, Place) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	events := make(chan Stored, 64)
-	for _, stream := range readable {
-		cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
+	type event struct {
+		Stored
+		stream int
+	}
+	events := make(chan event, 64)
+	var place Place
+	for i, stream := range readable {
+		last, err := b.lastSequence(ctx, stream)
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", stream, err)
+		}
+		if place[i] = last; after != nil {
+			place[i] = min(after[i], last)
+		}
+		cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: place[i] + 1,
+		})
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", stream, err)
 		}
@@ -110,8 +145,9 @@ func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 			if err != nil || strings.HasSuffix(m.Subject(), trial) {
 				return // a test message of the readiness check; only a message that does not come from a stream has no metadata
 			}
+			e := Stored{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()}
 			select {
-			case events <- Stored{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()}:
+			case events <- event{e, i}:
 			case <-ctx.Done():
 			}
 		})
@@ -127,7 +163,7 @@ func (b *Bus) Follow(ctx context.Context, f func(Stored) bool) error {
 		case <-b.life.Done():
 			return nil
 		case e := <-events:
-			if !f(e) {
+			if place[e.stream] = e.Sequence; !f(e.Stored, place) {
 				return nil
 			}
 		}

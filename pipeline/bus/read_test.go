@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -93,7 +94,7 @@ func TestFollowGivesNewEventsUntilItIsEnough(t *testing.T) {
 	mustRecord(t, b, archived("1", "old", 1))
 	events, ended := make(chan Stored), make(chan error)
 	go func() {
-		ended <- b.Follow(t.Context(), func(e Stored) bool { events <- e; return e.Subject != "fax.v1.doc.ready.1.end.1" })
+		ended <- b.Follow(t.Context(), nil, func(e Stored, _ Place) bool { events <- e; return e.Subject != "fax.v1.doc.ready.1.end.1" })
 	}()
 	// Follow says nowhere that it began: probe until it answers.
 	probing, enough := context.WithCancel(t.Context())
@@ -119,6 +120,50 @@ func TestFollowGivesNewEventsUntilItIsEnough(t *testing.T) {
 	}
 	if err := receive(t, ended); err != nil {
 		t.Error(err)
+	}
+}
+
+// A follower that stopped goes on where it was, over all streams, and misses nothing. A place that the streams have not reached is of
+// streams that were lost.
+func TestFollowGoesOnFromAPlace(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	follow := func(after *Place, n int) (subjects []string, at Place) {
+		t.Helper()
+		err := b.Follow(t.Context(), after, func(e Stored, p Place) bool {
+			subjects, at = append(subjects, e.Subject), p
+			return len(subjects) < n
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(subjects)
+		return subjects, at
+	}
+	begin := &Place{}
+	mustRecord(t, b, archived("1", "s", 1))
+	mustRecord(t, b, session.DocReady{Session: "s", ToToken: "1", Revision: 1})
+	first, at := follow(begin, 2)
+	mustRecord(t, b, archived("1", "s", 2))
+	mustRecord(t, b, session.TextRecognised{Session: "s", Page: 1, ToToken: "1", Words: session.Object{SHA256: "0123456789abcdef"}})
+	again, err := ParsePlace(at.String())
+	if err != nil || again != at {
+		t.Errorf("%s is read as %v, %v", at, again, err)
+	}
+	next, end := follow(&at, 2)
+	want := []string{"fax.v1.page.archived.1.s.2", "fax.v1.text.recognised.1.s.1.0123456789abcdef"}
+	before := []string{"fax.v1.doc.ready.1.s.1", "fax.v1.page.archived.1.s.1"}
+	if !slices.Equal(first, before) || !slices.Equal(next, want) || end != (Place{2, 1, 1}) {
+		t.Errorf("first %v up to %s, then %v up to %s", first, at, next, end)
+	}
+	lost := &Place{1000, 0, 1000}
+	if docs, _ := follow(lost, 1); !slices.Equal(docs, []string{"fax.v1.doc.ready.1.s.1"}) {
+		t.Errorf("from a place of other streams: %v", docs)
+	}
+	for _, bad := range []string{"", "1-2", "1-2-x", "1-2-3-4", "-1-2-3", "1-2-99999999999999999999"} {
+		if _, err := ParsePlace(bad); err == nil {
+			t.Errorf("%q is read", bad)
+		}
 	}
 }
 

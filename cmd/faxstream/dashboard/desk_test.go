@@ -42,7 +42,7 @@ func newDeskWith(t *testing.T, changeAccess func(*access.Config), change func(*C
 			Gate: gate, Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Log: gate.Log,
 			Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
 			Ready:   func(context.Context) error { return d.ready },
-			Events:  func(context.Context, func(bus.Stored) bool) error { return nil },
+			Events:  func(context.Context, *bus.Place, func(bus.Stored, bus.Place) bool) error { return nil },
 			Reconcile: func(context.Context, time.Time, bool) any {
 				return map[string]bool{"reconciled": true}
 			},

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,9 +13,19 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
-// events streams the events of pages, documents and texts as server-sent events, from now on. Its first line is a comment that says that it
-// listens.
+// events streams the events of pages, documents and texts as server-sent events, from now on, or from where a reader stopped: the id of the
+// last event that it has got comes in the header Last-Event-ID, as browsers send it, or in ?after=. Its first line is a comment that says
+// that it listens.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	var after *bus.Place
+	if text := cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("after")); text != "" {
+		place, err := bus.ParsePlace(text)
+		if err != nil {
+			s.fail(w, r, api.BadRequest("Last-Event-ID: %v", err))
+			return
+		}
+		after = &place
+	}
 	select {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
@@ -31,7 +42,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, ": listening\n\n")
 	_ = rc.Flush()
-	err := s.Events(r.Context(), func(e bus.Stored) bool {
+	err := s.Events(r.Context(), after, func(e bus.Stored, at bus.Place) bool {
 		if !sees(r, eventNumber(e.Subject)) {
 			return true
 		}
@@ -41,7 +52,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			return true
 		}
 		var b bytes.Buffer
-		fmt.Fprintf(&b, "data: %s\n\n", line)
+		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", at, line)
 		if err := rc.SetWriteDeadline(time.Now().Add(eventWithin)); err != nil {
 			return false
 		}

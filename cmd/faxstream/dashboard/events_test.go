@@ -12,7 +12,10 @@ import (
 // Streams of events are bounded, since each has consumers of JetStream; one that ends makes room.
 func TestStreamsOfEventsAreBounded(t *testing.T) {
 	d := newDesk(t, func(c *Config) {
-		c.Events = func(ctx context.Context, _ func(bus.Stored) bool) error { <-ctx.Done(); return nil }
+		c.Events = func(ctx context.Context, _ *bus.Place, _ func(bus.Stored, bus.Place) bool) error {
+			<-ctx.Done()
+			return nil
+		}
 	})
 	open := func(ctx context.Context) *http.Response {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL+"/api/v1/events", nil)

@@ -165,12 +165,12 @@ func TestALimitedTokensListsAndReadiness(t *testing.T) {
 // A stream of events has those of the own numbers only, whatever other subjects there will be.
 func TestALimitedTokensEvents(t *testing.T) {
 	d := officeDesk(t, func(c *Config) {
-		c.Events = func(_ context.Context, f func(bus.Stored) bool) error {
+		c.Events = func(_ context.Context, _ *bus.Place, f func(bus.Stored, bus.Place) bool) error {
 			for _, subject := range []string{
 				"fax.v1.page.archived.1222.other.1", "fax.v1.doc.assembled.unknown.x.1", "fax.v1.alert.13343040000.x",
 				"fax.v1.page.archived.13343040000.mine.1", "fax.v1.doc.assembled.13343040000.mine.1",
 			} {
-				f(bus.Stored{Subject: subject, Data: []byte(`{}`)})
+				f(bus.Stored{Subject: subject, Data: []byte(`{}`)}, bus.Place{})
 			}
 			return nil
 		}

@@ -42,8 +42,9 @@ type Config struct {
 		// RecordAccess stores an access durably before it returns nil.
 		RecordAccess(ctx context.Context, a session.Access) error
 	}
-	// Events calls f with each event of pages, documents and texts from now on, until ctx ends or f returns false.
-	Events func(ctx context.Context, f func(bus.Stored) bool) error
+	// Events calls f with each event of pages, documents and texts and the place after it, until ctx ends or f returns false: from a place
+	// on, or from now on if that is nil.
+	Events func(ctx context.Context, after *bus.Place, f func(bus.Stored, bus.Place) bool) error
 	Ready  func(ctx context.Context) error // nil error: the pipeline can work
 	// Warnings says what will soon stop the pipeline, or makes it work worse than it could; nil: there are no warnings.
 	Warnings func(ctx context.Context) ([]string, error)

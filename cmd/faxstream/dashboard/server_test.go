@@ -80,8 +80,12 @@ func newServer(t *testing.T, s stores) *httptest.Server {
 			data, err := io.ReadAll(original)
 			return append([]byte("small "), data...), err
 		},
-		Events: func(_ context.Context, f func(bus.Stored) bool) error {
-			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: []byte(`{"page":1}`)})
+		Events: func(_ context.Context, after *bus.Place, f func(bus.Stored, bus.Place) bool) error {
+			page := 1
+			if after != nil {
+				page = int(after[0]) + 1
+			}
+			f(bus.Stored{Subject: "fax.v1.page.archived.123.abc.1", Data: fmt.Appendf(nil, `{"page":%d}`, page)}, bus.Place{uint64(page), 2, 3})
 			return nil
 		},
 	}))
@@ -142,6 +146,9 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/faxes/abc/pages/1.0123456789abcdef.png", 400, "want N.tiff"},
 		{"/api/v1/faxes/abc/pages/0001.0123456789abcdef.png.json", 400, "want N.tiff"},
 		{"/api/v1/events", 200, `data: {"type":"fax.v1.page.archived"`},
+		{"/api/v1/events", 200, "id: 1-2-3\ndata: "},
+		{"/api/v1/events?after=7-2-3", 200, `{"page":8}`},
+		{"/api/v1/events?after=7", 400, "want three numbers"},
 		{"/healthz", 200, `"status":"ok"`},
 		{"/readyz", 200, `"status":"ready"`},
 		{"/nothing", 404, `"code":"not_found"`},
