@@ -84,6 +84,9 @@ func (r *Results) Take(ctx context.Context, f session.PageArchived, res session.
 	if err != nil {
 		return fact, false, &session.BadResult{Err: err}
 	}
+	if err := r.room(ctx, f.Session, f.Page); err != nil {
+		return fact, false, err
+	}
 	sum := sha256.Sum256(res.Data)
 	p := archive.PageText{
 		Session: f.Session, Page: f.Page, ToToken: f.ToToken, Engine: res.Engine, Version: res.Version, Languages: res.Languages,
@@ -110,6 +113,26 @@ func (r *Results) Take(ctx context.Context, f session.PageArchived, res session.
 	fact = p.Fact(data)
 	_, _, err = r.Facts.RecordFact(ctx, fact)
 	return fact, repeat, err
+}
+
+// maxResults bounds the results of a page: whoever asks for its text reads all of them.
+const maxResults = 100
+
+// room refuses one more result for a page that has too many.
+func (r *Results) room(ctx context.Context, id string, page int) error {
+	n := 0
+	for key, err := range r.Archive.List(ctx, archive.TextPrefix(id, page), "") {
+		if err != nil {
+			return fmt.Errorf("list the texts of session %s page %d: %w", id, page, err)
+		}
+		if archive.IsWords(key) {
+			n++
+		}
+	}
+	if n >= maxResults {
+		return bad("page %d of session %s has %d results, and may have no more", page, id, n)
+	}
+	return nil
 }
 
 // imageOf is how the image that an engine read lies on a page.

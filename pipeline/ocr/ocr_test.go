@@ -157,6 +157,25 @@ func TestBadResults(t *testing.T) {
 	}
 }
 
+// A page has a bounded number of results.
+func TestAPageHasAHundredResults(t *testing.T) {
+	r, d := newResults()
+	for i := range 100 {
+		if _, _, err := r.Take(t.Context(), page("a"), result("x", fmt.Sprint("word", i), noon)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err := r.Take(t.Context(), page("a"), result("x", "more", noon))
+	if _, ok := errors.AsType[*session.BadResult](err); !ok || !strings.Contains(err.Error(), "has 100 results") || len(d.Objects) != 200 {
+		t.Errorf("one more: %v; %d objects", err, len(d.Objects))
+	}
+	other := page("a")
+	other.Page = 2
+	if _, _, err := r.Take(t.Context(), other, result("x", "more", noon)); err != nil {
+		t.Errorf("another page: %v", err)
+	}
+}
+
 // An engine that finds nothing says that the page is blank.
 func TestABlankPageHasAnEmptyText(t *testing.T) {
 	r, _ := newResults()

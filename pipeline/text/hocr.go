@@ -98,7 +98,7 @@ func (r *reader) hocrBegin(t html.Token, found *bool) (*hocrElement, error) {
 	for _, a := range t.Attr {
 		switch a.Key {
 		case "class":
-			for _, class := range strings.Fields(a.Val) {
+			for class := range strings.FieldsSeq(a.Val) {
 				*found = *found || strings.HasPrefix(class, "ocr_") || strings.HasPrefix(class, "ocrx_")
 				e.kind = max(e.kind, hocrKinds[class])
 			}
@@ -119,9 +119,14 @@ func (r *reader) hocrBegin(t html.Token, found *bool) (*hocrElement, error) {
 	return e, err
 }
 
+const maxProperty = 200 // bytes
+
 // hocrTitle reads bbox and x_wconf of a title, as in "bbox 10 20 30 40; x_wconf 93".
 func hocrTitle(title string) (box *Box, confidence *float64, err error) {
 	for property := range strings.SplitSeq(title, ";") {
+		if len(property) > maxProperty {
+			continue // none that is read here is so long
+		}
 		words := strings.Fields(property)
 		switch {
 		case len(words) == 5 && words[0] == "bbox":

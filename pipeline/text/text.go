@@ -104,7 +104,7 @@ func (r *reader) beginBlock() { r.newBlock, r.newLine = true, true }
 
 // add appends the words of a text, which share confidence and box.
 func (r *reader) add(text string, confidence *float64, box *Box) error {
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) { // one after the other: all at once can need eight times the text
 		switch {
 		case len(r.words) == MaxWords:
 			return fmt.Errorf("more than %d words", MaxWords)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -137,6 +138,23 @@ func TestABoxIsFourNumbers(t *testing.T) {
 	for _, bad := range []string{`[1,2,3]`, `[1,2,3,"x"]`, `{}`, `[1,2,3,4,5]`} {
 		if json.Unmarshal([]byte(`{"box":`+bad+`}`), &w) == nil {
 			t.Errorf("%s is let through", bad)
+		}
+	}
+}
+
+// Whatever the bytes are, parsing takes little more memory than they have.
+func TestHostileTextsTakeLittleMemory(t *testing.T) {
+	many := strings.Repeat("x ", MaxBytes/2-500)
+	for format, data := range map[string]string{
+		Plain: many, TSV: strings.Repeat("\t", MaxBytes), HOCR: `<a class="ocr_line" title="` + many + `">`,
+		PAGE: `<PcGts><TextLine><Coords points="` + many + `"/></TextLine></PcGts>`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = Parse(format, []byte(data))
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 6*MaxBytes {
+			t.Errorf("%s takes %d MB for %d MB", format, used>>20, len(data)>>20)
 		}
 	}
 }

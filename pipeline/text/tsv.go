@@ -9,11 +9,14 @@ import (
 // wordLevel is the level of a row that is a word.
 const wordLevel = "5"
 
+// maxColumns bounds the table: Tesseract's has 12.
+const maxColumns = 50
+
 // tsv reads the table of Tesseract (TessBaseAPI::GetTSVText): a head with the names of columns, and a row for each word, line, paragraph,
 // block and page.
 func (r *reader) tsv(data []byte) error {
 	head, rows, _ := strings.Cut(string(data), "\n")
-	names := strings.Split(strings.TrimSpace(head), "\t")
+	names := strings.SplitN(strings.TrimSpace(head), "\t", maxColumns)
 	var at [10]int
 	for i, name := range []string{"level", "block_num", "par_num", "line_num", "left", "top", "width", "height", "conf", "text"} {
 		if at[i] = slices.Index(names, name); at[i] < 0 {
@@ -24,7 +27,7 @@ func (r *reader) tsv(data []byte) error {
 	number := 1
 	for row := range strings.Lines(rows) {
 		number++
-		cells := strings.Split(strings.TrimRight(row, "\r\n"), "\t")
+		cells := strings.SplitN(strings.TrimRight(row, "\r\n"), "\t", len(names))
 		if len(cells) < len(names) { // rows that are no words may lack the text
 			cells = append(cells, make([]string, len(names)-len(cells))...)
 		}

@@ -186,7 +186,7 @@ func (r *reader) page(data []byte) error {
 // around is the smallest box around points, as in "10,20 30,20 30,40".
 func around(points string) (*Box, error) {
 	var b *Box
-	for _, point := range strings.Fields(points) {
+	for point := range strings.FieldsSeq(points) {
 		x, y, _ := strings.Cut(point, ",")
 		p, err := places(x, y)
 		if err != nil {
