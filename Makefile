@@ -81,7 +81,7 @@ stages: ## run every benchmark of the packages once, on little work and without 
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m \
 	  $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd ingest pipeline storage | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
-tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
+tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
@@ -96,10 +96,11 @@ $(TOOLS)/versitygw:
 $(TOOLS)/minio:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(MINIO)
 
-# pdf.js is a reader in the matrix of tests, pinned in testdata/matrix; the parser of AsyncAPI documents in testdata/asyncapi.
+# Pinned: pdf.js, a reader in the matrix of tests; the parser of AsyncAPI documents; nats.js, which an example of a subscriber uses.
 $(TOOLS)/pdfjs/done: testdata/matrix/package-lock.json
 $(TOOLS)/asyncapi/done: testdata/asyncapi/package-lock.json
-$(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done:
+$(TOOLS)/natsjs/done: testdata/natsjs/package-lock.json
+$(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done:
 	rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/package.json $(<D)/package-lock.json $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	touch $@

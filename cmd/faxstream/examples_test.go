@@ -2,16 +2,19 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
 // The OCR services of deploy/examples read every page, also when they are killed in the middle and started again.
@@ -51,12 +54,92 @@ func TestExamplesOfOCRServicesMissNothing(t *testing.T) {
 	}
 }
 
+// The examples with NATS clients print every page, also when they are killed in the middle and started again.
+func TestExamplesWithNATSMissNothing(t *testing.T) {
+	examples := filepath.Join("..", "..", "deploy", "examples")
+	for name, command := range map[string]func(t *testing.T) []string{
+		"Go": func(t *testing.T) []string {
+			program := filepath.Join(t.TempDir(), "pages")
+			if out, err := exec.Command("go", "build", "-o", program, "../../deploy/examples/pages").CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			return []string{program}
+		},
+		"Node": func(t *testing.T) []string {
+			modules := filepath.Join(os.Getenv("FAXSTREAM_TOOLS"), "natsjs", "node_modules")
+			if _, err := os.Stat(filepath.Join(modules, "@nats-io")); err != nil {
+				const help = "nats.js is missing: make tools, and FAXSTREAM_TOOLS=$PWD/.tools/bin"
+				if os.Getenv("CI") == "true" {
+					t.Fatal(help)
+				}
+				t.Skip(help)
+			}
+			dir := t.TempDir() // Node looks for packages beside the program
+			source, err := os.ReadFile(filepath.Join(examples, "pages.mjs"))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, "pages.mjs"), source, 0o600)
+			}
+			if err = errors.Join(err, os.Symlink(modules, filepath.Join(dir, "node_modules"))); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"node", filepath.Join(dir, "pages.mjs")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, false)
+			args := command(t)
+			var printed lines
+			kill := d.start(&printed, args...)
+			await(t, "the example's consumer", func() bool {
+				_, err := d.js.Consumer(t.Context(), bus.StreamPages, "example-"+strings.ToLower(name))
+				return err == nil
+			})
+			f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
+			d.sim.Add(f)
+			bodies := apptest.Bodies(f, d.WebhookURL()+ingest.Path)
+			d.send(bodies[0])
+			await(t, "page 1", func() bool { return printed.has("case 1") })
+			kill()
+			d.send(bodies[1:]...)
+			d.awaitFax("case", hasDocument)
+			kill = d.start(&printed, args...)
+			await(t, "the other pages", func() bool { return printed.has("case 2") && printed.has("case 3") })
+			kill()
+		})
+	}
+}
+
+// lines is what programs print.
+type lines struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text += string(b)
+	return len(b), nil
+}
+
+func (l *lines) has(line string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains("\n"+l.text, "\n"+line+"\n")
+}
+
 // example starts an example with its own processes; kill ends all of them at once.
 func (d *desk) example(program, name string) (kill func()) {
 	d.t.Helper()
-	cmd := exec.Command(program, filepath.Join("..", "..", "deploy", "examples", name))
-	cmd.Env = append(os.Environ(), "FAXSTREAM_URL="+d.AdminURL(), "FAXSTREAM_TOKEN=", "OMP_THREAD_LIMIT=1", "TMPDIR="+d.t.TempDir())
-	cmd.Stdout, cmd.Stderr = d.t.Output(), d.t.Output()
+	return d.start(d.t.Output(), program, filepath.Join("..", "..", "deploy", "examples", name))
+}
+
+func (d *desk) start(stdout io.Writer, args ...string) (kill func()) {
+	d.t.Helper()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "FAXSTREAM_URL="+d.AdminURL(), "FAXSTREAM_TOKEN=", "NATS_URL="+d.NATSURL(), "OMP_THREAD_LIMIT=1",
+		"TMPDIR="+d.t.TempDir())
+	cmd.Stdout, cmd.Stderr = stdout, d.t.Output()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
@@ -71,7 +154,7 @@ func (d *desk) example(program, name string) (kill func()) {
 			d.t.Error(err)
 		}
 		if err := cmd.Wait(); err == nil {
-			d.t.Errorf("%s ended by itself", name)
+			d.t.Errorf("%s ended by itself", args)
 		}
 	}
 	d.t.Cleanup(kill)
