@@ -48,7 +48,7 @@ func imageOf(t *testing.T, d *pipelinetest.Desk, name string) session.PageArchiv
 	p := intake.Pages{Facts: d, Archive: d, Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {}}
 	o := intake.Origin{Session: "fax", Page: 1, ToToken: "15550100", Source: session.SourceWholeFile}
 	data := pipelinetest.Testdata(t, name)
-	cut, err := p.ArchiveOriginal(t.Context(), o, data, archive.KindCut)
+	cut, err := pipelinetest.ArchiveOriginal(t.Context(), &p, o, data, archive.KindCut)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func streamedPages(t testing.TB, p *intake.Pages, singles [][]byte) (facts []ses
 			continue
 		}
 		f := o.Fact(m)
-		if f.Original, err = p.ArchiveOriginal(t.Context(), o, data, archive.KindOriginal); err != nil {
+		if f.Original, err = pipelinetest.ArchiveOriginal(t.Context(), p, o, data, archive.KindOriginal); err != nil {
 			t.Fatal(err)
 		}
 		facts = append(facts, f)

@@ -37,18 +37,8 @@ func (p *Pages) timed(name string, o Origin, f func() error) error {
 	return err
 }
 
-// ArchiveOriginal archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut.
-func (p *Pages) ArchiveOriginal(ctx context.Context, o Origin, data []byte, kind string) (session.Object, error) {
-	b := p.Decoder.NewBody()
-	_, err := b.Write(data)
-	if err != nil {
-		return session.Object{}, errors.Join(err, b.Close())
-	}
-	obj, _, err := p.ArchiveBody(ctx, o, b, kind)
-	return obj, errors.Join(err, b.Close())
-}
-
-// ArchiveBody is ArchiveOriginal for a Body. existed: the same bytes are there already.
+// ArchiveBody archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut. existed: the same bytes
+// are there already.
 func (p *Pages) ArchiveBody(ctx context.Context, o Origin, b *Body, kind string) (obj session.Object, existed bool, err error) {
 	err = p.timed(stage.Archive, o, func() error {
 		obj, existed, err = b.create(ctx, p.Archive, o, archive.PageKey(o.Session, o.Page, b.SHA256(), kind), "")
@@ -70,7 +60,7 @@ func (p *Pages) ArchiveRejected(ctx context.Context, o Origin, f *Failure) (obj 
 // create archives a Body under key, with its sidecar.
 func (b *Body) create(ctx context.Context, a archive.Store, o Origin, key string, reason session.Reason) (session.Object, bool, error) {
 	obj := archive.NewObject(key, b.Size(), b.SHA256())
-	existed, err := archive.CreateFileFrom(ctx, a, b.Reader(), b.SHA256(), o.Sidecar(obj, reason))
+	existed, err := archive.CreateFile(ctx, a, b.Reader(), b.SHA256(), o.Sidecar(obj, reason))
 	return obj, existed, err
 }
 

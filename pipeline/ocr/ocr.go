@@ -3,7 +3,7 @@
 // A result is archived as the engine wrote it, then its words in one form beside it, and then the event is published. Each is create-only,
 // so the same result may come again at any time, from several processes: it is there once. A crash leaves a result without words, or words
 // without their event; when the same result comes again, the rest is done. A page may have several results, of one engine or of several:
-// List has all of them, and Counts says which one counts.
+// Text gives the one that counts.
 package ocr
 
 import (
@@ -142,9 +142,9 @@ func imageOf(f session.PageArchived, read string) text.Image {
 	return im
 }
 
-// List returns the results of a page, from 1: the oldest first, and of the same time in the order of their keys. One that is damaged is an
+// list returns the results of a page, from 1: the oldest first, and of the same time in the order of their keys. One that is damaged is an
 // error.
-func (r *Results) List(ctx context.Context, id string, page int) ([]archive.PageText, error) {
+func (r *Results) list(ctx context.Context, id string, page int) ([]archive.PageText, error) {
 	var all []archive.PageText
 	for key, err := range r.Archive.List(ctx, archive.TextPrefix(id, page), "") {
 		if err != nil {
@@ -166,10 +166,10 @@ func (r *Results) List(ctx context.Context, id string, page int) ([]archive.Page
 	return all, nil
 }
 
-// Counts returns the result that counts of a page's results, as List gives them: the newest of those that were read from the image with
+// counts returns the result that counts of a page's results, as list gives them: the newest of those that were read from the image with
 // this raster hash, which is the image of the page that counts. With an engine, only its results are looked at. ok is false if there is
 // none.
-func Counts(all []archive.PageText, raster, engine string) (p archive.PageText, ok bool) {
+func counts(all []archive.PageText, raster, engine string) (p archive.PageText, ok bool) {
 	for _, p := range slices.Backward(all) {
 		if p.RasterSHA256 == raster && (engine == "" || p.Engine == engine) {
 			return p, true
@@ -188,11 +188,11 @@ const (
 // Text gives the text that counts of a page, whose image that counts f describes, and the key of the object that has it; with an engine, of
 // its results only. An error that matches fs.ErrNotExist: there is none.
 func (r *Results) Text(ctx context.Context, f session.PageArchived, as, engine string) (body []byte, key string, err error) {
-	all, err := r.List(ctx, f.Session, f.Page)
+	all, err := r.list(ctx, f.Session, f.Page)
 	if err != nil {
 		return nil, "", err
 	}
-	p, ok := Counts(all, f.RasterSHA256, engine)
+	p, ok := counts(all, f.RasterSHA256, engine)
 	if !ok {
 		return nil, "", fmt.Errorf("text of session %s page %d: %w", f.Session, f.Page, fs.ErrNotExist)
 	}
@@ -202,8 +202,10 @@ func (r *Results) Text(ctx context.Context, f session.PageArchived, as, engine s
 		return body, p.Result.Key, err
 	case AsWords:
 		body, err = p.Text()
-	default:
+	case AsText:
 		body = []byte(lines(p.Words))
+	default:
+		err = bad("%q: want %s, %s or %s", as, AsText, AsWords, AsSent)
 	}
 	return body, p.WordsKey(), err
 }

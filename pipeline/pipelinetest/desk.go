@@ -152,7 +152,7 @@ func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 			Session: "fax", Page: i + 1, From: "+15550199", To: "+15550100", ToToken: "15550100",
 			EventTime: start, Source: session.SourceFetch, BodySHA256: strings.Repeat("ab", 32),
 		}
-		original, err := p.ArchiveOriginal(t.Context(), o, data, archive.KindOriginal)
+		original, err := ArchiveOriginal(t.Context(), &p, o, data, archive.KindOriginal)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,4 +179,16 @@ func (d *Desk) AssemblerOf(t testing.TB, software string) *document.Assembler {
 			Archive: d, Decoder: intake.NewDecoder(2), Log: slog.New(slog.DiscardHandler), SpoolDir: t.TempDir(), Software: software,
 		},
 	}
+}
+
+// ArchiveOriginal archives the bytes of a page, as the page worker does before it decodes them. kind is archive.KindOriginal or
+// archive.KindCut.
+func ArchiveOriginal(ctx context.Context, p *intake.Pages, o intake.Origin, data []byte, kind string) (session.Object, error) {
+	b := p.Decoder.NewBody()
+	_, err := b.Write(data)
+	if err != nil {
+		return session.Object{}, errors.Join(err, b.Close())
+	}
+	obj, _, err := p.ArchiveBody(ctx, o, b, kind)
+	return obj, errors.Join(err, b.Close())
 }

@@ -1,6 +1,7 @@
 package pipelinetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func WholeFile(t testing.TB, d *Desk, name string) string {
 	sum := sha256.Sum256(data)
 	o := intake.Origin{Session: "whole", Source: session.SourceWholeFile}
 	obj := archive.NewObject(archive.WholeFileKey("whole", sum), int64(len(data)), sum)
-	if _, err := archive.CreateFile(t.Context(), d, data, sum, o.Sidecar(obj, "")); err != nil {
+	if _, err := archive.CreateFile(t.Context(), d, bytes.NewReader(data), sum, o.Sidecar(obj, "")); err != nil {
 		t.Fatal(err)
 	}
 	return obj.Key

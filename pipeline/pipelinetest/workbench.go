@@ -91,7 +91,7 @@ func (wb *Workbench) Page(id string, page int, data []byte) {
 		Session: id, Page: page, From: "+15550100", To: "+15550199", ToToken: "15550199",
 		EventTime: BenchStart, Source: session.SourceFetch,
 	}
-	original, err := wb.pages.ArchiveOriginal(wb.t.Context(), o, data, archive.KindOriginal)
+	original, err := ArchiveOriginal(wb.t.Context(), &wb.pages, o, data, archive.KindOriginal)
 	if err != nil {
 		wb.t.Fatal(err)
 	}

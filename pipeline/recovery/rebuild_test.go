@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -141,7 +142,7 @@ func openFax(t *testing.T, d *pipelinetest.Desk) {
 		sum := sha256.Sum256(data)
 		o := intake.Origin{Session: "open", Page: page, From: "+15550199", To: "+15550100", Source: session.SourceFetch}
 		obj := archive.NewObject(archive.PageKey("open", page, sum, archive.KindOriginal), int64(len(data)), sum)
-		if _, err := archive.CreateFile(t.Context(), d, data, sum, o.Sidecar(obj, "")); err != nil {
+		if _, err := archive.CreateFile(t.Context(), d, bytes.NewReader(data), sum, o.Sidecar(obj, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
