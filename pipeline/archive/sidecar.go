@@ -81,8 +81,8 @@ func ParseSidecar(data []byte) (Sidecar, error) {
 }
 
 // CreateFile archives the file of a page, or the whole file, of s.Object.Size bytes under s.Object.Key. It writes the sidecar s first: so
-// an object always has its sidecar, and a sidecar without an object does not count. sum is the SHA-256 of the bytes. existed: the same bytes
-// are there already.
+// an object always has its sidecar, and a sidecar without an object does not count. sum is the SHA-256 of the bytes. existed: the same
+// bytes are there already.
 func CreateFile(ctx context.Context, a Store, body io.ReadSeeker, sum [sha256.Size]byte, s Sidecar) (existed bool, err error) {
 	sidecar, err := s.item()
 	if err != nil {

@@ -25,7 +25,8 @@ func TestAnOriginalThatIsFoundHasItsSidecar(t *testing.T) {
 	if have, err := fetch.Lookup(t.Context(), pages, o); have != nil || err != nil {
 		t.Fatalf("of a new page there is %v, %v", have, err)
 	}
-	original, err := pipelinetest.ArchiveOriginal(t.Context(), &pages, o, pipelinetest.Testdata(t, "letter-standard-g4.tiff"), archive.KindOriginal)
+	data := pipelinetest.Testdata(t, "letter-standard-g4.tiff")
+	original, err := pipelinetest.ArchiveOriginal(t.Context(), &pages, o, data, archive.KindOriginal)
 	if err != nil {
 		t.Fatal(err)
 	}

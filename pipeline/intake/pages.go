@@ -37,8 +37,8 @@ func (p *Pages) timed(name string, o Origin, f func() error) error {
 	return err
 }
 
-// ArchiveBody archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut. existed: the same bytes
-// are there already.
+// ArchiveBody archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut. existed: the same
+// bytes are there already.
 func (p *Pages) ArchiveBody(ctx context.Context, o Origin, b *Body, kind string) (obj session.Object, existed bool, err error) {
 	err = p.timed(stage.Archive, o, func() error {
 		obj, existed, err = b.create(ctx, p.Archive, o, archive.PageKey(o.Session, o.Page, b.SHA256(), kind), "")

@@ -1,4 +1,5 @@
-// Command pages prints every page as it comes, with nats.go. Killed and started again it misses none: its durable consumer knows where it was.
+// Command pages prints every page as it comes, with nats.go. Killed and started again it misses none: its durable consumer knows where it
+// was.
 // NATS_URL is where JetStream is: `faxstream nats-credentials` prints it for the embedded server with --nats-listen.
 package main
 
