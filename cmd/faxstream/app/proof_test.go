@@ -241,6 +241,9 @@ func unsignedOther(signed objects) objects {
 func checkSchemas(t *testing.T, all objects) {
 	schemas, seen := map[string]*jsonschema.Schema{}, map[string]int{}
 	for _, name := range archive.SchemaNames {
+		if name == "text" {
+			continue // no OCR engine has read these faxes
+		}
 		text, err := archive.Schema(name)
 		if err != nil {
 			t.Fatal(err)
