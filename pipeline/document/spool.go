@@ -28,7 +28,6 @@ type spool struct {
 const (
 	spoolPiece  = 128 << 10 // bytes
 	spoolPieces = 3         // at most, of one spool
-	spoolAhead  = 4 << 20   // bytes, after which the disk begins with them while the rest is made: then the archive's sync is short
 )
 
 func newSpool(dir string) (*spool, error) {
@@ -50,15 +49,10 @@ func newSpool(dir string) (*spool, error) {
 // run hashes and writes pieces until there are no more.
 func (s *spool) run() {
 	var err error
-	var written, begun int64
 	for piece := range s.full {
 		s.sum.Write(piece)
 		if err == nil {
 			_, err = s.f.Write(piece)
-		}
-		if written += int64(len(piece)); written-begun >= spoolAhead {
-			startWriteback(s.f, begun, written-begun)
-			begun = written
 		}
 		s.empty <- piece[:0]
 	}
