@@ -168,7 +168,10 @@ func (b *Bus) fetch(d *durable, most int) {
 	}
 }
 
-// pullContext is the connection's context with a deadline that only the server is told. The server ends the pull then, and nats.go
+// PullUntil is ctx with a deadline for jetstream.FetchContext that only the server is told.
+func PullUntil(ctx context.Context, until time.Time) context.Context { return pullContext{ctx, until} }
+
+// pullContext is a context with a deadline that only the server is told. The server ends the pull then, and nats.go
 // waits a second longer for its answer. A client that ends a pull by its own clock loses a message that is on its way, until ackWait.
 type pullContext struct {
 	context.Context

@@ -44,24 +44,18 @@ func (v *Service) Claim(ctx context.Context, name string, most int, wait time.Du
 	if err != nil {
 		return nil, err
 	}
-	events, err := v.fetch(func() (jetstream.MessageBatch, error) { return cons.FetchNoWait(most) }, name)
+	events, err := v.fetch(name, cons, func() (jetstream.MessageBatch, error) { return cons.FetchNoWait(most) })
 	if err != nil || len(events) > 0 || wait == 0 {
 		return events, err
 	}
-	return v.fetch(func() (jetstream.MessageBatch, error) {
-		return cons.Fetch(1, jetstream.FetchContext(waiting{ctx, time.Now().Add(wait)})) // one: of several it would wait for the last one
-	}, name)
+	return v.fetch(name, cons, func() (jetstream.MessageBatch, error) {
+		until := bus.PullUntil(ctx, time.Now().Add(wait))
+		return cons.Fetch(1, jetstream.FetchContext(until)) // one: of several it would wait for the last one
+	})
 }
 
-// waiting is a context whose end only the server is told: a client that ends a pull by its own clock loses a message that is on its way.
-type waiting struct {
-	context.Context
-	until time.Time
-}
-
-func (w waiting) Deadline() (time.Time, bool) { return w.until, true }
-
-func (v *Service) fetch(pull func() (jetstream.MessageBatch, error), name string) ([]Event, error) {
+// fetch gives what a pull from the durable of a subscriber brings.
+func (v *Service) fetch(name string, cons jetstream.Consumer, pull func() (jetstream.MessageBatch, error)) ([]Event, error) {
 	key, err := v.Key()
 	if err != nil {
 		return nil, fmt.Errorf("key of leases: %w", err)
@@ -77,7 +71,7 @@ func (v *Service) fetch(pull func() (jetstream.MessageBatch, error), name string
 			return nil, fmt.Errorf("claim events of %s: %w", name, err)
 		}
 		events = append(events, Event{
-			Lease: leaseOf(key, name, m.Reply()), Subject: m.Subject(), ID: m.Headers().Get(bus.HeaderID), Time: meta.Timestamp.UTC(),
+			Lease: leaseOf(key, cons, m.Reply()), Subject: m.Subject(), ID: m.Headers().Get(bus.HeaderID), Time: meta.Timestamp.UTC(),
 			Tries: int(meta.NumDelivered), Data: m.Data(),
 		})
 	}
@@ -87,27 +81,29 @@ func (v *Service) fetch(pull func() (jetstream.MessageBatch, error), name string
 	return events, nil
 }
 
-// leaseOf is where the server takes the acknowledgement of an event, signed: nobody can settle what he has not claimed.
-func leaseOf(key []byte, name, reply string) string {
-	return base64.RawURLEncoding.EncodeToString(append(sign(key, name, reply), reply...))
+// leaseOf is where the server takes the acknowledgement of an event, signed: nobody can settle what he has not claimed, and nobody what was
+// claimed before the subscriber was rewound or made again, although the server would take it.
+func leaseOf(key []byte, cons jetstream.Consumer, reply string) string {
+	return base64.RawURLEncoding.EncodeToString(append(sign(key, cons, reply), reply...))
 }
 
 const signature = 16 // bytes
 
-func sign(key []byte, name, reply string) []byte {
+func sign(key []byte, cons jetstream.Consumer, reply string) []byte {
+	info := cons.CachedInfo()
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "lease of %s: %s", name, reply)
+	fmt.Fprintf(mac, "lease of %s since %d: %s", info.Name, info.Created.UnixNano(), reply)
 	return mac.Sum(nil)[:signature]
 }
 
 // opened gives back what leaseOf has signed.
-func opened(key []byte, name, lease string) (reply string, ok bool) {
+func opened(key []byte, cons jetstream.Consumer, lease string) (reply string, ok bool) {
 	data, err := base64.RawURLEncoding.DecodeString(lease)
 	if err != nil || len(data) <= signature {
 		return "", false
 	}
 	reply = string(data[signature:])
-	return reply, hmac.Equal(data[:signature], sign(key, name, reply)) && strings.HasPrefix(reply, "$JS.ACK.")
+	return reply, hmac.Equal(data[:signature], sign(key, cons, reply)) && strings.HasPrefix(reply, "$JS.ACK.")
 }
 
 // What a worker says of an event.
@@ -128,10 +124,14 @@ func (v *Service) Settle(ctx context.Context, name, lease, verdict string, delay
 	if err != nil {
 		return fmt.Errorf("key of leases: %w", err)
 	}
-	reply, ok := opened(key, name, lease)
+	cons, err := v.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	reply, ok := opened(key, cons, lease)
 	switch {
 	case !ok:
-		return bad("the lease is not one of %s: use it as the claim gave it", name)
+		return bad("the lease is not one of %s, or it is older than a rewind: use it as the claim gave it, or claim again", name)
 	case delay < 0 || delay > MaxDelay || delay > 0 && verdict != Later:
 		return bad("delay %s: want 0s to %s, and only with %s", delay, MaxDelay, Later)
 	}

@@ -231,7 +231,8 @@ func (v *Service) Remove(ctx context.Context, name string) error {
 }
 
 // Rewind makes a subscriber go on from a time: it gets the events from then on, also those that it has settled. What it has claimed before
-// cannot be settled any more.
+// cannot be settled any more. JetStream cannot move a durable, so it is removed and made again: a crash between the two leaves no
+// subscriber, and its claims are told so (ErrNone) until somebody adds it again.
 func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Status, error) {
 	cons, err := v.find(ctx, name)
 	if err != nil {
@@ -242,5 +243,11 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 	if err := v.Remove(ctx, name); err != nil {
 		return Status{}, err
 	}
-	return v.Add(ctx, s)
+	// Whoever asked may be gone; without a durable the subscriber would get nothing.
+	st, err := v.Add(context.WithoutCancel(ctx), s)
+	if err != nil {
+		return st, fmt.Errorf("rewind: %s is removed, and adding it again failed; add it with --since %s: %w",
+			name, since.Format(time.RFC3339), err)
+	}
+	return st, nil
 }

@@ -189,8 +189,13 @@ func TestRewindAndRemove(t *testing.T) {
 			t.Fatalf("from an hour on it gets %s", pages)
 		}
 		d.settle("ocr", events[0], subscribers.Done, 0)
+		before := events[0]
+		time.Sleep(time.Second)
 		if s, err := d.Rewind(t.Context(), "ocr", since.Add(-2*time.Hour)); err != nil || s.Waiting != 2 {
 			t.Fatalf("%+v, %v", s, err)
+		}
+		if err := d.Settle(t.Context(), "ocr", before.Lease, subscribers.Done, 0); !errors.Is(err, subscribers.ErrBad) {
+			t.Errorf("settled with a lease from before the rewind: %v", err)
 		}
 		if events, pages = d.claim("ocr"); pages != "old/1#1 fax/1#1" {
 			t.Errorf("after the rewind it gets %s", pages)

@@ -78,8 +78,11 @@ func (d *desk) Stored(_ context.Context, key string) ([]byte, error) {
 func (d *desk) PutText(_ context.Context, t client.Text) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if t.Session == "refused" {
+	switch t.Session {
+	case "refused":
 		return client.ErrRequest
+	case "unreachable":
+		return errors.New("no answer")
 	}
 	d.texts[t.Session] = t
 	return nil
@@ -120,8 +123,8 @@ func TestTextsAreSent(t *testing.T) {
 	}
 }
 
-// A page that makes Tesseract crash, hang or take too much memory costs one more try; then it is given up, and the next page is read. An
-// error of the API is not the page's: it is tried until it works.
+// A page that makes Tesseract crash, hang or take too much memory costs one more try; then it is given up, and the next page is read. So
+// does a page that is gone, or whose text is refused. An API that does not answer is not the page's fault: it is tried until it works.
 func TestAFailureCostsOnePageOneRetry(t *testing.T) {
 	hang := fake(t, "sleep 1000")
 	hang.Timeout = 100 * time.Millisecond
@@ -136,8 +139,9 @@ func TestAFailureCostsOnePageOneRetry(t *testing.T) {
 		"an error":          {fake(t, "echo broken >&2; exit 1"), "fax", [2]string{"later 10s", "fail"}},
 		"a hang":            {hang, "fax", [2]string{"later 10s", "fail"}},
 		"too much memory":   {greedy, "fax", [2]string{"later 10s", "fail"}},
-		"no PNG":            {fake(t, "true"), "gone", [2]string{"later 10s", "later 10s"}},
-		"a text is refused": {fake(t, "true"), "refused", [2]string{"later 10s", "later 10s"}},
+		"no PNG":            {fake(t, "true"), "gone", [2]string{"later 10s", "fail"}},
+		"a text is refused": {fake(t, "true"), "refused", [2]string{"later 10s", "fail"}},
+		"no answer":         {fake(t, "true"), "unreachable", [2]string{"later 10s", "later 10s"}},
 	} {
 		for i, want := range row.want {
 			d := work(t, row.program, i+1, row.session, "blank")

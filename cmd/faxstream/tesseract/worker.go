@@ -100,7 +100,7 @@ func (w *Worker) handle(ctx context.Context, e api.ClaimedEvent, dir string) {
 	verdict := api.Settlement{Lease: e.Lease, As: "done"}
 	if err != nil {
 		verdict.Why = err.Error()
-		if verdict.As = "later"; errors.Is(err, errPage) && e.Tries >= tries {
+		if verdict.As = "later"; hopeless(err) && e.Tries >= tries {
 			verdict.As = "fail"
 		} else {
 			verdict.Delay = tryAgain
@@ -113,6 +113,11 @@ func (w *Worker) handle(ctx context.Context, e api.ClaimedEvent, dir string) {
 	if err := w.API.Settle(ctx, w.Name, api.SettleOrder{Events: []api.Settlement{verdict}}); err != nil {
 		w.Log.Warn("settling a page failed: it comes again when its lease is over", "session", p.Session, "page", p.Page, "err", err)
 	}
+}
+
+// hopeless reports whether an error is the page's own: Tesseract does not read it, or what it reads, or where it is, is refused.
+func hopeless(err error) bool {
+	return errors.Is(err, errPage) || errors.Is(err, client.ErrRequest) || errors.Is(err, client.ErrNotFound)
 }
 
 // beat lets the lease of an event begin anew until still is called.
