@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -150,6 +151,44 @@ func TestAFailureCostsOnePageOneRetry(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A subscriber that is gone for a moment, as in a rewind, is waited for. One that stays away ends the worker, and not as one that never
+// was.
+func TestASubscriberThatIsGoneIsWaitedFor(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			claims := 0
+			d := &vanishing{desk: &desk{done: cancel}, claim: func() error {
+				if claims++; claims == 1 || back && claims > 5 {
+					return nil
+				}
+				return client.ErrNotFound
+			}}
+			w := &Worker{API: d, Name: "ocr", AtOnce: 1, Log: slog.New(slog.DiscardHandler)}
+			if err := w.Run(ctx); back != (err == nil) || errors.Is(err, client.ErrNotFound) {
+				t.Errorf("it comes back %t: %v after %d claims", back, err, claims)
+			}
+		})
+	}
+}
+
+// vanishing is a desk whose subscriber comes and goes.
+type vanishing struct {
+	*desk
+	claim func() error
+	first bool
+}
+
+func (v *vanishing) Claim(ctx context.Context, name string, o api.ClaimOrder) (api.Claimed, error) {
+	err := v.claim()
+	if err != nil || !v.first {
+		v.first = true
+		return api.Claimed{}, err
+	}
+	return v.desk.Claim(ctx, name, o)
 }
 
 func TestWhatKeepsAWorkerFromStarting(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,8 @@ type Worker struct {
 	Program Program
 	AtOnce  int // pages
 	Log     *slog.Logger
+
+	worked atomic.Bool // a claim worked: the subscriber was there
 }
 
 const (
@@ -39,9 +42,11 @@ const (
 	beatEvery = 15 * time.Second // while a page is read, its lease begins anew; a lease has 30 s at least then
 	tries     = 2                // of a page that Tesseract does not read
 	tryAgain  = "10s"            // after the first one
+	maxGone   = 12               // claims in a row that find no subscriber where there was one: a rewind makes it again
 )
 
-// Run claims and reads pages until ctx ends; then it returns nil. An error: it cannot work, such as where there is no such subscriber.
+// Run claims and reads pages until ctx ends; then it returns nil. An error: it cannot work. It matches client.ErrNotFound where there is no
+// such subscriber and was none: one that was there is waited for a minute, and is never to be added from now on, which would miss pages.
 func (w *Worker) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range max(w.AtOnce, 1) {
@@ -57,13 +62,19 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 func (w *Worker) loop(ctx context.Context, dir string) error {
+	gone := 0
 	for ctx.Err() == nil {
 		given, err := w.API.Claim(ctx, w.Name, api.ClaimOrder{Max: 1, Wait: claimWait.String()})
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrRequest):
+		case errors.Is(err, client.ErrNotFound) && !w.worked.Load(), errors.Is(err, client.ErrRequest):
 			return err
+		case errors.Is(err, client.ErrNotFound):
+			if gone++; gone > maxGone {
+				return fmt.Errorf("the subscriber %s was removed: add it again with --since, so that no page is missed", w.Name)
+			}
+			fallthrough
 		case err != nil:
 			w.Log.Warn("claiming pages failed; it is tried again", "err", err)
 			select {
@@ -72,6 +83,8 @@ func (w *Worker) loop(ctx context.Context, dir string) error {
 			}
 			continue
 		}
+		gone = 0
+		w.worked.Store(true)
 		for _, e := range given.Events {
 			w.handle(ctx, e, dir)
 		}
