@@ -1,5 +1,5 @@
-// Package pdf writes fax pages as a PDF/A-2b document (ISO 19005-2, level B), in one forward pass. Start with
-// [NewWriter].
+// Package pdf writes fax pages as a PDF/A-2b document (ISO 19005-2, level B), or PDF/A-2u (Meta.Unicode), in one forward pass. Start
+// with [NewWriter].
 //
 //	NewWriter ── AddImage | AddSlip, once per page, in order ── Close
 //

@@ -75,7 +75,12 @@ func (m Meta) xmp() []byte {
 			b.WriteString(`<rdf:Description rdf:about="" ` + namespace + ">" + properties + "</rdf:Description>\n")
 		}
 	}
-	describe(`xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"`, "<pdfaid:part>2</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>")
+	level := "B"
+	if m.Unicode {
+		level = "U"
+	}
+	describe(`xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"`,
+		"<pdfaid:part>2</pdfaid:part><pdfaid:conformance>"+level+"</pdfaid:conformance>")
 	describe(`xmlns:dc="http://purl.org/dc/elements/1.1/"`,
 		element("dc:title", `<rdf:Alt><rdf:li xml:lang="x-default">`, m.Title, "</rdf:li></rdf:Alt>")+
 			element("dc:creator", "<rdf:Seq><rdf:li>", m.Author, "</rdf:li></rdf:Seq>")+

@@ -34,7 +34,7 @@ type ImagePage struct {
 	Samples int
 	// Orientation says where the first row and column are seen, as TIFF 6.0 numbers it: 1 (or 0), top and left, is upright; 3 is
 	// upside down; 6 and 8 lie on a side; 2, 4, 5 and 7 are mirrored. Width, Height, XRes, YRes and Strip are those of the image
-	// as stored; the sheet is upright. A turned image has no Words.
+	// as stored; the sheet is upright, and so are the Words.
 	Orientation int
 	// Words are an invisible text over the image, for search and copy, in reading order; up to 50,000.
 	Words []Word
@@ -106,8 +106,6 @@ func (p ImagePage) check() error {
 		return fmt.Errorf("%w: %g by %g pixels per inch, want 1 to %g each way, or both 0", ErrInput, p.XRes, p.YRes, maxRes)
 	case p.Orientation < 0 || p.Orientation > 8:
 		return fmt.Errorf("%w: orientation %d, want 1 to 8", ErrInput, p.Orientation)
-	case p.Orientation > 1 && len(p.Words) > 0:
-		return fmt.Errorf("%w: words over an image with orientation %d, want them only over an upright image", ErrInput, p.Orientation)
 	case len(p.Strip) == 0 || len(p.Strip) > maxStrip:
 		return fmt.Errorf("%w: strip of %d bytes, want 1 to %d", ErrInput, len(p.Strip), maxStrip)
 	}

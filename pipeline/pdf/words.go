@@ -71,7 +71,11 @@ func (w *Writer) text(content int, p ImagePage, box mediaBox, place string) {
 // over returns the operators that place text so that it fills its box, from the font's descent to its ascent: a viewer marks
 // this area when it finds the word.
 func (f *font) over(p ImagePage, at image.Rectangle, box mediaBox, text string) string {
-	unitX, unitY := pointsPerIn/p.XRes/box.unit, pointsPerIn/p.YRes/box.unit // of a pixel
+	unitX, unitY := pointsPerIn/p.XRes/box.unit, pointsPerIn/p.YRes/box.unit // of a pixel of the upright page
+	if p.Orientation >= 5 {
+		unitX, unitY = unitY, unitX
+	}
+	at = p.upright(at)
 	size := max(leastSize, float64(at.Dy())*unitY*1000/float64(f.ascent()-f.descent()))
 	stretch := 100.0 // per cent
 	if length := f.length(text) * size; length > 0 {
@@ -80,4 +84,20 @@ func (f *font) over(p ImagePage, at image.Rectangle, box mediaBox, text string) 
 	x := float64(at.Min.X) * unitX
 	y := box.height - float64(at.Max.Y)*unitY - float64(f.descent())/1000*size
 	return fmt.Sprintf("/F %s Tf %s Tz 1 0 0 1 %s %s Tm <%s> Tj\n", number(size), number(stretch), number(x), number(y), f.codes(text))
+}
+
+// upright turns a box in the image as stored into one of the page as it is seen (TIFF 6.0, Orientation).
+func (p ImagePage) upright(at image.Rectangle) image.Rectangle {
+	width, height, o := p.Width, p.Height, p.Orientation
+	if o >= 5 {
+		width, height = height, width
+		at = image.Rect(at.Min.Y, at.Min.X, at.Max.Y, at.Max.X)
+	}
+	if o == 2 || o == 3 || o == 6 || o == 7 {
+		at.Min.X, at.Max.X = width-at.Max.X, width-at.Min.X
+	}
+	if o == 3 || o == 4 || o == 7 || o == 8 {
+		at.Min.Y, at.Max.Y = height-at.Max.Y, height-at.Min.Y
+	}
+	return at
 }

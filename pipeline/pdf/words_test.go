@@ -110,3 +110,35 @@ func wordsOf(t *testing.T, path string) (words []placed) {
 	}
 	return words
 }
+
+// TestWordsOnTurnedImages stores one page in every orientation: the sheet and the places of its words on it stay the same.
+func TestWordsOnTurnedImages(t *testing.T) {
+	at := image.Rect(100, 200, 400, 250) // on the upright page of 1000 by 1400 pixels
+	for orientation, stored := range map[int]image.Rectangle{
+		1: at,
+		2: image.Rect(600, 200, 900, 250),
+		3: image.Rect(600, 1150, 900, 1200),
+		4: image.Rect(100, 1150, 400, 1200),
+		5: image.Rect(200, 100, 250, 400),
+		6: image.Rect(200, 600, 250, 900),
+		7: image.Rect(1150, 600, 1200, 900),
+		8: image.Rect(1150, 100, 1200, 400),
+	} {
+		p := ImagePage{Width: 1000, Height: 1400, XRes: 204, YRes: 98, Orientation: orientation, Words: []Word{{"turned", stored}}}
+		if orientation >= 5 {
+			p.Width, p.Height, p.XRes, p.YRes = p.Height, p.Width, p.YRes, p.XRes
+		}
+		p.Strip = white(p.Height)
+		got := wordsOf(t, save(t, build(t, Meta{Unicode: true}, p)))
+		if len(got) != 1 || got[0].text != "turned" {
+			t.Fatalf("orientation %d: poppler reads %v", orientation, got)
+		}
+		for side, want := range []float64{
+			float64(at.Min.X) / 204, float64(at.Min.Y) / 98, float64(at.Max.X) / 204, float64(at.Max.Y) / 98, // inches
+		} {
+			if math.Abs(got[0].box[side]/pointsPerIn-want) > 0.005 {
+				t.Errorf("orientation %d: side %d at %.3f inches, want %.3f", orientation, side, got[0].box[side]/pointsPerIn, want)
+			}
+		}
+	}
+}

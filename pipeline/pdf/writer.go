@@ -56,6 +56,9 @@ type Meta struct {
 	// Created is the document's date, written in UTC to the second; years 1 to 9999. Zero: no date is written. The clock is
 	// never read.
 	Created time.Time
+	// Unicode claims PDF/A-2u (ISO 19005-2, 6.2.11.7): level B, and all text has its characters. Every document has them; those of fax
+	// pages without words keep the claim that they always had.
+	Unicode bool
 }
 
 // Writer writes one document. It is not safe for concurrent use.
