@@ -8,6 +8,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/collect"
+	"github.com/faxstream/faxstream/pipeline/document"
 	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -70,7 +71,16 @@ func Start(ctx context.Context, c Config) error {
 	}
 	again := &replay.Replayer{Bus: c.Bus, Archive: watch, Pages: p.pages, Log: c.Log}
 	l := &letters.Worker{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
-	for _, s := range k.Consumptions() {
+	searchable := &document.Searchables{
+		Bus: c.Bus, Archive: watch, Log: c.Log,
+		Layers: document.Layers{Archive: watch, SpoolDir: c.SpoolDir, Software: c.Software},
+	}
+	orders := k.Consumptions()
+	for _, s := range searchable.Consumptions() {
+		s.Handle = watch.SkipPurged(s.Handle)
+		orders = append(orders, s)
+	}
+	for _, s := range orders {
 		if handlers[s.Consumer.Durable], err = p.consume(ctx, s); err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ type getCmd struct {
 	apiClient
 	Session flags.SessionID  `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    flags.PageNumber `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string           `env:"-" default:"auto" enum:"auto,pdf,tiff,fax,txt,png,original,words,sent,manifest" help:"${enum}. A document comes as pdf (auto), tiff, txt (what OCR engines read), manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto), original (tiff is the same): the bytes as fetched, txt, words: JSON with the place of each word, or sent: as the OCR engine wrote it."`
+	As      string           `env:"-" default:"auto" enum:"auto,pdf,searchable,tiff,fax,txt,png,original,words,sent,manifest" help:"${enum}. A document comes as pdf (auto), searchable: the PDF with the text of OCR engines over its images, tiff, txt (what OCR engines read), manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto), original (tiff is the same): the bytes as fetched, txt, words: JSON with the place of each word, or sent: as the OCR engine wrote it."`
 	Image   string           `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
 	Output  string           `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
 	Reason  string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
@@ -64,7 +64,9 @@ func checkOutput(e env, output, kind string) error {
 
 // fileKind resolves `auto`: png for a page, pdf for the document. It refuses a kind that the page or the document does not have.
 func fileKind(page flags.PageNumber, as string) (string, error) {
-	of := map[string]string{"auto": "pdf", "pdf": "pdf", "tiff": "tiff", "fax": "fax.tiff", "txt": "txt", "manifest": "manifest"}
+	of := map[string]string{
+		"auto": "pdf", "pdf": "pdf", "searchable": "searchable", "tiff": "tiff", "fax": "fax.tiff", "txt": "txt", "manifest": "manifest",
+	}
 	if page > 0 {
 		of = map[string]string{
 			"auto": "png", "png": "png", "original": "original", "tiff": "original", "txt": "txt", "words": "words", "sent": "sent",
@@ -85,7 +87,7 @@ type linkCmd struct {
 	apiClient
 	Session flags.SessionID  `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    flags.PageNumber `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
-	As      string           `env:"-" default:"auto" enum:"auto,pdf,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
+	As      string           `env:"-" default:"auto" enum:"auto,pdf,searchable,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), searchable, tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
 	TTL     time.Duration    `name:"ttl" env:"-" default:"10m" help:"How long the link works: 1s to 168h. Default ${default}."`
 	Reason  string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 	By      string           `placeholder:"NAME" help:"Your name, for FAX_AUDIT, where there is no login. Default: the user of this process."`

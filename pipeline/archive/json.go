@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // CommitJSON archives data, the JSON of v, under key, create-only. It returns the bytes under key: ours, or those of the first writer.
@@ -29,16 +31,31 @@ func LoadJSON[T any](ctx context.Context, a Reader, key string, v *T) (ok bool, 
 	if err != nil {
 		return false, nil, err
 	}
-	var fresh T
-	err = checkBounds(data)
-	if err == nil {
-		err = json.Unmarshal(data, &fresh)
+	if *v, err = parseJSON(key, data, *v); err != nil {
+		return false, nil, err
+	}
+	return true, data, nil
+}
+
+// ReadJSON reads JSON whose hash is known. The error for bytes with another hash matches ErrAltered, for bytes that are not such JSON
+// ErrUnreadable.
+func ReadJSON[T any](ctx context.Context, a Reader, o session.Object) (v T, err error) {
+	data, err := ReadObject(ctx, a, o)
+	if err != nil {
+		return v, err
+	}
+	return parseJSON(o.Key, data, v)
+}
+
+// parseJSON reads the JSON under a key. After an error it returns old.
+func parseJSON[T any](key string, data []byte, old T) (v T, err error) {
+	if err = checkBounds(data); err == nil {
+		err = json.Unmarshal(data, &v)
 	}
 	if err != nil {
-		return false, nil, fmt.Errorf("read %s: %w: %w", key, ErrUnreadable, err)
+		return old, fmt.Errorf("read %s: %w: %w", key, ErrUnreadable, err)
 	}
-	*v = fresh
-	return true, data, nil
+	return v, nil
 }
 
 // IndentJSON returns v as the archive writes it: two spaces a level, and a line break at the end.

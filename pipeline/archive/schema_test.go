@@ -160,6 +160,11 @@ func samples() map[string]any {
 				Repair: &page, Difference: "different", Alternative: &page, Kept: &page,
 			}},
 		},
+		"searchable": archive.Searchable{
+			Session: "s1", ToToken: page.ToToken, Revision: 1, Manifest: object("r1/manifest.json"),
+			PDF: object("r1/searchable.0011223344556677.pdf"), At: at, Software: "faxstream v1",
+			Pages: []archive.SearchablePage{{Page: 1, Words: object("text/0001.words.0011223344556677.tesseract.json"), PDFOffset: 4711}},
+		},
 		"text": archive.PageText{
 			Session: "s1", Page: 1, ToToken: page.ToToken, Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng"}, Format: text.HOCR,
 			Read: session.ReadPNG, RasterSHA256: sum64, Width: 1728, Height: 2200,

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,8 +58,22 @@ func ParseText(data []byte) (PageText, error) {
 	return p, nil
 }
 
+// TextsPrefix is the beginning of the keys of what was recognised on a fax.
+func TextsPrefix(id string) string { return FaxPrefix(id) + "text/" }
+
 // TextPrefix is the beginning of the keys of what was recognised on one page, from 1.
-func TextPrefix(id string, page int) string { return fmt.Sprintf("faxes/%s/text/%04d.", id, page) }
+func TextPrefix(id string, page int) string { return fmt.Sprintf("%s%04d.", TextsPrefix(id), page) }
+
+// PageOfText returns the page in a key that begins with TextPrefix, from 1; 0: it is another key.
+func PageOfText(key string) int {
+	_, name, ok := strings.Cut(key, "/text/")
+	number, _, _ := strings.Cut(name, ".")
+	page, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0
+	}
+	return page
+}
 
 // ResultKey is the key of a result as an engine wrote it. engine is valid (ValidEngine), format one of text.Formats.
 func ResultKey(id string, page int, sum [sha256.Size]byte, engine, format string) string {

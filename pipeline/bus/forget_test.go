@@ -82,7 +82,8 @@ func anyFact(t *testing.T, factType, id string) session.Fact {
 	sum := strings.Repeat("ab", 32)
 	f, err := session.ParseFact(factType, fmt.Appendf(nil, `{"session": %q, "direction": %q, %s "page": 1, "n": 1, "revision": 1,
 		"asked": "a1", "kind": "purged", "stage": "fetch", "attempt": 1, "to_token": "13343040000", "status": "success", "hook": "h",
-		"raster_sha256": %q, "report": {"sha256": %q}, "words": {"sha256": %q}}`, id, direction, object, sum, sum, sum))
+		"raster_sha256": %q, "report": {"sha256": %q}, "words": {"sha256": %q}, "record": {"sha256": %q}}`,
+		id, direction, object, sum, sum, sum, sum))
 	if err != nil {
 		t.Fatalf("this test can make no %s: give it the fields that the type needs: %v", factType, err)
 	}
@@ -107,7 +108,7 @@ func everything(t *testing.T, b *Bus, id string) {
 	_, claimed := b.Claim(t.Context(), session.AliasFile, "file of "+id, id)
 	errs := []error{bound, saved, claimed}
 	for _, kind := range []string{
-		session.TimerGrace, session.TimerIdle, session.TimerRetry, session.TimerWhole, session.TimerVerify,
+		session.TimerGrace, session.TimerIdle, session.TimerRetry, session.TimerWhole, session.TimerVerify, session.TimerText,
 	} {
 		timer := session.Timer{Kind: kind, Session: id, Page: 1, Due: time.Now().Add(time.Hour)}
 		_, fired := b.js.Publish(t.Context(), timer.DueSubject(), nil)

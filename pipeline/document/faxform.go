@@ -2,11 +2,9 @@ package document
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 
@@ -30,7 +28,7 @@ type FaxForms struct {
 // document.tiff. The same manifest and software give the same bytes. The caller must close the file, which deletes it; sum is its hex
 // SHA-256. An error matches archive.Lost if an original is missing or altered, tiff.ErrMalformed if no page is usable.
 func (f FaxForms) Make(ctx context.Context, manifest session.Object) (file io.ReadSeekCloser, sum string, err error) {
-	m, err := f.manifest(ctx, manifest)
+	m, err := archive.ReadJSON[archive.Manifest](ctx, f.Archive, manifest)
 	if err != nil {
 		return nil, "", err
 	}
@@ -49,20 +47,6 @@ func (f FaxForms) Make(ctx context.Context, manifest session.Object) (file io.Re
 		return nil, "", errors.Join(err, s.remove())
 	}
 	return form{s.f, s}, sum, nil
-}
-
-// manifest reads a manifest that is as it was written.
-func (f FaxForms) manifest(ctx context.Context, o session.Object) (m archive.Manifest, err error) {
-	ok, data, err := archive.LoadJSON(ctx, f.Archive, o.Key, &m)
-	switch {
-	case err != nil:
-		return m, err
-	case !ok:
-		return m, fmt.Errorf("read %s: %w", o.Key, fs.ErrNotExist)
-	case fmt.Sprintf("%x", sha256.Sum256(data)) != o.SHA256:
-		return m, fmt.Errorf("read %s: %w", o.Key, archive.ErrAltered)
-	}
-	return m, nil
 }
 
 // form is a finished file.

@@ -59,6 +59,10 @@ func full() map[string]session.Fact {
 			Repaired: session.Span(4, 5), Differing: session.Span(6, 6), At: at,
 			Differences: map[string]session.Ranges{"inverted": session.Span(6, 6)},
 		},
+		"doc.searchable": session.DocSearchable{
+			Session: "s1", ToToken: "13343040001", Revision: 1, Pages: 9, PDF: object("r1/searchable.0011223344556677.pdf"),
+			Record: object("r1/searchable.8899aabbccddeeff.json"), At: at,
+		},
 		"text.recognised": session.TextRecognised{
 			Session: "s1", Page: 1, ToToken: "13343040001", Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng", "deu"},
 			Format: "hocr", RasterSHA256: sum64, Result: object("text/0001.0011223344556677.tesseract.hocr"),
@@ -86,6 +90,9 @@ func least() map[string]session.Fact {
 		"doc.verified": session.DocVerified{
 			Session: "s", ToToken: "unknown", Revision: 1, N: 1, File: object("o.tiff"), Report: object("v.json"),
 			Compared: session.Span(1, 1), At: at,
+		},
+		"doc.searchable": session.DocSearchable{
+			Session: "s", ToToken: "unknown", Revision: 1, Pages: 1, PDF: object("a.pdf"), Record: object("a.json"), At: at,
 		},
 		"text.recognised": session.TextRecognised{
 			Session: "s", Page: 1, ToToken: "unknown", Engine: "x", Format: "plain", RasterSHA256: sum64, Result: object("a.plain"),
@@ -295,7 +302,7 @@ func value(t *testing.T, text []byte) any {
 
 // The names come in the order of a page's way.
 func TestNames(t *testing.T) {
-	want := []string{"page.archived", "page.amended", "page.failed", "doc.assembled", "doc.verified", "text.recognised"}
+	want := []string{"page.archived", "page.amended", "page.failed", "doc.assembled", "doc.verified", "doc.searchable", "text.recognised"}
 	if !slices.Equal(events.Names(), want) {
 		t.Errorf("got %v, want %v", events.Names(), want)
 	}

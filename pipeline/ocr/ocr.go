@@ -210,6 +210,19 @@ func (r *Results) Text(ctx context.Context, f session.PageArchived, as, engine s
 	return body, p.WordsKey(), err
 }
 
+// Searchable gives the PDF with text that counts of a revision, from 1. An error that matches fs.ErrNotExist: there is none.
+func (r *Results) Searchable(ctx context.Context, id string, revision int) (session.Object, error) {
+	keys, err := archive.RevisionKeys(ctx, r.Archive, id)
+	if err != nil {
+		return session.Object{}, err
+	}
+	s, _, ok, err := archive.NewestSearchable(ctx, r.Archive, id, revision, keys)
+	if err == nil && !ok {
+		err = fmt.Errorf("searchable document of session %s revision %d: %w", id, revision, fs.ErrNotExist)
+	}
+	return s.PDF, err
+}
+
 // lines writes words as text.
 func lines(words []text.Word) string {
 	var b strings.Builder

@@ -34,6 +34,7 @@ type Desk struct {
 	Objects map[string][]byte
 	Events  map[string][]byte // payloads by subject
 	Pages   map[int]session.PageArchived
+	Timers  []session.Timer // as scheduled
 	Wrong   []string                              // what broke a promise: an object or event that was written with other bytes
 	Before  func(what string) (persist, err bool) // called before each write; nil: all writes work
 }
@@ -124,8 +125,13 @@ func (d *Desk) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, er
 // Bind gives every session the same number.
 func (d *Desk) Bind(context.Context, string, string) (string, error) { return "15550100", nil }
 
-// Schedule schedules nothing.
-func (d *Desk) Schedule(context.Context, session.Timer, []byte) error { return nil }
+// Schedule notes a timer, which never fires.
+func (d *Desk) Schedule(_ context.Context, timer session.Timer, _ []byte) error {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	d.Timers = append(d.Timers, timer)
+	return nil
+}
 
 // PageFacts returns Pages, whatever is asked for.
 func (d *Desk) PageFacts(context.Context, string, session.Ranges) (map[int]session.PageArchived, error) {

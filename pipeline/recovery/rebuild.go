@@ -203,6 +203,9 @@ func (r *rebuilder) restore(ctx context.Context, known *recalled, to *archive.Re
 	if err := r.texts(ctx, keys); err != nil {
 		return err
 	}
+	if err := r.searchables(ctx, keys); err != nil {
+		return err
+	}
 	// Pages that came after the newest plan.
 	told, err := r.announced(ctx, known.plan.Session, keys)
 	if err != nil {
@@ -249,27 +252,6 @@ func (r *rebuilder) ledger(ctx context.Context, s session.State, before func() e
 		r.count(func(done *Rebuilt) { done.Ledgers++ })
 	}
 	return err
-}
-
-// texts publishes what OCR engines recognised. A text that is damaged does not keep the fax from its subscribers: verify names it.
-func (r *rebuilder) texts(ctx context.Context, keys []string) error {
-	for _, key := range keys {
-		if !archive.IsWords(key) {
-			continue
-		}
-		p, data, err := archive.LoadText(ctx, r.Archive, key)
-		if archive.Broken(err) {
-			r.broke(archive.SessionOfKey(key), err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.record(ctx, p.Fact(data)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (r *rebuilder) record(ctx context.Context, f session.Fact) error {

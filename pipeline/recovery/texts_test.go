@@ -49,3 +49,30 @@ func TestARebuildBringsTextsBack(t *testing.T) {
 		}
 	}
 }
+
+// The event of a searchable document is published again as it was.
+func TestARebuildBringsSearchableDocumentsBack(t *testing.T) {
+	d := pipelinetest.OddDesk(t)
+	at := time.Date(2026, 11, 27, 11, 0, 0, 0, time.UTC)
+	var last session.TextRecognised
+	for page := range d.Pages {
+		last = d.Recognise(t, page, "some words", at)
+	}
+	if err := pipelinetest.Deliver(t.Context(), d.SearchablesOf(t, "v1"), last); err != nil {
+		t.Fatal(err)
+	}
+	b := blank(d)
+	b.rebuild(t)
+	n := 0
+	for subject := range d.Events { // the hash of the record is in the subject
+		if strings.HasPrefix(subject, session.TypeDocSearchable) {
+			n++
+			if _, ok := b.facts[subject]; !ok {
+				t.Errorf("%s is not published again: %v", subject, b.facts)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("there are %d searchable documents", n)
+	}
+}

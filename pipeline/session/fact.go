@@ -46,6 +46,7 @@ const (
 	TypeDocVerified    = "fax.v1.doc.verified"
 	TypeWholeCut       = "fax.v1.doc.whole_cut"
 	TypeWholeFailed    = "fax.v1.doc.whole_failed"
+	TypeDocSearchable  = "fax.v1.doc.searchable"
 	TypeTextRecognised = "fax.v1.text.recognised"
 	TypeTimerSet       = "fax.v1.timer.set"
 	TypeTimerDue       = "fax.v1.timer.due"
@@ -82,6 +83,7 @@ func forms() map[string]form {
 		TypeDocAssembled:   {parseAs[DocAssembled], 3},
 		TypeDocFailed:      {parseAs[DocFailed], 3},
 		TypeDocVerified:    {parseAs[DocVerified], 4},
+		TypeDocSearchable:  {parseAs[DocSearchable], 4},
 		TypeTextRecognised: {parseAs[TextRecognised], 4},
 		TypeWholeCut:       {parseAs[WholeDone], 3},
 		TypeWholeFailed:    {parseAs[WholeDone], 3},

@@ -86,6 +86,7 @@ func oneOfEach() []Fact {
 		DocAssembled{Session: "s-1_X", ToToken: testToken, Revision: 1},
 		DocFailed{Session: "s-1_X", ToToken: testToken, Revision: 1, Pages: Span(2, 3), Reason: ReasonLost, Detail: "d", At: testStart},
 		done, failed,
+		DocSearchable{Session: "s-1_X", ToToken: testToken, Revision: 2, Pages: 3, Record: Object{SHA256: hash}, At: testStart},
 		TextRecognised{Session: "s-1_X", Page: 3, ToToken: testToken, Engine: "tesseract", Words: Object{SHA256: hash}, At: testStart},
 	}
 }

@@ -62,3 +62,28 @@ func (f TextRecognised) Time() time.Time   { return f.At }
 
 // Same is always true: the hash of the words is in the subject.
 func (f TextRecognised) Same([]byte) bool { return true }
+
+// DocSearchable means: a PDF with the images of a revision and the text of its pages is in the archive. There is no new revision.
+type DocSearchable struct {
+	Session  string    `json:"session"`
+	ToToken  string    `json:"to_token"`
+	Revision int       `json:"revision"`
+	Pages    int       `json:"pages"`          // with text: the usable ones
+	PDF      Object    `json:"searchable_pdf"` // the document
+	Record   Object    `json:"record"`         // which texts it has
+	At       time.Time `json:"at"`             // when the newest of them came, UTC
+}
+
+func (f DocSearchable) Subject() string {
+	return fmt.Sprintf("%s.%s.%s.%d.%.16s", TypeDocSearchable, f.ToToken, f.Session, f.Revision, f.Record.SHA256)
+}
+
+func (f DocSearchable) ID() string {
+	return fmt.Sprintf("doc.searchable/%s/%d/%.16s", f.Session, f.Revision, f.Record.SHA256)
+}
+func (f DocSearchable) Type() string      { return TypeDocSearchable }
+func (f DocSearchable) SessionID() string { return f.Session }
+func (f DocSearchable) Time() time.Time   { return f.At }
+
+// Same is always true: the hash of the record is in the subject.
+func (f DocSearchable) Same([]byte) bool { return true }

@@ -17,6 +17,7 @@ const (
 	TimerWhole = "whole" // retry of the whole file
 	// TimerVerify: the comparison with the whole file is tried again, because the fetch of the file failed.
 	TimerVerify = "verify"
+	TimerText   = "text" // a document has its text, and another text of a page came
 )
 
 // Timer is one JetStream schedule. The due time is in the subject, in milliseconds, so that no schedule replaces another.

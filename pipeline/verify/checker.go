@@ -25,10 +25,11 @@ import (
 //   - every object that the archive names is there, with its size and hash
 //   - sidecars, plans and manifests agree
 //   - the texts of pages are as they were written, and so are the results of OCR engines that they name
+//   - searchable documents have the strips of their revision
 //   - each page of the documents has the pixels of its archived original
 //   - revisions are chained by hash and, if keys are given, signed
 //   - the fax is in the index
-//   - if the same software made a revision, it is made again and must have exactly the same bytes
+//   - if the same software made a revision or a searchable document, it is made again and must have exactly the same bytes
 //
 // The archive alone cannot show that one of these was removed completely: the newest revision, a whole fax with its index entry, or a page
 // with its sidecar that is in no revision. If the newest manifest is not signed, the archive cannot show that somebody replaced it together
@@ -50,7 +51,7 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	}
 	k := &checking{
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
-		rasters: map[string]string{}, served: map[string]bool{},
+		rasters: map[string]string{}, served: map[string]bool{}, sound: map[int]bool{},
 		remaker: document.Builder{
 			Archive: c.Archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software,
 		},
@@ -62,7 +63,7 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	if len(k.listed) == 0 {
 		return Finding{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
-	for _, step := range []func(context.Context) error{k.holds, k.revisions, k.reports, k.redirect, k.texts, k.objects, k.sidecars, k.index} {
+	for _, step := range []func(context.Context) error{k.holds, k.revisions, k.reports, k.redirect, k.texts, k.searchables, k.objects, k.sidecars, k.index} {
 		if err := step(ctx); err != nil {
 			return Finding{}, fmt.Errorf("check session %s: %w", id, err)
 		}

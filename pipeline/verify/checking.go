@@ -22,6 +22,7 @@ type checking struct {
 	named   map[string]session.Object // objects that manifests and reports name, by key
 	served  map[string]bool           // keys of evidence: whole files from which pages were cut, and reports
 	rasters map[string]string         // raster hashes by key of the original, or by name; "": it cannot be decoded
+	sound   map[int]bool              // revisions without a fault
 	remaker document.Builder
 	indexed string // key of the index entry; "": unknown, there is no revision
 }

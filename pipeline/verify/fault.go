@@ -15,6 +15,7 @@ const (
 	FaultSignature   FaultKind = "signature"
 	FaultSidecar     FaultKind = "sidecar"
 	FaultText        FaultKind = "text"
+	FaultSearchable  FaultKind = "searchable"
 	FaultStrip       FaultKind = "strip"
 	FaultPages       FaultKind = "pages"
 	FaultPixels      FaultKind = "pixels"
@@ -71,6 +72,10 @@ var faultTexts = map[FaultKind][2]string{
 	FaultText: {
 		"The text of a page was changed after it was written, or belongs to another page.",
 		"Restore it from another version or copy of the archive, or remove it and let the OCR engine read the page again.",
+	},
+	FaultSearchable: {
+		"A searchable document is not that of its revision and its texts.",
+		"Restore it and its record from another version or copy of the archive, or remove both: they are made again when a text comes.",
 	},
 	FaultStrip: {
 		"The strip of a page is not at the place in the document that the manifest names.",

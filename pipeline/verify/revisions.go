@@ -57,7 +57,12 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 		return self, err
 	}
 	r := &revisionCheck{checking: k, key: key, m: m, plan: plan, data: data}
-	return self, r.run(ctx, before)
+	faults := len(k.found.Faults)
+	if err := r.run(ctx, before); err != nil {
+		return self, err
+	}
+	k.sound[n] = len(k.found.Faults) == faults
+	return self, nil
 }
 
 // signature checks the signature of a manifest, whose bytes are data, and counts it.

@@ -20,7 +20,7 @@ import (
 type Object struct {
 	Session string
 	Page    int // from 1; 0: the document
-	// Kind is pdf, tiff, fax.tiff, txt or manifest of the document; of a page png, original (the bytes as fetched), or txt, words and sent:
+	// Kind is pdf, searchable, tiff, fax.tiff, txt or manifest of the document; of a page png, original (the bytes as fetched), or txt, words and sent:
 	// its text.
 	Kind   string
 	Image  string // of a page that differs from the whole file: streamed or file; empty: the one that counts
@@ -39,6 +39,8 @@ func (o Object) path() string {
 		return fmt.Sprintf("%s/pages/%d.png", base, o.Page)
 	case o.Kind == "manifest":
 		return base + "/manifest.json"
+	case o.Kind == "searchable":
+		return base + "/document.searchable.pdf"
 	default:
 		return base + "/document." + url.PathEscape(o.Kind)
 	}

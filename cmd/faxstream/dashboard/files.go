@@ -30,7 +30,7 @@ func (f file) access(kind string) session.Access {
 	return session.Access{Kind: kind, Session: f.session, Page: f.page, Object: f.object.Key}
 }
 
-// file finds an object: pdf, tiff or manifest of the newest revision, or png or original (the bytes as fetched) of a page.
+// file finds an object: pdf, searchable, tiff or manifest of the newest revision, or png or original (the bytes as fetched) of a page.
 func (s *server) file(r *http.Request, as string, page int) (file, error) {
 	switch {
 	case page < 0 || page > session.MaxPages:
@@ -46,6 +46,9 @@ func (s *server) documentFile(r *http.Request, as string) (file, error) {
 	st, err := s.find(r)
 	if err != nil {
 		return file{}, err
+	}
+	if as == "searchable" {
+		return s.searchable(r.Context(), st)
 	}
 	return documentOf(st, as)
 }
@@ -68,7 +71,7 @@ func documentOf(st session.State, as string) (file, error) {
 	case "manifest":
 		f.object, f.mime, f.name = d.Manifest, "application/json", st.Session+"-manifest.json"
 	default:
-		return file{}, api.BadRequest("%q: want pdf, tiff or manifest for a document", as)
+		return file{}, api.BadRequest("%q: want pdf, searchable, tiff or manifest for a document", as)
 	}
 	return f, nil
 }
@@ -105,7 +108,8 @@ func (s *server) pageFile(r *http.Request, page int, as string) (file, error) {
 	return f, nil
 }
 
-// document serves document.pdf, document.tiff, document.fax.tiff and manifest.json of the newest revision, and document.txt.
+// document serves document.pdf, document.searchable.pdf, document.tiff, document.fax.tiff and manifest.json of the newest revision, and
+// document.txt.
 func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("document")
 	if made, ok := map[string]func(http.ResponseWriter, *http.Request) error{
@@ -116,9 +120,11 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	as, ok := map[string]string{"document.pdf": "pdf", "document.tiff": "tiff", "manifest.json": "manifest"}[name]
+	as, ok := map[string]string{
+		"document.pdf": "pdf", "document.searchable.pdf": "searchable", "document.tiff": "tiff", "manifest.json": "manifest",
+	}[name]
 	if !ok {
-		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.tiff, document.fax.tiff, document.txt, manifest.json, "+
+		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.searchable.pdf, document.tiff, document.fax.tiff, document.txt, manifest.json, "+
 			"pages/N.tiff or pages/N.png", name))
 		return
 	}

@@ -28,6 +28,8 @@ type Texts interface {
 	// Text gives the text that counts of the image that f describes, and its key: as txt, words or sent; with an engine, of its results only.
 	// An error that matches fs.ErrNotExist: there is none.
 	Text(ctx context.Context, f session.PageArchived, as, engine string) (body []byte, key string, err error)
+	// Searchable gives the PDF with text that counts of a revision. An error that matches fs.ErrNotExist: there is none.
+	Searchable(ctx context.Context, id string, revision int) (session.Object, error)
 }
 
 // maxResults bounds the results that are read at once, of at most session.MaxOCRResult bytes each.
@@ -224,6 +226,19 @@ func (s *server) documentText(w http.ResponseWriter, r *http.Request) error {
 		return api.NotFound("session %s has no text yet: no OCR engine has sent one", st.Session)
 	}
 	return s.sendText(w, r, st, "", all.Bytes(), 0, "txt")
+}
+
+// searchable gives the PDF with the text of a fax.
+func (s *server) searchable(ctx context.Context, st session.State) (file, error) {
+	if s.Texts == nil || st.Document == nil {
+		return file{}, api.NotFound("session %s has no searchable document: it is %s", st.Session, st.Status())
+	}
+	pdf, err := s.Texts.Searchable(ctx, st.Session, st.Document.Revision)
+	if errors.Is(err, fs.ErrNotExist) {
+		return file{}, api.NotFound("session %s has no searchable document yet: it is made when every usable page has a text of an OCR engine",
+			st.Session)
+	}
+	return file{session: st.Session, object: pdf, mime: "application/pdf", name: st.Session + "-searchable.pdf"}, err
 }
 
 // sendText sends a text that is made of objects; page 0 is that of the fax.
