@@ -57,9 +57,10 @@ func (w *Writer) text(content int, p ImagePage, box mediaBox, place string) {
 	}
 	var b strings.Builder
 	b.WriteString(place + "\nBT 3 Tr\n")
-	for _, word := range p.Words {
+	boxes := p.uprightBoxes()
+	for i, word := range p.Words {
 		if text := strings.TrimSpace(cleanText(word.Text)); text != "" {
-			b.WriteString(w.words.over(p, word.Box, box, text))
+			b.WriteString(w.words.over(p, asHigh(boxes, i), box, text))
 		}
 	}
 	b.WriteString("ET")
@@ -68,14 +69,40 @@ func (w *Writer) text(content int, p ImagePage, box mediaBox, place string) {
 	w.stream(content, "/Filter/FlateDecode", packed)
 }
 
-// over returns the operators that place text so that it fills its box, from the font's descent to its ascent: a viewer marks
+// uprightBoxes are the boxes of the words on the page as it is seen.
+func (p ImagePage) uprightBoxes() []image.Rectangle {
+	boxes := make([]image.Rectangle, len(p.Words))
+	for i, word := range p.Words {
+		boxes[i] = p.upright(word.Box)
+	}
+	return boxes
+}
+
+// asHigh returns box i, made as high as the boxes before and after it where these stand beside it. Words without ascenders, such as "none",
+// have low boxes, and readers would take them for words of another line.
+func asHigh(boxes []image.Rectangle, i int) image.Rectangle {
+	at := boxes[i]
+	for _, n := range []int{i - 1, i + 1} {
+		if n < 0 || n >= len(boxes) {
+			continue
+		}
+		other := boxes[n]
+		overlap := min(at.Max.Y, other.Max.Y) - max(at.Min.Y, other.Min.Y)
+		beside := other.Min.X >= boxes[i].Max.X || other.Max.X <= boxes[i].Min.X
+		if beside && 2*overlap > min(boxes[i].Dy(), other.Dy()) && other.Dy() < 3*boxes[i].Dy() {
+			at.Min.Y, at.Max.Y = min(at.Min.Y, other.Min.Y), max(at.Max.Y, other.Max.Y)
+		}
+	}
+	return at
+}
+
+// over returns the operators that place text so that it fills its box on the page as it is seen, from the font's descent to its ascent: a viewer marks
 // this area when it finds the word.
 func (f *font) over(p ImagePage, at image.Rectangle, box mediaBox, text string) string {
 	unitX, unitY := pointsPerIn/p.XRes/box.unit, pointsPerIn/p.YRes/box.unit // of a pixel of the upright page
 	if p.Orientation >= 5 {
 		unitX, unitY = unitY, unitX
 	}
-	at = p.upright(at)
 	size := max(leastSize, float64(at.Dy())*unitY*1000/float64(f.ascent()-f.descent()))
 	stretch := 100.0 // per cent
 	if length := f.length(text) * size; length > 0 {
