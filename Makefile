@@ -18,7 +18,7 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 # Debian 12 packages that judge what we write, or make what we read.
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev jbigkit-bin poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
-PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr
+PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf
 PACKAGES += $(if $(shell command -v npm),,npm)
 
 .PHONY: help build demo test check bench cost stages tools packages fuzz soak

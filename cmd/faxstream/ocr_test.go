@@ -3,9 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"image"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,11 +24,13 @@ import (
 // Two OCR workers read every page of a fax once, and end when they are told to. They add their subscriber themselves.
 func TestOCRWorkers(t *testing.T) {
 	d := newDesk(t, false)
-	if _, err := exec.LookPath("tesseract"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
+	for _, tool := range []string{"tesseract", "ocrmypdf", "qpdf", "pdftotext"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
 		}
-		t.Skip(err)
 	}
 	d.do(exitUsage, "ocr", "--memory=1")
 	d.do(exitFailed, "ocr", "--tesseract=no-such-program")
@@ -58,6 +67,13 @@ func TestOCRWorkers(t *testing.T) {
 	if n := d.texts("case"); n != 3 {
 		t.Errorf("three pages have %d texts", n)
 	}
+	await(t, "the searchable document", func() bool { return d.code("get", "case", "--as=searchable") == exitOK })
+	d.searchable("case")
+	for path, want := range map[string]string{"/api/v1/faxes/case": `"searchable":true`, "/fax/case": "PDF with text"} {
+		if page := d.body(path); !strings.Contains(page, want) {
+			t.Errorf("%s has no %q: %.2000s", path, want, page)
+		}
+	}
 }
 
 // texts is how many texts of a fax are in the archive.
@@ -73,7 +89,102 @@ func (d *desk) texts(id string) int {
 // hasText reports whether every page of a fax has a text.
 func (d *desk) hasText(id string) bool {
 	d.t.Helper()
-	var out bytes.Buffer
-	code := run(d.t.Context(), []string{"get", id, "--as=txt", "--server=" + d.AdminURL()}, func(string) string { return "" }, &out, &out)
-	return code == exitOK && !strings.Contains(out.String(), "no text")
+	return d.code("get", id, "--as=txt") == exitOK && !strings.Contains(d.do(0, "get", id, "--as=txt"), "no text")
+}
+
+// body is what the admin listener answers.
+func (d *desk) body(path string) string {
+	d.t.Helper()
+	resp, err := http.Get(d.AdminURL() + path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// code is how a command ends, whose output does not matter.
+func (d *desk) code(args ...string) int {
+	d.t.Helper()
+	return run(d.t.Context(), append(args, "--server="+d.AdminURL()), func(string) string { return "" }, io.Discard, io.Discard)
+}
+
+// searchable checks the searchable document of a fax with the programs of others: its text is what the engine recognised, in that order, the
+// words lie on the ink, and a program that adds text to PDFs says that this one has it.
+func (d *desk) searchable(id string) {
+	d.t.Helper()
+	path := filepath.Join(d.t.TempDir(), "searchable.pdf")
+	d.do(0, "get", id, "--as=searchable", "--output="+path)
+	judge := func(name string, args ...string) string {
+		d.t.Helper()
+		out, err := exec.CommandContext(d.t.Context(), name, args...).CombinedOutput()
+		if err != nil {
+			d.t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		return string(out)
+	}
+	judge("qpdf", "--check", path)
+	want, got := strings.Fields(d.do(0, "get", id, "--as=txt")), strings.Fields(judge("pdftotext", "-raw", path, "-"))
+	if len(want) < 100 || !slices.Equal(got, want) {
+		d.t.Errorf("pdftotext reads %d words, want %d, or others: %.300q, want %.300q", len(got), len(want), got, want)
+	}
+	boxes := judge("pdftotext", "-bbox", path, "-")
+	for page, part := range strings.Split(boxes, "<page ")[1:] {
+		name := fmt.Sprintf("%s-%d", path, page+1)
+		judge("pdftoppm", "-gray", "-r", "72", "-singlefile", "-f", fmt.Sprint(page+1), path, name)
+		all, covered, empty := inkUnder(d.t, name+".pgm", part)
+		if covered < 0.6*all || len(empty) > 0 { // the rest is lines, and a signature
+			d.t.Errorf("page %d: words cover %.0f of %.0f ink; no ink is under %v", page+1, covered, all, empty)
+		}
+	}
+	if out, err := exec.Command("ocrmypdf", path, path+".ocr").CombinedOutput(); err == nil || !strings.Contains(string(out), "already has text") {
+		d.t.Errorf("ocrmypdf says %v %s", err, out)
+	}
+}
+
+var wordBox = regexp.MustCompile(`<word xMin="([^"]*)" yMin="([^"]*)" xMax="([^"]*)" yMax="([^"]*)">`)
+
+// inkUnder is how much ink a page of 72 pixels per inch has, how much of that lies in the boxes of words, which are in points, and which
+// boxes have nearly none.
+func inkUnder(t *testing.T, path, boxes string) (all, covered float64, empty []string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var width, height, most int
+	if _, err := fmt.Sscanf(string(data[:min(len(data), 40)]), "P5\n%d %d\n%d\n", &width, &height, &most); err != nil {
+		t.Fatal(err)
+	}
+	gray := data[len(data)-width*height:]
+	ink := func(r image.Rectangle, counted []bool) (n float64) {
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			for x := r.Min.X; x < r.Max.X; x++ {
+				if at := y*width + x; !counted[at] {
+					counted[at], n = true, n+float64(255-int(gray[at]))/255
+				}
+			}
+		}
+		return n
+	}
+	page := image.Rect(0, 0, width, height)
+	counted := make([]bool, width*height)
+	for _, m := range wordBox.FindAllStringSubmatch(boxes, -1) {
+		var side [4]float64
+		for i := range side {
+			if side[i], err = strconv.ParseFloat(m[i+1], 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+		box := image.Rect(int(side[0]), int(side[1]), int(side[2])+1, int(side[3])+1).Intersect(page)
+		covered += ink(box, counted)
+		if n := ink(box, make([]bool, width*height)); n < 0.03*float64(box.Dx()*box.Dy()) {
+			empty = append(empty, m[0])
+		}
+	}
+	return ink(page, make([]bool, width*height)), covered, empty
 }

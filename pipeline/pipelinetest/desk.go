@@ -34,7 +34,7 @@ type Desk struct {
 	Objects map[string][]byte
 	Events  map[string][]byte // payloads by subject
 	Pages   map[int]session.PageArchived
-	Timers  []session.Timer // as scheduled
+	Timers  []session.Timer                       // as scheduled
 	Wrong   []string                              // what broke a promise: an object or event that was written with other bytes
 	Before  func(what string) (persist, err bool) // called before each write; nil: all writes work
 }

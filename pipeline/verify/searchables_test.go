@@ -69,9 +69,9 @@ func TestSearchableDocumentsAreChecked(t *testing.T) {
 		want    []FaultKind
 		orphans int
 	}{
-		"nothing": {func(*testing.T, *pipelinetest.Desk) {}, nil, 0},
+		"nothing":     {func(*testing.T, *pipelinetest.Desk) {}, nil, 0},
 		"no document": {func(_ *testing.T, d *pipelinetest.Desk) { delete(d.Objects, f.PDF.Key) }, []FaultKind{FaultMissing}, 0},
-		"no record": {func(_ *testing.T, d *pipelinetest.Desk) { delete(d.Objects, f.Record.Key) }, nil, 1},
+		"no record":   {func(_ *testing.T, d *pipelinetest.Desk) { delete(d.Objects, f.Record.Key) }, nil, 1},
 		"another byte": {func(_ *testing.T, d *pipelinetest.Desk) {
 			d.Objects[f.PDF.Key] = bytes.Replace(d.Objects[f.PDF.Key], []byte("%%EOF"), []byte("%%EOE"), 1)
 		}, []FaultKind{FaultAltered}, 0},

@@ -54,6 +54,8 @@ type FaxDetail struct {
 	Fax
 	Choices []session.Choice `json:"choices,omitempty"` // by page: which image of a page that differs counts
 	Pages   []Page           `json:"pages"`
+
+	Searchable bool `json:"searchable,omitempty"` // the revision has a PDF with the text of OCR engines
 }
 
 // Page is one page of a fax.

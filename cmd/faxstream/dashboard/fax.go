@@ -118,7 +118,12 @@ func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
 			d.Pages[i].Chosen = c.Image
 		}
 	}
-	return d, nil
+	_, err = s.searchable(r.Context(), st)
+	if e, ok := errors.AsType[*api.Error](err); ok && e.Status == http.StatusNotFound {
+		return d, nil
+	}
+	d.Searchable = err == nil
+	return d, err
 }
 
 // describe says of a page what its fact says.

@@ -100,7 +100,7 @@ func TestTextsThatAreRefused(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"pages/1/text/txt": "no text yet", "document.txt": "no text yet", "pages/1/text/pdf": "want txt, words or sent",
-		"pages/x/text/txt": "want 1 to", "pages/2/text/txt": "no archived page 2",
+		"document.searchable.pdf": "no searchable document", "pages/x/text/txt": "want 1 to", "pages/2/text/txt": "no archived page 2",
 	} {
 		status, answer := d.Ask("ocr", "GET", "/api/v1/faxes/mine/"+path, "")
 		if status < 400 || status > 404 || !strings.Contains(answer, want) {
