@@ -113,8 +113,8 @@ func (d *desk) code(args ...string) int {
 	return run(d.t.Context(), append(args, "--server="+d.AdminURL()), func(string) string { return "" }, io.Discard, io.Discard)
 }
 
-// searchable checks the searchable document of a fax with the programs of others: its text is what the engine recognised, in that order, the
-// words lie on the ink, and a program that adds text to PDFs says that this one has it.
+// searchable checks the searchable document of a fax with the programs of others: its text is what the engine recognised, in that order,
+// the words lie on the ink, and a program that adds text to PDFs says that this one has it.
 func (d *desk) searchable(id string) {
 	d.t.Helper()
 	path := filepath.Join(d.t.TempDir(), "searchable.pdf")
@@ -141,7 +141,8 @@ func (d *desk) searchable(id string) {
 			d.t.Errorf("page %d: words cover %.0f of %.0f ink; no ink is under %v", page+1, covered, all, empty)
 		}
 	}
-	if out, err := exec.Command("ocrmypdf", path, path+".ocr").CombinedOutput(); err == nil || !strings.Contains(string(out), "already has text") {
+	out, err := exec.Command("ocrmypdf", path, path+".ocr").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "already has text") {
 		d.t.Errorf("ocrmypdf says %v %s", err, out)
 	}
 }

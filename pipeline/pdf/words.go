@@ -96,8 +96,8 @@ func asHigh(boxes []image.Rectangle, i int) image.Rectangle {
 	return at
 }
 
-// over returns the operators that place text so that it fills its box on the page as it is seen, from the font's descent to its ascent: a viewer marks
-// this area when it finds the word.
+// over returns the operators that place text so that it fills its box on the page as it is seen, from the font's descent to its ascent: a
+// viewer marks this area when it finds the word.
 func (f *font) over(p ImagePage, at image.Rectangle, box mediaBox, text string) string {
 	unitX, unitY := pointsPerIn/p.XRes/box.unit, pointsPerIn/p.YRes/box.unit // of a pixel of the upright page
 	if p.Orientation >= 5 {

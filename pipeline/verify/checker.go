@@ -63,7 +63,9 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 	if len(k.listed) == 0 {
 		return Finding{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
-	for _, step := range []func(context.Context) error{k.holds, k.revisions, k.reports, k.redirect, k.texts, k.searchables, k.objects, k.sidecars, k.index} {
+	for _, step := range []func(context.Context) error{
+		k.holds, k.revisions, k.reports, k.redirect, k.texts, k.searchables, k.objects, k.sidecars, k.index,
+	} {
 		if err := step(ctx); err != nil {
 			return Finding{}, fmt.Errorf("check session %s: %w", id, err)
 		}

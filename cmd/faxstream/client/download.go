@@ -20,8 +20,8 @@ import (
 type Object struct {
 	Session string
 	Page    int // from 1; 0: the document
-	// Kind is pdf, searchable, tiff, fax.tiff, txt or manifest of the document; of a page png, original (the bytes as fetched), or txt, words and sent:
-	// its text.
+	// Kind is pdf, searchable, tiff, fax.tiff, txt or manifest of the document; of a page png, original (the bytes as fetched), or txt, words
+	// and sent: its text.
 	Kind   string
 	Image  string // of a page that differs from the whole file: streamed or file; empty: the one that counts
 	Reason string // why, for FAX_AUDIT

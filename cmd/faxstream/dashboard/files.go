@@ -124,8 +124,8 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 		"document.pdf": "pdf", "document.searchable.pdf": "searchable", "document.tiff": "tiff", "manifest.json": "manifest",
 	}[name]
 	if !ok {
-		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.searchable.pdf, document.tiff, document.fax.tiff, document.txt, manifest.json, "+
-			"pages/N.tiff or pages/N.png", name))
+		s.fail(w, r, api.NotFound("no %s: want document.pdf, document.searchable.pdf, document.tiff, document.fax.tiff, document.txt, "+
+			"manifest.json, pages/N.tiff or pages/N.png", name))
 		return
 	}
 	s.give(w, r, as, 0)
