@@ -20,9 +20,9 @@
 // A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
 //
 //	floor 0  session  ccitt  jbig  raster  pdf  sign  text
-//	floor 1  bus  tiff  stage  archive  events
+//	floor 1  bus  tiff  stage  archive  events  search
 //	floor 2  intake  hold  seal  letters  ocr  subscribers
-//	floor 3  fetch  document  recovery
+//	floor 3  fetch  document  recovery  indexing
 //	floor 4  collect  verify  replay
 //
 //	a new figure of a page's quality           raster (measure), session/page.go (Quality: a pointer with omitempty),

@@ -73,6 +73,7 @@ var rooms = []struct {
 	{1, "pipeline/bus", nil, "JetStream: streams, subjects, publish, consume"},
 	{1, "pipeline/tiff", nil, "the TIFF container"},
 	{1, "pipeline/stage", nil, "names of stages"},
+	{1, "pipeline/search", nil, "the index of texts, numbers and dates"},
 	{1, "pipeline/events", nil, "the contract with subscribers: schemas of events"},
 	{1, "pipeline/archive", nil, "keys and JSON objects of the archive"},
 	{2, "pipeline/intake", nil, "bytes to a published page"},
@@ -83,6 +84,7 @@ var rooms = []struct {
 	{2, "pipeline/letters", nil, "dead letters and what people order about them"},
 	{3, "pipeline/fetch", nil, "provider to intake: retries, gate, comparison"},
 	{3, "pipeline/document", nil, "plan to TIFF and PDF"},
+	{3, "pipeline/indexing", nil, "archive and events to the search index"},
 	{3, "pipeline/recovery", nil, "archive to ledger"},
 	{4, "pipeline/collect", nil, "facts to ledger"},
 	{4, "pipeline/verify", nil, "proof from the archive alone"},
@@ -120,7 +122,10 @@ var outside = []struct {
 	},
 	{
 		"cmd/faxstream/dashboard",
-		[]string{"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/layout", "pipeline/bus", "pipeline/subscribers", vocabulary},
+		[]string{
+			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/layout", "pipeline/bus", "pipeline/search", "pipeline/subscribers",
+			vocabulary,
+		},
 		"the dashboard reads, it does not run the pipeline",
 	},
 	{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -77,5 +78,70 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
 		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, client.OneLine(f.From), client.OneLine(f.To), f.Archived, f.Expected, status)
+	return err
+}
+
+// searchCmd finds faxes by the text of their pages.
+type searchCmd struct {
+	apiClient
+	Words  []string     `arg:"" help:"What to look for: a page is found if it has all of these words. A phrase in double quotes stands together; a star at the end of a word stands for the rest of it. Case and marks of letters make no difference. Numbers, dates such as 2026-11-24, and sessions of faxes are found too."`
+	To     string       `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id."`
+	From   string       `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
+	Since  flags.Moment `env:"-" placeholder:"TIME" help:"Only faxes that started since this time: ${moment}."`
+	Until  flags.Moment `env:"-" placeholder:"TIME" help:"Only faxes that started before this time."`
+	Status string       `env:"-" placeholder:"WORD" help:"Only faxes whose document has this status: complete, recovered or partial."`
+	JSON   bool         `help:"Print one JSON object a line for each fax."`
+	Limit  int          `default:"20" help:"Maximum number of faxes."`
+}
+
+func (c searchCmd) Run(ctx context.Context, e env) error {
+	if c.Limit < 1 {
+		return usagef("--limit %d: want 1 or more", c.Limit)
+	}
+	found, filter := 0, client.FaxFilter{
+		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Limit: c.Limit,
+	}
+	for result, err := range c.api.Search(ctx, strings.Join(c.Words, " "), filter) {
+		if err != nil {
+			return err
+		}
+		for _, f := range result.Faxes {
+			if err := c.print(e, f); err != nil {
+				return err
+			}
+		}
+		if found += len(result.Faxes); result.Incomplete != "" {
+			return errors.New(result.Incomplete)
+		}
+	}
+	if found == 0 {
+		return fmt.Errorf("no page has all of these words: %w", errNotFound)
+	}
+	return nil
+}
+
+// print prints a fax, and a line for each page.
+func (c searchCmd) print(e env, f api.FoundFax) error {
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(f)
+	}
+	_, err := fmt.Fprintf(e.stdout, "%s  %s  from %s to %s, %s\n", f.Opened.UTC().Format("2006-01-02 15:04"), f.Session,
+		client.OneLine(f.From), client.OneLine(f.To), f.Status)
+	for _, p := range f.Found {
+		var text strings.Builder
+		for _, part := range p.Snippet {
+			if part.Hit {
+				part.Text = "»" + part.Text + "«"
+			}
+			text.WriteString(part.Text)
+		}
+		where := "fax"
+		if p.Page > 0 {
+			where = fmt.Sprintf("page %d", p.Page)
+		}
+		if err == nil {
+			_, err = fmt.Fprintf(e.stdout, "    %s: %s\n", where, client.OneLine(text.String()))
+		}
+	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/pipeline/indexing"
 	"github.com/faxstream/faxstream/pipeline/recovery"
 )
 
@@ -73,4 +74,40 @@ func (c rebuildCmd) print(e env, done recovery.Rebuilt) error {
 			"`faxstream verify` says what is wrong", strings.Join(done.Broken, ", "))
 	}
 	return nil
+}
+
+// reindexCmd makes the search index again.
+type reindexCmd struct {
+	archiveStore
+	JSON bool `help:"Print one JSON object."`
+}
+
+// Run says every few seconds how far it is.
+func (c reindexCmd) Run(ctx context.Context, e env) error {
+	archive, err := c.archiveStore.config(e.getenv)
+	if err != nil {
+		return err
+	}
+	began, said := time.Now(), time.Now()
+	done, err := app.Reindex(ctx, app.ReindexConfig{
+		Archive: archive, Dir: c.path("search"), Log: e.logger(), Progress: func(r indexing.Refreshed) {
+			if now := time.Now(); now.Sub(said) >= 5*time.Second {
+				said = now
+				fmt.Fprintf(e.stderr, "%d faxes, %d pages with a text, %.0f pages a second\n", r.Faxes, r.Pages,
+					float64(r.Pages)/now.Sub(began).Seconds())
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("%w; what is indexed so far stays: run the command again", err)
+	}
+	if c.JSON {
+		err = json.NewEncoder(e.stdout).Encode(done)
+	} else {
+		_, err = fmt.Fprintf(e.stdout, "faxes: %d, pages with a text: %d, removed: %d\n", done.Faxes, done.Pages, done.Removed)
+	}
+	if err == nil && done.Broken > 0 {
+		err = fmt.Errorf("%d faxes cannot be read: `faxstream verify` says what is wrong", done.Broken)
+	}
+	return err
 }

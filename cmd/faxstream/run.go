@@ -44,6 +44,7 @@ type cli struct {
 	Simulate   simulateCmd   `cmd:"" help:"Run the Fax.Plus simulator alone: its REST API, and webhooks to a target."`
 	Hooks      hooksCmd      `cmd:"" help:"List, register or remove the webhooks at Fax.Plus."`
 	Ls         lsCmd         `cmd:"" help:"List faxes, newest first."`
+	Search     searchCmd     `cmd:"" help:"Find faxes by the text of their pages, by numbers and dates."`
 	Get        getCmd        `cmd:"" help:"Fetch a document or a page of a fax."`
 	Link       linkCmd       `cmd:"" help:"Make a link to a document or a page. It needs no login, and it expires."`
 	Token      tokenCmd      `cmd:"" help:"Make a token for the admin API and dashboard."`
@@ -61,6 +62,7 @@ type cli struct {
 	Purge      purgeCmd      `cmd:"" help:"Delete a fax for good, with all its objects. Refused while the fax is held or retained."`
 	Verify     verifyCmd     `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`
 	Rebuild    rebuildCmd    `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
+	Reindex    reindexCmd    `cmd:"" help:"Make the search index again from the archive."`
 	NATS       natsCmd       `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
 	Keys       keysCmd       `cmd:"" help:"Make a key to sign manifests and seals."`
 	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of an event or of an object in the archive, or describe all events as AsyncAPI."`

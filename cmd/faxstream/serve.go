@@ -44,6 +44,8 @@ type serveCmd struct {
 	Memory       int64         `default:"200" placeholder:"MB" help:"Memory that the process stays within, in 10^6 bytes. Large pages wait for each other; a page that alone needs more is processed when nothing else is, and takes more for that time."`
 	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key that signs manifests and seals; faxstream keys makes one. Empty: they are not signed."`
 
+	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
+
 	ListEvery   time.Duration `default:"15m" help:"How often faxstream compares the provider's lists with its own faxes, to find faxes whose webhooks were all lost. 0: never."`
 	ListOverlap time.Duration `default:"2h" help:"How far a comparison looks back before the last one. Make it longer than nearly every call: the provider may list a fax by its start time, and only when the fax is over."`
 	ListGrace   time.Duration `default:"10m" help:"How long after the end of a fax its webhook may be late. Then the fax is taken from the list."`
@@ -89,7 +91,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		Admin:    app.Admin{Addr: c.AdminAddr, Tokens: c.AdminTokens, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP},
 		Provider: c.provider.config(), Zone: c.FaxplusZone.Location,
 		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
-		Reconcile: c.Reconcile, Fetches: c.Fetches, Memory: c.Memory * 1e6,
+		NoSearch: c.NoSearch, Reconcile: c.Reconcile, Fetches: c.Fetches, Memory: c.Memory * 1e6,
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}

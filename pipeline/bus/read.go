@@ -114,6 +114,16 @@ func ParsePlace(text string) (p Place, err error) {
 	return p, nil
 }
 
+// Now is the place after the newest events.
+func (b *Bus) Now(ctx context.Context) (place Place, err error) {
+	for i, stream := range readable {
+		if place[i], err = b.lastSequence(ctx, stream); err != nil {
+			return place, fmt.Errorf("follow %s: %w", stream, err)
+		}
+	}
+	return place, nil
+}
+
 // Follow calls f with every new event of pages, documents and texts and the place after it, until ctx ends, Close begins or f returns
 // false; then it returns nil. It begins after a place, which f got before, or from now on if that is nil. A place that the streams have not
 // reached is of other streams: it begins from now on.
@@ -125,14 +135,13 @@ func (b *Bus) Follow(ctx context.Context, after *Place, f func(Stored, Place) bo
 		stream int
 	}
 	events := make(chan event, 64)
-	var place Place
+	place, err := b.Now(ctx)
+	if err != nil {
+		return err
+	}
 	for i, stream := range readable {
-		last, err := b.lastSequence(ctx, stream)
-		if err != nil {
-			return fmt.Errorf("follow %s: %w", stream, err)
-		}
-		if place[i] = last; after != nil {
-			place[i] = min(after[i], last)
+		if after != nil {
+			place[i] = min(after[i], place[i])
 		}
 		cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: place[i] + 1,

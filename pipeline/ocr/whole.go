@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,16 +28,9 @@ const reads = 8
 // Whole gives the texts that count of the pages in rasters, ascending; a raster is the hash of the image of the page that counts. If a page
 // has none, it gives no texts, and the first such page.
 func Whole(ctx context.Context, a archive.Reader, id string, rasters map[int]string) (texts []Chosen, without int, err error) {
-	keys, err := archive.Keys(ctx, a, archive.TextsPrefix(id))
+	byPage, err := wordsKeys(ctx, a, archive.TextsPrefix(id))
 	if err != nil {
 		return nil, 0, err
-	}
-	byPage := map[int][]string{}
-	for _, key := range keys {
-		if archive.IsWords(key) {
-			page := archive.PageOfText(key)
-			byPage[page] = append(byPage[page], key)
-		}
 	}
 	pages := make([]int, 0, len(rasters))
 	for page := range rasters {
@@ -67,20 +61,68 @@ func Whole(ctx context.Context, a archive.Reader, id string, rasters map[int]str
 	return texts, 0, nil
 }
 
-// choose gives the text that counts of a page's texts under these keys; its page is 0 if there is none. A text that is damaged does not
-// count: verify names it.
-func choose(ctx context.Context, a archive.Reader, keys []string, raster string) (best Chosen, err error) {
+// wordsKeys lists the keys of texts by page.
+func wordsKeys(ctx context.Context, a archive.Reader, prefix string) (map[int][]string, error) {
+	keys, err := archive.Keys(ctx, a, prefix)
+	if err != nil {
+		return nil, err
+	}
+	byPage := map[int][]string{}
+	for _, key := range keys {
+		if archive.IsWords(key) {
+			page := archive.PageOfText(key)
+			byPage[page] = append(byPage[page], key)
+		}
+	}
+	return byPage, nil
+}
+
+// Some calls f with each text that counts of the pages in rasters, which are those of Whole, ascending. Pages without a text are left out.
+func Some(ctx context.Context, a archive.Reader, id string, rasters map[int]string, f func(archive.PageText)) error {
+	prefix := archive.TextsPrefix(id)
+	if len(rasters) == 1 {
+		for page := range rasters {
+			prefix = archive.TextPrefix(id, page)
+		}
+	}
+	byPage, err := wordsKeys(ctx, a, prefix)
+	if err != nil {
+		return err
+	}
+	for _, page := range slices.Sorted(maps.Keys(rasters)) {
+		p, _, err := counting(ctx, a, byPage[page], rasters[page])
+		if err != nil {
+			return err
+		}
+		if p.Page > 0 {
+			f(p)
+		}
+	}
+	return nil
+}
+
+// choose gives the text that counts of a page's texts under these keys; its page is 0 if there is none.
+func choose(ctx context.Context, a archive.Reader, keys []string, raster string) (Chosen, error) {
+	p, words, err := counting(ctx, a, keys, raster)
+	return Chosen{p.Page, words, p.At}, err
+}
+
+// counting reads the texts under these keys and gives the one that counts, and the object that it is; its page is 0 if there is none. A
+// text that is damaged does not count: verify names it.
+func counting(ctx context.Context, a archive.Reader, keys []string, raster string) (
+	best archive.PageText, o session.Object, err error,
+) {
 	for _, key := range keys {
 		p, data, err := archive.LoadText(ctx, a, key)
 		if archive.Broken(err) || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return Chosen{}, err
+			return archive.PageText{}, o, err
 		}
 		if p.RasterSHA256 == raster && (best.Page == 0 || !p.At.Before(best.At)) {
-			best = Chosen{p.Page, archive.NewObject(key, int64(len(data)), sha256.Sum256(data)), p.At}
+			best, o = p, archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
 		}
 	}
-	return best, nil
+	return best, o, nil
 }

@@ -213,10 +213,15 @@ func (a *App) provider(c Config) (*faxplus.Client, error) {
 // startAdmin returns when the board and seen have seen every ledger.
 func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry, seen func(session.State), r *ingest.Reconciler) error {
 	board := &dashboard.Board{}
+	found, err := a.startSearch(ctx, c)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	caught := make(chan struct{})
 	a.running.Go(func() {
-		if err := board.Follow(ctx, teed{a.bus, seen}, func() { close(caught) }); err != nil && ctx.Err() == nil {
+		all := func(st session.State) { seen(st); found.seen(st) }
+		if err := board.Follow(ctx, teed{a.bus, all}, func() { close(caught) }); err != nil && ctx.Err() == nil {
 			a.fail(err)
 		}
 	})
@@ -239,6 +244,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
 		Texts:       &ocr.Results{Facts: a.bus, Archive: &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}},
+		Search:      found.asSearch(),
 		Subscribers: &subscribers.Service{Bus: a.bus, Key: linkKey},
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{

@@ -52,6 +52,8 @@ type Config struct {
 	ListGrace   time.Duration // after the end of a fax, how long its webhook may be late
 	ListRate    int           // most requests for lists in a minute
 
+	NoSearch bool // no index for search is kept
+
 	SignKey  ed25519.PrivateKey // signs manifests and seals; nil: they are not signed
 	Software string             // how this program calls itself in manifests and documents
 

@@ -14,6 +14,9 @@ import (
 // pageSize is how many faxes or letters one request asks for.
 const pageSize = 500
 
+// searchSize is how many faxes one request for a search asks for.
+const searchSize = 100
+
 // FaxFilter chooses faxes; the zero value chooses all.
 type FaxFilter struct {
 	To, From     string    // numbers or user ids, in any spelling
@@ -94,4 +97,24 @@ func (c *Client) Choose(ctx context.Context, session string, page int, o api.Cho
 func (c *Client) Reconcile(ctx context.Context, o api.ReconcileOrder) (report ingest.Report, err error) {
 	err = c.post(ctx, "/reconcile", o, &report)
 	return report, err
+}
+
+// Search yields the faxes of which pages are found, newest first, page after page. An error is the last that it yields.
+func (c *Client) Search(ctx context.Context, text string, f FaxFilter) iter.Seq2[api.SearchResult, error] {
+	return func(yield func(api.SearchResult, error) bool) {
+		query, left := f.query(), f.Limit
+		query.Set("q", text)
+		for {
+			query.Set("limit", strconv.Itoa(min(searchSize, left)))
+			var result api.SearchResult
+			err := c.get(ctx, "/search", query, &result)
+			if !yield(result, err) || err != nil {
+				return
+			}
+			if left -= len(result.Faxes); result.Next == "" || left <= 0 {
+				return
+			}
+			query.Set("cursor", result.Next)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,13 +18,16 @@ import (
 // desk is an admin listener with tokens, and what it has recorded.
 type desk struct {
 	*accesstest.Desk
-	recorded []session.Access
-	lines    []string // of tokens that were admitted
-	refuse   error    // what recording gives
+	mu       sync.Mutex
+	recorded []session.Access // guarded by mu while requests are made
+	lines    []string         // of tokens that were admitted
+	refuse   error            // what recording gives
 	ready    error
 }
 
 func (d *desk) RecordAccess(_ context.Context, a session.Access) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.refuse == nil {
 		d.recorded = append(d.recorded, a)
 	}

@@ -31,7 +31,8 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		Letters   uint64
 		Uncertain bool   // JetStream did not say how many letters there are
 		User      string // who is logged in; empty without a login
-	}{s.list(r.Context(), readersFilter(r), after, defaultLimit), letters, err != nil, userOf(r)})
+		Search    bool   // there is an index
+	}{s.list(r.Context(), readersFilter(r), after, defaultLimit), letters, err != nil, userOf(r), s.Search != nil})
 }
 
 // userOf names who is logged in.

@@ -20,6 +20,8 @@ func (s *server) routes() []route {
 	return []route{
 		{"GET /{$}", access.ScopeOwn, s.indexPage},
 		{"GET /fax/{session}", access.ScopeOwn, s.faxPage},
+		{"GET /search", access.ScopeOwn, s.searchPage},
+		{"GET /api/v1/search", access.ScopeOwn, s.search},
 		{"GET /api/v1/faxes", access.ScopeOwn, s.listFaxes},
 		{"GET /api/v1/faxes/{session}", access.ScopeOwn, s.fax},
 		{"GET /api/v1/faxes/{session}/{document}", access.ScopeOwn, s.document},

@@ -25,6 +25,8 @@ func TestScopes(t *testing.T) {
 		{"GET", "/", "", 401, 200, 403, 403},
 		{"GET", "/fax/abc", "", 401, 200, 403, 403},
 		{"GET", "/api/v1/faxes", "", 401, 200, 403, 403},
+		{"GET", "/api/v1/search?q=x", "", 401, 404, 403, 403}, // there is no index
+		{"GET", "/search", "", 401, 200, 403, 403},
 		{"GET", "/api/v1/faxes/abc", "", 401, 200, 403, 403},
 		{"GET", "/api/v1/faxes/abc/document.pdf", "", 401, 200, 403, 403},
 		{"HEAD", "/api/v1/faxes/abc/document.pdf", "", 401, 200, 403, 403},

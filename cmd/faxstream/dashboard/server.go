@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -52,10 +53,11 @@ type Config struct {
 	// Reconcile looks at the provider for faxes that started since then and are unknown here, takes them in unless dry, and gives a report
 	// that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any
-	Older     Older // nil: only faxes that have a ledger are known
-	Holds     Holds // nil: nothing was ever held or purged
-	Trail     Trail // the audit
-	Texts     Texts // nil: none are taken
+	Older     Older  // nil: only faxes that have a ledger are known
+	Holds     Holds  // nil: nothing was ever held or purged
+	Trail     Trail  // the audit
+	Texts     Texts  // nil: none are taken
+	Search    Search // nil: there is no index
 
 	Subscribers Subscribers
 	Metrics     http.Handler
@@ -105,3 +107,27 @@ func NewHandler(c Config) http.Handler {
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) { api.Fail(w, r, s.Log, err) }
+
+// refusedWebhooks lists the addresses whose webhooks were refused last.
+func (s *server) refusedWebhooks(w http.ResponseWriter, _ *http.Request) {
+	api.Write(w, http.StatusOK, api.RefusalList{Refused: s.Refused()})
+}
+
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
+	state := api.Readiness{Status: "ready"}
+	err := s.Ready(r.Context())
+	if err == nil && s.Warnings != nil {
+		state.Warnings, err = s.Warnings(r.Context())
+	}
+	if t, ok := access.Caller(r); s.Gate.NeedsLogin() && (!ok || t.Limited()) {
+		state.Warnings = nil
+		if err != nil {
+			err = errors.New("send a token that is not limited to numbers to see the reason")
+		}
+	}
+	if err != nil {
+		api.WriteError(w, api.Unavailable("not ready: %v", err))
+		return
+	}
+	api.Write(w, http.StatusOK, state)
+}

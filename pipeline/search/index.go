@@ -1,0 +1,124 @@
+package search
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// version of the tables. Another one in a file: it is made again.
+const version = 1
+
+const schema = `
+CREATE TABLE fax (
+	id INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL, revision INTEGER NOT NULL, direction TEXT NOT NULL,
+	sender INTEGER NOT NULL, receiver INTEGER NOT NULL, status TEXT NOT NULL, start INTEGER NOT NULL, pages INTEGER NOT NULL
+);
+CREATE TABLE number (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE VIRTUAL TABLE page USING fts5(body, variants, meta, tokenize = "unicode61 remove_diacritics 2");
+`
+
+// Index is the database. It may be used by several goroutines and processes.
+type Index struct {
+	write *sql.DB // one connection: SQLite has one writer
+	read  *sql.DB
+}
+
+// file is the name of the database in its directory.
+const file = "search.db"
+
+// Open opens the index in a directory, or makes an empty one. made: it is empty, or was of another version or damaged, and is to be filled.
+func Open(ctx context.Context, dir string) (x *Index, made bool, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, false, fmt.Errorf("make the directory of the search index: %w", err)
+	}
+	if x, err = open(dir); err != nil {
+		return nil, false, err
+	}
+	var found int
+	err = x.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&found)
+	if err == nil && found == version {
+		return x, false, nil
+	}
+	if ctx.Err() != nil {
+		return nil, false, errors.Join(err, x.Close())
+	}
+	if found != 0 || err != nil {
+		if x, err = remade(x, dir); err != nil {
+			return nil, false, err
+		}
+	}
+	if err = x.create(ctx); err != nil {
+		return nil, false, errors.Join(err, x.Close())
+	}
+	return x, true, nil
+}
+
+// remade removes the database and opens an empty one.
+func remade(x *Index, dir string) (*Index, error) {
+	if err := x.Close(); err != nil {
+		return nil, err
+	}
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(dir, file+end)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("remove a search index that is damaged or of another version: %w", err)
+		}
+	}
+	return open(dir)
+}
+
+// open opens the file without reading it.
+func open(dir string) (*Index, error) {
+	path := (&url.URL{Scheme: "file", Opaque: filepath.Join(dir, file)}).String()
+	const common = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-8000)"
+	write, err := sql.Open("sqlite", path+common+"&_txlock=immediate")
+	if err != nil {
+		return nil, fmt.Errorf("open the search index: %w", err)
+	}
+	write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", path+common+"&_pragma=query_only(1)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the search index: %w", err), write.Close())
+	}
+	read.SetMaxOpenConns(4)
+	return &Index{write: write, read: read}, nil
+}
+
+// create makes the tables, unless another process has made them meanwhile.
+func (x *Index) create(ctx context.Context) error {
+	return x.change(ctx, func(tx *sql.Tx) error {
+		var found int
+		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&found); err != nil || found == version {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d", version))
+		return err
+	})
+}
+
+// change makes a transaction.
+func (x *Index) change(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := x.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("write the search index: %w", err)
+	}
+	if err = f(tx); err == nil {
+		err = tx.Commit()
+	} else {
+		err = errors.Join(err, tx.Rollback())
+	}
+	if err != nil {
+		return fmt.Errorf("write the search index: %w", err)
+	}
+	return nil
+}
+
+// Close closes the database.
+func (x *Index) Close() error { return errors.Join(x.read.Close(), x.write.Close()) }

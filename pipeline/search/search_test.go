@@ -1,0 +1,300 @@
+package search
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func opened(t testing.TB, dir string) *Index {
+	t.Helper()
+	x, _, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return x
+}
+
+// fax is a received fax whose pages have these texts.
+func fax(id, to string, start time.Time, pages ...string) Fax {
+	f := Fax{
+		Session: id, Manifest: "m-" + id, Revision: 1, Direction: session.Incoming, From: "+1 334-304-5554", To: to,
+		Status: session.StatusComplete, Start: start, Pages: len(pages), Texts: map[int]Text{},
+	}
+	for i, p := range pages {
+		f.Texts[i+1] = Text{Body: p}
+	}
+	return f
+}
+
+func written(t testing.TB, x *Index, faxes ...Fax) {
+	t.Helper()
+	if err := x.Write(t.Context(), Update{Faxes: faxes}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// found gives what a query finds, as "session:page,page".
+func found(t testing.TB, x *Index, q Query) (all []string) {
+	t.Helper()
+	if q.Limit == 0 {
+		q.Limit = 10
+	}
+	hits, _, err := x.Find(t.Context(), q)
+	if err != nil {
+		t.Fatalf("%q: %v", q.Text, err)
+	}
+	for _, h := range hits {
+		var pages []string
+		for _, p := range h.Found {
+			pages = append(pages, fmt.Sprint(p.Page))
+		}
+		all = append(all, h.Session+":"+strings.Join(pages, ","))
+	}
+	return all
+}
+
+const (
+	office = "+1 (555) 010-0000"
+	lab    = "+49 30 5550199"
+)
+
+func library(t *testing.T) *Index {
+	x := opened(t, t.TempDir())
+	sent := fax("sent", lab, noon.Add(time.Hour), "please confirm order 4711")
+	sent.Direction, sent.From = session.Outgoing, office
+	first := fax("first", office, noon, "Order 4711 of salbutamol", "", "order 4711 again, café")
+	first.Texts[2] = Text{Body: "the information about selfemployed people", Parts: "infor- mation self- employed"}
+	partial := fax("partial", office, noon.Add(2*time.Hour), "ORDER 4712 for Dr. Müller, Hauptstraße 5")
+	partial.Status = session.StatusPartial
+	written(t, x,
+		first, sent, partial,
+		fax("lab", lab, noon.Add(48*time.Hour), "result 88-1207-4415: order"),
+	)
+	return x
+}
+
+// What people look for is found, newest fax first, with the pages that have it.
+func TestWhatIsFound(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	for query, want := range map[string][]string{
+		"order 4711":          {"sent:1", "first:1,3"},
+		"4711 order":          {"sent:1", "first:1,3"},
+		`"order 4711"`:        {"sent:1", "first:1,3"},
+		`"4711 order"`:        nil,
+		"ORDER":               {"lab:1", "partial:1", "sent:1", "first:1,3"},
+		"salbut*":             {"first:1"},
+		"salbut":              nil,
+		"information":         {"first:2"},
+		"mation":              {"first:2"},
+		"self-employed":       {"first:2"},
+		"cafe":                {"first:3"},
+		"CAFÉ":                {"first:3"},
+		"muller":              {"partial:1"},
+		"Mueller":             {"partial:1"},
+		"hauptstrasse":        {"partial:1"},
+		"Hauptstraße":         {"partial:1"},
+		"88-1207-4415":        {"lab:1"},
+		"3343045554":          {"lab:0", "partial:0", "first:0"},
+		"334-304-5554":        {"lab:0", "partial:0", "first:0"},
+		"5554":                {"lab:0", "partial:0", "first:0"},
+		"2026-11-25":          {"lab:0"},
+		"first":               {"first:0"},
+		"nothing":             nil,
+		`order" OR "x`:        nil,
+		"order AND 4712":      nil, // AND is a word
+		`NEAR(order 4711)`:    nil,
+		"body:order":          nil,
+		"order -4711":         {"sent:1", "first:1,3"},
+		`"order`:              {"lab:1", "partial:1", "sent:1", "first:1,3"},
+		"order\x00 4711 ()^:": {"sent:1", "first:1,3"},
+	} {
+		if got := found(t, x, Query{Text: query}); !slices.Equal(got, want) {
+			t.Errorf("%q finds %v, want %v", query, got, want)
+		}
+	}
+}
+
+// Filters hold for numbers in any spelling, times and statuses, and a reader sees only the faxes of his numbers.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	for want, q := range map[string]Query{
+		"partial:1 first:1,3":        {To: "555 0100000"},
+		"lab:1 sent:1":               {To: "0049305550199"},
+		"sent:1":                     {From: office},
+		"lab:1":                      {Since: noon.Add(2*time.Hour + time.Millisecond)},
+		"lab:1 partial:1":            {Since: noon.Add(2 * time.Hour)},
+		"sent:1 first:1,3":           {Until: noon.Add(2 * time.Hour)},
+		"partial:1":                  {Status: session.StatusPartial},
+		"":                           {To: "1", Status: session.StatusPartial},
+		"partial:1 sent:1 first:1,3": {Sees: func(n string) bool { return n == session.NumberToken(office) }},
+		"lab:1 ":                     {Sees: func(n string) bool { return n == session.NumberToken(lab) }},
+		" ":                          {Sees: func(string) bool { return false }},
+	} {
+		q.Text = "order"
+		if got := strings.Join(found(t, x, q), " "); got != strings.TrimSpace(want) {
+			t.Errorf("%+v finds %q, want %q", q, got, want)
+		}
+	}
+}
+
+// Pages of results follow each other without a gap.
+func TestResultsGoOn(t *testing.T) {
+	t.Parallel()
+	x := opened(t, t.TempDir())
+	var want []string
+	for i := range 25 { // several in the same second
+		id := fmt.Sprintf("s%02d", i)
+		written(t, x, fax(id, office, noon.Add(time.Duration(i/3)*time.Second), "order"))
+		want = append(want, id)
+	}
+	slices.Reverse(want)
+	var got []string
+	for q := (Query{Text: "order", Limit: 4}); ; {
+		hits, next, err := x.Find(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hits {
+			got = append(got, h.Session)
+		}
+		if q.After = next; next == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("found %v, want %v", got, want)
+	}
+}
+
+// A snippet has the words around what is found, which is marked.
+func TestSnippets(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	hits, _, err := x.Find(t.Context(), Query{Text: "salbutamol", Limit: 1})
+	if want := "Order 4711 of " + Mark + "salbutamol" + EndMark; err != nil || len(hits) != 1 || hits[0].Found[0].Snippet != want {
+		t.Fatalf("%+v, %v; want %q", hits, err, want)
+	}
+	h := hits[0]
+	if h.To != office || h.From != "+1 334-304-5554" || !h.Start.Equal(noon) || h.Pages != 3 || h.Revision != 1 ||
+		h.Direction != session.Incoming || h.Status != session.StatusComplete {
+		t.Errorf("the fax is %+v", h)
+	}
+}
+
+// What cannot be looked for gets a sentence.
+func TestBadQueries(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	for query, want := range map[string]string{
+		"": "nothing to look for", " - ": "nothing to look for", `""`: "nothing to look for",
+		strings.Repeat("x", 1001): "1001 bytes, want at most 1000", strings.Repeat("x ", 33): "33 words, want at most 32",
+	} {
+		_, _, err := x.Find(t.Context(), Query{Text: query, Limit: 1})
+		if bad, ok := errors.AsType[*BadQuery](err); !ok || !strings.Contains(bad.Error(), want) {
+			t.Errorf("%.20q: %v, want %q", query, err, want)
+		}
+	}
+	for _, cursor := range []string{"x", "-1", "1x", "99999999999999999999"} {
+		if _, _, err := x.Find(t.Context(), Query{Text: "order", After: cursor, Limit: 1}); err == nil {
+			t.Errorf("cursor %q is taken", cursor)
+		}
+	}
+}
+
+// A fax that is written again replaces what was there; a page that gets a text is found; a removed fax is gone.
+func TestFaxesAreReplaced(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	again := fax("first", office, noon, "nothing of it")
+	again.Manifest, again.Revision = "m2", 2
+	written(t, x, again, again)
+	if got := found(t, x, Query{Text: "4711"}); !slices.Equal(got, []string{"sent:1"}) {
+		t.Errorf("the old text is found: %v", got)
+	}
+	text := Text{Body: "order 4711 after all"}
+	err := x.Write(t.Context(), Update{Place: "1-2-3", Texts: []PageText{
+		{"first", "m2", 1, text}, {"first", "m-first", 1, Text{Body: "too old"}}, {"unknown", "m", 1, text},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := found(t, x, Query{Text: "4711", To: office}); !slices.Equal(got, []string{"first:1"}) {
+		t.Errorf("the new text is not found alone: %v", got)
+	}
+	if place, at, err := x.Place(t.Context()); place != "1-2-3" || time.Since(at) > time.Hour || err != nil {
+		t.Errorf("the place is %q of %s, %v", place, at, err)
+	}
+	moved := again
+	moved.Start = noon.Add(time.Minute)
+	written(t, x, moved)
+	if err := x.Write(t.Context(), Update{Removed: []string{"sent", "unknown"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(t, x, Query{Text: "nothing of it"}); !slices.Equal(got, []string{"first:1"}) {
+		t.Errorf("after another start: %v", got)
+	}
+	if got := found(t, x, Query{Text: "confirm"}); got != nil {
+		t.Errorf("a removed fax is found: %v", got)
+	}
+	if m, err := x.Manifest(t.Context(), "sent"); m != "" || err != nil {
+		t.Errorf("a removed fax has the manifest %q, %v", m, err)
+	}
+}
+
+// The index is there after it was closed; one that is damaged, or of another version, is made again, empty.
+func TestTheIndexIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"nothing": func(*testing.T, string) {},
+		"no database": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(strings.Repeat("this is no database ", 500)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another version": func(t *testing.T, dir string) {
+			x := opened(t, dir)
+			if _, err := x.write.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			x, made, err := Open(t.Context(), dir)
+			if err != nil || !made {
+				t.Fatal(made, err)
+			}
+			written(t, x, fax("first", office, noon, "order"))
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+			spoil(t, dir)
+			x, made, err = Open(t.Context(), dir)
+			if err != nil || made != (name != "nothing") {
+				t.Fatal(made, err)
+			}
+			defer x.Close()
+			if got := found(t, x, Query{Text: "order"}); (len(got) == 1) == made {
+				t.Errorf("made %t, and found is %v", made, got)
+			}
+		})
+	}
+}
