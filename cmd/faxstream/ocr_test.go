@@ -69,11 +69,14 @@ func TestOCRWorkers(t *testing.T) {
 	}
 	await(t, "the searchable document", func() bool { return d.code("get", "case", "--as=searchable") == exitOK })
 	d.searchable("case")
+	d.search()
 	for path, want := range map[string]string{"/api/v1/faxes/case": `"searchable":true`, "/fax/case": "PDF with text"} {
 		if page := d.body(path); !strings.Contains(page, want) {
 			t.Errorf("%s has no %q: %.2000s", path, want, page)
 		}
 	}
+	d.do(0, "purge", "case", "--reason=privacy", "--yes")
+	await(t, "the purge", func() bool { return d.code("search", "metformin") == exitNotFound })
 }
 
 // texts is how many texts of a fax are in the archive.
@@ -111,6 +114,31 @@ func (d *desk) body(path string) string {
 func (d *desk) code(args ...string) int {
 	d.t.Helper()
 	return run(d.t.Context(), append(args, "--server="+d.AdminURL()), func(string) string { return "" }, io.Discard, io.Discard)
+}
+
+// search finds the fax of TestOCRWorkers, also after the index was made again while the server runs, and the audit says so.
+func (d *desk) search() {
+	d.t.Helper()
+	await(d.t, "the text in the index", func() bool { return d.code("search", "metformin") == exitOK })
+	for range 2 {
+		found := d.do(0, "search", "metformin", "500*", "--status=complete")
+		if !strings.Contains(found, "  case  from ") || !strings.Contains(found, "    page 1: ") || !strings.Contains(found, "»Metformin«") {
+			d.t.Errorf("the search prints %s", found)
+		}
+		if found := d.do(0, "search", "--json", `"service agreement"`); !strings.Contains(found, `"found":[{"page":2,"snippet":[`) {
+			d.t.Errorf("the search prints %s", found)
+		}
+		d.do(exitNotFound, "search", "metformin", "agreement") // no page has both
+		d.do(exitUsage, "search", "-", "--limit=1")
+		var out, errs bytes.Buffer
+		code := run(d.t.Context(), []string{"reindex", "--dir=" + d.cfg.Dir}, func(string) string { return "" }, &out, &errs)
+		if code != exitOK || out.String() != "faxes: 1, pages with a text: 3, removed: 0\n" {
+			d.t.Errorf("reindex ends with code %d: %s%s", code, &out, &errs)
+		}
+	}
+	if audit := d.do(0, "audit", "--since=1h"); !strings.Contains(audit, "search") {
+		d.t.Errorf("the audit has no search: %s", audit)
+	}
 }
 
 // searchable checks the searchable document of a fax with the programs of others: its text is what the engine recognised, in that order,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -83,20 +84,19 @@ type reindexCmd struct {
 }
 
 // Run says every few seconds how far it is.
-func (c reindexCmd) Run(ctx context.Context, e env) error {
-	archive, err := c.archiveStore.config(e.getenv)
+func (c reindexCmd) Run(ctx context.Context, e env) (err error) {
+	reader, closeArchive, err := c.openReader(ctx, e.getenv)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closeArchive()) }()
 	began, said := time.Now(), time.Now()
-	done, err := app.Reindex(ctx, app.ReindexConfig{
-		Archive: archive, Dir: c.path("search"), Log: e.logger(), Progress: func(r indexing.Refreshed) {
-			if now := time.Now(); now.Sub(said) >= 5*time.Second {
-				said = now
-				fmt.Fprintf(e.stderr, "%d faxes, %d pages with a text, %.0f pages a second\n", r.Faxes, r.Pages,
-					float64(r.Pages)/now.Sub(began).Seconds())
-			}
-		},
+	done, err := app.Reindex(ctx, reader, c.path("search"), e.logger(), func(r indexing.Refreshed) {
+		if now := time.Now(); now.Sub(said) >= 5*time.Second {
+			said = now
+			fmt.Fprintf(e.stderr, "%d faxes, %d pages with a text, %.0f pages a second\n", r.Faxes, r.Pages,
+				float64(r.Pages)/now.Sub(began).Seconds())
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("%w; what is indexed so far stays: run the command again", err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/indexing"
 	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -57,25 +58,15 @@ func (s *searcher) asSearch() dashboard.Search {
 	return s
 }
 
-// ReindexConfig says what Reindex reads and fills.
-type ReindexConfig struct {
-	Archive  Archive
-	Dir      string // of the index
-	Log      *slog.Logger
-	Progress func(indexing.Refreshed) // called after each transaction
-}
-
-// Reindex makes the search index again from the archive. A `faxstream serve` with the same directory may run meanwhile.
-func Reindex(ctx context.Context, c ReindexConfig) (done indexing.Refreshed, err error) {
-	archive, closeArchive, err := c.Archive.open(ctx, Retention{}, c.Log)
-	if err != nil {
-		return done, err
-	}
-	defer func() { err = errors.Join(err, closeArchive()) }()
-	x, _, err := search.Open(ctx, c.Dir)
+// Reindex makes the search index in a directory again from an archive. A `faxstream serve` with the same directory may run meanwhile. It
+// calls progress after each transaction.
+func Reindex(
+	ctx context.Context, a archive.Reader, dir string, log *slog.Logger, progress func(indexing.Refreshed),
+) (done indexing.Refreshed, err error) {
+	x, _, err := search.Open(ctx, dir)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	return indexing.Refresh(ctx, x, archive, c.Log, c.Progress)
+	return indexing.Refresh(ctx, x, a, log, progress)
 }
