@@ -37,6 +37,7 @@
 //	another event for subscribers              session, bus, and events/events.json with its samples
 //	another format of OCR engines              text (Parse and a file of its own)
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
+//	another thing that is searched for         search (tables, query, version), indexing (where it comes from)
 //	another thing that people may order        session (action), letters or hold
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
@@ -93,6 +94,10 @@
 //   - Somebody wants to purge a held fax: the refusal says who holds it and why; nothing is deleted. TestHoldReleasePurge
 //   - A webhook comes for a purged fax: the user sees nothing; only the log of the purge is stored.
 //     TestHoldReleasePurge, TestKeepingOutlivesJetStream
+//   - A better text of a page comes later: the searchable document is made again when texts rest; the newest counts.
+//     TestBetterTextsMakeItAgain
+//   - The search index is lost, damaged or behind: faxes are not found until it is filled again; nothing that is shown comes from it alone.
+//     TestTheIndexIsMadeAgain, TestADamagedIndexSaysWhatToDo, TestSearch
 //   - An archived original is missing or altered: that page is missing with reason lost, and there is a dead letter.
 //     TestALostOriginalCostsItsPage
 //
@@ -135,5 +140,9 @@
 //     nats-server 2.15.2 it costs four.
 //   - Bytes in flight are one budget (intake.Memory), which rooms and thumbnails share. Long files are on disk (intake.Body), not in it.
 //   - The subject of text.recognised ends in a hash: a page may have several results, and each has an event.
+//   - The searchable document copies the strips of document.pdf and is made from manifest and texts alone. Texts that come later wait for a
+//     timer, so that an engine that reads all pages again does not make as many documents.
+//   - The search index is a file of each process. Lists of faxes do not ask it: the board in memory has every ledger, and knows of a change
+//     at once.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite" // the driver too
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // version of the tables. Another one in a file: it is made again.
@@ -77,15 +78,15 @@ func remade(x *Index, dir string) (*Index, error) {
 // open opens the file without reading it.
 func open(dir string) (*Index, error) {
 	path := (&url.URL{Scheme: "file", Opaque: filepath.Join(dir, file)}).String()
-	const common = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-8000)"
-	write, err := sql.Open("sqlite", path+common+"&_txlock=immediate")
+	const common = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
+	write, err := sql.Open("sqlite", path+common+"&_pragma=cache_size(-8000)&_txlock=immediate") // 8 MB
 	if err != nil {
-		return nil, fmt.Errorf("open the search index: %w", err)
+		return nil, failed("open", err)
 	}
 	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", path+common+"&_pragma=query_only(1)")
+	read, err := sql.Open("sqlite", path+common+"&_pragma=cache_size(-2000)&_pragma=query_only(1)") // 2 MB each
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the search index: %w", err), write.Close())
+		return nil, errors.Join(failed("open", err), write.Close())
 	}
 	read.SetMaxOpenConns(4)
 	return &Index{write: write, read: read}, nil
@@ -107,7 +108,7 @@ func (x *Index) create(ctx context.Context) error {
 func (x *Index) change(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := x.write.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("write the search index: %w", err)
+		return failed("write", err)
 	}
 	if err = f(tx); err == nil {
 		err = tx.Commit()
@@ -115,10 +116,19 @@ func (x *Index) change(ctx context.Context, f func(*sql.Tx) error) error {
 		err = errors.Join(err, tx.Rollback())
 	}
 	if err != nil {
-		return fmt.Errorf("write the search index: %w", err)
+		return failed("write", err)
 	}
 	return nil
 }
 
 // Close closes the database.
 func (x *Index) Close() error { return errors.Join(x.read.Close(), x.write.Close()) }
+
+// failed says what failed, and what to do about a file that is damaged.
+func failed(what string, err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+		return fmt.Errorf("%s the search index: %w: stop every faxstream that uses it and remove its directory; it is made again", what, err)
+	}
+	return fmt.Errorf("%s the search index: %w", what, err)
+}

@@ -114,7 +114,7 @@ func (x *Index) Find(ctx context.Context, q Query) (hits []Hit, next string, err
 	}
 	tx, err := x.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return nil, "", fmt.Errorf("read the search index: %w", err)
+		return nil, "", failed("read", err)
 	}
 	defer func() {
 		if end := tx.Rollback(); err == nil && !errors.Is(end, sql.ErrTxDone) {
@@ -173,7 +173,7 @@ func (f *finder) filters() (parts []string, some bool, err error) {
 	}
 	rows, err := f.tx.QueryContext(f.ctx, "SELECT id, text FROM number")
 	if err != nil {
-		return nil, false, fmt.Errorf("read the search index: %w", err)
+		return nil, false, failed("read", err)
 	}
 	defer rows.Close()
 	var to, from, owner []string
@@ -181,7 +181,7 @@ func (f *finder) filters() (parts []string, some bool, err error) {
 		var id int64
 		var text string
 		if err := rows.Scan(&id, &text); err != nil {
-			return nil, false, fmt.Errorf("read the search index: %w", err)
+			return nil, false, failed("read", err)
 		}
 		if f.q.To != "" && session.SameNumber(text, f.q.To) {
 			to = append(to, fmt.Sprintf(`"t%d"`, id))
@@ -216,14 +216,14 @@ func (f *finder) find(match string, low, high int64) (hits []Hit, next string, e
 			CROSS JOIN number r ON r.id = fax.receiver
 		WHERE page MATCH ? AND page.rowid BETWEEN ? AND ? ORDER BY page.rowid DESC`, Mark, EndMark, match, low, high)
 	if err != nil {
-		return nil, "", fmt.Errorf("search: %w", err)
+		return nil, "", failed("read", err)
 	}
 	defer rows.Close()
 	last, other := int64(-1), true // other: the fax last is not asked for
 	for rows.Next() {
 		id, p, h, err := scan(rows)
 		if err != nil {
-			return nil, "", fmt.Errorf("search: %w", err)
+			return nil, "", failed("read", err)
 		}
 		if fax := id >> pageBits; fax != last {
 			other = h.Start.Before(f.q.Since) || !f.q.Until.IsZero() && !h.Start.Before(f.q.Until)
@@ -240,7 +240,7 @@ func (f *finder) find(match string, low, high int64) (hits []Hit, next string, e
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, "", fmt.Errorf("search: %w", err)
+		return nil, "", failed("read", err)
 	}
 	return hits, "", nil
 }

@@ -298,3 +298,39 @@ func TestTheIndexIsMadeAgain(t *testing.T) {
 		})
 	}
 }
+
+// A file whose inside is damaged is an error that says what to do.
+func TestADamagedIndexSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	x, _, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		written(t, x, fax(fmt.Sprint("s", i), office, noon, strings.Repeat("order ", 300)))
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, file)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	for i := page; i < len(data); i++ { // the first page says that it is a database of this version
+		data[i] = 'x'
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x = opened(t, dir)
+	_, _, found := x.Find(t.Context(), Query{Text: "order", Limit: 1})
+	wrote := x.Write(t.Context(), Update{Faxes: []Fax{fax("new", office, noon, "order")}})
+	for what, err := range map[string]error{"read": found, "write": wrote} {
+		if err == nil || !strings.Contains(err.Error(), what+" the search index") || !strings.Contains(err.Error(), "it is made again") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -207,7 +207,7 @@ func (x *Index) Manifest(ctx context.Context, id string) (manifest string, err e
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the search index: %w", err)
+		return "", failed("read", err)
 	}
 	return manifest, nil
 }
@@ -220,7 +220,7 @@ func (x *Index) Place(ctx context.Context) (place string, at time.Time, err erro
 		return "", time.Time{}, nil
 	}
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("read the search index: %w", err)
+		return "", time.Time{}, failed("read", err)
 	}
 	return place, time.Unix(seconds, 0), nil
 }
@@ -229,14 +229,14 @@ func (x *Index) Place(ctx context.Context) (place string, at time.Time, err erro
 func (x *Index) Sessions(ctx context.Context) (all map[string]bool, err error) {
 	rows, err := x.read.QueryContext(ctx, "SELECT session FROM fax")
 	if err != nil {
-		return nil, fmt.Errorf("read the search index: %w", err)
+		return nil, failed("read", err)
 	}
 	defer rows.Close()
 	all = map[string]bool{}
 	for rows.Next() {
 		var id string
 		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("read the search index: %w", err)
+			return nil, failed("read", err)
 		}
 		all[id] = true
 	}
