@@ -171,6 +171,8 @@ func TestSubscriberCommands(t *testing.T) {
 	if out := d.do(0, "subscriber", "ls"); !strings.Contains(out, "desk  13343040000  0") {
 		t.Errorf("ls prints\n%s", out)
 	}
+	d.do(exitUsage, "subscriber", "rewind", "desk")
+	d.do(exitUsage, "subscriber", "rewind", "desk", "--session=unknown-fax")
 	if out := d.do(0, "subscriber", "rewind", "desk", "--since=1h"); out != "desk: 0 events wait\n" {
 		t.Errorf("rewind prints %q", out)
 	}

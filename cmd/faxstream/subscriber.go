@@ -18,7 +18,7 @@ import (
 type subscriberCmd struct {
 	Add    subscriberAddCmd    `cmd:"" help:"Add a subscriber: it gets the events of pages from now on."`
 	Ls     subscriberLsCmd     `cmd:"" help:"List subscribers, and how far each is."`
-	Rewind subscriberRewindCmd `cmd:"" help:"Give a subscriber the events since a time again."`
+	Rewind subscriberRewindCmd `cmd:"" help:"Give a subscriber the events since a time, or since a fax, again."`
 	Rm     subscriberRmCmd     `cmd:"" help:"Remove a subscriber. What it has claimed cannot be settled any more."`
 }
 
@@ -91,11 +91,14 @@ func dateTime(t time.Time) string {
 
 type subscriberRewindCmd struct {
 	subscriberOrder
-	Since flags.Moment `env:"-" required:"" placeholder:"TIME" help:"Events since this time come again: ${moment}. Streams keep 30 days."`
+	Since   flags.Moment    `env:"-" xor:"from" required:"" placeholder:"TIME" help:"Events since this time come again: ${moment}. Streams keep 30 days."`
+	Session flags.SessionID `env:"-" xor:"from" required:"" placeholder:"ID" help:"Events since the first page of this fax come again. Its first 8 letters are enough."`
 }
 
 func (c subscriberRewindCmd) Run(ctx context.Context, e env) error {
-	s, err := c.api.RewindSubscriber(ctx, c.Name, api.RewindOrder{Order: c.order(), Since: c.Since.Time})
+	s, err := c.api.RewindSubscriber(ctx, c.Name, api.RewindOrder{
+		Order: c.order(), Since: c.Since.Time, Session: string(c.Session),
+	})
 	if err != nil {
 		return err
 	}

@@ -251,3 +251,23 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 	}
 	return st, nil
 }
+
+// Began is when the first event of a fax's pages was stored: a subscriber that is rewound to it gets all of them again. An error that
+// matches ErrBad: the stream has no event of the fax.
+func (v *Service) Began(ctx context.Context, id string) (time.Time, error) {
+	if !session.ValidToken(id) {
+		return time.Time{}, bad("session %.60q is not a session id", id)
+	}
+	stream, err := v.Bus.JetStream().Stream(ctx, bus.StreamPages)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("stream %s: %w", bus.StreamPages, err)
+	}
+	first, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject("fax.v1.page.*.*."+id+".>"))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return time.Time{}, bad("there are no events of session %s: the streams keep them for 30 days", id)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("first event of session %s: %w", id, err)
+	}
+	return first.Time, nil
+}

@@ -200,6 +200,18 @@ func TestRewindAndRemove(t *testing.T) {
 		if events, pages = d.claim("ocr"); pages != "old/1#1 fax/1#1" {
 			t.Errorf("after the rewind it gets %s", pages)
 		}
+		began, err := d.Began(t.Context(), "fax")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := d.Rewind(t.Context(), "ocr", began); err != nil || s.Waiting != 1 {
+			t.Errorf("rewound to the first page of a fax it has %d events to come, %v", s.Waiting, err)
+		}
+		for _, id := range []string{"unknown", "*", ""} {
+			if _, err := d.Began(t.Context(), id); !errors.Is(err, subscribers.ErrBad) {
+				t.Errorf("session %q: %v", id, err)
+			}
+		}
 		if err := d.Remove(t.Context(), "ocr"); err != nil {
 			t.Fatal(err)
 		}

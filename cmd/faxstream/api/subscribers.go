@@ -34,10 +34,11 @@ type SubscriberList struct {
 	Subscribers []Subscriber `json:"subscribers"`
 }
 
-// RewindOrder makes a subscriber go on from a time: POST /subscribers/{name}/rewind.
+// RewindOrder makes a subscriber go on from a time, or from the first page of a fax: POST /subscribers/{name}/rewind.
 type RewindOrder struct {
 	Order
-	Since time.Time `json:"since"`
+	Since   time.Time `json:"since,omitzero"`
+	Session string    `json:"session,omitempty"` // instead of Since
 }
 
 // ClaimOrder claims events: POST /subscribers/{name}/claim.

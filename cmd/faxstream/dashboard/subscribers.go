@@ -23,6 +23,8 @@ type Subscribers interface {
 	List(ctx context.Context) ([]subscribers.Status, error)
 	Remove(ctx context.Context, name string) error
 	Rewind(ctx context.Context, name string, since time.Time) (subscribers.Status, error)
+	// Began is when the first event of a fax's pages was stored.
+	Began(ctx context.Context, session string) (time.Time, error)
 	Claim(ctx context.Context, name string, most int, wait time.Duration) ([]subscribers.Event, error)
 	Settle(ctx context.Context, name, lease, verdict string, delay time.Duration) error
 }
@@ -103,12 +105,18 @@ func (s *server) removeSubscriber(w http.ResponseWriter, r *http.Request) {
 	api.Write(w, http.StatusOK, struct{}{})
 }
 
-// rewindSubscriber makes a subscriber go on from a time.
+// rewindSubscriber makes a subscriber go on from a time, or from the first page of a fax.
 func (s *server) rewindSubscriber(w http.ResponseWriter, r *http.Request) {
 	var o api.RewindOrder
 	err := readOrderInto(w, r, &o, &o.Order)
-	if err == nil && (o.Since.IsZero() || o.Since.After(time.Now())) {
-		err = api.BadRequest("since: want a time in the past, such as 2026-11-24T12:00:00Z")
+	switch {
+	case err != nil:
+	case o.Session != "" && o.Since.IsZero():
+		if o.Session, err = s.resolveFor(r, o.Session); err == nil {
+			o.Since, err = s.Subscribers.Began(r.Context(), o.Session)
+		}
+	case o.Session != "" || o.Since.IsZero() || o.Since.After(time.Now()):
+		err = api.BadRequest("want since, a time in the past such as 2026-11-24T12:00:00Z, or session: a fax")
 	}
 	var done subscribers.Status
 	if err == nil {
@@ -118,7 +126,7 @@ func (s *server) rewindSubscriber(w http.ResponseWriter, r *http.Request) {
 		s.failSubscriber(w, r, err)
 		return
 	}
-	s.Log.Info("subscriber rewound", "name", done.Name, "since", o.Since, "by", o.By, "why", o.Why)
+	s.Log.Info("subscriber rewound", "name", done.Name, "since", o.Since, "session", o.Session, "by", o.By, "why", o.Why)
 	api.Write(w, http.StatusOK, subscriberOf(done))
 }
 

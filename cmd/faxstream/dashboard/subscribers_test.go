@@ -113,6 +113,8 @@ func TestAHostileSubscriber(t *testing.T) {
 		{"root", "", `{"name":"x","lease":"long"}`, 400},
 		{"root", "", `{"name":"x","to":["*"]}`, 200}, // a number in an odd form is text, and never a wildcard
 		{"root", "/ocr/rewind", `{}`, 400},
+		{"root", "/ocr/rewind", `{"since":"2026-01-01T00:00:00Z","session":"abc"}`, 400},
+		{"root", "/ocr/rewind", `{"session":"*"}`, 400},
 		{"root", "/nobody/rewind", `{"since":"2026-01-01T00:00:00Z"}`, 404},
 		{"ocr", "/ocr/claim", `{"max":1000}`, 400},
 		{"ocr", "/ocr/claim", `{"wait":"1h"}`, 400},
