@@ -95,6 +95,52 @@ func (d *desk) hasText(id string) bool {
 	return d.code("get", id, "--as=txt") == exitOK && !strings.Contains(d.do(0, "get", id, "--as=txt"), "no text")
 }
 
+// Three workers read a fax of 12 pages whose webhooks come twice and in disorder, and one of them is killed whenever a page is read: every page has one text,
+// and the fax is searchable.
+func TestOCRWorkersAreKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Tesseract reads 12 pages")
+	}
+	d := newDesk(t, false)
+	if _, err := exec.LookPath("tesseract"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	const pages = 12
+	f := faxplustest.Fax{Session: "case", Streamed: true}
+	for range pages {
+		f.Pages = append(f.Pages, apptest.Fixture(t, "letter-standard-g4"))
+	}
+	d.do(0, "subscriber", "add", "ocr", "--lease=10s")
+	d.sim.Add(f)
+	bodies := apptest.Bodies(f, d.WebhookURL()+ingest.Path)
+	slices.Reverse(bodies)
+	d.send(slices.Concat(bodies, bodies)...) // each of them twice, the close first
+	worker := func() func() {
+		return d.start(io.Discard, "env", asProgram+"=1", os.Args[0], "ocr", "--at-once=1", "--server="+d.AdminURL())
+	}
+	kills := []func(){worker(), worker(), worker()}
+	for n := 0; n < pages; n++ {
+		await(t, "another text", func() bool { return d.texts("case") > n })
+		if n = d.texts("case") - 1; n < pages-3 { // the last pages come after the leases of those that were killed
+			kills[n%3]()
+			kills[n%3] = worker()
+		}
+	}
+	await(t, "the searchable document", func() bool { return d.code("get", "case", "--as=searchable") == exitOK })
+	await(t, "nothing left to do", func() bool {
+		return strings.Contains(d.do(0, "subscriber", "ls", "--json"), `"waiting":0,"in_work":0`)
+	})
+	if n := d.texts("case"); n != pages {
+		t.Errorf("%d pages have %d texts", pages, n)
+	}
+	if text := d.do(0, "get", "case", "--as=txt"); strings.Count(text, "\f") != pages || strings.Contains(text, "no text") {
+		t.Errorf("the text of the fax is %.3000s", text)
+	}
+}
+
 // body is what the admin listener answers.
 func (d *desk) body(path string) string {
 	d.t.Helper()
