@@ -126,8 +126,9 @@
 //   - The newest whole file counts upwards: pages that it has and the close does not count are expected pages (session/state.go).
 //   - The audit has hourly parts beside the daily seals (seal/part.go), in a chain of their own: older versions still read the daily
 //     seals.
-//   - Subscribers of the embedded server have an account without JetStream, and a gate (bus/gate.go) checks what they ask: permissions in
-//     the same account do not keep a consumer's reply subject from writing into streams.
+//   - Subscribers of the embedded server that share a login have an account without JetStream, and a gate (bus/gate.go) checks what they
+//     ask: permissions in the same account do not keep a consumer's reply subject from writing into streams. A subscriber with a login of
+//     its own has an account of its own, and no gate: it may use one durable.
 //   - Holds and purges are in a log of their own in the archive (hold/log.go). It survives the loss of JetStream and, after a purge, of the
 //     fax. Every write of a fax checks it (hold/guard.go): of a purged fax nothing is archived any more, and its work ends.
 //   - A revision whose originals are missing or altered ends as doc.failed, which names the pages; the next revision leaves them out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/bus"
@@ -98,5 +100,166 @@ func TestTheNATSListenerDemandsALogin(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "nats", "jetstream", "$G", "streams", bus.StreamAudit)); errors.Is(err, fs.ErrNotExist) {
 		t.Error("the audit's directory is gone")
+	}
+}
+
+// pull pulls events of a subscriber with a NATS client until it has those of so many pages of a fax, and settles them.
+func pull(t *testing.T, login, durable, id string, pages int) {
+	t.Helper()
+	s := readStreams(t, login)
+	defer s.close()
+	js, err := jetstream.NewWithAPIPrefix(s.nc, bus.PublicAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cons, err := js.Consumer(apptest.Context(t), bus.StreamPages, durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range pages {
+		m, err := cons.Next(jetstream.FetchMaxWait(apptest.Patience))
+		if err != nil || !strings.Contains(m.Subject(), "."+id+".") {
+			t.Fatalf("a page of the fax %s: %v, %v", id, m, err)
+		}
+		if err := m.DoubleAck(apptest.Context(t)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A subscriber with a NATS client is added while the server runs, and gets a login of its own, which works after a restart of the server and
+// ends when it is rotated or removed.
+func TestSubscribersWithNATSClients(t *testing.T) {
+	dir := t.TempDir()
+	sim, flags := newSimulator(t, faxplustest.Config{})
+	args := append(flags, "--nats-listen=127.0.0.1:0", "--dir="+dir, patientGrace)
+	p := serve(t, nil, args...)
+	order := func(p *process, args ...string) string {
+		t.Helper()
+		return command(t, append(append([]string{"subscriber"}, args...), "--server="+p.ready.Admin)...)
+	}
+	login := order(p, "add", "lab", "--kind=nats", "--since=1h")
+	fax := apptest.SmallFax(t, "fax", 1)
+	p.send(sim, fax)
+	p.awaitComplete(fax.Session)
+	pull(t, login, "sub-lab", "fax", len(fax.Pages))
+	if !strings.Contains(order(p, "ls", "--json"), `"kind":"nats"`) || strings.Contains(order(p, "ls", "--json"), "password") {
+		t.Errorf("the list is %s", order(p, "ls", "--json"))
+	}
+
+	p.terminate()
+	p = serve(t, nil, args...)
+	again := order(p, "rewind", "lab", "--session=fax")
+	if again != fmt.Sprintf("lab: %d events wait", len(fax.Pages)) {
+		t.Errorf("rewind prints %q", again)
+	}
+	old, err := url.Parse(login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := url.Parse(p.ready.NATS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Host = listener.Host
+	pull(t, old.String(), "sub-lab", "fax", len(fax.Pages))
+
+	login = order(p, "rotate", "lab")
+	for what, login := range map[string]string{"the old password": old.String(), "after it was removed": login} {
+		if what != "the old password" {
+			order(p, "rewind", "lab", "--since=1h")
+			pull(t, login, "sub-lab", "fax", len(fax.Pages))
+			order(p, "rm", "lab")
+		}
+		nc, err := nats.Connect(login, nats.Timeout(10*time.Second))
+		if err == nil {
+			nc.Close()
+		}
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// What is printed for an external server is its configuration: with it a subscriber pulls its pages, and can do nothing else.
+func TestAccountsOfAnExternalServer(t *testing.T) {
+	bin, addr := tool(t, "nats-server", "make tools"), apptest.FixedAddr(t)
+	host, port, _ := strings.Cut(addr, ":")
+	config := filepath.Join(t.TempDir(), "server.conf")
+	run := func(exports, account string) (stop func()) {
+		text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\naccounts {\nFAXSTREAM: { jetstream: enabled\n"+
+			"users = [{user: fax, password: fax}]\n%s }\n%s\n}\n", addr, t.TempDir(), exports, account)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		server := exec.Command(bin, "-a", host, "-p", port, "-c", config)
+		server.Stderr = t.Output()
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			_ = server.Process.Kill()
+			_ = server.Wait() // says that it was killed
+		}
+	}
+	printed := natsAccounts(api.NATSLogin{User: "lab", Password: "secret", Stream: bus.StreamPages, Durable: "sub-lab"})
+	comment, account, _ := strings.Cut(printed, "LAB: {")
+	account, _, _ = strings.Cut("LAB: {"+account, "# With nsc")
+	_, comment, _ = strings.Cut(comment, "\n")
+	t.Cleanup(run(strings.ReplaceAll(comment, "#  ", " "), account))
+	var owner streams
+	await(t, "the server", func() bool {
+		nc, err := nats.Connect("nats://fax:fax@" + addr)
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	})
+	owner = readStreams(t, "nats://fax:fax@"+addr)
+	defer owner.close()
+	ctx := apptest.Context(t)
+	stream, err := owner.js.CreateStream(ctx, jetstream.StreamConfig{Name: bus.StreamPages, Subjects: []string{"fax.v1.page.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, durable := range []string{"sub-lab", "sub-other"} {
+		if _, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: durable, AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := owner.js.Publish(ctx, "fax.v1.page.archived.1.fax.1", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	pull(t, "nats://lab:secret@"+addr, "sub-lab", "fax", 1)
+	lab := readStreams(t, "nats://lab:secret@"+addr)
+	defer lab.close()
+	for _, prefix := range []string{bus.PublicAPI, "$JS.API"} {
+		short, cancel := context.WithTimeout(ctx, 2*time.Second) // what is refused has no answer
+		js, err := jetstream.NewWithAPIPrefix(lab.nc, prefix)
+		if err == nil {
+			_, err = js.Consumer(short, bus.StreamPages, "sub-other")
+		}
+		if cancel(); err == nil {
+			t.Errorf("under %s it may ask about another's durable", prefix)
+		}
+	}
+	for _, subject := range []string{"fax.v1.page.archived.1.forged.1", "$JS.API.STREAM.PURGE." + bus.StreamPages} {
+		if err := lab.nc.Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lab.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := stream.Info(ctx); err != nil || info.State.Msgs != 1 {
+		t.Errorf("the stream has %+v, %v", info, err)
+	}
+	for _, command := range []string{
+		"nsc add account LAB", "--remote-subject '$JS.ACK.*.*.FAX_PAGES.sub-lab.>'", "--subject '$JS.API.CONSUMER.MSG.NEXT.FAX_PAGES.sub-lab'",
+		"--local-subject 'FAX.API.CONSUMER.INFO.FAX_PAGES.sub-lab'",
+	} {
+		if !strings.Contains(printed, command) {
+			t.Errorf("%q is not printed:\n%s", command, printed)
+		}
 	}
 }

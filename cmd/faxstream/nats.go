@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/events"
 )
@@ -65,4 +66,28 @@ func (c natsStore) check() error {
 		}
 	}
 	return nil
+}
+
+// natsAccounts is what the administrator of an external server adds for a subscriber: the server configuration, and nsc commands that do the
+// same. FAXSTREAM stands for the account of faxstream.
+func natsAccounts(l api.NATSLogin) string {
+	of, account := l.Stream+"."+l.Durable, strings.ToUpper(l.User)
+	services := []struct{ subject, to, response string }{
+		{"$JS.API.CONSUMER.MSG.NEXT." + of, bus.PublicAPI + ".CONSUMER.MSG.NEXT." + of, "stream"},
+		{"$JS.API.CONSUMER.INFO." + of, bus.PublicAPI + ".CONSUMER.INFO." + of, "single"},
+		{"$JS.ACK." + of + ".>", "$JS.ACK." + of + ".>", "single"},
+		{"$JS.ACK.*.*." + of + ".>", "$JS.ACK.*.*." + of + ".>", "single"},
+	}
+	var exports, imports, nsc strings.Builder
+	for _, s := range services {
+		fmt.Fprintf(&exports, "#     {service: %q, response_type: %s, accounts: [%s]}\n", s.subject, s.response, account)
+		fmt.Fprintf(&imports, "    {service: {account: FAXSTREAM, subject: %q}, to: %q}\n", s.subject, s.to)
+		fmt.Fprintf(&nsc, "# nsc add export --account FAXSTREAM --service --subject '%s' --response-type %s\n", s.subject, s.response)
+		fmt.Fprintf(&nsc, "# nsc add import --account %s --service --src-account FAXSTREAM --remote-subject '%s' --local-subject '%s'\n",
+			account, s.subject, s.to)
+	}
+	return "# In accounts, of the account of faxstream (here FAXSTREAM):\n#   exports = [\n" + exports.String() + "#   ]\n" +
+		fmt.Sprintf("%s: {\n  users = [{user: %q, password: %q}]\n  imports = [\n%s  ]\n}\n\n", account, l.User, l.Password, &imports) +
+		fmt.Sprintf("# With nsc, in place of that:\n# nsc add account %s\n%s", account, &nsc) +
+		fmt.Sprintf("# nsc add user --account %s --name %s\n# nsc push --all\n", account, l.User)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ type subscriberCmd struct {
 	Add    subscriberAddCmd    `cmd:"" help:"Add a subscriber: it gets the events of pages from now on."`
 	Ls     subscriberLsCmd     `cmd:"" help:"List subscribers, and how far each is."`
 	Rewind subscriberRewindCmd `cmd:"" help:"Give a subscriber the events since a time, or since a fax, again."`
+	Rotate subscriberRotateCmd `cmd:"" help:"Give a subscriber of kind nats a new password. The old one is refused at once."`
 	Rm     subscriberRmCmd     `cmd:"" help:"Remove a subscriber. What it has claimed cannot be settled any more."`
 }
 
@@ -37,15 +39,20 @@ type subscriberAddCmd struct {
 	To          []string      `env:"-" placeholder:"NUMBER" help:"Only events of pages to these numbers or user ids. Default: all."`
 	Lease       time.Duration `env:"-" default:"1m" help:"How long a worker has for an event, 5s to 1h. Then the event comes again. Default ${default}."`
 	Concurrency int           `env:"-" default:"64" help:"Events that its workers may have at once, 1 to 1000. Default ${default}."`
+	Kind        string        `env:"-" default:"http" enum:"http,nats" help:"${enum}. http: it claims events over HTTP; nats: it pulls from its durable with a NATS client and a login of its own, which is printed."`
 	Since       flags.Moment  `env:"-" placeholder:"TIME" help:"It gets the events since this time: ${moment}. Default: from now on."`
 }
 
 func (c subscriberAddCmd) Run(ctx context.Context, e env) error {
 	s, err := c.api.AddSubscriber(ctx, api.SubscriberOrder{
 		Order: c.order(), Name: c.Name, Numbers: c.To, Lease: c.Lease.String(), Concurrency: c.Concurrency, Since: c.Since.Time,
+		Kind: c.Kind,
 	})
 	if err != nil {
 		return err
+	}
+	if s.NATS != nil {
+		return printLogin(e, s)
 	}
 	numbers := ""
 	for _, n := range s.Numbers {
@@ -103,6 +110,34 @@ func (c subscriberRewindCmd) Run(ctx context.Context, e env) error {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s: %d events wait\n", s.Name, s.Waiting)
+	return err
+}
+
+type subscriberRotateCmd struct{ subscriberOrder }
+
+func (c subscriberRotateCmd) Run(ctx context.Context, e env) error {
+	s, err := c.api.RotateSubscriber(ctx, c.Name, c.order())
+	if err != nil {
+		return err
+	}
+	return printLogin(e, s)
+}
+
+// printLogin prints how a subscriber of kind nats reaches its durable: a URL for NATS clients, or what an external server must be told.
+func printLogin(e env, s api.Subscriber) error {
+	fmt.Fprintf(e.stderr, "%s pulls from the durable %s of %s. Its password is shown only now; `faxstream subscriber rotate %s` makes a new one\n",
+		s.Name, s.NATS.Durable, s.NATS.Stream, s.Name)
+	if s.NATS.URL == "" {
+		fmt.Fprintln(e.stderr, "faxstream runs no NATS server that listens (--nats-listen). For an external server: its configuration, or nsc")
+		_, err := fmt.Fprint(e.stdout, natsAccounts(*s.NATS))
+		return err
+	}
+	server, err := url.Parse(s.NATS.URL)
+	if err != nil {
+		return err
+	}
+	server.User = url.UserPassword(s.NATS.User, s.NATS.Password)
+	_, err = fmt.Fprintln(e.stdout, server)
 	return err
 }
 

@@ -5,11 +5,14 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Subscriber is the user of the embedded server for all subscribers.
@@ -28,6 +31,15 @@ type doors struct {
 	password   string // of Subscriber
 	subscriber atomic.Pointer[server.Account]
 	global     *server.Account
+
+	mu  sync.Mutex
+	own map[string]*own // by user; guarded by mu, made at first use
+}
+
+// own is a subscriber with an account of its own: it may use one durable, and nothing else.
+type own struct {
+	account  *server.Account
+	password string // empty: it was dismissed
 }
 
 func newDoors(password string) *doors { return &doors{secret: rand.Text(), password: password} }
@@ -57,7 +69,111 @@ func (d *doors) Check(c server.ClientAuthentication) bool {
 		}})
 		return true
 	}
-	return false
+	return d.checkOwn(c, same)
+}
+
+// checkOwn lets in a subscriber with an account of its own.
+func (d *doors) checkOwn(c server.ClientAuthentication, same func(password string) bool) bool {
+	user := c.GetOpts().Username
+	d.mu.Lock()
+	o := d.own[user]
+	ok := o != nil && o.password != "" && same(o.password)
+	d.mu.Unlock()
+	if ok {
+		c.RegisterUser(&server.User{Username: user, Account: o.account, Permissions: &server.Permissions{
+			// Of these subjects only what is imported goes anywhere.
+			Publish:   &server.SubjectPermission{Allow: []string{apiPrefix + ">", PublicAPI + ".>", "$JS.ACK.>"}},
+			Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+		}})
+	}
+	return ok
+}
+
+// ErrNoListener: there is no embedded server that listens with logins.
+var ErrNoListener = errors.New("there is no embedded NATS server that listens for subscribers with a login: start faxstream with --nats-listen")
+
+// Admit lets a subscriber into the embedded server under a name of its own, where it may pull from one durable of FAX_PAGES, ask how far
+// that is, and settle what it delivers. A second call changes the password: connections with the old one end. An error that matches
+// ErrNoListener: nobody can connect.
+func (b *Bus) Admit(user, password, durable string) error {
+	if b.server == nil || b.server.doors == nil {
+		return ErrNoListener
+	}
+	if user == self || user == Subscriber || password == "" || !session.ValidToken(user) || !session.ValidToken(durable) {
+		return fmt.Errorf("admit %.40q: the name is faxstream's own or cannot be one", user)
+	}
+	d := b.server.doors
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.own[user]
+	if o == nil {
+		account, err := b.server.srv.RegisterAccount("SUBSCRIBER-" + user)
+		if err == nil {
+			err = d.lendDurable(account, durable)
+		}
+		if err != nil {
+			return fmt.Errorf("account of subscriber %s: %w", user, err)
+		}
+		if d.own == nil {
+			d.own = map[string]*own{}
+		}
+		o = &own{account: account}
+		d.own[user] = o
+	}
+	if o.password != password {
+		o.password = password
+		return b.server.disconnect(user)
+	}
+	return nil
+}
+
+// Dismiss lets a subscriber that was admitted in no more, and ends its connections.
+func (b *Bus) Dismiss(user string) error {
+	if b.server == nil || b.server.doors == nil {
+		return nil
+	}
+	d := b.server.doors
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o := d.own[user]; o != nil {
+		o.password = "" // the account stays: its imports cannot be taken back, and lead to a durable that is gone
+		return b.server.disconnect(user)
+	}
+	return nil
+}
+
+// disconnect ends all connections of a user.
+func (e *Embedded) disconnect(user string) error {
+	list, err := e.srv.Connz(&server.ConnzOptions{Username: true, User: user})
+	if err != nil {
+		return fmt.Errorf("connections of subscriber %s: %w", user, err)
+	}
+	for _, c := range list.Conns {
+		err = errors.Join(err, e.srv.DisconnectClientByID(c.Cid))
+	}
+	return err
+}
+
+// PublicAPI is the prefix of the JetStream API for subscribers with an account of their own: on an external server, $JS.API of an account
+// without JetStream answers only that it has none. The embedded server knows both.
+const PublicAPI = "FAX.API"
+
+// lendDurable lets an account use one durable of FAX_PAGES. Acknowledgements have two forms of subjects: nats-server has announced the one
+// with domain and account hash as its coming default.
+func (d *doors) lendDurable(account *server.Account, durable string) error {
+	of := StreamPages + "." + durable
+	next := apiPrefix + "CONSUMER.MSG.NEXT." + of
+	err := errors.Join(
+		d.global.AddServiceExportWithResponse(next, server.Streamed, []*server.Account{account}),
+		d.global.SetServiceExportResponseThreshold(next, longestPull),
+		account.AddServiceImport(d.global, next, next),
+		account.AddServiceImport(d.global, PublicAPI+".CONSUMER.MSG.NEXT."+of, next),
+	)
+	for _, subject := range []string{apiPrefix + "CONSUMER.INFO." + of, "$JS.ACK." + of + ".>", "$JS.ACK.*.*." + of + ".>"} {
+		err = errors.Join(err, d.lend(account, subject, subject))
+	}
+	info := "CONSUMER.INFO." + of
+	return errors.Join(err, account.AddServiceImport(d.global, PublicAPI+"."+info, apiPrefix+info))
 }
 
 // gate is where this process answers what subscribers ask about consumers; see Bus.admit.

@@ -294,6 +294,141 @@ func TestASubscriberHearsOnlyItsAnswers(t *testing.T) {
 	}
 }
 
+// A subscriber with an account of its own pulls from its durable and settles, and can do nothing else: no other's pages, no consumers, no
+// facts.
+func TestASubscriberOfItsOwn(t *testing.T) {
+	b := guarded(t, t.TempDir())
+	for n := range 3 {
+		mustRecord(t, b, archived("1334", "s", n+1))
+	}
+	for _, durable := range []string{"sub-mine", "sub-other"} {
+		if _, err := b.js.CreateConsumer(t.Context(), StreamPages, jetstream.ConsumerConfig{
+			Durable: durable, AckPolicy: jetstream.AckExplicitPolicy, Metadata: map[string]string{Ours: OursSubscriber},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{self, Subscriber, "", "a.b"} {
+		if err := b.Admit(name, "x", "sub-mine"); err == nil {
+			t.Errorf("%q is admitted", name)
+		}
+	}
+	for range 2 { // also after a restart of what admits
+		if err := errors.Join(b.Admit("mine", "first", "sub-mine"), b.Admit("other", "second", "sub-other")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := nats.Connect(b.ClientURL(), nats.UserInfo("mine", "second")); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("another's password: %v", err)
+	}
+	nc, _ := connectAs(t, b, nats.UserInfo("mine", "first"))
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cons, err := js.Consumer(t.Context(), StreamPages, "sub-mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		m, err := cons.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Subject() != archived("1334", "s", n+1).Subject() {
+			t.Errorf("message %d is %s", n, m.Subject())
+		}
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	before := state(t, b)
+	other := &nats.Msg{Subject: apiPrefix + "CONSUMER.MSG.NEXT." + StreamPages + ".sub-other", Reply: nats.NewInbox(), Data: []byte("1")}
+	if err := nc.PublishMsg(other); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range attacks(t) {
+		reply := a.reply
+		if reply == "" {
+			reply = nats.NewInbox()
+		}
+		for _, subject := range []string{a.subject, strings.ReplaceAll(a.subject, "ocr", "sub-mine")} {
+			if subject == apiPrefix+"CONSUMER.MSG.NEXT."+StreamPages+".sub-mine" {
+				continue // its own, below
+			}
+			if err := nc.PublishRequest(subject, reply, []byte(a.body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, reply := range []string{"$JS.API.STREAM.PURGE.FAX_PAGES", "$KV.FAX_SESSIONS.s", "fax.v1.in.page.s.1"} { // of its own pull
+		pull := apiPrefix + "CONSUMER.MSG.NEXT." + StreamPages + ".sub-mine"
+		if err := nc.PublishRequest(pull, reply, []byte(`{"batch":1,"no_wait":true}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for last := ""; last != state(t, b); { // until the server has worked on everything
+		last = state(t, b)
+		if _, err := js.Consumer(t.Context(), StreamPages, "sub-mine"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := state(t, b); after != before {
+		t.Errorf("the server was\n%s\nand is\n%s", before, after)
+	}
+	if _, err := js.Consumer(t.Context(), StreamPages, "sub-other"); err == nil {
+		t.Error("it may ask about another's durable")
+	}
+	if _, err := js.CreateConsumer(t.Context(), StreamPages, jetstream.ConsumerConfig{Durable: "sub-mine-too"}); err == nil {
+		t.Error("it may make a consumer")
+	}
+}
+
+// A new password ends the connections with the old one; who is dismissed gets in no more.
+func TestASubscriberIsDismissed(t *testing.T) {
+	b := guarded(t, t.TempDir())
+	closed := make(chan error, 1)
+	connect := func(password string) error {
+		nc, err := nats.Connect(b.ClientURL(), nats.UserInfo("mine", password), nats.NoReconnect(),
+			nats.ClosedHandler(func(*nats.Conn) { closed <- nil }))
+		if err == nil {
+			t.Cleanup(nc.Close)
+		}
+		return err
+	}
+	if err := b.Admit("mine", "first", "sub-mine"); err != nil {
+		t.Fatal(err)
+	}
+	if err := connect("first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Admit("mine", "second", "sub-mine"); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, closed)
+	if err := connect("first"); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("the old password: %v", err)
+	}
+	if err := connect("second"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Dismiss("mine"); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, closed)
+	for _, password := range []string{"second", ""} {
+		if err := connect(password); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("after it was dismissed, %q: %v", password, err)
+		}
+	}
+	if err := b.Dismiss("unknown"); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzGate(f *testing.F) {
 	f.Add("CONSUMER.CREATE.FAX_PAGES.ocr.fax.v1.page.archived.>", []byte(`{"stream_name":"FAX_PAGES","config":{"durable_name":"ocr"}}`))
 	f.Add("CONSUMER.DURABLE.CREATE.FAX_DOCS.ocr", []byte(`{"stream_name":"FAX_DOCS","config":{"deliver_subject":"x"}}`))

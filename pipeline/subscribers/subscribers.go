@@ -55,6 +55,22 @@ type Subscriber struct {
 	Lease       time.Duration // how long a claimed event waits until it comes again; 0: a minute
 	Concurrency int           // events that are claimed and not settled, at most; 0: 64
 	Since       time.Time     // it gets events from then on; zero: from now on
+	Kind        string        // KindHTTP or KindNATS; empty: KindHTTP
+}
+
+// Kinds of subscribers.
+const (
+	KindHTTP = "http" // it claims events over HTTP
+	KindNATS = "nats" // it pulls from the durable with a NATS client
+)
+
+// Login is how a subscriber of KindNATS reaches its durable.
+type Login struct {
+	URL      string // of the embedded server, without user and password; empty: the server is an external one, which knows nothing of it yet
+	User     string
+	Password string
+	Stream   string
+	Durable  string
 }
 
 // Status is a subscriber, and how far it is.
@@ -65,6 +81,8 @@ type Status struct {
 	Again   int       // of them, those that were claimed before
 	Claimed time.Time // when it last claimed an event; zero: never
 	Settled time.Time // when it last settled one as done
+
+	Login *Login // of Add, Rewind and Rotate for KindNATS only
 }
 
 // Service is what the API needs. All fields are required.
@@ -86,6 +104,10 @@ func check(s Subscriber) error {
 		return bad("lease %s: want %s to %s", s.Lease, MinLease, MaxLease)
 	case s.Concurrency < 1 || s.Concurrency > MaxConcurrency:
 		return bad("concurrency %d: want 1 to %d", s.Concurrency, MaxConcurrency)
+	case s.Kind != KindHTTP && s.Kind != KindNATS:
+		return bad("kind %.20q: want %s or %s", s.Kind, KindHTTP, KindNATS)
+	case s.Kind == KindNATS && (s.Name == bus.Subscriber || s.Name == "faxstream"):
+		return bad("name %q: it is a user of faxstream itself", s.Name)
 	case len(s.Numbers) > maxNumbers:
 		return bad("%d numbers, want at most %d", len(s.Numbers), maxNumbers)
 	}
@@ -101,6 +123,8 @@ func check(s Subscriber) error {
 const (
 	metaNumbers = "faxstream-numbers"
 	metaSince   = "faxstream-since"
+	metaKind    = "faxstream-kind"
+	metaTurn    = "faxstream-turn" // of the password, from 1; of KindNATS only
 )
 
 // config is the durable of a subscriber.
@@ -109,6 +133,9 @@ func config(s Subscriber) jetstream.ConsumerConfig {
 		Durable: prefix + s.Name, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.Lease, MaxAckPending: s.Concurrency,
 		DeliverPolicy: jetstream.DeliverNewPolicy, FilterSubjects: filter(s.Numbers),
 		Metadata: map[string]string{bus.Ours: bus.OursSubscriber, metaNumbers: strings.Join(s.Numbers, ",")},
+	}
+	if s.Kind == KindNATS {
+		c.Metadata[metaKind], c.Metadata[metaTurn] = KindNATS, "1"
 	}
 	if !s.Since.IsZero() {
 		since := s.Since.UTC()
@@ -132,21 +159,26 @@ func filter(numbers []string) []string {
 
 // Add makes a subscriber. If there is one of its name, the error matches ErrThere; ErrBad: it cannot be one.
 func (v *Service) Add(ctx context.Context, s Subscriber) (Status, error) {
-	s.Lease, s.Concurrency = cmp.Or(s.Lease, defaultLease), cmp.Or(s.Concurrency, defaultAtOnce)
+	s.Lease, s.Concurrency, s.Kind = cmp.Or(s.Lease, defaultLease), cmp.Or(s.Concurrency, defaultAtOnce), cmp.Or(s.Kind, KindHTTP)
 	if err := check(s); err != nil {
 		return Status{}, err
 	}
 	if _, err := v.find(ctx, s.Name); !errors.Is(err, ErrNone) {
 		return Status{}, cmp.Or(err, fmt.Errorf("%s: %w", s.Name, ErrThere))
 	}
-	cons, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, config(s))
+	return v.create(ctx, s.Name, config(s))
+}
+
+// create makes the durable of a subscriber, and lets it in.
+func (v *Service) create(ctx context.Context, name string, c jetstream.ConsumerConfig) (Status, error) {
+	cons, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c)
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return Status{}, fmt.Errorf("%s: %w", s.Name, ErrThere)
+		return Status{}, fmt.Errorf("%s: %w", name, ErrThere)
 	}
 	if err != nil {
-		return Status{}, fmt.Errorf("add subscriber %s: %w", s.Name, err)
+		return Status{}, fmt.Errorf("add subscriber %s: %w", name, err)
 	}
-	return status(cons.CachedInfo()), nil
+	return v.admitted(cons.CachedInfo())
 }
 
 // find finds the durable of a subscriber.
@@ -172,6 +204,7 @@ func status(info *jetstream.ConsumerInfo) Status {
 	s := Status{
 		Subscriber: Subscriber{
 			Name: strings.TrimPrefix(info.Name, prefix), Lease: info.Config.AckWait, Concurrency: info.Config.MaxAckPending,
+			Kind: cmp.Or(info.Config.Metadata[metaKind], KindHTTP),
 		},
 		Waiting: int(info.NumPending), InWork: info.NumAckPending, Again: info.NumRedelivered,
 	}
@@ -219,7 +252,7 @@ func (v *Service) List(ctx context.Context) ([]Status, error) {
 	return all, nil
 }
 
-// Remove removes a subscriber. What it has claimed cannot be settled any more.
+// Remove removes a subscriber. What it has claimed cannot be settled any more, and its login is refused.
 func (v *Service) Remove(ctx context.Context, name string) error {
 	if _, err := v.find(ctx, name); err != nil {
 		return err
@@ -227,7 +260,7 @@ func (v *Service) Remove(ctx context.Context, name string) error {
 	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, prefix+name); err != nil {
 		return fmt.Errorf("remove subscriber %s: %w", name, err)
 	}
-	return nil
+	return v.Bus.Dismiss(name)
 }
 
 // Rewind makes a subscriber go on from a time: it gets the events from then on, also those that it has settled. What it has claimed before
@@ -240,11 +273,15 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 	}
 	s := status(cons.CachedInfo()).Subscriber
 	s.Since = since
-	if err := v.Remove(ctx, name); err != nil {
-		return Status{}, err
+	c := config(s)
+	if turn := cons.CachedInfo().Config.Metadata[metaTurn]; turn != "" {
+		c.Metadata[metaTurn] = turn // it keeps its password
+	}
+	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, prefix+name); err != nil {
+		return Status{}, fmt.Errorf("rewind subscriber %s: %w", name, err)
 	}
 	// Whoever asked may be gone; without a durable the subscriber would get nothing.
-	st, err := v.Add(context.WithoutCancel(ctx), s)
+	st, err := v.create(context.WithoutCancel(ctx), name, c)
 	if err != nil {
 		return st, fmt.Errorf("rewind: %s is removed, and adding it again failed; add it with --since %s: %w",
 			name, since.Format(time.RFC3339), err)

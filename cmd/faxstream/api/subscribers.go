@@ -13,6 +13,7 @@ type SubscriberOrder struct {
 	Lease       string    `json:"lease,omitempty"`       // 5s to 1h; empty: 1m
 	Concurrency int       `json:"concurrency,omitempty"` // 1 to 1000; 0: 64
 	Since       time.Time `json:"since,omitzero"`        // it gets events from then on; zero: from now on
+	Kind        string    `json:"kind,omitempty"`        // http or nats; empty: http
 }
 
 // Subscriber is a service that claims events of pages: GET /subscribers.
@@ -27,6 +28,18 @@ type Subscriber struct {
 	Again       int       `json:"again"`            // of them, those that were claimed before
 	Claimed     time.Time `json:"claimed,omitzero"` // when it last claimed an event
 	Settled     time.Time `json:"settled,omitzero"` // when it last settled one as done
+	Kind        string    `json:"kind"`             // http: it claims events; nats: it pulls from its durable with a NATS client
+
+	NATS *NATSLogin `json:"nats,omitempty"` // only in the answers to orders that add, rewind or rotate one of kind nats
+}
+
+// NATSLogin is how a subscriber reaches its durable.
+type NATSLogin struct {
+	URL      string `json:"url,omitempty"` // without the login; absent: faxstream does not run the server, or it does not listen
+	User     string `json:"user"`
+	Password string `json:"password"`
+	Stream   string `json:"stream"`
+	Durable  string `json:"durable"`
 }
 
 // SubscriberList has all subscribers by name: GET /subscribers.

@@ -239,13 +239,17 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	linkKey := func() ([]byte, error) { return access.LinkKey(c.path("link.key")) }
+	services := &subscribers.Service{Bus: a.bus, Key: linkKey}
+	if err := services.Admit(ctx); err != nil {
+		return err
+	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
 		Texts:       &ocr.Results{Facts: a.bus, Archive: &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}},
 		Search:      found.asSearch(),
-		Subscribers: &subscribers.Service{Bus: a.bus, Key: linkKey},
+		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,

@@ -36,3 +36,8 @@ func (c *Client) RemoveSubscriber(ctx context.Context, name string, o api.Order)
 func (c *Client) RewindSubscriber(ctx context.Context, name string, o api.RewindOrder) (s api.Subscriber, err error) {
 	return s, c.post(ctx, "/subscribers/"+url.PathEscape(name)+"/rewind", o, &s)
 }
+
+// RotateSubscriber gives one of kind nats a new password.
+func (c *Client) RotateSubscriber(ctx context.Context, name string, o api.Order) (s api.Subscriber, err error) {
+	return s, c.post(ctx, "/subscribers/"+url.PathEscape(name)+"/rotate", o, &s)
+}

@@ -37,6 +37,7 @@ func (s *server) routes() []route {
 		{"POST /api/v1/subscribers", access.ScopeAdmin, s.addSubscriber},
 		{"DELETE /api/v1/subscribers/{name}", access.ScopeAdmin, s.removeSubscriber},
 		{"POST /api/v1/subscribers/{name}/rewind", access.ScopeAdmin, s.rewindSubscriber},
+		{"POST /api/v1/subscribers/{name}/rotate", access.ScopeAdmin, s.rotateSubscriber},
 		{"POST /api/v1/subscribers/{name}/claim", access.ScopeOwn, s.claim},
 		{"POST /api/v1/subscribers/{name}/settle", access.ScopeOwn, s.settle},
 		{"GET /api/v1/events", access.ScopeOwn, s.events},

@@ -23,6 +23,8 @@ type Subscribers interface {
 	List(ctx context.Context) ([]subscribers.Status, error)
 	Remove(ctx context.Context, name string) error
 	Rewind(ctx context.Context, name string, since time.Time) (subscribers.Status, error)
+	// Rotate gives one of kind nats a new password.
+	Rotate(ctx context.Context, name string) (subscribers.Status, error)
 	// Began is when the first event of a fax's pages was stored.
 	Began(ctx context.Context, session string) (time.Time, error)
 	Claim(ctx context.Context, name string, most int, wait time.Duration) ([]subscribers.Event, error)
@@ -48,7 +50,7 @@ func (s *server) failSubscriber(w http.ResponseWriter, r *http.Request, err erro
 func subscriberOf(s subscribers.Status) api.Subscriber {
 	return api.Subscriber{
 		Name: s.Name, Numbers: s.Numbers, Lease: s.Lease.String(), Concurrency: s.Concurrency, Since: s.Since, Waiting: s.Waiting,
-		InWork: s.InWork, Again: s.Again, Claimed: s.Claimed, Settled: s.Settled,
+		InWork: s.InWork, Again: s.Again, Claimed: s.Claimed, Settled: s.Settled, Kind: s.Kind, NATS: (*api.NATSLogin)(s.Login),
 	}
 }
 
@@ -56,7 +58,7 @@ func subscriberOf(s subscribers.Status) api.Subscriber {
 func (s *server) addSubscriber(w http.ResponseWriter, r *http.Request) {
 	var o api.SubscriberOrder
 	err := readOrderInto(w, r, &o, &o.Order)
-	sub := subscribers.Subscriber{Name: o.Name, Concurrency: o.Concurrency, Since: o.Since}
+	sub := subscribers.Subscriber{Name: o.Name, Concurrency: o.Concurrency, Since: o.Since, Kind: o.Kind}
 	if err == nil && o.Lease != "" {
 		if sub.Lease, err = time.ParseDuration(o.Lease); err != nil {
 			err = api.BadRequest("lease %q: want a duration such as 1m", o.Lease)
@@ -73,7 +75,7 @@ func (s *server) addSubscriber(w http.ResponseWriter, r *http.Request) {
 		s.failSubscriber(w, r, err)
 		return
 	}
-	s.Log.Info("subscriber added", "name", made.Name, "numbers", len(made.Numbers), "by", o.By, "why", o.Why)
+	s.Log.Info("subscriber added", "name", made.Name, "kind", made.Kind, "numbers", len(made.Numbers), "by", o.By, "why", o.Why)
 	api.Write(w, http.StatusOK, subscriberOf(made))
 }
 
@@ -127,6 +129,21 @@ func (s *server) rewindSubscriber(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Log.Info("subscriber rewound", "name", done.Name, "since", o.Since, "session", o.Session, "by", o.By, "why", o.Why)
+	api.Write(w, http.StatusOK, subscriberOf(done))
+}
+
+// rotateSubscriber gives a subscriber a new password.
+func (s *server) rotateSubscriber(w http.ResponseWriter, r *http.Request) {
+	o, err := readOrder(w, r)
+	var done subscribers.Status
+	if err == nil {
+		done, err = s.Subscribers.Rotate(r.Context(), r.PathValue("name"))
+	}
+	if err != nil {
+		s.failSubscriber(w, r, err)
+		return
+	}
+	s.Log.Info("password of a subscriber changed", "name", done.Name, "by", o.By, "why", o.Why)
 	api.Write(w, http.StatusOK, subscriberOf(done))
 }
 
