@@ -127,7 +127,7 @@ func pull(t *testing.T, login, durable, id string, pages int) {
 	}
 }
 
-// A subscriber with a NATS client is added while the server runs, and gets a login of its own, which works after a restart of the server and
+// A subscriber with a NATS client is added while the server runs, and gets a login of its own. It works after a restart of the server, and
 // ends when it is rotated or removed.
 func TestSubscribersWithNATSClients(t *testing.T) {
 	dir := t.TempDir()
@@ -207,7 +207,6 @@ func TestAccountsOfAnExternalServer(t *testing.T) {
 	account, _, _ = strings.Cut("LAB: {"+account, "# With nsc")
 	_, comment, _ = strings.Cut(comment, "\n")
 	t.Cleanup(run(strings.ReplaceAll(comment, "#  ", " "), account))
-	var owner streams
 	await(t, "the server", func() bool {
 		nc, err := nats.Connect("nats://fax:fax@" + addr)
 		if err == nil {
@@ -215,7 +214,7 @@ func TestAccountsOfAnExternalServer(t *testing.T) {
 		}
 		return err == nil
 	})
-	owner = readStreams(t, "nats://fax:fax@"+addr)
+	owner := readStreams(t, "nats://fax:fax@"+addr)
 	defer owner.close()
 	ctx := apptest.Context(t)
 	stream, err := owner.js.CreateStream(ctx, jetstream.StreamConfig{Name: bus.StreamPages, Subjects: []string{"fax.v1.page.>"}})

@@ -68,8 +68,8 @@ func (c natsStore) check() error {
 	return nil
 }
 
-// natsAccounts is what the administrator of an external server adds for a subscriber: the server configuration, and nsc commands that do the
-// same. FAXSTREAM stands for the account of faxstream.
+// natsAccounts is what the administrator of an external server adds for a subscriber: the server configuration, and nsc commands that do
+// the same. FAXSTREAM stands for the account of faxstream.
 func natsAccounts(l api.NATSLogin) string {
 	of, account := l.Stream+"."+l.Durable, strings.ToUpper(l.User)
 	services := []struct{ subject, to, response string }{

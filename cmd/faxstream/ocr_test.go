@@ -95,8 +95,8 @@ func (d *desk) hasText(id string) bool {
 	return d.code("get", id, "--as=txt") == exitOK && !strings.Contains(d.do(0, "get", id, "--as=txt"), "no text")
 }
 
-// Three workers read a fax of 12 pages whose webhooks come twice and in disorder, and one of them is killed whenever a page is read: every page has one text,
-// and the fax is searchable.
+// Three workers read a fax of 12 pages whose webhooks come twice and in disorder, and one of them is killed whenever a page is read: every
+// page has one text, and the fax is searchable.
 func TestOCRWorkersAreKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Tesseract reads 12 pages")

@@ -125,8 +125,8 @@ func (c subscriberRotateCmd) Run(ctx context.Context, e env) error {
 
 // printLogin prints how a subscriber of kind nats reaches its durable: a URL for NATS clients, or what an external server must be told.
 func printLogin(e env, s api.Subscriber) error {
-	fmt.Fprintf(e.stderr, "%s pulls from the durable %s of %s. Its password is shown only now; `faxstream subscriber rotate %s` makes a new one\n",
-		s.Name, s.NATS.Durable, s.NATS.Stream, s.Name)
+	fmt.Fprintf(e.stderr, "%s pulls from the durable %s of %s. Its password is shown only now; `faxstream subscriber rotate %s` makes "+
+		"a new one\n", s.Name, s.NATS.Durable, s.NATS.Stream, s.Name)
 	if s.NATS.URL == "" {
 		fmt.Fprintln(e.stderr, "faxstream runs no NATS server that listens (--nats-listen). For an external server: its configuration, or nsc")
 		_, err := fmt.Fprint(e.stdout, natsAccounts(*s.NATS))

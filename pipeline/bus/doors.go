@@ -90,7 +90,7 @@ func (d *doors) checkOwn(c server.ClientAuthentication, same func(password strin
 }
 
 // ErrNoListener: there is no embedded server that listens with logins.
-var ErrNoListener = errors.New("there is no embedded NATS server that listens for subscribers with a login: start faxstream with --nats-listen")
+var ErrNoListener = errors.New("no embedded NATS server listens for subscribers with a login: start faxstream with --nats-listen")
 
 // Admit lets a subscriber into the embedded server under a name of its own, where it may pull from one durable of FAX_PAGES, ask how far
 // that is, and settle what it delivers. A second call changes the password: connections with the old one end. An error that matches
