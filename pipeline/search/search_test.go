@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -333,4 +335,25 @@ func TestADamagedIndexSaysWhatToDo(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+}
+
+// Whatever people write becomes strings of FTS5 in quotes, or gets a sentence: it is never a query in FTS5's own language.
+func FuzzTerms(f *testing.F) {
+	for _, query := range []string{
+		"order 4711", `"order 4711`, "order* AND (NOT x)", "body:order ^a + b", "{meta} : t1", "a\x00b\x01", `""""x""*`, "ß Ä é",
+	} {
+		f.Add(query)
+	}
+	quoted := regexp.MustCompile(`^"[^"\x00-\x1f]*"\*?$`)
+	f.Fuzz(func(t *testing.T, query string) {
+		phrases, err := terms(query)
+		if _, ok := errors.AsType[*BadQuery](err); (err == nil) != (len(phrases) > 0) || err != nil && !ok {
+			t.Errorf("%q: %q, %v", query, phrases, err)
+		}
+		for _, p := range phrases {
+			if !quoted.MatchString(p) || !utf8.ValidString(p) {
+				t.Errorf("%q becomes %q", query, p)
+			}
+		}
+	})
 }
