@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
@@ -68,6 +69,7 @@ func runTrials(t *testing.T, dir string, seed uint64, faxes []faxplustest.Fax) [
 		t.Fatal(err)
 	}
 	cfg := DemoConfig(dir, sim.URL, true, log)
+	cfg.PageDeadline, cfg.WholeFor = 30*time.Second, 30*time.Second // a busy machine comes to the second try late
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
