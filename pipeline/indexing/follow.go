@@ -126,20 +126,19 @@ type event struct {
 	place bus.Place
 }
 
-// start gives the place from which on events are to be read. If the index has none, or events after it may be gone, the index is made again
-// first.
+// start gives the place from which on events are to be read. If the index has none, events after it may be gone, or it is of streams that
+// were lost, the index is made again first.
 func (f *Follower) start(ctx context.Context) (place bus.Place, err error) {
 	text, at, err := f.Index.Place(ctx)
 	if err != nil {
 		return place, err
 	}
-	if text != "" && time.Since(at) < old {
-		if place, err = bus.ParsePlace(text); err == nil {
-			return place, nil
-		}
-	}
 	if place, err = f.Events.Now(ctx); err != nil {
 		return place, err
+	}
+	before, err := bus.ParsePlace(text)
+	if err == nil && time.Since(at) < old && reached(before, place) {
+		return before, nil
 	}
 	began := time.Now()
 	done, err := Refresh(ctx, f.Index, f.Archive, f.Log, func(Refreshed) {})
@@ -150,6 +149,16 @@ func (f *Follower) start(ctx context.Context) (place bus.Place, err error) {
 		f.Log.Info("the search index is filled", "faxes", done.Faxes, "pages", done.Pages, "took", time.Since(began).Round(time.Millisecond))
 	}
 	return place, f.Index.Write(ctx, search.Update{Place: place.String()})
+}
+
+// reached reports whether streams have come as far as a place.
+func reached(place, now bus.Place) bool {
+	for i := range place {
+		if place[i] > now[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // write writes what a batch of events says, and removes what was purged.

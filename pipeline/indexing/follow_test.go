@@ -179,6 +179,19 @@ func TestTheIndexGoesOn(t *testing.T) {
 	}
 }
 
+// A place that the streams have not reached is of streams that were lost: their events may be missing, so the index is made again.
+func TestAfterALossOfTheStreamsTheIndexIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	d, _ := desk(t)
+	d.Recognise(t, 1, "order 4711", noon)
+	x := opened(t)
+	if err := x.Write(t.Context(), search.Update{Place: "500-3-8"}); err != nil {
+		t.Fatal(err)
+	}
+	following(t, x, d, &script{at: bus.Place{9, 4, 9}, events: make(chan bus.Stored)})
+	await(t, x, "4711", "fax:1")
+}
+
 // Refresh makes the index that of the archive: what is missing comes, what is gone goes, a damaged fax is counted and does not stop it.
 func TestRefresh(t *testing.T) {
 	t.Parallel()
