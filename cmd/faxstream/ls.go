@@ -84,7 +84,7 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 // searchCmd finds faxes by the text of their pages.
 type searchCmd struct {
 	apiClient
-	Words  []string     `arg:"" help:"What to look for: a page is found if it has all of these words. A phrase in double quotes stands together; a star at the end of a word stands for the rest of it. Case and marks of letters make no difference. Numbers, dates such as 2026-11-24, and sessions of faxes are found too."`
+	Words  []string     `arg:"" help:"What to look for: a page is found if it has all of these words. A phrase in double quotes stands together; a star after at least four letters stands for the rest of a word. Case and marks of letters make no difference. Numbers, dates such as 2026-11-24, and sessions of faxes are found too."`
 	To     string       `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id."`
 	From   string       `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
 	Since  flags.Moment `env:"-" placeholder:"TIME" help:"Only faxes that started since this time: ${moment}."`

@@ -44,6 +44,15 @@ func newAuthor() *author {
 	return a
 }
 
+// long is a word of more than four letters.
+func (a *author) long() string {
+	for {
+		if w := a.vocab[a.zipf.Uint64()]; len(w) > 4 {
+			return w
+		}
+	}
+}
+
 func (a *author) page() Text {
 	var b strings.Builder
 	for range 350 {
@@ -119,7 +128,7 @@ func BenchmarkFind(b *testing.B) {
 		"phrase": func() Query {
 			return Query{Text: `"` + a.vocab[a.zipf.Uint64()] + " " + a.vocab[a.zipf.Uint64()] + `"`}
 		},
-		"begin": func() Query { return Query{Text: a.vocab[a.zipf.Uint64()][:2] + "* order"} },
+		"begin": func() Query { return Query{Text: a.long()[:4] + "* order"} },
 		"filtered": func() Query {
 			return Query{Text: a.vocab[a.r.IntN(10)], To: fmt.Sprintf("555-010-%04d", a.r.IntN(50)), Status: "complete"}
 		},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -55,6 +56,8 @@ const (
 const (
 	MaxQuery = 1_000 // bytes
 	maxTerms = 32
+	// leastStar is how many letters a star needs before it: fewer begin so many words that a million pages take seconds.
+	leastStar = 4
 	MaxPages = 10 // pages of a fax in a Hit
 	MaxLimit = 100
 )
@@ -81,6 +84,9 @@ func terms(query string) (phrases []string, err error) {
 				continue
 			}
 			begin := i%2 == 0 && strings.HasSuffix(w, "*")
+			if begin && utf8.RuneCountInString(w) <= leastStar {
+				return nil, bad("%s: want at least %d letters before a star", w, leastStar)
+			}
 			w = `"` + strings.Map(printable, w) + `"`
 			if begin {
 				w += "*"

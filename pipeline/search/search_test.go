@@ -205,7 +205,7 @@ func TestBadQueries(t *testing.T) {
 	t.Parallel()
 	x := library(t)
 	for query, want := range map[string]string{
-		"": "nothing to look for", " - ": "nothing to look for", `""`: "nothing to look for",
+		"or*": "at least 4 letters before a star", "": "nothing to look for", " - ": "nothing to look for", `""`: "nothing to look for",
 		strings.Repeat("x", 1001): "1001 bytes, want at most 1000", strings.Repeat("x ", 33): "33 words, want at most 32",
 	} {
 		_, _, err := x.Find(t.Context(), Query{Text: query, Limit: 1})
