@@ -58,8 +58,8 @@ const (
 	maxTerms = 32
 	// leastStar is how many letters a star needs before it: fewer begin so many words that a million pages take seconds.
 	leastStar = 4
-	MaxPages = 10 // pages of a fax in a Hit
-	MaxLimit = 100
+	MaxPages  = 10 // pages of a fax in a Hit
+	MaxLimit  = 100
 )
 
 // BadQuery is the error of a query that says nothing that can be looked for. Its text is for the person who asks.
