@@ -24,6 +24,7 @@ CREATE TABLE fax (
 CREATE TABLE number (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE VIRTUAL TABLE page USING fts5(body, variants, meta, tokenize = "unicode61 remove_diacritics 2");
+INSERT INTO page(page, rank) VALUES ('secure-delete', 1);
 `
 
 // Index is the database. It may be used by several goroutines and processes.
@@ -78,7 +79,7 @@ func remade(x *Index, dir string) (*Index, error) {
 // open opens the file without reading it.
 func open(dir string) (*Index, error) {
 	path := (&url.URL{Scheme: "file", Opaque: filepath.Join(dir, file)}).String()
-	const common = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
+	const common = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=secure_delete(1)"
 	write, err := sql.Open("sqlite", path+common+"&_pragma=cache_size(-8000)&_txlock=immediate") // 8 MB
 	if err != nil {
 		return nil, failed("open", err)

@@ -260,6 +260,47 @@ func TestFaxesAreReplaced(t *testing.T) {
 	}
 }
 
+// Of a purged fax nothing is left in the files, not even what its pages said before they were written again.
+func TestNothingIsLeftOfARemovedFax(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	x := opened(t, dir)
+	for _, text := range []string{"xylophone quokka", "zeppelin quokka"} {
+		written(t, x, fax("first", office, noon, text), fax("other", office, noon, "order 4711"))
+	}
+	inFiles := func(word string) bool {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, path := range files {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(data), word) {
+				return true
+			}
+		}
+		return false
+	}
+	if !inFiles("zeppelin") {
+		t.Fatal("the words of a fax are not in the files: this test sees nothing")
+	}
+	if err := x.Write(t.Context(), Update{Removed: []string{"first"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"xylophone", "zeppelin", "quokka", "uokka", "ylophone"} {
+		if inFiles(word) {
+			t.Errorf("%q is still in the files", word)
+		}
+	}
+	if got := found(t, x, Query{Text: "4711"}); !slices.Equal(got, []string{"other:1"}) {
+		t.Errorf("the other fax is found as %v", got)
+	}
+}
+
 // The index is there after it was closed; one that is damaged, or of another version, is made again, empty.
 func TestTheIndexIsMadeAgain(t *testing.T) {
 	t.Parallel()

@@ -53,8 +53,19 @@ type PageText struct {
 	Text     Text
 }
 
-// Write makes an update, all of it or nothing.
+// Write makes an update, all of it or nothing. What is removed is not in the files any more when it returns, unless somebody reads the index
+// at that moment.
 func (x *Index) Write(ctx context.Context, u Update) error {
+	if err := x.update(ctx, u); err != nil || len(u.Removed) == 0 {
+		return err
+	}
+	if _, err := x.write.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return failed("clean", err)
+	}
+	return nil
+}
+
+func (x *Index) update(ctx context.Context, u Update) error {
 	return x.change(ctx, func(tx *sql.Tx) error {
 		for _, f := range u.Faxes {
 			if err := put(ctx, tx, f); err != nil {
