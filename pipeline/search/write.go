@@ -53,8 +53,8 @@ type PageText struct {
 	Text     Text
 }
 
-// Write makes an update, all of it or nothing. What is removed is not in the files any more when it returns, unless somebody reads the index
-// at that moment.
+// Write makes an update, all of it or nothing. What is removed is not in the files any more when it returns, unless somebody reads the
+// index at that moment.
 func (x *Index) Write(ctx context.Context, u Update) error {
 	if err := x.update(ctx, u); err != nil || len(u.Removed) == 0 {
 		return err
