@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -142,42 +141,6 @@ func imageOf(f session.PageArchived, read string) text.Image {
 	return im
 }
 
-// list returns the results of a page, from 1: the oldest first, and of the same time in the order of their keys. One that is damaged is an
-// error.
-func (r *Results) list(ctx context.Context, id string, page int) ([]archive.PageText, error) {
-	var all []archive.PageText
-	for key, err := range r.Archive.List(ctx, archive.TextPrefix(id, page), "") {
-		if err != nil {
-			return nil, fmt.Errorf("list the texts of session %s page %d: %w", id, page, err)
-		}
-		if !archive.IsWords(key) {
-			continue
-		}
-		p, _, err := archive.LoadText(ctx, r.Archive, key)
-		if errors.Is(err, fs.ErrNotExist) { // it was purged meanwhile
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, p)
-	}
-	slices.SortStableFunc(all, func(a, b archive.PageText) int { return a.At.Compare(b.At) })
-	return all, nil
-}
-
-// counts returns the result that counts of a page's results, as list gives them: the newest of those that were read from the image with
-// this raster hash, which is the image of the page that counts. With an engine, only its results are looked at. ok is false if there is
-// none.
-func counts(all []archive.PageText, raster, engine string) (p archive.PageText, ok bool) {
-	for _, p := range slices.Backward(all) {
-		if p.RasterSHA256 == raster && (engine == "" || p.Engine == engine) {
-			return p, true
-		}
-	}
-	return archive.PageText{}, false
-}
-
 // Forms in which Text gives the text of a page.
 const (
 	AsText  = "txt"   // lines, and an empty line between blocks
@@ -188,12 +151,15 @@ const (
 // Text gives the text that counts of a page, whose image that counts f describes, and the key of the object that has it; with an engine, of
 // its results only. An error that matches fs.ErrNotExist: there is none.
 func (r *Results) Text(ctx context.Context, f session.PageArchived, as, engine string) (body []byte, key string, err error) {
-	all, err := r.list(ctx, f.Session, f.Page)
+	keys, err := wordsKeys(ctx, r.Archive, archive.TextPrefix(f.Session, f.Page))
 	if err != nil {
 		return nil, "", err
 	}
-	p, ok := counts(all, f.RasterSHA256, engine)
-	if !ok {
+	p, _, err := counting(ctx, r.Archive, keys[f.Page], f.RasterSHA256, engine)
+	if err != nil {
+		return nil, "", err
+	}
+	if p.Page == 0 {
 		return nil, "", fmt.Errorf("text of session %s page %d: %w", f.Session, f.Page, fs.ErrNotExist)
 	}
 	switch as {

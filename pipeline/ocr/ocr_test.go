@@ -131,6 +131,14 @@ func TestWhichResultCounts(t *testing.T) {
 	if len(d.Events) != 4 {
 		t.Errorf("%d events, want one a result", len(d.Events))
 	}
+	for key, data := range d.Objects { // somebody damages the newest text of image a
+		if p, err := archive.ParseText(data); err == nil && p.RasterSHA256 == page("a").RasterSHA256 && p.Engine == "one" {
+			d.Objects[key] = []byte(strings.Replace(string(data), "first", "worst", 1))
+		}
+	}
+	if got := text("a", ""); got != "second" {
+		t.Errorf("beside a damaged text %q counts", got)
+	}
 }
 
 // A result that cannot be taken gets a sentence, and nothing of it stays.

@@ -90,7 +90,7 @@ func Some(ctx context.Context, a archive.Reader, id string, rasters map[int]stri
 		return err
 	}
 	for _, page := range slices.Sorted(maps.Keys(rasters)) {
-		p, _, err := counting(ctx, a, byPage[page], rasters[page])
+		p, _, err := counting(ctx, a, byPage[page], rasters[page], "")
 		if err != nil {
 			return err
 		}
@@ -103,24 +103,25 @@ func Some(ctx context.Context, a archive.Reader, id string, rasters map[int]stri
 
 // choose gives the text that counts of a page's texts under these keys; its page is 0 if there is none.
 func choose(ctx context.Context, a archive.Reader, keys []string, raster string) (Chosen, error) {
-	p, words, err := counting(ctx, a, keys, raster)
+	p, words, err := counting(ctx, a, keys, raster, "")
 	return Chosen{p.Page, words, p.At}, err
 }
 
-// counting reads the texts under these keys and gives the one that counts, and the object that it is; its page is 0 if there is none. A
-// text that is damaged does not count: verify names it.
-func counting(ctx context.Context, a archive.Reader, keys []string, raster string) (
+// counting reads the texts under these keys and gives the one that counts, and the object that it is: the newest of those that were read
+// from the image with this raster hash, and of the same time the one with the last key. With an engine, only its texts are looked at. The
+// page is 0 if there is none. A text that is damaged does not count: verify names it.
+func counting(ctx context.Context, a archive.Reader, keys []string, raster, engine string) (
 	best archive.PageText, o session.Object, err error,
 ) {
 	for _, key := range keys {
 		p, data, err := archive.LoadText(ctx, a, key)
-		if archive.Broken(err) || errors.Is(err, fs.ErrNotExist) {
+		if archive.Broken(err) || errors.Is(err, fs.ErrNotExist) { // it may have been purged meanwhile
 			continue
 		}
 		if err != nil {
 			return archive.PageText{}, o, err
 		}
-		if p.RasterSHA256 == raster && (best.Page == 0 || !p.At.Before(best.At)) {
+		if p.RasterSHA256 == raster && (engine == "" || p.Engine == engine) && (best.Page == 0 || !p.At.Before(best.At)) {
 			best, o = p, archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
 		}
 	}
