@@ -16,7 +16,11 @@ import (
 // benchPages is the size of the index of BenchmarkFind; SEARCH_PAGES has another one, such as 1000000.
 func benchPages(b *testing.B) int {
 	b.Helper()
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("SEARCH_PAGES"), "20000"))
+	pages := "20000"
+	if testing.Short() {
+		pages = "1000"
+	}
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("SEARCH_PAGES"), pages))
 	if err != nil {
 		b.Fatal(err)
 	}
