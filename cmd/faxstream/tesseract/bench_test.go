@@ -40,7 +40,8 @@ Blood pressure 128/82, weight 68 kg, allergies: penicillin.`, "\n")
 // fine is how many pixels of the drawing are one of a page of superfine resolution, across and down.
 const fine = 2
 
-// noisy draws the lines in a size in points, 0.6 degrees askew, as a fax of so many rows an inch shows them: blurred, with grain and specks.
+// noisy draws the lines in a size in points, 0.6 degrees askew, as a fax of so many rows an inch shows them: blurred, with grain and
+// specks.
 func noisy(b *testing.B, points, rows int) *raster.Page {
 	b.Helper()
 	const xres, yres, inches = 204, 391, 3
