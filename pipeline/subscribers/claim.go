@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 )
@@ -117,34 +118,62 @@ const (
 // MaxDelay is how much later an event can come again.
 const MaxDelay = 24 * time.Hour
 
-// Settle says what became of an event that a subscriber has claimed. delay is for Later. ErrBad: the lease is not one of this subscriber's,
-// or there is no such verdict. ErrNone: the subscriber is gone. Any other error: it may be settled or not; the same call may be made again.
-func (v *Service) Settle(ctx context.Context, name, lease, verdict string, delay time.Duration) error {
+// A Settlement says what became of an event.
+type Settlement struct {
+	Lease string
+	As    string        // Done, Later, Extend or Fail
+	Delay time.Duration // of Later
+}
+
+// settledAtOnce bounds the events that one call of Settle settles at the same time.
+const settledAtOnce = 32
+
+// Settle says what became of events that a subscriber has claimed, and gives an error for each. ErrBad: the lease is not one of this
+// subscriber's, or there is no such verdict. ErrNone: the subscriber is gone. Any other error: it may be settled or not; the same call may
+// be made again.
+func (v *Service) Settle(ctx context.Context, name string, events ...Settlement) []error {
+	errs := make([]error, len(events))
 	key, err := v.Key()
 	if err != nil {
-		return fmt.Errorf("key of leases: %w", err)
+		err = fmt.Errorf("key of leases: %w", err)
 	}
-	cons, err := v.find(ctx, name)
-	if err != nil {
-		return err
+	var cons jetstream.Consumer
+	if err == nil {
+		cons, err = v.find(ctx, name)
 	}
-	reply, ok := opened(key, cons, lease)
+	var group errgroup.Group
+	group.SetLimit(settledAtOnce)
+	for i, e := range events {
+		if errs[i] = err; err != nil {
+			continue
+		}
+		group.Go(func() error {
+			errs[i] = v.settle(ctx, name, key, cons, e)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	return errs
+}
+
+func (v *Service) settle(ctx context.Context, name string, key []byte, cons jetstream.Consumer, e Settlement) error {
+	reply, ok := opened(key, cons, e.Lease)
 	switch {
 	case !ok:
 		return bad("the lease is not one of %s, or it is older than a rewind: use it as the claim gave it, or claim again", name)
-	case delay < 0 || delay > MaxDelay || delay > 0 && verdict != Later:
-		return bad("delay %s: want 0s to %s, and only with %s", delay, MaxDelay, Later)
+	case e.Delay < 0 || e.Delay > MaxDelay || e.Delay > 0 && e.As != Later:
+		return bad("delay %s: want 0s to %s, and only with %s", e.Delay, MaxDelay, Later)
 	}
 	words := map[string]string{
-		Done: "+ACK", Later: fmt.Sprintf(`-NAK {"delay":%d}`, delay.Nanoseconds()), Extend: "+WPI", Fail: "+TERM",
+		Done: "+ACK", Later: fmt.Sprintf(`-NAK {"delay":%d}`, e.Delay.Nanoseconds()), Extend: "+WPI", Fail: "+TERM",
 	}
-	word, ok := words[verdict]
+	word, ok := words[e.As]
 	if !ok {
-		return bad("%.20q: want %s, %s, %s or %s", verdict, Done, Later, Extend, Fail)
+		return bad("%.20q: want %s, %s, %s or %s", e.As, Done, Later, Extend, Fail)
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	_, err = v.Bus.JetStream().Conn().RequestWithContext(ctx, reply, []byte(word))
+	_, err := v.Bus.JetStream().Conn().RequestWithContext(ctx, reply, []byte(word))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%s: %w", name, ErrNone)

@@ -62,6 +62,12 @@ func (d *desk) add(s subscribers.Subscriber) {
 	}
 }
 
+// one settles one event.
+func (d *desk) one(name, lease, as string, delay time.Duration) error {
+	d.t.Helper()
+	return d.Service.Settle(d.t.Context(), name, subscribers.Settlement{Lease: lease, As: as, Delay: delay})[0]
+}
+
 // publish publishes page events of a number.
 func (d *desk) publish(to, name string, pages ...int) {
 	d.t.Helper()
@@ -88,7 +94,7 @@ func (d *desk) claim(name string) (events []subscribers.Event, pages string) {
 
 func (d *desk) settle(name string, e subscribers.Event, verdict string, delay time.Duration) {
 	d.t.Helper()
-	if err := d.Settle(d.t.Context(), name, e.Lease, verdict, delay); err != nil {
+	if err := d.one(name, e.Lease, verdict, delay); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -194,7 +200,7 @@ func TestRewindAndRemove(t *testing.T) {
 		if s, err := d.Rewind(t.Context(), "ocr", since.Add(-2*time.Hour)); err != nil || s.Waiting != 2 {
 			t.Fatalf("%+v, %v", s, err)
 		}
-		if err := d.Settle(t.Context(), "ocr", before.Lease, subscribers.Done, 0); !errors.Is(err, subscribers.ErrBad) {
+		if err := d.one("ocr", before.Lease, subscribers.Done, 0); !errors.Is(err, subscribers.ErrBad) {
 			t.Errorf("settled with a lease from before the rewind: %v", err)
 		}
 		if events, pages = d.claim("ocr"); pages != "old/1#1 fax/1#1" {
@@ -216,7 +222,7 @@ func TestRewindAndRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
-			"remove": d.Remove(t.Context(), "ocr"), "settle": d.Settle(t.Context(), "ocr", events[0].Lease, subscribers.Done, 0),
+			"remove": d.Remove(t.Context(), "ocr"), "settle": d.one("ocr", events[0].Lease, subscribers.Done, 0),
 		} {
 			if !errors.Is(err, subscribers.ErrNone) {
 				t.Errorf("%s a subscriber that is gone: %v", what, err)
@@ -258,10 +264,10 @@ func TestWhatIsRefused(t *testing.T) {
 			"nobody":                 {none, subscribers.ErrNone},
 			"a durable of a room":    {ours, subscribers.ErrNone},
 			"a path":                 {path, subscribers.ErrNone},
-			"a stolen lease":         {d.Settle(t.Context(), "thief", events[0].Lease, subscribers.Done, 0), subscribers.ErrBad},
-			"a lease that is none":   {d.Settle(t.Context(), "ocr", "x", subscribers.Done, 0), subscribers.ErrBad},
-			"another verdict":        {d.Settle(t.Context(), "ocr", events[0].Lease, "drop", 0), subscribers.ErrBad},
-			"a delay where none can": {d.Settle(t.Context(), "ocr", events[0].Lease, subscribers.Done, time.Second), subscribers.ErrBad},
+			"a stolen lease":         {d.one("thief", events[0].Lease, subscribers.Done, 0), subscribers.ErrBad},
+			"a lease that is none":   {d.one("ocr", "x", subscribers.Done, 0), subscribers.ErrBad},
+			"another verdict":        {d.one("ocr", events[0].Lease, "drop", 0), subscribers.ErrBad},
+			"a delay where none can": {d.one("ocr", events[0].Lease, subscribers.Done, time.Second), subscribers.ErrBad},
 		} {
 			if !errors.Is(row.err, row.want) {
 				t.Errorf("%s: %v, want %v", what, row.err, row.want)

@@ -28,7 +28,7 @@ type Subscribers interface {
 	// Began is when the first event of a fax's pages was stored.
 	Began(ctx context.Context, session string) (time.Time, error)
 	Claim(ctx context.Context, name string, most int, wait time.Duration) ([]subscribers.Event, error)
-	Settle(ctx context.Context, name, lease, verdict string, delay time.Duration) error
+	Settle(ctx context.Context, name string, events ...subscribers.Settlement) []error
 }
 
 // maxSettlements bounds the body of a settlement, bytes: 256 events.
@@ -234,27 +234,33 @@ func (s *server) settle(w http.ResponseWriter, r *http.Request) {
 		s.failSubscriber(w, r, err)
 		return
 	}
-	done := api.Settled{Errors: make([]string, len(o.Events))}
+	done, events, at := api.Settled{Errors: make([]string, len(o.Events))}, []subscribers.Settlement{}, []int{}
 	for i, e := range o.Events {
-		if err := s.settleOne(r.Context(), name, e); err != nil {
+		one, err := settlement(e)
+		if err != nil {
 			done.Errors[i] = err.Error()
+			continue
+		}
+		events, at = append(events, one), append(at, i)
+	}
+	for k, err := range s.Subscribers.Settle(r.Context(), name, events...) {
+		e := o.Events[at[k]]
+		switch {
+		case err != nil:
+			done.Errors[at[k]] = err.Error()
+		case e.As == subscribers.Fail || e.Why != "":
+			s.Log.Warn("a subscriber did not do an event", "name", name, "as", e.As, "delay", e.Delay, "why", stated(e.Why))
 		}
 	}
 	api.Write(w, http.StatusOK, done)
 }
 
-func (s *server) settleOne(ctx context.Context, name string, e api.Settlement) (err error) {
-	delay := time.Duration(0)
+func settlement(e api.Settlement) (one subscribers.Settlement, err error) {
+	one = subscribers.Settlement{Lease: e.Lease, As: e.As}
 	if e.Delay != "" {
-		if delay, err = time.ParseDuration(e.Delay); err != nil {
-			return fmt.Errorf("delay %.20q: want a duration such as 10m", e.Delay)
+		if one.Delay, err = time.ParseDuration(e.Delay); err != nil {
+			return one, fmt.Errorf("delay %.20q: want a duration such as 10m", e.Delay)
 		}
 	}
-	if err := s.Subscribers.Settle(ctx, name, e.Lease, e.As, delay); err != nil {
-		return err
-	}
-	if e.As == subscribers.Fail || e.Why != "" {
-		s.Log.Warn("a subscriber did not do an event", "name", name, "as", e.As, "delay", delay, "why", stated(e.Why))
-	}
-	return nil
+	return one, nil
 }
