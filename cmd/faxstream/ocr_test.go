@@ -61,7 +61,7 @@ func TestOCRWorkers(t *testing.T) {
 		}
 	}
 	if words := d.do(0, "get", "case", "--page=2", "--as=words"); !strings.Contains(words, `"engine":"tesseract"`) ||
-		!strings.Contains(words, `"box":[`) {
+		!strings.Contains(words, `"box":[`) || !strings.Contains(words, `"orientation":{"degrees":0,`) {
 		t.Errorf("the words of page 2 are %.300s", words)
 	}
 	if n := d.texts("case"); n != 3 {

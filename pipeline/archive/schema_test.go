@@ -169,7 +169,9 @@ func samples() map[string]any {
 			Session: "s1", Page: 1, ToToken: page.ToToken, Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng"}, Format: text.HOCR,
 			Read: session.ReadPNG, RasterSHA256: sum64, Width: 1728, Height: 2200,
 			Result: object("text/0001.0011223344556677.tesseract.hocr"), By: "ocr", At: at,
-			Words: []text.Word{{Text: "Order", Confidence: new(0.91), Box: &text.Box{Left: 1, Top: 2, Right: 30, Bottom: 40}, Line: 1, Block: 1}},
+			Orientation: &session.TextOrientation{Degrees: 180, Confidence: 2.5}, Words: []text.Word{
+				{Text: "Order", Confidence: new(0.91), Box: &text.Box{Left: 1, Top: 2, Right: 30, Bottom: 40}, Line: 1, Block: 1},
+			},
 		},
 	}
 }

@@ -31,6 +31,8 @@ type PageText struct {
 	By           string         `json:"by,omitempty"` // who sent it
 	At           time.Time      `json:"at"`           // when it came, UTC
 	Words        []text.Word    `json:"words"`
+
+	Orientation *session.TextOrientation `json:"orientation,omitempty"` // what the engine says of the page; nil: nothing
 }
 
 // errText: the bytes are not a PageText as we write it.
@@ -121,7 +123,7 @@ func (p PageText) Fact(data []byte) session.TextRecognised {
 	f := session.TextRecognised{
 		Session: p.Session, Page: p.Page, ToToken: p.ToToken, Engine: p.Engine, Version: p.Version, Languages: p.Languages,
 		Format: p.Format, RasterSHA256: p.RasterSHA256, Result: p.Result, Words: NewObject(p.WordsKey(), int64(len(data)), sha256.Sum256(data)),
-		Count: len(p.Words), At: p.At,
+		Count: len(p.Words), At: p.At, Orientation: p.Orientation,
 	}
 	sum, n := 0.0, 0
 	for _, w := range p.Words {

@@ -67,6 +67,7 @@ func full() map[string]session.Fact {
 			Session: "s1", Page: 1, ToToken: "13343040001", Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng", "deu"},
 			Format: "hocr", RasterSHA256: sum64, Result: object("text/0001.0011223344556677.tesseract.hocr"),
 			Words: object("text/0001.words.0011223344556677.tesseract.json"), Count: 312, Confidence: new(0.93), At: at,
+			Orientation: &session.TextOrientation{Degrees: 180, Confidence: 2.5},
 		},
 	}
 }

@@ -54,6 +54,9 @@ func check(r session.OCRResult) error {
 		return bad("read %.20q: want %s or %s, the image that the engine read", r.Read, session.ReadPNG, session.ReadOriginal)
 	case !printable(r.Version, maxVersion):
 		return bad("version: want at most %d bytes of printable text", maxVersion)
+	case r.Orientation != nil && !possible(*r.Orientation):
+		return bad("orientation %d, confidence %g: want 0, 90, 180 or 270 degrees, and a confidence of 0 to %g", r.Orientation.Degrees,
+			r.Orientation.Confidence, float64(maxConfidence))
 	case len(r.Languages) > maxLanguages:
 		return bad("%d languages, want at most %d", len(r.Languages), maxLanguages)
 	}
@@ -63,6 +66,13 @@ func check(r session.OCRResult) error {
 		}
 	}
 	return nil
+}
+
+// maxConfidence of an orientation; that of Tesseract is below 100.
+const maxConfidence = 1e6
+
+func possible(o session.TextOrientation) bool {
+	return slices.Contains([]int{0, 90, 180, 270}, o.Degrees) && o.Confidence >= 0 && o.Confidence <= maxConfidence // not NaN
 }
 
 func printable(s string, most int) bool {
@@ -90,7 +100,7 @@ func (r *Results) Take(ctx context.Context, f session.PageArchived, res session.
 	p := archive.PageText{
 		Session: f.Session, Page: f.Page, ToToken: f.ToToken, Engine: res.Engine, Version: res.Version, Languages: res.Languages,
 		Format: res.Format, Read: res.Read, RasterSHA256: f.RasterSHA256, Width: f.Width, Height: f.Height, By: res.By,
-		At: res.At.UTC(), Words: words,
+		At: res.At.UTC(), Words: words, Orientation: res.Orientation,
 	}
 	p.Result = archive.NewObject(archive.ResultKey(f.Session, f.Page, sum, res.Engine, res.Format), int64(len(res.Data)), sum)
 	if _, err := archive.CreateFrom(ctx, r.Archive, p.Result.Key, bytes.NewReader(res.Data), p.Result.Size, sum); err != nil {

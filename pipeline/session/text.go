@@ -24,6 +24,15 @@ type OCRResult struct {
 	By        string    // who sent it; may be empty
 	Data      []byte    // at most MaxOCRResult
 	At        time.Time // when it came
+
+	Orientation *TextOrientation // what the engine says of the page; nil: nothing
+}
+
+// TextOrientation is how an engine thinks that the text of a page is turned. It is reported and never acted on: on noisy pages engines are
+// wrong and sure of it.
+type TextOrientation struct {
+	Degrees    int     `json:"degrees"`    // clockwise, by which the page is to be turned: 0, 90, 180 or 270
+	Confidence float64 `json:"confidence"` // as the engine counts, 0 or more
 }
 
 // BadResult is the error of a result that cannot be taken because of what is in it. Its text says why, for the sender.
@@ -47,6 +56,8 @@ type TextRecognised struct {
 	Count        int       `json:"count"`                // words
 	Confidence   *float64  `json:"confidence,omitempty"` // the mean of the words' confidences, 0 to 1; nil: the engine does not say
 	At           time.Time `json:"at"`                   // when it came, UTC
+
+	Orientation *TextOrientation `json:"orientation,omitempty"` // what the engine says of the page; nil: nothing
 }
 
 func (f TextRecognised) Subject() string {

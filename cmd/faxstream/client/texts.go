@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Text is what an OCR engine recognised on a page; see session.OCRResult.
@@ -21,13 +23,20 @@ type Text struct {
 	Languages       []string
 	Format          string
 	Data            []byte
+
+	Orientation *session.TextOrientation // nil: the engine does not say
 }
 
 // PutText sends a text.
 func (c *Client) PutText(ctx context.Context, t Text) error {
-	body, err := c.request(ctx, http.MethodPut, fmt.Sprintf("%s/pages/%d/text", faxPath(t.Session), t.Page), url.Values{
+	query := url.Values{
 		"engine": {t.Engine}, "version": {t.Version}, "languages": {strings.Join(t.Languages, ",")}, "format": {t.Format}, "raster": {t.Raster},
-	}, t.Data)
+	}
+	if o := t.Orientation; o != nil {
+		query.Set("orientation", strconv.Itoa(o.Degrees))
+		query.Set("orientation_confidence", strconv.FormatFloat(o.Confidence, 'g', -1, 64))
+	}
+	body, err := c.request(ctx, http.MethodPut, fmt.Sprintf("%s/pages/%d/text", faxPath(t.Session), t.Page), query, t.Data)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,26 @@ func (s *server) takeText(w http.ResponseWriter, r *http.Request) (fact session.
 	if res.Read == "" {
 		res.Read = session.ReadPNG
 	}
+	if res.Orientation, err = orientation(q); err != nil {
+		return fact, false, err
+	}
 	return s.Texts.Take(r.Context(), f, res)
+}
+
+// orientation reads orientation=90&orientation_confidence=2.5.
+func orientation(q url.Values) (*session.TextOrientation, error) {
+	if q.Get("orientation") == "" {
+		return nil, nil
+	}
+	degrees, err := strconv.Atoi(q.Get("orientation"))
+	if err != nil {
+		return nil, api.BadRequest("orientation %.20q: want 0, 90, 180 or 270", q.Get("orientation"))
+	}
+	confidence, err := strconv.ParseFloat(q.Get("orientation_confidence"), 64)
+	if err != nil {
+		return nil, api.BadRequest("orientation_confidence %.20q: want a number", q.Get("orientation_confidence"))
+	}
+	return &session.TextOrientation{Degrees: degrees, Confidence: confidence}, nil
 }
 
 // languages reads languages=eng,deu.

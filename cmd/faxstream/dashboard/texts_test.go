@@ -45,11 +45,12 @@ func textPath(id, page string, query ...string) string {
 // What an OCR service sends is there for readers, as text, as words and as it was sent; the same again is no second one.
 func TestTextsComeBack(t *testing.T) {
 	d, store := ocrDesk(t)
-	path := textPath("mine", "1", "version", "5.3.0", "languages", "eng,deu")
+	path := textPath("mine", "1", "version", "5.3.0", "languages", "eng,deu", "orientation", "180", "orientation_confidence", "2.5")
 	for _, want := range []int{http.StatusCreated, http.StatusOK} {
 		status, answer := d.Ask("ocr", "PUT", path, "Order 4711\nnow\n")
 		var fact session.TextRecognised
-		if err := json.Unmarshal([]byte(answer), &fact); err != nil || status != want || fact.Count != 3 || fact.Session != "mine" {
+		if err := json.Unmarshal([]byte(answer), &fact); err != nil || status != want || fact.Count != 3 || fact.Session != "mine" ||
+			fact.Orientation == nil || *fact.Orientation != (session.TextOrientation{Degrees: 180, Confidence: 2.5}) {
 			t.Errorf("status %d, want %d: %s, %v", status, want, answer, err)
 		}
 	}
@@ -85,6 +86,10 @@ func TestTextsThatAreRefused(t *testing.T) {
 		{"another image", "ocr", textPath("mine", "1", "raster", strings.Repeat("0", 64)), "x", 409, "read the page again"},
 		{"no raster", "ocr", textPath("mine", "1", "raster", ""), "x", 400, "raster: want the raster_sha256"},
 		{"no engine", "ocr", textPath("mine", "1", "engine", ""), "x", 400, `engine \"\": want`},
+		{"a slope", "ocr", textPath("mine", "1", "orientation", "45", "orientation_confidence", "1"), "x", 400, "want 0, 90, 180 or 270"},
+		{"no orientation", "ocr", textPath("mine", "1", "orientation", "up"), "x", 400, `orientation \"up\"`},
+		{"a word of confidence", "ocr", textPath("mine", "1", "orientation", "90"), "x", 400, "orientation_confidence"},
+		{"no confidence", "ocr", textPath("mine", "1", "orientation", "90", "orientation_confidence", "NaN"), "x", 400, "confidence NaN"},
 		{"another format", "ocr", textPath("mine", "1", "format", "docx"), "x", 400, `format \"docx\": want one of`},
 		{"broken XML", "ocr", textPath("mine", "1", "format", "alto"), "<alto><TextLine>", 400, "alto: line 1"},
 		{"an entity", "ocr", textPath("mine", "1", "format", "alto"), `<!DOCTYPE alto [<!ENTITY a "b">]><alto>&a;</alto>`, 400, "entity"},

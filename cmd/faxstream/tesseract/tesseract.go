@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Engine is how results of this worker are called.
@@ -29,6 +31,8 @@ type Program struct {
 	Languages []string      // that it reads, as it names them
 	Timeout   time.Duration // for one page
 	Memory    int64         // of address space for one page, bytes
+
+	orients bool // it has what it needs to say how a page is turned
 }
 
 // ErrNone: there is no Tesseract.
@@ -59,6 +63,7 @@ func Find(ctx context.Context, name string, languages []string) (Program, error)
 			return Program{}, fmt.Errorf("%s does not read %q: on Debian, apt-get install tesseract-ocr-%s", path, l, l)
 		}
 	}
+	p.orients = slices.Contains(known, "osd")
 	return p, nil
 }
 
@@ -68,11 +73,38 @@ func (p Program) read(ctx context.Context, image []byte, dir string) ([]byte, er
 	if err := os.WriteFile(file, image, 0o600); err != nil {
 		return nil, err
 	}
+	return p.run(ctx, dir, file, "stdout", "-l", strings.Join(p.Languages, "+"), "tsv")
+}
+
+// orientation is how Tesseract thinks that the page is turned that it has read last in a directory; nil: it does not know, as of a page
+// with few letters.
+func (p Program) orientation(ctx context.Context, dir string) *session.TextOrientation {
+	if !p.orients {
+		return nil
+	}
+	said, err := p.run(ctx, dir, filepath.Join(dir, "page.png"), "stdout", "--psm", "0")
+	if err != nil {
+		return nil // too few letters are an error of it too
+	}
+	o := &session.TextOrientation{}
+	_, degrees, _ := strings.Cut(string(said), "Rotate: ")
+	_, confidence, _ := strings.Cut(degrees, "Orientation confidence: ")
+	if _, err := fmt.Sscan(degrees, &o.Degrees); err != nil {
+		return nil
+	}
+	if _, err := fmt.Sscan(confidence, &o.Confidence); err != nil || o.Confidence < 0 {
+		return nil
+	}
+	return o
+}
+
+// run runs Tesseract on a file, within the limits of a page.
+func (p Program) run(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	// The shell only sets the limit: exec makes it Tesseract itself, which a kill then ends.
-	cmd := exec.CommandContext(limited, "sh", "-c", `ulimit -v "$1" && shift && exec "$@"`, "sh",
-		strconv.FormatInt(p.Memory>>10, 10), p.Path, file, "stdout", "-l", strings.Join(p.Languages, "+"), "tsv")
+	limit := []string{"-c", `ulimit -v "$1" && shift && exec "$@"`, "sh", strconv.FormatInt(p.Memory>>10, 10), p.Path}
+	cmd := exec.CommandContext(limited, "sh", append(limit, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1") // several pages at once use the cores better
 	cmd.WaitDelay = time.Second

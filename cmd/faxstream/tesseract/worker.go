@@ -167,7 +167,7 @@ func (w *Worker) read(ctx context.Context, p page, dir string) error {
 		if t.Data, err = w.Program.read(ctx, image, dir); err != nil {
 			return err
 		}
-		t.Format = "tsv"
+		t.Format, t.Orientation = "tsv", w.Program.orientation(ctx, dir)
 	}
 	if err := w.API.PutText(ctx, t); err != nil {
 		return err
