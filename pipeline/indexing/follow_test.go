@@ -116,13 +116,15 @@ func following(t *testing.T, x *search.Index, a archive.Reader, s *script) *Foll
 // await waits until a query finds what it should.
 func await(t *testing.T, x *search.Index, query string, want ...string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for {
 		got := found(t, x, query)
 		if slices.Equal(got, want) {
 			return
 		}
 		select {
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatalf("%q finds %v, want %v", query, got, want)
 		case <-time.After(10 * time.Millisecond):
 		}
