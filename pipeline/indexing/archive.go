@@ -76,15 +76,13 @@ type Refreshed struct {
 	Broken  int `json:"broken"`  // faxes that cannot be read: verify them
 }
 
-const (
-	readAtOnce  = 8  // faxes
-	writeAtMost = 20 // faxes in a transaction
-)
+// writeAtMost is how many faxes are written in a transaction.
+const writeAtMost = 20
 
 // Refresh makes the index again from the archive: every fax is written as it is there, and faxes that are not there are removed. Meanwhile
-// the index can be used, also by a Follower. It calls progress after each transaction.
+// the index can be used, also by a Follower. It reads atOnce faxes at the same time, and calls progress after each transaction.
 func Refresh(
-	ctx context.Context, x *search.Index, a archive.Reader, log *slog.Logger, progress func(Refreshed),
+	ctx context.Context, x *search.Index, a archive.Reader, atOnce int, log *slog.Logger, progress func(Refreshed),
 ) (done Refreshed, err error) {
 	gone, err := x.Sessions(ctx)
 	if err != nil {
@@ -107,7 +105,7 @@ func Refresh(
 		return nil
 	})
 	readers, _ := errgroup.WithContext(ctx)
-	for range readAtOnce {
+	for range atOnce {
 		readers.Go(func() error { return readAll(ctx, a, ids, faxes) })
 	}
 	group.Go(func() error {

@@ -41,6 +41,7 @@ type Follower struct {
 }
 
 const (
+	readBeside = 2                      // faxes at once while an index is filled: pages that come do not wait for it
 	gather     = 200 * time.Millisecond // of events that are written together
 	atMost     = 256                    // of them
 	retryAfter = 10 * time.Second       // after an error of the archive, of JetStream or of the disk
@@ -141,7 +142,7 @@ func (f *Follower) start(ctx context.Context) (place bus.Place, err error) {
 		return before, nil
 	}
 	began := time.Now()
-	done, err := Refresh(ctx, f.Index, f.Archive, f.Log, func(Refreshed) {})
+	done, err := Refresh(ctx, f.Index, f.Archive, readBeside, f.Log, func(Refreshed) {})
 	if err != nil {
 		return place, fmt.Errorf("fill the search index: %w", err)
 	}

@@ -205,7 +205,7 @@ func TestRefresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Objects["faxes/broken/r1/manifest.json"] = []byte("{")
-	done, err := Refresh(t.Context(), x, d, slog.New(slog.DiscardHandler), func(Refreshed) {})
+	done, err := Refresh(t.Context(), x, d, 8, slog.New(slog.DiscardHandler), func(Refreshed) {})
 	if err != nil || done != (Refreshed{Faxes: 1, Pages: 1, Removed: 1, Broken: 1}) {
 		t.Errorf("%+v, %v", done, err)
 	}

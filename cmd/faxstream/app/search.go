@@ -58,6 +58,9 @@ func (s *searcher) asSearch() dashboard.Search {
 	return s
 }
 
+// reindexAtOnce is how many faxes Reindex reads at the same time: it has nothing else to do.
+const reindexAtOnce = 8
+
 // Reindex makes the search index in a directory again from an archive. A `faxstream serve` with the same directory may run meanwhile. It
 // calls progress after each transaction.
 func Reindex(
@@ -68,5 +71,5 @@ func Reindex(
 		return done, err
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	return indexing.Refresh(ctx, x, a, log, progress)
+	return indexing.Refresh(ctx, x, a, reindexAtOnce, log, progress)
 }
