@@ -128,7 +128,8 @@ func printLogin(e env, s api.Subscriber) error {
 	fmt.Fprintf(e.stderr, "%s pulls from the durable %s of %s. Its password is shown only now; `faxstream subscriber rotate %s` makes "+
 		"a new one\n", s.Name, s.NATS.Durable, s.NATS.Stream, s.Name)
 	if s.NATS.URL == "" {
-		fmt.Fprintln(e.stderr, "faxstream runs no NATS server that listens (--nats-listen). For an external server: its configuration, or nsc")
+		fmt.Fprintln(e.stderr, "faxstream runs no NATS server that listens with logins (--nats-listen). "+
+			"For an external server: its configuration, or nsc")
 		_, err := fmt.Fprint(e.stdout, natsAccounts(*s.NATS))
 		return err
 	}

@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -88,6 +91,20 @@ func Refresh(
 	if err != nil {
 		return done, err
 	}
+	if err := writeAll(ctx, x, a, atOnce, log, gone, &done, progress); err != nil {
+		return done, err // what was not read is not gone
+	}
+	done.Removed = len(gone)
+	err = x.Write(ctx, search.Update{Removed: slices.Collect(maps.Keys(gone))})
+	progress(done)
+	return done, err
+}
+
+// writeAll reads and writes every fax of the archive, and takes them out of gone.
+func writeAll(
+	ctx context.Context, x *search.Index, a archive.Reader, atOnce int, log *slog.Logger, gone map[string]bool, done *Refreshed,
+	progress func(Refreshed),
+) error {
 	group, ctx := errgroup.WithContext(ctx)
 	ids, faxes := make(chan string), make(chan read)
 	group.Go(func() error {
@@ -104,19 +121,20 @@ func Refresh(
 		}
 		return nil
 	})
-	readers, _ := errgroup.WithContext(ctx)
+	var readers sync.WaitGroup
+	readers.Add(atOnce)
 	for range atOnce {
-		readers.Go(func() error { return readAll(ctx, a, ids, faxes) })
+		group.Go(func() error {
+			defer readers.Done()
+			return readAll(ctx, a, ids, faxes)
+		})
 	}
-	group.Go(func() error {
-		defer close(faxes)
-		return readers.Wait()
-	})
-	group.Go(func() error { return writeAll(ctx, x, faxes, gone, log, &done, progress) })
-	if err := group.Wait(); err != nil {
-		return done, err
-	}
-	return done, nil
+	go func() {
+		readers.Wait()
+		close(faxes)
+	}()
+	group.Go(func() error { return writeRead(ctx, x, a, faxes, log, gone, done, progress) })
+	return group.Wait()
 }
 
 // read is a fax that was read, or why it cannot be.
@@ -143,14 +161,15 @@ func readAll(ctx context.Context, a archive.Reader, ids <-chan string, faxes cha
 	return nil
 }
 
-// writeAll writes faxes as they come, and at the end removes those that are gone.
-func writeAll(
-	ctx context.Context, x *search.Index, faxes <-chan read, gone map[string]bool, log *slog.Logger, done *Refreshed, progress func(Refreshed),
+// writeRead writes faxes as they come, and takes them out of gone.
+func writeRead(
+	ctx context.Context, x *search.Index, a archive.Reader, faxes <-chan read, log *slog.Logger, gone map[string]bool, done *Refreshed,
+	progress func(Refreshed),
 ) error {
-	var u search.Update
+	var batch []search.Fax
 	flush := func() error {
-		err := x.Write(ctx, u)
-		if u = (search.Update{}); err == nil {
+		err := writeUnpurged(ctx, x, a, batch)
+		if batch = nil; err == nil {
 			progress(*done)
 		}
 		return err
@@ -162,23 +181,38 @@ func writeAll(
 			done.Broken++
 			delete(gone, f.id)
 		case f.ok:
-			u.Faxes = append(u.Faxes, f.Fax)
+			batch = append(batch, f.Fax)
 			done.Faxes++
 			done.Pages += len(f.Texts)
 			delete(gone, f.id)
 		}
-		if len(u.Faxes) == writeAtMost {
+		if len(batch) == writeAtMost {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	for id := range gone {
-		u.Removed = append(u.Removed, id)
-	}
-	done.Removed = len(gone)
 	return flush()
+}
+
+// writeUnpurged writes faxes, and removes those again that were purged while they were read: whoever purged them may have removed them from
+// the index before. The log of a purge is written before anything is removed.
+func writeUnpurged(ctx context.Context, x *search.Index, a archive.Reader, faxes []search.Fax) error {
+	if err := x.Write(ctx, search.Update{Faxes: faxes}); err != nil {
+		return err
+	}
+	var purged []string
+	for _, f := range faxes {
+		last, err := hold.LastEntry(ctx, a, f.Session)
+		if err != nil && !hold.Damaged(err) {
+			return err
+		}
+		if last.Kind == session.ActionPurged {
+			purged = append(purged, f.Session)
+		}
+	}
+	if len(purged) == 0 {
+		return nil
+	}
+	return x.Write(ctx, search.Update{Removed: purged})
 }

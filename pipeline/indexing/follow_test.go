@@ -3,7 +3,9 @@ package indexing
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/pipelinetest"
 	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -210,6 +213,66 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("%+v, %v", done, err)
 	}
 	if got := found(t, x, "4711"); !slices.Equal(got, []string{"fax:2"}) {
+		t.Errorf("found %v", got)
+	}
+}
+
+// failing is an archive that stops answering at an object, and that calls before each read of a manifest.
+type failing struct {
+	*pipelinetest.Desk
+	at     string
+	before func(key string)
+}
+
+func (f failing) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
+	if f.at != "" && strings.Contains(key, f.at) {
+		return nil, 0, errors.New("the archive is down")
+	}
+	if f.before != nil {
+		f.before(key)
+	}
+	return f.Desk.Open(ctx, key)
+}
+
+// An archive that stops answering ends a refresh, and no fax is taken for one that is gone.
+func TestARefreshThatFailsRemovesNothing(t *testing.T) {
+	t.Parallel()
+	for range 50 { // what fails and what writes run at the same time
+		d, _ := desk(t)
+		x := opened(t)
+		kept := search.Fax{Session: "zzz", Manifest: "m", Status: "complete", Start: noon, Texts: map[int]search.Text{1: {Body: "order 4711"}}}
+		if err := x.Write(t.Context(), search.Update{Faxes: []search.Fax{kept}}); err != nil {
+			t.Fatal(err)
+		}
+		down := failing{Desk: d, at: "manifest.json"}
+		if _, err := Refresh(t.Context(), x, down, 2, slog.New(slog.DiscardHandler), func(Refreshed) {}); err == nil {
+			t.Fatal("the archive is down, and the index is made again")
+		}
+		if got := found(t, x, "4711"); !slices.Equal(got, []string{"zzz:1"}) {
+			t.Fatalf("found %v", got)
+		}
+	}
+}
+
+// A fax that is purged while a refresh reads it is not in the index afterwards, although its text was read.
+func TestARefreshBringsNoPurgedFaxBack(t *testing.T) {
+	t.Parallel()
+	d, _ := desk(t)
+	d.Recognise(t, 2, "order 4711", noon)
+	x := opened(t)
+	purge := failing{Desk: d, before: func(key string) {
+		if !archive.IsWords(key) {
+			return
+		}
+		d.Mu.Lock()
+		defer d.Mu.Unlock()
+		d.Objects[hold.LogPrefix+"fax/0001.purged.json"] = []byte(
+			`{"session":"fax","action":"purged","by":"bob","why":"privacy","at":"2026-11-27T12:00:00Z","asked":"a1"}`)
+	}}
+	if _, err := Refresh(t.Context(), x, purge, 1, slog.New(slog.DiscardHandler), func(Refreshed) {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(t, x, "4711"); got != nil {
 		t.Errorf("found %v", got)
 	}
 }

@@ -21,6 +21,8 @@ CREATE TABLE fax (
 	id INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL, revision INTEGER NOT NULL, direction TEXT NOT NULL,
 	sender INTEGER NOT NULL, receiver INTEGER NOT NULL, status TEXT NOT NULL, start INTEGER NOT NULL, pages INTEGER NOT NULL
 );
+CREATE INDEX fax_sender ON fax(sender);
+CREATE INDEX fax_receiver ON fax(receiver);
 CREATE TABLE number (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE VIRTUAL TABLE page USING fts5(body, variants, meta, tokenize = "unicode61 remove_diacritics 2");
@@ -46,13 +48,12 @@ func Open(ctx context.Context, dir string) (x *Index, made bool, err error) {
 	}
 	var found int
 	err = x.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&found)
-	if err == nil && found == version {
+	switch {
+	case err == nil && found == version:
 		return x, false, nil
-	}
-	if ctx.Err() != nil {
-		return nil, false, errors.Join(err, x.Close())
-	}
-	if found != 0 || err != nil {
+	case err != nil && !damaged(err):
+		return nil, false, errors.Join(failed("open", err), x.Close())
+	case err != nil || found != 0:
 		if x, err = remade(x, dir); err != nil {
 			return nil, false, err
 		}
@@ -127,9 +128,14 @@ func (x *Index) Close() error { return errors.Join(x.read.Close(), x.write.Close
 
 // failed says what failed, and what to do about a file that is damaged.
 func failed(what string, err error) error {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+	if damaged(err) {
 		return fmt.Errorf("%s the search index: %w: stop every faxstream that uses it and remove its directory; it is made again", what, err)
 	}
 	return fmt.Errorf("%s the search index: %w", what, err)
+}
+
+// damaged reports whether an error is that of a file that is no database, or one that was changed by somebody else.
+func damaged(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }

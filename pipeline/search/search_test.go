@@ -266,7 +266,9 @@ func TestNothingIsLeftOfARemovedFax(t *testing.T) {
 	dir := t.TempDir()
 	x := opened(t, dir)
 	for _, text := range []string{"xylophone quokka", "zeppelin quokka"} {
-		written(t, x, fax("first", office, noon, text), fax("other", office, noon, "order 4711"))
+		first := fax("first", office, noon, text)
+		first.From = "+1 777 888 9999"
+		written(t, x, first, fax("other", office, noon, "order 4711"))
 	}
 	inFiles := func(word string) bool {
 		t.Helper()
@@ -291,12 +293,12 @@ func TestNothingIsLeftOfARemovedFax(t *testing.T) {
 	if err := x.Write(t.Context(), Update{Removed: []string{"first"}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{"xylophone", "zeppelin", "quokka", "uokka", "ylophone"} {
+	for _, word := range []string{"xylophone", "zeppelin", "quokka", "uokka", "ylophone", "777 888 9999", "7778889999"} {
 		if inFiles(word) {
 			t.Errorf("%q is still in the files", word)
 		}
 	}
-	if got := found(t, x, Query{Text: "4711"}); !slices.Equal(got, []string{"other:1"}) {
+	if got := found(t, x, Query{Text: "4711", To: office}); !slices.Equal(got, []string{"other:1"}) {
 		t.Errorf("the other fax is found as %v", got)
 	}
 }
@@ -339,6 +341,37 @@ func TestTheIndexIsMadeAgain(t *testing.T) {
 				t.Errorf("made %t, and found is %v", made, got)
 			}
 		})
+	}
+}
+
+// An index that cannot be opened for another reason than its content stays.
+func TestAnIndexThatCannotBeOpenedStays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, file)
+	if err := os.Mkdir(path, 0o700); err != nil { // what nobody can open as a file
+		t.Fatal(err)
+	}
+	if x, _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "open the search index") {
+		t.Errorf("%v, %v", x, err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("it was removed: %v", err)
+	}
+}
+
+// A reader of many numbers, and one who looks for many, gets an answer.
+func TestManyNumbers(t *testing.T) {
+	t.Parallel()
+	x := opened(t, t.TempDir())
+	var all []Fax
+	for i := range 3000 {
+		all = append(all, fax(fmt.Sprint("s", i), fmt.Sprintf("+1 555 01%05d", i), noon.Add(time.Duration(i)*time.Second), "order"))
+	}
+	written(t, x, all...)
+	got := found(t, x, Query{Text: "order", Limit: 5000, Sees: func(string) bool { return true }})
+	if len(got) != len(all) {
+		t.Errorf("%d of %d faxes are found", len(got), len(all))
 	}
 }
 

@@ -78,7 +78,7 @@ func (x *Index) update(ctx context.Context, u Update) error {
 			}
 		}
 		for _, id := range u.Removed {
-			if _, err := drop(ctx, tx, id); err != nil {
+			if err := remove(ctx, tx, id); err != nil {
 				return fmt.Errorf("session %s: %w", id, err)
 			}
 		}
@@ -165,6 +165,25 @@ func drop(ctx context.Context, tx *sql.Tx, id string) (number int64, err error) 
 	}
 	_, err = tx.ExecContext(ctx, "DELETE FROM page WHERE rowid BETWEEN ? AND ?", pageID(number, 0), pageID(number+1, 0)-1)
 	return number, err
+}
+
+// remove removes a fax, and its numbers if no other fax has them.
+func remove(ctx context.Context, tx *sql.Tx, id string) error {
+	var sender, receiver int64
+	err := tx.QueryRowContext(ctx, "SELECT sender, receiver FROM fax WHERE session = ?", id).Scan(&sender, &receiver)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := drop(ctx, tx, id); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM number WHERE id IN (?, ?)
+		AND NOT EXISTS (SELECT 1 FROM fax WHERE sender = number.id) AND NOT EXISTS (SELECT 1 FROM fax WHERE receiver = number.id)`,
+		sender, receiver)
+	return err
 }
 
 // numberID is the number of a text in the table of numbers.

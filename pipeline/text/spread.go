@@ -5,7 +5,7 @@ import "unicode/utf8"
 // Spread gives a place to the words that have none: each line gets its share of the height of the upright page, each word its share of its
 // line. So a search finds the page, and marks a place near the word. Boxes are in pixels of the page as stored, as those of Place.
 func Spread(words []Word, im Image) []Word {
-	lines := 0
+	lines := 1
 	for _, w := range words {
 		lines = max(lines, w.Line)
 	}
@@ -20,7 +20,7 @@ func Spread(words []Word, im Image) []Word {
 		for ; end < len(words) && words[end].Line == words[i].Line; end++ {
 			letters += utf8.RuneCountInString(words[end].Text) + 1
 		}
-		top := (max(words[i].Line, 1) - 1) * height / max(lines, 1)
+		top := (max(words[i].Line, 1) - 1) * height / lines
 		for at := 0; i < end; i++ {
 			n := utf8.RuneCountInString(words[i].Text)
 			if spread[i] = words[i]; words[i].Box == nil {
