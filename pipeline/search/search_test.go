@@ -365,11 +365,11 @@ func TestManyNumbers(t *testing.T) {
 	t.Parallel()
 	x := opened(t, t.TempDir())
 	var all []Fax
-	for i := range 3000 {
+	for i := range 1000 {
 		all = append(all, fax(fmt.Sprint("s", i), fmt.Sprintf("+1 555 01%05d", i), noon.Add(time.Duration(i)*time.Second), "order"))
 	}
 	written(t, x, all...)
-	got := found(t, x, Query{Text: "order", Limit: 5000, Sees: func(string) bool { return true }})
+	got := found(t, x, Query{Text: "order", Limit: 2000, Sees: func(string) bool { return true }})
 	if len(got) != len(all) {
 		t.Errorf("%d of %d faxes are found", len(got), len(all))
 	}
