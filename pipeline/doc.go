@@ -94,6 +94,8 @@
 //   - Somebody wants to purge a held fax: the refusal says who holds it and why; nothing is deleted. TestHoldReleasePurge
 //   - A webhook comes for a purged fax: the user sees nothing; only the log of the purge is stored.
 //     TestHoldReleasePurge, TestKeepingOutlivesJetStream
+//   - One number has a burst, or a subscriber is rewound: the events of other numbers, and new ones, do not wait for it.
+//     TestABurstOfOneNumberKeepsNobodyWaiting, TestNewEventsComeBeforeThoseOfARewind, TestNoEventIsLostByShares
 //   - A better text of a page comes later: the searchable document is made again when texts rest; the newest counts.
 //     TestBetterTextsMakeItAgain
 //   - The search index is lost, damaged or behind: faxes are not found until it is filled again; nothing that is shown comes from it alone.

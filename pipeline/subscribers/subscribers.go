@@ -4,7 +4,8 @@
 // A subscriber is a durable pull consumer on FAX_PAGES, and nothing else: its name, numbers and lease are in the consumer's configuration
 // and metadata. So it outlives a restart, every process serves it, and several workers share it. An event that is claimed has a lease. When
 // the lease runs out before the event is settled, the event comes again: at least once. A crash of this process or of a worker loses
-// nothing.
+// nothing. For a burst of one number, and for a rewind, a subscriber that claims over HTTP has additional durables for a time (family.go):
+// so neither keeps other events waiting.
 package subscribers
 
 import (
@@ -13,7 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -89,6 +92,8 @@ type Status struct {
 type Service struct {
 	Bus *bus.Bus
 	Key func() ([]byte, error) // gives the key that signs leases: the same in all processes and after a restart
+
+	memories sync.Map // *memory by the name of a subscriber
 }
 
 // prefix begins the names of durables, so that none is that of a room.
@@ -166,7 +171,18 @@ func (v *Service) Add(ctx context.Context, s Subscriber) (Status, error) {
 	if _, err := v.find(ctx, s.Name); !errors.Is(err, ErrNone) {
 		return Status{}, cmp.Or(err, fmt.Errorf("%s: %w", s.Name, ErrThere))
 	}
+	if err := v.removeOthers(ctx, s.Name); err != nil { // a removal that was interrupted may have left them
+		return Status{}, err
+	}
 	return v.create(ctx, s.Name, config(s))
+}
+
+func (v *Service) removeOthers(ctx context.Context, name string) error {
+	names, err := v.others(ctx, name)
+	for _, n := range names {
+		err = errors.Join(err, v.remove(ctx, n))
+	}
+	return err
 }
 
 // create makes the durable of a subscriber, and lets it in.
@@ -196,8 +212,9 @@ func (v *Service) find(ctx context.Context, name string) (jetstream.Consumer, er
 	return cons, nil
 }
 
+// mine reports whether a durable is the main one of a subscriber.
 func mine(info *jetstream.ConsumerInfo) bool {
-	return info.Config.Metadata[bus.Ours] == bus.OursSubscriber
+	return info.Config.Metadata[bus.Ours] == bus.OursSubscriber && info.Config.Metadata[metaOf] == ""
 }
 
 func status(info *jetstream.ConsumerInfo) Status {
@@ -223,30 +240,55 @@ func status(info *jetstream.ConsumerInfo) Status {
 	return s
 }
 
+// with counts an additional durable of a subscriber.
+func (s *Status) with(info *jetstream.ConsumerInfo) {
+	other := status(info)
+	s.Waiting, s.InWork, s.Again = s.Waiting+other.Waiting, s.InWork+other.InWork, s.Again+other.Again
+	if other.Claimed.After(s.Claimed) {
+		s.Claimed = other.Claimed
+	}
+	if other.Settled.After(s.Settled) {
+		s.Settled = other.Settled
+	}
+}
+
 // Get gives one subscriber. The error of one that is not there matches ErrNone.
 func (v *Service) Get(ctx context.Context, name string) (Status, error) {
-	cons, err := v.find(ctx, name)
+	all, err := v.List(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-	return status(cons.CachedInfo()), nil
+	at := slices.IndexFunc(all, func(s Status) bool { return s.Name == name })
+	if at < 0 {
+		return Status{}, fmt.Errorf("%.40q: %w", name, ErrNone)
+	}
+	return all[at], nil
 }
 
-// List gives all subscribers by name.
+// List gives all subscribers by name. While a number has a share, or a rewind runs, an event may be counted twice as waiting.
 func (v *Service) List(ctx context.Context) ([]Status, error) {
 	stream, err := v.Bus.JetStream().Stream(ctx, bus.StreamPages)
 	if err != nil {
 		return nil, fmt.Errorf("list subscribers: %w", err)
 	}
-	all := []Status{}
+	all, others := []Status{}, map[string][]*jetstream.ConsumerInfo{}
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
-		if mine(info) {
+		of := info.Config.Metadata[metaOf]
+		switch {
+		case mine(info):
 			all = append(all, status(info))
+		case of != "":
+			others[of] = append(others[of], info)
 		}
 	}
 	if err := list.Err(); err != nil {
 		return nil, fmt.Errorf("list subscribers: %w", err)
+	}
+	for i := range all {
+		for _, info := range others[all[i].Name] {
+			all[i].with(info)
+		}
 	}
 	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
@@ -257,15 +299,22 @@ func (v *Service) Remove(ctx context.Context, name string) error {
 	if _, err := v.find(ctx, name); err != nil {
 		return err
 	}
+	if err := v.removeOthers(ctx, name); err != nil {
+		return err
+	}
 	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, prefix+name); err != nil {
 		return fmt.Errorf("remove subscriber %s: %w", name, err)
 	}
+	v.memories.Delete(name)
 	return v.Bus.Dismiss(name)
 }
 
-// Rewind makes a subscriber go on from a time: it gets the events from then on, also those that it has settled. What it has claimed before
-// cannot be settled any more. JetStream cannot move a durable, so it is removed and made again: a crash between the two leaves no
-// subscriber, and its claims are told so (ErrNone) until somebody adds it again.
+// Rewind gives a subscriber the events since a time again, also those that it has settled.
+//
+// One that claims over HTTP gets them after the new ones (family), and goes on where it is. A second rewind replaces the first.
+//
+// One of KindNATS has one durable only. JetStream cannot move it, so it is removed and made again: what it has claimed before cannot be
+// settled any more, and a crash between the two leaves no subscriber until somebody adds it again.
 func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Status, error) {
 	cons, err := v.find(ctx, name)
 	if err != nil {
@@ -273,18 +322,38 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 	}
 	s := status(cons.CachedInfo()).Subscriber
 	s.Since = since
-	c := config(s)
-	if turn := cons.CachedInfo().Config.Metadata[metaTurn]; turn != "" {
-		c.Metadata[metaTurn] = turn // it keeps its password
+	if s.Kind == KindNATS {
+		return v.moved(ctx, cons.CachedInfo(), s)
 	}
-	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, prefix+name); err != nil {
-		return Status{}, fmt.Errorf("rewind subscriber %s: %w", name, err)
+	c := config(s)
+	c.Durable = prefix + name + againName
+	c.Metadata = map[string]string{
+		bus.Ours: bus.OursSubscriber, metaOf: name, metaUntil: strconv.FormatUint(cons.CachedInfo().Delivered.Stream, 10),
+	}
+	if err := v.remove(ctx, c.Durable); err != nil {
+		return Status{}, err
+	}
+	if _, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c); err != nil {
+		return Status{}, fmt.Errorf("rewind subscriber %s: %w; rewind it again", name, err)
+	}
+	if err := v.grow(ctx, cons.CachedInfo()); err != nil {
+		return Status{}, err
+	}
+	return v.Get(ctx, name)
+}
+
+// moved makes the durable of a subscriber again, from another time on.
+func (v *Service) moved(ctx context.Context, info *jetstream.ConsumerInfo, s Subscriber) (Status, error) {
+	c := config(s)
+	c.Metadata[metaTurn] = info.Config.Metadata[metaTurn] // it keeps its password
+	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, info.Name); err != nil {
+		return Status{}, fmt.Errorf("rewind subscriber %s: %w", s.Name, err)
 	}
 	// Whoever asked may be gone; without a durable the subscriber would get nothing.
-	st, err := v.create(context.WithoutCancel(ctx), name, c)
+	st, err := v.create(context.WithoutCancel(ctx), s.Name, c)
 	if err != nil {
 		return st, fmt.Errorf("rewind: %s is removed, and adding it again failed; add it with --since %s: %w",
-			name, since.Format(time.RFC3339), err)
+			s.Name, s.Since.Format(time.RFC3339), err)
 	}
 	return st, nil
 }

@@ -153,7 +153,7 @@ func TestAFailureCostsOnePageOneRetry(t *testing.T) {
 	}
 }
 
-// A subscriber that is gone for a moment, as in a rewind, is waited for. One that stays away ends the worker, and not as one that never
+// A subscriber that is gone for a moment is waited for. One that stays away ends the worker, and not as one that never
 // was.
 func TestASubscriberThatIsGoneIsWaitedFor(t *testing.T) {
 	for _, back := range []bool{true, false} {

@@ -42,7 +42,7 @@ const (
 	beatEvery = 15 * time.Second // while a page is read, its lease begins anew; a lease has 30 s at least then
 	tries     = 2                // of a page that Tesseract does not read
 	tryAgain  = "10s"            // after the first one
-	maxGone   = 12               // claims in a row that find no subscriber where there was one: a rewind makes it again
+	maxGone   = 12               // claims in a row that find no subscriber where there was one: somebody may add it again
 )
 
 // Run claims and reads pages until ctx ends; then it returns nil. An error: it cannot work. It matches client.ErrNotFound where there is no
