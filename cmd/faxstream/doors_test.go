@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,9 +105,9 @@ func TestTheNATSListenerDemandsALogin(t *testing.T) {
 }
 
 // pull pulls events of a subscriber with a NATS client until it has those of so many pages of a fax, and settles them.
-func pull(t *testing.T, login, durable, id string, pages int) {
+func pull(t *testing.T, login, durable, id string, pages int, options ...nats.Option) {
 	t.Helper()
-	s := readStreams(t, login)
+	s := readStreams(t, login, options...)
 	defer s.close()
 	js, err := jetstream.NewWithAPIPrefix(s.nc, bus.PublicAPI)
 	if err != nil {
@@ -177,6 +178,32 @@ func TestSubscribersWithNATSClients(t *testing.T) {
 		}
 		if !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// Subscribers of other machines reach the embedded server with TLS only: with the login and the certificate's authority they get their
+// pages, without the authority they send no password.
+func TestSubscribersOfOtherMachines(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := apptest.WritePair(t, dir, "fax")
+	sim, flags := newSimulator(t, faxplustest.Config{})
+	p := serve(t, nil, append(flags, "--nats-listen=0.0.0.0:0", "--nats-cert="+cert, "--nats-key="+key, patientGrace)...)
+	login := command(t, "subscriber", "add", "lab", "--kind=nats", "--server="+p.ready.Admin)
+	if !strings.HasPrefix(login, "tls://lab:") || !strings.Contains(login, "@127.0.0.1:") {
+		t.Fatalf("the login is %s; want one for TLS, with the name in the certificate", login)
+	}
+	fax := apptest.SmallFax(t, "fax", 1)
+	p.send(sim, fax)
+	p.awaitComplete(fax.Session)
+	pull(t, login, "sub-lab", "fax", len(fax.Pages), nats.RootCAs(cert))
+	for _, url := range []string{login, strings.Replace(login, "tls:", "nats:", 1)} {
+		nc, err := nats.Connect(url)
+		if err == nil {
+			nc.Close()
+		}
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+			t.Errorf("without the authority: %v", err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 
@@ -25,7 +26,11 @@ func (c natsCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	server := url.URL{Scheme: "nats", Host: c.NATSListen, User: url.UserPassword(bus.Subscriber, password)}
+	scheme := "tls" // what the listener demands, unless only this machine reaches it
+	if host, _, err := net.SplitHostPort(c.NATSListen); err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback()) {
+		scheme = "nats"
+	}
+	server := url.URL{Scheme: scheme, Host: c.NATSListen, User: url.UserPassword(bus.Subscriber, password)}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(map[string]string{"url": server.String(), "user": bus.Subscriber, "password": password})
 	}

@@ -22,7 +22,9 @@ type serveCmd struct {
 
 	PprofAddr string `name:"pprof-addr" placeholder:"HOST:PORT" help:"Loopback address where profiles of this process are served, without a login; port 0 takes a free one. Empty: nowhere."`
 
-	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Loopback address on which the embedded NATS server listens for subscribers, with the login that faxstream nats-credentials shows. Empty: it does not listen."`
+	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Address on which the embedded NATS server listens for subscribers, with the logins that faxstream nats-credentials and faxstream subscriber show. An address that is not loopback requires --nats-cert. Empty: it does not listen."`
+	NATSCert   string `name:"nats-cert" type:"path" placeholder:"FILE" help:"PEM certificate with its chain, for TLS on --nats-listen. Read again when the file changes."`
+	NATSKey    string `name:"nats-key" type:"path" placeholder:"FILE" help:"PEM private key of --nats-cert."`
 
 	NATSListenInsecure bool `name:"nats-listen-insecure" help:"No login on --nats-listen: every user and program of this machine can read, change and delete everything in JetStream."`
 
@@ -95,7 +97,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}
-	cfg.PprofAddr = c.PprofAddr
+	cfg.PprofAddr, cfg.NATSCert, cfg.NATSKey = c.PprofAddr, c.NATSCert, c.NATSKey
 	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	if err := cfg.Admin.Check(); err != nil {
 		return cfg, err

@@ -24,9 +24,9 @@ type streams struct {
 }
 
 // readStreams connects; whoever calls it closes it.
-func readStreams(t *testing.T, url string) streams {
+func readStreams(t *testing.T, url string, options ...nats.Option) streams {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -206,11 +206,11 @@ func hosts(list string) string {
 
 // ClientURL returns the URL of the embedded server for other programs; empty if it does not listen.
 func (b *Bus) ClientURL() string {
-	if b.server == nil {
-		return ""
-	}
 	return b.server.clientURL()
 }
+
+// ListenAddr is the address on which the embedded server listens, host:port; empty if it does not listen.
+func (b *Bus) ListenAddr() string { return b.server.listens() }
 
 // Close stops the consumers, waits for their handlers (after 5 s it cancels their contexts), and stops the embedded server.
 // Its error means that acknowledgements were lost: the messages are delivered again after the next start.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,11 +21,14 @@ import (
 // EmbeddedConfig configures the server inside the process.
 type EmbeddedConfig struct {
 	Dir    string // its store; created if missing
-	Listen string // host:port on loopback for subscribers; port 0: any free port; empty: it does not listen
+	Listen string // host:port for subscribers; port 0: any free port; empty: it does not listen
+
+	TLS  *tls.Config // of Listen; nil: none, and only a loopback address is allowed
+	Name string      // host in the URL for subscribers, which the certificate has; empty: that of Listen
 
 	// Password is that of the user Subscriber, who may read pages and documents, and nothing else. Required with Listen, except with Insecure.
 	Password string
-	Insecure bool // whoever connects to Listen may do everything, without a login
+	Insecure bool // whoever connects to Listen may do everything, without a login; on a loopback address only
 }
 
 const (
@@ -39,6 +43,8 @@ type Embedded struct {
 	lock  *os.File // holds the store's flock until stop
 	doors *doors   // nil: whoever reaches the server may do everything
 	dir   string   // its store
+	tls   bool     // of its listener
+	name  string   // in the URL for subscribers; empty: the address
 	stage string   // directory in memory for unfinished batches; empty: they are in the store
 }
 
@@ -60,11 +66,11 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 		return nil, errors.New("embedded NATS server: no store directory is configured")
 	}
 	if cfg.Listen != "" {
-		host, port, err := loopback(cfg.Listen)
-		if err != nil {
+		var err error
+		if opts.Host, opts.Port, err = cfg.address(); err != nil {
 			return nil, err
 		}
-		opts.Host, opts.Port = host, port
+		opts.TLSConfig = cfg.TLS
 		if !cfg.Insecure {
 			if cfg.Password == "" {
 				return nil, errors.New("embedded NATS server: it listens, and no password for subscribers is configured")
@@ -85,7 +91,7 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 	for _, dir := range left {
 		_ = os.RemoveAll(dir) // the server has finished their batches; what stays is a little memory
 	}
-	e.doors = doors
+	e.doors, e.tls, e.name = doors, cfg.TLS != nil, cfg.Name
 	if err := doors.open(e.srv); err != nil {
 		e.stop()
 		return nil, fmt.Errorf("embedded NATS server in %s: account of the subscribers: %w", cfg.Dir, err)
@@ -191,18 +197,18 @@ func lockStore(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// loopback splits an address. It refuses an address that other machines can reach: this listener has no TLS.
-func loopback(listen string) (host string, port int, err error) {
-	host, portText, err := net.SplitHostPort(listen)
+// address splits Listen. It refuses an address that other machines can reach, unless there are TLS and logins.
+func (cfg EmbeddedConfig) address() (host string, port int, err error) {
+	host, portText, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
-		return "", 0, fmt.Errorf("NATS listen address %q: %w", listen, err)
+		return "", 0, fmt.Errorf("NATS listen address %q: %w", cfg.Listen, err)
 	}
 	if port, err = strconv.Atoi(portText); err != nil {
-		return "", 0, fmt.Errorf("NATS listen address %q: the port is not a number", listen)
+		return "", 0, fmt.Errorf("NATS listen address %q: the port is not a number", cfg.Listen)
 	}
-	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
-		return "", 0, fmt.Errorf("NATS listen address %q: only a loopback address such as 127.0.0.1 is allowed; "+
-			"for subscribers on other machines run an external nats-server with accounts", listen)
+	if ip, err := netip.ParseAddr(host); (cfg.TLS == nil || cfg.Insecure) && (err != nil || !ip.IsLoopback()) {
+		return "", 0, fmt.Errorf("NATS listen address %q: other machines reach it, so TLS and logins are needed; "+
+			"without them only a loopback address such as 127.0.0.1 is allowed", cfg.Listen)
 	}
 	if port == 0 {
 		port = server.RANDOM_PORT
@@ -210,11 +216,27 @@ func loopback(listen string) (host string, port int, err error) {
 	return host, port, nil
 }
 
+// clientURL is where subscribers reach the server; empty: nowhere.
 func (e *Embedded) clientURL() string {
+	addr := e.listens()
+	if addr == "" {
+		return ""
+	}
+	if !e.tls {
+		return "nats://" + addr
+	}
+	if _, port, err := net.SplitHostPort(addr); err == nil && e.name != "" {
+		addr = net.JoinHostPort(e.name, port)
+	}
+	return "tls://" + addr
+}
+
+// listens is the address of the listener; empty: there is none.
+func (e *Embedded) listens() string {
 	if e == nil || e.srv.Addr() == nil {
 		return ""
 	}
-	return "nats://" + e.srv.Addr().String()
+	return e.srv.Addr().String()
 }
 
 func (e *Embedded) healthy() error {

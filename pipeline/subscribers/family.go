@@ -81,9 +81,9 @@ func additional(name, durable string) bool {
 // memory is what a process keeps of a subscriber between claims.
 type memory struct {
 	look  chan struct{} // has a value while a claim looks
-	grown string     // metaGrown when others were found
-	names []string   // of additional durables
-	last  []string   // numbers of the last events of the main durable
+	grown string        // metaGrown when others were found
+	names []string      // of additional durables
+	last  []string      // numbers of the last events of the main durable
 	turns int
 
 	nothing bool      // the last claim got nothing

@@ -2,13 +2,8 @@ package app
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,11 +40,15 @@ func (c Admin) Check() error {
 		}
 	}
 	if c.Cert != "" {
-		if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-			return configErrorf("--admin-cert and --admin-key: %w", err)
+		if _, err := c.certificate(nil).load(); err != nil {
+			return &ConfigError{err}
 		}
 	}
 	return nil
+}
+
+func (c Admin) certificate(log *slog.Logger) *certificate {
+	return &certificate{cert: c.Cert, key: c.Key, flags: "--admin-cert and --admin-key", log: log}
 }
 
 // free is Addr with a port that is free.
@@ -71,54 +70,7 @@ func (c Admin) tls(log *slog.Logger) *tls.Config {
 	if c.Cert == "" {
 		return nil
 	}
-	pair := &certificate{cert: c.Cert, key: c.Key, log: log}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.get}
-}
-
-// certificate follows the files of a certificate, so that it can be renewed while running.
-type certificate struct {
-	cert, key string // files
-	log       *slog.Logger
-
-	mu      sync.Mutex
-	current *tls.Certificate // guarded by mu; nil before the first connection
-	stamp   [2]time.Time     // of cert and key when last read; guarded by mu
-}
-
-// get reads the files again when the time of one of them has changed. After an error the last good certificate stays in use: cert and key
-// are rarely replaced at the same instant, and the next connection looks again.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	stamp, err := modified(c.cert, c.key)
-	if err == nil && c.current != nil && stamp == c.stamp {
-		return c.current, nil
-	}
-	var pair tls.Certificate
-	if err == nil {
-		pair, err = tls.LoadX509KeyPair(c.cert, c.key)
-	}
-	if err == nil {
-		c.current, c.stamp = &pair, stamp
-		return c.current, nil
-	}
-	if c.current == nil {
-		return nil, fmt.Errorf("--admin-cert and --admin-key: %w", err)
-	}
-	c.log.Error("cannot read the new certificate: check --admin-cert and --admin-key; the old certificate stays in use", "err", err)
-	return c.current, nil
-}
-
-func modified(files ...string) (stamp [2]time.Time, err error) {
-	for i, file := range files {
-		info, statErr := os.Stat(file)
-		if statErr != nil {
-			err = errors.Join(err, statErr)
-			continue
-		}
-		stamp[i] = info.ModTime()
-	}
-	return stamp, err
+	return c.certificate(log).config()
 }
 
 // countRefused counts the requests that the admin listener did not let in.

@@ -140,6 +140,9 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 			return err
 		}
 	}
+	if err := c.listener(&cfg.Embedded); err != nil {
+		return err
+	}
 	profiled(ctx, "nats", func(ctx context.Context) { a.bus, err = bus.Open(ctx, cfg) })
 	if err != nil {
 		return err

@@ -22,7 +22,9 @@ type Config struct {
 	Dir       string     // of all local state: spool, key of links and, by default, JetStream and archive; made if it is not there
 	Archive   Archive    // where objects are archived
 	Retention Retention  // for how long the archive keeps new objects
-	NATS      bus.Config // where JetStream is; Start sets Log, Buried, Marker and the subscribers' password
+	NATS      bus.Config // where JetStream is; Start sets Log, Buried, Marker, and the subscribers' password and TLS
+	NATSCert  string     // PEM file of the certificate of NATS.Embedded.Listen, read again when it changes; empty: no TLS
+	NATSKey   string     // PEM file of the private key of NATSCert
 
 	WebhookAddr    string         // HOST:PORT where webhooks are taken; port 0: a free one
 	AllowFrom      []netip.Prefix // who may send webhooks; empty: the addresses that Fax.Plus names
@@ -86,9 +88,13 @@ func (c Config) check() error {
 		return configErrorf("--nats-listen is for the embedded server, --nats-url for an external one: give one of them")
 	case c.NATS.Embedded.Insecure && listen == "":
 		return configErrorf("--nats-listen-insecure has no effect without --nats-listen")
-	case listen != "" && !loopback(listen):
-		return configErrorf("--nats-listen %s is not a loopback address: the embedded server has no TLS; "+
-			"for subscribers on other machines run an external nats-server", listen)
+	case (c.NATSCert == "") != (c.NATSKey == ""):
+		return configErrorf("--nats-cert and --nats-key need each other: give both or none")
+	case c.NATSCert != "" && listen == "":
+		return configErrorf("--nats-cert has no effect without --nats-listen")
+	case listen != "" && !loopback(listen) && (c.NATSCert == "" || c.NATS.Embedded.Insecure):
+		return configErrorf("--nats-listen %s is not a loopback address, so it needs TLS and logins: give --nats-cert and --nats-key, "+
+			"and not --nats-listen-insecure", listen)
 	case c.ListEvery < 0 || c.ListEvery > 0 && (c.ListOverlap <= 0 || c.ListGrace <= 0 || c.ListRate < 1):
 		return configErrorf("--list-every must not be negative; --list-overlap, --list-grace and --list-rate must be positive")
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
@@ -96,6 +102,19 @@ func (c Config) check() error {
 			"--idle-after and --fetches must be positive")
 	case c.Memory != 0 && c.Memory < LeastMemory:
 		return configErrorf("--memory %d: want %d MB or more", c.Memory/1e6, LeastMemory/1_000_000)
+	}
+	return nil
+}
+
+// listener sets the TLS of the embedded server.
+func (c Config) listener(e *bus.EmbeddedConfig) (err error) {
+	if c.NATSCert == "" {
+		return nil
+	}
+	pair := &certificate{cert: c.NATSCert, key: c.NATSKey, flags: "--nats-cert and --nats-key", log: c.Log}
+	e.TLS = pair.config()
+	if e.Name, err = pair.name(e.Listen); err != nil {
+		return &ConfigError{err}
 	}
 	return nil
 }

@@ -20,11 +20,16 @@ func TestAWrongConfigStartsNothing(t *testing.T) {
 		"--admin-tokens":        func(c *Config) { c.Admin.Addr = "0.0.0.0:0" },
 		"--admin-cert":          func(c *Config) { c.Admin.Key = "key.pem" },
 		"--nats-listen":         func(c *Config) { c.NATS.Embedded.Listen = "0.0.0.0:0" },
-		"--pprof-addr":          func(c *Config) { c.PprofAddr = "0.0.0.0:6060" },
-		"--pprof-addr :6060":    func(c *Config) { c.PprofAddr = ":6060" },
-		"--nats-url":            func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
-		"--list-every":          func(c *Config) { c.ListEvery = time.Minute },
-		"--fetches":             func(c *Config) { c.Fetches = 0 },
+		"--nats-cert":           func(c *Config) { c.NATS.Embedded.Listen, c.NATSCert = "127.0.0.1:0", "cert.pem" },
+		"--nats-cert has":       func(c *Config) { c.NATSCert, c.NATSKey = "cert.pem", "key.pem" },
+		"--nats-listen-insecure": func(c *Config) {
+			c.NATS.Embedded.Listen, c.NATS.Embedded.Insecure, c.NATSCert, c.NATSKey = "0.0.0.0:0", true, "cert.pem", "key.pem"
+		},
+		"--pprof-addr":       func(c *Config) { c.PprofAddr = "0.0.0.0:6060" },
+		"--pprof-addr :6060": func(c *Config) { c.PprofAddr = ":6060" },
+		"--nats-url":         func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
+		"--list-every":       func(c *Config) { c.ListEvery = time.Minute },
+		"--fetches":          func(c *Config) { c.Fetches = 0 },
 	} {
 		dir := filepath.Join(t.TempDir(), "state")
 		c := DemoConfig(dir, "http://127.0.0.1:1", false, slog.New(slog.DiscardHandler))

@@ -27,7 +27,7 @@ func Run(ctx context.Context, c Config, ready func(*App) error) error {
 	if err := ready(a); err != nil {
 		return errors.Join(err, a.Stop())
 	}
-	c.WebhookAddr, c.Admin.Addr, c.NATS.Embedded.Listen = host(a.WebhookURL()), host(a.AdminURL()), host(a.NATSURL())
+	c.WebhookAddr, c.Admin.Addr, c.NATS.Embedded.Listen = host(a.WebhookURL()), host(a.AdminURL()), a.bus.ListenAddr()
 	c.PprofAddr = host(a.PprofURL())
 	for {
 		err := a.Wait(ctx)

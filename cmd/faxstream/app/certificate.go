@@ -1,0 +1,96 @@
+package app
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificate follows the files of a certificate, so that it can be renewed while running.
+type certificate struct {
+	cert, key string // files
+	flags     string // that name them
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	current *tls.Certificate // guarded by mu; nil before the first connection
+	stamp   [2]time.Time     // of cert and key when last read; guarded by mu
+}
+
+// config is for a listener.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+}
+
+func (c *certificate) load() (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return pair, fmt.Errorf("%s: %w", c.flags, err)
+	}
+	return pair, nil
+}
+
+// get reads the files again when the time of one of them has changed. After an error the last good certificate stays in use: cert and key
+// are rarely replaced at the same instant, and the next connection looks again.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamp, err := modified(c.cert, c.key)
+	if err == nil && c.current != nil && stamp == c.stamp {
+		return c.current, nil
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = c.load()
+	}
+	if err == nil {
+		c.current, c.stamp = &pair, stamp
+		return c.current, nil
+	}
+	if c.current == nil {
+		return nil, err
+	}
+	c.log.Error("cannot read the new certificate: check "+c.flags+"; the old certificate stays in use", "err", err)
+	return c.current, nil
+}
+
+// name is a host name for clients of an address that the certificate has: the host of the address, or the certificate's first name. It is
+// empty if the certificate has none.
+func (c *certificate) name(addr string) (string, error) {
+	pair, err := c.load()
+	if err != nil {
+		return "", err
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.flags, err)
+	}
+	host, _, err := net.SplitHostPort(addr)
+	switch {
+	case err == nil && leaf.VerifyHostname(host) == nil:
+		return host, nil
+	case len(leaf.DNSNames) > 0:
+		return leaf.DNSNames[0], nil
+	case len(leaf.IPAddresses) > 0:
+		return leaf.IPAddresses[0].String(), nil
+	}
+	return "", nil
+}
+
+func modified(files ...string) (stamp [2]time.Time, err error) {
+	for i, file := range files {
+		info, statErr := os.Stat(file)
+		if statErr != nil {
+			err = errors.Join(err, statErr)
+			continue
+		}
+		stamp[i] = info.ModTime()
+	}
+	return stamp, err
+}
