@@ -30,9 +30,11 @@ func command(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var said strings.Builder
+	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("faxstream %q: %v", args, err)
+		t.Fatalf("faxstream %q: %v: %s", args, err, said.String())
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -182,13 +184,82 @@ func TestSubscribersWithNATSClients(t *testing.T) {
 	}
 }
 
+// A subscriber with a NATS client sends a text as a request, and is told what is wrong with one. It can send none for a fax of a number that
+// is not its own, and none in another's name.
+func TestTextsOverNATS(t *testing.T) {
+	sim, flags := newSimulator(t, faxplustest.Config{})
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--nats-listen=127.0.0.1:0", patientGrace)...)
+	fax := apptest.SmallFax(t, "fax", 1)
+	p.send(sim, fax)
+	p.awaitComplete(fax.Session)
+	number := p.fax(fax.Session).To
+	own := readStreams(t, command(t, "subscriber", "add", "lab", "--kind=nats", "--to="+number, "--since=1h", "--server="+p.ready.Admin))
+	defer own.close()
+	other := readStreams(t, command(t, "subscriber", "add", "other", "--kind=nats", "--to=+15550000", "--server="+p.ready.Admin))
+	defer other.close()
+	js, err := jetstream.NewWithAPIPrefix(own.nc, bus.PublicAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cons, err := js.Consumer(apptest.Context(t), bus.StreamPages, "sub-lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := cons.Next(jetstream.FetchMaxWait(apptest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page session.PageArchived
+	if err := json.Unmarshal(m.Data(), &page); err != nil {
+		t.Fatal(err)
+	}
+	patience := apptest.Patience
+	send := func(nc *nats.Conn, subject, raster string) (answer *nats.Msg, err error) {
+		ask := nats.NewMsg(subject)
+		ask.Data = []byte("Order 4711")
+		for k, v := range map[string]string{"engine": "by-hand", "format": "plain", "raster": raster} {
+			ask.Header.Set(k, v)
+		}
+		return nc.RequestMsg(ask, patience)
+	}
+	subject := fmt.Sprintf("%s.TEXT.%s.%d", bus.PublicAPI, page.Session, page.Page)
+	answer, err := send(own.nc, subject, page.RasterSHA256)
+	if err != nil || answer.Header.Get("Nats-Service-Error-Code") != "" || !strings.Contains(string(answer.Data), `"engine":"by-hand"`) {
+		t.Fatalf("the answer is %+v, %v", answer, err)
+	}
+	text := command(t, "get", fax.Session, fmt.Sprint("--page=", page.Page), "--as=txt", "--server="+p.ready.Admin)
+	if text != "Order 4711" {
+		t.Errorf("the text of the page is %q", text)
+	}
+	for what, row := range map[string]struct {
+		nc              *nats.Conn
+		subject, raster string
+		code            string
+	}{
+		"another image":    {own.nc, subject, strings.Repeat("0", 64), "409"},
+		"no hash":          {own.nc, subject, "x", "400"},
+		"no page":          {own.nc, bus.PublicAPI + ".TEXT." + fax.Session + ".x", page.RasterSHA256, "400"},
+		"no fax":           {own.nc, bus.PublicAPI + ".TEXT.unknown.1", page.RasterSHA256, "404"},
+		"another's number": {other.nc, subject, page.RasterSHA256, "404"},
+	} {
+		answer, err := send(row.nc, row.subject, row.raster)
+		if err != nil || answer.Header.Get("Nats-Service-Error-Code") != row.code || answer.Header.Get("Nats-Service-Error") == "" {
+			t.Errorf("%s: %+v, %v, want %s and a sentence", what, answer, err, row.code)
+		}
+	}
+	patience = time.Second // nobody answers
+	if answer, err := send(other.nc, bus.TextRequests+".lab."+page.Session+".1", page.RasterSHA256); err == nil {
+		t.Errorf("in another's name: answered %s", answer.Data)
+	}
+}
+
 // Subscribers of other machines reach the embedded server with TLS only: with the login and the certificate's authority they get their
 // pages, without the authority they send no password.
 func TestSubscribersOfOtherMachines(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := apptest.WritePair(t, dir, "fax")
 	sim, flags := newSimulator(t, faxplustest.Config{})
-	p := serve(t, nil, append(flags, "--nats-listen=0.0.0.0:0", "--nats-cert="+cert, "--nats-key="+key, patientGrace)...)
+	p := serve(t, nil, append(flags, "--dir="+dir, "--nats-listen=0.0.0.0:0", "--nats-cert="+cert, "--nats-key="+key, patientGrace)...)
 	login := command(t, "subscriber", "add", "lab", "--kind=nats", "--server="+p.ready.Admin)
 	if !strings.HasPrefix(login, "tls://lab:") || !strings.Contains(login, "@127.0.0.1:") {
 		t.Fatalf("the login is %s; want one for TLS, with the name in the certificate", login)

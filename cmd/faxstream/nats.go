@@ -82,6 +82,7 @@ func natsAccounts(l api.NATSLogin) string {
 		{"$JS.API.CONSUMER.INFO." + of, bus.PublicAPI + ".CONSUMER.INFO." + of, "single"},
 		{"$JS.ACK." + of + ".>", "$JS.ACK." + of + ".>", "single"},
 		{"$JS.ACK.*.*." + of + ".>", "$JS.ACK.*.*." + of + ".>", "single"},
+		{bus.TextRequests + "." + l.User + ".*.*", bus.PublicAPI + ".TEXT.*.*", "single"},
 	}
 	var exports, imports, nsc strings.Builder
 	for _, s := range services {

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/cmd/faxstream/tesseract"
 )
@@ -16,7 +16,12 @@ import (
 // ocrCmd is an OCR worker.
 type ocrCmd struct {
 	apiClient
-	Name      string        `default:"ocr" placeholder:"NAME" help:"Subscriber for which it claims pages. If there is none it is added, which needs the scope admin where tokens are configured. Default ${default}."`
+	ocrProgram
+	Name string `default:"ocr" placeholder:"NAME" help:"Subscriber for which it claims pages. If there is none it is added, which needs the scope admin where tokens are configured. Default ${default}."`
+}
+
+// ocrProgram says how pages are read.
+type ocrProgram struct {
 	Languages []string      `default:"eng" placeholder:"LANG" help:"Languages of Tesseract, separated by commas. Default ${default}."`
 	AtOnce    int           `placeholder:"N" help:"Pages at once. Default: one for each core."`
 	Timeout   time.Duration `default:"2m" help:"How long a page may take. Default ${default}."`
@@ -27,34 +32,30 @@ type ocrCmd struct {
 // leastMemory is what Tesseract needs to start, in MB.
 const leastMemory = 200
 
-// Run reads pages until a signal comes.
-func (c ocrCmd) Run(ctx context.Context, e env) error {
+// find looks for Tesseract.
+func (c ocrProgram) find(ctx context.Context) (app.OCR, error) {
 	if c.Timeout < time.Second || c.Memory < leastMemory || c.AtOnce < 0 {
-		return usagef("want --timeout of 1s or more, --memory of %d or more, --at-once of 1 or more", leastMemory)
+		return app.OCR{}, usagef("OCR: want a timeout of 1s or more, memory of %d or more, 1 page at once or more", leastMemory)
 	}
 	program, err := tesseract.Find(ctx, c.Tesseract, c.Languages)
 	if err != nil {
-		return err
+		return app.OCR{}, err
 	}
 	program.Timeout, program.Memory = c.Timeout, c.Memory*1e6
 	if c.AtOnce == 0 {
 		c.AtOnce = runtime.GOMAXPROCS(0)
 	}
-	w := &tesseract.Worker{API: c.api, Name: c.Name, Program: program, AtOnce: c.AtOnce, Log: e.logger()}
-	return runWorker(ctx, c.api, w, api.SubscriberOrder{Order: api.Order{By: whoAsks("")}, Name: c.Name})
+	return app.OCR{Program: program, AtOnce: c.AtOnce}, nil
 }
 
-// runWorker runs a worker, and adds its subscriber first unless it is there.
-func runWorker(ctx context.Context, c *client.Client, w *tesseract.Worker, o api.SubscriberOrder) error {
-	err := w.Run(ctx)
-	if !errors.Is(err, client.ErrNotFound) {
+// Run reads pages until a signal comes.
+func (c ocrCmd) Run(ctx context.Context, e env) error {
+	found, err := c.find(ctx)
+	if err != nil {
 		return err
 	}
-	_, notAdded := c.AddSubscriber(ctx, o)
-	if err = w.Run(ctx); errors.Is(err, client.ErrNotFound) && notAdded != nil { // else another worker has added it
-		return notAdded
-	}
-	return err
+	w := &tesseract.Worker{API: c.api, Name: c.Name, Program: found.Program, AtOnce: found.AtOnce, Log: e.logger()}
+	return w.RunAdded(ctx, api.SubscriberOrder{Order: api.Order{By: whoAsks("")}})
 }
 
 // readDemo reads the pages of a demo since a time with Tesseract, if it is installed, until ctx ends. done has the error then.
@@ -78,5 +79,5 @@ func readPages(ctx context.Context, program tesseract.Program, server string, si
 		return err
 	}
 	w := &tesseract.Worker{API: c, Name: "ocr", Program: program, AtOnce: runtime.GOMAXPROCS(0), Log: slog.New(slog.DiscardHandler)}
-	return runWorker(ctx, c, w, api.SubscriberOrder{Order: api.Order{By: "demo"}, Name: "ocr", Since: since})
+	return w.RunAdded(ctx, api.SubscriberOrder{Order: api.Order{By: "demo"}, Since: since})
 }

@@ -79,6 +79,30 @@ func TestOCRWorkers(t *testing.T) {
 	await(t, "the purge", func() bool { return d.code("search", "metformin") == exitNotFound })
 }
 
+// A server that reads pages itself adds its subscriber, and reads every page.
+func TestServeReadsPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Tesseract reads three pages")
+	}
+	if _, err := exec.LookPath("tesseract"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	sim, flags := newSimulator(t, faxplustest.Config{})
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--ocr", "--ocr-at-once=1", patientGrace)...)
+	await(t, "the subscriber", func() bool {
+		return strings.Contains(command(t, "subscriber", "ls", "--server="+p.ready.Admin), "ocr ")
+	})
+	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
+	p.send(sim, f)
+	await(t, "the text of the fax", func() bool { return p.fax("case").Searchable })
+	if text := command(t, "get", "case", "--as=txt", "--server="+p.ready.Admin); strings.Count(text, "\f") < 2 || len(text) < 100 {
+		t.Errorf("the text is %q", text)
+	}
+}
+
 // texts is how many texts of a fax are in the archive.
 func (d *desk) texts(id string) int {
 	d.t.Helper()

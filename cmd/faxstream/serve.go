@@ -46,6 +46,9 @@ type serveCmd struct {
 	Memory       int64         `default:"200" placeholder:"MB" help:"Memory that the process stays within, in 10^6 bytes. Large pages wait for each other; a page that alone needs more is processed when nothing else is, and takes more for that time."`
 	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key that signs manifests and seals; faxstream keys makes one. Empty: they are not signed."`
 
+	OCR        bool       `name:"ocr" help:"Read pages with Tesseract in this process, as faxstream ocr does in one of its own."`
+	OCRProgram ocrProgram `embed:"" prefix:"ocr-"`
+
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
 	ListEvery   time.Duration `default:"15m" help:"How often faxstream compares the provider's lists with its own faxes, to find faxes whose webhooks were all lost. 0: never."`
@@ -77,6 +80,13 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 	cfg, err := c.config(e)
 	if err != nil {
 		return err
+	}
+	if c.OCR {
+		found, err := c.OCRProgram.find(ctx)
+		if err != nil {
+			return err
+		}
+		cfg.OCR = &found
 	}
 	cfg.LimitHeap(e.getenv)
 	return app.Run(ctx, cfg, func(a *app.App) error {

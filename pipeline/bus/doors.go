@@ -109,7 +109,7 @@ func (b *Bus) Admit(user, password, durable string) error {
 	if o == nil {
 		account, err := b.server.srv.RegisterAccount("SUBSCRIBER-" + user)
 		if err == nil {
-			err = d.lendDurable(account, durable)
+			err = d.lendDurable(account, user, durable)
 		}
 		if err != nil {
 			return fmt.Errorf("account of subscriber %s: %w", user, err)
@@ -158,9 +158,13 @@ func (e *Embedded) disconnect(user string) error {
 // without JetStream answers only that it has none. The embedded server knows both.
 const PublicAPI = "FAX.API"
 
-// lendDurable lets an account use one durable of FAX_PAGES. Acknowledgements have two forms of subjects: nats-server has announced the one
-// with domain and account hash as its coming default.
-func (d *doors) lendDurable(account *server.Account, durable string) error {
+// TextRequests begins the subjects where subscribers with an account of their own send texts: TextRequests.<subscriber>.<session>.<page>.
+// Their account has them as FAX.API.TEXT.<session>.<page>.
+const TextRequests = "faxstream.texts"
+
+// lendDurable lets an account use one durable of FAX_PAGES, and send texts. Acknowledgements have two forms of subjects: nats-server has
+// announced the one with domain and account hash as its coming default.
+func (d *doors) lendDurable(account *server.Account, user, durable string) error {
 	of := StreamPages + "." + durable
 	next := apiPrefix + "CONSUMER.MSG.NEXT." + of
 	err := errors.Join(
@@ -173,6 +177,7 @@ func (d *doors) lendDurable(account *server.Account, durable string) error {
 		err = errors.Join(err, d.lend(account, subject, subject))
 	}
 	info := "CONSUMER.INFO." + of
+	err = errors.Join(err, d.lend(account, PublicAPI+".TEXT.*.*", TextRequests+"."+user+".*.*"))
 	return errors.Join(err, account.AddServiceImport(d.global, PublicAPI+"."+info, apiPrefix+info))
 }
 

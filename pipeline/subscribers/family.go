@@ -64,7 +64,7 @@ const (
 // Names and metadata of additional durables. No name of a subscriber has these characters.
 const (
 	shareMark = "="
-	againName = "~again"
+	againMark = "~"
 
 	metaOf     = "faxstream-of"     // the subscriber
 	metaNumber = "faxstream-number" // of a share
@@ -75,7 +75,7 @@ const (
 
 // additional reports whether a durable has the name of an additional one of a subscriber.
 func additional(name, durable string) bool {
-	return durable == prefix+name+againName || strings.HasPrefix(durable, prefix+name+shareMark)
+	return strings.HasPrefix(durable, prefix+name+againMark) || strings.HasPrefix(durable, prefix+name+shareMark)
 }
 
 // memory is what a process keeps of a subscriber between claims.

@@ -185,16 +185,29 @@ func (v *Service) removeOthers(ctx context.Context, name string) error {
 	return err
 }
 
+// When a durable is deleted, nats-server 2.15.2 may still write its state, and disturbs the files of one of the same name that is created
+// meanwhile: creating it fails with errFiles, or its state may be overwritten. It writes ten times a second at most.
+const (
+	errFiles    jetstream.ErrorCode = 10012
+	afterFiles                      = 250 * time.Millisecond
+	createTries                     = 5
+)
+
 // create makes the durable of a subscriber, and lets it in.
 func (v *Service) create(ctx context.Context, name string, c jetstream.ConsumerConfig) (Status, error) {
-	cons, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c)
-	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return Status{}, fmt.Errorf("%s: %w", name, ErrThere)
+	for try := 1; ; try++ {
+		cons, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c)
+		api, ok := errors.AsType[*jetstream.APIError](err)
+		switch {
+		case err == nil:
+			return v.admitted(cons.CachedInfo())
+		case errors.Is(err, jetstream.ErrConsumerExists):
+			return Status{}, fmt.Errorf("%s: %w", name, ErrThere)
+		case !ok || api.ErrorCode != errFiles || try == createTries:
+			return Status{}, fmt.Errorf("add subscriber %s: %w", name, err)
+		}
+		time.Sleep(afterFiles)
 	}
-	if err != nil {
-		return Status{}, fmt.Errorf("add subscriber %s: %w", name, err)
-	}
-	return v.admitted(cons.CachedInfo())
 }
 
 // find finds the durable of a subscriber.
@@ -326,12 +339,20 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 		return v.moved(ctx, cons.CachedInfo(), s)
 	}
 	c := config(s)
-	c.Durable = prefix + name + againName
+	c.Durable = prefix + name + againMark + strconv.FormatInt(time.Now().UnixNano(), 36) // never that of one that was deleted
 	c.Metadata = map[string]string{
 		bus.Ours: bus.OursSubscriber, metaOf: name, metaUntil: strconv.FormatUint(cons.CachedInfo().Delivered.Stream, 10),
 	}
-	if err := v.remove(ctx, c.Durable); err != nil {
+	names, err := v.others(ctx, name)
+	if err != nil {
 		return Status{}, err
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, prefix+name+againMark) {
+			if err := v.remove(ctx, n); err != nil {
+				return Status{}, err
+			}
+		}
 	}
 	if _, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c); err != nil {
 		return Status{}, fmt.Errorf("rewind subscriber %s: %w; rewind it again", name, err)
@@ -349,6 +370,7 @@ func (v *Service) moved(ctx context.Context, info *jetstream.ConsumerInfo, s Sub
 	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, info.Name); err != nil {
 		return Status{}, fmt.Errorf("rewind subscriber %s: %w", s.Name, err)
 	}
+	time.Sleep(afterFiles)
 	// Whoever asked may be gone; without a durable the subscriber would get nothing.
 	st, err := v.create(context.WithoutCancel(ctx), s.Name, c)
 	if err != nil {

@@ -82,6 +82,11 @@ func Caller(r *http.Request) (t Token, ok bool) {
 	return t, ok
 }
 
+// As gives a request that has shown a token: for requests that this process makes itself.
+func As(r *http.Request, t Token) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, t))
+}
+
 var (
 	errNoToken = api.Errorf(http.StatusUnauthorized, "unauthorized",
 		"this request needs a token: send Authorization: Bearer TOKEN, or on the command line give --token-file or FAXSTREAM_TOKEN")
@@ -98,9 +103,9 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 		t, err := g.identify(r)
 		switch need := rules.scopeOf(r.Method, pattern); {
 		case err == nil && (need == ScopeOpen || t.may(need)):
-			ctx, cancel := context.WithCancel(context.WithValue(r.Context(), callerKey{}, t))
+			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
-			if r = r.WithContext(ctx); need != ScopeOpen {
+			if r = As(r.WithContext(ctx), t); need != ScopeOpen {
 				go g.endWithToken(r, need, cancel)
 			}
 		case need == ScopeOpen: // a wrong token does no harm here

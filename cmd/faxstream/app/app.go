@@ -265,7 +265,13 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	if c.Admin.AnyPort && errors.Is(err, syscall.EADDRINUSE) {
 		a.adminURL, err = a.listen("admin", c.Admin.free(), handler, c.Admin.tls(a.log))
 	}
-	return err
+	if err == nil {
+		err = a.startTexts(ctx, handler, services)
+	}
+	if err != nil {
+		return err
+	}
+	return a.startOCR(ctx, c, handler)
 }
 
 // images reads the two images of each page that a report found different.

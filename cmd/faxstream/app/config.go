@@ -55,6 +55,7 @@ type Config struct {
 	ListRate    int           // most requests for lists in a minute
 
 	NoSearch bool // no index for search is kept
+	OCR      *OCR // reads pages in this process; nil: nobody does
 
 	SignKey  ed25519.PrivateKey // signs manifests and seals; nil: they are not signed
 	Software string             // how this program calls itself in manifests and documents

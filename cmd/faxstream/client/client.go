@@ -22,6 +22,8 @@ type Config struct {
 	CA     []byte // PEM certificates of authorities to trust for https besides the system's; nil: none
 	Token  string // empty: without a login
 	By     string // who asks, for FAX_AUDIT; with a login the token's name counts
+
+	Transport http.RoundTripper // nil: the network
 }
 
 // Client speaks the admin API, never the stores behind it. It is safe for concurrent use.
@@ -40,20 +42,32 @@ var (
 
 // New makes a client and asks nothing yet. Errors: ErrCA.
 func New(c Config) (*Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if c.CA != nil {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("read the system's certificates: %w", err)
+	if c.Transport == nil {
+		var err error
+		if c.Transport, err = network(c.CA); err != nil {
+			return nil, err
 		}
-		if !pool.AppendCertsFromPEM(c.CA) {
-			return nil, ErrCA
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	// A redirect would lead to a page for people, or would give the token to somebody else.
 	follow := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{server: c.Server, token: c.Token, by: c.By, http: &http.Client{Transport: transport, CheckRedirect: follow}}, nil
+	return &Client{server: c.Server, token: c.Token, by: c.By, http: &http.Client{Transport: c.Transport, CheckRedirect: follow}}, nil
+}
+
+// network reaches servers whose certificates the system's authorities have signed, or those of ca.
+func network(ca []byte) (http.RoundTripper, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if ca == nil {
+		return transport, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("read the system's certificates: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, ErrCA
+	}
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return transport, nil
 }
 
 // endpoint is the URL of a path below /api/v1.

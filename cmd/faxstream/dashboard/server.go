@@ -85,8 +85,19 @@ const (
 	eventWithin = 30 * time.Second
 )
 
-// NewHandler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics to those whom the gate lets through.
-func NewHandler(c Config) http.Handler {
+// Handler serves the admin API under /api/v1, the dashboard, links, /healthz, /readyz and /metrics to those whom the gate lets through.
+type Handler struct {
+	http.Handler
+	mux *http.ServeMux
+}
+
+// As serves requests that this process makes itself, without the gate, as those of a token: of its name and numbers, whatever its scopes.
+func (h *Handler) As(t access.Token) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, access.As(r, t)) })
+}
+
+// NewHandler makes the handler of the admin listener.
+func NewHandler(c Config) *Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
 	s.viewKey = make([]byte, sha256.Size)
@@ -103,7 +114,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, api.NotFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
 	})
-	return noEmptyParts(c.Gate.Guard(mux, rules))
+	return &Handler{noEmptyParts(c.Gate.Guard(mux, rules)), mux}
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) { api.Fail(w, r, s.Log, err) }

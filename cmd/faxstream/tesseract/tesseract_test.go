@@ -60,6 +60,10 @@ func (d *desk) Claim(ctx context.Context, name string, _ api.ClaimOrder) (api.Cl
 	return api.Claimed{Events: []api.ClaimedEvent{e}}, nil
 }
 
+func (d *desk) AddSubscriber(context.Context, api.SubscriberOrder) (api.Subscriber, error) {
+	return api.Subscriber{}, errors.New("not allowed")
+}
+
 func (d *desk) Settle(_ context.Context, _ string, o api.SettleOrder) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -202,5 +206,8 @@ func TestWhatKeepsAWorkerFromStarting(t *testing.T) {
 	w := &Worker{API: &desk{}, Name: "nobody", Log: slog.New(slog.DiscardHandler)}
 	if err := w.Run(t.Context()); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("without the subscriber: %v", err)
+	}
+	if err := w.RunAdded(t.Context(), api.SubscriberOrder{}); err == nil || err.Error() != "not allowed" {
+		t.Errorf("without the right to add it: %v", err)
 	}
 }

@@ -23,6 +23,7 @@ type API interface {
 	Settle(ctx context.Context, name string, o api.SettleOrder) error
 	Stored(ctx context.Context, key string) ([]byte, error)
 	PutText(ctx context.Context, t client.Text) error
+	AddSubscriber(ctx context.Context, o api.SubscriberOrder) (api.Subscriber, error)
 }
 
 // Worker reads the pages of a subscriber.
@@ -59,6 +60,20 @@ func (w *Worker) Run(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
+}
+
+// RunAdded is Run that adds the subscriber first, as o says, unless it is there.
+func (w *Worker) RunAdded(ctx context.Context, o api.SubscriberOrder) error {
+	err := w.Run(ctx)
+	if !errors.Is(err, client.ErrNotFound) {
+		return err
+	}
+	o.Name = w.Name
+	_, notAdded := w.API.AddSubscriber(ctx, o)
+	if err = w.Run(ctx); errors.Is(err, client.ErrNotFound) && notAdded != nil { // else another worker has added it
+		return notAdded
+	}
+	return err
 }
 
 func (w *Worker) loop(ctx context.Context, dir string) error {
