@@ -184,8 +184,8 @@ func TestSubscribersWithNATSClients(t *testing.T) {
 	}
 }
 
-// A subscriber with a NATS client sends a text as a request, and is told what is wrong with one. It can send none for a fax of a number that
-// is not its own, and none in another's name.
+// A subscriber with a NATS client sends a text as a request, and is told what is wrong with one. It can send none for a fax of a number
+// that is not its own, and none in another's name.
 func TestTextsOverNATS(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--nats-listen=127.0.0.1:0", patientGrace)...)
