@@ -145,7 +145,7 @@
 //   - The subject of text.recognised ends in a hash: a page may have several results, and each has an event.
 //   - The searchable document copies the strips of document.pdf and is made from manifest and texts alone. Texts that come later wait for a
 //     timer, so that an engine that reads all pages again does not make as many documents.
-//   - The search index is a file of each process. Lists of faxes do not ask it: the board in memory has every ledger, and knows of a change
-//     at once.
+//   - The search index is a file of each process. Lists of faxes ask it only for what the archive alone has: the board in memory has every
+//     ledger, and knows of a change at once.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

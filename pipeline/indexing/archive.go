@@ -28,16 +28,13 @@ func readFax(ctx context.Context, a archive.Reader, id string) (f search.Fax, ok
 	if err != nil || last.Kind == session.ActionPurged {
 		return f, false, err
 	}
+	plan, err := archive.ReadJSON[archive.Plan](ctx, a, m.Plan)
+	if err != nil {
+		return f, false, err
+	}
 	f = search.Fax{
 		Session: id, Manifest: sum, Revision: m.Revision, Direction: m.Direction, From: m.From, To: m.To, Status: m.Status,
-		Start: m.StartTime, Pages: len(m.Pages), Texts: map[int]search.Text{},
-	}
-	if f.Start.IsZero() {
-		plan, err := archive.ReadJSON[archive.Plan](ctx, a, m.Plan)
-		if err != nil {
-			return f, false, err
-		}
-		f.Start = plan.Indexed
+		Start: plan.Indexed, Pages: len(m.Pages), Texts: map[int]search.Text{},
 	}
 	err = ocr.Some(ctx, a, id, rasters(m), func(p archive.PageText) { f.Texts[p.Page] = textOf(p.Words) })
 	return f, err == nil, err

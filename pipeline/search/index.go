@@ -14,7 +14,7 @@ import (
 )
 
 // version of the tables. Another one in a file: it is made again.
-const version = 1
+const version = 2
 
 const schema = `
 CREATE TABLE fax (

@@ -118,15 +118,11 @@ func (x *Index) Find(ctx context.Context, q Query) (hits []Hit, next string, err
 	if err != nil {
 		return nil, "", err
 	}
-	tx, err := x.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, end, err := x.look(ctx)
 	if err != nil {
-		return nil, "", failed("read", err)
+		return nil, "", err
 	}
-	defer func() {
-		if end := tx.Rollback(); err == nil && !errors.Is(end, sql.ErrTxDone) {
-			err = end
-		}
-	}()
+	defer end(&err)
 	f := finder{ctx: ctx, tx: tx, q: q}
 	match := "{body variants} : (" + strings.Join(phrases, " AND ") + ")"
 	filters, some, err := f.filters()
@@ -141,6 +137,18 @@ func (x *Index) Find(ctx context.Context, q Query) (hits []Hit, next string, err
 		return nil, "", err
 	}
 	return f.find(match, low, high)
+}
+
+// look begins to read. end ends it, and reports to err if that fails.
+func (x *Index) look(ctx context.Context) (tx *sql.Tx, end func(err *error), err error) {
+	if tx, err = x.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
+		return nil, nil, failed("read", err)
+	}
+	return tx, func(err *error) {
+		if end := tx.Rollback(); *err == nil && !errors.Is(end, sql.ErrTxDone) {
+			*err = end
+		}
+	}, nil
 }
 
 // finder is one query.
@@ -174,44 +182,77 @@ func (f *finder) filters() (parts []string, some bool, err error) {
 	if f.q.Status != "" {
 		parts = append(parts, `"s`+f.q.Status+`"`)
 	}
-	if f.q.To == "" && f.q.From == "" && f.q.Sees == nil {
-		return parts, true, nil
-	}
-	rows, err := f.tx.QueryContext(f.ctx, "SELECT id, text FROM number")
+	n, err := numbersOf(f.ctx, f.tx, f.q.To, f.q.From, f.q.Sees)
 	if err != nil {
-		return nil, false, failed("read", err)
+		return nil, false, err
+	}
+	for _, c := range []struct {
+		letter string // of the token in meta
+		ids    []int64
+	}{{"t", n.to}, {"f", n.from}, {"o", n.owner}} {
+		if c.ids == nil {
+			continue
+		}
+		if len(c.ids) == 0 {
+			return nil, false, nil
+		}
+		tokens := make([]string, len(c.ids))
+		for i, id := range c.ids {
+			tokens[i] = fmt.Sprintf(`"%s%d"`, c.letter, id)
+		}
+		parts = append(parts, strings.Join(tokens, " OR "))
+	}
+	return parts, true, nil
+}
+
+// numbers are the numbers that filters mean, as they stand in the table of numbers; nil: the filter means all.
+type numbers struct{ to, from, owner []int64 }
+
+// numbersOf finds them. to and from may be in any spelling; empty: all. sees is as in Query.
+func numbersOf(ctx context.Context, tx *sql.Tx, to, from string, sees func(string) bool) (n numbers, err error) {
+	same := func(asked string) func(string) bool {
+		if asked == "" {
+			return nil
+		}
+		return func(text string) bool { return session.SameNumber(text, asked) }
+	}
+	owner := sees
+	if sees != nil {
+		owner = func(text string) bool { return sees(session.NumberToken(text)) }
+	}
+	filters := []struct {
+		has func(string) bool
+		ids *[]int64
+	}{{same(to), &n.to}, {same(from), &n.from}, {owner, &n.owner}}
+	if to == "" && from == "" && sees == nil {
+		return n, nil
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT id, text FROM number")
+	if err != nil {
+		return n, failed("read", err)
 	}
 	defer rows.Close()
-	var to, from, owner []string
+	for _, f := range filters {
+		if f.has != nil {
+			*f.ids = []int64{}
+		}
+	}
 	for rows.Next() {
 		var id int64
 		var text string
 		if err := rows.Scan(&id, &text); err != nil {
-			return nil, false, failed("read", err)
+			return n, failed("read", err)
 		}
-		if f.q.To != "" && session.SameNumber(text, f.q.To) {
-			to = append(to, fmt.Sprintf(`"t%d"`, id))
-		}
-		if f.q.From != "" && session.SameNumber(text, f.q.From) {
-			from = append(from, fmt.Sprintf(`"f%d"`, id))
-		}
-		if f.q.Sees != nil && f.q.Sees(session.NumberToken(text)) {
-			owner = append(owner, fmt.Sprintf(`"o%d"`, id))
+		for _, f := range filters {
+			if f.has != nil && f.has(text) {
+				*f.ids = append(*f.ids, id)
+			}
 		}
 	}
-	for _, c := range []struct {
-		asked  bool
-		tokens []string
-	}{{f.q.To != "", to}, {f.q.From != "", from}, {f.q.Sees != nil, owner}} {
-		if !c.asked {
-			continue
-		}
-		if len(c.tokens) == 0 {
-			return nil, false, rows.Err()
-		}
-		parts = append(parts, strings.Join(c.tokens, " OR "))
+	if err := rows.Err(); err != nil {
+		return n, failed("read", err)
 	}
-	return parts, true, rows.Err()
+	return n, nil
 }
 
 // find reads pages from the newest on until there are enough faxes.

@@ -19,7 +19,7 @@ type Fax struct {
 	Direction string
 	From, To  string
 	Status    string
-	Start     time.Time    // UTC
+	Start     time.Time    // UTC, as the archive's index has it
 	Pages     int          // with the missing ones
 	Texts     map[int]Text // of its pages, from 1, that have a text that counts
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -27,6 +28,15 @@ func (f faxFilter) has(x api.Fax) bool {
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
 		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction) &&
 		(f.verification == "" || x.Verdict == f.verification)
+}
+
+// listing is what the search index knows of the filter. narrow: it may leave out many faxes.
+func (f faxFilter) listing() (l search.Listing, narrow bool) {
+	l = search.Listing{To: f.to, From: f.from, Status: f.status, Direction: f.direction}
+	if f.reader.Limited() {
+		l.Sees = f.reader.Sees
+	}
+	return l, f.to != "" || f.from != "" || f.status != "" || f.direction != "" || l.Sees != nil
 }
 
 var (

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -93,6 +94,65 @@ func library(t *testing.T, board []session.State, older *shelf) *httptest.Server
 	}))
 	t.Cleanup(srv.Close)
 	return srv
+}
+
+// indexed is a search index that is complete, or not.
+type indexed struct {
+	*search.Index
+	complete bool
+}
+
+func (x indexed) Complete() bool { return x.complete }
+
+// A list that is filtered by number, status or direction asks the index for the faxes that only the archive has, and reads no others. Where
+// the index is not complete, or cannot be read, the list is the same.
+func TestAFilteredListAsksTheIndex(t *testing.T) {
+	older, want := &shelf{faxes: map[string]session.State{}}, []string{}
+	index, _, err := search.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 {
+		st := fax(i, "+1 222", session.StatusComplete)
+		if i%10 == 3 {
+			st.To = "+1 111"
+			want = append([]string{strings.TrimPrefix(st.Session, "fax-")}, want...)
+		}
+		older.faxes[st.Session] = st
+		err := index.Write(t.Context(), search.Update{Faxes: []search.Fax{{
+			Session: st.Session, Direction: st.Direction, From: st.From, To: st.To, Status: st.Document.Status, Start: st.Opened,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct {
+		name     string
+		complete bool
+		reads    int64
+	}{{"complete", true, 30}, {"being filled", false, 300}, {"closed", true, 300}} {
+		if row.name == "closed" {
+			if err := index.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := twoFaxes()
+		srv := httptest.NewServer(NewHandler(Config{
+			Gate: local(), Board: &Board{}, Ledgers: s, Letters: s, Archive: s, Audit: s, Older: older, Search: indexed{index, row.complete},
+			Log: slog.New(slog.DiscardHandler), Metrics: http.NotFoundHandler(),
+		}))
+		older.reads.Store(0)
+		got := walk(t, srv, "limit=500&to=%2B1111&status=complete&direction=incoming")
+		if !slices.Equal(got, want) || older.reads.Load() != row.reads {
+			t.Errorf("%s: %d faxes, want %d; %d read, want %d", row.name, len(got), len(want), older.reads.Load(), row.reads)
+		}
+		if row.name == "complete" {
+			if got := walk(t, srv, "limit=7&to=%2B1111"); !slices.Equal(got, want) {
+				t.Errorf("seven at a time: %v, want %v", got, want)
+			}
+		}
+		srv.Close()
+	}
 }
 
 // walk reads all pages of a list and gives the numbers of the faxes.

@@ -34,9 +34,28 @@ const (
 	leastID = "-"
 )
 
+// before is Older.Before.
+type before func(ctx context.Context, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error
+
 // older gives limit faxes or more between after and floor that the board does not have; fewer if the archive has no others. If end is not
-// zero, it looked only as far as end, which is the beginning of a second: a cursor must not name a fax that its reader may not see.
+// zero, it looked only as far as end, which is the beginning of a second: a cursor must not name a fax that its reader may not see. Where a
+// filter leaves out many faxes, the search index names those that it may mean; the archive says what they are.
 func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []api.Fax, end orderKey, err error) {
+	if l, narrow := f.listing(); narrow && s.Search != nil && s.Search.Complete() {
+		chosen := func(ctx context.Context, at time.Time, id string, since time.Time, give func(time.Time, string) bool) error {
+			return s.Search.Listed(ctx, l, at, id, since, give)
+		}
+		if found, end, err = s.olderOf(ctx, chosen, f, after, floor, limit); err == nil || ctx.Err() != nil {
+			return found, end, err
+		}
+		s.Log.Error("the search index cannot be read; a list is made from the archive's own index, which takes longer", "err", err)
+	}
+	return s.olderOf(ctx, s.Older.Before, f, after, floor, limit)
+}
+
+func (s *server) olderOf(
+	ctx context.Context, list before, f faxFilter, after, floor orderKey, limit int,
+) (found []api.Fax, end orderKey, err error) {
 	newest := orderKey{time.Now().Add(48 * time.Hour), "~"} // the provider's clock may be wrong
 	if after.session == "" || after.compare(newest) > 0 {   // a cursor may say year 9999: every empty month costs the archive a listing
 		after = newest
@@ -61,7 +80,7 @@ func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, 
 		scanned += len(chunk)
 		chunk = chunk[:0]
 	}
-	listErr := s.Older.Before(ctx, after.opened, after.session, since, func(at time.Time, id string) bool {
+	listErr := list(ctx, after.opened, after.session, since, func(at time.Time, id string) bool {
 		if (len(found) >= limit || scanned >= maxScanned) && !at.Equal(second) {
 			end = orderKey{second, leastID}
 			return false

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +21,8 @@ type Search interface {
 	Find(ctx context.Context, q search.Query) (hits []search.Hit, next string, err error)
 	// Complete reports whether all of the archive can be found.
 	Complete() bool
+	// Listed calls f with the time and session of every fax that l chooses, in the order and the bounds of Older.Before.
+	Listed(ctx context.Context, l search.Listing, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error
 }
 
 const defaultFound = 20 // faxes

@@ -3,10 +3,12 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -21,6 +23,10 @@ type catalogue struct {
 }
 
 func (c catalogue) Complete() bool { return c.complete }
+
+func (c catalogue) Listed(context.Context, search.Listing, time.Time, string, time.Time, func(time.Time, string) bool) error {
+	return errors.New("not asked in these tests")
+}
 
 func (c catalogue) Find(_ context.Context, q search.Query) (hits []search.Hit, next string, err error) {
 	*c.asked = q
