@@ -36,10 +36,10 @@ func TestExamplesOfOCRServicesMissNothing(t *testing.T) {
 			d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
 			d.awaitFax("case", hasDocument)
 			kill := d.example(program, name)
-			await(t, "the first text", func() bool { return d.texts("case") > 0 })
+			await(t, "the first text", func() bool { return len(d.texts("case")) > 0 })
 			kill()
 			kill = d.example(program, name)
-			await(t, "the texts of three pages", func() bool { return d.texts("case") == 3 })
+			await(t, "the texts of three pages", func() bool { return len(d.texts("case")) == 3 })
 			text := d.do(0, "get", "case", "--as=txt")
 			if strings.Count(text, "\f") != 3 || strings.Contains(text, "no text") || len(text) < 500 {
 				t.Errorf("the text of the fax is\n%s", text)

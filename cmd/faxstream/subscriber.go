@@ -75,15 +75,19 @@ func (c subscriberLsCmd) Run(ctx context.Context, e env) error {
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	if !c.JSON {
-		fmt.Fprintln(w, "NAME\tNUMBERS\tWAITING\tIN WORK\tAGAIN\tCLAIMED (UTC)\tSETTLED (UTC)")
+		fmt.Fprintln(w, "NAME\tNUMBERS\tWAITING\tIN WORK\tAGAIN\tFAILED\tOLDEST (UTC)\tCLAIMED (UTC)\tSETTLED (UTC)")
 	}
 	for _, s := range list.Subscribers {
 		if c.JSON {
 			err = errors.Join(err, json.NewEncoder(e.stdout).Encode(s))
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, cmp.Or(strings.Join(s.Numbers, ","), "all"), s.Waiting, s.InWork, s.Again,
-			dateTime(s.Claimed), dateTime(s.Settled))
+		old := "none"
+		if !s.Oldest.IsZero() {
+			old = dateTime(s.Oldest)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", s.Name, cmp.Or(strings.Join(s.Numbers, ","), "all"), s.Waiting, s.InWork,
+			s.Again, s.Failed, old, dateTime(s.Claimed), dateTime(s.Settled))
 	}
 	return errors.Join(err, w.Flush())
 }

@@ -44,13 +44,22 @@ func (v *Service) Claim(ctx context.Context, name string, most int, wait time.Du
 	if err != nil {
 		return nil, fmt.Errorf("key of leases: %w", err)
 	}
-	for until := time.Now().Add(wait); ; {
+	events, err := v.claim(ctx, name, key, most, time.Now().Add(wait))
+	switch {
+	case ctx.Err() != nil && len(events) == 0:
+		return []Event{}, nil
+	case gone(err): // it was removed meanwhile
+		return nil, fmt.Errorf("%s: %w", name, ErrNone)
+	}
+	return events, err
+}
+
+func (v *Service) claim(ctx context.Context, name string, key []byte, most int, until time.Time) ([]Event, error) {
+	for {
 		f, events, err := v.look(ctx, name, key, most)
 		left := time.Until(until)
 		switch {
-		case ctx.Err() != nil && len(events) == 0:
-			return []Event{}, nil
-		case err != nil || len(events) > 0 || left <= 0:
+		case err != nil || len(events) > 0 || left <= 0 || ctx.Err() != nil:
 			return events, err
 		case f.alone():
 			return f.main.fetch(key, func() (jetstream.MessageBatch, error) {

@@ -71,6 +71,7 @@ type Settlement struct {
 	Lease string
 	As    string        // Done, Later, Extend or Fail
 	Delay time.Duration // of Later
+	Why   string        // of Fail: what List shows of the last one
 }
 
 // settledAtOnce bounds the events that one call of Settle settles at the same time.
@@ -104,6 +105,16 @@ func (v *Service) Settle(ctx context.Context, name string, events ...Settlement)
 		})
 	}
 	_ = group.Wait() // the errors are in errs
+	var failed []int
+	for i, e := range events {
+		if e.As == Fail && errs[i] == nil {
+			failed = append(failed, i)
+		}
+	}
+	if len(failed) > 0 {
+		last := failed[len(failed)-1]
+		errs[last] = v.countFailed(ctx, name, len(failed), events[last].Why)
+	}
 	return errs
 }
 

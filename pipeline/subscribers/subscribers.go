@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,6 +85,10 @@ type Status struct {
 	Again   int       // of them, those that were claimed before
 	Claimed time.Time // when it last claimed an event; zero: never
 	Settled time.Time // when it last settled one as done
+
+	// Of List only.
+	Oldest time.Time // when the oldest event was stored that is not settled, without those of a rewind; zero: there is none
+	Failed Failures
 
 	Login *Login // of Add, Rewind and Rotate for KindNATS only
 }
@@ -267,15 +272,25 @@ func (s *Status) with(info *jetstream.ConsumerInfo) {
 
 // Get gives one subscriber. The error of one that is not there matches ErrNone.
 func (v *Service) Get(ctx context.Context, name string) (Status, error) {
-	all, err := v.List(ctx)
+	cons, err := v.find(ctx, name)
 	if err != nil {
 		return Status{}, err
 	}
-	at := slices.IndexFunc(all, func(s Status) bool { return s.Name == name })
-	if at < 0 {
-		return Status{}, fmt.Errorf("%.40q: %w", name, ErrNone)
+	s := status(cons.CachedInfo())
+	if cons.CachedInfo().Config.Metadata[metaGrown] == "" {
+		return s, nil
 	}
-	return all[at], nil
+	names, err := v.others(ctx, name)
+	for _, n := range names {
+		other, findErr := v.Bus.JetStream().Consumer(ctx, bus.StreamPages, n)
+		switch {
+		case findErr == nil:
+			s.with(other.CachedInfo())
+		case !errors.Is(findErr, jetstream.ErrConsumerNotFound):
+			err = errors.Join(err, findErr)
+		}
+	}
+	return s, err
 }
 
 // List gives all subscribers by name. While a number has a share, or a rewind runs, an event may be counted twice as waiting.
@@ -284,27 +299,59 @@ func (v *Service) List(ctx context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list subscribers: %w", err)
 	}
-	all, others := []Status{}, map[string][]*jetstream.ConsumerInfo{}
+	durables := map[string][]*jetstream.ConsumerInfo{} // by subscriber; the main one first
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
 		of := info.Config.Metadata[metaOf]
 		switch {
 		case mine(info):
-			all = append(all, status(info))
+			name := status(info).Name
+			durables[name] = slices.Insert(durables[name], 0, info)
 		case of != "":
-			others[of] = append(others[of], info)
+			durables[of] = append(durables[of], info)
 		}
 	}
 	if err := list.Err(); err != nil {
 		return nil, fmt.Errorf("list subscribers: %w", err)
 	}
-	for i := range all {
-		for _, info := range others[all[i].Name] {
-			all[i].with(info)
+	all := []Status{}
+	for _, name := range slices.Sorted(maps.Keys(durables)) {
+		infos := durables[name]
+		if !mine(infos[0]) {
+			continue // what a removal that was interrupted has left
+		}
+		s := status(infos[0])
+		for _, info := range infos[1:] {
+			s.with(info)
+		}
+		if s.Oldest, err = oldest(ctx, stream, infos); err == nil {
+			s.Failed, _, err = v.failures(ctx, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list subscribers: %s: %w", name, err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// oldest is when the oldest event was stored that these durables have and is not settled.
+func oldest(ctx context.Context, stream jetstream.Stream, infos []*jetstream.ConsumerInfo) (at time.Time, err error) {
+	for _, info := range infos {
+		if info.NumPending+uint64(info.NumAckPending) == 0 || info.Config.Metadata[metaUntil] != "" {
+			continue
+		}
+		for _, subject := range info.Config.FilterSubjects {
+			m, err := stream.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(subject))
+			if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+				return at, err
+			}
+			if err == nil && (at.IsZero() || m.Time.Before(at)) {
+				at = m.Time.UTC()
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
+	return at, nil
 }
 
 // Remove removes a subscriber. What it has claimed cannot be settled any more, and its login is refused.
@@ -319,7 +366,7 @@ func (v *Service) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove subscriber %s: %w", name, err)
 	}
 	v.memories.Delete(name)
-	return v.Bus.Dismiss(name)
+	return errors.Join(v.forgetFailures(ctx, name), v.Bus.Dismiss(name))
 }
 
 // Rewind gives a subscriber the events since a time again, also those that it has settled.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +106,7 @@ func TestEventsComeUntilTheyAreSettled(t *testing.T) {
 	withDesk(t, func(t *testing.T, d *desk) {
 		d.publish("1", "before", 1)
 		d.add(subscribers.Subscriber{Name: "ocr", Lease: time.Minute})
+		came := time.Now().UTC()
 		d.publish("1", "fax", 1, 2, 3, 4)
 		events, pages := d.claim("ocr")
 		if pages != "fax/1#1 fax/2#1 fax/3#1 fax/4#1" || events[0].ID != "page.archived/fax/1" || len(events[0].Data) == 0 {
@@ -115,7 +117,10 @@ func TestEventsComeUntilTheyAreSettled(t *testing.T) {
 		}
 		d.settle("ocr", events[0], subscribers.Done, 0)
 		d.settle("ocr", events[1], subscribers.Later, 10*time.Minute)
-		d.settle("ocr", events[2], subscribers.Fail, 0)
+		torn := subscribers.Settlement{Lease: events[2].Lease, As: subscribers.Fail, Why: "torn"}
+		if err := d.Settle(t.Context(), "ocr", torn)[0]; err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(50 * time.Second)
 		d.settle("ocr", events[3], subscribers.Extend, 0)
 		time.Sleep(50 * time.Second)
@@ -128,14 +133,21 @@ func TestEventsComeUntilTheyAreSettled(t *testing.T) {
 			t.Fatalf("after the lease %s came, want page 4 again", pages)
 		}
 		d.settle("ocr", again[0], subscribers.Done, 0)
+		if list, err := d.List(t.Context()); err != nil || !list[0].Oldest.Equal(came) {
+			t.Errorf("the oldest that is not settled came %s: %+v, %v", came, list, err)
+		}
 		time.Sleep(10 * time.Minute)
 		if again, pages = d.claim("ocr"); pages != "fax/2#2" {
 			t.Fatalf("after the delay %s came, want page 2 again", pages)
 		}
 		d.settle("ocr", again[0], subscribers.Done, 0)
-		s, err := d.Get(t.Context(), "ocr")
-		if err != nil || s.Waiting != 0 || s.InWork != 0 || s.Settled.IsZero() {
-			t.Errorf("nothing is left: %+v, %v", s, err)
+		list, err := d.List(t.Context())
+		if err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		s := list[0]
+		if s.Waiting != 0 || s.InWork != 0 || s.Settled.IsZero() || !s.Oldest.IsZero() || s.Failed.Count != 1 || s.Failed.Why != "torn" {
+			t.Errorf("nothing is left, and one event failed: %+v", s)
 		}
 	})
 }
@@ -233,6 +245,67 @@ func TestRewindAndRemove(t *testing.T) {
 		}
 		if n := d.durables(); n != 0 {
 			t.Errorf("%d durables are left", n)
+		}
+	})
+}
+
+// Subscribers are added and removed while pages flow: each of them gets every page that is published while it is there, and only those.
+func TestSubscribersComeAndGoWhilePagesFlow(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		const pages = 120
+		var (
+			all sync.WaitGroup
+			mu  sync.Mutex
+			got = map[string][]string{} // pages by subscriber; guarded by mu
+		)
+		work := func(name string) {
+			for {
+				events, err := d.Claim(t.Context(), name, 4, 10*time.Second)
+				if errors.Is(err, subscribers.ErrNone) || err == nil && len(events) == 0 {
+					return
+				}
+				d.report(err)
+				for _, e := range events {
+					err := d.one(name, e.Lease, subscribers.Done, 0)
+					if errors.Is(err, subscribers.ErrNone) {
+						return
+					}
+					d.report(err)
+					mu.Lock()
+					got[name] = append(got[name], e.ID)
+					mu.Unlock()
+				}
+			}
+		}
+		come := func(name string) {
+			d.add(subscribers.Subscriber{Name: name})
+			all.Go(func() { work(name) })
+		}
+		come("always")
+		for page := 1; page <= pages; page++ {
+			switch page {
+			case 40:
+				come("short")
+			case 60:
+				come("late")
+			case 80:
+				d.report(d.Remove(t.Context(), "short"))
+			}
+			d.publish("1", "fax", page)
+			time.Sleep(100 * time.Millisecond)
+		}
+		all.Wait()
+		for name, from := range map[string]int{"always": 1, "late": 60} {
+			seen := map[string]bool{}
+			for _, id := range got[name] {
+				seen[id] = true
+			}
+			if len(seen) != pages-from+1 || len(got[name]) != len(seen) || !seen[fmt.Sprint("page.archived/fax/", from)] {
+				t.Errorf("%s got %d events, %d pages; want each from page %d on once", name, len(got[name]), len(seen), from)
+			}
+		}
+		if n := len(got["short"]); n < 30 || n > 40 || d.durables() != 2 {
+			t.Errorf("short got %d of 40 pages, and there are %d durables", n, d.durables())
 		}
 	})
 }

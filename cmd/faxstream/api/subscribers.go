@@ -28,7 +28,11 @@ type Subscriber struct {
 	Again       int       `json:"again"`            // of them, those that were claimed before
 	Claimed     time.Time `json:"claimed,omitzero"` // when it last claimed an event
 	Settled     time.Time `json:"settled,omitzero"` // when it last settled one as done
-	Kind        string    `json:"kind"`             // http: it claims events; nats: it pulls from its durable with a NATS client
+	Oldest      time.Time `json:"oldest,omitzero"`  // of the list only: when the oldest event came that is not settled
+	Failed      int       `json:"failed"`           // of the list only: events that it has settled as fail
+	LastFailed  time.Time `json:"last_failed,omitzero"`
+	LastFailure string    `json:"last_failure,omitempty"` // what its worker said of the last one
+	Kind        string    `json:"kind"`                   // http: it claims events; nats: it pulls from its durable with a NATS client
 
 	NATS *NATSLogin `json:"nats,omitempty"` // only in the answers to orders that add, rewind or rotate one of kind nats
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +84,17 @@ func (e *events) await(ctx context.Context, kind string, n int) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// span is when the first and the last event of one type were heard of.
+func (e *events) span(kind string) (first, last time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(e.heard[kind]), time.Time.Compare)
+	if len(all) == 0 {
+		return first, last
+	}
+	return all[0], all[len(all)-1]
 }
 
 // when is when a page was archived; zero: not yet.

@@ -55,6 +55,10 @@ func rows() []row {
 			{"announced", "a fresh fax behind 5,000 announced pages / unloaded", "at most 3"},
 			{"retried", "a fresh fax behind 5,000 pages that are tried again / unloaded", "at most 3"},
 		}},
+		{name: "subscribers", measure: measureSubscribers, lines: []line{
+			{"pages", "pages/s, webhook to page.archived, embedded, ten subscribers", ""},
+			{"seen", "pages/s that the slowest of ten subscribers gets / archived in the same run", "at least 0.95"},
+		}},
 		{name: "cores", measure: measureCores, lines: []line{
 			{"one", "pages/s, embedded, GOMAXPROCS=1", ""},
 			{"two", "pages/s, embedded, GOMAXPROCS=2", ""},

@@ -51,6 +51,7 @@ func subscriberOf(s subscribers.Status) api.Subscriber {
 	return api.Subscriber{
 		Name: s.Name, Numbers: s.Numbers, Lease: s.Lease.String(), Concurrency: s.Concurrency, Since: s.Since, Waiting: s.Waiting,
 		InWork: s.InWork, Again: s.Again, Claimed: s.Claimed, Settled: s.Settled, Kind: s.Kind, NATS: (*api.NATSLogin)(s.Login),
+		Oldest: s.Oldest, Failed: s.Failed.Count, LastFailed: s.Failed.Last, LastFailure: s.Failed.Why,
 	}
 }
 
@@ -256,7 +257,7 @@ func (s *server) settle(w http.ResponseWriter, r *http.Request) {
 }
 
 func settlement(e api.Settlement) (one subscribers.Settlement, err error) {
-	one = subscribers.Settlement{Lease: e.Lease, As: e.As}
+	one = subscribers.Settlement{Lease: e.Lease, As: e.As, Why: stated(e.Why)}
 	if e.Delay != "" {
 		if one.Delay, err = time.ParseDuration(e.Delay); err != nil {
 			return one, fmt.Errorf("delay %.20q: want a duration such as 10m", e.Delay)
