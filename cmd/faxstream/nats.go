@@ -43,7 +43,7 @@ type natsStore struct {
 	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
 	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
 	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the certificate authorities for --nats-url."`
-	NATSReplicas int    `name:"nats-replicas" default:"1" help:"Number of copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have stored it."`
+	NATSReplicas int    `name:"nats-replicas" placeholder:"N" help:"Number of copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have stored it. Empty: as many as the streams have, 1 for new ones."`
 	PublicURL    string `name:"public-url" placeholder:"URL" help:"URL under which subscribers reach --admin-addr, such as https://fax.example.org. Events of pages then say where PNG and original are. Empty: they do not."`
 	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
 }
@@ -61,7 +61,7 @@ func (c natsStore) check() error {
 	switch {
 	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
 		return usagef("--nats-creds and --nats-ca need --nats-url")
-	case c.NATSReplicas != 1 && (c.NATSURL == "" || c.NATSReplicas != 3 && c.NATSReplicas != 5):
+	case c.NATSReplicas != 0 && c.NATSReplicas != 1 && (c.NATSURL == "" || c.NATSReplicas != 3 && c.NATSReplicas != 5):
 		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
 	case c.MaxStore < 1:
 		return usagef("--max-store %d: want 1 GiB or more", c.MaxStore)

@@ -23,7 +23,7 @@ type Config struct {
 	Creds    string // credentials file for URL; empty: none
 	CA       string // PEM file with the certificate authorities for URL; empty: the system's
 	Embedded EmbeddedConfig
-	Replicas int                      // copies of every stream; 0: 1
+	Replicas int                      // copies of every stream; 0: as they are, and of a new one as many as FAX_IN has, 1 at first
 	MaxStore int64                    // bytes on disk for all streams together; 0: DefaultMaxStore
 	Marker   Marker                   // remembers which streams exist; nil: only FAX_SESSIONS does
 	Recreate bool                     // streams that existed and are lost may be created again, empty: a person said so
@@ -64,6 +64,7 @@ type Bus struct {
 	replied map[string]settlement // by durable; guarded by mu
 	forgets map[string]span       // the last Forget, by stream; guarded by mu
 	running sync.WaitGroup        // consumers
+	copies  int                   // of FAX_IN; set by ensure
 }
 
 // JetStream is the connection itself, for rooms that make consumers of their own.

@@ -45,7 +45,7 @@ var grouped = []string{
 
 // batches says which batches are worth it on this server.
 func (b *Bus) batches() worth {
-	if b.server == nil && b.cfg.Replicas > 1 {
+	if b.server == nil && b.copies > 1 {
 		return worth{from: 2} // the replicas have it in their log
 	}
 	onDisk := worth{from: 16} // its store costs about as much as 16 syncs

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 		bucketStream(BucketAliases),
 	)
 	for i := range all {
-		all[i].Replicas = max(b.cfg.Replicas, 1)
+		all[i].Replicas = b.copies
 	}
 	return all
 }
@@ -83,16 +84,41 @@ func (b *Bus) ensure(ctx context.Context) error {
 	if err := b.checkLost(ctx); err != nil {
 		return err
 	}
+	there, err := b.replicas(ctx)
+	if err != nil {
+		return err
+	}
+	b.copies = max(cmp.Or(b.cfg.Replicas, there[StreamIn]), 1)
 	for _, cfg := range b.wanted() {
+		switch has := there[cfg.Name]; {
+		case b.cfg.Replicas == 0 && has > 0:
+			cfg.Replicas = has // nobody has said that it is to have another number
+		case cfg.Replicas < has:
+			b.log.Warn("a stream gets fewer copies, as --nats-replicas says", "stream", cfg.Name, "had", has, "gets", cfg.Replicas)
+		}
 		if err := b.ensureStream(ctx, cfg); err != nil {
 			return err
 		}
 	}
-	var err error
 	if b.sessions, err = b.js.KeyValue(ctx, BucketSessions); err != nil {
 		return fmt.Errorf("bind bucket %s: %w", BucketSessions, err)
 	}
 	return b.mark(ctx)
+}
+
+// replicas are the copies of every stream that is there, by name.
+func (b *Bus) replicas(ctx context.Context) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	there := map[string]int{}
+	list := b.js.ListStreams(ctx)
+	for info := range list.Info() {
+		there[info.Config.Name] = info.Config.Replicas
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("list the streams: %w", err)
+	}
+	return there, nil
 }
 
 func timerStream() jetstream.StreamConfig {

@@ -18,7 +18,7 @@ import (
 func DemoConfig(dir, providerURL string, hurried bool, log *slog.Logger) Config {
 	c := Config{
 		Dir: dir, Archive: Archive{Dir: filepath.Join(dir, "archive")},
-		NATS:        bus.Config{Replicas: 1, Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}},
+		NATS:        bus.Config{Embedded: bus.EmbeddedConfig{Dir: filepath.Join(dir, "nats")}},
 		WebhookAddr: "127.0.0.1:0", AllowFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Admin: Admin{Addr: "127.0.0.1:0"},
 		Provider:   faxplus.Config{BaseURL: providerURL, User: "self", PagePath: faxplustest.PagePath},
 		CloseGrace: 10 * time.Second, IdleAfter: time.Hour, GiveUpAfter: 6 * time.Hour,

@@ -1,0 +1,105 @@
+package bus
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// startCluster starts three servers that are one cluster, and returns their URLs.
+func startCluster(t *testing.T) string {
+	t.Helper()
+	var (
+		routes []*url.URL
+		all    []*server.Server
+		urls   []string
+	)
+	for range 3 {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: freeAddr(t)})
+	}
+	for i, route := range routes {
+		port, err := strconv.Atoi(route.Port())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
+			JetStream: true, StoreDir: t.TempDir(), Routes: routes,
+			Cluster: server.ClusterOpts{Name: "fax", Host: route.Hostname(), Port: port},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		t.Cleanup(func() {
+			s.Shutdown()
+			s.WaitForShutdown()
+		})
+		all = append(all, s)
+	}
+	for _, s := range all {
+		if !s.ReadyForConnections(time.Minute) {
+			t.Fatal("a server does not start")
+		}
+		urls = append(urls, "nats://"+s.Addr().String())
+	}
+	tick, over := time.NewTicker(50*time.Millisecond), time.After(time.Minute)
+	defer tick.Stop()
+	for !slices.ContainsFunc(all, (*server.Server).JetStreamIsLeader) {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatal("the cluster has no leader")
+		}
+	}
+	return strings.Join(urls, ",")
+}
+
+// Whoever starts without a number of copies leaves the streams as many as they have, and gives a stream that is new as many. Fewer come only
+// from a number that somebody gives.
+func TestCopiesAreLoweredOnlyByName(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a cluster of three servers is slow under the race detector: runs without -short")
+	}
+	t.Parallel()
+	servers := startCluster(t)
+	open := func(replicas int) *Bus {
+		t.Helper()
+		b, err := Open(t.Context(), Config{URL: servers, Replicas: replicas, Recreate: true, Log: logTo(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeBus(t, b) })
+		return b
+	}
+	copies := func(b *Bus) map[string]int {
+		t.Helper()
+		there, err := b.replicas(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return there
+	}
+	first := open(3)
+	if err := first.js.DeleteStream(t.Context(), StreamText); err != nil { // as if it were that of a newer version
+		t.Fatal(err)
+	}
+	b := open(0)
+	for stream, n := range copies(b) {
+		if n != 3 {
+			t.Errorf("after a start without a number %s has %d copies", stream, n)
+		}
+	}
+	if b.copies != 3 {
+		t.Errorf("it takes the streams for ones with %d copies", b.copies)
+	}
+	if one := copies(open(1))[StreamPages]; one != 1 {
+		t.Errorf("after a start with one copy there are %d", one)
+	}
+}
