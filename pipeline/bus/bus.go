@@ -87,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		b.stopping()
 		return nil, err
 	}
-	err := b.ensure(ctx)
+	err := b.ensurePatiently(ctx)
 	if err == nil {
 		err = b.admit(ctx)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,4 +103,25 @@ func TestCopiesAreLoweredOnlyByName(t *testing.T) {
 	if one := copies(open(1))[StreamPages]; one != 1 {
 		t.Errorf("after a start with one copy there are %d", one)
 	}
+}
+
+// Four processes that start at the same time on a new cluster all start.
+func TestFourProcessesStartOnANewCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a cluster of three servers is slow under the race detector: runs without -short")
+	}
+	t.Parallel()
+	servers := startCluster(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			b, err := Open(t.Context(), Config{URL: servers, Replicas: 3, Log: logTo(t)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			closeBus(t, b)
+		})
+	}
+	all.Wait()
 }

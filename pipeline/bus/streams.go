@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"time"
@@ -73,6 +74,27 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 		all[i].Replicas = b.copies
 	}
 	return all
+}
+
+// ensurePatiently is ensure that is tried again while servers of a cluster do not answer: a stream that another process has just created
+// has no leader yet.
+func (b *Bus) ensurePatiently(ctx context.Context) error {
+	for over := time.Now().Add(setupTimeout); ; {
+		err := b.ensure(ctx)
+		if b.server != nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Now().After(over) {
+			return err
+		}
+		b.log.Info("the NATS servers do not answer yet; asking again", "err", err)
+		pauseAtRandom(ctx)
+	}
+}
+
+// pauseAtRandom waits for up to a second: processes that start at the same time are then not in step.
+func pauseAtRandom(ctx context.Context) {
+	select {
+	case <-time.After(rand.N(time.Second)):
+	case <-ctx.Done():
+	}
 }
 
 // ensure creates or updates every stream and bucket. It runs at every start, also in several processes at once. It changes nothing on a
@@ -155,15 +177,11 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	stream, err := b.js.UpdateStream(ctx, cfg)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = b.js.CreateStream(ctx, cfg)
-		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process created it at the same moment
-			// If a server was killed while it created the stream, meta.inf is there and meta.sum is not. nats-server 2.15.2 then creates
-			// the stream without meta.sum, and does not load it at its next start. An update writes both files.
-			stream, err = b.js.UpdateStream(ctx, cfg)
-		}
+	ensure := b.updateOrCreate
+	if cfg.Replicas > 1 {
+		ensure = b.findOrCreate
 	}
+	stream, err := ensure(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("create or update stream %s: %w", cfg.Name, err)
 	}
@@ -175,6 +193,53 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 		return fmt.Errorf("stream %s: the NATS server ignores %s: %w", cfg.Name, strings.Join(ignored, ", "), b.tooOld())
 	}
 	return nil
+}
+
+// updateOrCreate is for one server.
+func (b *Bus) updateOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := b.js.UpdateStream(ctx, cfg)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateStream(ctx, cfg)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process created it at the same moment
+			// If a server was killed while it created the stream, meta.inf is there and meta.sum is not. nats-server 2.15.2 then creates
+			// the stream without meta.sum, and does not load it at its next start. An update writes both files.
+			stream, err = b.js.UpdateStream(ctx, cfg)
+		}
+	}
+	return stream, err
+}
+
+// clusterTry is how long one try on a cluster may take.
+const clusterTry = 5 * time.Second
+
+// findOrCreate is for a cluster. If an update meets a creation by another process, nats-server 2.15.2 answers neither of the two. So a stream
+// is read first and updated only where it is not as wanted, and what is not answered is tried again from the start.
+func (b *Bus) findOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, clusterTry)
+		stream, err := b.tryOnCluster(try, cfg)
+		again := errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || err != nil && try.Err() != nil
+		cancel()
+		if !again || ctx.Err() != nil {
+			return stream, err
+		}
+		pauseAtRandom(ctx)
+	}
+}
+
+func (b *Bus) tryOnCluster(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := b.js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return b.js.CreateStream(ctx, cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	differs, err := ignored(cfg, stream.CachedInfo().Config)
+	if err != nil || len(differs) == 0 {
+		return stream, err
+	}
+	return b.js.UpdateStream(ctx, cfg)
 }
 
 // streamOf returns the stream for facts of this type, empty if there is none.
