@@ -23,16 +23,19 @@ func (b *Bus) Claim(ctx context.Context, kind, value, id string) (owner string, 
 	if owner, err = b.Owner(ctx, kind, value); owner != "" || err != nil {
 		return owner, err
 	}
-	m := nats.NewMsg(aliasSubject(kind, value))
-	m.Data = []byte(id)
-	_, err = b.groups["KV_"+BucketAliases].publish(ctx, m, 0)
-	if errors.Is(err, errConflict) {
-		return b.Owner(ctx, kind, value)
-	}
+	err = b.untilThere(ctx, func() (there bool, err error) {
+		m := nats.NewMsg(aliasSubject(kind, value))
+		m.Data = []byte(id)
+		owner = id
+		if _, err = b.groups["KV_"+BucketAliases].publish(ctx, m, 0); errors.Is(err, errConflict) {
+			owner, err = b.Owner(ctx, kind, value)
+		}
+		return owner != "", err
+	})
 	if err != nil {
 		return "", fmt.Errorf("claim a %s for session %s: %w", kind, id, err)
 	}
-	return id, nil
+	return owner, nil
 }
 
 // Owner returns the session that has claimed a name; empty: no session has.
@@ -112,31 +115,43 @@ func (b *Bus) Bind(ctx context.Context, id, token string) (string, error) {
 	return v.(string), nil
 }
 
-func (b *Bus) bind(ctx context.Context, id, token string) (string, error) {
-	key := id + ".to"
-	e, err := b.sessions.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		if token == "" || token == session.UnknownToken {
-			return session.UnknownToken, nil
-		}
-		m := nats.NewMsg("$KV." + BucketSessions + "." + key)
-		m.Data = []byte(token)
-		if _, err = b.groups["KV_"+BucketSessions].publish(ctx, m, 0); err == nil {
-			b.remember(id, token)
-			return token, nil
-		}
-		if errors.Is(err, errConflict) {
-			e, err = b.sessions.Get(ctx, key)
-		}
-	}
+func (b *Bus) bind(ctx context.Context, id, token string) (bound string, err error) {
+	err = b.untilThere(ctx, func() (there bool, err error) {
+		bound, err = b.tryBind(ctx, id, token)
+		return bound != "", err
+	})
 	if err != nil {
 		return "", fmt.Errorf("bind the number of session %s: %w", id, err)
 	}
-	token = string(e.Value())
-	if !session.ValidToken(token) {
-		return "", fmt.Errorf("bind the number of session %s: the stored value %q is not a token", id, token)
+	if bound != session.UnknownToken {
+		b.remember(id, bound)
 	}
-	b.remember(id, token)
+	return bound, nil
+}
+
+// tryBind gives the token that is bound; empty: another process binds one at this moment.
+func (b *Bus) tryBind(ctx context.Context, id, token string) (string, error) {
+	key := id + ".to"
+	e, err := b.sessions.Get(ctx, key)
+	switch {
+	case err == nil && session.ValidToken(string(e.Value())):
+		return string(e.Value()), nil
+	case err == nil:
+		return "", fmt.Errorf("the stored value %q is not a token", e.Value())
+	case !errors.Is(err, jetstream.ErrKeyNotFound):
+		return "", err
+	case token == "" || token == session.UnknownToken:
+		return session.UnknownToken, nil
+	}
+	m := nats.NewMsg("$KV." + BucketSessions + "." + key)
+	m.Data = []byte(token)
+	_, err = b.groups["KV_"+BucketSessions].publish(ctx, m, 0)
+	switch {
+	case errors.Is(err, errConflict):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
 	return token, nil
 }
 

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // startCluster starts three servers that are one cluster, and returns their URLs.
@@ -124,4 +127,43 @@ func TestFourProcessesStartOnANewCluster(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Two processes that store, claim and bind the same at the same time agree, and neither takes a write that is on its way for an error.
+func TestTwoProcessesWriteTheSameAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a cluster of three servers is slow under the race detector: runs without -short")
+	}
+	t.Parallel()
+	servers := strings.Split(startCluster(t), ",")
+	var buses []*Bus
+	for _, url := range servers[:2] {
+		b, err := Open(t.Context(), Config{URL: url, Replicas: 3, Log: logTo(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeBus(t, b) })
+		buses = append(buses, b)
+	}
+	for i := range 200 {
+		id := fmt.Sprint("s", i)
+		var all sync.WaitGroup
+		var sequences [2]uint64
+		var owners, tokens [2]string
+		for k, b := range buses {
+			all.Go(func() {
+				var errs [3]error
+				sequences[k], _, errs[0] = b.RecordFact(t.Context(), page(id, 1))
+				owners[k], errs[1] = b.Claim(t.Context(), session.AliasFile, id, fmt.Sprint(id, "-", k))
+				tokens[k], errs[2] = b.Bind(t.Context(), id, fmt.Sprintf("%d1334", k))
+				if err := errors.Join(errs[:]...); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if sequences[0] != sequences[1] || owners[0] != owners[1] || tokens[0] != tokens[1] || owners[0] == "" || tokens[0] == "" {
+			t.Fatalf("they do not agree: %v %v %v", sequences, owners, tokens)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -42,15 +43,20 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	if err != nil {
 		return 0, nil, fmt.Errorf("record %s: %w", maskSubject(f.Subject()), err)
 	}
-	stream := streamOf(f.Type())
-	seq, err = b.groups[stream].publish(ctx, factMsg(f, data), 0)
-	if !errors.Is(err, errConflict) {
+	stream, subject := streamOf(f.Type()), maskSubject(f.Subject()) // the subject is for people
+	var old Stored
+	err = b.untilThere(ctx, func() (there bool, err error) {
+		seq, err = b.groups[stream].publish(ctx, factMsg(f, data), 0)
+		if !errors.Is(err, errConflict) {
+			return true, err
+		}
+		if old, err = b.last(ctx, stream, f.Subject()); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return true, fmt.Errorf("read back %s: %w", subject, err)
+		}
+		return err == nil, nil
+	})
+	if err != nil || old.Sequence == 0 {
 		return seq, nil, err
-	}
-	subject := maskSubject(f.Subject()) // for people
-	old, err := b.last(ctx, stream, f.Subject())
-	if err != nil {
-		return 0, nil, fmt.Errorf("read back %s: %w", subject, err)
 	}
 	if !f.Same(old.Data) {
 		b.log.Error("a new fact contradicts the stored one; the new one goes to FAX_DLQ", "subject", subject)
@@ -65,6 +71,23 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 		}
 	}
 	return old.Sequence, old.Data, nil
+}
+
+// untilThere repeats a write while it is refused for a message that cannot be read: on a cluster, that of another process may be on its way.
+// write reports whether the message is there, or it has failed.
+func (b *Bus) untilThere(ctx context.Context, write func() (there bool, err error)) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		if there, err := write(); there || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("the message of another process is not there yet: %w", context.Cause(ctx))
+		case <-b.life.Done():
+			return fmt.Errorf("the message of another process is not there yet: %w", context.Cause(b.life))
+		}
+	}
 }
 
 func factMsg(f session.Fact, data []byte) *nats.Msg {
