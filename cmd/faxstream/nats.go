@@ -9,6 +9,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/events"
 )
@@ -17,6 +18,8 @@ import (
 type natsCmd struct {
 	Dir        string `default:"./faxstream-data" type:"path" help:"Directory of all local state, as for serve."`
 	NATSListen string `name:"nats-listen" default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Address in the printed URL, as for serve. Default ${default}."`
+	NATSCert   string `name:"nats-cert" type:"path" placeholder:"FILE" help:"Certificate of the listener, as for serve: the printed URL is for TLS and has a name of it."`
+	NATSKey    string `name:"nats-key" type:"path" placeholder:"FILE" help:"Private key of --nats-cert."`
 	JSON       bool   `help:"Print one JSON object with URL, user and password."`
 }
 
@@ -26,11 +29,18 @@ func (c natsCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	scheme := "tls" // what the listener demands, unless only this machine reaches it
-	if host, _, err := net.SplitHostPort(c.NATSListen); err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback()) {
-		scheme = "nats"
+	server := url.URL{Scheme: "nats", Host: c.NATSListen, User: url.UserPassword(bus.Subscriber, password)}
+	if c.NATSCert != "" {
+		name, err := app.CertificateName(c.NATSCert, c.NATSKey, c.NATSListen)
+		if err != nil {
+			return usageError{err}
+		}
+		_, port, err := net.SplitHostPort(c.NATSListen)
+		if err != nil {
+			return usageError{err}
+		}
+		server.Scheme, server.Host = "tls", net.JoinHostPort(name, port)
 	}
-	server := url.URL{Scheme: scheme, Host: c.NATSListen, User: url.UserPassword(bus.Subscriber, password)}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(map[string]string{"url": server.String(), "user": bus.Subscriber, "password": password})
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,7 +9,6 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
-	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/cmd/faxstream/tesseract"
 )
@@ -23,7 +23,7 @@ type ocrCmd struct {
 // ocrProgram says how pages are read.
 type ocrProgram struct {
 	Languages []string      `default:"eng" placeholder:"LANG" help:"Languages of Tesseract, separated by commas. Default ${default}."`
-	AtOnce    int           `placeholder:"N" help:"Pages at once. Default: one for each core."`
+	AtOnce    int           `placeholder:"N" help:"Pages at once. Default: one for each core, and one in serve."`
 	Timeout   time.Duration `default:"2m" help:"How long a page may take. Default ${default}."`
 	Memory    int64         `default:"1000" placeholder:"MB" help:"Memory that Tesseract may have for one page, in 10^6 bytes. Default ${default}."`
 	Tesseract string        `default:"tesseract" placeholder:"PROGRAM" help:"Tesseract to run."`
@@ -32,29 +32,32 @@ type ocrProgram struct {
 // leastMemory is what Tesseract needs to start, in MB.
 const leastMemory = 200
 
-// find looks for Tesseract.
-func (c ocrProgram) find(ctx context.Context) (app.OCR, error) {
+// check refuses what cannot work.
+func (c ocrProgram) check() error {
 	if c.Timeout < time.Second || c.Memory < leastMemory || c.AtOnce < 0 {
-		return app.OCR{}, usagef("OCR: want a timeout of 1s or more, memory of %d or more, 1 page at once or more", leastMemory)
+		return usagef("Tesseract: want --timeout (of serve: --ocr-timeout) of 1s or more, --memory of %d MB or more, --at-once of 1 or more",
+			leastMemory)
 	}
+	return nil
+}
+
+// find looks for Tesseract.
+func (c ocrProgram) find(ctx context.Context) (tesseract.Program, error) {
 	program, err := tesseract.Find(ctx, c.Tesseract, c.Languages)
-	if err != nil {
-		return app.OCR{}, err
-	}
 	program.Timeout, program.Memory = c.Timeout, c.Memory*1e6
-	if c.AtOnce == 0 {
-		c.AtOnce = runtime.GOMAXPROCS(0)
-	}
-	return app.OCR{Program: program, AtOnce: c.AtOnce}, nil
+	return program, err
 }
 
 // Run reads pages until a signal comes.
 func (c ocrCmd) Run(ctx context.Context, e env) error {
-	found, err := c.find(ctx)
+	if err := c.check(); err != nil {
+		return err
+	}
+	program, err := c.find(ctx)
 	if err != nil {
 		return err
 	}
-	w := &tesseract.Worker{API: c.api, Name: c.Name, Program: found.Program, AtOnce: found.AtOnce, Log: e.logger()}
+	w := &tesseract.Worker{API: c.api, Name: c.Name, Program: program, AtOnce: cmp.Or(c.AtOnce, runtime.GOMAXPROCS(0)), Log: e.logger()}
 	return w.RunAdded(ctx, api.SubscriberOrder{Order: api.Order{By: whoAsks("")}})
 }
 

@@ -105,6 +105,7 @@ func TestServeReadsPages(t *testing.T) {
 	})
 	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	p.send(sim, f)
+	p.awaitComplete("case")
 	await(t, "the text of the fax", func() bool { return p.fax("case").Searchable })
 	if text := command(t, "get", "case", "--as=txt", "--server="+p.ready.Admin); strings.Count(text, "\f") < 2 || len(text) < 100 {
 		t.Errorf("the text is %q", text)

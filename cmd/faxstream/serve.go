@@ -81,13 +81,6 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	if c.OCR {
-		found, err := c.OCRProgram.find(ctx)
-		if err != nil {
-			return err
-		}
-		cfg.OCR = &found
-	}
 	cfg.LimitHeap(e.getenv)
 	return app.Run(ctx, cfg, func(a *app.App) error {
 		return json.NewEncoder(e.stdout).Encode(readyLine{
@@ -128,6 +121,12 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		if _, err := flags.ReadLine(c.FaxplusTokenFile); err != nil {
 			return cfg, usagef("--faxplus-token-file: %w", err)
 		}
+	}
+	if c.OCR {
+		if err := c.OCRProgram.check(); err != nil {
+			return cfg, err
+		}
+		cfg.OCR = &app.OCR{Find: c.OCRProgram.find, AtOnce: max(c.OCRProgram.AtOnce, 1)}
 	}
 	if err := c.keys(e, &cfg); err != nil {
 		return cfg, err

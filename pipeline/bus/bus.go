@@ -115,6 +115,9 @@ func (b *Bus) options() []nats.Option {
 				b.lineLost()
 			}
 		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.log.Warn("NATS reports an error of a subscription", "err", err)
+		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "server", nc.ConnectedAddr()) }),
 	}
 	if b.cfg.Creds != "" {

@@ -139,7 +139,7 @@ func TestOpenRefusesWhatWouldNotBeSafe(t *testing.T) {
 		{"no directory", "", "", "no store directory"},
 		{"every address", t.TempDir(), "0.0.0.0:0", "loopback"},
 		{"an outside address", t.TempDir(), "192.0.2.1:4222", "loopback"},
-		{"a name", t.TempDir(), "localhost:4222", "loopback"},
+		{"a name", t.TempDir(), "fax:4222", "loopback"},
 		{"no host", t.TempDir(), ":4222", "loopback"},
 		{"no port", t.TempDir(), "127.0.0.1", "port"},
 		{"a directory that is a file", file(t), "", "not a directory"},

@@ -65,8 +65,8 @@ func startCluster(t *testing.T) string {
 	return strings.Join(urls, ",")
 }
 
-// Whoever starts without a number of copies leaves the streams as many as they have, and gives a stream that is new as many. Fewer come only
-// from a number that somebody gives.
+// Whoever starts without a number of copies leaves the streams as many as they have, and gives a stream that is new as many. Fewer come
+// only from a number that somebody gives.
 func TestCopiesAreLoweredOnlyByName(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a cluster of three servers is slow under the race detector: runs without -short")

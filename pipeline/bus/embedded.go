@@ -32,8 +32,12 @@ type EmbeddedConfig struct {
 }
 
 const (
-	maxPayload   = 1 << 20 // bytes of one message; facts are below 64 KiB, dead letters contain a webhook body
-	maxMemory    = 64 << 20
+	maxPayload = 1 << 20 // bytes of one message; facts are below 64 KiB, dead letters contain a webhook body
+	maxMemory  = 64 << 20
+
+	maxConnections = 1024     // the own one included
+	maxUnsent      = 32 << 20 // bytes that a connection does not read: it is closed then
+
 	readyTimeout = 30 * time.Second // opening a full store takes time
 )
 
@@ -58,6 +62,8 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 		StoreDir:           cfg.Dir,
 		SyncAlways:         true, // an ack means that the message is on disk
 		MaxPayload:         maxPayload,
+		MaxConn:            maxConnections,
+		MaxPending:         maxUnsent,
 		JetStreamMaxMemory: maxMemory,
 		JetStreamMaxStore:  maxStore,
 	}
@@ -206,7 +212,8 @@ func (cfg EmbeddedConfig) address() (host string, port int, err error) {
 	if port, err = strconv.Atoi(portText); err != nil {
 		return "", 0, fmt.Errorf("NATS listen address %q: the port is not a number", cfg.Listen)
 	}
-	if ip, err := netip.ParseAddr(host); (cfg.TLS == nil || cfg.Insecure) && (err != nil || !ip.IsLoopback()) {
+	ip, err := netip.ParseAddr(host)
+	if local := host == "localhost" || err == nil && ip.IsLoopback(); !local && (cfg.TLS == nil || cfg.Insecure) {
 		return "", 0, fmt.Errorf("NATS listen address %q: other machines reach it, so TLS and logins are needed; "+
 			"without them only a loopback address such as 127.0.0.1 is allowed", cfg.Listen)
 	}

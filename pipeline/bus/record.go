@@ -73,8 +73,8 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	return old.Sequence, old.Data, nil
 }
 
-// untilThere repeats a write while it is refused for a message that cannot be read: on a cluster, that of another process may be on its way.
-// write reports whether the message is there, or it has failed.
+// untilThere repeats a write while it is refused for a message that cannot be read: on a cluster, that of another process may be on its
+// way. write reports whether the message is there, or it has failed.
 func (b *Bus) untilThere(ctx context.Context, write func() (there bool, err error)) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		if there, err := write(); there || err != nil {

@@ -128,17 +128,21 @@ func (b *Bus) ensure(ctx context.Context) error {
 	return b.mark(ctx)
 }
 
-// replicas are the copies of every stream that is there, by name.
+// replicas are the copies of every stream of ours that is there, by name. A stream whose servers do not answer is an error: the list of
+// all streams would leave it out.
 func (b *Bus) replicas(ctx context.Context) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	there := map[string]int{}
-	list := b.js.ListStreams(ctx)
-	for info := range list.Info() {
-		there[info.Config.Name] = info.Config.Replicas
-	}
-	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("list the streams: %w", err)
+	for _, cfg := range b.wanted() {
+		stream, err := b.js.Stream(ctx, cfg.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read stream %s: %w", cfg.Name, err)
+		}
+		there[cfg.Name] = stream.CachedInfo().Config.Replicas
 	}
 	return there, nil
 }
@@ -212,8 +216,8 @@ func (b *Bus) updateOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (j
 // clusterTry is how long one try on a cluster may take.
 const clusterTry = 5 * time.Second
 
-// findOrCreate is for a cluster. If an update meets a creation by another process, nats-server 2.15.2 answers neither of the two. So a stream
-// is read first and updated only where it is not as wanted, and what is not answered is tried again from the start.
+// findOrCreate is for a cluster. If an update meets a creation by another process, nats-server 2.15.2 answers neither of the two. So a
+// stream is read first and updated only where it is not as wanted, and what is not answered is tried again from the start.
 func (b *Bus) findOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	for {
 		try, cancel := context.WithTimeout(ctx, clusterTry)

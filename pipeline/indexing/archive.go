@@ -28,8 +28,8 @@ func readFax(ctx context.Context, a archive.Reader, id string) (f search.Fax, ok
 	if err != nil || last.Kind == session.ActionPurged {
 		return f, false, err
 	}
-	plan, err := archive.ReadJSON[archive.Plan](ctx, a, m.Plan)
-	if err != nil {
+	plan := archive.Plan{Indexed: m.StartTime}
+	if _, _, err := archive.LoadJSON(ctx, a, m.Plan.Key, &plan); err != nil {
 		return f, false, err
 	}
 	f = search.Fax{

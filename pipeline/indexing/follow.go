@@ -38,6 +38,7 @@ type Follower struct {
 	mu       sync.Mutex
 	purged   map[string]bool // guarded by mu, made at first use: to be removed
 	complete atomic.Bool
+	broken   atomic.Bool // a fax could not be read, and is not in the index, or not as it is
 }
 
 const (
@@ -52,6 +53,9 @@ const old = 29 * 24 * time.Hour
 
 // Complete reports whether the index has been filled. Before that it has only a part of the archive.
 func (f *Follower) Complete() bool { return f.complete.Load() }
+
+// Whole reports whether the index has been filled, and no fax was left out because it could not be read.
+func (f *Follower) Whole() bool { return f.complete.Load() && !f.broken.Load() }
 
 // Purged says that a fax was purged: it is removed with the next events.
 func (f *Follower) Purged(id string) {
@@ -146,6 +150,7 @@ func (f *Follower) start(ctx context.Context) (place bus.Place, err error) {
 	if err != nil {
 		return place, fmt.Errorf("fill the search index: %w", err)
 	}
+	f.broken.Store(done.Broken > 0)
 	if done.Faxes > 0 {
 		f.Log.Info("the search index is filled", "faxes", done.Faxes, "pages", done.Pages, "took", time.Since(began).Round(time.Millisecond))
 	}
@@ -216,6 +221,7 @@ func (f *Follower) write(ctx context.Context, batch []event) (err error) {
 func (f *Follower) skip(id string, err error) error {
 	if err != nil && (archive.Broken(err) || archive.Lost(err) || hold.Damaged(err)) {
 		f.Log.Error("a fax cannot be read for the search index: verify it", "session", id, "err", err)
+		f.broken.Store(true)
 		return nil
 	}
 	return err

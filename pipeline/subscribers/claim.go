@@ -5,11 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
 // Limits of a claim.
@@ -45,92 +40,78 @@ func (v *Service) Claim(ctx context.Context, name string, most int, wait time.Du
 		return nil, fmt.Errorf("key of leases: %w", err)
 	}
 	events, err := v.claim(ctx, name, key, most, time.Now().Add(wait))
-	switch {
-	case ctx.Err() != nil && len(events) == 0:
+	if ctx.Err() != nil && len(events) == 0 {
 		return []Event{}, nil
-	case gone(err): // it was removed meanwhile
-		return nil, fmt.Errorf("%s: %w", name, ErrNone)
+	}
+	if gone(err) { // it was removed meanwhile, or JetStream does not answer
+		if _, findErr := v.find(ctx, name); errors.Is(findErr, ErrNone) {
+			err = findErr
+		}
+	}
+	if errors.Is(err, ErrNone) {
+		v.memories.Delete(name)
 	}
 	return events, err
 }
+
+// atLeast is how long a pull that waits must have left.
+const atLeast = 10 * time.Millisecond
 
 func (v *Service) claim(ctx context.Context, name string, key []byte, most int, until time.Time) ([]Event, error) {
 	for {
-		f, events, err := v.look(ctx, name, key, most)
-		left := time.Until(until)
-		switch {
-		case err != nil || len(events) > 0 || left <= 0 || ctx.Err() != nil:
+		alone, events, err := v.look(ctx, name, key, most, until)
+		if err != nil || len(events) > 0 || time.Until(until) < atLeast || ctx.Err() != nil {
 			return events, err
-		case f.alone():
-			return f.main.fetch(key, func() (jetstream.MessageBatch, error) {
-				return f.main.Fetch(1, jetstream.FetchContext(bus.PullUntil(ctx, until))) // one: of several it would wait for the last one
-			})
 		}
-		select {
-		case <-time.After(min(lookAgain, left)):
-		case <-ctx.Done():
+		if alone == nil {
+			continue
 		}
+		msgs, err := alone.first(ctx, until)
+		for _, m := range msgs {
+			events = append(events, alone.event(key, m))
+		}
+		return events, err
 	}
 }
 
-// look takes the events that wait now. The claims of a process take them one after another, so that each sees what the last one did.
-func (v *Service) look(ctx context.Context, name string, key []byte, most int) (*family, []Event, error) {
-	m := v.memory(name)
-	select {
-	case m.look <- struct{}{}:
-		defer func() { <-m.look }()
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	}
-	f, err := v.family(ctx, name, m)
+// look takes the events that wait now. The claims of a process take them one after another, so that each sees what the last one did. If
+// there are none, alone is the durable of a subscriber that has only one, where a claim can wait; of others look waits a little, so that
+// all claims of a process together do not ask more often.
+func (v *Service) look(
+	ctx context.Context, name string, key []byte, most int, until time.Time,
+) (alone *durable, events []Event, err error) {
+	main, err := v.find(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	events, err := f.take(ctx, key, most)
-	if len(events) > 0 {
-		return f, events, nil // what failed is tried again by the next claim
+	m := v.memory(name)
+	late := time.NewTimer(max(time.Until(until), whileFull))
+	defer late.Stop()
+	select {
+	case m.look <- struct{}{}:
+		defer func() { <-m.look }()
+	case <-late.C:
+		return nil, nil, nil
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
-	return f, nil, err
-}
-
-// fetch gives the events that a pull brings.
-func (d *durable) fetch(key []byte, pull func() (jetstream.MessageBatch, error)) ([]Event, error) {
-	msgs, err := d.pull(pull)
-	events := make([]Event, 0, len(msgs))
-	for _, m := range msgs {
-		events = append(events, d.event(key, m))
-	}
-	return events, err
-}
-
-// message is a message that a durable has delivered.
-type message struct {
-	jetstream.Msg
-	meta *jetstream.MsgMetadata
-}
-
-// pull gives what a pull from the durable brings.
-func (d *durable) pull(pull func() (jetstream.MessageBatch, error)) (msgs []message, err error) {
-	batch, err := pull()
+	f, err := v.family(ctx, main, m)
 	if err != nil {
-		return nil, fmt.Errorf("claim events of %s: %w", d.Info().Name, err)
+		return nil, nil, err
 	}
-	for m := range batch.Messages() {
-		meta, err := m.Metadata()
-		if err != nil {
-			return nil, fmt.Errorf("claim events of %s: %w", d.Info().Name, err)
-		}
-		msgs = append(msgs, message{m, meta})
+	if f.alone() && f.main.free() <= 0 && time.Until(until) > whileFull {
+		return f.main, nil, nil
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoMessages) && len(msgs) == 0 {
-		return nil, fmt.Errorf("claim events of %s: %w", d.Info().Name, err)
+	events, err = f.take(ctx, key, most)
+	if len(events) > 0 {
+		return nil, events, nil // what failed is tried again by the next claim
 	}
-	return msgs, nil
-}
-
-func (d *durable) event(key []byte, m message) Event {
-	return Event{
-		Lease: leaseOf(key, d.Info(), m.Reply()), Subject: m.Subject(), ID: m.Headers().Get(bus.HeaderID), Time: m.meta.Timestamp.UTC(),
-		Tries: int(m.meta.NumDelivered), Data: m.Data(),
+	if err != nil || f.alone() {
+		return f.main, nil, err
 	}
+	select {
+	case <-time.After(min(lookAgain, max(time.Until(until), 0))):
+	case <-ctx.Done():
+	}
+	return nil, nil, nil
 }

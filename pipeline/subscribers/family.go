@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,14 +20,15 @@ import (
 // order of the stream. Two things add more, for a time:
 //
 //   - A burst of one number, such as a broadcast of a thousand pages: the number gets a durable of its own, a share, which begins where the
-//     main one is. The main one passes over the number's events from there on, and so comes to those of other numbers at once. Claims take
-//     turns between the main one and the shares.
-//   - A rewind: a durable that begins at the time in question and ends where the main one is. Claims take from it when nothing else waits.
+//     main one is. The main one passes over the number's events from there on, and so comes to those of other numbers. Claims take turns
+//     between the main one and the shares.
+//   - A rewind: a durable that begins at the time in question and ends where the others were. Claims take from it when nothing else waits.
 //
-// The main one passes over an event only if the share is there, and is not closed, after the event came: then the share has it. A share is
-// closed when it has nothing left, and removed if it still has nothing after that, so that no event is passed over for a share that is
-// gone. Several processes may do this at once, and a crash at any point loses nothing. An event may be delivered by both around the
-// opening and the closing, as after any lost answer.
+// The main one passes over an event only if the share is there, and not closed, after the event came: then the share has it. A share is
+// closed when it has had nothing to do for a minute. From then on the main one passes over nothing more for it, and the share gives only
+// what was stored until then. It is removed when it has given all of that. So no event is passed over for a share that is gone, whatever
+// several processes do at once, and a crash at any point loses nothing. An event may be delivered by both around the opening and the
+// closing, as after any lost answer.
 type family struct {
 	v      *Service
 	memory *memory
@@ -36,59 +38,29 @@ type family struct {
 	again  *durable // of a rewind, or nil
 }
 
-// durable is one of a family.
-type durable struct {
-	jetstream.Consumer
-	number string // of a share
-}
-
-// Info is the durable as it was last asked for.
-func (d *durable) Info() *jetstream.ConsumerInfo { return d.CachedInfo() }
-
-// drained reports whether everything that was delivered is settled, and nothing waits.
-func (d *durable) drained() bool { return d.Info().NumPending == 0 && d.Info().NumAckPending == 0 }
-
-func (d *durable) closed() bool { return d.Info().Config.Metadata[metaClosed] != "" }
-
 const (
-	shareFrom  = 100         // events that wait behind one: from so many on, a number may get a share
-	shareAhead = 100         // sequences after the last delivered one, where a share begins: until then other processes have learned of it
-	shareQuiet = time.Minute // a share is closed when it has had nothing to do for so long
-	maxShares  = 16          // of a subscriber; further numbers stay with the main durable
-	lastEvents = 32          // of the main durable that are looked at: a number with half of them has a burst
-	tidyEvery  = 64          // claims
+	shareFrom  = 100              // events that wait behind one: from so many on, a number may get a share
+	shareAhead = 100              // sequences after the last delivered one, where a share begins: by then other processes know of it
+	shareQuiet = time.Minute      // a share is closed when it has had nothing to do for so long
+	shareEnds  = 10 * time.Second // after it was closed it may be removed: by then every server knows what it has
+	maxShares  = 16               // of a subscriber; further numbers stay with the main durable
+	lastEvents = 32               // of the main durable that are looked at: a number with half of them has a burst
+	tidyEvery  = 64               // claims
+	listEvery  = time.Minute      // a process that was not told of a durable finds it then
 	passFor    = 250 * time.Millisecond
 	passAtOnce = 32 // events that are passed over together
 )
 
-// Names and metadata of additional durables. No name of a subscriber has these characters.
-const (
-	shareMark = "="
-	againMark = "~"
-
-	metaOf     = "faxstream-of"     // the subscriber
-	metaNumber = "faxstream-number" // of a share
-	metaClosed = "faxstream-closed" // of a share
-	metaUntil  = "faxstream-until"  // of a rewind: the last sequence
-	metaGrown  = "faxstream-grown"  // of the main durable: when the family last got a durable
-)
-
-// additional reports whether a durable has the name of an additional one of a subscriber.
-func additional(name, durable string) bool {
-	return strings.HasPrefix(durable, prefix+name+againMark) || strings.HasPrefix(durable, prefix+name+shareMark)
-}
-
 // memory is what a process keeps of a subscriber between claims.
 type memory struct {
-	look  chan struct{} // has a value while a claim looks
-	grown string        // metaGrown when others were found
-	names []string      // of additional durables
-	last  []string      // numbers of the last events of the main durable
-	turns int
+	look   chan struct{} // has a value while a claim looks
+	grown  string        // metaGrown when others were found
+	listed time.Time     // and when that was
+	names  []string      // of additional durables
+	last   []string      // numbers of the last events of the main durable
+	turns  int
 
-	nothing bool      // the last claim got nothing
-	moved   string    // where the durables were
-	since   time.Time // and since when
+	nothing bool // the last claim got nothing
 }
 
 func (v *Service) memory(name string) *memory {
@@ -98,19 +70,16 @@ func (v *Service) memory(name string) *memory {
 
 func (f *family) alone() bool { return len(f.shares) == 0 && f.again == nil }
 
-// family finds the durables of a subscriber.
-func (v *Service) family(ctx context.Context, name string, m *memory) (*family, error) {
-	main, err := v.find(ctx, name)
-	if err != nil {
-		return nil, err
-	}
+// family finds the durables of a subscriber whose main one is there.
+func (v *Service) family(ctx context.Context, main jetstream.Consumer, m *memory) (*family, error) {
 	f := &family{v: v, memory: m, sub: status(main.CachedInfo()).Subscriber, main: &durable{Consumer: main}}
 	grown := main.CachedInfo().Config.Metadata[metaGrown]
-	if grown != m.grown {
-		if m.names, err = v.others(ctx, name); err != nil {
+	if grown != m.grown || time.Since(m.listed) >= listEvery {
+		names, err := v.others(ctx, f.sub.Name)
+		if err != nil {
 			return nil, err
 		}
-		m.grown = grown
+		m.names, m.grown, m.listed = names, grown, time.Now()
 	}
 	var there []string
 	for _, n := range m.names {
@@ -138,10 +107,10 @@ func (v *Service) others(ctx context.Context, name string) (names []string, err 
 	if err != nil {
 		return nil, fmt.Errorf("durables of %s: %w", name, err)
 	}
-	list := stream.ListConsumers(ctx)
-	for info := range list.Info() {
-		if info.Config.Metadata[bus.Ours] == bus.OursSubscriber && info.Config.Metadata[metaOf] == name {
-			names = append(names, info.Name)
+	list := stream.ConsumerNames(ctx) // unlike their states, a cluster lists the names of all
+	for n := range list.Name() {
+		if additional(name, n) {
+			names = append(names, n)
 		}
 	}
 	if err := list.Err(); err != nil {
@@ -164,18 +133,23 @@ func (f *family) take(ctx context.Context, key []byte, most int) (events []Event
 	most = min(most, f.room())
 	sources := f.turn()
 	for err == nil && len(sources) > 0 && len(events) < most {
-		each := max(1, (most-len(events))/len(sources))
-		var left []*durable
+		left := most - len(events)
+		var more []*durable
 		for _, d := range sources {
-			var given []Event
-			if err == nil {
-				given, err = f.from(ctx, d, key, min(each, most-len(events)))
+			part := max(1, left/(2*max(1, len(sources)-1)))
+			if d == f.main { // it has all other numbers
+				part = max(1, left/2)
 			}
-			if events = append(events, given...); len(given) == each {
-				left = append(left, d)
+			part = min(part, most-len(events))
+			var given []Event
+			if err == nil && part > 0 {
+				given, err = f.from(ctx, d, key, part)
+			}
+			if events = append(events, given...); len(given) == part {
+				more = append(more, d)
 			}
 		}
-		sources = left
+		sources = more
 	}
 	if err == nil && len(events) < most && f.again != nil {
 		var given []Event
@@ -186,31 +160,14 @@ func (f *family) take(ctx context.Context, key []byte, most int) (events []Event
 	return events, err
 }
 
-// room is how many more events may be in work.
-//
-// The durables count events whose lease is over as if they were in work, until they are claimed again. So when as many are in work as may
-// be, and nothing moves for the time of a lease, workers may have died with all of them: one more is given. The server gives those first
-// whose lease is over.
+// room is how many more events may be in work. Several processes that look at the same time may exceed it, up to Concurrency of each
+// durable.
 func (f *family) room() int {
-	all := append([]*durable{f.main}, f.shares...)
-	if f.again != nil {
-		all = append(all, f.again)
+	n := f.sub.Concurrency - f.main.inWork() - f.again.inWork()
+	for _, s := range f.shares {
+		n -= s.inWork()
 	}
-	n, moved := f.sub.Concurrency, ""
-	for _, d := range all {
-		info := d.Info()
-		n -= info.NumAckPending
-		moved += fmt.Sprintln(info.Delivered.Consumer, info.AckFloor.Consumer, info.NumAckPending)
-	}
-	if n > 0 || moved != f.memory.moved {
-		f.memory.moved, f.memory.since = moved, time.Now()
-		return n
-	}
-	if time.Since(f.memory.since) < f.sub.Lease || n < -len(all) {
-		return n
-	}
-	f.memory.since = time.Now()
-	return 1
+	return n
 }
 
 // turn gives the durables in the order of this claim: every second claim begins with the main one, which has all quiet numbers, and the
@@ -229,16 +186,17 @@ func (f *family) turn() []*durable {
 
 // from takes up to most events from one durable, and passes over those that come from another one.
 func (f *family) from(ctx context.Context, d *durable, key []byte, most int) (events []Event, err error) {
-	var passed []message
+	var passed []passedOver
+	free := d.free()
 	for until := time.Now().Add(passFor); len(events) < most; {
-		msgs, err := d.pull(func() (jetstream.MessageBatch, error) { return d.FetchNoWait(most - len(events)) })
+		msgs, err := d.some(most-len(events), free-len(events)-len(passed))
 		if d != f.main && gone(err) { // another process has removed it: it had nothing left
 			return events, nil
 		}
 		before := len(passed)
 		for _, m := range msgs {
-			if f.elsewhere(d, m) {
-				passed = append(passed, m)
+			if s, elsewhere := f.elsewhere(d, m); elsewhere {
+				passed = append(passed, passedOver{m, s})
 				continue
 			}
 			events = append(events, d.event(key, m))
@@ -254,16 +212,6 @@ func (f *family) from(ctx context.Context, d *durable, key []byte, most int) (ev
 		}
 	}
 	return events, f.pass(ctx, d, passed)
-}
-
-// gone reports whether an error says that there is no such durable.
-func gone(err error) bool {
-	for _, none := range []error{jetstream.ErrConsumerNotFound, jetstream.ErrConsumerDeleted, nats.ErrNoResponders} {
-		if errors.Is(err, none) {
-			return true
-		}
-	}
-	return false
 }
 
 // numberOf is the number in the subject of a page event: fax.v1.page.archived.<to>.<session>.<page>.
@@ -285,45 +233,34 @@ func (f *family) share(m message) *durable {
 	return nil
 }
 
-// elsewhere reports whether a message that d delivered is to come from another durable.
-func (f *family) elsewhere(d *durable, m message) bool {
-	s := f.share(m)
-	switch d {
-	case f.main:
-		return s != nil && !s.closed()
-	case f.again:
-		// Its end is where the main one was. A share that has not come to a message yet was asked before the message came.
-		return m.meta.Sequence.Stream > f.until() || s != nil && m.meta.Sequence.Stream > s.Info().Delivered.Stream
+// elsewhere reports whether a message that d delivered is to come from another durable, and gives the share that has it, if it is one.
+func (f *family) elsewhere(d *durable, m message) (s *durable, elsewhere bool) {
+	if d == f.main {
+		s = f.share(m)
+		return s, s != nil && !s.closed()
 	}
-	return false
+	return nil, m.meta.Sequence.Stream > d.until(numberOf(m.Subject()))
 }
 
-// until is the last sequence of a rewind.
-func (f *family) until() uint64 {
-	n, err := strconv.ParseUint(f.again.Info().Config.Metadata[metaUntil], 10, 64)
-	if err != nil {
-		return 0 // nothing is repeated for a durable that somebody has edited
-	}
-	return n
+// passedOver is a message that its durable does not give.
+type passedOver struct {
+	message
+	share *durable // that has it; nil: that of an additional durable is after its end, and the main one has it
 }
 
-// pass settles messages that come from another durable. Those of the main one are settled only if their share is still there.
-func (f *family) pass(ctx context.Context, d *durable, msgs []message) error {
-	open := map[*durable]bool{}
+// pass settles messages that come from another durable. Those for which there is a share are settled only if it is still the same one.
+func (f *family) pass(ctx context.Context, d *durable, msgs []passedOver) error {
+	open := map[*durable]bool{nil: true}
 	for _, m := range msgs {
-		s := f.share(m)
-		if d != f.main {
-			s = nil
-		}
-		if _, asked := open[s]; s != nil && !asked {
-			_, err := s.Consumer.Info(ctx)
-			if err != nil && !gone(err) {
+		if _, asked := open[m.share]; !asked {
+			same, err := m.share.still(ctx)
+			if err != nil {
 				return fmt.Errorf("pass over events of %s: %w", d.Info().Name, err)
 			}
-			open[s] = err == nil && !s.closed()
+			open[m.share] = same
 		}
 		settle := func() error { return m.DoubleAck(ctx) }
-		if s != nil && !open[s] {
+		if !open[m.share] {
 			settle = m.Nak // it comes again, and then from this one
 		}
 		if err := settle(); err != nil {
@@ -341,7 +278,8 @@ func (f *family) saw(ctx context.Context, d *durable, m message) error {
 	}
 	last := append(f.memory.last, number)
 	f.memory.last = last[max(0, len(last)-lastEvents):]
-	if m.meta.NumPending < shareFrom || len(f.memory.last) < lastEvents || len(f.shares) >= maxShares || f.share(m) != nil {
+	has := slices.ContainsFunc(f.shares, func(s *durable) bool { return s.number == number })
+	if has || m.meta.NumPending < shareFrom || len(f.memory.last) < lastEvents || len(f.shares) >= maxShares {
 		return nil
 	}
 	n := 0
@@ -357,36 +295,50 @@ func (f *family) saw(ctx context.Context, d *durable, m message) error {
 	return f.split(ctx, number)
 }
 
-// split gives a number a durable of its own.
+// split gives a number a durable of its own. Its name is new each time: a process that knows an older share must not take it for that.
+// Processes that do this at the same moment know the same metaGrown, and meet at the same name.
 func (f *family) split(ctx context.Context, number string) error {
 	info, err := f.main.Consumer.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("a share for one number of %s: %w", f.sub.Name, err)
 	}
+	grown := fnv.New32a()
+	grown.Write([]byte(f.memory.grown)) // never fails
 	c := config(f.sub)
-	c.Durable, c.FilterSubjects = prefix+f.sub.Name+shareMark+number, filter([]string{number})
+	c.Durable = fmt.Sprintf("%s%s%s%s%s%x", prefix, f.sub.Name, shareMark, number, shareMark, grown.Sum32())
+	c.FilterSubjects = filter([]string{number})
 	c.DeliverPolicy, c.OptStartTime, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, nil, info.Delivered.Stream+1+shareAhead
 	c.Metadata = map[string]string{bus.Ours: bus.OursSubscriber, metaOf: f.sub.Name, metaNumber: number}
 	_, err = f.v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // another process made it at the same moment
 		return fmt.Errorf("a share for one number of %s: %w", f.sub.Name, err)
 	}
-	return f.v.grow(ctx, info)
+	return f.v.grow(ctx, info, c.Durable)
 }
 
 // grow tells all processes that the family of a main durable has got another one.
-func (v *Service) grow(ctx context.Context, main *jetstream.ConsumerInfo) error {
+func (v *Service) grow(ctx context.Context, main *jetstream.ConsumerInfo, another string) error {
 	c := main.Config
-	c.Metadata[metaGrown] = time.Now().UTC().Format(time.RFC3339Nano)
+	c.Metadata[metaGrown] = another
 	if _, err := v.Bus.JetStream().UpdateConsumer(ctx, bus.StreamPages, c); err != nil {
 		return fmt.Errorf("durables of %s: %w", main.Name, err)
 	}
 	return nil
 }
 
-// tidy removes shares that have nothing left, and a rewind that is over. It looks at the durables as family found them.
+// positions are where the durables of a family are, for a rewind to end there: the last sequence of the main one, and of each share its
+// number, its first and its last one.
+func (f *family) positions() string {
+	all := strconv.FormatUint(f.main.Info().Delivered.Stream, 10)
+	for _, s := range f.shares {
+		all += fmt.Sprintf(",%s:%d:%d", s.number, s.Info().Config.OptStartSeq, s.Info().Delivered.Stream)
+	}
+	return all
+}
+
+// tidy closes shares that have nothing to do, and removes durables that have given all. It looks at them as family found them.
 func (f *family) tidy(ctx context.Context) error {
-	if f.again != nil && (f.again.drained() || f.again.Info().NumAckPending == 0 && f.again.Info().Delivered.Stream >= f.until()) {
+	if f.again != nil && f.again.over() {
 		if err := f.v.remove(ctx, f.again.Info().Name); err != nil {
 			return err
 		}
@@ -395,15 +347,18 @@ func (f *family) tidy(ctx context.Context) error {
 	var left []*durable
 	for _, s := range f.shares {
 		info := s.Info()
-		quiet := info.Delivered.Last == nil || time.Since(*info.Delivered.Last) >= shareQuiet
-		// The main one must have passed over all that the share has delivered, or it would deliver that again.
-		if s.drained() && quiet && f.main.Info().AckFloor.Stream >= info.Delivered.Stream {
-			closed, err := f.close(ctx, s)
-			if err != nil {
+		closed, err := time.Parse(time.RFC3339Nano, info.Config.Metadata[metaClosed])
+		switch {
+		case s.closed() && err == nil && time.Since(closed) >= shareEnds && info.Config.Metadata[metaUntil] != "" && s.over():
+			if err := f.v.remove(ctx, info.Name); err != nil {
 				return err
 			}
-			if closed {
-				continue
+			continue
+		case s.closed() && info.Config.Metadata[metaUntil] != "":
+		case s.closed() || s.idle() && (info.Delivered.Consumer == 0 || f.main.Info().AckFloor.Stream >= info.Delivered.Stream):
+			// The main one has passed over all that the share has delivered, or it would deliver that again.
+			if err := f.close(ctx, s); err != nil && !gone(err) {
+				return fmt.Errorf("close %s: %w", info.Name, err)
 			}
 		}
 		left = append(left, s)
@@ -412,25 +367,22 @@ func (f *family) tidy(ctx context.Context) error {
 	return nil
 }
 
-// close closes a share, and removes it if it has still nothing left then. Else it is emptied first; it is never opened again.
-func (f *family) close(ctx context.Context, s *durable) (removed bool, err error) {
+// close closes a share, and notes the last sequence of the stream as its end: whatever was passed over for it was stored before.
+func (f *family) close(ctx context.Context, s *durable) error {
+	c := s.Info().Config
 	if !s.closed() {
-		c := s.Info().Config
-		c.Metadata[metaClosed] = "yes"
-		_, err = f.v.Bus.JetStream().UpdateConsumer(ctx, bus.StreamPages, c)
+		c.Metadata[metaClosed] = time.Now().UTC().Format(time.RFC3339Nano)
+		if _, err := f.v.Bus.JetStream().UpdateConsumer(ctx, bus.StreamPages, c); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		_, err = s.Consumer.Info(ctx) // after it is closed: now it has everything that was passed over for it
+	stream, err := f.v.Bus.JetStream().Stream(ctx, bus.StreamPages)
+	if err != nil {
+		return err
 	}
-	switch {
-	case gone(err):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("close %s: %w", s.Info().Name, err)
-	case !s.drained():
-		return false, nil
-	}
-	return true, f.v.remove(ctx, s.Info().Name)
+	c.Metadata[metaUntil] = strconv.FormatUint(stream.CachedInfo().State.LastSeq, 10)
+	_, err = f.v.Bus.JetStream().UpdateConsumer(ctx, bus.StreamPages, c)
+	return err
 }
 
 // remove removes an additional durable.
@@ -440,4 +392,16 @@ func (v *Service) remove(ctx context.Context, durable string) error {
 		return fmt.Errorf("remove durable %s: %w", durable, err)
 	}
 	return nil
+}
+
+// gone reports whether an error says that there is no such durable, or that none answers.
+func gone(err error) bool {
+	for _, none := range []error{
+		jetstream.ErrConsumerNotFound, jetstream.ErrConsumerDoesNotExist, jetstream.ErrConsumerDeleted, nats.ErrNoResponders,
+	} {
+		if errors.Is(err, none) {
+			return true
+		}
+	}
+	return false
 }

@@ -78,7 +78,9 @@ func TestABurstOfOneNumberKeepsNobodyWaiting(t *testing.T) {
 			t.Errorf("after the burst came %s", ids)
 		}
 		time.Sleep(2 * time.Minute)
-		if ids := append(d.work("ocr"), d.work("ocr")...); len(ids) != 0 || d.durables() != 1 {
+		ids = d.work("ocr") // the share is closed
+		time.Sleep(time.Minute)
+		if ids = append(ids, d.work("ocr")...); len(ids) != 0 || d.durables() != 1 {
 			t.Errorf("then came %s, and there are %d durables", ids, d.durables())
 		}
 	})
@@ -154,6 +156,73 @@ func TestNoEventIsLostByShares(t *testing.T) {
 			withDesk(t, func(t *testing.T, d *desk) { new(shareTrial).run(t, d, rand.New(rand.NewPCG(seed, 0))) })
 		})
 	}
+}
+
+// All workers die with all that they may have, in a burst and while a rewind runs. When the leases are over, others get everything.
+func TestWorkersDieInABurst(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		began := time.Now()
+		d.add(subscribers.Subscriber{Name: "ocr", Concurrency: 40})
+		d.publish("222", "burst", span(300)...)
+		d.publish("1", "small", span(20)...)
+		for range 150 {
+			d.settle("ocr", d.next("ocr"), subscribers.Done, 0)
+		}
+		if _, err := d.Rewind(t.Context(), "ocr", began); err != nil {
+			t.Fatal(err)
+		}
+		other := &subscribers.Service{Bus: d.bus, Key: d.Key}
+		for _, v := range []*subscribers.Service{d.Service, other, d.Service, other} {
+			if _, err := v.Claim(t.Context(), "ocr", 32, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		seen := map[string]bool{}
+		for _, id := range d.work("ocr") {
+			seen[id] = true
+		}
+		if len(seen) != 320 {
+			t.Errorf("%d events came, want each of 320 again or for the first time", len(seen))
+		}
+	})
+}
+
+// A rewind repeats also what a share has given before the main durable came there.
+func TestARewindRepeatsWhatSharesGave(t *testing.T) {
+	withDesk(t, func(t *testing.T, d *desk) {
+		began := time.Now()
+		d.add(subscribers.Subscriber{Name: "ocr"})
+		d.publish("222", "burst", span(250)...)
+		for page := 1; page <= 100; page++ {
+			d.publish("222", "mixed", page)
+			d.publish("1", "other", page)
+		}
+		before := []string{}
+		for range 350 {
+			e := d.next("ocr")
+			before = append(before, e.ID)
+			d.settle("ocr", e, subscribers.Done, 0)
+		}
+		if d.durables() < 2 {
+			t.Fatalf("%d durables, want one and a share", d.durables())
+		}
+		if _, err := d.Rewind(t.Context(), "ocr", began); err != nil {
+			t.Fatal(err)
+		}
+		again := map[string]int{}
+		for _, id := range d.work("ocr") {
+			again[id]++
+		}
+		for _, id := range before {
+			if again[id] != 1 {
+				t.Errorf("%s was settled before the rewind, and came %d times after it", id, again[id])
+			}
+		}
+		if len(again) != 450 {
+			t.Errorf("%d events came after the rewind, want 450", len(again))
+		}
+	})
 }
 
 // Workers of three processes claim at the same time, while a burst of one number gets a share. Each event is done, nearly all once.

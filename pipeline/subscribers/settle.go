@@ -171,8 +171,11 @@ func (v *Service) settle(ctx context.Context, name string, key []byte, durables 
 	defer cancel()
 	_, err := v.Bus.JetStream().Conn().RequestWithContext(ctx, l.reply, []byte(word))
 	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%s: %w", name, ErrNone)
+	case errors.Is(err, nats.ErrNoResponders): // it was removed meanwhile, or JetStream does not answer
+		if _, findErr := v.find(ctx, name); findErr != nil {
+			return findErr
+		}
+		fallthrough
 	case err != nil:
 		return fmt.Errorf("settle an event of %s: %w", name, err)
 	}

@@ -83,8 +83,8 @@ type Status struct {
 	Waiting int       // events that it has not claimed
 	InWork  int       // events that it has claimed and not settled
 	Again   int       // of them, those that were claimed before
-	Claimed time.Time // when it last claimed an event; zero: never
-	Settled time.Time // when it last settled one as done
+	Claimed time.Time // when it last claimed an event; zero: not since the NATS server started
+	Settled time.Time // when it last settled one; zero: not since then
 
 	// Of List only.
 	Oldest time.Time // when the oldest event was stored that is not settled, without those of a rewind; zero: there is none
@@ -359,14 +359,11 @@ func (v *Service) Remove(ctx context.Context, name string) error {
 	if _, err := v.find(ctx, name); err != nil {
 		return err
 	}
-	if err := v.removeOthers(ctx, name); err != nil {
-		return err
-	}
 	if err := v.Bus.JetStream().DeleteConsumer(ctx, bus.StreamPages, prefix+name); err != nil {
 		return fmt.Errorf("remove subscriber %s: %w", name, err)
 	}
 	v.memories.Delete(name)
-	return errors.Join(v.forgetFailures(ctx, name), v.Bus.Dismiss(name))
+	return errors.Join(v.removeOthers(ctx, name), v.forgetFailures(ctx, name), v.Bus.Dismiss(name))
 }
 
 // Rewind gives a subscriber the events since a time again, also those that it has settled.
@@ -385,11 +382,13 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 	if s.Kind == KindNATS {
 		return v.moved(ctx, cons.CachedInfo(), s)
 	}
+	f, err := v.family(ctx, cons, &memory{})
+	if err != nil {
+		return Status{}, err
+	}
 	c := config(s)
 	c.Durable = prefix + name + againMark + strconv.FormatInt(time.Now().UnixNano(), 36) // never that of one that was deleted
-	c.Metadata = map[string]string{
-		bus.Ours: bus.OursSubscriber, metaOf: name, metaUntil: strconv.FormatUint(cons.CachedInfo().Delivered.Stream, 10),
-	}
+	c.Metadata = map[string]string{bus.Ours: bus.OursSubscriber, metaOf: name, metaUntil: f.positions()}
 	names, err := v.others(ctx, name)
 	if err != nil {
 		return Status{}, err
@@ -404,7 +403,7 @@ func (v *Service) Rewind(ctx context.Context, name string, since time.Time) (Sta
 	if _, err := v.Bus.JetStream().CreateConsumer(ctx, bus.StreamPages, c); err != nil {
 		return Status{}, fmt.Errorf("rewind subscriber %s: %w; rewind it again", name, err)
 	}
-	if err := v.grow(ctx, cons.CachedInfo()); err != nil {
+	if err := v.grow(ctx, cons.CachedInfo(), c.Durable); err != nil {
 		return Status{}, err
 	}
 	return v.Get(ctx, name)

@@ -41,6 +41,7 @@ import (
 type App struct {
 	webhookURL, adminURL, pprofURL string
 
+	began   time.Time // of the start
 	log     *slog.Logger
 	bus     *bus.Bus
 	archive *watched
@@ -69,7 +70,9 @@ func Start(ctx context.Context, c Config) (*App, error) {
 
 // start starts the parts in the order in which they need each other.
 func start(ctx context.Context, c Config) (_ *App, err error) {
-	a := &App{log: c.Log, disks: c.disks(), failed: make(chan error, 4), memory: intake.NewMemory(c.budget(), c.path("spool"))}
+	a := &App{
+		began: time.Now(), log: c.Log, disks: c.disks(), failed: make(chan error, 4), memory: intake.NewMemory(c.budget(), c.path("spool")),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop())
@@ -271,7 +274,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	if err != nil {
 		return err
 	}
-	return a.startOCR(ctx, c, handler)
+	return a.startOCR(ctx, c, handler, a.began)
 }
 
 // images reads the two images of each page that a report found different.

@@ -8,9 +8,15 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
+
+// CertificateName is a host by which clients reach an address, HOST:PORT, so that the certificate in a PEM file is for it.
+func CertificateName(cert, key, addr string) (string, error) {
+	return (&certificate{cert: cert, key: key, flags: "--nats-cert and --nats-key"}).name(addr)
+}
 
 // certificate follows the files of a certificate, so that it can be renewed while running.
 type certificate struct {
@@ -60,8 +66,8 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-// name is a host name for clients of an address that the certificate has: the host of the address, or the certificate's first name. It is
-// empty if the certificate has none.
+// name is a host for clients of an address that the certificate has: that of the address, the name of this machine, or the first one in
+// the certificate.
 func (c *certificate) name(addr string) (string, error) {
 	pair, err := c.load()
 	if err != nil {
@@ -72,15 +78,28 @@ func (c *certificate) name(addr string) (string, error) {
 		return "", fmt.Errorf("%s: %w", c.flags, err)
 	}
 	host, _, err := net.SplitHostPort(addr)
-	switch {
-	case err == nil && leaf.VerifyHostname(host) == nil:
-		return host, nil
-	case len(leaf.DNSNames) > 0:
-		return leaf.DNSNames[0], nil
-	case len(leaf.IPAddresses) > 0:
-		return leaf.IPAddresses[0].String(), nil
+	if err != nil {
+		return "", fmt.Errorf("address %q: %w", addr, err)
 	}
-	return "", nil
+	names := []string{host}
+	if own, err := os.Hostname(); err == nil {
+		names = append(names, own)
+	}
+	for _, n := range leaf.DNSNames {
+		if !strings.HasPrefix(n, "*") {
+			names = append(names, n)
+		}
+	}
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	for _, n := range names {
+		if leaf.VerifyHostname(n) == nil {
+			return n, nil
+		}
+	}
+	return "", fmt.Errorf("%s: the certificate is for no name by which clients could reach %s: make one for the name of this machine",
+		c.flags, addr)
 }
 
 func modified(files ...string) (stamp [2]time.Time, err error) {

@@ -13,8 +13,8 @@ import (
 
 // OCR is a worker with Tesseract in this process.
 type OCR struct {
-	Program tesseract.Program
-	AtOnce  int // pages
+	Find   func(ctx context.Context) (tesseract.Program, error) // looks for Tesseract
+	AtOnce int                                                  // pages
 }
 
 const (
@@ -23,8 +23,9 @@ const (
 	ocrAgain = time.Minute
 )
 
-// startOCR starts the worker of c, if it has one. It uses the API, as workers in other processes do.
-func (a *App) startOCR(ctx context.Context, c Config, h *dashboard.Handler) error {
+// startOCR starts the worker of c, if it has one. It uses the API, as workers in other processes do. If its subscriber is not there, it is
+// added with the pages since a time, that of this start. Without Tesseract everything else goes on.
+func (a *App) startOCR(ctx context.Context, c Config, h *dashboard.Handler, since time.Time) error {
 	if c.OCR == nil {
 		return nil
 	}
@@ -32,17 +33,20 @@ func (a *App) startOCR(ctx context.Context, c Config, h *dashboard.Handler) erro
 	if err != nil {
 		return err
 	}
-	w := &tesseract.Worker{API: own, Name: ocrName, Program: c.OCR.Program, AtOnce: c.OCR.AtOnce, Log: a.log}
+	w := &tesseract.Worker{API: own, Name: ocrName, AtOnce: c.OCR.AtOnce, Log: a.log}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	a.running.Go(func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			err := w.RunAdded(ctx, api.SubscriberOrder{Order: api.Order{By: ocrName}})
-			if err == nil {
+			var err error
+			if w.Program, err = c.OCR.Find(ctx); err == nil {
+				err = w.RunAdded(ctx, api.SubscriberOrder{Order: api.Order{By: ocrName}, Since: since})
+			}
+			if err == nil || ctx.Err() != nil {
 				return
 			}
-			a.log.Error("the OCR worker has stopped; it is started again in a minute", "err", err)
+			a.log.Error("no pages are read: the OCR worker has stopped; it is started again in a minute", "err", err)
 			select {
 			case <-time.After(ocrAgain):
 			case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"time"
@@ -27,7 +28,8 @@ func Run(ctx context.Context, c Config, ready func(*App) error) error {
 	if err := ready(a); err != nil {
 		return errors.Join(err, a.Stop())
 	}
-	c.WebhookAddr, c.Admin.Addr, c.NATS.Embedded.Listen = host(a.WebhookURL()), host(a.AdminURL()), a.bus.ListenAddr()
+	c.WebhookAddr, c.Admin.Addr = host(a.WebhookURL()), host(a.AdminURL())
+	c.NATS.Embedded.Listen = samePort(c.NATS.Embedded.Listen, a.bus.ListenAddr())
 	c.PprofAddr = host(a.PprofURL())
 	for {
 		err := a.Wait(ctx)
@@ -39,6 +41,16 @@ func Run(ctx context.Context, c Config, ready func(*App) error) error {
 			return err
 		}
 	}
+}
+
+// samePort is an address with the port that it got; the name in it stays that of the certificate.
+func samePort(addr, listens string) string {
+	name, _, err := net.SplitHostPort(addr)
+	_, port, portErr := net.SplitHostPort(listens)
+	if err != nil || portErr != nil {
+		return addr
+	}
+	return net.JoinHostPort(name, port)
 }
 
 // host is HOST:PORT of one of our own URLs.

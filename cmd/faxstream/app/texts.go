@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/micro"
 
@@ -28,12 +30,16 @@ type texts struct {
 	handler *dashboard.Handler
 	known   *subscribers.Service
 	life    context.Context
-	room    chan struct{} // a place for each request that is answered
+	busy    sync.WaitGroup // requests that are being answered
 	log     *slog.Logger
 }
 
-// textsAtOnce bounds the requests that are answered at the same time; a NATS message is at most a megabyte.
-const textsAtOnce = 8
+// Limits of requests with texts; a NATS message is at most a megabyte.
+const (
+	textsAtOnce   = 8       // that are being answered
+	textsWaiting  = 16      // that wait, for each of those
+	textsInMemory = 4 << 20 // bytes of those that wait
+)
 
 // textWords are the headers of a request, which are the words of the URL of the PUT.
 var textWords = []string{"engine", "version", "languages", "format", "raster", "read", "orientation", "orientation_confidence"}
@@ -41,20 +47,25 @@ var textWords = []string{"engine", "version", "languages", "format", "raster", "
 // startTexts answers requests with texts. All processes share them.
 func (a *App) startTexts(ctx context.Context, h *dashboard.Handler, known *subscribers.Service) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	t := &texts{handler: h, known: known, life: ctx, room: make(chan struct{}, textsAtOnce), log: a.log}
+	t := &texts{handler: h, known: known, life: ctx, log: a.log}
 	service, err := micro.AddService(a.bus.JetStream().Conn(), micro.Config{
 		Name: "faxstream-texts", Version: "1.0.0", Description: "takes what OCR services recognise on pages",
-		Endpoint: &micro.EndpointConfig{Subject: bus.TextRequests + ".*.*.*", Handler: micro.HandlerFunc(t.take)},
 	})
+	for n := range textsAtOnce { // the requests of one endpoint are answered one after another
+		if err == nil {
+			err = service.AddEndpoint(fmt.Sprintf("text-%d", n+1), micro.HandlerFunc(t.take),
+				micro.WithEndpointSubject(bus.TextRequests+".*.*.*"), micro.WithEndpointPendingLimits(textsWaiting, textsInMemory))
+		}
+	}
 	if err != nil {
 		cancel()
 		return fmt.Errorf("take texts over NATS: %w", err)
 	}
 	a.closers = append(a.closers, func() error {
-		err := service.Stop()
-		for range textsAtOnce {
-			t.room <- struct{}{} // those that are answered
-		}
+		err := service.Stop() // no other request is taken; those that came are answered, after a while with an error
+		stop := time.AfterFunc(stopTimeout, cancel)
+		t.busy.Wait()
+		stop.Stop()
 		cancel()
 		if err != nil {
 			return fmt.Errorf("stop taking texts over NATS: %w", err)
@@ -64,26 +75,28 @@ func (a *App) startTexts(ctx context.Context, h *dashboard.Handler, known *subsc
 	return nil
 }
 
-// take answers one request. The next one is taken meanwhile, while there is room.
+// take answers one request.
 func (t *texts) take(r micro.Request) {
-	t.room <- struct{}{}
-	go func() {
-		defer func() { <-t.room }()
-		body, err := t.put(r)
-		if err == nil {
-			err = r.Respond(body)
-		} else {
-			answered, ok := errors.AsType[*api.Error](err)
-			if !ok {
-				t.log.Error("a text over NATS was not taken", "subject", r.Subject(), "err", err)
-				answered = api.Errorf(http.StatusServiceUnavailable, "unavailable", "a store did not answer: try again")
-			}
-			err = r.Error(strconv.Itoa(answered.Status), answered.Message, body)
-		}
-		if err != nil {
+	t.busy.Add(1)
+	defer t.busy.Done()
+	if r.Reply() == "" {
+		return // nobody would hear whether it was taken
+	}
+	body, err := t.put(r)
+	if err == nil {
+		if err = r.Respond(body); err != nil {
 			t.log.Warn("a text was taken, and its answer was not sent; the same request may be made again", "err", err)
 		}
-	}()
+		return
+	}
+	refused, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		t.log.Error("a text over NATS was not taken", "err", err)
+		refused = api.Errorf(http.StatusServiceUnavailable, "unavailable", "a store did not answer: try again")
+	}
+	if err := r.Error(strconv.Itoa(refused.Status), refused.Message, body); err != nil {
+		t.log.Warn("a text was refused, and the answer was not sent", "err", err)
+	}
 }
 
 // put makes the request that the API knows.

@@ -103,6 +103,7 @@ type indexed struct {
 }
 
 func (x indexed) Complete() bool { return x.complete }
+func (x indexed) Whole() bool    { return x.complete }
 
 // A list that is filtered by number, status or direction asks the index for the faxes that only the archive has, and reads no others. Where
 // the index is not complete, or cannot be read, the list is the same.

@@ -41,15 +41,20 @@ type before func(ctx context.Context, at time.Time, id string, since time.Time, 
 // zero, it looked only as far as end, which is the beginning of a second: a cursor must not name a fax that its reader may not see. Where a
 // filter leaves out many faxes, the search index names those that it may mean; the archive says what they are.
 func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []api.Fax, end orderKey, err error) {
-	if l, narrow := f.listing(); narrow && s.Search != nil && s.Search.Complete() {
-		chosen := func(ctx context.Context, at time.Time, id string, since time.Time, give func(time.Time, string) bool) error {
-			return s.Search.Listed(ctx, l, at, id, since, give)
-		}
-		if found, end, err = s.olderOf(ctx, chosen, f, after, floor, limit); err == nil || ctx.Err() != nil {
-			return found, end, err
-		}
-		s.Log.Error("the search index cannot be read; a list is made from the archive's own index, which takes longer", "err", err)
+	l, narrow := f.listing()
+	if !narrow || s.Search == nil || !s.Search.Whole() {
+		return s.olderOf(ctx, s.Older.Before, f, after, floor, limit)
 	}
+	var indexErr error
+	chosen := func(ctx context.Context, at time.Time, id string, since time.Time, give func(time.Time, string) bool) error {
+		indexErr = s.Search.Listed(ctx, l, at, id, since, give)
+		return indexErr
+	}
+	found, end, err = s.olderOf(ctx, chosen, f, after, floor, limit)
+	if indexErr == nil || ctx.Err() != nil {
+		return found, end, err
+	}
+	s.Log.Error("the search index cannot be read; a list is made from the archive's own index, which takes longer", "err", indexErr)
 	return s.olderOf(ctx, s.Older.Before, f, after, floor, limit)
 }
 

@@ -21,6 +21,8 @@ type Search interface {
 	Find(ctx context.Context, q search.Query) (hits []search.Hit, next string, err error)
 	// Complete reports whether all of the archive can be found.
 	Complete() bool
+	// Whole reports whether every fax of the archive is in the index, also those that cannot be read: there are none of these.
+	Whole() bool
 	// Listed calls f with the time and session of every fax that l chooses, in the order and the bounds of Older.Before.
 	Listed(ctx context.Context, l search.Listing, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error
 }

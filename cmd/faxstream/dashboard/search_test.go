@@ -24,6 +24,8 @@ type catalogue struct {
 
 func (c catalogue) Complete() bool { return c.complete }
 
+func (c catalogue) Whole() bool { return c.complete }
+
 func (c catalogue) Listed(context.Context, search.Listing, time.Time, string, time.Time, func(time.Time, string) bool) error {
 	return errors.New("not asked in these tests")
 }

@@ -102,9 +102,10 @@ func (p Program) orientation(ctx context.Context, dir string) *session.TextOrien
 func (p Program) run(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	// The shell only sets the limit, and nice the priority, below that of what archives pages: exec makes them Tesseract itself, which a
-	// kill then ends.
-	limit := []string{"-c", `ulimit -v "$1" && shift && exec nice -n 5 "$@"`, "sh", strconv.FormatInt(p.Memory>>10, 10), p.Path}
+	// The shell only sets the limit, and that Tesseract is slowed down or killed before what archives pages, where that is allowed: exec
+	// makes it Tesseract itself, which a kill then ends.
+	const before = `{ echo 500 >/proc/self/oom_score_adj; } 2>/dev/null; renice -n 5 -p $$ >/dev/null 2>&1; `
+	limit := []string{"-c", before + `ulimit -v "$1" && shift && exec "$@"`, "sh", strconv.FormatInt(p.Memory>>10, 10), p.Path}
 	cmd := exec.CommandContext(limited, "sh", append(limit, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1") // several pages at once use the cores better
