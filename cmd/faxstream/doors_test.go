@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
@@ -250,6 +252,46 @@ func TestTextsOverNATS(t *testing.T) {
 	patience = time.Second // nobody answers
 	if answer, err := send(other.nc, bus.TextRequests+".lab."+page.Session+".1", page.RasterSHA256); err == nil {
 		t.Errorf("in another's name: answered %s", answer.Data)
+	}
+}
+
+// Where tokens are needed, one order adds a subscriber and its token, which claims for it at once, without a restart, and for nobody else.
+func TestASubscriberIsAddedWithItsToken(t *testing.T) {
+	dir := t.TempDir()
+	tokens, secret := filepath.Join(dir, "tokens"), filepath.Join(dir, "root")
+	root, line, err := access.NewToken("root", []access.Scope{access.ScopeRead, access.ScopeAdmin})
+	if err := errors.Join(err, os.WriteFile(tokens, []byte(line), 0o600), os.WriteFile(secret, []byte(root), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, flags := newSimulator(t, faxplustest.Config{})
+	p := serve(t, nil, append(flags, "--dir="+filepath.Join(dir, "state"), "--admin-tokens="+tokens)...)
+	add := []string{
+		"subscriber", "add", "lab", "--to=+1 334-304-0001", "--admin-tokens=" + tokens, "--token-file=" + secret, "--server=" + p.ready.Admin,
+	}
+	lab := command(t, add...)
+	for name, want := range map[string]int{"lab": http.StatusOK, "root": http.StatusForbidden} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.api("/subscribers/"+name+"/claim"), strings.NewReader(`{"max":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+lab)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("claim for %s: %s, want %d", name, resp.Status, want)
+		}
+	}
+	if text := string(apptest.ReadFile(t, tokens)); strings.Count(text, "\n") != 2 || !strings.Contains(text, "\nlab read,text sha256:") ||
+		!strings.Contains(text, " to=13343040001\n") {
+		t.Errorf("the file of tokens is %s", text)
+	}
+	again := exec.Command(os.Args[0], add...)
+	again.Env = append(os.Environ(), asProgram+"=1")
+	if out, err := again.CombinedOutput(); err == nil || !strings.Contains(string(out), "has a token of lab") {
+		t.Errorf("a second token of the name: %v, %s", err, out)
 	}
 }
 

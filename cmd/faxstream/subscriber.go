@@ -1,18 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
+	"github.com/faxstream/faxstream/pipeline/subscribers"
 )
 
 // subscriberCmd is about services that claim events over HTTP.
@@ -41,9 +46,15 @@ type subscriberAddCmd struct {
 	Concurrency int           `env:"-" default:"64" help:"Events that its workers may have at once, 1 to 1000. Default ${default}."`
 	Kind        string        `env:"-" default:"http" enum:"http,nats" help:"${enum}. http: it claims events over HTTP; nats: it pulls from its durable with a NATS client and a login of its own, which is printed."`
 	Since       flags.Moment  `env:"-" placeholder:"TIME" help:"It gets the events since this time: ${moment}. Default: from now on."`
+	AdminTokens string        `env:"-" type:"path" placeholder:"FILE" help:"The server's file of --admin-tokens, if it is on this machine: a token of the subscriber's name and numbers, which may read and send texts, is added to it and printed."`
 }
 
 func (c subscriberAddCmd) Run(ctx context.Context, e env) error {
+	if c.AdminTokens != "" {
+		if err := c.noToken(); err != nil {
+			return err
+		}
+	}
 	s, err := c.api.AddSubscriber(ctx, api.SubscriberOrder{
 		Order: c.order(), Name: c.Name, Numbers: c.To, Lease: c.Lease.String(), Concurrency: c.Concurrency, Since: c.Since.Time,
 		Kind: c.Kind,
@@ -54,6 +65,9 @@ func (c subscriberAddCmd) Run(ctx context.Context, e env) error {
 	if s.NATS != nil {
 		return printLogin(e, s)
 	}
+	if c.AdminTokens != "" {
+		return c.addToken(e, s)
+	}
 	numbers := ""
 	for _, n := range s.Numbers {
 		numbers += " --to " + n
@@ -61,6 +75,52 @@ func (c subscriberAddCmd) Run(ctx context.Context, e env) error {
 	_, err = fmt.Fprintf(e.stderr, "added %s. Where tokens are configured it needs one of its name: faxstream token %s --scope read,text%s\n",
 		s.Name, s.Name, numbers)
 	return err
+}
+
+// noToken refuses a file that has a token of this name, before anything is added.
+func (c subscriberAddCmd) noToken() error {
+	if c.Kind != subscribers.KindHTTP {
+		return usagef("--admin-tokens is for subscribers of kind http; one of kind nats gets a login")
+	}
+	tokens, err := access.ReadTokens(c.AdminTokens)
+	if err != nil {
+		return usagef("--admin-tokens: %w", err)
+	}
+	if slices.ContainsFunc(tokens, func(t access.Token) bool { return t.Name == c.Name }) {
+		return usagef("--admin-tokens: %s has a token of %s: remove its line, or leave this flag out", c.AdminTokens, c.Name)
+	}
+	return nil
+}
+
+// addToken adds the token of a subscriber to the file, where the server reads it at its next request, and prints it.
+func (c subscriberAddCmd) addToken(e env, s api.Subscriber) error {
+	secret, line, err := access.NewToken(s.Name, []access.Scope{access.ScopeRead, access.ScopeText}, s.Numbers...)
+	if err == nil {
+		err = appendLine(c.AdminTokens, line)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is added, and its token is not: %w (make one with faxstream token)", s.Name, err)
+	}
+	fmt.Fprintf(e.stderr, "added %s, and its token to %s. The token is shown only once:\n", s.Name, c.AdminTokens)
+	_, err = fmt.Fprintln(e.stdout, secret)
+	return err
+}
+
+// appendLine adds a line to a file that is there, also if its last line has no end.
+func appendLine(file, line string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if len(data) > 0 && !bytes.HasSuffix(data, []byte("\n")) {
+		line = "\n" + line
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 type subscriberLsCmd struct {
