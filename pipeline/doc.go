@@ -78,6 +78,9 @@
 //     TestAFullDiskIsOutlived
 //   - The process or its servers are killed: the user sees nothing; everything that was answered with 200 is there.
 //     TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
+//   - Several processes start at the same time on a new cluster: all start. TestFourProcessesStartOnANewCluster
+//   - Another process writes the same at this moment: the write waits for it and is no error. TestTwoProcessesWriteTheSameAtOnce
+//   - A process is started without the number of copies that the streams of a cluster have: they stay. TestCopiesAreLoweredOnlyByName
 //   - Somebody deletes a consumer: it is made again where it was, and loses nothing. Somebody pauses one, or it does not move: /readyz
 //     is red and names it. TestOtherHandsAtTheConsumers, TestSimulationOfOtherHands
 //   - The archive refuses writes: /readyz is red within a minute; work waits, nothing is lost. TestARefusingArchiveIsFoundWithinAMinute
@@ -142,6 +145,8 @@
 //   - The embedded server has unfinished batches in memory (bus/embedded.go): the design counts on a batch that costs one sync, and in
 //     nats-server 2.15.2 it costs four.
 //   - Bytes in flight are one budget (intake.Memory), which rooms and thumbnails share. Long files are on disk (intake.Body), not in it.
+//   - An OCR worker inside serve, and texts that come as NATS requests, use the handler of the API as its other callers do
+//     (cmd/faxstream/app/inside.go): one place decides what may be sent.
 //   - The subject of text.recognised ends in a hash: a page may have several results, and each has an event.
 //   - The searchable document copies the strips of document.pdf and is made from manifest and texts alone. Texts that come later wait for a
 //     timer, so that an engine that reads all pages again does not make as many documents.
