@@ -81,7 +81,9 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	if err != nil {
 		return err
 	}
-	show := &progress{env: e, live: e.interactive(), pages: map[string]int{}}
+	live := e.interactive()
+	e.stderr = &inTurn{w: e.stderr}
+	show := &progress{env: e, live: live, pages: map[string]int{}}
 	for _, f := range faxes {
 		show.pages[f.Session] = len(f.Pages)
 	}
@@ -202,7 +204,18 @@ type progress struct {
 	env   env
 	live  bool
 	pages map[string]int // by session; only read after the start
-	mu    sync.Mutex     // one line at a time
+}
+
+// inTurn writes what several goroutines say, such as the log, one after another.
+type inTurn struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *inTurn) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
 
 // stepWords are the steps of a page that a person wants to see.
@@ -228,7 +241,5 @@ func (p *progress) assembled(d session.DocAssembled) {
 }
 
 func (p *progress) print(format string, a ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	fmt.Fprintf(p.env.stderr, format, a...)
 }
