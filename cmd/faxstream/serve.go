@@ -46,7 +46,7 @@ type serveCmd struct {
 	Memory       int64         `default:"200" placeholder:"MB" help:"Memory that the process stays within, in 10^6 bytes. Large pages wait for each other; a page that alone needs more is processed when nothing else is, and takes more for that time."`
 	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key that signs manifests and seals; faxstream keys makes one. Empty: they are not signed."`
 
-	OCR        bool       `name:"ocr" help:"Read pages with Tesseract in this process, as faxstream ocr does in one of its own."`
+	OCR        bool       `name:"ocr" help:"Read pages with Tesseract beside the server, as faxstream ocr does on any machine."`
 	OCRProgram ocrProgram `embed:"" prefix:"ocr-"`
 
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`

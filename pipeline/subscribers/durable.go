@@ -69,7 +69,7 @@ func (d *durable) idle() bool {
 }
 
 // until is the last sequence of a number that a rewind or a closed share gives; another durable has no end. It is one number, and for a
-// rewind also, after commas, NUMBER:FIRST:LAST of numbers that had a share from FIRST on.
+// rewind also, after commas, NUMBER:LAST of numbers that had a share.
 func (d *durable) until(number string) uint64 {
 	parts := strings.Split(d.Info().Config.Metadata[metaUntil], ",")
 	last, err := strconv.ParseUint(parts[0], 10, 64)
@@ -77,8 +77,7 @@ func (d *durable) until(number string) uint64 {
 		return math.MaxUint64
 	}
 	for _, p := range parts[1:] {
-		if n, rest, _ := strings.Cut(p, ":"); n == number {
-			_, end, _ := strings.Cut(rest, ":")
+		if n, end, _ := strings.Cut(p, ":"); n == number {
 			if share, err := strconv.ParseUint(end, 10, 64); err == nil {
 				return share
 			}

@@ -71,14 +71,14 @@ func (v *Service) grow(ctx context.Context, main *jetstream.ConsumerInfo, anothe
 }
 
 // positions are where the durables of a family are, for a rewind to end there: the last sequence of the main one, and of each share its
-// number, its first and its last one. What comes after the end of a closed share comes from the main one.
+// number and its last one. What comes after the end of a closed share comes from the main one.
 func (f *family) positions() string {
 	all := strconv.FormatUint(f.main.Info().Delivered.Stream, 10)
 	for _, s := range f.shares {
 		if s.closed() {
 			continue
 		}
-		all += fmt.Sprintf(",%s:%d:%d", s.number, s.Info().Config.OptStartSeq, s.Info().Delivered.Stream)
+		all += fmt.Sprintf(",%s:%d", s.number, s.Info().Delivered.Stream)
 	}
 	return all
 }
