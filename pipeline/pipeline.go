@@ -8,6 +8,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/collect"
+	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/document"
 	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/hold"
@@ -75,7 +76,8 @@ func Start(ctx context.Context, c Config) error {
 		Bus: c.Bus, Archive: watch, Log: c.Log,
 		Layers: document.Layers{Archive: watch, SpoolDir: c.SpoolDir, Software: c.Software},
 	}
-	orders := k.Consumptions()
+	clerk := &desk.Clerk{Archive: watch, Facts: c.Bus}
+	orders := append(k.Consumptions(), clerk.Consumptions()...)
 	for _, s := range searchable.Consumptions() {
 		s.Handle = watch.SkipPurged(s.Handle)
 		orders = append(orders, s)

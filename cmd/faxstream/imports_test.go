@@ -77,6 +77,7 @@ var rooms = []struct {
 	{1, "pipeline/events", nil, "the contract with subscribers: schemas of events"},
 	{1, "pipeline/archive", nil, "keys and JSON objects of the archive"},
 	{2, "pipeline/intake", nil, "bytes to a published page"},
+	{2, "pipeline/desk", nil, "what people say about a fax"},
 	{2, "pipeline/subscribers", nil, "events that services claim and settle over HTTP"},
 	{2, "pipeline/ocr", nil, "what OCR engines recognise: taken, archived, published"},
 	{2, "pipeline/hold", nil, "holds, releases, purges and their log"},

@@ -83,13 +83,20 @@ func ParseIndexKey(key string) (at time.Time, id string, ok bool) {
 // FaxPrefix is the beginning of the keys of a fax's objects.
 func FaxPrefix(id string) string { return "faxes/" + id + "/" }
 
-// SessionOfKey returns the session of an object's or index entry's key, "" if the key belongs to no fax.
+// DeskPrefix is the beginning of the keys of what people say about faxes.
+const DeskPrefix = "desk/"
+
+// SessionOfKey returns the session of an object's, index entry's or desk entry's key, "" if the key belongs to no fax.
 func SessionOfKey(key string) string {
 	if rest, ok := strings.CutPrefix(key, "faxes/"); ok {
 		id, _, _ := strings.Cut(rest, "/")
 		return id
 	}
 	if _, id, ok := ParseIndexKey(key); ok {
+		return id
+	}
+	if rest, ok := strings.CutPrefix(key, DeskPrefix); ok {
+		id, _, _ := strings.Cut(rest, "/")
 		return id
 	}
 	return ""

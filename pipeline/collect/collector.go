@@ -118,7 +118,8 @@ func (c *Collector) Consumptions() []bus.BatchConsumption {
 	var out []bus.BatchConsumption
 	for _, consumer := range []bus.Consumer{
 		{Stream: bus.StreamIn, Durable: "collect-in", Filter: all(
-			session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeRecordSaid, session.TypeAgain, session.TypeKept)},
+			session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeRecordSaid, session.TypeAgain, session.TypeKept,
+			session.TypeDesk)},
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: all(session.TypePageArchived, session.TypePageFailed)},
 		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: all(
 			session.TypeDocAssembled, session.TypeWholeCut, session.TypeWholeFailed, session.TypeDocFailed, session.TypeDocVerified)},

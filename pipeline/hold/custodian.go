@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,7 +63,7 @@ func unlessBroken(err error) error {
 // same fax.
 func (c *Custodian) order(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
-	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !isKind(a.Kind) {
+	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !slices.Contains(keepLog.Kinds, a.Kind) {
 		if err == nil {
 			err = errors.New("the session or the kind of order is invalid")
 		}
@@ -201,7 +202,7 @@ func (c *Custodian) hold(ctx context.Context, id string, on bool) error {
 }
 
 func (c *Custodian) purge(ctx context.Context, e session.KeepEntry) error {
-	names := []string{archive.FaxPrefix(e.Session)}
+	names := []string{archive.FaxPrefix(e.Session), archive.DeskPrefix + e.Session + "/"}
 	if !e.Indexed.IsZero() {
 		names = append(names, archive.IndexKey(e.Indexed, e.Session))
 	}

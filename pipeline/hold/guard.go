@@ -174,7 +174,7 @@ func (g *Guard) guarded(id string) (k *guarded, ours bool) {
 func (g *Guard) ask(ctx context.Context, id string, k *guarded) {
 	defer close(k.done)
 	k.kind, k.err = state(ctx, g.Store, id)
-	if errors.Is(k.err, ErrDamagedLog) { // nothing may be deleted then, and pages still arrive
+	if errors.Is(k.err, archive.ErrDamagedLog) { // nothing may be deleted then, and pages still arrive
 		g.Log.Error("a fax counts as held until its log is repaired", "session", id, "err", k.err)
 		k.kind, k.err = session.ActionHeld, nil
 	}

@@ -112,7 +112,7 @@ func (v *safe) fill(id string) {
 	v.t.Helper()
 	for _, key := range []string{
 		archive.FaxPrefix(id) + "pages/0001.aa.tiff", archive.FaxPrefix(id) + "r1/x",
-		archive.IndexKey(pipelinetest.BenchStart, id),
+		archive.IndexKey(pipelinetest.BenchStart, id), archive.DeskPrefix + id + "/note.aa.txt",
 	} {
 		if _, err := archive.Create(v.t.Context(), v.Store, key, []byte(key)); err != nil {
 			v.t.Fatal(err)
@@ -199,7 +199,10 @@ func (v *safe) expect(c *Custodian, kind, what string) {
 	if got := v.keys("faxes/s/"); (len(got) == 0) != purged {
 		v.t.Errorf("%s: the fax has %s", what, got)
 	}
-	if got := v.keys("faxes/s2/"); len(got) != 2 {
+	if got := v.keys("desk/s/"); (len(got) == 0) != purged {
+		v.t.Errorf("%s: the desk has %s", what, got)
+	}
+	if got := slices.Concat(v.keys("faxes/s2/"), v.keys("desk/s2/")); len(got) != 3 {
 		v.t.Errorf("%s: the neighbour has %s", what, got)
 	}
 	if got := v.keys("index/"); slices.Contains(got, archive.IndexKey(pipelinetest.BenchStart, "s")) == purged ||
@@ -456,9 +459,9 @@ func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
 // A log that somebody has tampered with frees nothing, and costs no page, and holds up no order about another fax.
 func TestADamagedLogFreesNothing(t *testing.T) {
 	for name, damage := range map[string]string{
-		"a gap":          logKey("s", 3, session.ActionReleased),
+		"a gap":          keepLog.Key("s", 3, session.ActionReleased),
 		"another kind":   "keep/s/0002.free.json",
-		"no entry in it": logKey("s", 2, session.ActionReleased),
+		"no entry in it": keepLog.Key("s", 2, session.ActionReleased),
 		"other name":     "keep/s/note",
 	} {
 		v := newSafe(t)
@@ -471,7 +474,7 @@ func TestADamagedLogFreesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := v.carryOut(c, orderOf(t, session.ActionPurged, "s", 2))
-		if _, buried := errors.AsType[bus.Dead](err); !errors.Is(err, ErrDamagedLog) || !buried {
+		if _, buried := errors.AsType[bus.Dead](err); !errors.Is(err, archive.ErrDamagedLog) || !buried {
 			t.Errorf("%s: the purge gave %v; is it buried, so that other orders go on: %t", name, err, buried)
 		}
 		if len(v.keys("faxes/s/")) != 2 {
@@ -487,7 +490,7 @@ func FuzzParseKeepKey(f *testing.F) {
 	f.Add("keep/s/0001.held.json")
 	f.Add("keep/s/00001.purged.json")
 	f.Fuzz(func(t *testing.T, key string) {
-		if id, n, kind, ok := parseLogKey(key); ok && logKey(id, n, kind) != key {
+		if id, n, kind, ok := keepLog.ParseKey(key); ok && keepLog.Key(id, n, kind) != key {
 			t.Errorf("%q was read as %q, %d, %q", key, id, n, kind)
 		}
 	})

@@ -103,7 +103,7 @@ func (k Rules) foldedIntoHeld(ctx context.Context, id string) error {
 }
 
 // Log returns a fax's log, oldest entry first; empty: nobody held, released or purged the fax. The error for a damaged log matches
-// ErrDamagedLog.
+// archive.ErrDamagedLog.
 func (k Rules) Log(ctx context.Context, id string) ([]session.KeepEntry, error) {
 	return readLog(ctx, k.Archive, id)
 }

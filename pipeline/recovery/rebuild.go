@@ -153,6 +153,11 @@ func (r *rebuilder) session(ctx context.Context, id string) error {
 		return err
 	}
 	fresh := session.State{Session: id, Held: last.Kind == session.ActionHeld, KeptAt: last.At}
+	if known == nil {
+		if err := restoreWork(ctx, r.Archive, &fresh); err != nil {
+			return err
+		}
+	}
 	switch {
 	case known == nil && to != nil:
 		return r.folded(ctx, fresh, *to)

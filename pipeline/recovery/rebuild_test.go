@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -131,6 +132,30 @@ func TestARebuildGoesOnWithoutASpoiltLog(t *testing.T) {
 	b := blank(d)
 	if done := b.rebuild(t); !slices.Equal(done.Broken, []string{"fax"}) || b.ledgers["whole"].Document == nil || len(b.ledgers) != 1 {
 		t.Errorf("rebuilt %+v", done)
+	}
+}
+
+// What people say about a fax is restored with it, whether it has a document or not. If their log is damaged, only that is unknown.
+func TestARebuildRestoresTheDesk(t *testing.T) {
+	d := pipelinetest.OddDesk(t)
+	openFax(t, d)
+	for _, id := range []string{"fax", "open"} {
+		d.Objects["desk/"+id+"/0001.changed.json"] = fmt.Appendf(nil,
+			`{"session":%q,"by":"ada","at":"2026-11-24T12:00:00Z","asked":"a1","assignee":"bob","done":true}`, id)
+	}
+	d.Objects["desk/whole/0001.changed.json"] = []byte("{")
+	b := blank(d)
+	if done := b.rebuild(t); len(done.Broken) > 0 || b.ledgers["whole"].Document == nil || b.ledgers["whole"].Work.N != 0 {
+		t.Errorf("rebuilt %+v, with %+v", done, b.ledgers["whole"].Work)
+	}
+	fresh, err := Restore(t.Context(), d, b, session.State{Session: "open"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range map[string]session.Work{"a fax with a document": b.ledgers["fax"].Work, "an open fax": fresh.Work} {
+		if w.N != 1 || w.Assignee != "bob" || !w.Done {
+			t.Errorf("%s has %+v", name, w)
+		}
 	}
 }
 

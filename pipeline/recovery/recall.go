@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -63,7 +64,20 @@ func recall(ctx context.Context, a archive.Reader, id string, keys []string) (*r
 		r.state = session.RestoreOrdered(r.ready, r.doc, r.plan.Pages, r.plan.Indexed)
 	}
 	r.state.Held, r.state.KeptAt = last.Kind == session.ActionHeld, last.At
+	if err := restoreWork(ctx, a, &r.state); err != nil {
+		return nil, err
+	}
 	return r, r.verdicts(ctx, a, keys)
+}
+
+// restoreWork restores what people say about a fax. A damaged log costs only that: verify finds it.
+func restoreWork(ctx context.Context, a archive.Reader, s *session.State) error {
+	w, _, err := desk.Read(ctx, a, s.Session)
+	if err != nil && !desk.Damaged(err) {
+		return err
+	}
+	s.Work = w
+	return nil
 }
 
 // verdicts restores the results of comparisons with the whole file, for the images that are in use: no need to compare them again.

@@ -36,6 +36,11 @@ func Restore(ctx context.Context, a archive.Reader, names Names, fresh session.S
 	if err != nil {
 		return fresh, err
 	}
+	if r == nil {
+		if err := restoreWork(ctx, a, &fresh); err != nil {
+			return fresh, err
+		}
+	}
 	to, err := readRedirect(ctx, a, fresh.Session, keys)
 	if err != nil {
 		return fresh, err

@@ -12,6 +12,7 @@ const (
 	ActionHeld     = "held"     // a fax is put under legal hold: it cannot be purged
 	ActionReleased = "released" // a fax is released from legal hold
 	ActionPurged   = "purged"   // a fax is removed for good
+	ActionWorked   = "worked"   // a fax is assigned, labelled, read or done, or has a note
 )
 
 // Stages of a replay.
@@ -32,6 +33,7 @@ type Action struct {
 	Stage    string      `json:"stage,omitempty"` // of a replay: ReplayDecode or ReplayAssemble
 	Page     int         `json:"page,omitempty"`  // of a choice
 	Image    string      `json:"image,omitempty"` // of a choice: ImageStreamed or ImageFile
+	Work     *WorkChange `json:"work,omitempty"`  // of ActionWorked; the text of a note is in the archive only
 }
 
 // Subjects of actions; tokens follow.
@@ -40,6 +42,7 @@ const (
 	TypeAuditReplay = "fax.v1.audit.replay" // .<stage>.<session>
 	TypeAuditChoice = "fax.v1.audit.choice" // .<page>.<session>
 	TypeAuditKeep   = "fax.v1.audit.keep"   // .<action>.<session>
+	TypeAuditDesk   = "fax.v1.audit.desk"   // .<session>
 )
 
 // Subject returns the subject of the action. Several messages on one subject are several actions.
@@ -49,6 +52,8 @@ func (a Action) Subject() string {
 		return fmt.Sprintf("%s.%s.%s", TypeAuditLetter, a.Kind, a.Letter.tail())
 	case a.Kind == ActionChosen:
 		return fmt.Sprintf("%s.%d.%s", TypeAuditChoice, a.Page, a.Session)
+	case a.Kind == ActionWorked:
+		return fmt.Sprintf("%s.%s", TypeAuditDesk, a.Session)
 	case a.Kind == ActionReplayed:
 		return fmt.Sprintf("%s.%s.%s", TypeAuditReplay, a.Stage, a.Session)
 	default:

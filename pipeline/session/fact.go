@@ -76,6 +76,7 @@ func forms() map[string]form {
 		TypeRecordSaid:     {parseAs[RecordSaid], 2},
 		TypeAgain:          {parseAs[Again], 2},
 		TypeKept:           {parseAs[Kept], 2},
+		TypeDesk:           {parseAs[Desk], 2},
 		TypePageArchived:   {parseAs[PageArchived], 3},
 		TypePageAmended:    {parseAs[PageAmended], 4},
 		TypePageFailed:     {parseAs[PageFailed], 4},

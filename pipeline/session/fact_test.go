@@ -68,6 +68,7 @@ func oneOfEach() []Fact {
 	failed.Object = nil
 	return []Fact{
 		Kept{Session: "s-1_X", Kind: ActionHeld, Asked: "a8", At: testStart},
+		Desk{Session: "s-1_X", Work: Work{N: 2, Assignee: "ada", Labels: []string{"urgent"}, At: testStart}},
 		Again{Session: "s-1_X", Asked: "a7", Pages: Span(2, 3), Whole: true},
 		PageAnnounced{Session: "s-1_X", Page: 3, To: testNumber, EventTime: testStart},
 		Closed{Session: "s-1_X", Direction: Incoming, Status: "success", Pages: 3},

@@ -47,8 +47,8 @@ type Event struct {
 	ToToken string    // the bound receiving number, "" while none is bound
 	Owner   string    // of a close: the session that has claimed its file before; empty: this one
 
-	// Fact is a PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed, RecordSaid, Again or
-	// Kept; nil for a timer.
+	// Fact is a PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed, RecordSaid, Again,
+	// Kept or Desk; nil for a timer.
 	Fact  Fact
 	Timer Timer // used if Fact is nil
 }
@@ -135,6 +135,8 @@ func (s *State) fold(p Policy, e Event) error {
 		s.again(f)
 	case Kept:
 		s.kept(f)
+	case Desk:
+		s.worked(f)
 	default:
 		return fmt.Errorf("the ledger cannot fold a fact of type %T", e.Fact)
 	}

@@ -68,6 +68,7 @@ type State struct {
 	Held        bool              `json:"held,omitempty"`         // under legal hold
 	Purged      bool              `json:"purged,omitempty"`       // removed for good: later events make no document
 	KeptAt      time.Time         `json:"kept_at,omitzero"`       // when the newest hold, release or purge was ordered
+	Work        Work              `json:"work,omitzero"`          // what people say about it
 	Effects     []Effect          `json:"effects,omitempty"`      // not yet known to be done
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -13,12 +14,22 @@ import (
 func (k *checking) holds(ctx context.Context) error {
 	last, err := hold.LastEntry(ctx, k.Archive, k.id)
 	switch {
-	case errors.Is(err, hold.ErrDamagedLog) || errors.Is(err, archive.ErrTooLarge):
+	case errors.Is(err, archive.ErrDamagedLog) || errors.Is(err, archive.ErrTooLarge):
 		k.found.fault(FaultUnreadable, hold.LogPrefix+k.id+"/", 0, err.Error())
 	case err != nil:
 		return err
 	case last.Kind == session.ActionPurged:
 		k.found.fault(FaultPurged, hold.LogPrefix+k.id+"/", 0, last.String())
 	}
-	return nil
+	return k.desk(ctx)
+}
+
+// desk checks that the log of what people say about the fax is readable, with its notes.
+func (k *checking) desk(ctx context.Context) error {
+	_, _, err := desk.Read(ctx, k.Archive, k.id)
+	if desk.Damaged(err) {
+		k.found.fault(FaultUnreadable, archive.DeskPrefix+k.id+"/", 0, err.Error())
+		return nil
+	}
+	return err
 }

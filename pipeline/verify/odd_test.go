@@ -67,7 +67,8 @@ func TestOddObjectsAreNamed(t *testing.T) {
 			d.Objects["keep/fax/0001.purged.json"] = []byte(
 				`{"session":"fax","action":"purged","by":"x","why":"x","at":"2026-11-27T10:00:00Z","asked":"a1"}`)
 		}, "fax", FaultPurged},
-		"a log that is none": {func(d *pipelinetest.Desk) { d.Objects["keep/fax/rubbish"] = nil }, "fax", FaultUnreadable},
+		"a log that is none":             {func(d *pipelinetest.Desk) { d.Objects["keep/fax/rubbish"] = nil }, "fax", FaultUnreadable},
+		"a log of the desk that is none": {func(d *pipelinetest.Desk) { d.Objects["desk/fax/0001.changed.json"] = nil }, "fax", FaultUnreadable},
 		"a redirect that is none": {func(d *pipelinetest.Desk) {
 			d.Objects[archive.RedirectKey("fax")] = []byte(`{"session":"whole"}`)
 		}, "fax", FaultUnreadable},
