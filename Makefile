@@ -18,7 +18,7 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 # Debian 12 packages that judge what we write, or make what we read.
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev jbigkit-bin poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
-PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf
+PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium
 PACKAGES += $(if $(shell command -v npm),,npm)
 
 .PHONY: help build demo test check bench cost stages tools packages fuzz soak
@@ -81,7 +81,7 @@ stages: ## run every benchmark of the packages once, on little work and without 
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m \
 	  $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd ingest pipeline storage | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
-tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
+tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done $(TOOLS)/axe/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
@@ -96,11 +96,13 @@ $(TOOLS)/versitygw:
 $(TOOLS)/minio:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(MINIO)
 
-# Pinned: pdf.js, a reader in the matrix of tests; the parser of AsyncAPI documents; nats.js, which an example of a subscriber uses.
+# Pinned: pdf.js, a reader in the matrix of tests; the parser of AsyncAPI documents; nats.js, which an example of a subscriber uses; axe,
+# which looks for what keeps people from using the dashboard.
 $(TOOLS)/pdfjs/done: testdata/matrix/package-lock.json
 $(TOOLS)/asyncapi/done: testdata/asyncapi/package-lock.json
 $(TOOLS)/natsjs/done: testdata/natsjs/package-lock.json
-$(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done:
+$(TOOLS)/axe/done: testdata/axe/package-lock.json
+$(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done $(TOOLS)/axe/done:
 	rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/package.json $(<D)/package-lock.json $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	touch $@

@@ -10,7 +10,7 @@
 //	collect   folds the facts into the ledger of the session; when the fax is closed it orders doc.ready (FAX_DOCS)
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
-// Beside the way: hold guards every write and carries out holds and purges; letters writes dead letters, and has replay decode
+// Beside the way: hold guards every write and carries out holds and purges; desk has what people say about a fax; letters writes dead letters, and has replay decode
 // originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify proves the archive. The doc
 // comment of each room says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is
 // acknowledged only after its last write.
@@ -21,7 +21,7 @@
 //
 //	floor 0  session  ccitt  jbig  raster  pdf  sign  text
 //	floor 1  bus  tiff  stage  archive  events  search
-//	floor 2  intake  hold  seal  letters  ocr  subscribers
+//	floor 2  intake  hold  desk  seal  letters  ocr  subscribers
 //	floor 3  fetch  document  recovery  indexing
 //	floor 4  collect  verify  replay
 //
@@ -39,6 +39,7 @@
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that is searched for         search (tables, query, version), indexing (where it comes from)
 //	another thing that people may order        session (action), letters or hold
+//	another thing that people say about a fax  session/desk.go, desk, cmd/faxstream/dashboard/desk.go
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
 //	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go
@@ -99,6 +100,8 @@
 //     TestHoldReleasePurge, TestKeepingOutlivesJetStream
 //   - One number has a burst, or a subscriber is rewound: the events of other numbers, and new ones, do not wait for it.
 //     TestABurstOfOneNumberKeepsNobodyWaiting, TestNewEventsComeBeforeThoseOfARewind, TestNoEventIsLostByShares
+//   - Two people change the same thing of a fax at once: both changes are stored, the first one counts, and the second person is told.
+//     TestTheLaterOfTwoPeopleSeesIt, TestTheDashboardInABrowser
 //   - A better text of a page comes later: the searchable document is made again when texts rest; the newest counts.
 //     TestBetterTextsMakeItAgain
 //   - The search index is lost, damaged or behind: faxes are not found until it is filled again; nothing that is shown comes from it alone.

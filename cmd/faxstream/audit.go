@@ -151,6 +151,7 @@ func (p *auditPrinter) print(l api.AuditLine) error {
 
 		Object string
 		Page   int
+		Work   *session.WorkChange
 		Letter struct {
 			Session string
 			Page    int
@@ -163,6 +164,9 @@ func (p *auditPrinter) print(l api.AuditLine) error {
 		e.Object = "" // it was made from this object, which was not sent
 	}
 	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + e.Image + strings.TrimPrefix(path.Ext(e.Object), ".")))
+	if e.Work != nil {
+		what += ": " + client.OneLine(changeText(*e.Work))
+	}
 	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By), what,
 		client.OneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), client.OneLine(e.Why))
 	return err

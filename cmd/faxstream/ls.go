@@ -23,6 +23,11 @@ type lsCmd struct {
 	Status    string       `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
 	Direction string       `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
 	Differs   bool         `env:"-" help:"Only faxes with a page that differs from the same page of the whole file, and of which nobody has chosen an image yet: see faxstream choose."`
+	Assignee  string       `env:"-" placeholder:"NAME" help:"Only faxes that this person has."`
+	Label     string       `env:"-" placeholder:"LABEL" help:"Only faxes with this label."`
+	Assigned  string       `env:"-" placeholder:"yes|no" help:"Only faxes that somebody has, or that nobody has."`
+	Read      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are read, or unread."`
+	Done      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are done, or not."`
 	JSON      bool         `help:"Print one JSON object a line."`
 	Limit     int          `default:"50" help:"Maximum number of faxes to list; 0: all."`
 }
@@ -55,6 +60,7 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 func (c lsCmd) filter() client.FaxFilter {
 	f := client.FaxFilter{
 		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction, Limit: c.Limit,
+		Assignee: c.Assignee, Label: c.Label, Assigned: c.Assigned, Read: c.Read, Done: c.Done,
 	}
 	if c.Differs {
 		f.Verification = session.VerificationDiffers
@@ -75,6 +81,15 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 	}
 	if text := f.DifferText(); text != "" {
 		status += ", " + text
+	}
+	if f.Assignee != "" {
+		status += ", assigned to " + client.OneLine(f.Assignee)
+	}
+	if f.Done {
+		status += ", done"
+	}
+	if len(f.Labels) > 0 {
+		status += ", labels " + client.OneLine(strings.Join(f.Labels, " "))
 	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
 		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, client.OneLine(f.From), client.OneLine(f.To), f.Archived, f.Expected, status)

@@ -56,6 +56,12 @@ type cli struct {
 	Replay     replayCmd     `cmd:"" help:"Make documents again from the archive, without fetching anything."`
 	Reconcile  reconcileCmd  `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
 	Choose     chooseCmd     `cmd:"" help:"Choose one of two images of a page that differs from the same page of the whole file."`
+	Assign     assignCmd     `cmd:"" help:"Say who has a fax."`
+	Label      labelCmd      `cmd:"" help:"Add labels to a fax, or remove them."`
+	Note       noteCmd       `cmd:"" help:"Write a note about a fax."`
+	Read       readCmd       `cmd:"" help:"Mark a fax as read."`
+	Done       doneCmd       `cmd:"" help:"Mark a fax as done."`
+	Desk       deskCmd       `cmd:"" help:"Show who has a fax, its labels and its note, and who changed them."`
 	Hold       holdCmd       `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
 	Release    releaseCmd    `cmd:"" help:"Lift the legal hold of a fax."`
 	Holds      holdsCmd      `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`

@@ -55,7 +55,7 @@ func folded(t *testing.T, d *pipelinetest.Desk) session.Work {
 // story is what a team does with a fax, and where that ends.
 func story(t *testing.T, a archive.Store) ([]bus.Delivery, session.Work) {
 	t.Helper()
-	note, err := StoreNote(t.Context(), a, "fax", "call back\nabout page 2")
+	note, err := Logs{a}.StoreNote(t.Context(), "fax", "call back\nabout page 2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func (purged) Create(context.Context, string, io.ReadSeeker, int64, [sha256.Size
 func TestAPurgedFaxHasNoDesk(t *testing.T) {
 	d, c := fresh()
 	c.Archive = purged{d}
-	if _, err := StoreNote(t.Context(), c.Archive, "fax", "text"); !errors.Is(err, archive.ErrPurged) {
+	if _, err := (Logs{c.Archive}).StoreNote(t.Context(), "fax", "text"); !errors.Is(err, archive.ErrPurged) {
 		t.Errorf("a note: %v", err)
 	}
 	err := c.ordered(t.Context(), order(t, 1, "ada", session.WorkChange{Done: new(true)}))

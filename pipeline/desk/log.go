@@ -35,9 +35,17 @@ func noteKey(id string, sum [sha256.Size]byte) string {
 	return logs().Of(id) + noteName + archive.Hash16(sum) + ".txt"
 }
 
-// StoreNote archives the text of a note, which an order then names. For a purged fax the error matches archive.ErrPurged, if a is a
-// hold.Guard.
-func StoreNote(ctx context.Context, a archive.Store, id, text string) (session.Object, error) {
+// Logs are the logs of an archive.
+type Logs struct{ Archive archive.Store }
+
+// Read returns the work on a fax, as the function Read does.
+func (l Logs) Read(ctx context.Context, id string) (session.Work, []Entry, error) {
+	return Read(ctx, l.Archive, id)
+}
+
+// StoreNote archives the text of a note, which an order then names. If Archive is a hold.Guard, the error for a purged fax matches
+// archive.ErrPurged.
+func (l Logs) StoreNote(ctx context.Context, id, text string) (session.Object, error) {
 	if !session.ValidToken(id) {
 		return session.Object{}, fmt.Errorf("session %q is not a token", id)
 	}
@@ -45,7 +53,7 @@ func StoreNote(ctx context.Context, a archive.Store, id, text string) (session.O
 	if text == "" {
 		return note, nil
 	}
-	_, err := archive.Create(ctx, a, note.Key, []byte(text))
+	_, err := archive.Create(ctx, l.Archive, note.Key, []byte(text))
 	return note, err
 }
 

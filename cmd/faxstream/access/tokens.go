@@ -26,6 +26,7 @@ const (
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
 	ScopeMetrics Scope = "metrics" // the metrics, and no fax
 	ScopeText    Scope = "text"    // send what an OCR engine recognised on a page
+	ScopeWork    Scope = "work"    // assign, label, note, mark as read or done
 )
 
 // Scopes of paths. No token has them.
@@ -35,7 +36,7 @@ const (
 )
 
 // scopes is all that a token can have.
-var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin, ScopeMetrics, ScopeText}
+var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin, ScopeMetrics, ScopeText, ScopeWork}
 
 // Token is one line of the file of tokens. Only its holder knows the token itself.
 //
@@ -174,7 +175,7 @@ func parseToken(line string) (t Token, err error) {
 	for word := range strings.SplitSeq(words[1], ",") {
 		s := Scope(word)
 		if !slices.Contains(scopes, s) || t.has(s) {
-			return t, fmt.Errorf("%s: scopes %q: want read, operate, admin, metrics or text, separated by commas, each at most once",
+			return t, fmt.Errorf("%s: scopes %q: want read, operate, admin, metrics, text or work, separated by commas, each at most once",
 				t.Name, words[1])
 		}
 		t.Scopes = append(t.Scopes, s)

@@ -19,9 +19,9 @@ func TestATokenFileIsRefusedWithItsFault(t *testing.T) {
 		line + "\n" + line:                "line 2: the name alice is used twice",
 		line + "\nbob read " + sum:        "line 2: bob has the same token as another line",
 		"a/b read " + sum:                 "a name must be",
-		"alice write " + sum:              "want read, operate, admin, metrics or text",
-		"alice read,read " + sum:          "want read, operate, admin, metrics or text",
-		"alice , " + sum:                  "want read, operate, admin, metrics or text",
+		"alice write " + sum:              "want read, operate, admin, metrics, text or work",
+		"alice read,read " + sum:          "want read, operate, admin, metrics, text or work",
+		"alice , " + sum:                  "want read, operate, admin, metrics, text or work",
 		"alice read sha256:00":            "64 hex digits",
 		"alice read " + sum[7:]:           "64 hex digits",
 

@@ -23,6 +23,12 @@ type Fax struct {
 	Held      bool      `json:"held"`                   // under legal hold
 	Older     bool      `json:"archive_only,omitempty"` // it has no ledger (any more): the data is from the archive
 
+	Assignee string   `json:"assignee,omitempty"` // who has it; empty: nobody
+	Labels   []string `json:"labels,omitempty"`
+	Read     bool     `json:"read,omitempty"`
+	Done     bool     `json:"done,omitempty"`
+	Noted    bool     `json:"noted,omitempty"` // it has a note
+
 	// Differing are the pages that differ from the whole file, and of which nobody has chosen an image yet.
 	Differing session.Ranges `json:"pages_differing,omitempty"`
 }
@@ -53,6 +59,7 @@ type FaxList struct {
 type FaxDetail struct {
 	Fax
 	Choices []session.Choice `json:"choices,omitempty"` // by page: which image of a page that differs counts
+	Work    session.Work     `json:"work,omitzero"`     // what people say about it
 	Pages   []Page           `json:"pages"`
 
 	Searchable bool `json:"searchable,omitempty"` // the revision has a PDF with the text of OCR engines

@@ -27,6 +27,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline"
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/events"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -249,12 +250,14 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	if err := services.Admit(ctx); err != nil {
 		return err
 	}
+	guarded := &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
-		Texts:       &ocr.Results{Facts: a.bus, Archive: &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}},
+		Texts:       &ocr.Results{Facts: a.bus, Archive: guarded},
 		Search:      found.asSearch(),
+		Desk:        desk.Logs{Archive: guarded},
 		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{

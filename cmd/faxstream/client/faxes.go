@@ -24,12 +24,19 @@ type FaxFilter struct {
 	Status       string
 	Direction    string // incoming or outgoing
 	Verification string // one of session.Verifications
-	Limit        int    // 0: none
+	Assignee     string
+	Label        string
+	Assigned     string // Assigned, Read and Done: yes, no, or "" for both
+	Read         string
+	Done         string
+	Limit        int // 0: none
 }
 
 func (f FaxFilter) query() url.Values {
-	return values(map[string]string{"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification},
-		map[string]time.Time{"since": f.Since, "until": f.Until})
+	return values(map[string]string{
+		"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification,
+		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done,
+	}, map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 
 // values are those of a query, without the empty ones.

@@ -18,6 +18,40 @@ type Board struct {
 	mu    sync.RWMutex
 	byID  map[string]api.Fax // guarded by mu
 	order []orderKey         // guarded by mu; ascending by opening time, then session
+
+	watchers map[string]map[chan struct{}]bool // guarded by mu; by session, "" are those of all sessions
+}
+
+// Watch tells of changes of a fax, or of any fax if session is empty, until stop is called. Changes that come before the last one was taken
+// are one.
+func (b *Board) Watch(session string) (changed <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.watchers == nil {
+		b.watchers = map[string]map[chan struct{}]bool{}
+	}
+	if b.watchers[session] == nil {
+		b.watchers[session] = map[chan struct{}]bool{}
+	}
+	b.watchers[session][c] = true
+	return c, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if delete(b.watchers[session], c); len(b.watchers[session]) == 0 {
+			delete(b.watchers, session)
+		}
+	}
+}
+
+// tell tells the watchers of a session of a change. The caller holds mu.
+func (b *Board) tell(session string) {
+	for c := range b.watchers[session] {
+		select {
+		case c <- struct{}{}:
+		default: // it has not taken the last one yet
+		}
+	}
 }
 
 type orderKey struct {
@@ -33,6 +67,7 @@ func summary(s session.State) api.Fax {
 	f := api.Fax{
 		Session: s.Session, Direction: s.Direction, From: s.From, To: s.To, Status: s.Status(), Revision: s.Revision(),
 		Expected: s.Expected().Len(), Archived: s.Usable.Len(), Opened: s.Opened, Verdict: s.Verification(), Held: s.Held,
+		Assignee: s.Work.Assignee, Labels: s.Work.Labels, Read: s.Work.Read, Done: s.Work.Done, Noted: s.Work.Note != "",
 	}
 	if f.Status != session.StatusPurged && f.Status != session.StatusFolded {
 		f.Differing = s.Disputed()
@@ -69,6 +104,8 @@ func (b *Board) put(s session.State) {
 		b.order = slices.Insert(b.order, i, k)
 	}
 	b.byID[s.Session] = summary(s)
+	b.tell(s.Session)
+	b.tell("")
 }
 
 // before returns up to limit faxes that a filter chooses, newest first, that come after the fax k in that order; the zero k is the

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -190,10 +189,4 @@ func (faxView) ImageText(image string) string {
 		return "the page of the whole file"
 	}
 	return "the page as it was streamed"
-}
-
-// mayChoose reports whether the caller may choose an image.
-func mayChoose(r *http.Request) bool {
-	t, ok := access.Caller(r)
-	return !ok || slices.Contains(t.Scopes, access.ScopeOperate)
 }

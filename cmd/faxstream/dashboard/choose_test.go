@@ -66,7 +66,7 @@ func (s *choiceStub) config(c *Config) {
 // Who may choose, what is refused and why, and what is then told and served.
 func TestChoosingAnImage(t *testing.T) {
 	s := newChoiceStub()
-	d := newDesk(t, s.config)
+	d := newListener(t, s.config)
 	const file = `{"by":"somebody else","why":"the streamed page is black","image":"file"}`
 	for _, c := range []struct {
 		who, method, path, body string
@@ -116,7 +116,7 @@ func TestChoosingAnImage(t *testing.T) {
 
 // A list shows which faxes wait for a choice, to programs and to people.
 func TestTheListShowsWhatDiffers(t *testing.T) {
-	d := newDesk(t, newChoiceStub().config)
+	d := newListener(t, newChoiceStub().config)
 	for path, want := range map[string]string{
 		"/":                                   "page 1 differs from the whole file: look at both images and choose one",
 		"/api/v1/faxes":                       `"pages_differing":[[1,1]]`,
@@ -136,7 +136,7 @@ func TestTheListShowsWhatDiffers(t *testing.T) {
 // The page of a fax has both images side by side, and buttons for whoever may choose.
 func TestTheFaxPageOffersAChoice(t *testing.T) {
 	s := newChoiceStub()
-	d := newDesk(t, s.config)
+	d := newListener(t, s.config)
 	form := func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
 	foreign := func(r *http.Request) { form(r); r.Header.Set("Sec-Fetch-Site", "cross-site") }
 	for want, readers := range map[string]bool{

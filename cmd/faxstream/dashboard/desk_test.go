@@ -1,63 +1,261 @@
 package dashboard
 
 import (
+	"bufio"
 	"context"
-	"io"
-	"log/slog"
+	"encoding/json"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/faxstream/faxstream/cmd/faxstream/access"
-	"github.com/faxstream/faxstream/cmd/faxstream/access/accesstest"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/desk"
+	"github.com/faxstream/faxstream/pipeline/pipelinetest"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// desk is an admin listener with tokens, and what it has recorded.
-type desk struct {
-	*accesstest.Desk
-	mu       sync.Mutex
-	recorded []session.Access // guarded by mu while requests are made
-	lines    []string         // of tokens that were admitted
-	refuse   error            // what recording gives
-	ready    error
+// team has two faxes, and carries out orders at once with a real clerk on an archive in memory.
+type team struct {
+	stores
+	mu      sync.Mutex
+	board   *Board
+	archive *pipelinetest.Desk
+	ordered []session.Action
+	first   func() // called before the next order is carried out: what somebody else does at the same time
 }
 
-func (d *desk) RecordAccess(_ context.Context, a session.Access) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.refuse == nil {
-		d.recorded = append(d.recorded, a)
+func newTeam() *team {
+	return &team{stores: twoFaxes(), archive: &pipelinetest.Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}}}
+}
+
+func (s *team) config(c *Config) {
+	s.board = c.Board
+	c.Letters, c.Ledgers, c.Desk = s, s, desk.Logs{Archive: s.archive}
+	for _, st := range s.states {
+		c.Board.put(st)
 	}
-	return d.refuse
 }
 
-func newDesk(t *testing.T, change func(*Config)) *desk { return newDeskWith(t, nil, change) }
+func (s *team) Load(_ context.Context, id string) (session.State, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.states[id], 1, nil
+}
 
-// newDeskWith changes who is let in too.
-func newDeskWith(t *testing.T, changeAccess func(*access.Config), change func(*Config)) *desk {
+func (s *team) RecordFact(_ context.Context, f session.Fact) (uint64, []byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := session.Next(session.Policy{}, s.states[f.SessionID()], session.Event{At: time.Now(), Fact: f})
+	s.states[f.SessionID()] = st
+	s.board.put(st)
+	return 1, nil, err
+}
+
+func (s *team) Act(ctx context.Context, a session.Action) (uint64, error) {
+	if first := s.first; first != nil {
+		s.first = nil
+		first()
+	}
+	s.ordered = append(s.ordered, a)
+	n := uint64(len(s.ordered))
+	data, err := json.Marshal(a)
+	if err != nil {
+		return 0, err
+	}
+	clerk := desk.Clerk{Archive: s.archive, Facts: s}
+	return n, clerk.Consumptions()[0].Handle(ctx, bus.Delivery{Data: data, Sequence: n, Time: time.Now()})
+}
+
+// Who may change what people say about a fax, what is refused and why, and what is told and listed then.
+func TestWorkOnAFax(t *testing.T) {
+	s := newTeam()
+	d := newListener(t, s.config)
+	for _, c := range []struct {
+		who, method, path, body string
+		status                  int
+		says                    string
+	}{
+		{"reader", "GET", "/faxes/abc/desk", "", 200, `"work":{"n":0},"log":[]`},
+		{"reader", "POST", "/faxes/abc/desk", `{"done":true}`, 403, "work"},
+		{"", "POST", "/faxes/abc/desk", `{"done":true}`, 401, "token"},
+		{"worker", "POST", "/faxes/abc/desk", `{}`, 400, "the change is empty"},
+		{"worker", "POST", "/faxes/abc/desk", `{"assignee":"a\nb"}`, 400, "assignee"},
+		{"worker", "POST", "/faxes/abc/desk", `{"add_labels":["a,b"]}`, 400, "comma"},
+		{"worker", "POST", "/faxes/abc/desk", `{"note":"` + strings.Repeat("x", 2001) + `"}`, 400, "2001 bytes, want at most 2000"},
+		{"worker", "POST", "/faxes/none/desk", `{"done":true}`, 404, "none"},
+		{"worker", "POST", "/faxes/abc/desk", `{"by":"somebody else","assignee":"ada","add_labels":["lab","<b>"]}`, 200, `"done":true`},
+		{"worker", "POST", "/faxes/abc/desk", `{"note":"call <script> back","seen":1}`, 200, `"note":"call`},
+		{"worker", "POST", "/faxes/abc/desk", `{"assignee":"bob","seen":0}`, 409, "it was assigned to ada after you looked, by worker"},
+		{"worker", "POST", "/faxes/abc/desk", `{"assignee":"bob","seen":3}`, 200, `"assignee":"bob"`},
+		{"reader", "GET", "/faxes/abc/desk", "", 200, `"late":"it was assigned to ada"`},
+		{"reader", "GET", "/faxes/abc", "", 200, `"assignee":"bob"`},
+		{"reader", "GET", "/faxes?assignee=BOB", "", 200, `"session":"abc"`},
+		{"reader", "GET", "/faxes?assignee=ada", "", 200, `"faxes":[]`},
+		{"reader", "GET", "/faxes?label=lab&assigned=yes&read=no&done=no", "", 200, `"labels":["\u003cb\u003e","lab"]`},
+		{"reader", "GET", "/faxes?assigned=no", "", 200, `"session":"later"`},
+		{"reader", "GET", "/faxes?done=perhaps", "", 400, "want yes, no"},
+		{"reader", "GET", "/faxes?since=2026-11-24&until=2026-11-25", "", 200, `"session":"abc"`},
+		{"reader", "GET", "/faxes?since=2026-11-25", "", 200, `"faxes":[]`},
+		{"reader", "GET", "/faxes?since=yesterday", "", 400, "or a day such as"},
+	} {
+		if status, body := d.Ask(c.who, c.method, "/api/v1"+c.path, c.body); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%s %s %s as %s: %d %s, want %d with %q", c.method, c.path, c.body, c.who, status, body, c.status, c.says)
+		}
+	}
+	for _, a := range s.ordered {
+		data, err := json.Marshal(a)
+		if err != nil || strings.Contains(string(data), "call") || a.By != "worker" {
+			t.Errorf("FAX_AUDIT would have %s, %v: want the name of the token, and no text of a note", data, err)
+		}
+	}
+}
+
+// The form of the fax's page does the same; another origin may not send it. What somebody else did meanwhile is shown, and the text of a note
+// is not lost.
+func TestWorkOnTheFaxPage(t *testing.T) {
+	s := newTeam()
+	d := newListener(t, s.config)
+	post := func(who string, fields url.Values, change ...func(*http.Request)) (int, string) {
+		form := func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
+		return d.Ask(who, "POST", "/fax/abc/desk", fields.Encode(), append([]func(*http.Request){form}, change...)...)
+	}
+	for name, c := range map[string]struct {
+		fields url.Values
+		has    func(w session.Work) bool
+	}{
+		"1 take":    {url.Values{"do": {"take"}, "seen": {"0"}}, func(w session.Work) bool { return w.Assignee == "worker" }},
+		"2 assign":  {url.Values{"do": {"assign"}, "assignee": {" ada "}}, func(w session.Work) bool { return w.Assignee == "ada" }},
+		"3 label":   {url.Values{"do": {"label"}, "labels": {"a, b,"}}, func(w session.Work) bool { return slices.Contains(w.Labels, "b") }},
+		"4 unlabel": {url.Values{"do": {"unlabel"}, "label": {"a"}}, func(w session.Work) bool { return !slices.Contains(w.Labels, "a") }},
+		"5 note":    {url.Values{"do": {"note"}, "note": {"one\r\ntwo"}}, func(w session.Work) bool { return w.Note == "one\ntwo" }},
+		"6 done":    {url.Values{"do": {"done"}}, func(w session.Work) bool { return w.Done && w.Read }},
+		"7 reopen":  {url.Values{"do": {"reopen"}}, func(w session.Work) bool { return !w.Done }},
+		"8 unread":  {url.Values{"do": {"unread"}}, func(w session.Work) bool { return !w.Read }},
+	} {
+		if status, body := post("worker", c.fields); status != http.StatusSeeOther || !c.has(s.states["abc"].Work) {
+			t.Errorf("%s: %d %s, and the fax has %+v", name, status, body, s.states["abc"].Work)
+		}
+	}
+	orders := len(s.ordered)
+	foreign := func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }
+	if status, _ := post("worker", url.Values{"do": {"done"}}, foreign); status != 403 {
+		t.Errorf("another origin: %d", status)
+	}
+	if status, _ := post("reader", url.Values{"do": {"done"}}); status != 403 {
+		t.Errorf("a reader: %d", status)
+	}
+	if status, body := post("worker", url.Values{"do": {"burn"}}); status != 400 || !strings.Contains(body, "no such button") {
+		t.Errorf("a button that does not exist: %d %s", status, body)
+	}
+	if len(s.ordered) != orders {
+		t.Errorf("%d orders of those who may not", len(s.ordered)-orders)
+	}
+	seen := s.states["abc"].Work.N
+	s.first = func() {
+		if _, err := s.Act(t.Context(), session.Action{
+			Kind: session.ActionWorked, By: "bob", Session: "abc", Work: &session.WorkChange{Note: new(desk.NoteOf("abc", ""))},
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	status, body := post("worker", url.Values{"do": {"note"}, "note": {"my <long> text"}, "seen": {string(rune('0' + seen))}})
+	if status != 409 || !strings.Contains(body, "the note was changed after you looked, by bob") ||
+		!strings.Contains(body, "my &lt;long&gt; text") {
+		t.Errorf("a note that is too late: %d %s", status, body)
+	}
+}
+
+// next reads one event of a stream.
+func next(t *testing.T, events *bufio.Scanner) string {
 	t.Helper()
-	d := &desk{}
-	d.Desk = accesstest.Open(t, changeAccess, func(gate *access.Gate) http.Handler {
-		st := twoFaxes()
-		cfg := Config{
-			Gate: gate, Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Log: gate.Log,
-			Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
-			Ready:   func(context.Context) error { return d.ready },
-			Events:  func(context.Context, *bus.Place, func(bus.Stored, bus.Place) bool) error { return nil },
-			Reconcile: func(context.Context, time.Time, bool) any {
-				return map[string]bool{"reconciled": true}
-			},
+	var html strings.Builder
+	for events.Scan() {
+		line, ok := strings.CutPrefix(events.Text(), "data: ")
+		switch {
+		case ok:
+			html.WriteString(line + "\n")
+		case events.Text() == "" && html.Len() > 0:
+			return html.String()
+		case events.Text() != "" && events.Text() != ": ":
+			t.Fatalf("the stream has the line %q", events.Text())
 		}
-		if change != nil {
-			change(&cfg)
-		}
-		return NewHandler(cfg)
-	})
-	return d
+	}
+	t.Fatalf("the stream ended: %v", events.Err())
+	return ""
 }
 
-// local is a gate without tokens.
-func local() *access.Gate { return access.New(access.Config{Log: slog.New(slog.DiscardHandler)}) }
+// listen opens a stream of a page.
+func listen(t *testing.T, d *listener, who, path string) *bufio.Scanner {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+d.Secrets[who])
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != 200 {
+		t.Fatalf("%s: %d", path, resp.StatusCode)
+	}
+	return bufio.NewScanner(resp.Body)
+}
+
+// A list says at once what it is, and again when it changes; the filter stays. A number with a line end in it ends no event.
+func TestAListFillsInLive(t *testing.T) {
+	s := newTeam()
+	d := newListener(t, s.config)
+	all, mine := listen(t, d, "reader", "/live?"), listen(t, d, "reader", "/live?assignee=ada")
+	if first := next(t, all); !strings.Contains(first, `id="fax-abc"`) || !strings.Contains(first, `id="fax-later"`) {
+		t.Errorf("the list begins with %s", first)
+	}
+	if first := next(t, mine); !strings.Contains(first, "No fax is as the filter asks") {
+		t.Errorf("the filtered list begins with %s", first)
+	}
+	s.board.put(session.State{Session: "new", Opened: time.Now(), From: "1\r\nevent: x\rdata: <i>"})
+	if now := next(t, all); !strings.Contains(now, `id="fax-new"`) || !strings.Contains(now, "event: x\ndata: &lt;i&gt;") {
+		t.Errorf("the list has %s", now)
+	}
+	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/abc/desk", `{"assignee":"ada"}`); status != 200 {
+		t.Fatal(body)
+	}
+	if now := next(t, mine); !strings.Contains(now, `id="fax-abc"`) || strings.Contains(now, `id="fax-new"`) {
+		t.Errorf("the filtered list has %s", now)
+	}
+}
+
+// The page of a fax changes with its ledger. It is one view with the page that has shown its mark, and a view of its own without.
+func TestAFaxFillsInLive(t *testing.T) {
+	s := newTeam()
+	d := newListener(t, s.config)
+	_, page := d.Ask("reader", "GET", "/fax/abc", "")
+	_, rest, _ := strings.Cut(page, `hx-sse:connect="`)
+	mark, _, _ := strings.Cut(rest, `"`)
+	events := listen(t, d, "reader", strings.ReplaceAll(mark, "&amp;", "&"))
+	if first := next(t, events); !strings.Contains(first, "missing (empty)") || strings.Contains(first, "<html") {
+		t.Errorf("the page begins with %s", first)
+	}
+	if len(d.recorded) != 1 {
+		t.Errorf("the page and its changes are %d views, want 1", len(d.recorded))
+	}
+	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/abc/desk", `{"assignee":"ada","note":"a\rb"}`); status != 200 {
+		t.Fatal(body)
+	}
+	if now := next(t, events); !strings.Contains(now, "<strong>ada</strong>") {
+		t.Errorf("the page has %s", now)
+	}
+	next(t, listen(t, d, "worker", "/live/abc"))
+	next(t, listen(t, d, "worker", strings.ReplaceAll(mark, "&amp;", "&"))) // the mark is of somebody else
+	if len(d.recorded) != 3 {
+		t.Errorf("%d views are recorded, want 3", len(d.recorded))
+	}
+	if status, _ := d.Ask("reader", "GET", "/live/none", ""); status != 404 {
+		t.Errorf("of no fax: %d", status)
+	}
+}

@@ -53,14 +53,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		}
 		var b bytes.Buffer
 		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", at, line)
-		if err := rc.SetWriteDeadline(time.Now().Add(eventWithin)); err != nil {
-			return false
-		}
-		if _, err := w.Write(b.Bytes()); err != nil {
-			return false // the reader went away
-		}
-		// Without a deadline while it waits: one that passes ends an HTTP/2 stream, even when nothing is written.
-		return rc.Flush() == nil && rc.SetWriteDeadline(time.Time{}) == nil
+		return send(w, b.Bytes())
 	})
 	if err != nil {
 		s.Log.Error("event stream ended", "err", err)

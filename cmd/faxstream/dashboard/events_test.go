@@ -11,7 +11,7 @@ import (
 
 // Streams of events are bounded, since each has consumers of JetStream; one that ends makes room.
 func TestStreamsOfEventsAreBounded(t *testing.T) {
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		c.Events = func(ctx context.Context, _ *bus.Place, _ func(bus.Stored, bus.Place) bool) error {
 			<-ctx.Done()
 			return nil

@@ -103,7 +103,7 @@ func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
 	if err != nil {
 		return api.FaxDetail{}, err
 	}
-	d := api.FaxDetail{Fax: summary(st), Choices: st.Choices, Pages: []api.Page{}}
+	d := api.FaxDetail{Fax: summary(st), Choices: st.Choices, Work: st.Work, Pages: []api.Page{}}
 	for n := range st.Expected().Union(st.Usable).All() {
 		p := api.Page{Page: n}
 		p.Status, p.Source, p.Reason = st.PageStatus(n)

@@ -24,7 +24,7 @@ func (f madeForm) Close() error { *f.open--; return nil }
 func TestFaxFormIsServedLikeADocument(t *testing.T) {
 	open, fail := 0, error(nil)
 	var asked []string
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		s := twoFaxes()
 		s.states["abc"].Document.TIFF = &session.Object{Key: "a.tiff", SHA256: "00aa"}
 		c.Ledgers, c.Archive = s, s
@@ -93,14 +93,14 @@ func TestFaxFormIsServedLikeADocument(t *testing.T) {
 
 // A document without a usable page has no form, and a server without a maker none at all.
 func TestNoFaxForm(t *testing.T) {
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		c.FaxForm = func(context.Context, session.Object) (io.ReadSeekCloser, string, error) { panic("nothing to make") }
 	})
 	if code, body := d.Ask("reader", "GET", "/api/v1/faxes/abc/document.fax.tiff", ""); code != 404 ||
 		!strings.Contains(body, "no page of it is usable") {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := newDesk(t, nil).Ask("reader", "GET", "/api/v1/faxes/abc/document.fax.tiff", ""); code != 404 {
+	if code, body := newListener(t, nil).Ask("reader", "GET", "/api/v1/faxes/abc/document.fax.tiff", ""); code != 404 {
 		t.Errorf("%d %s", code, body)
 	}
 }

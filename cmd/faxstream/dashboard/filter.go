@@ -20,6 +20,10 @@ type faxFilter struct {
 	direction    string
 	reader       access.Token // whose faxes are shown; the zero value sees all
 	verification string
+	assignee     string
+	label        string
+
+	assigned, read, done string // yes or no; "": either
 }
 
 func (f faxFilter) has(x api.Fax) bool {
@@ -27,8 +31,21 @@ func (f faxFilter) has(x api.Fax) bool {
 		(f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
 		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction) &&
-		(f.verification == "" || x.Verdict == f.verification)
+		(f.verification == "" || x.Verdict == f.verification) && f.hasWork(x)
 }
+
+// hasWork reports whether what people say about a fax is as the filter wants it.
+func (f faxFilter) hasWork(x api.Fax) bool {
+	is := func(want string, have bool) bool { return want == "" || (want == yes) == have }
+	return (f.assignee == "" || strings.EqualFold(x.Assignee, f.assignee)) && (f.label == "" || slices.Contains(x.Labels, f.label)) &&
+		is(f.assigned, x.Assignee != "") && is(f.read, x.Read) && is(f.done, x.Done)
+}
+
+// What a filter wants of a state that a fax has or not.
+const (
+	yes = "yes"
+	no  = "no"
+)
 
 // listing is what the search index knows of the filter. narrow: it may leave out many faxes.
 func (f faxFilter) listing() (l search.Listing, narrow bool) {
@@ -56,19 +73,26 @@ func readersFilter(r *http.Request) (f faxFilter) {
 func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 	f = readersFilter(r)
 	f.to, f.from = strings.TrimSpace(r.FormValue("to")), strings.TrimSpace(r.FormValue("from"))
+	f.assignee, f.label = strings.TrimSpace(r.FormValue("assignee")), strings.TrimSpace(r.FormValue("label"))
 	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
 		v := r.FormValue(name)
 		if v == "" {
 			continue
 		}
-		if *t, err = time.Parse(time.RFC3339, v); err != nil {
-			return f, api.BadRequest("%s %q: want a time such as 2026-11-24T12:00:00Z", name, v)
+		if *t, err = time.Parse(time.RFC3339, v); err == nil {
+			continue
+		}
+		if *t, err = time.Parse(time.DateOnly, v); err != nil {
+			return f, api.BadRequest("%s %q: want a time such as 2026-11-24T12:00:00Z, or a day such as 2026-11-24", name, v)
 		}
 	}
 	for name, c := range map[string]struct {
 		word    *string
 		allowed []string
-	}{"status": {&f.status, statuses}, "direction": {&f.direction, directions}, "verification": {&f.verification, session.Verifications()}} {
+	}{
+		"status": {&f.status, statuses}, "direction": {&f.direction, directions}, "verification": {&f.verification, session.Verifications()},
+		"assigned": {&f.assigned, []string{yes, no}}, "read": {&f.read, []string{yes, no}}, "done": {&f.done, []string{yes, no}},
+	} {
 		if *c.word = r.FormValue(name); *c.word != "" && !slices.Contains(c.allowed, *c.word) {
 			return f, api.BadRequest("%s %q: want %s", name, *c.word, strings.Join(c.allowed, ", "))
 		}

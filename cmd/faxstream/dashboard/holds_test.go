@@ -75,7 +75,7 @@ func (s *holdStub) Holds(context.Context) iter.Seq2[session.KeepEntry, error] {
 // The orders about keeping, as they are given one after another: who may, what is refused and why, and what is then told.
 func TestOrdersAboutKeeping(t *testing.T) {
 	s := &holdStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{}, retained: time.Now().AddDate(6, 0, 0)}
-	d := newDesk(t, func(c *Config) { c.Holds, c.Letters, c.Ledgers = s, s, s })
+	d := newListener(t, func(c *Config) { c.Holds, c.Letters, c.Ledgers = s, s, s })
 	const because = `{"by":"somebody else","why":"case 1"}`
 	for _, c := range []struct {
 		who, method, path, body string
@@ -156,7 +156,7 @@ func TestAnOrderIsNotDoneByAnOlderOne(t *testing.T) {
 // A list of holds that cannot be read to its end is no list: nobody shall take it for all.
 func TestHoldsAreAllOrNone(t *testing.T) {
 	s := &holdStub{stores: twoFaxes(), logs: map[string][]session.KeepEntry{"abc": {{Session: "abc", Kind: session.ActionHeld}}}}
-	d := newDesk(t, func(c *Config) { c.Holds = s })
+	d := newListener(t, func(c *Config) { c.Holds = s })
 	status, body := d.Ask("reader", "GET", "/api/v1/holds", "")
 	var answer struct{ Holds []session.KeepEntry }
 	if err := json.Unmarshal([]byte(body), &answer); status != http.StatusServiceUnavailable || err != nil || answer.Holds != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // makeLink orders a link as the reader and gives its path.
-func (d *desk) makeLink(t *testing.T, order string) string {
+func (d *listener) makeLink(t *testing.T, order string) string {
 	t.Helper()
 	code, body := d.Ask("reader", "POST", "/api/v1/faxes/abc/links", order)
 	var l api.Link
@@ -25,7 +25,7 @@ func (d *desk) makeLink(t *testing.T, order string) string {
 
 // A link gives what it was made for to whoever holds it, with ranges, and both its making and its use are recorded.
 func TestALinkNeedsNoLogin(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	for order, want := range map[string]string{
 		`{"as":"pdf","ttl":"10m","by":"ignored","why":"a patient asked"}`: "content of a.pdf",
 		`{"as":"png","page":1,"ttl":"168h"}`:                              "content of p.png",
@@ -59,7 +59,7 @@ func TestALinkNeedsNoLogin(t *testing.T) {
 }
 
 func TestLinksThatCannotBeMade(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	for order, want := range map[string]int{
 		`{"as":"pdf","ttl":"169h"}`: 400, `{"as":"pdf","ttl":"0s"}`: 400, `{"as":"pdf","ttl":"-1h"}`: 400, `{"as":"pdf"}`: 400,
 		`{"as":"docx","ttl":"1m"}`: 400, `{"as":"pdf","page":1,"ttl":"1m"}`: 400, `{"as":"png","page":-1,"ttl":"1m"}`: 400,
@@ -73,7 +73,7 @@ func TestLinksThatCannotBeMade(t *testing.T) {
 
 // A link is as good as the token that made it: who is removed reads on by none.
 func TestALinkEndsWithItsMakersToken(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	path := d.makeLink(t, `{"as":"pdf","ttl":"10m"}`)
 	for _, c := range []struct {
 		name   string
@@ -102,7 +102,7 @@ func TestALinkEndsWithItsMakersToken(t *testing.T) {
 // Whoever reads the log gets no link from it, and no link has room for more than a sentence in FAX_AUDIT.
 func TestALinkStandsInNoLog(t *testing.T) {
 	broken := false
-	d := newDeskWith(t, func(c *access.Config) {
+	d := newListenerWith(t, func(c *access.Config) {
 		key := c.LinkKey
 		c.LinkKey = func() ([]byte, error) {
 			if broken {
@@ -126,7 +126,7 @@ func TestALinkStandsInNoLog(t *testing.T) {
 
 // A link that is altered or expired gives nothing, says which, and stands in no log.
 func TestABadLinkGivesNothing(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	good := d.makeLink(t, `{"as":"pdf","ttl":"10m"}`)
 	for path, says := range map[string]string{good[:len(good)-4]: "bad_link", "/links/x": "bad_link"} {
 		if code, body := d.Ask("", "GET", path, ""); code != 403 || !strings.Contains(body, says) {

@@ -46,6 +46,22 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	return s.list(r.Context(), f, after, limit), nil
 }
 
+// newer is list for a list that was read before: it reads the board again, and takes faxes that are only in the archive from before.
+func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxList) api.FaxList {
+	faxes, more := s.Board.before(f, after, limit)
+	for _, x := range before.Faxes {
+		if x.Older && !s.Board.has(x.Session) {
+			faxes = append(faxes, x)
+		}
+	}
+	slices.SortFunc(faxes, func(a, b api.Fax) int { return keyOf(b).compare(keyOf(a)) })
+	l := api.FaxList{Faxes: faxes[:min(limit, len(faxes))], Incomplete: before.Incomplete, Next: before.Next}
+	if len(faxes) > limit || more {
+		l.Next = keyOf(l.Faxes[len(l.Faxes)-1]).cursor()
+	}
+	return l
+}
+
 // list gives the faxes after a cursor, newest first: those of the board, and among them those that are only in the archive's index. While
 // the archive does not answer, it gives only those of the board.
 func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit int) api.FaxList {

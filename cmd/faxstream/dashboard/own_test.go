@@ -17,7 +17,7 @@ import (
 )
 
 // admit adds a token to the file of tokens.
-func (d *desk) admit(t *testing.T, name string, scopes []access.Scope, numbers ...string) {
+func (d *listener) admit(t *testing.T, name string, scopes []access.Scope, numbers ...string) {
 	t.Helper()
 	secret, line, err := access.NewToken(name, scopes, numbers...)
 	if err != nil {
@@ -46,9 +46,9 @@ func fourFaxes() stores {
 }
 
 // officeDesk is a desk with a token that is limited to the office, and one without limit.
-func officeDesk(t *testing.T, change func(*Config)) *desk {
+func officeDesk(t *testing.T, change func(*Config)) *listener {
 	t.Helper()
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		s := fourFaxes()
 		log := []session.KeepEntry{{Session: "gone", Kind: session.ActionPurged, Why: "case 1"}}
 		held := &holdStub{stores: s, logs: map[string][]session.KeepEntry{"gone": log, "other": {{Session: "other", Kind: session.ActionHeld}}}}

@@ -3,10 +3,13 @@ package dashboard
 import (
 	"embed"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/layout"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 //go:embed *.html
@@ -14,25 +17,99 @@ var files embed.FS
 
 var pages = layout.Parse(files, "*.html")
 
-func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
-	after, err := parseCursor(r.FormValue("cursor"))
-	if err != nil {
-		api.WriteError(w, err)
-		return
+// listView is what index.html shows.
+type listView struct {
+	api.FaxList
+	Letters   uint64
+	Uncertain bool       // JetStream did not say how many letters there are
+	User      string     // who is logged in; empty without a login
+	Search    bool       // there is an index
+	Query     url.Values // the filter and the cursor, as they were asked for
+	Statuses  []string
+
+	filter faxFilter
+	after  orderKey
+}
+
+// listView is the list that a request asks for, as it is now.
+func (s *server) listView(r *http.Request) (v listView, err error) {
+	if v.after, err = parseCursor(r.FormValue("cursor")); err != nil {
+		return v, err
 	}
-	var letters uint64
-	if !limited(r) {
-		if letters, err = s.Letters.LiveLetters(r.Context()); err != nil {
-			s.Log.Error("the number of dead letters is unknown", "err", err)
+	if v.filter, err = parseFaxFilter(r); err != nil {
+		return v, err
+	}
+	v.Query, v.Statuses, v.User, v.Search = r.Form, statuses, userOf(r), s.Search != nil
+	v.FaxList = s.list(r.Context(), v.filter, v.after, defaultLimit)
+	return v, nil
+}
+
+// Live is the URL of the changes of the list.
+func (v listView) Live() string { return "/live?" + v.Query.Encode() }
+
+// Older is the URL of the faxes after the list.
+func (v listView) Older() string {
+	query := url.Values{"cursor": {v.Next}}
+	for name, values := range v.Query {
+		if name != "cursor" {
+			query[name] = values
 		}
 	}
-	s.render(w, r, "index.html", struct {
-		api.FaxList
-		Letters   uint64
-		Uncertain bool   // JetStream did not say how many letters there are
-		User      string // who is logged in; empty without a login
-		Search    bool   // there is an index
-	}{s.list(r.Context(), readersFilter(r), after, defaultLimit), letters, err != nil, userOf(r), s.Search != nil})
+	return "/?" + query.Encode()
+}
+
+// Asked is what the filter has under a name.
+func (v listView) Asked(name string) string { return v.Query.Get(name) }
+
+// Filtered reports whether a filter leaves out faxes.
+func (v listView) Filtered() bool {
+	for name, values := range v.Query {
+		if name != "cursor" && len(values) > 0 && values[0] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// StatusText says in words what state a fax is in, and what to do.
+func (listView) StatusText(f api.Fax) string {
+	missing := f.Expected - f.Archived
+	switch {
+	case f.Status == session.StatusReceiving && f.Expected == 0:
+		return "receiving"
+	case f.Status == session.StatusReceiving:
+		return "receiving: " + count(f.Archived, "page") + " of " + strconv.Itoa(f.Expected) + " here"
+	case f.Status == session.StatusPartial && missing > 0:
+		return "partial: " + count(missing, "page") + " missing; open the fax to see why"
+	case f.Status == session.StatusRecovered:
+		return "complete: pages came from the whole file"
+	default:
+		return f.Status
+	}
+}
+
+// count is a number with a noun: 1 page, 2 pages.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
+	v, err := s.listView(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if !limited(r) {
+		var err error
+		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {
+			s.Log.Error("the number of dead letters is unknown", "err", err)
+			v.Uncertain = true
+		}
+	}
+	s.render(w, r, http.StatusOK, "index.html", v)
 }
 
 // userOf names who is logged in.
@@ -41,6 +118,6 @@ func userOf(r *http.Request) string {
 	return t.Name
 }
 
-func (s *server) render(w http.ResponseWriter, r *http.Request, page string, data any) {
-	pages.Write(w, r, s.Log, http.StatusOK, page, data)
+func (s *server) render(w http.ResponseWriter, r *http.Request, status int, page string, data any) {
+	pages.Write(w, r, s.Log, status, page, data)
 }

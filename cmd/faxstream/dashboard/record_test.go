@@ -15,7 +15,7 @@ import (
 
 // Reads are recorded before a byte leaves, and refused when they cannot be.
 func TestReadsAreRecorded(t *testing.T) {
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		c.Thumbnail = func(context.Context, io.Reader) ([]byte, error) { return []byte("small content"), nil }
 	})
 	because := func(r *http.Request) {
@@ -69,7 +69,7 @@ func TestReadsAreRecorded(t *testing.T) {
 
 // Without a login the caller's word counts, cut to what a line can hold.
 func TestWhoReadsWithoutLogin(t *testing.T) {
-	d := &desk{}
+	d := &listener{}
 	st := twoFaxes()
 	h := NewHandler(Config{Gate: local(), Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Metrics: http.NotFoundHandler()})
 	for stated, want := range map[string]string{

@@ -5,6 +5,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -20,6 +21,9 @@ func (s *server) routes() []route {
 	return []route{
 		{"GET /{$}", access.ScopeOwn, s.indexPage},
 		{"GET /fax/{session}", access.ScopeOwn, s.faxPage},
+		{"GET /live", access.ScopeOwn, s.liveList},
+		{"GET /live/{session}", access.ScopeOwn, s.liveFax},
+		{"GET /assets/{file}", access.ScopeOpen, layout.Asset},
 		{"GET /search", access.ScopeOwn, s.searchPage},
 		{"GET /api/v1/search", access.ScopeOwn, s.search},
 		{"GET /api/v1/faxes", access.ScopeOwn, s.listFaxes},
@@ -30,6 +34,9 @@ func (s *server) routes() []route {
 		{"GET /api/v1/faxes/{session}/pages/{page}/text/{form}", access.ScopeOwn, s.pageText},
 		{"POST /api/v1/faxes/{session}/pages/{page}/choose", access.ScopeOperate, s.choosePage},
 		{"POST /fax/{session}/pages/{page}/choose", access.ScopeOperate, s.chooseForm},
+		{"GET /api/v1/faxes/{session}/desk", access.ScopeOwn, s.readDesk},
+		{"POST /api/v1/faxes/{session}/desk", access.ScopeWork, s.workOn},
+		{"POST /fax/{session}/desk", access.ScopeWork, s.workForm},
 		{"GET /api/v1/faxes/{session}/keep", access.ScopeOwn, s.holdStatus},
 		{"POST /api/v1/faxes/{session}/links", access.ScopeOwn, s.link}, // a reader could send the file itself
 		{"GET /links/{link}", access.ScopeOpen, s.followLink},           // the link is the credential

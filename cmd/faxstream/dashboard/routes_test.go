@@ -11,7 +11,7 @@ import (
 
 // Each scope allows what it is for and nothing else; a path that nobody has given a scope needs admin.
 func TestScopes(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	const order = `{"by":"somebody else","why":"because","stage":"decode","since":"2026-01-02T03:04:05Z"}`
 	for _, c := range []struct {
 		method, path, body             string
@@ -27,6 +27,9 @@ func TestScopes(t *testing.T) {
 		{"GET", "/api/v1/faxes", "", 401, 200, 403, 403},
 		{"GET", "/api/v1/search?q=x", "", 401, 404, 403, 403}, // there is no index
 		{"GET", "/search", "", 401, 200, 403, 403},
+		{"GET", "/assets/live.js", "", 200, 200, 200, 200},
+		{"GET", "/assets/..%2flayout.html", "", 400, 400, 400, 400},
+		{"GET", "/assets/none.js", "", 404, 404, 404, 404},
 		{"GET", "/api/v1/faxes/abc", "", 401, 200, 403, 403},
 		{"GET", "/api/v1/faxes/abc/document.pdf", "", 401, 200, 403, 403},
 		{"HEAD", "/api/v1/faxes/abc/document.pdf", "", 401, 200, 403, 403},
@@ -55,7 +58,7 @@ func TestScopes(t *testing.T) {
 
 // A proxy or browser keeps neither lists nor errors, and documents only for whoever has got them and asks again.
 func TestNoCacheKeepsWhatNeedsALogin(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	for path, want := range map[string]string{
 		"/api/v1/faxes": "no-store", "/api/v1/faxes/abc": "no-store", "/": "no-store", "/none": "no-store", "/login": "no-store",
 		"/api/v1/faxes/abc/document.pdf": "private, no-cache",
@@ -78,7 +81,7 @@ func TestNoCacheKeepsWhatNeedsALogin(t *testing.T) {
 
 // Why the pipeline is not ready is nothing for strangers.
 func TestReadinessTellsStrangersNothing(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newListener(t, nil)
 	d.ready = errors.New("the account 4711 is locked")
 	for name, told := range map[string]bool{"": false, "wrong": false, "reader": true} {
 		if code, body := d.Ask(name, "GET", "/readyz", ""); code != 503 || strings.Contains(body, "4711") != told {
@@ -95,6 +98,9 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"GET /api/v1/webhooks/refused":        access.ScopeRead,
 		"GET /metrics":                        access.ScopeMetrics,
 		"POST /api/v1/faxes/{session}/links":  access.ScopeOwn,
+		"GET /assets/{file}":                  access.ScopeOpen,
+		"POST /api/v1/faxes/{session}/desk":   access.ScopeWork,
+		"POST /fax/{session}/desk":            access.ScopeWork,
 		"POST /api/v1/faxes/{session}/replay": access.ScopeOperate,
 		"POST /api/v1/dlq/{id}/retry":         access.ScopeOperate,
 		"POST /api/v1/dlq/{id}/drop":          access.ScopeOperate,

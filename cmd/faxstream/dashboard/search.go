@@ -58,7 +58,7 @@ func (s *server) searchPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.render(w, r, "search.html", view)
+	s.render(w, r, http.StatusOK, "search.html", view)
 }
 
 // found is what a request looks for.

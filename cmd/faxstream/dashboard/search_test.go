@@ -43,7 +43,7 @@ func (c catalogue) Find(_ context.Context, q search.Query) (hits []search.Hit, n
 }
 
 // searchDesk is a desk whose index is a catalogue.
-func searchDesk(t *testing.T, complete bool) (*desk, *search.Query) {
+func searchDesk(t *testing.T, complete bool) (*listener, *search.Query) {
 	t.Helper()
 	asked := &search.Query{}
 	d := officeDesk(t, func(c *Config) { c.Search = catalogue{asked, complete} })
@@ -135,7 +135,7 @@ func TestSearchThatIsRefused(t *testing.T) {
 	if status != http.StatusServiceUnavailable || strings.Contains(body, "order") {
 		t.Errorf("without a record: %d %s", status, body)
 	}
-	if status, body := newDesk(t, nil).Ask("reader", "GET", "/api/v1/search?q=x", ""); status != http.StatusNotFound ||
+	if status, body := newListener(t, nil).Ask("reader", "GET", "/api/v1/search?q=x", ""); status != http.StatusNotFound ||
 		!strings.Contains(body, "--no-search") {
 		t.Errorf("without an index: %d %s", status, body)
 	}

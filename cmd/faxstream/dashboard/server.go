@@ -53,9 +53,10 @@ type Config struct {
 	// Reconcile looks at the provider for faxes that started since then and are unknown here, takes them in unless dry, and gives a report
 	// that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any
-	Older     Older  // nil: only faxes that have a ledger are known
-	Holds     Holds  // nil: nothing was ever held or purged
-	Trail     Trail  // the audit
+	Older     Older // nil: only faxes that have a ledger are known
+	Holds     Holds // nil: nothing was ever held or purged
+	Trail     Trail // the audit
+	Desk      Desk
 	Texts     Texts  // nil: none are taken
 	Search    Search // nil: there is no index
 
@@ -72,6 +73,7 @@ type server struct {
 	thumbnails chan struct{} // a place for each original in memory
 	faxForms   chan struct{} // a place for each document that is made
 	results    chan struct{} // a place for each result of an OCR engine that is read
+	tabs       chan struct{} // a place for each page of the dashboard that fills in live
 	viewKey    []byte        // of this process; makes the marks of views
 }
 
@@ -100,6 +102,7 @@ func (h *Handler) As(t access.Token) http.Handler {
 func NewHandler(c Config) *Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
+	s.tabs = make(chan struct{}, maxTabs)
 	s.viewKey = make([]byte, sha256.Size)
 	_, _ = rand.Read(s.viewKey) // never fails
 	mux, rules := http.NewServeMux(), access.Rules{}

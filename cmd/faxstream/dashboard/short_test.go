@@ -89,7 +89,7 @@ func TestAShortIDStandsForTheOnlyFaxThatBeginsSo(t *testing.T) {
 // What a short id does is recorded under the whole one.
 func TestAReadByAShortIDIsRecordedUnderTheWholeOne(t *testing.T) {
 	const id = "abcdefgh-1234"
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		st := twoFaxes()
 		whole := st.states["abc"]
 		whole.Session = id

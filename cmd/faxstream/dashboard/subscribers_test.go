@@ -15,7 +15,7 @@ import (
 )
 
 // claimDesk is a desk with a real JetStream, a subscriber ocr of the office with its token, and tokens of others.
-func claimDesk(t *testing.T) (*desk, *bus.Bus) {
+func claimDesk(t *testing.T) (*listener, *bus.Bus) {
 	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Config{Embedded: bus.EmbeddedConfig{Dir: t.TempDir()}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -26,7 +26,7 @@ func claimDesk(t *testing.T) (*desk, *bus.Bus) {
 			t.Error(err)
 		}
 	})
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		c.Subscribers = &subscribers.Service{Bus: b, Key: func() ([]byte, error) { return []byte("key"), nil }}
 	})
 	d.admit(t, "ocr", []access.Scope{access.ScopeRead, access.ScopeText}, office)
@@ -37,7 +37,7 @@ func claimDesk(t *testing.T) (*desk, *bus.Bus) {
 }
 
 // order sends an order that must be answered so, and gives the answer.
-func (d *desk) order(t *testing.T, token, path, body string, want int) string {
+func (d *listener) order(t *testing.T, token, path, body string, want int) string {
 	t.Helper()
 	status, answer := d.Ask(token, "POST", "/api/v1/subscribers"+path, body)
 	if status != want {

@@ -17,10 +17,10 @@ var raster = strings.Repeat("ab", 32)
 
 // ocrDesk is a desk with tokens of an OCR service (scopes text and read, limited to the office), of a reader, and of a sender of texts who
 // may not read; and where results go.
-func ocrDesk(t *testing.T) (*desk, *pipelinetest.Desk) {
+func ocrDesk(t *testing.T) (*listener, *pipelinetest.Desk) {
 	t.Helper()
 	store := &pipelinetest.Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}}
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		s := fourFaxes()
 		s.facts = map[int]session.PageArchived{
 			1: {Session: "mine", Page: 1, ToToken: "13343040000", RasterSHA256: raster, Width: 100, Height: 50},

@@ -18,7 +18,7 @@ var imageURL = regexp.MustCompile(`src="([^"]+thumbnail[^"]+)"`)
 // Who looks at a fax in the dashboard is recorded once, not once for each small image; an image without such a look is recorded as what it
 // is, and not as a read of the original.
 func TestALookAtAFaxIsOneRecord(t *testing.T) {
-	d := newDesk(t, func(c *Config) {
+	d := newListener(t, func(c *Config) {
 		c.Thumbnail = func(context.Context, io.Reader) ([]byte, error) { return []byte("small content"), nil }
 	})
 	code, page := d.Ask("reader", "GET", "/fax/abc", "")

@@ -1,17 +1,27 @@
 // Package layout draws the pages that people see: one head, foot and style for all. Parse first, then Write a page. A page may show images
-// from this server and nothing else, no other page can frame it, and no cache keeps it. The package stores nothing.
+// from this server and run the scripts of Asset, and nothing else; no other page can frame it, and no cache keeps it. The package stores
+// nothing.
+//
+// The scripts are htmx 4.0.1 with its extension for server-sent events (0BSD; only the references to source maps are removed), and live.js.
+// None of them is needed to read a page.
 package layout
 
 import (
+	"bytes"
 	"embed"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
 )
 
 //go:embed layout.html
 var frame embed.FS
+
+//go:embed assets/*.js assets/*.svg
+var assets embed.FS
 
 // Pages are parsed templates, safe for concurrent use.
 type Pages struct{ set *template.Template }
@@ -22,6 +32,26 @@ func Parse(files fs.FS, patterns ...string) Pages {
 	return Pages{template.Must(set.ParseFS(files, patterns...))}
 }
 
+// Fragment returns a template as HTML, for a part of a page.
+func (p Pages) Fragment(name string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := p.set.ExecuteTemplate(&b, name, data); err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
+
+// Asset answers with the script or icon that the path value file names. A browser may keep one that has its version in its name.
+func Asset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	w.Header().Set("Cache-Control", "no-cache")
+	if strings.HasSuffix(name, ".min.js") {
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.ServeFileFS(w, r, assets, "assets/"+name)
+}
+
 // Write answers with a page. A page that fails half-way is logged.
 func (p Pages) Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, status int, page string, data any) {
 	h := w.Header()
@@ -30,7 +60,8 @@ func (p Pages) Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, s
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy",
-		"default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; img-src 'self'; "+
+			"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	w.WriteHeader(status)
 	if err := p.set.ExecuteTemplate(w, page, data); err != nil && r.Context().Err() == nil {
 		log.Error("dashboard page failed", "page", page, "err", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
-// Desk is a listener behind a gate with three tokens, reader, operator and master, each with one scope, and what it has counted and logged.
+// Desk is a listener behind a gate with the tokens reader, operator and master, which have one scope each, and worker with read and work, and what it has counted and logged.
 type Desk struct {
 	*httptest.Server
 	Secrets map[string]string // by name
@@ -31,8 +31,11 @@ func Open(t *testing.T, change func(*access.Config), handler func(*access.Gate) 
 	t.Helper()
 	d := &Desk{t: t, File: filepath.Join(t.TempDir(), "tokens"), Secrets: map[string]string{}, Refused: map[string]int{}}
 	var lines strings.Builder
-	for name, s := range map[string]access.Scope{"reader": access.ScopeRead, "operator": access.ScopeOperate, "master": access.ScopeAdmin} {
-		secret, line, err := access.NewToken(name, []access.Scope{s})
+	for name, scopes := range map[string][]access.Scope{
+		"reader": {access.ScopeRead}, "operator": {access.ScopeOperate}, "master": {access.ScopeAdmin},
+		"worker": {access.ScopeRead, access.ScopeWork},
+	} {
+		secret, line, err := access.NewToken(name, scopes)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+)
+
+// cable is a TCP proxy that can be cut and joined again.
+type cable struct {
+	net.Listener
+	to string
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool // guarded by mu; nil: it is cut
+}
+
+func newCable(t *testing.T, to string) *cable {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cable{Listener: l, to: strings.TrimPrefix(to, "http://"), conns: map[net.Conn]bool{}}
+	t.Cleanup(func() { l.Close(); c.cut() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go c.carry(in)
+		}
+	}()
+	return c
+}
+
+func (c *cable) carry(in net.Conn) {
+	defer in.Close()
+	out, err := net.Dial("tcp", c.to)
+	if err != nil || !c.keep(in, out) {
+		return
+	}
+	go func() { _, _ = io.Copy(out, in); out.Close() }()
+	_, _ = io.Copy(in, out)
+}
+
+// keep notes open connections; false: the cable is cut.
+func (c *cable) keep(conns ...net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range conns {
+		if c.conns == nil {
+			conn.Close()
+			continue
+		}
+		c.conns[conn] = true
+	}
+	return c.conns != nil
+}
+
+func (c *cable) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.conns {
+		conn.Close()
+	}
+	c.conns = nil
+}
+
+func (c *cable) join() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conns = map[net.Conn]bool{}
+}
+
+// browser is a real Chromium whose pages must ask no other server for anything and write no error into their console.
+type browser struct {
+	t      *testing.T
+	ctx    context.Context
+	origin string
+
+	mu    sync.Mutex
+	wrong []string // guarded by mu
+	cut   bool     // guarded by mu: errors of the network are expected
+}
+
+func newBrowser(t *testing.T, origin string) *browser {
+	t.Helper()
+	path := apptest.Tool(t, "chromium", "apt-get install chromium")
+	ctx, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.WSURLReadTimeout(apptest.Patience))...)
+	t.Cleanup(stop)
+	ctx, stop = chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{t: t, ctx: ctx, origin: origin}
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, w := range b.wrong {
+			t.Error(w)
+		}
+	})
+	return b
+}
+
+// tab opens a page.
+func (b *browser) tab(path string) *tab {
+	b.t.Helper()
+	ctx, stop := chromedp.NewContext(b.ctx)
+	b.t.Cleanup(stop)
+	p := &tab{browser: b, ctx: ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := chromedp.Listen(ctx, b.event); err != nil {
+		b.t.Fatal(err)
+	}
+	p.open(path)
+	return p
+}
+
+// event notes what a page must not do.
+func (b *browser) event(e any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := e.(type) {
+	case *network.EventRequestWillBeSent:
+		if !strings.HasPrefix(e.Request.URL, b.origin+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
+			b.wrong = append(b.wrong, "a page asks for "+e.Request.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		b.wrong = append(b.wrong, "a page throws "+e.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		if !b.cut && (e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning) {
+			b.wrong = append(b.wrong, fmt.Sprintf("a page writes into its console: %s", e.Args[0].Value))
+		}
+	case *cdplog.EventEntryAdded:
+		if !b.cut && !strings.Contains(e.Entry.Text, "409 (Conflict)") { // a form that is too late
+			b.wrong = append(b.wrong, "the browser says: "+e.Entry.Text+" "+e.Entry.URL)
+		}
+	}
+}
+
+func (b *browser) expectCut(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cut = on
+}
+
+// tab is one page in the browser.
+type tab struct {
+	*browser
+	ctx context.Context
+}
+
+func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, stop := context.WithTimeout(p.ctx, apptest.Patience)
+	defer stop()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		p.t.Fatalf("%s: %v; the page is\n%s", what, err, text)
+	}
+}
+
+// open goes to a page and marks it, so that a page that is loaded again is seen.
+func (p *tab) open(path string) {
+	p.t.Helper()
+	p.do("open "+path, chromedp.Navigate(p.origin+path), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("window.sameLoad = true"))
+		return err
+	}))
+}
+
+// ask evaluates a condition in the page.
+func (p *tab) ask(condition string) bool {
+	p.t.Helper()
+	yes, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("!!("+condition+")"))
+	if err != nil {
+		p.t.Fatalf("%s: %v", condition, err)
+	}
+	return yes
+}
+
+// await waits until a condition holds, without a load of the page.
+func (p *tab) await(what, condition string) {
+	p.t.Helper()
+	deadline := time.Now().Add(apptest.Patience)
+	for !p.ask(condition) {
+		if time.Now().After(deadline) {
+			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			p.t.Fatalf("not within %s: %s; the page is\n%s", apptest.Patience, what, text)
+		}
+		p.do("wait", chromedp.Sleep(50*time.Millisecond))
+	}
+	if !p.ask("window.sameLoad") {
+		p.t.Errorf("%s: the page was loaded again", what)
+	}
+}
+
+// row is a condition about the row of a fax in the list.
+func row(id, text string) string {
+	return fmt.Sprintf("document.getElementById('fax-%s')?.innerText.includes(%q)", id, text)
+}
+
+// axe checks a page against WCAG 2.2 AA.
+func (p *tab) axe(what string) {
+	p.t.Helper()
+	source := apptest.ReadFile(p.t, apptest.Tool(p.t, filepath.Join("axe", "node_modules", "axe-core", "axe.min.js"), "make tools"))
+	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](string(source)+";true")); err != nil {
+		p.t.Fatal(err)
+	}
+	found, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa",
+		"wcag22aa", "best-practice"]}).then(r => r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + n.html + ": " + n.failureSummary)))`,
+		chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range found {
+		p.t.Errorf("%s: %s", what, f)
+	}
+}
+
+// People watch faxes come in a browser, say who has them, and see at once what others do; the page outlives a lost connection, fits on a
+// phone, and can be used by everybody.
+func TestTheDashboardInABrowser(t *testing.T) {
+	d := newDesk(t, true)
+	line := newCable(t, d.AdminURL())
+	b := newBrowser(t, "http://"+line.Addr().String())
+	list := b.tab("/")
+	list.await("an empty list", "document.body.innerText.includes('No fax has arrived yet')")
+
+	whole := apptest.Fixture(t, "three-pages-fine-g4")
+	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, whole), Whole: whole}
+	d.sim.Add(f)
+	bodies := apptest.Bodies(f, d.WebhookURL()+ingest.Path)
+	d.send(bodies[0])
+	list.await("the first page while the fax is on the line", row("case", "1 of 1"))
+	fax := b.tab("/fax/case")
+	fax.await("the first page", "document.querySelectorAll('.archived').length == 1")
+	d.send(bodies[1:]...)
+	fax.await("all pages and the document", "document.querySelectorAll('.archived').length == 3 && document.body.innerText.includes('complete')")
+	list.await("the document in the list", row("case", "complete"))
+
+	unassigned := b.tab("/?assigned=no")
+	unassigned.await("the fax that nobody has", row("case", "complete"))
+	fax.do("assign", chromedp.SendKeys(chromedp.CSS("#work input[name=by]"), "ada"), chromedp.Click(chromedp.CSS("button[value=take]")),
+		chromedp.WaitVisible(chromedp.CSS("#fax strong")))
+	list.await("who has it", row("case", "ada"))
+	unassigned.await("the filter", "!document.getElementById('fax-case') && document.body.innerText.includes('No fax is as the filter asks')")
+
+	fax.open("/fax/case")
+	fax.do("begin a note", chromedp.SendKeys(chromedp.CSS("#note textarea"), "my own words"), chromedp.Focus(chromedp.CSS("#work input[name=labels]")))
+	d.do(0, "label", "case", "urgent", "--by=bob")
+	d.do(0, "note", "case", "other words <b>", "--by=bob")
+	fax.await("what somebody else does", "document.querySelector('.note')?.innerText == 'other words <b>' && document.querySelector('.label')")
+	if !fax.ask("document.querySelector('#note textarea').value == 'my own words'") {
+		t.Error("the note that was being written is lost")
+	}
+	fax.do("save the note", chromedp.SendKeys(chromedp.CSS("#note input[name=by]"), "ada"), chromedp.Click(chromedp.CSS("button[value=note]")),
+		chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
+	if !fax.ask("document.querySelector('[role=alert]').innerText.includes('by bob') && document.querySelector('#note textarea').value == 'my own words'") {
+		t.Error("the later of two notes does not see that it is later, or is lost")
+	}
+
+	b.expectCut(true)
+	line.cut()
+	list.await("a word on the lost connection", "document.getElementById('offline').checkVisibility()")
+	d.do(0, "done", "case", "--by=ada")
+	line.join()
+	list.await("the state of now", row("case", "done")+" && !document.getElementById('offline').checkVisibility()")
+	b.expectCut(false)
+
+	if out := d.do(0, "desk", "case"); !strings.Contains(out, "assigned to ada; done; labels urgent; note: other words <b>") ||
+		!strings.Contains(out, "without effect: the note was changed before") {
+		t.Errorf("desk says\n%s", out)
+	}
+	if out := d.do(0, "audit", "--session=case"); !strings.Contains(out, "worked: wrote: a note") || strings.Contains(out, "words") {
+		t.Errorf("the audit says\n%s", out)
+	}
+
+	for _, dark := range []string{"light", "dark"} {
+		for _, p := range []*tab{list, fax} {
+			p.do(dark, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
+					emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: dark}}})
+				return err
+			}))
+			p.axe(dark)
+		}
+	}
+	for name, p := range map[string]*tab{"list": list, "fax": fax} {
+		p.do("a phone", chromedp.EmulateViewport(400, 800))
+		if !p.ask("document.documentElement.scrollWidth <= 400") {
+			t.Errorf("the %s does not fit on a phone", name)
+		}
+		p.picture(name + "-400")
+		p.do("a screen", chromedp.EmulateViewport(1200, 800))
+		p.picture(name)
+	}
+}
+
+// picture writes a picture of a page into the directory FAXSTREAM_PICTURES, if there is one.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	dir := os.Getenv("FAXSTREAM_PICTURES")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}

@@ -1,0 +1,226 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/desk"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Desk has what people say about faxes.
+type Desk interface {
+	// StoreNote archives the text of a note, which an order then names.
+	StoreNote(ctx context.Context, id, text string) (session.Object, error)
+	// Read returns the work on a fax and the entries that made it, oldest first. If the log is damaged, the error is desk.Damaged.
+	Read(ctx context.Context, id string) (session.Work, []desk.Entry, error)
+}
+
+// readDesk answers what people say about the fax in the path.
+func (s *server) readDesk(w http.ResponseWriter, r *http.Request) {
+	d, err := s.deskOf(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	api.Write(w, http.StatusOK, d)
+}
+
+func (s *server) deskOf(r *http.Request) (api.Desk, error) {
+	st, err := s.find(r)
+	if err != nil {
+		return api.Desk{}, err
+	}
+	work, log, err := s.Desk.Read(r.Context(), st.Session)
+	if err != nil {
+		return api.Desk{}, deskError(st.Session, err)
+	}
+	d := api.Desk{Session: st.Session, Work: work, Log: make([]api.DeskLine, len(log))}
+	for i, e := range log {
+		d.Log[i] = api.DeskLine{
+			N: i + 1, By: e.By, At: e.At, Assignee: e.Assignee, Add: e.Add, Remove: e.Remove, Read: e.Read, Done: e.Done, Late: e.Late,
+		}
+		if e.Note != nil {
+			d.Log[i].Note = &e.Text
+		}
+	}
+	return d, nil
+}
+
+// deskError says what to do about a damaged log.
+func deskError(id string, err error) error {
+	if desk.Damaged(err) {
+		return api.Errorf(http.StatusBadGateway, "object_gone",
+			"the archive's log of assignees, labels and notes of session %s is damaged: run faxstream verify %s", id, id)
+	}
+	return err
+}
+
+// workOn changes what people say about a fax.
+func (s *server) workOn(w http.ResponseWriter, r *http.Request) {
+	var o api.WorkOrder
+	err := readJSON(w, r, maxOrder, &o)
+	var done api.WorkAnswer
+	if err == nil {
+		done, err = s.work(r, o)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	api.Write(w, http.StatusOK, done)
+}
+
+// work stores an order for the fax in the path and waits a while until it is carried out. For an order that comes too late the error has
+// the status 409.
+func (s *server) work(r *http.Request, o api.WorkOrder) (done api.WorkAnswer, err error) {
+	who := api.Order{By: o.By}
+	if err := checkOrder(r, &who); err != nil {
+		return done, err
+	}
+	st, err := s.find(r)
+	switch {
+	case err != nil:
+		return done, err
+	case st.FoldedInto != "":
+		return done, api.Errorf(http.StatusConflict, "folded", "session %s is the same fax as %s: work there", st.Session, st.FoldedInto)
+	}
+	change, err := s.change(r.Context(), st.Session, o)
+	if err != nil {
+		return done, err
+	}
+	_, log, err := s.Desk.Read(r.Context(), st.Session)
+	if err != nil {
+		return done, deskError(st.Session, err)
+	}
+	sequence, err := s.Letters.Act(r.Context(), session.Action{
+		Kind: session.ActionWorked, By: who.By, Session: st.Session, Work: &change,
+	})
+	if err != nil {
+		return done, err
+	}
+	done.Session = st.Session
+	entry, work, ok := s.awaitEntry(r.Context(), st.Session, len(log), "a"+strconv.FormatUint(sequence, 10))
+	if ok && entry.Late != "" {
+		return done, api.Errorf(http.StatusConflict, "late",
+			"%s after you looked, by %s: your change has no effect; look at the fax again", entry.Late, work.By)
+	}
+	done.Work, done.Done = work, ok
+	return done, nil
+}
+
+// change checks an order, and archives its note.
+func (s *server) change(ctx context.Context, id string, o api.WorkOrder) (c session.WorkChange, err error) {
+	c = session.WorkChange{Assignee: o.Assignee, Add: o.Add, Remove: o.Remove, Read: o.Read, Done: o.Done, Seen: o.Seen}
+	if o.Note != nil {
+		text := strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(*o.Note, "\r\n", "\n"), ""))
+		c.Note = new(desk.NoteOf(id, text))
+		o.Note = &text
+	}
+	if err := c.Check(); err != nil {
+		return c, api.BadRequest("%v", err)
+	}
+	if o.Note != nil {
+		_, err = s.Desk.StoreNote(ctx, id, *o.Note)
+		if errors.Is(err, archive.ErrPurged) {
+			err = api.Errorf(http.StatusGone, "purged", "session %s was purged", id)
+		}
+	}
+	return c, err
+}
+
+// awaitEntry waits until the log has the entry of an order and the ledger follows it, for orderPatience at most. before is how many entries
+// the log had: only newer ones are looked at, because the names of orders begin again when FAX_AUDIT is lost.
+func (s *server) awaitEntry(ctx context.Context, id string, before int, asked string) (e desk.Entry, w session.Work, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, orderPatience)
+	defer cancel()
+	for {
+		work, log, err := s.Desk.Read(ctx, id)
+		if err == nil && len(log) >= before {
+			i := slices.IndexFunc(log[before:], func(e desk.Entry) bool { return e.Asked == asked })
+			st, _, err := s.Ledgers.Load(ctx, id)
+			if err == nil && i >= 0 && st.Work.N > before+i {
+				return log[before+i], work, true
+			}
+		}
+		select {
+		case <-time.After(orderLook):
+		case <-ctx.Done():
+			return e, w, false
+		}
+	}
+}
+
+// workForm is workOn for the form of the fax's page. An order that comes too late shows the page as it is now, and says so.
+func (s *server) workForm(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+	o, err := parseWorkForm(r)
+	if err == nil {
+		_, err = s.work(r, o)
+	}
+	if e, ok := errors.AsType[*api.Error](err); ok && (e.Status == http.StatusConflict || e.Status == http.StatusBadRequest) {
+		s.showFax(w, r, e.Status, e.Message, r.PostFormValue("note"))
+		return
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/fax/"+r.PathValue("session"), http.StatusSeeOther) // find has checked the session
+}
+
+// parseWorkForm reads the form of the fax's page. Each button is one change.
+func parseWorkForm(r *http.Request) (o api.WorkOrder, err error) {
+	if err := r.ParseForm(); err != nil {
+		return o, api.BadRequest("the form cannot be read: %v", err)
+	}
+	o.By = r.PostFormValue("by")
+	if seen, err := strconv.Atoi(r.PostFormValue("seen")); err == nil {
+		o.Seen = &seen
+	}
+	words := func(name string) (labels []string) {
+		for label := range strings.SplitSeq(r.PostFormValue(name), ",") {
+			if label = strings.TrimSpace(label); label != "" {
+				labels = append(labels, label)
+			}
+		}
+		return labels
+	}
+	switch do := r.PostFormValue("do"); do {
+	case "assign":
+		o.Assignee = new(strings.TrimSpace(r.PostFormValue("assignee")))
+	case "take":
+		who := api.Order{By: o.By}
+		if err := checkOrder(r, &who); err != nil {
+			return o, err
+		}
+		o.Assignee = &who.By
+	case "label":
+		o.Add = words("labels")
+	case "unlabel":
+		o.Remove = words("label")
+	case "note":
+		o.Note = new(r.PostFormValue("note"))
+	case "done", "reopen":
+		o.Done = new(do == "done")
+	case "read", "unread":
+		o.Read = new(do == "read")
+	default:
+		return o, api.BadRequest("do %q: the form has no such button", do)
+	}
+	return o, nil
+}
+
+// may reports whether the caller has a scope; without tokens everybody has all.
+func may(r *http.Request, need access.Scope) bool {
+	t, ok := access.Caller(r)
+	return !ok || slices.Contains(t.Scopes, need)
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// workOrder is what the commands that change the work on a fax have in common.
+type workOrder struct {
+	apiClient
+	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	By      string          `placeholder:"NAME" help:"Your name, for the record; with a login, the token's name is recorded instead. Default: the user of this process."`
+}
+
+type (
+	assignCmd struct {
+		workOrder
+		Name   string `arg:"" optional:"" help:"Who has the fax from now on. Default: you."`
+		Nobody bool   `env:"-" help:"Nobody has the fax any more."`
+	}
+	labelCmd struct {
+		workOrder
+		Labels []string `arg:"" optional:"" help:"Labels to add, each of at most 50 bytes, without a comma."`
+		Remove []string `env:"-" placeholder:"LABEL" help:"Labels to remove."`
+	}
+	noteCmd struct {
+		workOrder
+		Text  string `arg:"" optional:"" help:"The note, at most 2,000 bytes. It takes the place of the note before; the log has both until the fax is purged."`
+		Clear bool   `env:"-" help:"Remove the note."`
+	}
+	doneCmd struct {
+		workOrder
+		Undo bool `env:"-" help:"The fax is not done."`
+	}
+	readCmd struct {
+		workOrder
+		Undo bool `env:"-" help:"The fax is not read."`
+	}
+)
+
+func (c assignCmd) Run(ctx context.Context, e env) error {
+	switch {
+	case c.Nobody && c.Name != "":
+		return usagef("assign: give a name or --nobody")
+	case c.Name == "" && !c.Nobody:
+		c.Name = whoAsks(c.By)
+	}
+	return c.order(ctx, e, api.WorkOrder{Assignee: &c.Name})
+}
+
+func (c labelCmd) Run(ctx context.Context, e env) error {
+	if len(c.Labels)+len(c.Remove) == 0 {
+		return usagef("label: give labels to add, or --remove LABEL")
+	}
+	return c.order(ctx, e, api.WorkOrder{Add: c.Labels, Remove: c.Remove})
+}
+
+func (c noteCmd) Run(ctx context.Context, e env) error {
+	if (c.Text == "") != c.Clear {
+		return usagef("note: give the text of the note, or --clear")
+	}
+	return c.order(ctx, e, api.WorkOrder{Note: &c.Text})
+}
+
+func (c doneCmd) Run(ctx context.Context, e env) error {
+	return c.order(ctx, e, api.WorkOrder{Done: new(!c.Undo)})
+}
+
+func (c readCmd) Run(ctx context.Context, e env) error {
+	return c.order(ctx, e, api.WorkOrder{Read: new(!c.Undo)})
+}
+
+// order stores a change, and prints what people say about the fax then.
+func (c workOrder) order(ctx context.Context, e env, o api.WorkOrder) error {
+	d, err := c.api.Desk(ctx, string(c.Session))
+	if err != nil {
+		return err
+	}
+	o.By, o.Seen = whoAsks(c.By), &d.Work.N
+	done, err := c.api.Work(ctx, d.Session, o)
+	if err != nil {
+		return err
+	}
+	if !done.Done {
+		return fmt.Errorf("the change of %s is stored, but not carried out yet: see /readyz and `faxstream dlq ls --session %s`",
+			done.Session, done.Session)
+	}
+	_, err = fmt.Fprintln(e.stdout, done.Session, workText(done.Work))
+	return err
+}
+
+// workText says in one line what people say about a fax.
+func workText(w session.Work) string {
+	words := []string{"assigned to nobody"}
+	if w.Assignee != "" {
+		words[0] = "assigned to " + client.OneLine(w.Assignee)
+	}
+	switch {
+	case w.Done:
+		words = append(words, "done")
+	case w.Read:
+		words = append(words, "read")
+	default:
+		words = append(words, "unread")
+	}
+	if len(w.Labels) > 0 {
+		words = append(words, "labels "+client.OneLine(strings.Join(w.Labels, ", ")))
+	}
+	if w.Note != "" {
+		words = append(words, "note: "+client.OneLine(w.Note))
+	}
+	return strings.Join(words, "; ")
+}
+
+// deskCmd shows what people say about a fax, and how that came.
+type deskCmd struct {
+	apiClient
+	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
+	JSON    bool            `help:"Print one JSON object."`
+}
+
+func (c deskCmd) Run(ctx context.Context, e env) error {
+	d, err := c.api.Desk(ctx, string(c.Session))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(d)
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, d.Session, workText(d.Work))
+	for _, l := range d.Log {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", l.At.UTC().Format(time.DateTime), client.OneLine(l.By), client.OneLine(lineText(l)))
+	}
+	return w.Flush()
+}
+
+// changeText says what an order in FAX_AUDIT changes. The text of a note is not there.
+func changeText(c session.WorkChange) string {
+	l := api.DeskLine{Assignee: c.Assignee, Add: c.Add, Remove: c.Remove, Read: c.Read, Done: c.Done}
+	switch {
+	case c.Note != nil && c.Note.Size == 0:
+		l.Note = new("")
+	case c.Note != nil:
+		l.Note = new("a note")
+	}
+	return lineText(l)
+}
+
+// lineText says what a change did.
+func lineText(l api.DeskLine) string {
+	var words []string
+	switch {
+	case l.Assignee != nil && *l.Assignee == "":
+		words = append(words, "assigned it to nobody")
+	case l.Assignee != nil:
+		words = append(words, "assigned it to "+*l.Assignee)
+	}
+	if len(l.Add) > 0 {
+		words = append(words, "added "+strings.Join(l.Add, ", "))
+	}
+	if len(l.Remove) > 0 {
+		words = append(words, "removed "+strings.Join(l.Remove, ", "))
+	}
+	switch {
+	case l.Note != nil && *l.Note == "":
+		words = append(words, "removed the note")
+	case l.Note != nil:
+		words = append(words, "wrote: "+*l.Note)
+	}
+	if l.Read != nil {
+		words = append(words, map[bool]string{true: "read it", false: "marked it as unread"}[*l.Read])
+	}
+	if l.Done != nil {
+		words = append(words, map[bool]string{true: "marked it as done", false: "opened it again"}[*l.Done])
+	}
+	text := strings.Join(words, "; ")
+	if l.Late != "" {
+		text += " (without effect: " + l.Late + " before)"
+	}
+	return text
+}
