@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/cmd/faxstream/faxgen"
@@ -174,9 +175,7 @@ func TestOCRWorkersAreKilled(t *testing.T) {
 		over <- err
 	}()
 	d.killWorkers(over)
-	await(t, "nothing left to do", func() bool {
-		return strings.Contains(d.do(0, "subscriber", "ls", "--json"), `"waiting":0,"in_work":0`)
-	})
+	d.awaitRead("ocr")
 	for _, tr := range trials {
 		id, usable := tr.Fax.Session, tr.State.Usable
 		if wrong := tr.Wrong(); wrong != "" {
@@ -197,6 +196,29 @@ func TestOCRWorkersAreKilled(t *testing.T) {
 		if len(images) < usable.Len() {
 			t.Errorf("%s: %d usable pages, %d images with a text", id, usable.Len(), len(images))
 		}
+	}
+}
+
+// awaitRead waits until a subscriber has nothing left to do, however long that takes, as long as it goes on.
+func (d *desk) awaitRead(name string) {
+	d.t.Helper()
+	left := func() int {
+		for line := range strings.Lines(d.do(0, "subscriber", "ls", "--json")) {
+			var s api.Subscriber
+			if err := json.Unmarshal([]byte(line), &s); err != nil {
+				d.t.Fatal(err)
+			}
+			if s.Name == name {
+				return s.Waiting + s.InWork
+			}
+		}
+		d.t.Fatalf("there is no subscriber %s", name)
+		return 0
+	}
+	for before := left(); before > 0; {
+		now := before
+		await(d.t, fmt.Sprintf("fewer than %d pages to read", before), func() bool { now = left(); return now < before })
+		before = now
 	}
 }
 

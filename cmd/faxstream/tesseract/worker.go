@@ -39,11 +39,11 @@ type Worker struct {
 
 const (
 	claimWait = 20 * time.Second
-	retryWait = 5 * time.Second  // after an error of the API
-	beatEvery = 15 * time.Second // while a page is read, its lease begins anew; a lease has 30 s at least then
-	tries     = 2                // of a page that Tesseract does not read
-	tryAgain  = "10s"            // after the first one
-	maxGone   = 12               // claims in a row that find no subscriber where there was one: somebody may add it again
+	retryWait = 5 * time.Second // after an error of the API
+	beatEvery = 2 * time.Second // while a page is read, its lease begins anew; a lease has 5 s at least
+	tries     = 2               // of a page that Tesseract does not read
+	tryAgain  = "10s"           // after the first one
+	maxGone   = 12              // claims in a row that find no subscriber where there was one: somebody may add it again
 )
 
 // Run claims and reads pages until ctx ends; then it returns nil. An error: it cannot work. It matches client.ErrNotFound where there is no
