@@ -10,10 +10,10 @@
 //	collect   folds the facts into the ledger of the session; when the fax is closed it orders doc.ready (FAX_DOCS)
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
-// Beside the way: hold guards every write and carries out holds and purges; desk has what people say about a fax; letters writes dead letters, and has replay decode
-// originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify proves the archive. The doc
-// comment of each room says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is
-// acknowledged only after its last write.
+// Beside the way: hold guards every write and carries out holds and purges; desk has what people say about a fax; letters writes dead
+// letters, and has replay decode originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify
+// proves the archive. The doc comment of each room says what it promises and what a crash leaves. Every handler may run again from its
+// start, and does: its message is acknowledged only after its last write.
 //
 // # Where a change belongs
 //

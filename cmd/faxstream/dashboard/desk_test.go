@@ -114,8 +114,8 @@ func TestWorkOnAFax(t *testing.T) {
 	}
 }
 
-// The form of the fax's page does the same; another origin may not send it. What somebody else did meanwhile is shown, and the text of a note
-// is not lost.
+// The form of the fax's page does the same; another origin may not send it. What somebody else did meanwhile is shown, and the text of a
+// note is not lost.
 func TestWorkOnTheFaxPage(t *testing.T) {
 	s := newTeam()
 	d := newListener(t, s.config)

@@ -15,7 +15,8 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
-// Desk is a listener behind a gate with the tokens reader, operator and master, which have one scope each, and worker with read and work, and what it has counted and logged.
+// Desk is a listener behind a gate with the tokens reader, operator and master, which have one scope each, and worker with read and work,
+// and what it has counted and logged.
 type Desk struct {
 	*httptest.Server
 	Secrets map[string]string // by name
