@@ -15,6 +15,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -62,14 +63,19 @@ func stated(s string) string {
 // faxView is what fax.html shows.
 type faxView struct {
 	api.FaxDetail
-	Marks     map[int]string // of small images, by page; each is the query of an image's URL
-	User      string         // who is logged in; empty without a login
-	MayChoose bool
-	MayWork   bool
-	Notice    string // what is wrong with the form that was sent; empty: nothing is
-	Draft     string // the note in that form
-	Live      string // the URL of its changes
+	Marks   map[int]string // of small images, by page; each is the query of an image's URL
+	User    string         // who is logged in; empty without a login
+	Letters []api.Letter   // dead letters of the fax
+
+	MayOperate, MayWork, MayAdmin bool
+
+	Notice string // what is wrong with the form that was sent; empty: nothing is
+	Draft  string // the note in that form
+	Live   string // the URL of its changes
 }
+
+// OnFax: the forms of dead letters lead back to the fax.
+func (faxView) OnFax() bool { return true }
 
 // faxPage shows a fax.
 func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +90,7 @@ func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, not
 		err = s.record(r, session.Access{Kind: session.AccessView, Session: v.Session})
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.problem(w, r, err)
 		return
 	}
 	v.Notice, v.Draft = notice, draft
@@ -98,7 +104,17 @@ func (s *server) faxView(r *http.Request) (v faxView, err error) {
 		return v, err
 	}
 	v = faxView{
-		FaxDetail: d, Marks: map[int]string{}, User: userOf(r), MayChoose: may(r, access.ScopeOperate), MayWork: may(r, access.ScopeWork),
+		FaxDetail: d, Marks: map[int]string{}, User: userOf(r),
+		MayOperate: may(r, access.ScopeOperate), MayWork: may(r, access.ScopeWork), MayAdmin: may(r, access.ScopeAdmin),
+	}
+	if !limited(r) {
+		letters, _, err := s.Letters.Letters(r.Context(), bus.LetterFilter{Session: d.Session}, defaultLimit)
+		if err != nil {
+			return v, err
+		}
+		for _, l := range letters {
+			v.Letters = append(v.Letters, shown(l))
+		}
 	}
 	ends := viewEnds(time.Now())
 	v.Live = "/live/" + d.Session + "?view=" + s.mark(r, d.Session, 0, liveMark, ends)

@@ -81,19 +81,9 @@ func (s *server) choosePage(w http.ResponseWriter, r *http.Request) {
 }
 
 // chooseForm is choosePage for the form of the fax's page.
-func (s *server) chooseForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
-	o := api.ChoiceOrder{Image: r.PostFormValue("image")}
-	o.By, o.Why = r.PostFormValue("by"), r.PostFormValue("why")
-	err := checkOrder(r, &o.Order)
-	if err == nil {
-		_, err = s.choose(r, o)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/fax/"+r.PathValue("session"), http.StatusSeeOther) // choose has checked the session
+func (s *server) chooseForm(r *http.Request, o api.Order) (next string, err error) {
+	_, err = s.choose(r, api.ChoiceOrder{Order: o, Image: r.PostFormValue("image")})
+	return faxOf(r), err
 }
 
 // choose stores the choice of the page in the path.

@@ -171,10 +171,10 @@ func (s *server) workForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.problem(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/fax/"+r.PathValue("session"), http.StatusSeeOther) // find has checked the session
+	http.Redirect(w, r, faxOf(r), http.StatusSeeOther)
 }
 
 // parseWorkForm reads the form of the fax's page. Each button is one change.

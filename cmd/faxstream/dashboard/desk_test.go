@@ -120,8 +120,7 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	s := newTeam()
 	d := newListener(t, s.config)
 	post := func(who string, fields url.Values, change ...func(*http.Request)) (int, string) {
-		form := func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
-		return d.Ask(who, "POST", "/fax/abc/desk", fields.Encode(), append([]func(*http.Request){form}, change...)...)
+		return d.send(who, "/fax/abc/desk", fields, change...)
 	}
 	for name, c := range map[string]struct {
 		fields url.Values

@@ -115,29 +115,38 @@ func (s *server) carriedOut(ctx context.Context, k api.HoldStatus, asked string)
 func (s *server) orderHold(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)
-		if err == nil && o.Why == "" {
-			err = api.BadRequest("why: give a reason; without one no fax is %s", kind)
-		}
-		var k api.HoldStatus
+		var done api.HoldAnswer
 		if err == nil {
-			k, err = s.holdStatusOf(r)
-		}
-		if err == nil {
-			err = s.allowed(r, kind, k)
-		}
-		var sequence uint64
-		if err == nil {
-			sequence, err = s.Letters.Act(r.Context(), session.Action{Kind: kind, By: o.By, Why: o.Why, Session: k.Session})
+			done, err = s.holdOrder(r, kind, o)
 		}
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
-		done := api.HoldAnswer{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
-		done.Done = s.awaitOrder(r.Context(), k, done.Asked)
 		api.Write(w, http.StatusOK, done)
 	}
+}
+
+// holdOrder stores the order for the fax in the path and waits for it.
+func (s *server) holdOrder(r *http.Request, kind string, o api.Order) (done api.HoldAnswer, err error) {
+	if o.Why == "" {
+		return done, api.BadRequest("why: give a reason; without one no fax is %s", kind)
+	}
+	k, err := s.holdStatusOf(r)
+	if err == nil {
+		err = s.allowed(r, kind, k)
+	}
+	if err != nil {
+		return done, err
+	}
+	sequence, err := s.Letters.Act(r.Context(), session.Action{Kind: kind, By: o.By, Why: o.Why, Session: k.Session})
+	if err != nil {
+		return done, err
+	}
+	s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
+	done = api.HoldAnswer{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
+	done.Done = s.awaitOrder(r.Context(), k, done.Asked)
+	return done, nil
 }
 
 // allowed refuses an order that could not be carried out. A purged fax can be purged again while the archive has objects of it: the first

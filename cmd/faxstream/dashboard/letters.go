@@ -3,11 +3,15 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -115,24 +119,169 @@ func (s *server) letter(w http.ResponseWriter, r *http.Request) {
 func (s *server) actOnLetter(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := readOrder(w, r)
-		if err == nil && kind == session.ActionDropped && o.Why == "" {
-			err = api.BadRequest("why: give a reason to drop a dead letter")
-		}
 		var l bus.Letter
 		if err == nil {
 			l, err = s.loadLetter(r)
 		}
 		if err == nil {
-			_, err = s.Letters.Act(r.Context(), session.Action{Kind: kind, By: o.By, Why: o.Why, LetterID: l.ID, Letter: &l.DeadLetter})
-		}
-		if err == nil {
-			err = s.Letters.RemoveLetter(r.Context(), l.ID)
+			err = s.act(r.Context(), kind, o, l)
 		}
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		s.Log.Info("dead letter", "action", kind, "id", l.ID, "stage", l.Stage, "session", l.Session, "page", l.Page, "by", o.By)
 		api.Write(w, http.StatusOK, shown(l))
+	}
+}
+
+// act stores the action on a letter and removes the letter from the list.
+func (s *server) act(ctx context.Context, kind string, o api.Order, l bus.Letter) error {
+	if kind == session.ActionDropped && o.Why == "" {
+		return api.BadRequest("why: give a reason to drop a dead letter")
+	}
+	_, err := s.Letters.Act(ctx, session.Action{Kind: kind, By: o.By, Why: o.Why, LetterID: l.ID, Letter: &l.DeadLetter})
+	if err == nil {
+		err = s.Letters.RemoveLetter(ctx, l.ID)
+	}
+	if err == nil {
+		s.Log.Info("dead letter", "action", kind, "id", l.ID, "stage", l.Stage, "session", l.Session, "page", l.Page, "by", o.By)
+	}
+	return err
+}
+
+// lettersView is what letters.html shows.
+type lettersView struct {
+	Letters    []api.Letter
+	Next       uint64
+	Query      url.Values // the filter, as it was asked for
+	User       string
+	MayOperate bool
+	Do         string // of an order on all letters: what it is; empty: nothing is ordered
+	Count      int    // letters that it is about
+	Last       uint64 // the newest of them
+}
+
+// Asked is what the filter has under a name.
+func (v lettersView) Asked(name string) string { return v.Query.Get(name) }
+
+// OnFax: the forms of dead letters lead back to their list.
+func (lettersView) OnFax() bool { return false }
+
+// lettersPage shows dead letters, oldest first.
+func (s *server) lettersPage(w http.ResponseWriter, r *http.Request) {
+	v, err := s.lettersView(r)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "letters.html", v)
+}
+
+func (s *server) lettersView(r *http.Request) (v lettersView, err error) {
+	f, limit, err := letterFilter(r)
+	if err == nil && f.Session != "" {
+		f.Session, err = s.resolve(r.Context(), f.Session)
+	}
+	if err != nil {
+		return v, err
+	}
+	letters, more, err := s.Letters.Letters(r.Context(), f, limit)
+	if err != nil {
+		return v, err
+	}
+	v = lettersView{Query: r.Form, User: userOf(r), MayOperate: may(r, access.ScopeOperate)}
+	for _, l := range letters {
+		v.Letters = append(v.Letters, shown(l))
+	}
+	if more {
+		v.Next = letters[len(letters)-1].ID
+	}
+	return v, nil
+}
+
+// letterForm is actOnLetter for the form of a page. It goes on to the page that the form is on.
+func (s *server) letterForm(kind string) http.HandlerFunc {
+	return s.form(func(r *http.Request, o api.Order) (next string, err error) {
+		l, err := s.loadLetter(r)
+		if err == nil {
+			err = s.act(r.Context(), kind, o, l)
+		}
+		if next = "/letters"; r.PostFormValue("from") == "fax" && session.ValidToken(l.Session) {
+			next = "/fax/" + l.Session
+		}
+		return next, err
+	})
+}
+
+// lettersForm orders an action on all letters that a filter chooses, also those beyond the page. Without the field sure it shows how many
+// these are, and asks; with it, it acts on those that were there then.
+func (s *server) lettersForm(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+	o := api.Order{By: r.PostFormValue("by"), Why: r.PostFormValue("why")}
+	kind := map[string]string{"retry": session.ActionRetried, "drop": session.ActionDropped}[r.PostFormValue("do")]
+	f, _, err := letterFilter(r)
+	if err == nil {
+		err = checkOrder(r, &o)
+	}
+	last := uint64(math.MaxUint64)
+	sure := r.PostFormValue("sure") == "yes"
+	switch {
+	case err != nil:
+	case kind == "":
+		err = api.BadRequest("do %q: want retry or drop", r.PostFormValue("do"))
+	case kind == session.ActionDropped && o.Why == "":
+		err = api.BadRequest("why: give a reason to drop dead letters")
+	case sure:
+		if last, err = strconv.ParseUint(r.PostFormValue("last"), 10, 64); err != nil {
+			err = api.BadRequest("last %q: want a number, as the page has asked with", r.PostFormValue("last"))
+		}
+	}
+	if err == nil {
+		err = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
+	count := 0
+	if err == nil {
+		count, last, err = s.onAll(r.Context(), f, last, func(l bus.Letter) error {
+			if !sure {
+				return nil
+			}
+			return s.act(r.Context(), kind, o, l)
+		})
+	}
+	var v lettersView
+	if err == nil {
+		v, err = s.lettersView(r)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	v.Do, v.Count, v.Last = r.PostFormValue("do"), count, last
+	if sure {
+		v.Last = 0
+	}
+	s.render(w, r, http.StatusOK, "letters.html", v)
+}
+
+// onAll calls do with all letters that a filter chooses, oldest first, up to the letter last. It returns how many these were, and the last.
+// A letter that somebody else acts on at the same time is removed and is no error.
+func (s *server) onAll(ctx context.Context, f bus.LetterFilter, last uint64, do func(bus.Letter) error) (n int, newest uint64, err error) {
+	for {
+		letters, more, err := s.Letters.Letters(ctx, f, maxLimit)
+		if err != nil {
+			return n, newest, err
+		}
+		for _, l := range letters {
+			if l.ID > last {
+				return n, newest, nil
+			}
+			if err := do(l); err != nil {
+				return n, newest, fmt.Errorf("after %d dead letters: %w", n, err)
+			}
+			n, newest, f.After = n+1, l.ID, l.ID
+		}
+		if !more {
+			return n, newest, nil
+		}
 	}
 }

@@ -80,24 +80,77 @@ func (s *server) reconcile(w http.ResponseWriter, r *http.Request) {
 func (s *server) replay(w http.ResponseWriter, r *http.Request) {
 	var o api.ReplayOrder
 	err := readOrderInto(w, r, &o, &o.Order)
-	if err == nil && o.Stage != session.ReplayDecode && o.Stage != session.ReplayAssemble {
-		err = api.BadRequest("stage %q: want %s or %s", o.Stage, session.ReplayDecode, session.ReplayAssemble)
-	}
-	var st session.State
+	var id string
 	if err == nil {
-		st, err = s.find(r)
-	}
-	if err == nil && st.Document == nil {
-		err = api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
-	}
-	if err == nil {
-		act := session.Action{Kind: session.ActionReplayed, By: o.By, Why: o.Why, Session: st.Session, Stage: o.Stage}
-		_, err = s.Letters.Act(r.Context(), act)
+		id, err = s.orderReplay(r, o)
 	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	api.Write(w, http.StatusOK, api.ReplayAnswer{Session: id, Stage: o.Stage})
+}
+
+// orderReplay stores the order for the fax in the path.
+func (s *server) orderReplay(r *http.Request, o api.ReplayOrder) (id string, err error) {
+	if o.Stage != session.ReplayDecode && o.Stage != session.ReplayAssemble {
+		return "", api.BadRequest("stage %q: want %s or %s", o.Stage, session.ReplayDecode, session.ReplayAssemble)
+	}
+	st, err := s.find(r)
+	if err != nil {
+		return "", err
+	}
+	if st.Document == nil {
+		return "", api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
+	}
+	act := session.Action{Kind: session.ActionReplayed, By: o.By, Why: o.Why, Session: st.Session, Stage: o.Stage}
+	if _, err := s.Letters.Act(r.Context(), act); err != nil {
+		return "", err
+	}
 	s.Log.Info("replay ordered", "session", st.Session, "stage", o.Stage, "by", o.By)
-	api.Write(w, http.StatusOK, api.ReplayAnswer{Session: st.Session, Stage: o.Stage})
+	return st.Session, nil
+}
+
+// form is the handler of a form in a page: order does what it asks for, and names the page that is shown then. An error is a page too.
+func (s *server) form(order func(r *http.Request, o api.Order) (next string, err error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+		o := api.Order{By: r.PostFormValue("by"), Why: r.PostFormValue("why")}
+		next, err := "", checkOrder(r, &o)
+		if err == nil {
+			next, err = order(r, o)
+		}
+		if err != nil {
+			s.problem(w, r, err)
+			return
+		}
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	}
+}
+
+// faxOf is the page of the fax in the path. The order about it has checked the session.
+func faxOf(r *http.Request) string { return "/fax/" + r.PathValue("session") }
+
+func (s *server) replayForm(r *http.Request, o api.Order) (next string, err error) {
+	_, err = s.orderReplay(r, api.ReplayOrder{Order: o, Stage: r.PostFormValue("stage")})
+	return faxOf(r), err
+}
+
+// holdForm is orderHold for a form; a purge needs the box of the form.
+func (s *server) holdForm(kind string) http.HandlerFunc {
+	return s.form(func(r *http.Request, o api.Order) (next string, err error) {
+		if kind == session.ActionPurged && r.PostFormValue("sure") != "yes" {
+			return "", api.BadRequest("tick the box to confirm that the fax is deleted for good")
+		}
+		done, err := s.holdOrder(r, kind, o)
+		switch {
+		case err != nil:
+			return "", err
+		case !done.Done:
+			return "", api.Unavailable("the order is stored, but not carried out yet: look at /readyz and at the dead letters")
+		case kind == session.ActionPurged:
+			return "/", nil
+		}
+		return faxOf(r), nil
+	})
 }

@@ -114,9 +114,14 @@ func TestALimitedTokenSeesOnlyItsNumbers(t *testing.T) {
 	} {
 		for name, want := range map[string]int{"boss": c.boss, "clerk": c.clerk, "monitor": c.monitor} {
 			code, body := d.Ask(name, c.method, c.path, c.body)
-			if code != want || code >= 400 && (strings.Contains(body, "content") || name == "clerk" && strings.Contains(body, "case 1")) {
+			if code != want || code >= 400 && (strings.Contains(body, "content of") || name == "clerk" && strings.Contains(body, "case 1")) {
 				t.Errorf("%s %s as %s: %d %s, want %d", c.method, c.path, name, code, body, want)
 			}
+		}
+	}
+	for _, path := range []string{"/live/other", "/live/gone", "/live/other?view=x"} {
+		if code, body := d.Ask("clerk", "GET", path, ""); code != 404 {
+			t.Errorf("%s as clerk: %d %s", path, code, body)
 		}
 	}
 	_, missing := d.Ask("clerk", "GET", "/api/v1/faxes/nowhere", "")

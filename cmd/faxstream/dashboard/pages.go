@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"embed"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -99,7 +100,7 @@ func count(n int, noun string) string {
 func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	v, err := s.listView(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.problem(w, r, err)
 		return
 	}
 	if !limited(r) {
@@ -116,6 +117,22 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 func userOf(r *http.Request) string {
 	t, _ := access.Caller(r)
 	return t.Name
+}
+
+// problem answers with an error as a page.
+func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
+	e, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		if r.Context().Err() == nil {
+			s.Log.Error("a page failed", "path", r.URL.Path, "err", err)
+		}
+		e = api.Errorf(http.StatusServiceUnavailable, "unavailable", "a store did not answer: try again, and look at /readyz and the log")
+	}
+	back := "/"
+	if id := r.PathValue("session"); session.ValidToken(id) && e.Status != http.StatusNotFound && e.Status != http.StatusGone {
+		back = faxOf(r)
+	}
+	s.render(w, r, e.Status, "problem.html", struct{ Message, Back string }{e.Message, back})
 }
 
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, page string, data any) {

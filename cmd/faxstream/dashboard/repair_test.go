@@ -1,0 +1,179 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// box has dead letters, and what was ordered about them.
+type box struct {
+	stores
+	letters []bus.Letter
+	ordered []session.Action
+}
+
+// newBox has a letter of fax abc, and n of no fax.
+func newBox(n int) *box {
+	b := &box{stores: twoFaxes()}
+	b.letters = append(b.letters, bus.Letter{ID: 1, DeadLetter: session.DeadLetter{Stage: "page", Session: "abc", Page: 2, Reason: "empty"}})
+	for i := range n {
+		b.letters = append(b.letters, bus.Letter{
+			ID: uint64(i + 2), DeadLetter: session.DeadLetter{Stage: "ingest", Reason: "bad_request", Detail: "<i>odd</i>"},
+		})
+	}
+	return b
+}
+
+func (b *box) config(c *Config) {
+	c.Letters = b
+	for _, st := range b.states {
+		c.Board.put(st)
+	}
+}
+
+func (b *box) Letters(_ context.Context, f bus.LetterFilter, limit int) (found []bus.Letter, more bool, err error) {
+	for _, l := range b.letters {
+		if l.ID > f.After && cmp.Or(f.Stage, l.Stage) == l.Stage && cmp.Or(f.Session, l.Session) == l.Session &&
+			cmp.Or(f.Reason, l.Reason) == l.Reason {
+			if len(found) == limit {
+				return found, true, nil
+			}
+			found = append(found, l)
+		}
+	}
+	return found, false, nil
+}
+
+func (b *box) Letter(_ context.Context, id uint64) (bus.Letter, error) {
+	if i := slices.IndexFunc(b.letters, func(l bus.Letter) bool { return l.ID == id }); i >= 0 {
+		return b.letters[i], nil
+	}
+	return bus.Letter{}, bus.ErrNoLetter
+}
+
+func (b *box) Act(_ context.Context, a session.Action) (uint64, error) {
+	b.ordered = append(b.ordered, a)
+	return uint64(len(b.ordered)), nil
+}
+
+func (b *box) RemoveLetter(_ context.Context, id uint64) error {
+	b.letters = slices.DeleteFunc(b.letters, func(l bus.Letter) bool { return l.ID == id })
+	return nil
+}
+
+// send posts a form.
+func (d *listener) send(who, path string, fields url.Values, change ...func(*http.Request)) (int, string) {
+	form := func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
+	return d.Ask(who, "POST", path, fields.Encode(), append([]func(*http.Request){form}, change...)...)
+}
+
+// A dead letter is tried again or given up from the page of its fax and from the list, by whoever may.
+func TestDeadLettersOnTheScreen(t *testing.T) {
+	b := newBox(2)
+	d := newListener(t, b.config)
+	if _, page := d.Ask("reader", "GET", "/fax/abc", ""); !strings.Contains(page, `id="letter-1"`) || strings.Contains(page, "Try again") {
+		t.Errorf("the page of the fax for a reader: %s", page)
+	}
+	if _, page := d.Ask("reader", "GET", "/letters?stage=ingest", ""); !strings.Contains(page, "&lt;i&gt;odd&lt;/i&gt;") ||
+		strings.Contains(page, `id="letter-1"`) {
+		t.Errorf("the list of letters: %s", page)
+	}
+	foreign := func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }
+	for _, c := range []struct {
+		who, path string
+		fields    url.Values
+		status    int
+		change    []func(*http.Request)
+	}{
+		{"", "/letters/1/retry", nil, 401, nil},
+		{"reader", "/letters/1/retry", nil, 403, nil},
+		{"operator", "/letters/1/retry", nil, 403, []func(*http.Request){foreign}},
+		{"operator", "/letters/1/drop", nil, 400, nil}, // without a reason
+		{"operator", "/letters/99/retry", nil, 404, nil},
+		{"operator", "/letters/1/retry", url.Values{"from": {"fax"}}, 303, nil},
+		{"operator", "/letters/1/retry", nil, 404, nil}, // somebody was faster
+		{"operator", "/letters/2/drop", url.Values{"why": {"a test"}}, 303, nil},
+	} {
+		if status, body := d.send(c.who, c.path, c.fields, c.change...); status != c.status {
+			t.Errorf("%s as %q: %d %s, want %d", c.path, c.who, status, body, c.status)
+		}
+	}
+	if len(b.ordered) != 2 || b.ordered[0].Kind != session.ActionRetried || b.ordered[1].Kind != session.ActionDropped ||
+		b.ordered[1].Why != "a test" || b.ordered[1].By != "operator" {
+		t.Errorf("ordered %+v", b.ordered)
+	}
+}
+
+// An order on all that a filter chooses says first how many these are, and then acts on those and no others, also beyond the page.
+func TestAllThatTheFilterChooses(t *testing.T) {
+	b := newBox(700)
+	d := newListener(t, b.config)
+	fields := url.Values{"stage": {"ingest"}, "do": {"drop"}, "why": {"a scan"}}
+	status, page := d.send("operator", "/letters", fields)
+	last := regexp.MustCompile(`name="last" value="(\d+)"`).FindStringSubmatch(page)
+	if status != 200 || !strings.Contains(page, "Give up 700 dead letters?") || last == nil || len(b.ordered) > 0 {
+		t.Fatalf("before the confirmation: %d, %d orders, %s", status, len(b.ordered), page)
+	}
+	b.letters = append(b.letters, bus.Letter{ID: 900, DeadLetter: session.DeadLetter{Stage: "ingest"}}) // it was not among them
+	fields["sure"], fields["last"] = []string{"yes"}, []string{last[1]}
+	if status, page = d.send("operator", "/letters", fields); status != 200 || !strings.Contains(page, "700 given up.") {
+		t.Errorf("after the confirmation: %d %s", status, page)
+	}
+	if len(b.ordered) != 700 || fmt.Sprint(b.letters[0].ID, b.letters[1].ID, len(b.letters)) != "1 900 2" {
+		t.Errorf("%d orders, and %d letters are left, want those of another stage and of later", len(b.ordered), len(b.letters))
+	}
+	for why, fields := range map[string]url.Values{
+		"a reason":           {"do": {"drop"}},
+		"want retry or drop": {"do": {"burn"}},
+		"want a number":      {"do": {"retry"}, "sure": {"yes"}, "last": {"x"}},
+	} {
+		if status, page := d.send("operator", "/letters", fields); status != 400 || !strings.Contains(page, why) {
+			t.Errorf("%v: %d, without %q", fields, status, why)
+		}
+	}
+	if status, _ := d.send("reader", "/letters", fields); status != 403 {
+		t.Errorf("a reader: %d", status)
+	}
+}
+
+// Orders about a fax are forms of its page; a purge must be confirmed, and what is refused is said on a page.
+func TestOrdersOnTheFaxPage(t *testing.T) {
+	b := newBox(0)
+	d := newListener(t, b.config)
+	for _, c := range []struct {
+		who, path string
+		fields    url.Values
+		status    int
+		says      string
+	}{
+		{"operator", "/fax/abc/replay", url.Values{"stage": {"decode"}}, 303, ""},
+		{"operator", "/fax/abc/replay", url.Values{"stage": {"burn"}}, 400, "want decode or assemble"},
+		{"operator", "/fax/later/replay", url.Values{"stage": {"decode"}}, 404, "no document yet"},
+		{"operator", "/fax/abc/hold", url.Values{"why": {"x"}}, 403, ""},
+		{"reader", "/fax/abc/purge", url.Values{"why": {"x"}, "sure": {"yes"}}, 403, ""},
+		{"master", "/fax/abc/purge", url.Values{"why": {"x"}}, 400, "tick the box"},
+		{"master", "/fax/abc/hold", nil, 400, "give a reason"},
+	} {
+		if status, body := d.send(c.who, c.path, c.fields); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%s %v as %s: %d %s, want %d with %q", c.path, c.fields, c.who, status, body, c.status, c.says)
+		}
+	}
+	if len(b.ordered) != 1 || b.ordered[0].Stage != session.ReplayDecode {
+		t.Errorf("ordered %+v", b.ordered)
+	}
+	for _, path := range []string{"/fax/none", "/?cursor=x"} {
+		if _, page := d.Ask("reader", "GET", path, ""); !strings.Contains(page, "This did not work") {
+			t.Errorf("%s is no page: %s", path, page)
+		}
+	}
+}
