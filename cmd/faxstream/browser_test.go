@@ -281,7 +281,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	if !fax.ask("document.querySelector('#note textarea').value == 'my own words'") {
 		t.Error("the note that was being written is lost")
 	}
-	fax.do("save the note", chromedp.SendKeys(chromedp.CSS("#note input[name=by]"), "ada"), chromedp.Click(chromedp.CSS("button[value=note]")),
+	fax.do("save the note", chromedp.Click(chromedp.CSS("button[value=note]")), // the page knows the name by now
 		chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
 	if !fax.ask("document.querySelector('[role=alert]').innerText.includes('by bob')") ||
 		!fax.ask("document.querySelector('#note textarea').value == 'my own words'") {
@@ -323,6 +323,36 @@ func TestTheDashboardInABrowser(t *testing.T) {
 		p.do("a screen", chromedp.EmulateViewport(1200, 800))
 		p.picture(name)
 	}
+}
+
+// A page that never came turns green after a click: its dead letters are tried again from the screen, and the open page fills in. Nothing
+// of what strangers write becomes part of a page.
+func TestAPageIsRepairedInABrowser(t *testing.T) {
+	d := newDesk(t, true)
+	b := newBrowser(t, d.AdminURL())
+	f := d.threePages("fax")
+	f.From = `<script>alert(1)</script><img src=x onerror=alert(2)>`
+	d.sim.Add(f)
+	d.sim.Script("fax", 3, apptest.AnswerWith(f.Pages[2]))
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
+	d.awaitFax("fax", hasDocument)
+	d.awaitLetters("page 2", "whole")
+	d.quiet(letterDurables)
+
+	list, fax := b.tab("/?status=partial"), b.tab("/fax/fax")
+	list.await("what is wrong", row("fax", "partial: 1 page missing")+" && "+row("fax", "<script>"))
+	fax.await("the missing page", "document.querySelectorAll('td .missing').length == 1")
+	letters := b.tab("/letters")
+	letters.axe("dead letters")
+	letters.do("try all again", chromedp.SendKeys(chromedp.CSS("input[name=by]"), "ada"), chromedp.Click(chromedp.CSS("button[value=retry]")),
+		chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
+	if !letters.ask("document.querySelector('[role=alert]').innerText.includes('Try 2 dead letters again?')") {
+		t.Error("the question does not say how many")
+	}
+	d.sim.Script("fax", 2, apptest.AnswerWith(f.Pages[1]))
+	letters.do("yes", chromedp.Click(chromedp.CSS("[role=alert] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
+	fax.await("all pages", "document.querySelectorAll('td .archived').length == 3 && !document.querySelector('td .missing')")
+	list.await("nothing that is partial", "!document.getElementById('fax-fax')")
 }
 
 // picture writes a picture of a page into the directory FAXSTREAM_PICTURES, if there is one.

@@ -1,4 +1,4 @@
-// Says on the page whether it is live, and shows times in the zone of the viewer.
+// Says on the page whether it is live, shows times in the zone of the viewer, and fills in the name that the viewer typed before.
 (() => {
   "use strict";
   const live = (on) => { document.body.dataset.live = on ? "yes" : "no"; };
@@ -14,8 +14,19 @@
       }
     }
   };
-  document.addEventListener("htmx:sse:after:message", () => { live(true); times(); });
+  const names = () => {
+    for (const input of document.querySelectorAll("input[name=by]:not([type=hidden])")) {
+      input.value ||= sessionStorage.getItem("by") ?? "";
+    }
+  };
+  document.addEventListener("change", (e) => {
+    if (e.target.name === "by") {
+      sessionStorage.setItem("by", e.target.value);
+      names();
+    }
+  });
+  document.addEventListener("htmx:sse:after:message", () => { live(true); times(); names(); });
   document.addEventListener("htmx:sse:error", () => live(false));
   document.addEventListener("htmx:sse:close", () => live(false));
-  document.addEventListener("DOMContentLoaded", times);
+  document.addEventListener("DOMContentLoaded", () => { times(); names(); });
 })();
