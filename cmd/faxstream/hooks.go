@@ -42,6 +42,14 @@ func (z *zone) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// MarshalText writes what UnmarshalText reads.
+func (z zone) MarshalText() ([]byte, error) {
+	if z.Location == nil {
+		return nil, nil
+	}
+	return []byte(z.String()), nil
+}
+
 type hooksCmd struct {
 	Ls  hooksLsCmd  `cmd:"" help:"List the registered webhooks."`
 	Add hooksAddCmd `cmd:"" help:"Register webhooks. Webhooks that exist already stay as they are."`

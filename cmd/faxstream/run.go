@@ -70,6 +70,8 @@ type cli struct {
 	Rebuild    rebuildCmd    `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
 	Reindex    reindexCmd    `cmd:"" help:"Make the search index again from the archive."`
 	NATS       natsCmd       `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
+	Doctor     doctorCmd     `cmd:"" help:"Look for what does not work, or is less safe than it could be, and say what to do. It takes the flags of serve."`
+	Check      configCmd     `cmd:"" name:"config" help:"Check or show the configuration of serve."`
 	Keys       keysCmd       `cmd:"" help:"Make a key to sign manifests and seals."`
 	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of an event or of an object in the archive, or describe all events as AsyncAPI."`
 	Tiff       tiffCmd       `cmd:"" help:"Inspect TIFF files: describe the pages, export one page as an image, measure decoding."`

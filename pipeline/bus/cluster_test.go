@@ -94,6 +94,11 @@ func TestCopiesAreLoweredOnlyByName(t *testing.T) {
 	if err := first.js.DeleteStream(t.Context(), StreamText); err != nil { // as if it were that of a newer version
 		t.Fatal(err)
 	}
+	e, err := Examine(t.Context(), Config{URL: servers})
+	if err != nil || e.Servers != 3 || e.Replicas[StreamIn] != 3 || slices.Contains(e.Streams, StreamText) || !e.HasClock ||
+		e.Ahead.Abs() > time.Minute {
+		t.Errorf("the servers are said to be %+v, %v", e, err)
+	}
 	b := open(0)
 	for stream, n := range copies(b) {
 		if n != 3 {

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -35,6 +37,52 @@ func (b *Bus) checkLevel(ctx context.Context) error {
 		return b.tooOld()
 	}
 	return nil
+}
+
+// Examined is what a connection says about external NATS servers.
+type Examined struct {
+	Version  string         // of the server that answers
+	Servers  int            // how many servers it knows of, itself included
+	Streams  []string       // ours that exist, ascending
+	Replicas map[string]int // their copies, by name
+	Ahead    time.Duration  // by how much the server's clock is ahead of ours
+	HasClock bool           // Ahead is known: a stream exists
+}
+
+// Examine connects to external NATS servers and looks at them. It creates and changes nothing. A server that is too old is an error that
+// matches ErrTooOld.
+func Examine(ctx context.Context, cfg Config) (e Examined, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	life, stop := context.WithCancel(ctx)
+	defer stop()
+	b := &Bus{cfg: cfg, log: cfg.Log, life: life, stopping: stop, health: newHealth(life)}
+	b.line, b.hangUp = context.WithCancel(life)
+	if err := b.connect(); err != nil {
+		return e, err
+	}
+	defer b.nc.Close()
+	if err := b.checkLevel(ctx); err != nil {
+		return e, err
+	}
+	e = Examined{Version: b.nc.ConnectedServerVersion(), Servers: len(b.nc.Servers()), Replicas: map[string]int{}}
+	for _, want := range b.wanted() {
+		asked := time.Now()
+		s, err := b.js.Stream(ctx, want.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return e, fmt.Errorf("read the state of %s: %w", want.Name, err)
+		}
+		info := s.CachedInfo()
+		e.Streams = append(e.Streams, want.Name)
+		e.Replicas[want.Name] = info.Config.Replicas
+		e.Ahead, e.HasClock = info.TimeStamp.Sub(asked.Add(time.Since(asked)/2)), !info.TimeStamp.IsZero()
+	}
+	slices.Sort(e.Streams)
+	return e, nil
 }
 
 // ignored compares a stream's configuration as the server has it with what was asked, and returns the fields that differ. A field without

@@ -43,6 +43,15 @@ func (a Archive) open(ctx context.Context, r Retention, log *slog.Logger) (s sto
 	return bucket, func() error { return nil }, err
 }
 
+// Try opens the archive as Start does, writes an object and removes it. A directory that an App has open gives an error.
+func (a Archive) Try(ctx context.Context, r Retention, log *slog.Logger) error {
+	s, done, err := a.open(ctx, r, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Check(ctx), done())
+}
+
 // OpenReader opens the archive for reading: a directory also while an App has it. The caller calls close.
 func (a Archive) OpenReader(ctx context.Context) (r archive.Reader, close func() error, err error) {
 	if a.S3 != nil {

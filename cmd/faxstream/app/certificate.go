@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,23 @@ import (
 // CertificateName is a host by which clients reach an address, HOST:PORT, so that the certificate in a PEM file is for it.
 func CertificateName(cert, key, addr string) (string, error) {
 	return (&certificate{cert: cert, key: key, flags: "--nats-cert and --nats-key"}).name(addr)
+}
+
+// CertificateEnds is when the first certificate in a PEM file ends.
+func CertificateEnds(file string) (time.Time, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return time.Time{}, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return time.Time{}, fmt.Errorf("%s has no PEM block", file)
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return leaf.NotAfter, nil
 }
 
 // certificate follows the files of a certificate, so that it can be renewed while running.

@@ -69,6 +69,19 @@ func (d *disk) warning() string {
 	return fmt.Sprintf("the disk of %s is nearly full: %d MiB of %d MiB are free", d.dir, free>>20, size>>20)
 }
 
+// CheckDisks returns an error if a disk that Start needs is full, and warnings about those that are nearly full.
+func (c Config) CheckDisks() (warnings []string, err error) {
+	for _, d := range c.disks() {
+		if err := d.check(); err != nil {
+			return nil, err
+		}
+		if w := d.warning(); w != "" {
+			return []string{w}, nil // another directory is usually on the same disk
+		}
+	}
+	return nil, nil
+}
+
 // gaugeDisks shows how much is free on each disk; NaN while the system does not say.
 func gaugeDisks(r prometheus.Registerer, disks []*disk) error {
 	for _, d := range disks {

@@ -47,6 +47,17 @@ func (r *Retention) UnmarshalText(text []byte) error {
 	return fmt.Errorf("retention %.40q: want auto, 0, or a number with h, d or y up to 100y, such as 6y", text)
 }
 
+// MarshalText writes what UnmarshalText reads.
+func (r Retention) MarshalText() ([]byte, error) {
+	switch {
+	case r.auto:
+		return []byte("auto"), nil
+	case r.time == 0:
+		return []byte("0"), nil
+	}
+	return []byte(strconv.FormatInt(int64(r.time/time.Hour), 10) + "h"), nil
+}
+
 // put sets how long the S3 service keeps new objects.
 func (r Retention) put(c *s3.Config, log *slog.Logger) {
 	c.Retention = r.time

@@ -70,9 +70,12 @@ func network(ca []byte) (http.RoundTripper, error) {
 	return transport, nil
 }
 
-// endpoint is the URL of a path below /api/v1.
+// apiPath is the path of the API.
+const apiPath = "/api/v1"
+
+// endpoint is the URL of a path below apiPath.
 func (c *Client) endpoint(path string, query url.Values) (string, error) {
-	u, err := url.Parse(strings.TrimSuffix(c.server, "/") + "/api/v1" + path)
+	u, err := url.Parse(strings.TrimSuffix(c.server, "/") + apiPath + path)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return "", fmt.Errorf("--server %q: %w", c.server, ErrServer)
 	}

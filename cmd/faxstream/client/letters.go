@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -44,4 +46,31 @@ func (c *Client) Letter(ctx context.Context, id uint64) (l api.Letter, err error
 func (c *Client) ActOnLetter(ctx context.Context, id uint64, verb string, o api.Order) (l api.Letter, err error) {
 	err = c.post(ctx, letterPath(id)+"/"+url.PathEscape(verb), o, &l)
 	return l, err
+}
+
+// Refused lists the addresses whose webhooks were refused last, the newest first.
+func (c *Client) Refused(ctx context.Context) (l api.RefusalList, err error) {
+	err = c.get(ctx, "/webhooks/refused", nil, &l)
+	return l, err
+}
+
+// Ready returns what /readyz says. An error: it is red, or does not answer.
+func (c *Client) Ready(ctx context.Context) (r api.Readiness, err error) {
+	u, err := c.endpoint("", nil)
+	if err != nil {
+		return r, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(u, apiPath)+"/readyz", nil)
+	if err != nil {
+		return r, err
+	}
+	resp, err := c.do(req)
+	if err != nil {
+		return r, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return r, refusal(resp)
+	}
+	return r, c.decode(resp.Body, &r)
 }

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/cmd/faxstream/doctor"
+)
+
+// doctorCmd examines what serve would run with.
+type doctorCmd struct {
+	apiClient
+	serveCmd
+	JSON bool `help:"Print one JSON object a line."`
+}
+
+// errIll is the end of an examination that has found something that does not work.
+var errIll = errors.New("something does not work: see the lines that begin with fail")
+
+// Run prints every finding, the bad ones first.
+func (c doctorCmd) Run(ctx context.Context, e env) error {
+	config := doctor.Finding{Check: "configuration", Status: doctor.OK, Text: "the flags and the files that they name can be read"}
+	cfg, err := c.config(e)
+	if err != nil {
+		config.Status, config.Text, config.Remedy = doctor.Fail, err.Error(), "give doctor the flags of faxstream serve"
+	}
+	found := []doctor.Finding{config}
+	if err == nil {
+		d := doctor.Config{App: cfg, Online: c.api}
+		if c.OCR {
+			d.Tesseract = func(ctx context.Context) (string, error) {
+				program, err := c.OCRProgram.find(ctx)
+				return program.Version, err
+			}
+		}
+		found = append(found, doctor.Examine(ctx, d)...)
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	ill := false
+	for _, status := range []string{doctor.Fail, doctor.Warn, doctor.Unknown, doctor.OK} {
+		for _, f := range found {
+			if f.Status != status {
+				continue
+			}
+			ill = ill || status == doctor.Fail
+			if err := c.print(e, w, f); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if ill {
+		return errIll
+	}
+	return nil
+}
+
+func (c doctorCmd) print(e env, w *tabwriter.Writer, f doctor.Finding) error {
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(f)
+	}
+	text := client.OneLine(f.Text)
+	if f.Remedy != "" {
+		text += ". To do: " + client.OneLine(f.Remedy)
+	}
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\n", f.Status, f.Check, text)
+	return err
+}
+
+// configCmd is what serve would run with.
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Read the configuration of faxstream serve, and say what is wrong with it."`
+	Show  configShowCmd  `cmd:"" help:"Print the configuration of faxstream serve as YAML for --config, with the values that count. It names files of secrets and has no secret."`
+}
+
+type (
+	configCheckCmd struct{ serveCmd }
+	configShowCmd  struct{ serveCmd }
+)
+
+func (c configCheckCmd) Run(_ context.Context, e env) error {
+	if _, err := c.config(e); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(e.stdout, "the configuration is right; faxstream doctor looks at what it names")
+	return err
+}
+
+// Run prints the flags that have a value.
+func (c configShowCmd) Run(k *kong.Context, e env) error {
+	for _, f := range k.Selected().Flags {
+		if f.Hidden || f.Name == "help" || f.Name == "config" {
+			continue
+		}
+		value := f.Target.Interface()
+		text, err := yamlValue(value)
+		if err != nil {
+			return fmt.Errorf("--%s: %w", f.Name, err)
+		}
+		if text == `""` || text == "[]" || text == "null" {
+			continue
+		}
+		if _, err := fmt.Fprintf(e.stdout, "%s: %s\n", f.Name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// yamlValue writes the value of a flag as JSON, which is YAML too. The password in a URL is hidden.
+func yamlValue(v any) (string, error) {
+	switch x := v.(type) {
+	case time.Duration:
+		v = x.String()
+	case string:
+		if strings.Contains(x, "@") {
+			parts := strings.Split(x, ",")
+			for i, part := range parts {
+				if u, err := url.Parse(part); err == nil {
+					parts[i] = u.Redacted()
+				}
+			}
+			v = strings.Join(parts, ",")
+		}
+	}
+	data, err := json.Marshal(v)
+	return string(data), err
+}

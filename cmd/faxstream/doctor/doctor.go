@@ -1,0 +1,70 @@
+// Package doctor looks for what keeps a faxstream from working, or makes it less safe than it could be: in its configuration, its
+// directories, NATS, the archive, the provider, certificates and the running server. Begin with Examine. It changes nothing; it writes an
+// object into the archive and removes it again.
+package doctor
+
+import (
+	"context"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
+)
+
+// What a finding says about what was looked at.
+const (
+	OK      = "ok"
+	Warn    = "warn"    // it works, and it should be changed
+	Fail    = "fail"    // it does not work
+	Unknown = "unknown" // it cannot be known from here
+)
+
+// Finding is what was found out about one thing.
+type Finding struct {
+	Check  string `json:"check"`            // what was looked at, such as "provider token"
+	Status string `json:"status"`           // OK, Warn, Fail or Unknown
+	Text   string `json:"text"`             // a sentence: what was found
+	Remedy string `json:"remedy,omitempty"` // a sentence: what to do; empty where nothing is to be done
+}
+
+// Online asks the server that runs with this configuration.
+type Online interface {
+	// Ready returns what /readyz says; an error if it is red or does not answer.
+	Ready(ctx context.Context) (api.Readiness, error)
+	// Refused returns the addresses whose webhooks were refused last.
+	Refused(ctx context.Context) (api.RefusalList, error)
+}
+
+// Config is what is examined.
+type Config struct {
+	App       app.Config
+	Online    Online
+	Tesseract func(ctx context.Context) (version string, err error) // nil: no pages are read in this process
+}
+
+// checkTimeout bounds each check.
+const checkTimeout = 20 * time.Second
+
+// Examine makes all checks, one after the other, and returns what they find.
+func Examine(ctx context.Context, c Config) (all []Finding) {
+	e := &examination{Config: c}
+	for _, check := range []func(context.Context){
+		e.server, e.webhooks, e.disks, e.nats, e.archive, e.provider, e.hooks, e.clocks, e.certificates, e.signing, e.tesseract,
+	} {
+		within, stop := context.WithTimeout(ctx, checkTimeout)
+		check(within)
+		stop()
+	}
+	return e.found
+}
+
+// examination collects findings.
+type examination struct {
+	Config
+	found   []Finding
+	running bool // the server answers
+}
+
+func (e *examination) say(check, status, text, remedy string) {
+	e.found = append(e.found, Finding{Check: check, Status: status, Text: text, Remedy: remedy})
+}
