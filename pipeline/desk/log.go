@@ -39,7 +39,7 @@ func noteKey(id string, sum [sha256.Size]byte) string {
 type Logs struct{ Archive archive.Store }
 
 // Read returns the work on a fax, as the function Read does.
-func (l Logs) Read(ctx context.Context, id string) (session.Work, []Entry, error) {
+func (l Logs) Read(ctx context.Context, id string) (session.Work, []session.DeskLine, error) {
 	return Read(ctx, l.Archive, id)
 }
 
@@ -57,13 +57,6 @@ func (l Logs) StoreNote(ctx context.Context, id, text string) (session.Object, e
 	return note, err
 }
 
-// Entry is one entry of a log, with what it did.
-type Entry struct {
-	session.DeskEntry
-	Text string // of the note
-	Late string // what was changed after the person looked, in words; empty: the entry has its effect
-}
-
 // Damaged reports whether err says that a log, or a note, is not as it was written: then what people say about the fax is unknown, and
 // nothing else is affected.
 func Damaged(err error) bool {
@@ -71,13 +64,13 @@ func Damaged(err error) bool {
 }
 
 // Read returns the work on a fax, and the entries that made it, oldest first. If the log is damaged, the error is Damaged.
-func Read(ctx context.Context, a archive.Reader, id string) (w session.Work, log []Entry, err error) {
+func Read(ctx context.Context, a archive.Reader, id string) (w session.Work, log []session.DeskLine, err error) {
 	kinds, err := logs().Entries(ctx, a, id)
 	if err != nil {
 		return w, nil, err
 	}
 	for i := range kinds {
-		var e Entry
+		var e session.DeskLine
 		err := logs().Read(ctx, a, id, i+1, changed, &e.DeskEntry, func() bool { return e.Session == id && e.Check() == nil })
 		if err == nil && e.Note != nil {
 			e.Text, err = readNote(ctx, a, id, *e.Note)
@@ -119,7 +112,7 @@ func add(ctx context.Context, a archive.Store, e session.DeskEntry) (session.Wor
 	}
 	for {
 		w, log, err := Read(ctx, a, e.Session)
-		if err != nil || slices.ContainsFunc(log, func(o Entry) bool { return o.Same(e) }) {
+		if err != nil || slices.ContainsFunc(log, func(o session.DeskLine) bool { return o.Same(e) }) {
 			return w, err
 		}
 		if len(log) == archive.MaxEntries {

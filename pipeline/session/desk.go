@@ -64,6 +64,13 @@ type DeskEntry struct {
 // Same reports whether two entries come from one order, as KeepEntry.Same does.
 func (e DeskEntry) Same(o DeskEntry) bool { return e.Asked == o.Asked && e.At.Equal(o.At) }
 
+// DeskLine is an entry of the log with what it did.
+type DeskLine struct {
+	DeskEntry
+	Text string // of the note
+	Late string // what was changed after the person looked, in words; empty: the entry has its effect
+}
+
 // Check returns an error that says what is wrong with a change, and what is allowed.
 func (c WorkChange) Check() error {
 	if c.Assignee == nil && len(c.Add) == 0 && len(c.Remove) == 0 && c.Note == nil && c.Read == nil && c.Done == nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/storage"
@@ -65,6 +67,25 @@ func (a Archive) OpenReader(ctx context.Context) (r archive.Reader, close func()
 		return nil, nil, err
 	}
 	return files, files.Close, nil
+}
+
+// desks translates the errors of the logs of the desk for the dashboard.
+type desks struct{ desk.Logs }
+
+func (d desks) StoreNote(ctx context.Context, id, text string) (session.Object, error) {
+	note, err := d.Logs.StoreNote(ctx, id, text)
+	if errors.Is(err, archive.ErrPurged) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return note, err
+}
+
+func (d desks) Read(ctx context.Context, id string) (session.Work, []session.DeskLine, error) {
+	w, log, err := d.Logs.Read(ctx, id)
+	if err != nil && desk.Damaged(err) {
+		err = fmt.Errorf("%w: %w", fs.ErrInvalid, err)
+	}
+	return w, log, err
 }
 
 // remover translates between the terms of the pipeline and of a store.

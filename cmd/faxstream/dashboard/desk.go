@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,17 +12,15 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
-	"github.com/faxstream/faxstream/pipeline/archive"
-	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // Desk has what people say about faxes.
 type Desk interface {
-	// StoreNote archives the text of a note, which an order then names.
+	// StoreNote archives the text of a note, which an order then names. The error for a purged fax matches fs.ErrNotExist.
 	StoreNote(ctx context.Context, id, text string) (session.Object, error)
-	// Read returns the work on a fax and the entries that made it, oldest first. If the log is damaged, the error is desk.Damaged.
-	Read(ctx context.Context, id string) (session.Work, []desk.Entry, error)
+	// Read returns the work on a fax and the entries that made it, oldest first. The error for a damaged log matches fs.ErrInvalid.
+	Read(ctx context.Context, id string) (session.Work, []session.DeskLine, error)
 }
 
 // readDesk answers what people say about the fax in the path.
@@ -57,7 +56,7 @@ func (s *server) deskOf(r *http.Request) (api.Desk, error) {
 
 // deskError says what to do about a damaged log.
 func deskError(id string, err error) error {
-	if desk.Damaged(err) {
+	if errors.Is(err, fs.ErrInvalid) {
 		return api.Errorf(http.StatusBadGateway, "object_gone",
 			"the archive's log of assignees, labels and notes of session %s is damaged: run faxstream verify %s", id, id)
 	}
@@ -122,15 +121,15 @@ func (s *server) change(ctx context.Context, id string, o api.WorkOrder) (c sess
 	c = session.WorkChange{Assignee: o.Assignee, Add: o.Add, Remove: o.Remove, Read: o.Read, Done: o.Done, Seen: o.Seen}
 	if o.Note != nil {
 		text := strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(*o.Note, "\r\n", "\n"), ""))
-		c.Note = new(desk.NoteOf(id, text))
+		c.Note = &session.Object{Size: int64(len(text))}
 		o.Note = &text
 	}
 	if err := c.Check(); err != nil {
 		return c, api.BadRequest("%v", err)
 	}
 	if o.Note != nil {
-		_, err = s.Desk.StoreNote(ctx, id, *o.Note)
-		if errors.Is(err, archive.ErrPurged) {
+		*c.Note, err = s.Desk.StoreNote(ctx, id, *o.Note)
+		if errors.Is(err, fs.ErrNotExist) {
 			err = api.Errorf(http.StatusGone, "purged", "session %s was purged", id)
 		}
 	}
@@ -139,13 +138,13 @@ func (s *server) change(ctx context.Context, id string, o api.WorkOrder) (c sess
 
 // awaitEntry waits until the log has the entry of an order and the ledger follows it, for orderPatience at most. before is how many entries
 // the log had: only newer ones are looked at, because the names of orders begin again when FAX_AUDIT is lost.
-func (s *server) awaitEntry(ctx context.Context, id string, before int, asked string) (e desk.Entry, w session.Work, ok bool) {
+func (s *server) awaitEntry(ctx context.Context, id string, before int, asked string) (e session.DeskLine, w session.Work, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
 	for {
 		work, log, err := s.Desk.Read(ctx, id)
 		if err == nil && len(log) >= before {
-			i := slices.IndexFunc(log[before:], func(e desk.Entry) bool { return e.Asked == asked })
+			i := slices.IndexFunc(log[before:], func(e session.DeskLine) bool { return e.Asked == asked })
 			st, _, err := s.Ledgers.Load(ctx, id)
 			if err == nil && i >= 0 && st.Work.N > before+i {
 				return log[before+i], work, true
