@@ -19,37 +19,62 @@ type Board struct {
 	byID  map[string]api.Fax // guarded by mu
 	order []orderKey         // guarded by mu; ascending by opening time, then session
 
-	watchers map[string]map[chan struct{}]bool // guarded by mu; by session, "" are those of all sessions
+	watchers map[string]map[*Watcher]bool // guarded by mu; by session, "" are those of all sessions
 }
 
-// Watch tells of changes of a fax, or of any fax if session is empty, until stop is called. Changes that come before the last one was taken
-// are one.
-func (b *Board) Watch(session string) (changed <-chan struct{}, stop func()) {
-	c := make(chan struct{}, 1)
+// Watcher tells of changes of faxes. Changes that come before the last ones were taken are told together.
+type Watcher struct {
+	C <-chan struct{} // has a value when there are changes
+
+	board   *Board
+	session string
+	wake    chan struct{}
+	changed map[string]bool // guarded by board.mu
+}
+
+// Watch tells of changes of a fax, or of any fax if session is empty, until Stop.
+func (b *Board) Watch(session string) *Watcher {
+	w := &Watcher{board: b, session: session, wake: make(chan struct{}, 1), changed: map[string]bool{}}
+	w.C = w.wake
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.watchers == nil {
-		b.watchers = map[string]map[chan struct{}]bool{}
+		b.watchers = map[string]map[*Watcher]bool{}
 	}
 	if b.watchers[session] == nil {
-		b.watchers[session] = map[chan struct{}]bool{}
+		b.watchers[session] = map[*Watcher]bool{}
 	}
-	b.watchers[session][c] = true
-	return c, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if delete(b.watchers[session], c); len(b.watchers[session]) == 0 {
-			delete(b.watchers, session)
-		}
+	b.watchers[session][w] = true
+	return w
+}
+
+// Take returns the sessions that have changed since the last call.
+func (w *Watcher) Take() map[string]bool {
+	w.board.mu.Lock()
+	defer w.board.mu.Unlock()
+	changed := w.changed
+	w.changed = map[string]bool{}
+	return changed
+}
+
+// Stop ends the watch.
+func (w *Watcher) Stop() {
+	w.board.mu.Lock()
+	defer w.board.mu.Unlock()
+	if delete(w.board.watchers[w.session], w); len(w.board.watchers[w.session]) == 0 {
+		delete(w.board.watchers, w.session)
 	}
 }
 
-// tell tells the watchers of a session of a change. The caller holds mu.
+// tell tells the watchers of a session, and those of all, of a change. The caller holds mu.
 func (b *Board) tell(session string) {
-	for c := range b.watchers[session] {
-		select {
-		case c <- struct{}{}:
-		default: // it has not taken the last one yet
+	for _, of := range []string{session, ""} {
+		for w := range b.watchers[of] {
+			w.changed[session] = true
+			select {
+			case w.wake <- struct{}{}:
+			default: // it has not taken the last ones yet
+			}
 		}
 	}
 }
@@ -105,7 +130,6 @@ func (b *Board) put(s session.State) {
 	}
 	b.byID[s.Session] = summary(s)
 	b.tell(s.Session)
-	b.tell("")
 }
 
 // before returns up to limit faxes that a filter chooses, newest first, that come after the fax k in that order; the zero k is the
@@ -139,6 +163,18 @@ func (b *Board) Differing() int {
 		n += x.Differing.Len()
 	}
 	return n
+}
+
+// anyOf reports whether a filter chooses one of some faxes.
+func (b *Board) anyOf(sessions map[string]bool, f faxFilter) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for id := range sessions {
+		if f.has(b.byID[id]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *Board) has(session string) bool {

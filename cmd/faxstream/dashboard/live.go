@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -27,7 +28,13 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.live(w, r, "", func() ([]byte, error) {
+	first := true
+	s.live(w, r, "", func(changed map[string]bool) ([]byte, error) {
+		shown := slices.ContainsFunc(v.Faxes, func(x api.Fax) bool { return changed[x.Session] })
+		if !first && !shown && !s.Board.anyOf(changed, v.filter) {
+			return nil, nil
+		}
+		first = false
 		v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList)
 		return pages.Fragment("faxlist", v)
 	})
@@ -44,7 +51,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.live(w, r, st.Session, func() ([]byte, error) {
+	s.live(w, r, st.Session, func(map[string]bool) ([]byte, error) {
 		v, err := s.faxView(r)
 		if err != nil {
 			return nil, err
@@ -53,9 +60,9 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// live sends what render gives as server-sent events: now, and when a session changes and it gives something else than before. The first
-// one comes at once, so that a page whose connection was lost shows nothing old.
-func (s *server) live(w http.ResponseWriter, r *http.Request, id string, render func() ([]byte, error)) {
+// live sends what render gives as server-sent events: now, and when a session changes and it gives something else than before; nil is
+// nothing new. The first one comes at once, so that a page whose connection was lost shows nothing old.
+func (s *server) live(w http.ResponseWriter, r *http.Request, id string, render func(changed map[string]bool) ([]byte, error)) {
 	select {
 	case s.tabs <- struct{}{}:
 		defer func() { <-s.tabs }()
@@ -63,27 +70,27 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, id string, render 
 		s.fail(w, r, api.Unavailable("%d live pages are open, and there may be no more: close one, or try again later", maxTabs))
 		return
 	}
-	changed, stop := s.Board.Watch(id)
-	defer stop()
+	watcher := s.Board.Watch(id)
+	defer watcher.Stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method == http.MethodHead {
 		return
 	}
 	var sent []byte
-	for first := true; ; first = false {
-		now, err := render()
+	for {
+		now, err := render(watcher.Take())
 		if err != nil {
 			s.Log.Warn("a live page ends", "path", r.URL.Path, "err", err)
 			return
 		}
-		if first || !bytes.Equal(now, sent) {
+		if now != nil && !bytes.Equal(now, sent) {
 			sent = now
 			if !send(w, event(now)) || !pause(r, liveEvery) {
 				return
 			}
 		}
-		if !s.await(w, r, changed) {
+		if !s.await(w, r, watcher.C) {
 			return
 		}
 	}
