@@ -16,8 +16,8 @@ import (
 // The zero value is empty; feed it with Follow.
 type Board struct {
 	mu    sync.RWMutex
-	byID  map[string]api.Fax // guarded by mu
-	order []orderKey         // guarded by mu; ascending by opening time, then session
+	byID  map[string]*api.Fax // guarded by mu; what is pointed to never changes
+	order []orderKey          // guarded by mu; ascending by opening time, then session
 
 	watchers map[string]map[*Watcher]bool // guarded by mu; by session, "" are those of all sessions
 }
@@ -121,14 +121,15 @@ func (b *Board) put(s session.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.byID == nil {
-		b.byID = map[string]api.Fax{}
+		b.byID = map[string]*api.Fax{}
 	}
 	if _, ok := b.byID[s.Session]; !ok { // the opening time never changes
 		k := orderKey{s.Opened, s.Session}
 		i, _ := slices.BinarySearchFunc(b.order, k, orderKey.compare)
 		b.order = slices.Insert(b.order, i, k)
 	}
-	b.byID[s.Session] = summary(s)
+	x := summary(s)
+	b.byID[s.Session] = &x
 	b.tell(s.Session)
 }
 
@@ -149,7 +150,7 @@ func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []api.Fax, mor
 		if len(faxes) == limit {
 			return faxes, true
 		}
-		faxes = append(faxes, x)
+		faxes = append(faxes, *x)
 	}
 	return faxes, false
 }
@@ -170,7 +171,7 @@ func (b *Board) anyOf(sessions map[string]bool, f faxFilter) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for id := range sessions {
-		if f.has(b.byID[id]) {
+		if x := b.byID[id]; x != nil && f.has(x) {
 			return true
 		}
 	}

@@ -258,3 +258,47 @@ func TestAFaxFillsInLive(t *testing.T) {
 		t.Errorf("of no fax: %d", status)
 	}
 }
+
+// Tabs with the same view share it: what comes is for all of them, a slow one gets the newest, and nothing is left when all have gone.
+func TestTabsShareAView(t *testing.T) {
+	var h hub
+	published, ended := make(chan func([]byte), 1), make(chan bool, 1)
+	run := func(ctx context.Context, publish func([]byte)) {
+		published <- publish
+		<-ctx.Done()
+		ended <- true
+	}
+	first, leaveFirst := h.join("all", run)
+	publish := <-published
+	publish([]byte("1"))
+	second, leaveSecond := h.join("all", run)
+	publish([]byte("2"))
+	if a, b := <-first, <-second; string(a) != "2" || string(b) != "2" {
+		t.Errorf("the tabs have %s and %s, want the newest event", a, b)
+	}
+	var wait sync.WaitGroup
+	for range 20 {
+		wait.Go(func() {
+			_, leave := h.join("all", run)
+			publish([]byte("3"))
+			leave()
+		})
+	}
+	wait.Wait()
+	if a := <-first; string(a) != "3" {
+		t.Errorf("the first tab has %s", a)
+	}
+	leaveFirst()
+	if len(h.views) != 1 || len(published) > 0 {
+		t.Error("the view ended while a tab shows it, or was begun twice")
+	}
+	leaveSecond()
+	if <-ended; len(h.views) != 0 {
+		t.Error("the view goes on although nobody looks")
+	}
+	if _, leave := h.join("all", run); true {
+		<-published // it begins anew
+		leave()
+		<-ended
+	}
+}

@@ -26,16 +26,16 @@ type faxFilter struct {
 	assigned, read, done string // yes or no; "": either
 }
 
-func (f faxFilter) has(x api.Fax) bool {
-	return f.reader.Sees(numberOf(x)) &&
+func (f *faxFilter) has(x *api.Fax) bool {
+	return (!f.reader.Limited() || f.reader.Sees(numberOf(*x))) && f.hasWork(x) &&
 		(f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
 		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction) &&
-		(f.verification == "" || x.Verdict == f.verification) && f.hasWork(x)
+		(f.verification == "" || x.Verdict == f.verification)
 }
 
 // hasWork reports whether what people say about a fax is as the filter wants it.
-func (f faxFilter) hasWork(x api.Fax) bool {
+func (f *faxFilter) hasWork(x *api.Fax) bool {
 	is := func(want string, have bool) bool { return want == "" || (want == yes) == have }
 	return (f.assignee == "" || strings.EqualFold(x.Assignee, f.assignee)) && (f.label == "" || slices.Contains(x.Labels, f.label)) &&
 		is(f.assigned, x.Assignee != "") && is(f.read, x.Read) && is(f.done, x.Done)

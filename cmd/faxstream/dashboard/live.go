@@ -2,10 +2,12 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -21,7 +23,67 @@ const (
 	liveBeat = 20 * time.Second
 )
 
-// liveList streams the list of faxes that the query asks for, whenever it changes.
+// hub has the views that are open. Tabs with the same view share what is rendered. The zero value is empty.
+type hub struct {
+	mu    sync.Mutex
+	views map[string]*view // guarded by mu
+}
+
+// view is what some tabs show.
+type view struct {
+	last []byte               // the newest event; nil: there is none yet; guarded by hub.mu
+	tabs map[chan []byte]bool // guarded by hub.mu; each has at most the newest event
+	stop context.CancelFunc
+}
+
+// join gives the events of a view from the newest one on, until leave is called. The first tab of a view starts run, which publishes them
+// until its context ends: when the last tab has left.
+func (h *hub) join(key string, run func(ctx context.Context, publish func(event []byte))) (events <-chan []byte, leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v, tab := h.views[key], make(chan []byte, 1)
+	if v == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		v = &view{tabs: map[chan []byte]bool{}, stop: stop}
+		if h.views == nil {
+			h.views = map[string]*view{}
+		}
+		h.views[key] = v
+		go run(ctx, func(event []byte) { h.publish(v, event) })
+	}
+	v.tabs[tab] = true
+	if v.last != nil {
+		tab <- v.last
+	}
+	return tab, func() { h.leave(key, v, tab) }
+}
+
+// publish gives an event to every tab of a view. A slow tab gets only the newest one.
+func (h *hub) publish(v *view, event []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v.last = event
+	for tab := range v.tabs {
+		select {
+		case <-tab:
+		default:
+		}
+		tab <- event
+	}
+}
+
+func (h *hub) leave(key string, v *view, tab chan []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if delete(v.tabs, tab); len(v.tabs) == 0 {
+		v.stop()
+		if h.views[key] == v {
+			delete(h.views, key)
+		}
+	}
+}
+
+// liveList streams the list of faxes that the query asks for, whenever it changes. Tabs of one reader with the same filter share it.
 func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 	v, err := s.listView(r)
 	if err != nil {
@@ -29,7 +91,8 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	first := true
-	s.live(w, r, "", func(changed map[string]bool) ([]byte, error) {
+	key := fmt.Sprintf("%q %q %s", v.User, v.filter.reader.Numbers, v.Query.Encode())
+	s.live(w, r, key, "", func(changed map[string]bool) ([]byte, error) {
 		shown := slices.ContainsFunc(v.Faxes, func(x api.Fax) bool { return changed[x.Session] })
 		if !first && !shown && !s.Board.anyOf(changed, v.filter) {
 			return nil, nil
@@ -51,7 +114,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.live(w, r, st.Session, func(map[string]bool) ([]byte, error) {
+	s.live(w, r, fmt.Sprintf("fax %p", r), st.Session, func(map[string]bool) ([]byte, error) {
 		v, err := s.faxView(r)
 		if err != nil {
 			return nil, err
@@ -60,9 +123,9 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// live sends what render gives as server-sent events: now, and when a session changes and it gives something else than before; nil is
-// nothing new. The first one comes at once, so that a page whose connection was lost shows nothing old.
-func (s *server) live(w http.ResponseWriter, r *http.Request, id string, render func(changed map[string]bool) ([]byte, error)) {
+// live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. render gives its HTML
+// after changes of a session, or of all if id is empty; nil is nothing new.
+func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, render func(changed map[string]bool) ([]byte, error)) {
 	select {
 	case s.tabs <- struct{}{}:
 		defer func() { <-s.tabs }()
@@ -70,56 +133,59 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, id string, render 
 		s.fail(w, r, api.Unavailable("%d live pages are open, and there may be no more: close one, or try again later", maxTabs))
 		return
 	}
-	watcher := s.Board.Watch(id)
-	defer watcher.Stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method == http.MethodHead {
 		return
 	}
-	var sent []byte
-	for {
-		now, err := render(watcher.Take())
-		if err != nil {
-			s.Log.Warn("a live page ends", "path", r.URL.Path, "err", err)
-			return
-		}
-		if now != nil && !bytes.Equal(now, sent) {
-			sent = now
-			if !send(w, event(now)) || !pause(r, liveEvery) {
-				return
-			}
-		}
-		if !s.await(w, r, watcher.C) {
-			return
-		}
-	}
-}
-
-// await waits for a change. It returns false when the reader is gone.
-func (s *server) await(w http.ResponseWriter, r *http.Request, changed <-chan struct{}) bool {
+	events, leave := s.views.join(key, func(ctx context.Context, publish func([]byte)) {
+		s.follow(ctx, id, render, publish)
+	})
+	defer leave()
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()
 	for {
 		select {
-		case <-changed:
-			return true
+		case e := <-events:
+			if !send(w, e) {
+				return
+			}
 		case <-beat.C:
 			if !send(w, []byte(": \n\n")) {
-				return false
+				return
 			}
 		case <-r.Context().Done():
-			return false
+			return
 		}
 	}
 }
 
-// pause waits, and returns false when the reader is gone.
-func pause(r *http.Request, d time.Duration) bool {
+// follow publishes what render gives: now, and after changes when it gives something else than before, at most once in liveEvery.
+func (s *server) follow(ctx context.Context, id string, render func(changed map[string]bool) ([]byte, error), publish func([]byte)) {
+	watcher := s.Board.Watch(id)
+	defer watcher.Stop()
+	var sent []byte
+	for {
+		now, err := render(watcher.Take())
+		if err != nil && ctx.Err() == nil {
+			s.Log.Warn("a live page is not up to date", "session", id, "err", err)
+		}
+		if err == nil && now != nil && !bytes.Equal(now, sent) {
+			sent = now
+			publish(event(now))
+		}
+		if !pause(ctx, time.After(liveEvery)) || !pause(ctx, watcher.C) {
+			return
+		}
+	}
+}
+
+// pause waits for a value, and returns false when ctx has ended.
+func pause[T any](ctx context.Context, c <-chan T) bool {
 	select {
-	case <-time.After(d):
+	case <-c:
 		return true
-	case <-r.Context().Done():
+	case <-ctx.Done():
 		return false
 	}
 }

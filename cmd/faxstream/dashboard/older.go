@@ -78,7 +78,7 @@ func (s *server) olderOf(
 		var faxes []api.Fax
 		faxes, err = s.archived(ctx, chunk)
 		for _, x := range faxes {
-			if f.has(x) {
+			if f.has(&x) {
 				found = append(found, x)
 			}
 		}

@@ -73,6 +73,7 @@ type server struct {
 	thumbnails chan struct{} // a place for each original in memory
 	faxForms   chan struct{} // a place for each document that is made
 	results    chan struct{} // a place for each result of an OCR engine that is read
+	views      hub           // what pages of the dashboard show live
 	tabs       chan struct{} // a place for each page of the dashboard that fills in live
 	viewKey    []byte        // of this process; makes the marks of views
 }
