@@ -10,9 +10,12 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
 
+// defaultServer is where a faxstream without --admin-addr answers.
+const defaultServer = "http://127.0.0.1:8081"
+
 // apiClient is the flags of a command that asks a running faxstream.
 type apiClient struct {
-	Server    string `default:"http://127.0.0.1:8081" placeholder:"URL" help:"Admin address of a running faxstream. Default ${default}."`
+	Server    string `default:"${server}" placeholder:"URL" help:"Admin address of a running faxstream. Default ${default}."`
 	ServerCA  string `name:"server-ca" type:"path" placeholder:"FILE" help:"PEM file with certificate authorities to trust for an https --server, besides those of the system."`
 	TokenFile string `type:"path" placeholder:"FILE" help:"File with the token for --server, one line. Empty: the token is FAXSTREAM_TOKEN in the environment, or there is none."`
 

@@ -180,7 +180,7 @@ func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	ctx, stop := context.WithTimeout(p.ctx, apptest.Patience)
 	defer stop()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](state))
 		p.t.Fatalf("%s: %v; the page is\n%s", what, err, text)
 	}
 }
@@ -193,6 +193,9 @@ func (p *tab) open(path string) {
 		return err
 	}))
 }
+
+// state is what a failure shows of a page.
+const state = "`live: ${document.body.dataset.live}, ${document.visibilityState}\n` + document.body.innerText"
 
 // ask evaluates a condition in the page.
 func (p *tab) ask(condition string) bool {
@@ -210,7 +213,7 @@ func (p *tab) await(what, condition string) {
 	deadline := time.Now().Add(apptest.Patience)
 	for !p.ask(condition) {
 		if time.Now().After(deadline) {
-			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](state))
 			p.t.Fatalf("not within %s: %s; the page is\n%s", apptest.Patience, what, text)
 		}
 		p.do("wait", chromedp.Sleep(50*time.Millisecond))
@@ -297,7 +300,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	b.expectCut(false)
 
 	if out := d.do(0, "desk", "case"); !strings.Contains(out, "assigned to ada; done; labels urgent; note: other words <b>") ||
-		!strings.Contains(out, "without effect: the note was changed before") {
+		!strings.Contains(out, "without effect: the note was changed by bob") {
 		t.Errorf("desk says\n%s", out)
 	}
 	if out := d.do(0, "audit", "--session=case"); !strings.Contains(out, "worked: wrote: a note") || strings.Contains(out, "words") {
@@ -344,6 +347,10 @@ func TestAPageIsRepairedInABrowser(t *testing.T) {
 	fax.await("the missing page", "document.querySelectorAll('td .missing').length == 1")
 	letters := b.tab("/letters")
 	letters.axe("dead letters")
+	health := b.tab("/health")
+	health.await("the last hour", "document.body.innerText.includes('Ready:') && document.querySelectorAll('svg').length == 4")
+	health.axe("health")
+	health.picture("health")
 	letters.do("try all again", chromedp.SendKeys(chromedp.CSS("input[name=by]"), "ada"), chromedp.Click(chromedp.CSS("button[value=retry]")),
 		chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
 	if !letters.ask("document.querySelector('[role=alert]').innerText.includes('Try 2 dead letters again?')") {

@@ -185,7 +185,7 @@ func lineText(l api.DeskLine) string {
 	}
 	text := strings.Join(words, "; ")
 	if l.Late != "" {
-		text += " (without effect: " + l.Late + " before)"
+		text += " (without effect: " + l.Late + ")"
 	}
 	return text
 }

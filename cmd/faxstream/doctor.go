@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,13 +23,28 @@ type doctorCmd struct {
 	JSON bool `help:"Print one JSON object a line."`
 }
 
+// AfterApply makes the client; without --server it asks the server of --admin-addr.
+func (c *doctorCmd) AfterApply(e env) error {
+	if c.Server == defaultServer {
+		scheme := "http"
+		if c.AdminCert != "" {
+			scheme = "https"
+		}
+		c.Server = scheme + "://" + c.AdminAddr
+	}
+	return c.apiClient.AfterApply(e)
+}
+
 // errIll is the end of an examination that has found something that does not work.
-var errIll = errors.New("something does not work: see the lines that begin with fail")
+var errIll = errors.New("something does not work: see the findings with the status fail")
 
 // Run prints every finding, the bad ones first.
 func (c doctorCmd) Run(ctx context.Context, e env) error {
 	config := doctor.Finding{Check: "configuration", Status: doctor.OK, Text: "the flags and the files that they name can be read"}
 	cfg, err := c.config(e)
+	if err == nil {
+		err = cfg.Check()
+	}
 	if err != nil {
 		config.Status, config.Text, config.Remedy = doctor.Fail, err.Error(), "give doctor the flags of faxstream serve"
 	}
@@ -90,10 +105,14 @@ type (
 )
 
 func (c configCheckCmd) Run(_ context.Context, e env) error {
-	if _, err := c.config(e); err != nil {
+	cfg, err := c.config(e)
+	if err == nil {
+		err = cfg.Check()
+	}
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(e.stdout, "the configuration is right; faxstream doctor looks at what it names")
+	_, err = fmt.Fprintln(e.stdout, "the configuration is right; faxstream doctor looks at what it names")
 	return err
 }
 
@@ -104,6 +123,9 @@ func (c configShowCmd) Run(k *kong.Context, e env) error {
 			continue
 		}
 		value := f.Target.Interface()
+		if text, ok := value.(string); ok && slices.Contains(urlFlags, f.Name) {
+			value = withoutLogin(text)
+		}
 		text, err := yamlValue(value)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", f.Name, err)
@@ -118,21 +140,31 @@ func (c configShowCmd) Run(k *kong.Context, e env) error {
 	return nil
 }
 
-// yamlValue writes the value of a flag as JSON, which is YAML too. The password in a URL is hidden.
-func yamlValue(v any) (string, error) {
-	switch x := v.(type) {
-	case time.Duration:
-		v = x.String()
-	case string:
-		if strings.Contains(x, "@") {
-			parts := strings.Split(x, ",")
-			for i, part := range parts {
-				if u, err := url.Parse(part); err == nil {
-					parts[i] = u.Redacted()
-				}
-			}
-			v = strings.Join(parts, ",")
+// urlFlags are the flags whose values may have a login.
+var urlFlags = []string{"nats-url", "s3-endpoint", "faxplus-url", "public-url", "archive"}
+
+// withoutLogin hides what is before the host in URLs, separated by commas: a user with a password, or a token.
+func withoutLogin(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		scheme, rest, ok := strings.Cut(strings.TrimSpace(part), "://")
+		if !ok {
+			scheme, rest = "", scheme
 		}
+		if at := strings.LastIndex(rest, "@"); at >= 0 {
+			rest = "HIDDEN" + rest[at:]
+		}
+		if parts[i] = rest; ok {
+			parts[i] = scheme + "://" + rest
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// yamlValue writes the value of a flag as JSON, which is YAML too.
+func yamlValue(v any) (string, error) {
+	if d, ok := v.(time.Duration); ok {
+		v = d.String()
 	}
 	data, err := json.Marshal(v)
 	return string(data), err

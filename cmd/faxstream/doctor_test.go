@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func (d *desk) examine(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	args = append([]string{
-		"doctor", "--server=" + d.AdminURL(), "--dir=" + d.cfg.Dir, "--faxplus-url=" + d.cfg.Provider.BaseURL, "--faxplus-page-path=none",
+		"doctor", "--admin-addr=" + strings.TrimPrefix(d.AdminURL(), "http://"), "--dir=" + d.cfg.Dir, "--faxplus-url=" + d.cfg.Provider.BaseURL, "--faxplus-page-path=none",
 		"--webhook-addr=" + strings.TrimPrefix(d.WebhookURL(), "http://"),
 	}, args...)
 	code := run(t.Context(), args, func(string) string { return "" }, &out, &errs)
@@ -30,7 +31,8 @@ func (d *desk) examine(t *testing.T, args ...string) (int, string) {
 // has reports whether a line of doctor has a status, a check and some words.
 func has(lines, status, check, words string) bool {
 	for line := range strings.Lines(lines) {
-		if f := strings.Fields(line); len(f) > 0 && f[0] == status && strings.Contains(line, check) && strings.Contains(line, words) {
+		found, rest, _ := strings.Cut(line, " ")
+		if rest = strings.TrimSpace(rest); found == status && strings.HasPrefix(rest, check+"  ") && strings.Contains(rest, words) {
 			return true
 		}
 	}
@@ -48,11 +50,11 @@ func TestDoctor(t *testing.T) {
 	}
 	for _, want := range [][3]string{
 		{"ok", "running server", "ready"},
-		{"ok", "provider", "accepts the token"},
+		{"ok", "provider", "answers without a token"},
 		{"ok", "webhooks at the provider", "fax.example.org"},
 		{"ok", "clock", "provider"},
 		{"ok", "disk", "room"},
-		{"ok", "archive", "running server has the archive"},
+		{"ok", "archive", "running server uses the archive"},
 		{"warn", "webhook secret", "--webhook-secret-file"},
 		{"warn", "signatures", "faxstream keys"},
 		{"warn", "page path", "--faxplus-page-path"},
@@ -77,7 +79,7 @@ func TestDoctor(t *testing.T) {
 			[]string{"--webhook-secret-file=" + secret}, [3]string{"fail", "webhooks at the provider", "faxstream hooks add"},
 		},
 		"no NATS server":         {[]string{"--nats-url=nats://127.0.0.1:9"}, [3]string{"fail", "nats", "--nats-url"}},
-		"no S3 service":          {s3Flags("http://127.0.0.1:9"), [3]string{"fail", "archive", "--archive"}},
+		"no S3 service":          {s3Flags(t, "http://127.0.0.1:9"), [3]string{"fail", "archive", "--archive"}},
 		"a flag that is missing": {[]string{"--faxplus-page-path="}, [3]string{"fail", "configuration", "--faxplus-page-path is required"}},
 		"no Tesseract":           {[]string{"--ocr", "--ocr-tesseract=none-such"}, [3]string{"fail", "tesseract", "none-such"}},
 		"a certificate that has ended": {
@@ -96,11 +98,13 @@ func TestDoctor(t *testing.T) {
 }
 
 // s3Flags name a bucket.
-func s3Flags(endpoint string) []string {
-	file := filepath.Join(os.TempDir(), "none")
-	return []string{
-		"--archive=s3://bucket/p", "--s3-endpoint=" + endpoint, "--s3-access-key-file=" + os.Args[0], "--s3-secret-key-file=" + file,
+func s3Flags(t *testing.T, endpoint string) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte("0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	return []string{"--archive=s3://bucket/p", "--s3-endpoint=" + endpoint, "--s3-access-key-file=" + file, "--s3-secret-key-file=" + file}
 }
 
 // ended are the flags of a certificate that ends after some time.
@@ -158,8 +162,21 @@ func TestConfigShowCanBeReadAgain(t *testing.T) {
 	if said := command(t, "config", "check", "--config="+file); !strings.Contains(said, "is right") {
 		t.Errorf("config check says %q", said)
 	}
-	if text := show("--nats-url=nats://fax:hidden@127.0.0.1:4222,nats://b:4222"); strings.Contains(text, "hidden") ||
-		!strings.Contains(text, "127.0.0.1:4222") {
-		t.Errorf("a password is shown: %s", text)
+	for _, urls := range []string{
+		"nats://fax:hidden@127.0.0.1:4222, nats://b:hidden@b:4222", "fax:hidden@127.0.0.1:4222", "nats://hidden@127.0.0.1:4222",
+		"nats://fax:hi%dden%hidden@127.0.0.1:4222",
+	} {
+		if text := show("--nats-url=" + urls); strings.Contains(text, "hidden") || !strings.Contains(text, "127.0.0.1:4222") {
+			t.Errorf("the login of %s is shown: %s", urls, text)
+		}
+	}
+	if text := show("--dir=/srv/Fax Data@x"); !strings.Contains(text, `dir: "/srv/Fax Data@x"`) {
+		t.Errorf("a directory is another one: %s", text)
+	}
+	for _, bad := range [][]string{{"--webhook-addr=0.0.0.0:8080"}, {"--idle-after=0s"}, {"--memory=1"}, {"--faxplus-page-path=/no/number"}} {
+		args := append([]string{"config", "check", "--faxplus-page-path=none"}, bad...)
+		if code := run(t.Context(), args, func(string) string { return "" }, io.Discard, io.Discard); code != exitUsage {
+			t.Errorf("config check with %v: code %d", bad, code)
+		}
 	}
 }

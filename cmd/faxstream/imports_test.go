@@ -124,8 +124,8 @@ var outside = []struct {
 	{
 		"cmd/faxstream/dashboard",
 		[]string{
-			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/layout", "pipeline/bus", "pipeline/search", "pipeline/subscribers",
-			vocabulary,
+			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/health", "cmd/faxstream/layout", "pipeline/bus", "pipeline/search",
+			"pipeline/subscribers", vocabulary,
 		},
 		"the dashboard reads, it does not run the pipeline",
 	},

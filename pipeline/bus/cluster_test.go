@@ -95,7 +95,7 @@ func TestCopiesAreLoweredOnlyByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := Examine(t.Context(), Config{URL: servers})
-	if err != nil || e.Servers != 3 || e.Replicas[StreamIn] != 3 || slices.Contains(e.Streams, StreamText) || !e.HasClock ||
+	if err != nil || e.Cluster != "fax" || e.Replicas[StreamIn] != 3 || slices.Contains(e.Streams, StreamText) || !e.HasClock ||
 		e.Ahead.Abs() > time.Minute {
 		t.Errorf("the servers are said to be %+v, %v", e, err)
 	}

@@ -42,10 +42,10 @@ func (b *Bus) checkLevel(ctx context.Context) error {
 // Examined is what a connection says about external NATS servers.
 type Examined struct {
 	Version  string         // of the server that answers
-	Servers  int            // how many servers it knows of, itself included
+	Cluster  string         // the name of its cluster; empty: it is alone
 	Streams  []string       // ours that exist, ascending
 	Replicas map[string]int // their copies, by name
-	Ahead    time.Duration  // by how much the server's clock is ahead of ours
+	Ahead    time.Duration  // by how much the clock of a stream's leader is ahead of ours, of the one that differs most
 	HasClock bool           // Ahead is known: a stream exists
 }
 
@@ -66,7 +66,7 @@ func Examine(ctx context.Context, cfg Config) (e Examined, err error) {
 	if err := b.checkLevel(ctx); err != nil {
 		return e, err
 	}
-	e = Examined{Version: b.nc.ConnectedServerVersion(), Servers: len(b.nc.Servers()), Replicas: map[string]int{}}
+	e = Examined{Version: b.nc.ConnectedServerVersion(), Cluster: b.nc.ConnectedClusterName(), Replicas: map[string]int{}}
 	for _, want := range b.wanted() {
 		asked := time.Now()
 		s, err := b.js.Stream(ctx, want.Name)
@@ -79,7 +79,9 @@ func Examine(ctx context.Context, cfg Config) (e Examined, err error) {
 		info := s.CachedInfo()
 		e.Streams = append(e.Streams, want.Name)
 		e.Replicas[want.Name] = info.Config.Replicas
-		e.Ahead, e.HasClock = info.TimeStamp.Sub(asked.Add(time.Since(asked)/2)), !info.TimeStamp.IsZero()
+		if ahead := info.TimeStamp.Sub(asked.Add(time.Since(asked) / 2)); !info.TimeStamp.IsZero() && ahead.Abs() >= e.Ahead.Abs() {
+			e.Ahead, e.HasClock = ahead, true
+		}
 	}
 	slices.Sort(e.Streams)
 	return e, nil

@@ -118,8 +118,9 @@ func (c *Collector) Consumptions() []bus.BatchConsumption {
 	var out []bus.BatchConsumption
 	for _, consumer := range []bus.Consumer{
 		{Stream: bus.StreamIn, Durable: "collect-in", Filter: all(
-			session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeRecordSaid, session.TypeAgain, session.TypeKept,
-			session.TypeDesk)},
+			session.TypePageAnnounced, session.TypeClosed, session.TypeSent, session.TypeRecordSaid, session.TypeAgain, session.TypeKept)},
+		// A consumer of its own: an older process beside this one does not know this fact, and has no such consumer.
+		{Stream: bus.StreamIn, Durable: "collect-desk", Filter: all(session.TypeDesk)},
 		{Stream: bus.StreamPages, Durable: "collect-pages", Filter: all(session.TypePageArchived, session.TypePageFailed)},
 		{Stream: bus.StreamDocs, Durable: "collect-docs", Filter: all(
 			session.TypeDocAssembled, session.TypeWholeCut, session.TypeWholeFailed, session.TypeDocFailed, session.TypeDocVerified)},

@@ -48,6 +48,8 @@ func (c *Clerk) ordered(ctx context.Context, d bus.Delivery) error {
 	switch {
 	case errors.Is(err, archive.ErrPurged):
 		return bus.Dead{Reason: session.ReasonPurged, Err: err}
+	case errors.Is(err, ErrFull):
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 	case Damaged(err):
 		return bus.Dead{Reason: session.ReasonLost, Err: err}
 	case err != nil:

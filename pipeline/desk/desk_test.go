@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -116,22 +117,30 @@ func TestEveryFailingWriteHeals(t *testing.T) {
 // A change of something that was changed since the person looked has no effect, and says what was changed. Other fields are free, and so is
 // who has not looked.
 func TestTheLaterOfTwoPeopleSeesIt(t *testing.T) {
+	var many []string
+	for i := range session.MaxLabels {
+		many = append(many, fmt.Sprint("label ", i))
+	}
 	for name, c := range map[string]struct {
 		first, second session.WorkChange
 		late          string
 	}{
-		"another assignee": {session.WorkChange{Assignee: new("ada")}, session.WorkChange{Assignee: new("bob")}, "it was assigned to ada"},
+		"another assignee": {session.WorkChange{Assignee: new("ada")}, session.WorkChange{Assignee: new("bob")}, "it was assigned to ada by x"},
 		"the same one":     {session.WorkChange{Assignee: new("ada")}, session.WorkChange{Assignee: new("ada")}, ""},
-		"nobody any more":  {session.WorkChange{Assignee: new("")}, session.WorkChange{Assignee: new("bob")}, "the assignee was removed"},
+		"nobody any more":  {session.WorkChange{Assignee: new("")}, session.WorkChange{Assignee: new("bob")}, "the assignee was removed by x"},
 		"two notes": {
 			session.WorkChange{Note: new(NoteOf("fax", ""))},
 			session.WorkChange{Note: new(NoteOf("fax", "")), Add: []string{"x"}},
-			"the note was changed",
+			"the note was changed by x",
 		},
-		"done and open":    {session.WorkChange{Done: new(true)}, session.WorkChange{Done: new(false)}, "it was marked as done"},
-		"open and done":    {session.WorkChange{Done: new(false)}, session.WorkChange{Done: new(true)}, "it was opened again"},
+		"done and open":    {session.WorkChange{Done: new(true)}, session.WorkChange{Done: new(false)}, "it was marked as done by x"},
+		"open and done":    {session.WorkChange{Done: new(false)}, session.WorkChange{Done: new(true)}, "it was opened again by x"},
 		"different fields": {session.WorkChange{Assignee: new("ada")}, session.WorkChange{Done: new(true)}, ""},
-		"labels":           {session.WorkChange{Add: []string{"a"}}, session.WorkChange{Remove: []string{"a"}}, ""},
+		"both to nobody":   {session.WorkChange{Assignee: new("")}, session.WorkChange{Assignee: new("")}, ""},
+		"too many labels": {
+			session.WorkChange{Add: many}, session.WorkChange{Add: []string{"a"}}, "the fax would have 21 labels, and may have 20",
+		},
+		"labels": {session.WorkChange{Add: []string{"a"}}, session.WorkChange{Remove: []string{"a"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, clerk := fresh()
@@ -148,7 +157,7 @@ func TestTheLaterOfTwoPeopleSeesIt(t *testing.T) {
 			if log[0].Late != "" || log[1].Late != c.late {
 				t.Errorf("late are %q and %q, want none and %q", log[0].Late, log[1].Late, c.late)
 			}
-			alone, _ := session.Work{}.With(log[0].DeskEntry, "")
+			alone, _, _ := session.Work{}.With(log[0].DeskEntry, "")
 			alone.N, w.By, w.At = w.N, alone.By, alone.At
 			if c.late != "" && !same(w, alone) {
 				t.Errorf("the late change has an effect: %+v", w)
@@ -156,7 +165,7 @@ func TestTheLaterOfTwoPeopleSeesIt(t *testing.T) {
 		})
 	}
 	blind := session.DeskEntry{WorkChange: session.WorkChange{Assignee: new("bob")}}
-	w, late := session.Work{N: 5, AssigneeN: 4, Assignee: "ada"}.With(blind, "")
+	w, late, _ := session.Work{N: 5, AssigneeN: 4, Assignee: "ada"}.With(blind, "")
 	if late != "" || w.Assignee != "bob" {
 		t.Errorf("who has not looked is refused: %q, %+v", late, w)
 	}

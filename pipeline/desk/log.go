@@ -25,6 +25,12 @@ func logs() archive.Log {
 	return archive.Log{Prefix: archive.DeskPrefix, Kinds: []string{changed}, Beside: noteName}
 }
 
+// MaxEntries is how many changes one fax may have: each order reads them all, one after another for all faxes.
+const MaxEntries = 500
+
+// ErrFull: a fax has MaxEntries changes.
+var ErrFull = fmt.Errorf("the log is full: it has %d changes", MaxEntries)
+
 // NoteOf names the object that has the text of a note.
 func NoteOf(id, text string) session.Object {
 	sum := sha256.Sum256([]byte(text))
@@ -78,7 +84,10 @@ func Read(ctx context.Context, a archive.Reader, id string) (w session.Work, log
 		if err != nil {
 			return w, nil, err
 		}
-		w, e.Late = w.With(e.DeskEntry, e.Text)
+		var by int
+		if w, e.Late, by = w.With(e.DeskEntry, e.Text); by > 0 {
+			e.Late += " by " + log[by-1].By
+		}
 		log = append(log, e)
 	}
 	return w, log, nil
@@ -115,8 +124,8 @@ func add(ctx context.Context, a archive.Store, e session.DeskEntry) (session.Wor
 		if err != nil || slices.ContainsFunc(log, func(o session.DeskLine) bool { return o.Same(e) }) {
 			return w, err
 		}
-		if len(log) == archive.MaxEntries {
-			return w, fmt.Errorf("desk of session %s: the log is full, it has %d entries: %w", e.Session, len(log), archive.ErrDamagedLog)
+		if len(log) >= MaxEntries {
+			return w, fmt.Errorf("desk of session %s: %w", e.Session, ErrFull)
 		}
 		if _, err := archive.Create(ctx, a, logs().Key(e.Session, len(log)+1, changed), append(data, '\n')); err != nil {
 			return w, err

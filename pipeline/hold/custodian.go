@@ -202,19 +202,24 @@ func (c *Custodian) hold(ctx context.Context, id string, on bool) error {
 }
 
 func (c *Custodian) purge(ctx context.Context, e session.KeepEntry) error {
-	names := []string{archive.FaxPrefix(e.Session), archive.DeskPrefix + e.Session + "/"}
+	names := []string{archive.FaxPrefix(e.Session), deskPrefix(e.Session)}
 	if !e.Indexed.IsZero() {
 		names = append(names, archive.IndexKey(e.Indexed, e.Session))
 	}
+	var kept error // what the store keeps does not keep the rest
 	for _, name := range names {
-		if err := c.Rules.Remover.Delete(ctx, name); errors.Is(err, session.ErrKept) {
-			return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf(
-				"session %s is only partly purged: %w; order the purge again when the store allows it", e.Session, err)}
-		} else if err != nil {
+		switch err := c.Rules.Remover.Delete(ctx, name); {
+		case errors.Is(err, session.ErrKept):
+			kept = err
+		case err != nil:
 			return fmt.Errorf("purge session %s: %w", e.Session, err)
 		}
 	}
-	return c.Forgetter.Forget(ctx, e.Session)
+	if err := c.Forgetter.Forget(ctx, e.Session); err != nil || kept == nil {
+		return err
+	}
+	return bus.Dead{Reason: session.ReasonKept, Err: fmt.Errorf(
+		"session %s is only partly purged: %w; order the purge again when the store allows it", e.Session, kept)}
 }
 
 // Consumptions are the custodian's durables. It writes orders one after the other, and carries them out in parallel.

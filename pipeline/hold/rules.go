@@ -42,21 +42,31 @@ type Rules struct {
 // hold in the store. An error that matches fs.ErrNotExist: the fax has no objects.
 func (k Rules) Until(ctx context.Context, id string) (time.Time, error) {
 	p, err := k.Remover.Protection(ctx, archive.FaxPrefix(id))
+	var desk Protection // a purge deletes it too; our own retention does not count for it
+	if err == nil {
+		desk, err = k.Remover.Protection(ctx, deskPrefix(id))
+	}
 	switch {
 	case err != nil:
 		return time.Time{}, fmt.Errorf("ask the store for holds and retention of session %s: %w", id, err)
-	case p.Held:
+	case p.Held || desk.Held:
 		return time.Time{}, fmt.Errorf("session %s: %w: the store itself has an object under legal hold; "+
 			"if the fax was released just now, wait a moment; if somebody else made the hold, lift it in the store", id, session.ErrKept)
-	case p.Written.IsZero():
+	case p.Written.IsZero() && desk.Written.IsZero():
 		return time.Time{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
 	until := p.Until
-	if k.Retention > 0 && p.Written.Add(k.Retention).After(until) {
+	if desk.Until.After(until) {
+		until = desk.Until
+	}
+	if k.Retention > 0 && !p.Written.IsZero() && p.Written.Add(k.Retention).After(until) {
 		until = p.Written.Add(k.Retention)
 	}
 	return until.UTC(), nil
 }
+
+// deskPrefix is the beginning of the keys of what people say about a fax.
+func deskPrefix(id string) string { return archive.DeskPrefix + id + "/" }
 
 // Purgeable returns nil if a fax may be purged at the time now, else an error that says why not and matches session.ErrKept.
 func (k Rules) Purgeable(ctx context.Context, id string, now time.Time) error {

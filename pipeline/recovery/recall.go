@@ -73,10 +73,12 @@ func recall(ctx context.Context, a archive.Reader, id string, keys []string) (*r
 // restoreWork restores what people say about a fax. A damaged log costs only that: verify finds it.
 func restoreWork(ctx context.Context, a archive.Reader, s *session.State) error {
 	w, _, err := desk.Read(ctx, a, s.Session)
-	if err != nil && !desk.Damaged(err) {
+	switch {
+	case err == nil:
+		s.Work = w
+	case !desk.Damaged(err):
 		return err
 	}
-	s.Work = w
 	return nil
 }
 

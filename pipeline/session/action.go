@@ -42,7 +42,7 @@ const (
 	TypeAuditReplay = "fax.v1.audit.replay" // .<stage>.<session>
 	TypeAuditChoice = "fax.v1.audit.choice" // .<page>.<session>
 	TypeAuditKeep   = "fax.v1.audit.keep"   // .<action>.<session>
-	TypeAuditDesk   = "fax.v1.audit.desk"   // .<session>
+	TypeAuditDesk   = "fax.v1.audit.desk"   // .<action>.<session>
 )
 
 // Subject returns the subject of the action. Several messages on one subject are several actions.
@@ -53,7 +53,7 @@ func (a Action) Subject() string {
 	case a.Kind == ActionChosen:
 		return fmt.Sprintf("%s.%d.%s", TypeAuditChoice, a.Page, a.Session)
 	case a.Kind == ActionWorked:
-		return fmt.Sprintf("%s.%s", TypeAuditDesk, a.Session)
+		return fmt.Sprintf("%s.%s.%s", TypeAuditDesk, a.Kind, a.Session)
 	case a.Kind == ActionReplayed:
 		return fmt.Sprintf("%s.%s.%s", TypeAuditReplay, a.Stage, a.Session)
 	default:

@@ -68,7 +68,7 @@ func (e DeskEntry) Same(o DeskEntry) bool { return e.Asked == o.Asked && e.At.Eq
 type DeskLine struct {
 	DeskEntry
 	Text string // of the note
-	Late string // what was changed after the person looked, in words; empty: the entry has its effect
+	Late string // why it has no effect, in words, such as "it was assigned to ada by bob"; empty: it has
 }
 
 // Check returns an error that says what is wrong with a change, and what is allowed.
@@ -110,12 +110,12 @@ func checkText(what, text string, most int) error {
 	return nil
 }
 
-// With returns the work after the next entry of the log. note is the text of e.Note. late is empty, or says in words what was changed
-// after the person looked; then the entry has no other effect than that the log has it.
-func (w Work) With(e DeskEntry, note string) (next Work, late string) {
-	if late = w.late(e.WorkChange); late != "" {
+// With returns the work after the next entry of the log. note is the text of e.Note. late is empty, or says in words why the entry has no
+// other effect than that the log has it: something was changed after the person looked. by is the entry that did it; 0: none did.
+func (w Work) With(e DeskEntry, note string) (next Work, late string, by int) {
+	if late, by = w.late(e.WorkChange); late != "" {
 		w.N++
-		return w, late
+		return w, late, by
 	}
 	w.N++
 	w.By, w.At = e.By, e.At
@@ -132,39 +132,45 @@ func (w Work) With(e DeskEntry, note string) (next Work, late string) {
 	if e.Read != nil {
 		w.Read = *e.Read
 	}
-	labels := map[string]bool{}
-	for _, l := range slices.Concat(w.Labels, e.Add) {
-		labels[l] = true
-	}
-	for _, l := range e.Remove {
-		delete(labels, l)
-	}
-	w.Labels = slices.Sorted(maps.Keys(labels))
-	if len(w.Labels) > MaxLabels {
-		w.Labels = w.Labels[:MaxLabels]
-	}
-	return w, ""
+	w.Labels = w.labels(e.WorkChange)
+	return w, "", 0
 }
 
-// late says what a person who makes a change has not seen.
-func (w Work) late(c WorkChange) string {
+// labels are those after a change.
+func (w Work) labels(c WorkChange) []string {
+	labels := map[string]bool{}
+	for _, l := range slices.Concat(w.Labels, c.Add) {
+		labels[l] = true
+	}
+	for _, l := range c.Remove {
+		delete(labels, l)
+	}
+	return slices.Sorted(maps.Keys(labels))
+}
+
+// late says what a person who makes a change has not seen, and which entry did that.
+func (w Work) late(c WorkChange) (late string, by int) {
+	if n := len(w.labels(c)); n > MaxLabels && n > len(w.Labels) {
+		return fmt.Sprintf("the fax would have %d labels, and may have %d", n, MaxLabels), 0
+	}
 	if c.Seen == nil {
-		return ""
+		return "", 0
 	}
 	changed := func(n int) bool { return n > *c.Seen }
 	switch {
+	case c.Assignee != nil && changed(w.AssigneeN) && w.Assignee == *c.Assignee:
 	case c.Assignee != nil && changed(w.AssigneeN) && w.Assignee == "":
-		return "the assignee was removed"
-	case c.Assignee != nil && changed(w.AssigneeN) && w.Assignee != *c.Assignee:
-		return "it was assigned to " + w.Assignee
+		return "the assignee was removed", w.AssigneeN
+	case c.Assignee != nil && changed(w.AssigneeN):
+		return "it was assigned to " + w.Assignee, w.AssigneeN
 	case c.Note != nil && changed(w.NoteN):
-		return "the note was changed"
+		return "the note was changed", w.NoteN
 	case c.Done != nil && changed(w.DoneN) && w.Done != *c.Done && w.Done:
-		return "it was marked as done"
+		return "it was marked as done", w.DoneN
 	case c.Done != nil && changed(w.DoneN) && w.Done != *c.Done:
-		return "it was opened again"
+		return "it was opened again", w.DoneN
 	}
-	return ""
+	return "", 0
 }
 
 // Desk means: people changed their work on a fax, and its log in the archive has the entry. The fact has all that is known after entry N.

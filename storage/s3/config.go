@@ -63,6 +63,10 @@ type Config struct {
 	// did not answer at Open. In a bucket with Object Lock a retention that
 	// does not work is always an error.
 	NoRetention func(error)
+	// Unretained are beginnings of keys whose objects get no Retention: a
+	// caller must be able to delete them at any time. A rule of the bucket
+	// itself counts for them too.
+	Unretained []string
 
 	// ReadOnly: Open writes nothing. The store is only for reading.
 	ReadOnly bool

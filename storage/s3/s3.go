@@ -88,6 +88,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -113,6 +114,8 @@ type Store struct {
 	core   *minio.Core
 	bucket string
 	prefix string // "" or ends with a slash
+
+	noRetention []string // Config.Unretained
 
 	partSize  int64 // bytes; parts of a multipart upload
 	singlePut int64 // bytes; larger objects are uploaded in parts
@@ -141,7 +144,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open S3 archive: %w", err)
 	}
-	s := &Store{core: core, bucket: c.Bucket, partSize: 16 << 20, singlePut: 64 << 20, versionPage: listPageSize}
+	s := &Store{core: core, bucket: c.Bucket, noRetention: c.Unretained, partSize: 16 << 20, singlePut: 64 << 20, versionPage: listPageSize}
 	s.agreement = agreement{turn: make(chan struct{}, 1), asked: asked, without: c.NoRetention}
 	s.sendMD5.Store(true)
 	if c.Prefix != "" {
@@ -204,6 +207,9 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 	if err == nil {
 		agreed, err = s.agree(ctx)
 	}
+	if s.unretained(key) {
+		agreed.retain = 0
+	}
 	if err == nil {
 		w := write{
 			s: s, object: s.prefix + key, body: body, size: size,
@@ -222,6 +228,11 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 		return fmt.Errorf("create %.100q: %w", key, mapError(err))
 	}
 	return nil
+}
+
+// unretained reports whether the object of a key gets no retention of ours.
+func (s *Store) unretained(key string) bool {
+	return slices.ContainsFunc(s.noRetention, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }
 
 // List implements [storage.Archive]. A page of 1,000 keys is one request.

@@ -71,8 +71,15 @@ func TestWhatIsRetainedCannotBeDeleted(t *testing.T) {
 			p.set(always(http.MethodPut, wantSums(t)))
 			c.Prefix = "a/b"
 			for _, mode := range []Mode{Governance, Compliance} {
-				c.Retention, c.Mode = 6*year, mode
+				c.Retention, c.Mode, c.Unretained = 6*year, mode, []string{"desk/"}
 				s := open(t, c)
+				free := "desk/" + string(mode)
+				if err := create(t.Context(), s, free, []byte("a note")); err != nil {
+					t.Fatal(err)
+				}
+				if all := versions(t, s, s.prefix+free); len(all) != 1 || s.remove(t.Context(), s.prefix+free, all[0].VersionID) != nil {
+					t.Errorf("what is not to be retained cannot be deleted: %v", all)
+				}
 				s.partSize, s.singlePut = 5<<20, 8<<20
 				for key, size := range map[string]int{"small": 75_000, "in-parts": 12 << 20} {
 					key = string(mode) + "/" + key

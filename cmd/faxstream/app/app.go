@@ -22,6 +22,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/health"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline"
@@ -250,6 +251,8 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	if err := services.Admit(ctx); err != nil {
 		return err
 	}
+	past := health.New(reg)
+	a.running.Go(func() { past.Run(ctx) })
 	guarded := &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
@@ -264,6 +267,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
 			LinkKey: linkKey,
 		}),
+		Health:    past.Now,
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})

@@ -41,11 +41,13 @@ func (a Archive) open(ctx context.Context, r Retention, log *slog.Logger) (s sto
 	}
 	cfg := *a.S3
 	r.put(&cfg, log)
+	cfg.Unretained = []string{archive.DeskPrefix} // a note must not outlive its fax
 	bucket, err := s3.Open(ctx, cfg)
 	return bucket, func() error { return nil }, err
 }
 
-// Try opens the archive as Start does, writes an object and removes it. A directory that an App has open gives an error.
+// Try opens the archive as Start does and tries a write that leaves no object. Where Start would test retention and encryption for the
+// first time, it does so too, and leaves the objects of that test. A directory that an App has open gives an error.
 func (a Archive) Try(ctx context.Context, r Retention, log *slog.Logger) error {
 	s, done, err := a.open(ctx, r, log)
 	if err != nil {

@@ -25,9 +25,12 @@ func CertificateEnds(file string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	block, _ := pem.Decode(data)
+	block, rest := pem.Decode(data)
+	for block != nil && block.Type != "CERTIFICATE" { // a key may come first
+		block, rest = pem.Decode(rest)
+	}
 	if block == nil {
-		return time.Time{}, fmt.Errorf("%s has no PEM block", file)
+		return time.Time{}, fmt.Errorf("%s has no certificate in PEM", file)
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {

@@ -72,7 +72,26 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 func configErrorf(format string, a ...any) error { return &ConfigError{fmt.Errorf(format, a...)} }
 
-// check refuses a Config that cannot work or is open to everybody, before anything is started.
+// Check refuses a Config that cannot work or is open to everybody, with an error that names the flag. It starts nothing and asks nobody.
+func (c Config) Check() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	var e bus.EmbeddedConfig
+	if e.Listen = c.NATS.Embedded.Listen; e.Listen != "" {
+		if err := c.listener(&e); err != nil {
+			return err
+		}
+	}
+	client, err := faxplus.NewClient(c.Provider)
+	if err != nil {
+		return &ConfigError{err}
+	}
+	client.Close()
+	return nil
+}
+
+// check is Check without what Start finds out by itself.
 func (c Config) check() error {
 	if err := c.Admin.Check(); err != nil {
 		return err

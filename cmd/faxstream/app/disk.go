@@ -1,8 +1,11 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +75,9 @@ func (d *disk) warning() string {
 // CheckDisks returns an error if a disk that Start needs is full, and warnings about those that are nearly full.
 func (c Config) CheckDisks() (warnings []string, err error) {
 	for _, d := range c.disks() {
+		if _, err := os.Stat(d.dir); errors.Is(err, fs.ErrNotExist) {
+			continue // Start makes it
+		}
 		if err := d.check(); err != nil {
 			return nil, err
 		}

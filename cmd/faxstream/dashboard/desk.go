@@ -100,6 +100,9 @@ func (s *server) work(r *http.Request, o api.WorkOrder) (done api.WorkAnswer, er
 	if err != nil {
 		return done, deskError(st.Session, err)
 	}
+	if len(log) >= maxChanges {
+		return done, api.Errorf(http.StatusConflict, "full", "session %s has %d changes, and a fax may have no more", st.Session, len(log))
+	}
 	sequence, err := s.Letters.Act(r.Context(), session.Action{
 		Kind: session.ActionWorked, By: who.By, Session: st.Session, Work: &change,
 	})
@@ -109,10 +112,11 @@ func (s *server) work(r *http.Request, o api.WorkOrder) (done api.WorkAnswer, er
 	done.Session = st.Session
 	entry, work, ok := s.awaitEntry(r.Context(), st.Session, len(log), "a"+strconv.FormatUint(sequence, 10))
 	if ok && entry.Late != "" {
-		return done, api.Errorf(http.StatusConflict, "late",
-			"%s after you looked, by %s: your change has no effect; look at the fax again", entry.Late, work.By)
+		return done, api.Errorf(http.StatusConflict, "late", "your change has no effect: %s; look at the fax again", entry.Late)
 	}
-	done.Work, done.Done = work, ok
+	if done.Done = ok; may(r, access.ScopeRead) {
+		done.Work = work
+	}
 	return done, nil
 }
 
@@ -142,12 +146,13 @@ func (s *server) awaitEntry(ctx context.Context, id string, before int, asked st
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
 	for {
-		work, log, err := s.Desk.Read(ctx, id)
-		if err == nil && len(log) >= before {
-			i := slices.IndexFunc(log[before:], func(e session.DeskLine) bool { return e.Asked == asked })
-			st, _, err := s.Ledgers.Load(ctx, id)
-			if err == nil && i >= 0 && st.Work.N > before+i {
-				return log[before+i], work, true
+		if st, _, err := s.Ledgers.Load(ctx, id); err == nil && st.Work.N > before { // only then the log is worth a read
+			work, log, err := s.Desk.Read(ctx, id)
+			if err == nil && len(log) >= before {
+				i := slices.IndexFunc(log[before:], func(e session.DeskLine) bool { return e.Asked == asked })
+				if i >= 0 && st.Work.N > before+i {
+					return log[before+i], work, true
+				}
 			}
 		}
 		select {
@@ -158,22 +163,33 @@ func (s *server) awaitEntry(ctx context.Context, id string, before int, asked st
 	}
 }
 
-// workForm is workOn for the form of the fax's page. An order that comes too late shows the page as it is now, and says so.
+// maxChanges is how many changes one fax may have: desk.MaxEntries.
+const maxChanges = 500
+
+// maxWorkForm bounds the form, bytes: a note of MaxNote characters of four bytes each, written as %XX, and the rest.
+const maxWorkForm = 64 << 10
+
+// workForm is workOn for the form of the fax's page. An order that comes too late shows the page as it is now, and says so. The text of a
+// note that is not stored stays on the screen.
 func (s *server) workForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+	r.Body = http.MaxBytesReader(w, r.Body, maxWorkForm)
 	o, err := parseWorkForm(r)
+	var done api.WorkAnswer
 	if err == nil {
-		_, err = s.work(r, o)
+		done, err = s.work(r, o)
 	}
-	if e, ok := errors.AsType[*api.Error](err); ok && (e.Status == http.StatusConflict || e.Status == http.StatusBadRequest) {
+	if err == nil && !done.Done {
+		err = api.Unavailable("your change is stored, but not carried out yet: look at /readyz, and at this fax again in a while")
+	}
+	e, ok := errors.AsType[*api.Error](err)
+	switch {
+	case err == nil:
+		http.Redirect(w, r, faxOf(r), http.StatusSeeOther)
+	case ok && (e.Status == http.StatusConflict || e.Status == http.StatusBadRequest) && may(r, access.ScopeRead):
 		s.showFax(w, r, e.Status, e.Message, r.PostFormValue("note"))
-		return
-	}
-	if err != nil {
+	default:
 		s.problem(w, r, err)
-		return
 	}
-	http.Redirect(w, r, faxOf(r), http.StatusSeeOther)
 }
 
 // parseWorkForm reads the form of the fax's page. Each button is one change.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/pipelinetest"
@@ -89,9 +90,9 @@ func TestWorkOnAFax(t *testing.T) {
 		{"worker", "POST", "/faxes/none/desk", `{"done":true}`, 404, "none"},
 		{"worker", "POST", "/faxes/abc/desk", `{"by":"somebody else","assignee":"ada","add_labels":["lab","<b>"]}`, 200, `"done":true`},
 		{"worker", "POST", "/faxes/abc/desk", `{"note":"call <script> back","seen":1}`, 200, `"note":"call`},
-		{"worker", "POST", "/faxes/abc/desk", `{"assignee":"bob","seen":0}`, 409, "it was assigned to ada after you looked, by worker"},
+		{"worker", "POST", "/faxes/abc/desk", `{"assignee":"bob","seen":0}`, 409, "your change has no effect: it was assigned to ada by worker"},
 		{"worker", "POST", "/faxes/abc/desk", `{"assignee":"bob","seen":3}`, 200, `"assignee":"bob"`},
-		{"reader", "GET", "/faxes/abc/desk", "", 200, `"late":"it was assigned to ada"`},
+		{"reader", "GET", "/faxes/abc/desk", "", 200, `"late":"it was assigned to ada by worker"`},
 		{"reader", "GET", "/faxes/abc", "", 200, `"assignee":"bob"`},
 		{"reader", "GET", "/faxes?assignee=BOB", "", 200, `"session":"abc"`},
 		{"reader", "GET", "/faxes?assignee=ada", "", 200, `"faxes":[]`},
@@ -150,6 +151,10 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	if status, body := post("worker", url.Values{"do": {"burn"}}); status != 400 || !strings.Contains(body, "no such button") {
 		t.Errorf("a button that does not exist: %d %s", status, body)
 	}
+	d.admit(t, "hand", []access.Scope{access.ScopeWork})
+	if status, body := post("hand", url.Values{"do": {"burn"}}); status != 400 || strings.Contains(body, `id="fax"`) {
+		t.Errorf("a token that may not read sees the fax: %d %s", status, body)
+	}
 	if len(s.ordered) != orders {
 		t.Errorf("%d orders of those who may not", len(s.ordered)-orders)
 	}
@@ -162,7 +167,7 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 		}
 	}
 	status, body := post("worker", url.Values{"do": {"note"}, "note": {"my <long> text"}, "seen": {string(rune('0' + seen))}})
-	if status != 409 || !strings.Contains(body, "the note was changed after you looked, by bob") ||
+	if status != 409 || !strings.Contains(body, "the note was changed by bob") ||
 		!strings.Contains(body, "my &lt;long&gt; text") {
 		t.Errorf("a note that is too late: %d %s", status, body)
 	}

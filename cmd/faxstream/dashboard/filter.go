@@ -36,6 +36,10 @@ func (f *faxFilter) has(x *api.Fax) bool {
 
 // hasWork reports whether what people say about a fax is as the filter wants it.
 func (f *faxFilter) hasWork(x *api.Fax) bool {
+	if f.status == "" && (f.assigned != "" || f.read != "" || f.done != "") &&
+		(x.Status == session.StatusPurged || x.Status == session.StatusFolded) {
+		return false // there is nothing to do
+	}
 	is := func(want string, have bool) bool { return want == "" || (want == yes) == have }
 	return (f.assignee == "" || strings.EqualFold(x.Assignee, f.assignee)) && (f.label == "" || slices.Contains(x.Labels, f.label)) &&
 		is(f.assigned, x.Assignee != "") && is(f.read, x.Read) && is(f.done, x.Done)

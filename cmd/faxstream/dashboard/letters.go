@@ -36,10 +36,7 @@ func shown(l bus.Letter) api.Letter {
 }
 
 func (s *server) listLetters(w http.ResponseWriter, r *http.Request) {
-	f, limit, err := letterFilter(r)
-	if err == nil && f.Session != "" {
-		f.Session, err = s.resolve(r.Context(), f.Session)
-	}
+	f, limit, err := s.letterFilter(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -59,7 +56,8 @@ func (s *server) listLetters(w http.ResponseWriter, r *http.Request) {
 	api.Write(w, http.StatusOK, list)
 }
 
-func letterFilter(r *http.Request) (f bus.LetterFilter, limit int, err error) {
+// letterFilter is which letters a request is about, and how many it asks for.
+func (s *server) letterFilter(r *http.Request) (f bus.LetterFilter, limit int, err error) {
 	limit = defaultLimit
 	if v := r.FormValue("limit"); v != "" {
 		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > maxLimit {
@@ -82,7 +80,10 @@ func letterFilter(r *http.Request) (f bus.LetterFilter, limit int, err error) {
 			return f, 0, api.BadRequest("after %q: want `next` of the previous page", v)
 		}
 	}
-	return f, limit, nil
+	if f.Session != "" {
+		f.Session, err = s.resolve(r.Context(), f.Session)
+	}
+	return f, limit, err
 }
 
 // loadLetter reads the letter in the path.
@@ -178,10 +179,7 @@ func (s *server) lettersPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) lettersView(r *http.Request) (v lettersView, err error) {
-	f, limit, err := letterFilter(r)
-	if err == nil && f.Session != "" {
-		f.Session, err = s.resolve(r.Context(), f.Session)
-	}
+	f, limit, err := s.letterFilter(r)
 	if err != nil {
 		return v, err
 	}
@@ -219,7 +217,7 @@ func (s *server) lettersForm(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 	o := api.Order{By: r.PostFormValue("by"), Why: r.PostFormValue("why")}
 	kind := map[string]string{"retry": session.ActionRetried, "drop": session.ActionDropped}[r.PostFormValue("do")]
-	f, _, err := letterFilter(r)
+	f, _, err := s.letterFilter(r)
 	if err == nil {
 		err = checkOrder(r, &o)
 	}
@@ -248,8 +246,8 @@ func (s *server) lettersForm(w http.ResponseWriter, r *http.Request) {
 			return s.act(r.Context(), kind, o, l)
 		})
 	}
-	var v lettersView
-	if err == nil {
+	v := lettersView{Query: r.Form, User: userOf(r)}
+	if err == nil && may(r, access.ScopeRead) {
 		v, err = s.lettersView(r)
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +20,8 @@ const (
 	maxTabs = 1000
 	// liveEvery is the least time between two updates of a page: a burst costs no more than that.
 	liveEvery = time.Second
+	// liveRetry is when a page that could not be made is made again.
+	liveRetry = 5 * time.Second
 	// liveBeat is when a comment is sent at the latest, so that proxies between keep the connection.
 	liveBeat = 20 * time.Second
 )
@@ -91,7 +94,13 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	first := true
-	key := fmt.Sprintf("%q %q %s", v.User, v.filter.reader.Numbers, v.Query.Encode())
+	// What only the archive has is read once for a view: a tab that has read something else has a view of its own.
+	key := fmt.Sprintf("%q %q %s %q", v.User, v.filter.reader.Numbers, v.Query.Encode(), v.Incomplete)
+	for _, x := range v.Faxes {
+		if x.Older {
+			key += " " + x.Session
+		}
+	}
 	s.live(w, r, key, "", func(changed map[string]bool) ([]byte, error) {
 		shown := slices.ContainsFunc(v.Faxes, func(x api.Fax) bool { return changed[x.Session] })
 		if !first && !shown && !s.Board.anyOf(changed, v.filter) {
@@ -107,7 +116,7 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 // it is a view of its own, which is recorded.
 func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 	st, err := s.find(r)
-	if err == nil && !s.marked(r, st.Session, 0, liveMark) {
+	if err == nil && r.Method != http.MethodHead && !s.marked(r, st.Session, 0, liveMark) {
 		err = s.record(r, session.Access{Kind: session.AccessView, Session: st.Session})
 	}
 	if err != nil {
@@ -165,16 +174,24 @@ func (s *server) follow(ctx context.Context, id string, render func(changed map[
 	watcher := s.Board.Watch(id)
 	defer watcher.Stop()
 	var sent []byte
+	wait := liveEvery
 	for {
 		now, err := render(watcher.Take())
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("a live page is not up to date", "session", id, "err", err)
+		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
+			now, err = pages.Fragment("gone", gone.Message)
 		}
 		if err == nil && now != nil && !bytes.Equal(now, sent) {
 			sent = now
 			publish(event(now))
 		}
-		if !pause(ctx, time.After(liveEvery)) || !pause(ctx, watcher.C) {
+		if ctx.Err() != nil {
+			return
+		}
+		if wait = liveEvery; err != nil { // a store did not answer: it is asked again without a change
+			s.Log.Warn("a live page is not up to date; it is tried again", "session", id, "err", err)
+			wait = liveRetry
+		}
+		if !pause(ctx, time.After(wait)) || err == nil && !pause(ctx, watcher.C) {
 			return
 		}
 	}

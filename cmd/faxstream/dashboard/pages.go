@@ -9,6 +9,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/health"
 	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -113,6 +114,37 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "index.html", v)
 }
 
+// healthPage shows how this process is, and how the last hour was.
+func (s *server) healthPage(w http.ResponseWriter, r *http.Request) {
+	v := struct {
+		health.Report
+		Problem     string // empty: the pipeline can work
+		Warnings    []string
+		Subscribers []api.Subscriber
+		Unknown     bool // the subscribers cannot be listed
+	}{}
+	if s.Health != nil {
+		v.Report = s.Health()
+	}
+	err := s.Ready(r.Context())
+	if err == nil && s.Warnings != nil {
+		v.Warnings, err = s.Warnings(r.Context())
+	}
+	if err != nil {
+		v.Problem = err.Error()
+	}
+	if s.Subscribers != nil {
+		all, err := s.Subscribers.List(r.Context())
+		if v.Unknown = err != nil; v.Unknown {
+			s.Log.Error("the subscribers cannot be listed", "err", err)
+		}
+		for _, sub := range all {
+			v.Subscribers = append(v.Subscribers, subscriberOf(sub))
+		}
+	}
+	s.render(w, r, http.StatusOK, "health.html", v)
+}
+
 // userOf names who is logged in.
 func userOf(r *http.Request) string {
 	t, _ := access.Caller(r)
@@ -132,7 +164,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	if id := r.PathValue("session"); session.ValidToken(id) && e.Status != http.StatusNotFound && e.Status != http.StatusGone {
 		back = faxOf(r)
 	}
-	s.render(w, r, e.Status, "problem.html", struct{ Message, Back string }{e.Message, back})
+	s.render(w, r, e.Status, "problem.html", struct{ Message, Back, Draft string }{e.Message, back, r.PostFormValue("note")})
 }
 
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, page string, data any) {

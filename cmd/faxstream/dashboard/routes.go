@@ -41,6 +41,7 @@ func (s *server) routes() []route {
 		{"POST /fax/{session}/hold", access.ScopeAdmin, s.holdForm(session.ActionHeld)},
 		{"POST /fax/{session}/release", access.ScopeAdmin, s.holdForm(session.ActionReleased)},
 		{"POST /fax/{session}/purge", access.ScopeAdmin, s.holdForm(session.ActionPurged)},
+		{"GET /health", access.ScopeRead, s.healthPage},
 		{"GET /letters", access.ScopeRead, s.lettersPage},
 		{"POST /letters", access.ScopeOperate, s.lettersForm},
 		{"POST /letters/{id}/retry", access.ScopeOperate, s.letterForm(session.ActionRetried)},

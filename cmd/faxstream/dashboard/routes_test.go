@@ -28,6 +28,7 @@ func TestScopes(t *testing.T) {
 		{"GET", "/api/v1/search?q=x", "", 401, 404, 403, 403}, // there is no index
 		{"GET", "/search", "", 401, 200, 403, 403},
 		{"GET", "/letters", "", 401, 200, 403, 403},
+		{"GET", "/health", "", 401, 200, 403, 403},
 		{"GET", "/assets/live.js", "", 200, 200, 200, 200},
 		{"GET", "/assets/..%2flayout.html", "", 400, 400, 400, 400},
 		{"GET", "/assets/none.js", "", 404, 404, 404, 404},
@@ -104,6 +105,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /fax/{session}/desk":            access.ScopeWork,
 		"POST /fax/{session}/replay":          access.ScopeOperate,
 		"GET /letters":                        access.ScopeRead,
+		"GET /health":                         access.ScopeRead,
 		"POST /letters":                       access.ScopeOperate,
 		"POST /letters/{id}/retry":            access.ScopeOperate,
 		"POST /letters/{id}/drop":             access.ScopeOperate,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/health"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -62,6 +63,7 @@ type Config struct {
 
 	Subscribers Subscribers
 	Metrics     http.Handler
+	Health      func() health.Report // nil: nothing is remembered
 	Log         *slog.Logger
 
 	Gate *access.Gate // who is let in

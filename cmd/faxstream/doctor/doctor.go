@@ -1,10 +1,11 @@
 // Package doctor looks for what keeps a faxstream from working, or makes it less safe than it could be: in its configuration, its
-// directories, NATS, the archive, the provider, certificates and the running server. Begin with Examine. It changes nothing; it writes an
-// object into the archive and removes it again.
+// directories, NATS, the archive, the provider, certificates and the running server. Begin with Examine. It changes nothing, except that it
+// tries a write into the archive as the start of a server does (app.Archive.Try).
 package doctor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -48,14 +49,37 @@ const checkTimeout = 20 * time.Second
 // Examine makes all checks, one after the other, and returns what they find.
 func Examine(ctx context.Context, c Config) (all []Finding) {
 	e := &examination{Config: c}
-	for _, check := range []func(context.Context){
-		e.server, e.webhooks, e.disks, e.nats, e.archive, e.provider, e.hooks, e.clocks, e.certificates, e.signing, e.tesseract,
+	for _, check := range []func(*examination, context.Context){
+		(*examination).server, (*examination).webhooks, (*examination).disks, (*examination).nats, (*examination).archive,
+		(*examination).provider, (*examination).hooks, (*examination).clocks, (*examination).certificates, (*examination).signing,
+		(*examination).tesseract,
 	} {
-		within, stop := context.WithTimeout(ctx, checkTimeout)
-		check(within)
-		stop()
+		if ctx.Err() != nil {
+			break // what follows would only say that it was stopped
+		}
+		e = e.within(ctx, check)
 	}
 	return e.found
+}
+
+// within makes a check that may hang, such as one of a directory on a server that is gone. It returns e after the check, or e as it is.
+func (e *examination) within(ctx context.Context, check func(*examination, context.Context)) *examination {
+	ctx, stop := context.WithTimeout(ctx, checkTimeout)
+	defer stop()
+	after := *e
+	after.found = slices.Clone(e.found)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		check(&after, ctx)
+	}()
+	select {
+	case <-done:
+		return &after
+	case <-time.After(checkTimeout + time.Second):
+		e.say("examination", Unknown, "a check does not end", "look at directories on the network, and at the name service")
+		return e
+	}
 }
 
 // examination collects findings.
@@ -63,6 +87,7 @@ type examination struct {
 	Config
 	found   []Finding
 	running bool // the server answers
+	ready   bool // and is green
 }
 
 func (e *examination) say(check, status, text, remedy string) {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,9 @@ func (e *examination) server(ctx context.Context) {
 		e.running = true
 		e.say(check, Fail, err.Error(), "repair what the sentence names; webhooks are answered 503 meanwhile, and come again")
 	case err != nil:
-		e.say(check, Unknown, fmt.Sprintf("no server answers: %v", err), "start faxstream serve, or give --server its admin address")
+		e.say(check, Unknown, fmt.Sprintf("no ready faxstream answers: %v", err), "start faxstream serve, or give --server its admin address")
 	default:
-		e.running = true
+		e.running, e.ready = true, true
 		e.say(check, OK, "the server is ready", "")
 	}
 	for _, w := range ready.Warnings {
@@ -50,14 +51,19 @@ func (e *examination) webhooks(ctx context.Context) {
 	}
 	said := false
 	for _, r := range list.Refused {
-		if r.RightPath { // a stranger does not know the path and the secret
-			said = true
-			e.say(check, Fail, fmt.Sprintf("%d webhooks with the right path and secret were refused, because they came from %s; the last one at %s",
-				r.Count, r.Address, r.Last.UTC().Format(time.RFC3339)), r.Advice)
+		if !r.RightPath { // a stranger does not know the path and the secret
+			continue
 		}
+		said = true
+		status := Warn
+		if time.Since(r.Last) < time.Hour {
+			status = Fail
+		}
+		e.say(check, status, fmt.Sprintf("%d webhooks with the right path were refused, because they came from %s; the last one at %s",
+			r.Count, cmp.Or(r.Address, r.Peer), r.Last.UTC().Format(time.RFC3339)), r.Advice)
 	}
 	if !said {
-		e.say(check, OK, "no webhook with the right path and secret was refused because of its address", "")
+		e.say(check, OK, "no webhook with the right path was refused because of its address", "")
 	}
 }
 
@@ -93,7 +99,8 @@ const expiresSoon = 21 * 24 * time.Hour
 
 // certificates looks at when the certificates of the listeners end.
 func (e *examination) certificates(context.Context) {
-	for flag, file := range map[string]string{"--admin-cert": e.App.Admin.Cert, "--nats-cert": e.App.NATSCert} {
+	for _, of := range [][2]string{{"--admin-cert", e.App.Admin.Cert}, {"--nats-cert", e.App.NATSCert}} {
+		flag, file := of[0], of[1]
 		if file == "" {
 			continue
 		}

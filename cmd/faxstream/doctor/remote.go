@@ -2,12 +2,15 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"slices"
@@ -35,12 +38,17 @@ func (e *examination) nats(ctx context.Context) {
 		e.say(check, Fail, err.Error(), "look at the NATS servers and at --nats-url, --nats-creds and --nats-ca")
 		return
 	}
-	e.say(check, OK, fmt.Sprintf("NATS %s answers; %d servers are known", s.Version, s.Servers), "")
+	e.say(check, OK, "NATS "+s.Version+" answers", "")
+	var single []string
 	for _, name := range s.Streams {
-		if s.Servers >= 3 && s.Replicas[name] < 3 {
-			e.say("copies", Warn, fmt.Sprintf("stream %s has %d copy on a cluster of %d servers: what one disk loses is lost", name,
-				s.Replicas[name], s.Servers), "start faxstream serve with --nats-replicas 3")
+		if s.Cluster != "" && s.Replicas[name] < 3 {
+			single = append(single, name)
 		}
+	}
+	if len(single) > 0 {
+		e.say("copies", Warn, fmt.Sprintf("the NATS servers are a cluster (%s), and these streams have fewer than 3 copies: %s; "+
+			"a message that one disk loses is lost", s.Cluster, strings.Join(single, ", ")),
+			"start faxstream serve with --nats-replicas 3, if the cluster has three servers")
 	}
 	e.clock("NATS server", s.Ahead, s.HasClock)
 	e.say("nats sync", Unknown, "whether the NATS servers sync each message to the disk cannot be asked over this connection",
@@ -54,17 +62,28 @@ func (e *examination) archive(ctx context.Context) {
 		e.say(check, Unknown, e.App.Archive.Dir+" does not exist yet", "faxstream serve creates it")
 		return
 	}
+	if e.App.Archive.S3 == nil && e.running {
+		status, text := OK, "the running server uses the archive and writes into it to be ready"
+		if !e.ready {
+			status, text = Unknown, "the running server uses the archive, and is not ready: its line says why"
+		}
+		e.say(check, status, text, "")
+		return
+	}
 	var warnings warnings
 	err := e.App.Archive.Try(ctx, e.App.Retention, slog.New(&warnings))
 	switch {
-	case errors.Is(err, local.ErrLocked) && e.running:
-		e.say(check, OK, "the running server has the archive; it writes into it as a part of being ready", "")
 	case errors.Is(err, local.ErrLocked):
 		e.say(check, Unknown, err.Error(), "give --server the admin address of the server that uses it")
+	case err != nil && e.App.Archive.S3 == nil:
+		e.say(check, Fail, err.Error(), "make room, and give this user the right to write into the directory")
 	case err != nil:
 		e.say(check, Fail, err.Error(), "look at --archive and its keys; the S3 service must allow to write, list and read below the prefix")
 	default:
-		e.say(check, OK, "an object could be written and removed", "")
+		e.say(check, OK, "a test write works", "")
+	}
+	if err == nil && e.App.Archive.S3 != nil {
+		e.say("purge", Unknown, "whether the keys may delete objects is not tried here", "see the permissions in deploy/docs/configuration.md")
 	}
 	for _, w := range warnings {
 		e.say("retention", Warn, w, "use a bucket with Object Lock, or say --retention 0")
@@ -94,7 +113,11 @@ func (e *examination) provider(ctx context.Context) {
 		e.say(check, Fail, err.Error(), "look at --faxplus-url and --faxplus-token-file; a token that is replaced there is used at once")
 		return
 	}
-	e.say(check, OK, "Fax.Plus answers and accepts the token", "")
+	text := "Fax.Plus answers and accepts the token"
+	if e.App.Provider.Token == nil {
+		text = "the provider answers without a token"
+	}
+	e.say(check, OK, text, "")
 	if e.App.Provider.PagePath == "" {
 		e.say("page path", Warn, "single pages are not fetched: they come with the whole file, when the fax is over",
 			"ask Fax.Plus for the path of a page, and give --faxplus-page-path")
@@ -125,13 +148,20 @@ func (e *examination) hooks(ctx context.Context) {
 			}
 		}
 		if !good {
-			e.say(check, Fail, "Fax.Plus sends no "+event+" here: no webhook for it has our path and secret",
-				"faxstream hooks add https://YOUR.HOST --webhook-secret-file FILE")
+			add := "faxstream hooks add https://YOUR.HOST"
+			if len(e.App.Secrets) > 0 {
+				add += " --webhook-secret-file FILE"
+			}
+			e.say(check, Fail, "Fax.Plus sends no "+event+" here: no webhook for it has our path and secret", add)
 		}
 	}
 	if slices.Sort(hosts); len(hosts) > 0 {
 		hosts = slices.Compact(hosts)
+		outside := slices.ContainsFunc(hosts, func(h string) bool { return !loopback(h) })
 		e.say(check, OK, "Fax.Plus sends webhooks to "+strings.Join(hosts, ", "), "")
+		if !outside {
+			return
+		}
 		e.say("reachable from outside", Unknown, "whether Fax.Plus reaches "+strings.Join(hosts, ", ")+" cannot be known from here",
 			"send a fax to yourself, and look at the list of faxes and at `refused` in this report")
 		e.proxy()
@@ -140,18 +170,15 @@ func (e *examination) hooks(ctx context.Context) {
 
 // taken reports whether the webhook handler takes what is sent to a URL.
 func (e *examination) taken(u *url.URL) bool {
-	path := strings.TrimSuffix(u.Path, "/")
 	if len(e.App.Secrets) == 0 {
-		return strings.HasSuffix(path, ingest.Path)
+		return strings.HasSuffix(u.Path, ingest.Path)
 	}
-	return slices.ContainsFunc(e.App.Secrets, func(secret string) bool { return strings.HasSuffix(path, ingest.Path+"/"+secret) })
+	return slices.ContainsFunc(e.App.Secrets, func(secret string) bool { return strings.HasSuffix(u.Path, ingest.Path+"/"+secret) })
 }
 
 // proxy looks at whether the addresses of senders can be seen behind a proxy.
 func (e *examination) proxy() {
-	host, _, err := net.SplitHostPort(e.App.WebhookAddr)
-	ip := net.ParseIP(host)
-	if err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) || len(e.App.TrustedProxies) > 0 {
+	if !loopback(e.App.WebhookAddr) || len(e.App.TrustedProxies) > 0 {
 		return
 	}
 	e.say("senders of webhooks", Warn, "webhooks come from outside and the listener is on loopback, so a proxy is between: "+
@@ -159,27 +186,51 @@ func (e *examination) proxy() {
 		"give --trusted-proxies 127.0.0.1, and let the proxy set X-Forwarded-For")
 }
 
+// loopback reports whether a host, with or without a port, is this machine.
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // clocks compares our clock with those of the provider and of the S3 service, by the Date of an answer (RFC 9110, 6.6.1: whole seconds).
 func (e *examination) clocks(ctx context.Context) {
-	urls := map[string]string{"provider": e.App.Provider.BaseURL}
+	e.clockOf(ctx, "provider", e.App.Provider.BaseURL, nil)
 	if s := e.App.Archive.S3; s != nil && s.Endpoint != "" {
-		urls["S3 service"] = s.Endpoint
+		e.clockOf(ctx, "S3 service", s.Endpoint, s.CA)
 	}
-	for who, address := range urls {
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
-		if err != nil {
-			continue
-		}
-		before := time.Now()
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			continue // the checks of both say so
-		}
-		resp.Body.Close()
-		at, err := http.ParseTime(resp.Header.Get("Date"))
-		middle := before.Add(time.Since(before) / 2)
-		e.clock(who, at.Add(time.Second/2).Sub(middle), err == nil)
+}
+
+// clockOf asks a web server for its time. ca are more authorities to trust.
+func (e *examination) clockOf(ctx context.Context, who, address string, ca []byte) {
+	var sent time.Time
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent = time.Now() }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodHead, address, nil)
+	if err != nil {
+		e.clock(who, 0, false)
+		return
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	if pool, err := x509.SystemCertPool(); err == nil && len(ca) > 0 && pool.AppendCertsFromPEM(ca) {
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		e.clock(who, 0, false)
+		return
+	}
+	resp.Body.Close()
+	way := time.Since(sent)
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	ahead := at.Add(time.Second / 2).Sub(sent.Add(way / 2))
+	if ahead.Abs() <= aheadAtMost+way/2 { // no more is known
+		ahead = 0
+	}
+	e.clock(who, ahead, err == nil)
 }
 
 // clock says by how much the clock of another machine is ahead.
@@ -187,7 +238,7 @@ func (e *examination) clock(who string, ahead time.Duration, known bool) {
 	const check = "clock"
 	switch {
 	case !known:
-		e.say(check, Unknown, "the "+who+" does not say what time it is", "")
+		e.say(check, Unknown, "the "+who+" does not say what time it is, or does not answer", "")
 	case ahead.Abs() > aheadAtMost:
 		e.say(check, Warn, fmt.Sprintf("the clock of the %s differs from ours by %s", who, ahead.Round(time.Second/10)),
 			"run a time service such as chrony on this machine")

@@ -25,8 +25,26 @@
       names();
     }
   });
-  document.addEventListener("htmx:sse:after:message", () => { live(true); times(); names(); });
+  let heard = 0; // when the last sign of the server came, in milliseconds
+  document.addEventListener("htmx:sse:after:connection", () => {
+    heard = Date.now();
+    // The extension lets a page rest that goes into the background, but not one that is opened there: it would hold one of the few
+    // connections that a browser has for a server.
+    if (document.hidden) document.dispatchEvent(new Event("visibilitychange"));
+  });
+  document.addEventListener("htmx:sse:after:message", () => { heard = Date.now(); live(true); times(); names(); });
   document.addEventListener("htmx:sse:error", () => live(false));
   document.addEventListener("htmx:sse:close", () => live(false));
+  // The extension tries again what was connected once. A first connection that fails is tried again here, by loading the page again as long
+  // as nobody has typed anything into it.
+  const failed = (e) => {
+    if (heard || !e.target.closest?.("[hx-sse\\:connect]")) return;
+    live(false);
+    setTimeout(() => { if (!typed) location.reload(); }, 5000);
+  };
+  let typed = false;
+  document.addEventListener("input", () => { typed = true; });
+  document.addEventListener("htmx:error", failed);
+  document.addEventListener("htmx:response:error", failed);
   document.addEventListener("DOMContentLoaded", () => { times(); names(); });
 })();
