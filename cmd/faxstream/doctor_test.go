@@ -21,7 +21,8 @@ func (d *desk) examine(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	args = append([]string{
-		"doctor", "--admin-addr=" + strings.TrimPrefix(d.AdminURL(), "http://"), "--dir=" + d.cfg.Dir, "--faxplus-url=" + d.cfg.Provider.BaseURL, "--faxplus-page-path=none",
+		"doctor", "--admin-addr=" + strings.TrimPrefix(d.AdminURL(), "http://"), "--dir=" + d.cfg.Dir, "--faxplus-url=" + d.cfg.Provider.BaseURL,
+		"--faxplus-page-path=none",
 		"--webhook-addr=" + strings.TrimPrefix(d.WebhookURL(), "http://"),
 	}, args...)
 	code := run(t.Context(), args, func(string) string { return "" }, &out, &errs)

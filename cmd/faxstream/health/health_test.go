@@ -48,7 +48,8 @@ func TestTheLastHour(t *testing.T) {
 		t.Errorf("the report begins %s ago, want an hour", got)
 	}
 	for i, want := range []Plot{{Now: "6", Most: "6"}, {Now: "2"}, {Now: "239", Most: "239"}, {Now: "0", Most: "0"}} {
-		if got := report.Plots[i]; got.Now != want.Now && i != 1 || want.Most != "" && got.Most != want.Most || len(strings.Fields(got.Points)) < 100 {
+		got := report.Plots[i]
+		if got.Now != want.Now && i != 1 || want.Most != "" && got.Most != want.Most || len(strings.Fields(got.Points)) < 100 {
 			t.Errorf("%s: now %s, most %s, %d points, want %+v", got.Title, got.Now, got.Most, len(strings.Fields(got.Points)), want)
 		}
 	}
@@ -61,7 +62,8 @@ func TestTheLastHour(t *testing.T) {
 	if s := report.Stages[1]; s.Count < 120 || s.Count > 130 || s.P50 != 10*time.Millisecond || s.P99 != time.Second {
 		t.Errorf("publish is %+v", s)
 	}
-	if len(report.Waiting) != 1 || report.Waiting[0].Messages != 239 || len(report.Rooms) != 1 || !strings.Contains(report.Rooms[0].Text, "5.0 GB") {
+	if len(report.Waiting) != 1 || report.Waiting[0].Messages != 239 || len(report.Rooms) != 1 ||
+		!strings.Contains(report.Rooms[0].Text, "5.0 GB") {
 		t.Errorf("waiting %+v, rooms %+v", report.Waiting, report.Rooms)
 	}
 }
