@@ -58,6 +58,7 @@ func TestDoctor(t *testing.T) {
 		{"ok", "archive", "running server uses the archive"},
 		{"warn", "webhook secret", "--webhook-secret-file"},
 		{"warn", "signatures", "faxstream keys"},
+		{"warn", "who gets in", "--admin-tokens"},
 		{"warn", "page path", "--faxplus-page-path"},
 		{"warn", "senders of webhooks", "--trusted-proxies"},
 		{"unknown", "reachable from outside", "send a fax to yourself"},
@@ -79,6 +80,7 @@ func TestDoctor(t *testing.T) {
 		"another secret": {
 			[]string{"--webhook-secret-file=" + secret}, [3]string{"fail", "webhooks at the provider", "faxstream hooks add"},
 		},
+		"everybody's webhooks":   {[]string{"--allow-from=0.0.0.0/0"}, [3]string{"warn", "who gets in", "--allow-from is for every address"}},
 		"no NATS server":         {[]string{"--nats-url=nats://127.0.0.1:9"}, [3]string{"fail", "nats", "--nats-url"}},
 		"no S3 service":          {s3Flags(t, "http://127.0.0.1:9"), [3]string{"fail", "archive", "--archive"}},
 		"a flag that is missing": {[]string{"--faxplus-page-path="}, [3]string{"fail", "configuration", "--faxplus-page-path is required"}},

@@ -55,8 +55,11 @@ func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxLis
 		}
 	}
 	slices.SortFunc(faxes, func(a, b api.Fax) int { return keyOf(b).compare(keyOf(a)) })
+	if last, err := parseCursor(before.Next); err == nil && before.Next != "" { // beyond it the archive was not read
+		faxes = slices.DeleteFunc(faxes, func(x api.Fax) bool { return keyOf(x).compare(last) < 0 })
+	}
 	l := api.FaxList{Faxes: faxes[:min(limit, len(faxes))], Incomplete: before.Incomplete, Next: before.Next}
-	if len(faxes) > limit || more {
+	if len(l.Faxes) == limit && (more || len(faxes) > limit) {
 		l.Next = keyOf(l.Faxes[len(l.Faxes)-1]).cursor()
 	}
 	return l

@@ -101,13 +101,15 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 			key += " " + x.Session
 		}
 	}
-	s.live(w, r, key, "", func(changed map[string]bool) ([]byte, error) {
+	s.live(w, r, key, "", func(ctx context.Context, changed map[string]bool) ([]byte, error) {
 		shown := slices.ContainsFunc(v.Faxes, func(x api.Fax) bool { return changed[x.Session] })
 		if !first && !shown && !s.Board.anyOf(changed, v.filter) {
 			return nil, nil
 		}
 		first = false
-		v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList)
+		if v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList); v.Next != "" && len(v.Faxes) < defaultLimit {
+			v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit) // faxes have left the list, and others come up
+		}
 		return pages.Fragment("faxlist", v)
 	})
 }
@@ -123,7 +125,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.live(w, r, fmt.Sprintf("fax %p", r), st.Session, func(map[string]bool) ([]byte, error) {
+	s.live(w, r, fmt.Sprintf("fax %p", r), st.Session, func(context.Context, map[string]bool) ([]byte, error) {
 		v, err := s.faxView(r)
 		if err != nil {
 			return nil, err
@@ -132,9 +134,12 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. render gives its HTML
-// after changes of a session, or of all if id is empty; nil is nothing new.
-func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, render func(changed map[string]bool) ([]byte, error)) {
+// render gives the HTML of a view after changes of sessions; nil: nothing is new.
+type render func(ctx context.Context, changed map[string]bool) ([]byte, error)
+
+// live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. It is
+// rendered after changes of a session, or of any if id is empty.
+func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, render render) {
 	select {
 	case s.tabs <- struct{}{}:
 		defer func() { <-s.tabs }()
@@ -170,13 +175,13 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, re
 }
 
 // follow publishes what render gives: now, and after changes when it gives something else than before, at most once in liveEvery.
-func (s *server) follow(ctx context.Context, id string, render func(changed map[string]bool) ([]byte, error), publish func([]byte)) {
+func (s *server) follow(ctx context.Context, id string, render render, publish func([]byte)) {
 	watcher := s.Board.Watch(id)
 	defer watcher.Stop()
 	var sent []byte
 	wait := liveEvery
 	for {
-		now, err := render(watcher.Take())
+		now, err := render(ctx, watcher.Take())
 		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
 			now, err = pages.Fragment("gone", gone.Message)
 		}

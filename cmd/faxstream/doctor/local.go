@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,6 +119,34 @@ func (e *examination) certificates(context.Context) {
 		default:
 			e.say("certificate", OK, fmt.Sprintf("%s %s is good until %s", flag, file, ends.Format(time.DateOnly)), "")
 		}
+	}
+}
+
+// exposure looks at settings that let more people in than is usual.
+func (e *examination) exposure(context.Context) {
+	const check = "who gets in"
+	before := len(e.found)
+	if e.App.Admin.Tokens == "" {
+		e.say(check, Warn, "the dashboard and the API need no login: every user and program of this machine can read, change and delete faxes",
+			"make tokens with faxstream token, and give --admin-tokens")
+	} else if info, err := os.Stat(e.App.Admin.Tokens); err == nil && info.Mode().Perm()&0o022 != 0 {
+		e.say(check, Warn, e.App.Admin.Tokens+" can be changed by other users of this machine: they can let themselves in",
+			"chmod go-w "+e.App.Admin.Tokens)
+	}
+	if e.App.Admin.PlainHTTP {
+		e.say(check, Warn, "the admin listener speaks no TLS: this is safe only behind a proxy to which nobody can listen", "give --admin-cert")
+	}
+	if e.App.NATS.Embedded.Insecure {
+		e.say(check, Warn, "--nats-listen needs no login: every user and program of this machine can change and delete everything in JetStream",
+			"leave out --nats-listen-insecure")
+	}
+	for flag, prefixes := range map[string][]netip.Prefix{"--allow-from": e.App.AllowFrom, "--trusted-proxies": e.App.TrustedProxies} {
+		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+			e.say(check, Warn, flag+" is for every address", "name the addresses that are meant")
+		}
+	}
+	if len(e.found) == before {
+		e.say(check, OK, "nobody gets in without a login", "")
 	}
 }
 
