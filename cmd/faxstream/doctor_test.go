@@ -176,7 +176,9 @@ func TestConfigShowCanBeReadAgain(t *testing.T) {
 	if text := show("--dir=/srv/Fax Data@x"); !strings.Contains(text, `dir: "/srv/Fax Data@x"`) {
 		t.Errorf("a directory is another one: %s", text)
 	}
-	for _, bad := range [][]string{{"--webhook-addr=0.0.0.0:8080"}, {"--idle-after=0s"}, {"--memory=1"}, {"--faxplus-page-path=/no/number"}} {
+	for _, bad := range [][]string{
+		{"--numbers=+1=a,x"}, {"--webhook-addr=0.0.0.0:8080"}, {"--idle-after=0s"}, {"--memory=1"}, {"--faxplus-page-path=/no/number"},
+	} {
 		args := append([]string{"config", "check", "--faxplus-page-path=none"}, bad...)
 		if code := run(t.Context(), args, func(string) string { return "" }, io.Discard, io.Discard); code != exitUsage {
 			t.Errorf("config check with %v: code %d", bad, code)

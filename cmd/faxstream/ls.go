@@ -92,8 +92,16 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 		status += ", labels " + client.OneLine(strings.Join(f.Labels, " "))
 	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
-		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, client.OneLine(f.From), client.OneLine(f.To), f.Archived, f.Expected, status)
+		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, named(f.From, f.FromName), named(f.To, f.ToName), f.Archived, f.Expected, status)
 	return err
+}
+
+// named is a number with its name.
+func named(number, name string) string {
+	if name != "" {
+		number += " (" + name + ")"
+	}
+	return client.OneLine(number)
 }
 
 // searchCmd finds faxes by the text of their pages.

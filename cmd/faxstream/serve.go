@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // serveCmd is the pipeline's configuration.
@@ -48,6 +50,8 @@ type serveCmd struct {
 
 	OCR        bool       `name:"ocr" help:"Read pages with Tesseract beside the server, as faxstream ocr does on any machine."`
 	OCRProgram ocrProgram `embed:"" prefix:"ocr-"`
+
+	Numbers []string `placeholder:"NUMBER=NAME" help:"Names of fax numbers and user ids, separated by commas. Dashboard, API and faxstream ls show them beside the numbers."`
 
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
@@ -103,6 +107,10 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	cfg.PprofAddr, cfg.NATSCert, cfg.NATSKey = c.PprofAddr, c.NATSCert, c.NATSKey
 	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	if err := cfg.Admin.Check(); err != nil {
+		return cfg, err
+	}
+	var err error
+	if cfg.Names, err = numberNames(c.Numbers); err != nil {
 		return cfg, err
 	}
 	switch c.FaxplusPagePath {
@@ -164,6 +172,23 @@ func (c serveCmd) senders(cfg *app.Config) (err error) {
 		}
 	}
 	return nil
+}
+
+// maxName bounds a name of a number, bytes.
+const maxName = 100
+
+// numberNames reads names of numbers.
+func numberNames(list []string) (map[string]string, error) {
+	names := map[string]string{}
+	for _, entry := range list {
+		number, name, ok := strings.Cut(entry, "=")
+		token := session.NumberToken(number)
+		if name = strings.TrimSpace(name); !ok || name == "" || len(name) > maxName || token == session.UnknownToken {
+			return nil, usagef("--numbers %q: want NUMBER=NAME, such as +13343040000=Laboratory, with a name of at most %d bytes", entry, maxName)
+		}
+		names[token] = name
+	}
+	return names, nil
 }
 
 // prefixes reads CIDRs and plain addresses.

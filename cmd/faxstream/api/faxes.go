@@ -12,6 +12,8 @@ type Fax struct {
 	Direction string    `json:"direction"`
 	From      string    `json:"from"`
 	To        string    `json:"to"`
+	FromName  string    `json:"from_name,omitempty"` // names of the numbers, as the server is configured
+	ToName    string    `json:"to_name,omitempty"`
 	Status    string    `json:"status"`
 	Reason    string    `json:"reason,omitempty"` // of a partial fax, or of a recovered one with more pages than the provider counts
 	Revision  int       `json:"revision"`         // 0 until a document is assembled

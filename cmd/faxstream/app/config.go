@@ -54,8 +54,9 @@ type Config struct {
 	ListGrace   time.Duration // after the end of a fax, how long its webhook may be late
 	ListRate    int           // most requests for lists in a minute
 
-	NoSearch bool // no index for search is kept
-	OCR      *OCR // reads pages in this process; nil: nobody does
+	Names    map[string]string // of numbers, by their tokens (session.NumberToken): people see them beside the numbers
+	NoSearch bool              // no index for search is kept
+	OCR      *OCR              // reads pages in this process; nil: nobody does
 
 	SignKey  ed25519.PrivateKey // signs manifests and seals; nil: they are not signed
 	Software string             // how this program calls itself in manifests and documents

@@ -123,21 +123,21 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	post := func(who string, fields url.Values, change ...func(*http.Request)) (int, string) {
 		return d.send(who, "/fax/abc/desk", fields, change...)
 	}
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
 		fields url.Values
 		has    func(w session.Work) bool
 	}{
-		"1 take":    {url.Values{"do": {"take"}, "seen": {"0"}}, func(w session.Work) bool { return w.Assignee == "worker" }},
-		"2 assign":  {url.Values{"do": {"assign"}, "assignee": {" ada "}}, func(w session.Work) bool { return w.Assignee == "ada" }},
-		"3 label":   {url.Values{"do": {"label"}, "labels": {"a, b,"}}, func(w session.Work) bool { return slices.Contains(w.Labels, "b") }},
-		"4 unlabel": {url.Values{"do": {"unlabel"}, "label": {"a"}}, func(w session.Work) bool { return !slices.Contains(w.Labels, "a") }},
-		"5 note":    {url.Values{"do": {"note"}, "note": {"one\r\ntwo"}}, func(w session.Work) bool { return w.Note == "one\ntwo" }},
-		"6 done":    {url.Values{"do": {"done"}}, func(w session.Work) bool { return w.Done && w.Read }},
-		"7 reopen":  {url.Values{"do": {"reopen"}}, func(w session.Work) bool { return !w.Done }},
-		"8 unread":  {url.Values{"do": {"unread"}}, func(w session.Work) bool { return !w.Read }},
+		{url.Values{"do": {"take"}, "seen": {"0"}}, func(w session.Work) bool { return w.Assignee == "worker" }},
+		{url.Values{"do": {"assign"}, "assignee": {" ada "}}, func(w session.Work) bool { return w.Assignee == "ada" }},
+		{url.Values{"do": {"label"}, "labels": {"a, b,"}}, func(w session.Work) bool { return slices.Contains(w.Labels, "b") }},
+		{url.Values{"do": {"unlabel"}, "label": {"a"}}, func(w session.Work) bool { return !slices.Contains(w.Labels, "a") }},
+		{url.Values{"do": {"note"}, "note": {"one\r\ntwo"}}, func(w session.Work) bool { return w.Note == "one\ntwo" }},
+		{url.Values{"do": {"done"}}, func(w session.Work) bool { return w.Done && w.Read }},
+		{url.Values{"do": {"reopen"}}, func(w session.Work) bool { return !w.Done }},
+		{url.Values{"do": {"unread"}}, func(w session.Work) bool { return !w.Read }},
 	} {
 		if status, body := post("worker", c.fields); status != http.StatusSeeOther || !c.has(s.states["abc"].Work) {
-			t.Errorf("%s: %d %s, and the fax has %+v", name, status, body, s.states["abc"].Work)
+			t.Errorf("%v: %d %s, and the fax has %+v", c.fields, status, body, s.states["abc"].Work)
 		}
 	}
 	orders := len(s.ordered)
@@ -170,6 +170,31 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	d.admit(t, "hand", []access.Scope{access.ScopeWork})
 	if status, body := post("hand", url.Values{"do": {"burn"}}); status != 400 || strings.Contains(body, `id="fax"`) {
 		t.Errorf("a token that may not read sees the fax: %d %s", status, body)
+	}
+}
+
+// Numbers have the names that the server is configured with, however a number is written.
+func TestNumbersHaveNames(t *testing.T) {
+	s := newTeam()
+	st := s.states["abc"]
+	st.From, st.To = "+1 334-304-0000", "0013343040001"
+	s.states["abc"] = st
+	d := newListener(t, func(c *Config) {
+		s.config(c)
+		c.Names = map[string]string{"13343040000": "Laboratory", "13343040001": "Front <desk>"}
+	})
+	for path, want := range map[string]string{
+		"/api/v1/faxes":     `"from_name":"Laboratory","to_name":"Front \u003cdesk\u003e"`,
+		"/api/v1/faxes/abc": `"from_name":"Laboratory"`,
+		"/":                 "Front &lt;desk&gt;",
+		"/fax/abc":          "(Laboratory)",
+	} {
+		if _, body := d.Ask("reader", "GET", path, ""); !strings.Contains(body, want) {
+			t.Errorf("%s has no %s: %s", path, want, body)
+		}
+	}
+	if first := next(t, listen(t, d, "reader", "/live?")); !strings.Contains(first, "Laboratory") {
+		t.Errorf("the live list has no names: %s", first)
 	}
 }
 

@@ -104,6 +104,7 @@ func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
 		return api.FaxDetail{}, err
 	}
 	d := api.FaxDetail{Fax: summary(st), Choices: st.Choices, Work: st.Work, Pages: []api.Page{}}
+	s.named(&d.Fax)
 	for n := range st.Expected().Union(st.Usable).All() {
 		p := api.Page{Page: n}
 		p.Status, p.Source, p.Reason = st.PageStatus(n)

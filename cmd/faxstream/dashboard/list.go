@@ -46,6 +46,27 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	return s.list(r.Context(), f, after, limit), nil
 }
 
+// named gives the numbers of a fax their names.
+func (s *server) named(x *api.Fax) {
+	if len(s.Names) > 0 {
+		x.FromName, x.ToName = s.nameOf(x.From), s.nameOf(x.To)
+	}
+}
+
+// nameOf is the name of a number, which may begin with the 00 of a call abroad; empty: it has none.
+func (s *server) nameOf(number string) string {
+	token := session.NumberToken(number)
+	if name, ok := s.Names[token]; ok {
+		return name
+	}
+	for own, name := range s.Names {
+		if session.SameToken(own, token) {
+			return name
+		}
+	}
+	return ""
+}
+
 // newer is list for a list that was read before: it reads the board again, and takes faxes that are only in the archive from before.
 func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxList) api.FaxList {
 	faxes, more := s.Board.before(f, after, limit)
@@ -61,6 +82,9 @@ func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxLis
 	l := api.FaxList{Faxes: faxes[:min(limit, len(faxes))], Incomplete: before.Incomplete, Next: before.Next}
 	if len(l.Faxes) == limit && (more || len(faxes) > limit) {
 		l.Next = keyOf(l.Faxes[len(l.Faxes)-1]).cursor()
+	}
+	for i := range l.Faxes {
+		s.named(&l.Faxes[i])
 	}
 	return l
 }
@@ -94,6 +118,9 @@ func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit in
 	}
 	if l.Faxes == nil {
 		l.Faxes = []api.Fax{}
+	}
+	for i := range l.Faxes {
+		s.named(&l.Faxes[i])
 	}
 	return l
 }

@@ -54,9 +54,10 @@ type Config struct {
 	// Reconcile looks at the provider for faxes that started since then and are unknown here, takes them in unless dry, and gives a report
 	// that is written as JSON.
 	Reconcile func(ctx context.Context, since time.Time, dry bool) any
-	Older     Older // nil: only faxes that have a ledger are known
-	Holds     Holds // nil: nothing was ever held or purged
-	Trail     Trail // the audit
+	Older     Older             // nil: only faxes that have a ledger are known
+	Holds     Holds             // nil: nothing was ever held or purged
+	Trail     Trail             // the audit
+	Names     map[string]string // of numbers, by session.NumberToken; nil: none has a name
 	Desk      Desk
 	Texts     Texts  // nil: none are taken
 	Search    Search // nil: there is no index
