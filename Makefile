@@ -21,7 +21,7 @@ PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java l
 PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench cost stages tools packages fuzz soak
+.PHONY: help build demo test check bench picture cost stages tools packages fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,10 @@ BASE   ?= d4c3bbb
 ROUNDS ?= 5
 ROWS   ?= all
 SIZE   ?= 100
+picture: packages $(TOOLS)/axe/done ## make testdata/dashboard.png, the picture of the dashboard in README.md, with Chromium
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_PICTURES=$$(mktemp -d) && export FAXSTREAM_TOOLS FAXSTREAM_PICTURES && \
+	$(GO) test -count=1 -run '^TestTheDashboardInABrowser$$' ./cmd/faxstream && cp $$FAXSTREAM_PICTURES/dashboard.png testdata/
+
 bench: packages $(TOOLS)/nats-server $(TOOLS)/versitygw ## a table of this tree beside the revision BASE (default d4c3bbb), in ROUNDS rounds (default 5); ROWS=embedded,webhooks are some rows; SIZE=10 is a tenth of the work
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) run ./cmd/faxstream/bench --base $(BASE) --rounds $(ROUNDS) --rows $(ROWS) --size $(SIZE)
 

@@ -326,6 +326,40 @@ func TestTheDashboardInABrowser(t *testing.T) {
 		p.do("a screen", chromedp.EmulateViewport(1200, 800))
 		p.picture(name)
 	}
+	if os.Getenv("FAXSTREAM_PICTURES") != "" {
+		list.showroom(d)
+	}
+}
+
+// showroom makes the picture of the README: a list with faxes in several states.
+func (p *tab) showroom(d *desk) {
+	p.t.Helper()
+	p.do("light", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
+			emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}})
+		return err
+	}), chromedp.EmulateViewport(1200, 560))
+	pages := apptest.Split(p.t, apptest.Fixture(p.t, "three-pages-fine-g4"))
+	for i, f := range []faxplustest.Fax{
+		{Session: "b7c1", From: "+1 334-304-5554", Pages: pages[:2]},
+		{Session: "c90a", From: "+49 30 901820", Pages: pages[:1]},
+		{Session: "d214", From: "+1 334-304-7788", Pages: pages},
+	} {
+		f.Streamed = true
+		d.sim.Add(f)
+		bodies := apptest.Bodies(f, d.WebhookURL()+ingest.Path)
+		if i == 2 {
+			bodies = bodies[:2] // it is still on the line
+		}
+		d.send(bodies...)
+		if i < 2 {
+			d.awaitFax(f.Session, hasDocument)
+		}
+	}
+	d.do(0, "assign", "b7c1", "ben", "--by=ada")
+	d.do(0, "label", "c90a", "court", "deadline", "--by=ada")
+	p.await("all faxes", row("d214", "receiving")+" && "+row("c90a", "deadline"))
+	p.picture("dashboard")
 }
 
 // A page that never came turns green after a click: its dead letters are tried again from the screen, and the open page fills in. Nothing

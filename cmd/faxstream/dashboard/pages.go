@@ -79,8 +79,10 @@ func (listView) StatusText(f api.Fax) string {
 	switch {
 	case f.Status == session.StatusReceiving && f.Expected == 0:
 		return "receiving"
+	case f.Status == session.StatusReceiving && missing == 0:
+		return "receiving: " + count(f.Archived, "page") + " so far"
 	case f.Status == session.StatusReceiving:
-		return "receiving: " + count(f.Archived, "page") + " of " + strconv.Itoa(f.Expected) + " here"
+		return "receiving: " + strconv.Itoa(f.Archived) + " of " + count(f.Expected, "page")
 	case f.Status == session.StatusPartial && missing > 0:
 		return "partial: " + count(missing, "page") + " missing; open the fax to see why"
 	case f.Status == session.StatusRecovered:
