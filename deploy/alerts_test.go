@@ -75,7 +75,10 @@ func TestAlertsFire(t *testing.T) {
 		"FaxstreamStreamFull": {
 			`faxstream_stream_bytes{stream="FAX_IN"} 50+0x60`, `faxstream_stream_bytes{stream="FAX_IN"} 90+0x60`,
 		},
-		"FaxstreamWorkWaits": {`faxstream_consumer_oldest_seconds{consumer="page"} 5+0x60`, `faxstream_consumer_oldest_seconds{consumer="page"} 900+0x60`},
+		"FaxstreamWorkWaits": {
+			`faxstream_consumer_oldest_seconds{consumer="page"} 5+0x60`,
+			`faxstream_consumer_oldest_seconds{consumer="page"} 900+0x60`,
+		},
 	}
 	file, err := filepath.Abs("alerts.yaml")
 	if err != nil {

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,7 +14,6 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/seal"
-	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // auditCmd shows who did what, and proves that nobody changed the record.
@@ -146,28 +143,8 @@ func (p *auditPrinter) print(l api.AuditLine) error {
 	if p.asJSON {
 		return p.json.Encode(l)
 	}
-	var e struct {
-		Access, Action, By, Why, Session, Stage, Image string
-
-		Object string
-		Page   int
-		Work   *session.WorkChange
-		Letter struct {
-			Session string
-			Page    int
-		}
-	}
-	if err := json.Unmarshal(l.Entry, &e); err != nil {
-		e.Access = "unreadable"
-	}
-	if e.Access == session.AccessThumbnail {
-		e.Object = "" // it was made from this object, which was not sent
-	}
-	what := client.OneLine(strings.TrimSpace(e.Access + e.Action + " " + e.Stage + e.Image + strings.TrimPrefix(path.Ext(e.Object), ".")))
-	if e.Work != nil {
-		what += ": " + client.OneLine(changeText(*e.Work))
-	}
-	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By), what,
-		client.OneLine(e.Session+e.Letter.Session), pageText(max(e.Page, e.Letter.Page)), client.OneLine(e.Why))
+	e := l.Words()
+	_, err := fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Time.UTC().Format(time.DateTime), client.OneLine(e.By),
+		client.OneLine(e.What), client.OneLine(e.Session), pageText(e.Page), client.OneLine(e.Why))
 	return err
 }

@@ -139,53 +139,7 @@ func (c deskCmd) Run(ctx context.Context, e env) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, d.Session, workText(d.Work))
 	for _, l := range d.Log {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", l.At.UTC().Format(time.DateTime), client.OneLine(l.By), client.OneLine(lineText(l)))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", l.At.UTC().Format(time.DateTime), client.OneLine(l.By), client.OneLine(l.Text()))
 	}
 	return w.Flush()
-}
-
-// changeText says what an order in FAX_AUDIT changes. The text of a note is not there.
-func changeText(c session.WorkChange) string {
-	l := api.DeskLine{Assignee: c.Assignee, Add: c.Add, Remove: c.Remove, Read: c.Read, Done: c.Done}
-	switch {
-	case c.Note != nil && c.Note.Size == 0:
-		l.Note = new("")
-	case c.Note != nil:
-		l.Note = new("a note")
-	}
-	return lineText(l)
-}
-
-// lineText says what a change did.
-func lineText(l api.DeskLine) string {
-	var words []string
-	switch {
-	case l.Assignee != nil && *l.Assignee == "":
-		words = append(words, "assigned it to nobody")
-	case l.Assignee != nil:
-		words = append(words, "assigned it to "+*l.Assignee)
-	}
-	if len(l.Add) > 0 {
-		words = append(words, "added "+strings.Join(l.Add, ", "))
-	}
-	if len(l.Remove) > 0 {
-		words = append(words, "removed "+strings.Join(l.Remove, ", "))
-	}
-	switch {
-	case l.Note != nil && *l.Note == "":
-		words = append(words, "removed the note")
-	case l.Note != nil:
-		words = append(words, "wrote: "+*l.Note)
-	}
-	if l.Read != nil {
-		words = append(words, map[bool]string{true: "read it", false: "marked it as unread"}[*l.Read])
-	}
-	if l.Done != nil {
-		words = append(words, map[bool]string{true: "marked it as done", false: "opened it again"}[*l.Done])
-	}
-	text := strings.Join(words, "; ")
-	if l.Late != "" {
-		text += " (without effect: " + l.Late + ")"
-	}
-	return text
 }

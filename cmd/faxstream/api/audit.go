@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -16,6 +18,39 @@ type AuditLine struct {
 	Bytes    []byte          `json:"entry_base64,omitempty"` // instead of Entry where that is not JSON
 
 	Restored *session.AuditOrigin `json:"restored,omitempty"` // of an entry that a rebuild restored
+}
+
+// AuditWords is an entry in words.
+type AuditWords struct {
+	By, What, Session, Why string
+
+	Page int // 0: it is about no page
+}
+
+// Words says an entry in words, for tables.
+func (l AuditLine) Words() AuditWords {
+	var e struct {
+		Access, Action, By, Why, Session, Stage, Image string
+
+		Object string
+		Page   int
+		Work   *session.WorkChange
+		Letter struct {
+			Session string
+			Page    int
+		}
+	}
+	if err := json.Unmarshal(l.Entry, &e); err != nil {
+		e.Access = "unreadable"
+	}
+	if e.Access == session.AccessThumbnail {
+		e.Object = "" // it was made from this object, which was not sent
+	}
+	what := strings.TrimSpace(e.Access + e.Action + " " + e.Stage + e.Image + strings.TrimPrefix(path.Ext(e.Object), "."))
+	if e.Work != nil {
+		what += ": " + changeText(*e.Work)
+	}
+	return AuditWords{By: e.By, What: what, Session: e.Session + e.Letter.Session, Why: e.Why, Page: max(e.Page, e.Letter.Page)}
 }
 
 // AuditFilter chooses entries; the zero value chooses all.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,67 @@ type faxView struct {
 	Notice string // what is wrong with the form that was sent; empty: nothing is
 	Draft  string // the note in that form
 	Live   string // the URL of its changes
+}
+
+// maxHistory bounds the entries that a page of history shows: the newest.
+const maxHistory = 500
+
+// historyPage shows what people did with a fax: who looked at it, read, linked, ordered and changed what.
+func (s *server) historyPage(w http.ResponseWriter, r *http.Request) {
+	st, err := s.find(r)
+	v := struct {
+		Session string
+		Lines   []historyLine
+		More    bool // older entries are left out
+	}{Session: st.Session}
+	if err == nil {
+		f := api.AuditFilter{Session: st.Session}
+		err = s.Trail(r.Context(), st.Opened, time.Time{}, func(l api.AuditLine) error {
+			if f.Has(l) {
+				v.Lines = append(v.Lines, historyLine{l.Time, l.Words()})
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	if v.More = len(v.Lines) > maxHistory; v.More {
+		v.Lines = v.Lines[len(v.Lines)-maxHistory:]
+	}
+	slices.Reverse(v.Lines)
+	s.render(w, r, http.StatusOK, "history.html", v)
+}
+
+// historyLine is one entry.
+type historyLine struct {
+	Time time.Time
+	api.AuditWords
+}
+
+// QualityText says in words what the quality of a page is; empty: there is nothing to say.
+func (faxView) QualityText(q *session.Quality) string {
+	if q == nil {
+		return ""
+	}
+	var words []string
+	if q.Blank {
+		words = append(words, "blank")
+	}
+	if skew := float64(q.Skew) / 1000; q.SkewKnown && (skew > 1 || skew < -1) {
+		words = append(words, fmt.Sprintf("turned by %.1f°", skew))
+	}
+	if q.Ink > 300_000 {
+		words = append(words, "very dark")
+	}
+	if q.Border > 50_000 {
+		words = append(words, "with a black border")
+	}
+	if q.Isolated > 200_000 && !q.Blank {
+		words = append(words, "with many specks")
+	}
+	return strings.Join(words, ", ")
 }
 
 // OnFax: the forms of dead letters lead back to the fax.

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/pipelinetest"
@@ -170,6 +173,95 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	d.admit(t, "hand", []access.Scope{access.ScopeWork})
 	if status, body := post("hand", url.Values{"do": {"burn"}}); status != 400 || strings.Contains(body, `id="fax"`) {
 		t.Errorf("a token that may not read sees the fax: %d %s", status, body)
+	}
+}
+
+// The history of a fax says in words what people did, the newest first, and of this fax only.
+func TestTheHistoryOfAFax(t *testing.T) {
+	d := newListener(t, func(c *Config) {
+		newTeam().config(c)
+		c.Trail = func(_ context.Context, since, _ time.Time, give func(api.AuditLine) error) error {
+			for i, entry := range []string{
+				`{"access":"view","by":"ada","session":"abc"}`, `{"access":"view","by":"eve","session":"later"}`,
+				`{"action":"worked","by":"ben","session":"abc","work":{"note":{"key":"k","size":5},"add_labels":["<b>"]}}`,
+			} {
+				if err := give(api.AuditLine{Time: since.Add(time.Duration(i) * time.Hour), Entry: json.RawMessage(entry)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})
+	_, page := d.Ask("reader", "GET", "/fax/abc/history", "")
+	ada, ben := strings.Index(page, "<td>ada</td>"), strings.Index(page, "<td>ben</td>")
+	if ben < 0 || ada < ben || strings.Contains(page, "eve") || !strings.Contains(page, "worked: added &lt;b&gt;; wrote: a note") {
+		t.Errorf("the history is %s", page)
+	}
+}
+
+// Pages say what is odd about them.
+func TestQualityInWords(t *testing.T) {
+	for want, q := range map[string]*session.Quality{
+		"": nil, "blank": {Blank: true, Isolated: 900_000}, "turned by -2.3°": {Skew: -2300, SkewKnown: true},
+		"very dark, with a black border, with many specks": {Ink: 400_000, Border: 90_000, Isolated: 300_000, Skew: 4000},
+	} {
+		if got := (faxView{}).QualityText(q); got != want {
+			t.Errorf("%+v is %q, want %q", q, got, want)
+		}
+	}
+}
+
+// A change of all that a filter chooses says first how many these are, and then is ordered for those and no others, also beyond the page.
+func TestWorkOnAllThatTheFilterChooses(t *testing.T) {
+	s := newTeam()
+	start := s.states["abc"].Opened
+	for i := range 700 {
+		id := fmt.Sprint("crowd-", i)
+		st := session.State{Session: id, Opened: start.Add(time.Duration(i) * time.Minute)}
+		st.Work.Assignee = []string{"ada", "ben"}[i%2]
+		s.states[id] = st
+	}
+	s.states["gone"] = session.State{Session: "gone", Opened: start, Purged: true}
+	d := newListener(t, s.config)
+	fields := url.Values{"assignee": {"ada"}, "do": {"done"}}
+	status, page := d.send("worker", "/bulk", fields)
+	newest := regexp.MustCompile(`name="newest" value="([^"]+)"`).FindStringSubmatch(page)
+	if status != 200 || !strings.Contains(page, "350 faxes: mark as done?") || newest == nil || len(s.ordered) > 0 {
+		t.Fatalf("before the confirmation: %d, %d orders, %s", status, len(s.ordered), page)
+	}
+	later := session.State{Session: "new", Opened: start.Add(1000 * time.Hour), Work: session.Work{Assignee: "ada"}}
+	s.states["new"] = later
+	s.board.put(later) // it was not among them
+	fields["sure"], fields["newest"] = []string{"yes"}, []string{newest[1]}
+	if status, page = d.send("worker", "/bulk", fields); status != 200 || !strings.Contains(page, "Ordered for 350 faxes: mark as done.") {
+		t.Errorf("after the confirmation: %d %s", status, page)
+	}
+	done := 0
+	for _, st := range s.states {
+		if st.Work.Done {
+			done++
+		}
+	}
+	if s.states["crowd-1"].Work.Done || s.states["new"].Work.Done || s.states["abc"].Work.Done {
+		t.Error("a fax is done that the filter did not choose")
+	}
+	if done != 350 || s.ordered[0].By != "worker" {
+		t.Errorf("%d faxes are done, by %s", done, s.ordered[0].By)
+	}
+	for says, fields := range map[string]url.Values{
+		"350 faxes: assign to carl?":   {"assignee": {"ben"}, "do": {"assign"}, "new_assignee": {"carl"}},
+		"faxes: add the labels a, b?":  {"assignee": {"ben"}, "do": {"label"}, "new_labels": {"a, b"}},
+		"no such button":               {"do": {"burn"}},
+		"a note is for one fax":        {"do": {"note"}, "new_note": {"x"}},
+		"No fax is as the filter asks": {"assignee": {"nobody"}, "do": {"done"}},
+		"is not from this server":      {"do": {"done"}, "sure": {"yes"}, "newest": {"x"}},
+	} {
+		if _, page := d.send("worker", "/bulk", fields); !strings.Contains(page, says) {
+			t.Errorf("%v: no %q in %s", fields, says, page)
+		}
+	}
+	if status, _ := d.send("reader", "/bulk", fields); status != 403 {
+		t.Errorf("a reader: %d", status)
 	}
 }
 

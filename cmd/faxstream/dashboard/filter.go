@@ -60,6 +60,11 @@ func (f faxFilter) listing() (l search.Listing, narrow bool) {
 	return l, f.to != "" || f.from != "" || f.status != "" || f.direction != "" || l.Sees != nil
 }
 
+// filterNames are the parameters of a filter.
+var filterNames = []string{
+	"to", "from", "since", "until", "status", "direction", "verification", "assignee", "label", "assigned", "read", "done",
+}
+
 var (
 	statuses = []string{
 		session.StatusReceiving, session.StatusComplete, session.StatusRecovered,

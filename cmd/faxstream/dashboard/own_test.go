@@ -89,6 +89,8 @@ func TestALimitedTokenSeesOnlyItsNumbers(t *testing.T) {
 		{"GET", "/api/v1/faxes/gone", "", 410, 404, 403},
 		{"GET", "/fax/mine", "", 200, 200, 403},
 		{"GET", "/fax/other", "", 200, 404, 403},
+		{"GET", "/fax/mine/history", "", 200, 200, 403},
+		{"GET", "/fax/other/history", "", 200, 404, 403},
 		{"GET", "/api/v1/faxes/mine/document.pdf", "", 200, 200, 403},
 		{"GET", "/api/v1/faxes/other/document.pdf", "", 200, 404, 403},
 		{"GET", "/api/v1/faxes/mine/pages/1.png", "", 200, 200, 403},

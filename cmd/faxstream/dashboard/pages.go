@@ -3,6 +3,7 @@ package dashboard
 import (
 	"embed"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,8 +27,10 @@ type listView struct {
 	Uncertain bool       // JetStream did not say how many letters there are
 	User      string     // who is logged in; empty without a login
 	Search    bool       // there is an index
-	Query     url.Values // the filter and the cursor, as they were asked for
+	Query     url.Values // the filter, as it was asked for
+	Cursor    string
 	Statuses  []string
+	MayWork   bool
 
 	filter faxFilter
 	after  orderKey
@@ -41,37 +44,37 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 	if v.filter, err = parseFaxFilter(r); err != nil {
 		return v, err
 	}
-	v.Query, v.Statuses, v.User, v.Search = r.Form, statuses, userOf(r), s.Search != nil
+	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
+	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")
+	for _, name := range filterNames {
+		if value := r.FormValue(name); value != "" {
+			v.Query.Set(name, value)
+		}
+	}
 	v.FaxList = s.list(r.Context(), v.filter, v.after, defaultLimit)
 	return v, nil
 }
 
 // Live is the URL of the changes of the list.
-func (v listView) Live() string { return "/live?" + v.Query.Encode() }
+func (v listView) Live() string { return "/live?" + v.at(v.Cursor) }
+
+// at is the query of the list from a cursor on.
+func (v listView) at(cursor string) string {
+	query := maps.Clone(v.Query)
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	return query.Encode()
+}
 
 // Older is the URL of the faxes after the list.
-func (v listView) Older() string {
-	query := url.Values{"cursor": {v.Next}}
-	for name, values := range v.Query {
-		if name != "cursor" {
-			query[name] = values
-		}
-	}
-	return "/?" + query.Encode()
-}
+func (v listView) Older() string { return "/?" + v.at(v.Next) }
 
 // Asked is what the filter has under a name.
 func (v listView) Asked(name string) string { return v.Query.Get(name) }
 
 // Filtered reports whether a filter leaves out faxes.
-func (v listView) Filtered() bool {
-	for name, values := range v.Query {
-		if name != "cursor" && len(values) > 0 && values[0] != "" {
-			return true
-		}
-	}
-	return false
-}
+func (v listView) Filtered() bool { return len(v.Query) > 0 }
 
 // StatusText says in words what state a fax is in, and what to do.
 func (listView) StatusText(f api.Fax) string {

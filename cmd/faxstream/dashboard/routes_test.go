@@ -105,6 +105,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /fax/{session}/desk":            access.ScopeWork,
 		"POST /fax/{session}/replay":          access.ScopeOperate,
 		"GET /letters":                        access.ScopeRead,
+		"POST /bulk":                          access.ScopeWork,
 		"GET /health":                         access.ScopeRead,
 		"POST /letters":                       access.ScopeOperate,
 		"POST /letters/{id}/retry":            access.ScopeOperate,
