@@ -34,6 +34,42 @@ const (
 	ReasonInternal     Reason = "internal"      // our own failure; the detail says which
 )
 
+// Words says in a sentence why a page is missing, for slip sheets and pages that people see.
+func (r Reason) Words() string {
+	switch r {
+	case ReasonNotYet:
+		return "The fax provider did not have this page."
+	case ReasonUnavailable:
+		return "The fax provider could not be reached."
+	case ReasonUnauthorized:
+		return "The fax provider refused access to this page."
+	case ReasonRefused:
+		return "The fax provider refused to send this page."
+	case ReasonTooLarge:
+		return "The file of this page is larger than the limit."
+	case ReasonEmpty:
+		return "The file of this page is empty."
+	case ReasonTruncated:
+		return "The file of this page is incomplete."
+	case ReasonWrongType, ReasonUnsupported:
+		return "The file of this page has a type that cannot be read."
+	case ReasonManyPages:
+		return "The file of this page contains several pages."
+	case ReasonDamaged:
+		return "The file of this page is damaged and cannot be repaired."
+	case ReasonNoPagePath:
+		return "This page is only in the file of the whole fax, and that file was not received."
+	case ReasonNotInFile:
+		return "The file of the whole fax ends before this page."
+	case ReasonNotAnnounced:
+		return "The fax provider never reported this page."
+	case ReasonLost:
+		return "This page was received and archived, but it is now missing or damaged in the archive."
+	default:
+		return "This page could not be processed."
+	}
+}
+
 // PageReasons has a reason for each of some pages. Its JSON is {reason: ranges}, so that it is small for a long fax.
 type PageReasons map[int]Reason
 

@@ -12,7 +12,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Board is the list of faxes, newest first, kept in memory from the ledgers' changes: about 300 bytes a fax.
+// Board is the list of faxes, newest first, kept in memory from the ledgers' changes: about 400 bytes a fax.
 // The zero value is empty; feed it with Follow.
 type Board struct {
 	mu    sync.RWMutex

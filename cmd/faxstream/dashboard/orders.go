@@ -76,6 +76,26 @@ func (s *server) reconcile(w http.ResponseWriter, r *http.Request) {
 	api.Write(w, http.StatusOK, s.Reconcile(r.Context(), o.Since, o.DryRun))
 }
 
+// reconcileForm is reconcile for a form, with a day. The page that answers has the report.
+func (s *server) reconcileForm(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+	since, err := time.Parse(time.DateOnly, r.PostFormValue("since"))
+	if err != nil || !since.Before(time.Now()) {
+		s.problem(w, r, api.BadRequest("since %q: want a day in the past, such as 2026-11-24", r.PostFormValue("since")))
+		return
+	}
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	report, err := json.MarshalIndent(s.Reconcile(r.Context(), since, r.PostFormValue("dry") == "yes"), "", "  ")
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "reconcile.html", string(report))
+}
+
 // replay stores the order to make the document of a fax again from the archive.
 func (s *server) replay(w http.ResponseWriter, r *http.Request) {
 	var o api.ReplayOrder

@@ -127,7 +127,8 @@ func (s *server) healthPage(w http.ResponseWriter, r *http.Request) {
 		Warnings    []string
 		Subscribers []api.Subscriber
 		Unknown     bool // the subscribers cannot be listed
-	}{}
+		MayOperate  bool
+	}{MayOperate: may(r, access.ScopeOperate)}
 	if s.Health != nil {
 		v.Report = s.Health()
 	}

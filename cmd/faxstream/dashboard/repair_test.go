@@ -171,6 +171,13 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 			t.Errorf("%s %v as %s: %d %s, want %d with %q", c.path, c.fields, c.who, status, body, c.status, c.says)
 		}
 	}
+	if status, page := d.send("operator", "/reconcile", url.Values{"since": {"2026-11-24"}}); status != 200 ||
+		!strings.Contains(page, "&#34;reconciled&#34;: true") {
+		t.Errorf("reconcile: %d %s", status, page)
+	}
+	if status, page := d.send("operator", "/reconcile", url.Values{"since": {"yesterday"}}); status != 400 || !strings.Contains(page, "want a day") {
+		t.Errorf("reconcile without a day: %d %s", status, page)
+	}
 	if len(b.ordered) != 1 || b.ordered[0].Stage != session.ReplayDecode {
 		t.Errorf("ordered %+v", b.ordered)
 	}

@@ -43,6 +43,7 @@ func (s *server) routes() []route {
 		{"POST /fax/{session}/release", access.ScopeAdmin, s.holdForm(session.ActionReleased)},
 		{"POST /fax/{session}/purge", access.ScopeAdmin, s.holdForm(session.ActionPurged)},
 		{"GET /health", access.ScopeRead, s.healthPage},
+		{"POST /reconcile", access.ScopeOperate, s.reconcileForm},
 		{"POST /bulk", access.ScopeWork, s.bulkForm},
 		{"GET /letters", access.ScopeRead, s.lettersPage},
 		{"POST /letters", access.ScopeOperate, s.lettersForm},

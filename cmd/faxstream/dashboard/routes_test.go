@@ -106,6 +106,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /fax/{session}/replay":          access.ScopeOperate,
 		"GET /letters":                        access.ScopeRead,
 		"POST /bulk":                          access.ScopeWork,
+		"POST /reconcile":                     access.ScopeOperate,
 		"GET /health":                         access.ScopeRead,
 		"POST /letters":                       access.ScopeOperate,
 		"POST /letters/{id}/retry":            access.ScopeOperate,
