@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
@@ -394,6 +395,34 @@ func TestAPageIsRepairedInABrowser(t *testing.T) {
 	letters.do("yes", chromedp.Click(chromedp.CSS("[role=alert] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
 	fax.await("all pages", "document.querySelectorAll('td .archived').length == 3 && !document.querySelector('td .missing')")
 	list.await("nothing that is partial", "!document.getElementById('fax-fax')")
+
+	fax.open("/fax/fax")
+	fax.keys("button[value=take]") // the name is there already
+	fax.do("who has it", chromedp.WaitVisible(chromedp.CSS("#fax strong")))
+	all := b.tab("/?assignee=ada")
+	all.keys("summary")
+	all.keys("details button[value=done]")
+	all.do("the question", chromedp.WaitVisible(chromedp.CSS("main button")))
+	if !all.ask("document.body.innerText.includes('1 fax: mark as done?')") {
+		t.Error("the question does not say how many")
+	}
+	all.keys("main button")
+	all.do("the answer", chromedp.WaitVisible(chromedp.CSS("[role=status]")))
+	fax.open("/fax/fax")
+	fax.await("what was done for all", "document.querySelector('button[value=reopen]')")
+}
+
+// keys goes to an element with the Tab key alone, and presses Enter there.
+func (p *tab) keys(selector string) {
+	p.t.Helper()
+	for range 200 {
+		p.do("Tab", chromedp.KeyEvent(kb.Tab))
+		if p.ask(fmt.Sprintf("document.activeElement.matches(%q)", selector)) {
+			p.do("Enter", chromedp.KeyEvent(kb.Enter))
+			return
+		}
+	}
+	p.t.Errorf("the Tab key does not reach %s", selector)
 }
 
 // picture writes a picture of a page into the directory FAXSTREAM_PICTURES, if there is one.

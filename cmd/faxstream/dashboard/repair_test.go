@@ -175,7 +175,8 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 		!strings.Contains(page, "&#34;reconciled&#34;: true") {
 		t.Errorf("reconcile: %d %s", status, page)
 	}
-	if status, page := d.send("operator", "/reconcile", url.Values{"since": {"yesterday"}}); status != 400 || !strings.Contains(page, "want a day") {
+	if status, page := d.send("operator", "/reconcile", url.Values{"since": {"yesterday"}}); status != 400 ||
+		!strings.Contains(page, "want a day") {
 		t.Errorf("reconcile without a day: %d %s", status, page)
 	}
 	if len(b.ordered) != 1 || b.ordered[0].Stage != session.ReplayDecode {

@@ -16,12 +16,12 @@
   };
   const names = () => {
     for (const input of document.querySelectorAll("input[name=by]:not([type=hidden])")) {
-      input.value ||= sessionStorage.getItem("by") ?? "";
+      input.value ||= localStorage.getItem("by") ?? "";
     }
   };
   document.addEventListener("change", (e) => {
     if (e.target.name === "by") {
-      sessionStorage.setItem("by", e.target.value);
+      localStorage.setItem("by", e.target.value);
       names();
     }
   });
