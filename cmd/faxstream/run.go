@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/calm"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 )
@@ -84,12 +85,12 @@ type env struct {
 	stdout, stderr io.Writer
 }
 
-// logger writes text where people read and JSON where machines do.
+// logger writes text where people read and JSON where machines do. Many lines with the same words become a few.
 func (e env) logger() *slog.Logger {
 	if e.interactive() {
-		return slog.New(slog.NewTextHandler(e.stderr, nil))
+		return slog.New(calm.New(slog.NewTextHandler(e.stderr, nil)))
 	}
-	return slog.New(slog.NewJSONHandler(e.stderr, nil))
+	return slog.New(calm.New(slog.NewJSONHandler(e.stderr, nil)))
 }
 
 func (e env) interactive() bool {

@@ -1,0 +1,91 @@
+// Package calm keeps a log readable in an outage: of warnings and errors with the same words it passes on the first few, and says how many
+// others there were. Begin with New. Dead letters, metrics and /readyz have what is left out here.
+package calm
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// window is the time in which at most `most` lines have the same words.
+	window = 10 * time.Second
+	most   = 3
+	// maxKinds bounds the words that are remembered; they are constants of the program, so there are fewer.
+	maxKinds = 1000
+)
+
+// Handler is a slog.Handler that leaves lines out.
+type Handler struct {
+	slog.Handler
+	state *state
+}
+
+// state is what a handler and those made from it share.
+type state struct {
+	mu    sync.Mutex
+	kinds map[string]*kind // guarded by mu; by level and words
+}
+
+// kind is the lines with the same words in one window.
+type kind struct {
+	began   time.Time
+	passed  int
+	leftOut int
+}
+
+// New makes a handler that writes to another one.
+func New(h slog.Handler) *Handler { return &Handler{h, &state{kinds: map[string]*kind{}}} }
+
+// WithAttrs implements slog.Handler.
+func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &Handler{h.Handler.WithAttrs(attrs), h.state}
+}
+
+// WithGroup implements slog.Handler.
+func (h *Handler) WithGroup(name string) slog.Handler {
+	return &Handler{h.Handler.WithGroup(name), h.state}
+}
+
+// Handle writes a line, or counts it. Lines below warnings are always written.
+func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level < slog.LevelWarn || h.pass(r.Level, r.Message) {
+		return h.Handler.Handle(ctx, r)
+	}
+	return nil
+}
+
+// pass reports whether a line is written. When the first one of a window is left out, a line at the end of the window says how many were.
+func (h *Handler) pass(level slog.Level, words string) bool {
+	s, now, key := h.state, time.Now(), level.String()+words
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.kinds[key]
+	if k == nil || now.Sub(k.began) >= window {
+		if len(s.kinds) >= maxKinds {
+			clear(s.kinds)
+		}
+		k = &kind{began: now}
+		s.kinds[key] = k
+	}
+	if k.passed < most {
+		k.passed++
+		return true
+	}
+	if k.leftOut++; k.leftOut == 1 {
+		time.AfterFunc(window-now.Sub(k.began), func() { h.tell(level, words, k) })
+	}
+	return false
+}
+
+// tell says how many lines were left out.
+func (h *Handler) tell(level slog.Level, words string, k *kind) {
+	h.state.mu.Lock()
+	n := k.leftOut
+	h.state.mu.Unlock()
+	r := slog.NewRecord(time.Now(), level, words, 0)
+	r.Add("left_out", n, "within", window.String())
+	_ = h.Handler.Handle(context.Background(), r) // as for every line: there is nobody to tell that a log cannot be written
+}

@@ -1,0 +1,72 @@
+package calm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// lines is a log that goroutines may write into.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// In an outage of a minute, 100 lines a second with the same words become a few, which say how many there were; other words, and lines that
+// only tell what happens, are all there.
+func TestAnOutageIsAFewLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := slog.New(New(slog.NewTextHandler(&out, nil))).With("process", 1)
+		for i := range 6000 {
+			log.Warn("publish failed", "n", i, "err", errors.New("no answer"))
+			if i%1000 == 0 {
+				log.Error("archive refuses", "n", i)
+			}
+			if i%100 == 0 {
+				log.Info("page archived", "n", i)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(window)
+		synctest.Wait()
+		text := out.String()
+		if n := strings.Count(text, "publish failed"); n < 20 || n > 30 {
+			t.Errorf("%d lines of the outage, want some 24", n)
+		}
+		if errs, infos := strings.Count(text, "archive refuses"), strings.Count(text, "page archived"); errs != 6 || infos != 60 {
+			t.Errorf("%d other errors and %d pages, want 6 and 60", errs, infos)
+		}
+		total := strings.Count(text, "publish failed") - strings.Count(text, "left_out=")
+		for line := range strings.Lines(text) {
+			var n int
+			if _, rest, ok := strings.Cut(line, "left_out="); ok {
+				if _, err := fmt.Sscan(rest, &n); err != nil || !strings.Contains(line, "process=1") {
+					t.Errorf("the line %q: %v", line, err)
+				}
+				total += n
+			}
+		}
+		if total != 6000 {
+			t.Errorf("the lines say that there were %d, want 6000", total)
+		}
+	})
+}
