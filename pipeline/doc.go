@@ -139,8 +139,8 @@
 //     its own has an account of its own, and no gate: it may use one durable.
 //   - Holds and purges are in a log of their own in the archive (hold/log.go). It survives the loss of JetStream and, after a purge, of the
 //     fax. Every write of a fax checks it (hold/guard.go): of a purged fax nothing is archived any more, and its work ends.
-//   - What people say about a fax is a log in the archive too (desk/log.go). FAX_AUDIT has who changed what, and of a note only its hash: it
-//     is kept after a purge, and a note may name a patient.
+//   - What people say about a fax is a log in the archive too (desk/log.go). FAX_AUDIT has who changed what, and of a note only its hash:
+//     it is kept after a purge, and a note may name a patient.
 //   - A revision whose originals are missing or altered ends as doc.failed, which names the pages; the next revision leaves them out.
 //   - hold and recovery meet by a function (Custodian.Traces), letters and replay by another one (Worker.Replay): so neither pair imports
 //     the other. collect restores a ledger through recovery, which is on a lower floor.
