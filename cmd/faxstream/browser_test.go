@@ -396,6 +396,16 @@ func TestAPageIsRepairedInABrowser(t *testing.T) {
 	fax.await("all pages", "document.querySelectorAll('td .archived').length == 3 && !document.querySelector('td .missing')")
 	list.await("nothing that is partial", "!document.getElementById('fax-fax')")
 
+	page := b.tab("/fax/fax/pages/2?zoom=100")
+	page.await("the image", "document.querySelector('.turned img')?.naturalWidth > 100")
+	page.axe("a page")
+	if !page.ask("(i => Math.abs(i.width / i.height - i.naturalWidth / i.naturalHeight) < 0.01)(document.querySelector('.turned img'))") ||
+		!page.ask("(i => Math.abs(i.parentNode.offsetHeight - i.closest('.sheet').offsetHeight) < 3)(document.querySelector('.turned img'))") {
+		t.Error("the page does not have its own shape, or is cut")
+	}
+	page.keys("a[rel=next]")
+	page.do("the last page", chromedp.WaitNotPresent(chromedp.CSS("a[rel=next]")), chromedp.WaitVisible(chromedp.CSS("a[rel=prev]")))
+
 	fax.open("/fax/fax")
 	fax.keys("button[value=take]") // the name is there already
 	fax.do("who has it", chromedp.WaitVisible(chromedp.CSS("#fax strong")))

@@ -261,6 +261,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Texts:       &ocr.Results{Facts: a.bus, Archive: guarded},
 		Search:      found.asSearch(),
 		Names:       c.Names,
+		PNGScale:    events.PNGScale,
 		Desk:        desks{desk.Logs{Archive: guarded}},
 		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),

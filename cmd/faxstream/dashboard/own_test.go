@@ -90,6 +90,8 @@ func TestALimitedTokenSeesOnlyItsNumbers(t *testing.T) {
 		{"GET", "/fax/mine", "", 200, 200, 403},
 		{"GET", "/fax/other", "", 200, 404, 403},
 		{"GET", "/fax/mine/history", "", 200, 200, 403},
+		{"GET", "/fax/mine/pages/1", "", 200, 200, 403},
+		{"GET", "/fax/other/pages/1", "", 200, 404, 403},
 		{"GET", "/fax/other/history", "", 200, 404, 403},
 		{"GET", "/api/v1/faxes/mine/document.pdf", "", 200, 200, 403},
 		{"GET", "/api/v1/faxes/other/document.pdf", "", 200, 404, 403},

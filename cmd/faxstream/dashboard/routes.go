@@ -24,6 +24,7 @@ func (s *server) routes() []route {
 		{"GET /live", access.ScopeOwn, s.liveList},
 		{"GET /live/{session}", access.ScopeOwn, s.liveFax},
 		{"GET /assets/{file}", access.ScopeOpen, layout.Asset},
+		{"GET /fax/{session}/pages/{page}", access.ScopeOwn, s.viewPage},
 		{"GET /fax/{session}/history", access.ScopeOwn, s.historyPage},
 		{"GET /search", access.ScopeOwn, s.searchPage},
 		{"GET /api/v1/search", access.ScopeOwn, s.search},

@@ -37,6 +37,8 @@ type Config struct {
 	Images func(ctx context.Context, report session.Object) (map[int]map[string]session.PageArchived, error)
 	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
 	Thumbnail func(ctx context.Context, original io.Reader) ([]byte, error)
+	// PNGScale is how many pixels of the PNG of a page one pixel of the upright page is; nil: one.
+	PNGScale func(f session.PageArchived) (x, y int)
 	// FaxForm makes the form for fax machines of the document that a manifest describes, and gives its hex SHA-256; the caller closes it. An
 	// error matching fs.ErrNotExist: an object is missing or altered. nil: there are no such forms.
 	FaxForm func(ctx context.Context, manifest session.Object) (io.ReadSeekCloser, string, error)

@@ -119,7 +119,7 @@ func textSender(r *http.Request) string {
 
 // readImage finds the image that an engine says it has read: raster is the raster hash in the event of the page.
 func (s *server) readImage(r *http.Request) (session.PageArchived, error) {
-	st, page, err := s.findPage(r)
+	st, page, err := s.findText(r)
 	if err != nil {
 		return session.PageArchived{}, err
 	}
@@ -157,11 +157,16 @@ func (s *server) readImage(r *http.Request) (session.PageArchived, error) {
 		f.RasterSHA256)
 }
 
-// findPage finds the fax and the page in the path.
-func (s *server) findPage(r *http.Request) (session.State, int, error) {
+// findText finds the fax and the page in the path of a text.
+func (s *server) findText(r *http.Request) (session.State, int, error) {
 	if s.Texts == nil {
 		return session.State{}, 0, api.NotFound("this server takes no texts")
 	}
+	return s.findPage(r)
+}
+
+// findPage finds the fax and the page in the path.
+func (s *server) findPage(r *http.Request) (session.State, int, error) {
 	page, err := strconv.Atoi(r.PathValue("page"))
 	if err != nil || page < 1 || page > session.MaxPages {
 		return session.State{}, 0, api.BadRequest("page %q: want 1 to %d", r.PathValue("page"), session.MaxPages)
@@ -183,7 +188,7 @@ func (s *server) pageText(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) givePageText(w http.ResponseWriter, r *http.Request) error {
-	st, page, err := s.findPage(r)
+	st, page, err := s.findText(r)
 	if err != nil {
 		return err
 	}

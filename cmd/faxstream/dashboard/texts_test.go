@@ -26,6 +26,7 @@ func ocrDesk(t *testing.T) (*listener, *pipelinetest.Desk) {
 			1: {Session: "mine", Page: 1, ToToken: "13343040000", RasterSHA256: raster, Width: 100, Height: 50},
 		}
 		c.Ledgers, c.Archive = s, s
+		c.PNGScale = func(session.PageArchived) (x, y int) { return 1, 2 }
 		c.Texts = &ocr.Results{Facts: store, Archive: store}
 	})
 	d.admit(t, "ocr", []access.Scope{access.ScopeRead, access.ScopeText}, office)
@@ -65,6 +66,42 @@ func TestTextsComeBack(t *testing.T) {
 			if status, body := d.Ask(reader, "GET", "/api/v1/faxes/mine/"+form, ""); status != http.StatusOK || !strings.Contains(body, want) {
 				t.Errorf("%s as %s: %d %s", form, reader, status, body)
 			}
+		}
+	}
+}
+
+// The page for one page shows its image, turned and larger on request, and beside it what an OCR engine read; a word with a place lies on
+// the image. A look is recorded.
+func TestAPageIsViewed(t *testing.T) {
+	d, _ := ocrDesk(t)
+	const hocr = `<html><body><div class="ocr_page" title="bbox 0 0 100 50"><p class="ocr_par"><span class="ocr_line" title="bbox 1 2 90 6">` +
+		`<span class="ocrx_word" title="bbox 1 2 40 6">Order</span> <span class="ocrx_word" title="bbox 45 2 90 6">&lt;4711&gt;</span>` +
+		`</span></p></div></body></html>`
+	_, before := d.Ask("reader", "GET", "/fax/mine/pages/1", "")
+	if !strings.Contains(before, `src="/api/v1/faxes/mine/pages/1.png"`) || strings.Contains(before, "<pre") {
+		t.Errorf("before there is a text: %s", before)
+	}
+	if status, answer := d.Ask("ocr", "PUT", textPath("mine", "1", "format", "hocr"), hocr); status != http.StatusCreated {
+		t.Fatal(status, answer)
+	}
+	_, page := d.Ask("reader", "GET", "/fax/mine/pages/1?zoom=200&turn=90", "")
+	for _, want := range []string{
+		"Order &lt;4711&gt;", `<rect x="1" y="2" width="39" height="4"><title>Order</title>`, "rotate(90deg)", "zoom=200&amp;turn=180",
+		"aspect-ratio: 100 / 100; width: 200px", // of a PNG with doubled rows
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
+	if n := len(d.recorded); n < 2 || d.recorded[n-1].Kind != session.AccessView || d.recorded[n-1].Page != 1 {
+		t.Errorf("recorded are %+v", d.recorded)
+	}
+	for path, want := range map[string]int{
+		"/fax/mine/pages/1?zoom=17": 400, "/fax/mine/pages/1?turn=1": 400, "/fax/mine/pages/0": 400, "/fax/mine/pages/9": 404,
+		"/fax/none/pages/1": 404,
+	} {
+		if status, page := d.Ask("reader", "GET", path, ""); status != want || !strings.Contains(page, "This did not work") {
+			t.Errorf("%s: %d, want %d", path, status, want)
 		}
 	}
 }
