@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -129,21 +128,17 @@ func choosable(st session.State, page int) error {
 
 // awaitChoice waits until the newest document follows a choice, for orderPatience at most. done: it does.
 func (s *server) awaitChoice(ctx context.Context, a session.Action) (revision int, done bool) {
-	ctx, cancel := context.WithTimeout(ctx, orderPatience)
-	defer cancel()
-	for {
+	done = await(ctx, func(ctx context.Context) bool {
 		st, _, err := s.Ledgers.Load(ctx, a.Session)
-		if err == nil && st.Revision() >= st.Ordered && slices.ContainsFunc(st.Choices, func(c session.Choice) bool {
+		revision = st.Revision()
+		return err == nil && revision >= st.Ordered && slices.ContainsFunc(st.Choices, func(c session.Choice) bool {
 			return c.Page == a.Page && c.Image == a.Image && c.By == a.By && c.Why == a.Why
-		}) {
-			return st.Revision(), true
-		}
-		select {
-		case <-time.After(orderLook):
-		case <-ctx.Done():
-			return 0, false
-		}
+		})
+	})
+	if !done {
+		return 0, false
 	}
+	return revision, true
 }
 
 // differView is what fax.html shows of a page that differs from the whole file.

@@ -145,24 +145,23 @@ func (s *server) change(ctx context.Context, id string, o api.WorkOrder) (c sess
 // awaitEntry waits until the log has the entry of an order and the ledger follows it, for orderPatience at most. before is how many entries
 // the log had: only newer ones are looked at, because the names of orders begin again when FAX_AUDIT is lost.
 func (s *server) awaitEntry(ctx context.Context, id string, before int, asked string) (e session.DeskLine, w session.Work, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, orderPatience)
-	defer cancel()
-	for {
-		if st, _, err := s.Ledgers.Load(ctx, id); err == nil && st.Work.N > before { // only then the log is worth a read
-			work, log, err := s.Desk.Read(ctx, id)
-			if err == nil && len(log) >= before {
-				i := slices.IndexFunc(log[before:], func(e session.DeskLine) bool { return e.Asked == asked })
-				if i >= 0 && st.Work.N > before+i {
-					return log[before+i], work, true
-				}
-			}
+	ok = await(ctx, func(ctx context.Context) bool {
+		st, _, err := s.Ledgers.Load(ctx, id)
+		if err != nil || st.Work.N <= before { // only then the log is worth a read
+			return false
 		}
-		select {
-		case <-time.After(orderLook):
-		case <-ctx.Done():
-			return e, w, false
+		work, log, err := s.Desk.Read(ctx, id)
+		if err != nil || len(log) < before {
+			return false
 		}
-	}
+		i := slices.IndexFunc(log[before:], func(e session.DeskLine) bool { return e.Asked == asked })
+		if i < 0 || st.Work.N <= before+i {
+			return false
+		}
+		e, w = log[before+i], work
+		return true
+	})
+	return e, w, ok
 }
 
 // maxChanges is how many changes one fax may have: desk.MaxEntries.

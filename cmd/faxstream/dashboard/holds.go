@@ -82,24 +82,21 @@ const (
 	orderLook     = 100 * time.Millisecond // how often it looks
 )
 
-// awaitOrder waits until an order is carried out, for orderPatience at most, and reports whether it is. k is the status before the order.
-func (s *server) awaitOrder(ctx context.Context, k api.HoldStatus, asked string) bool {
+// await waits until an order is done, for orderPatience at most, and reports whether it is.
+func await(ctx context.Context, done func(ctx context.Context) bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
-	for {
-		if s.carriedOut(ctx, k, asked) {
-			return true
-		}
-		select {
-		case <-time.After(orderLook):
-		case <-ctx.Done():
+	for !done(ctx) {
+		if !pause(ctx, time.After(orderLook)) {
 			return false
 		}
 	}
+	return true
 }
 
-// carriedOut looks for the order only among the entries that are new in the log, because the names of orders begin again when FAX_AUDIT is
-// lost. The log of a purged fax gets no new entry: there the order is carried out when no object is left.
+// carriedOut reports whether an order is carried out; k is the status before it. It looks for the order only among the entries that are
+// new in the log, because the names of orders begin again when FAX_AUDIT is lost. The log of a purged fax gets no new entry: there the
+// order is carried out when no object is left.
 func (s *server) carriedOut(ctx context.Context, k api.HoldStatus, asked string) bool {
 	if k.Purged {
 		_, err := s.Holds.Until(ctx, k.Session)
@@ -145,7 +142,7 @@ func (s *server) holdOrder(r *http.Request, kind string, o api.Order) (done api.
 	}
 	s.Log.Info("ordered", "action", kind, "session", k.Session, "by", o.By)
 	done = api.HoldAnswer{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
-	done.Done = s.awaitOrder(r.Context(), k, done.Asked)
+	done.Done = await(r.Context(), func(ctx context.Context) bool { return s.carriedOut(ctx, k, done.Asked) })
 	return done, nil
 }
 
