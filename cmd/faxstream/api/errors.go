@@ -66,6 +66,7 @@ func Write(w http.ResponseWriter, status int, v any) {
 		b, status = []byte(`{"error":{"code":"internal","message":"the answer could not be written as JSON"}}`), http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // no page may run what strangers wrote as a script
 	w.WriteHeader(status)
 	// When the client goes away, there is nobody to tell.
 	_, _ = w.Write(append(b, '\n'))
