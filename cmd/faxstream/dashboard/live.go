@@ -137,8 +137,8 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 // render gives the HTML of a view after changes of sessions; nil: nothing is new.
 type render func(ctx context.Context, changed map[string]bool) ([]byte, error)
 
-// live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. It is
-// rendered after changes of a session, or of any if id is empty.
+// live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. The
+// view is rendered after changes of a session, or of any if id is empty.
 func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, render render) {
 	select {
 	case s.tabs <- struct{}{}:
@@ -179,7 +179,6 @@ func (s *server) follow(ctx context.Context, id string, render render, publish f
 	watcher := s.Board.Watch(id)
 	defer watcher.Stop()
 	var sent []byte
-	wait := liveEvery
 	for {
 		now, err := render(ctx, watcher.Take())
 		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
@@ -192,7 +191,8 @@ func (s *server) follow(ctx context.Context, id string, render render, publish f
 		if ctx.Err() != nil {
 			return
 		}
-		if wait = liveEvery; err != nil { // a store did not answer: it is asked again without a change
+		wait := liveEvery
+		if err != nil { // a store did not answer: it is asked again without a change
 			s.Log.Warn("a live page is not up to date; it is tried again", "session", id, "err", err)
 			wait = liveRetry
 		}
