@@ -250,6 +250,7 @@ func (p *tab) axe(what string) {
 // People watch faxes come in a browser, say who has them, and see at once what others do; the page outlives a lost connection, fits on a
 // phone, and can be used by everybody.
 func TestTheDashboardInABrowser(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	line := newCable(t, d.AdminURL())
 	b := newBrowser(t, "http://"+line.Addr().String())
@@ -366,6 +367,7 @@ func (p *tab) showroom(d *desk) {
 // A page that never came turns green after a click: its dead letters are tried again from the screen, and the open page fills in. Nothing
 // of what strangers write becomes part of a page.
 func TestAPageIsRepairedInABrowser(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	b := newBrowser(t, d.AdminURL())
 	f := d.threePages("fax")

@@ -43,6 +43,7 @@ func has(lines, status, check, words string) bool {
 // Doctor finds nothing that does not work where everything does, says what could be safer, and names each thing that is broken with what
 // to do about it.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	command(t, "hooks", "add", "https://fax.example.org", "--faxplus-url="+d.cfg.Provider.BaseURL)
 	code, well := d.examine(t)
