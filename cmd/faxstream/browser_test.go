@@ -135,6 +135,11 @@ func (b *browser) tab(path string) *tab {
 	if err := chromedp.Do(ctx); err != nil {
 		b.t.Fatal(err)
 	}
+	// Each tab counts as the one that somebody looks at: a live page rests while it is in the background.
+	p.do("a tab in the foreground", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	}))
 	if err := chromedp.Listen(ctx, b.event); err != nil {
 		b.t.Fatal(err)
 	}

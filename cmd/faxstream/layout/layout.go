@@ -3,7 +3,8 @@
 // nothing.
 //
 // The scripts are htmx 4.0.1 with its extension for server-sent events (0BSD; only the references to source maps are removed), and live.js.
-// None of them is needed to read a page.
+// htmx and the extension are one file: a deferred htmx looks at the page as soon as it has run, and does not see an extension that comes
+// later. None of the scripts is needed to read a page.
 package layout
 
 import (
