@@ -35,3 +35,23 @@ func TestAPageIsFramedAndHarmless(t *testing.T) {
 		t.Errorf("a page without its data is not in the log: %q", &log)
 	}
 }
+
+// htmx and its extension come in one file: an extension that came later would not be used.
+func TestHtmxAndItsExtensionAreOneScript(t *testing.T) {
+	html, err := Parse(fstest.MapFS{"x.html": {Data: []byte("x")}}, "x.html").Fragment("live", nil)
+	if err != nil || strings.Count(string(html), "<script") != 1 {
+		t.Errorf("%s %v: want one script", html, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{file}", Asset)
+	for path, want := range map[string][2]string{
+		"/assets/htmx-sse-4.0.1.min.js": {`registerExtension("sse"`, "immutable"}, "/assets/live.js": {"htmx:sse:after:message", "no-cache"},
+		"/assets/icon.svg": {"<svg", "no-cache"},
+	} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want[0]) || !strings.Contains(w.Header().Get("Cache-Control"), want[1]) {
+			t.Errorf("%s: %d, %v, %d bytes", path, w.Code, w.Header(), w.Body.Len())
+		}
+	}
+}
