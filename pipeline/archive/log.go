@@ -80,7 +80,10 @@ func (l Log) Read(ctx context.Context, a Reader, id string, n int, kind string, 
 	if err != nil {
 		return err
 	}
-	if err := ParseStrict(data, e); err != nil || !check() {
+	if err = ParseStrict(data, e); err == nil && !check() {
+		err = errors.New("it is an entry of another log, or has another kind or a value that is not allowed")
+	}
+	if err != nil {
 		return fmt.Errorf("read %s: %w (%v)", key, ErrDamagedLog, err)
 	}
 	return nil

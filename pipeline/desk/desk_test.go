@@ -60,14 +60,16 @@ func story(t *testing.T, a archive.Store) ([]bus.Delivery, session.Work) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []bus.Delivery{
+	orders := []bus.Delivery{
 		order(t, 1, "ada", session.WorkChange{Assignee: new("ada"), Add: []string{"urgent", "lab"}}),
 		order(t, 2, "bob", session.WorkChange{Note: &note, Read: new(true), Seen: new(1)}),
 		order(t, 3, "ada", session.WorkChange{Remove: []string{"urgent"}, Done: new(true)}),
-	}, session.Work{
+	}
+	end := session.Work{
 		N: 3, Assignee: "ada", Labels: []string{"lab"}, Note: "call back\nabout page 2", Read: true, Done: true, By: "ada",
 		At: start.Add(3 * time.Minute), AssigneeN: 1, NoteN: 2, DoneN: 3,
 	}
+	return orders, end
 }
 
 func same(a, b session.Work) bool {

@@ -25,11 +25,8 @@ func logs() archive.Log {
 	return archive.Log{Prefix: archive.DeskPrefix, Kinds: []string{changed}, Beside: noteName}
 }
 
-// MaxEntries is how many changes one fax may have: each order reads them all, one after another for all faxes.
-const MaxEntries = 500
-
-// ErrFull: a fax has MaxEntries changes.
-var ErrFull = fmt.Errorf("the log is full: it has %d changes", MaxEntries)
+// ErrFull: a fax has session.MaxChanges changes.
+var ErrFull = fmt.Errorf("the log is full: a fax may have %d changes", session.MaxChanges)
 
 // NoteOf names the object that has the text of a note.
 func NoteOf(id, text string) session.Object {
@@ -124,7 +121,7 @@ func add(ctx context.Context, a archive.Store, e session.DeskEntry) (session.Wor
 		if err != nil || slices.ContainsFunc(log, func(o session.DeskLine) bool { return o.Same(e) }) {
 			return w, err
 		}
-		if len(log) >= MaxEntries {
+		if len(log) >= session.MaxChanges {
 			return w, fmt.Errorf("desk of session %s: %w", e.Session, ErrFull)
 		}
 		if _, err := archive.Create(ctx, a, logs().Key(e.Session, len(log)+1, changed), append(data, '\n')); err != nil {

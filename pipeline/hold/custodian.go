@@ -63,7 +63,7 @@ func unlessBroken(err error) error {
 // same fax.
 func (c *Custodian) order(ctx context.Context, d bus.Delivery) error {
 	var a session.Action
-	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !slices.Contains(keepLog.Kinds, a.Kind) {
+	if err := json.Unmarshal(d.Data, &a); err != nil || !session.ValidToken(a.Session) || !slices.Contains(keepLog().Kinds, a.Kind) {
 		if err == nil {
 			err = errors.New("the session or the kind of order is invalid")
 		}

@@ -459,9 +459,9 @@ func TestAnOrderIsCarriedOutOnceMore(t *testing.T) {
 // A log that somebody has tampered with frees nothing, and costs no page, and holds up no order about another fax.
 func TestADamagedLogFreesNothing(t *testing.T) {
 	for name, damage := range map[string]string{
-		"a gap":          keepLog.Key("s", 3, session.ActionReleased),
+		"a gap":          keepLog().Key("s", 3, session.ActionReleased),
 		"another kind":   "keep/s/0002.free.json",
-		"no entry in it": keepLog.Key("s", 2, session.ActionReleased),
+		"no entry in it": keepLog().Key("s", 2, session.ActionReleased),
 		"other name":     "keep/s/note",
 	} {
 		v := newSafe(t)
@@ -490,7 +490,7 @@ func FuzzParseKeepKey(f *testing.F) {
 	f.Add("keep/s/0001.held.json")
 	f.Add("keep/s/00001.purged.json")
 	f.Fuzz(func(t *testing.T, key string) {
-		if id, n, kind, ok := keepLog.ParseKey(key); ok && keepLog.Key(id, n, kind) != key {
+		if id, n, kind, ok := keepLog().ParseKey(key); ok && keepLog().Key(id, n, kind) != key {
 			t.Errorf("%q was read as %q, %d, %q", key, id, n, kind)
 		}
 	})

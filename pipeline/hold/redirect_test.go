@@ -13,7 +13,7 @@ import (
 func TestAPurgedSessionIsNotRedirected(t *testing.T) {
 	d, _ := pipelinetest.NewDesk(t)
 	folded := session.State{Session: "fax", FoldedInto: "other", Close: &session.Closed{File: "file"}}
-	d.Objects[keepLog.Key("fax", 1, session.ActionPurged)] = nil
+	d.Objects[keepLog().Key("fax", 1, session.ActionPurged)] = nil
 	if _, err := archive.WriteRedirect(t.Context(), &Guard{Store: d}, folded); err != nil || d.Objects[archive.RedirectKey("fax")] != nil {
 		t.Errorf("%v; written: %s", err, d.Objects[archive.RedirectKey("fax")])
 	}

@@ -19,6 +19,7 @@ const (
 	MaxLabel    = 50   // bytes
 	MaxLabels   = 20   // of one fax
 	MaxNote     = 2000 // bytes
+	MaxChanges  = 500  // of one fax: each order reads them all, one after another for all faxes
 )
 
 // Work is what people say about a fax: who has it, whether it is read and done, labels and a note. The zero value: nobody said anything.

@@ -1,5 +1,6 @@
 // Package calm keeps a log readable in an outage: of warnings and errors with the same words it passes on the first few, and says how many
-// others there were. Begin with New. Dead letters, metrics and /readyz have what is left out here.
+// others there were, unless the process ends within ten seconds. Begin with New. Dead letters, metrics and /readyz have what is left out
+// here.
 package calm
 
 import (

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -54,7 +56,10 @@ func (c *Client) Refused(ctx context.Context) (l api.RefusalList, err error) {
 	return l, err
 }
 
-// Ready returns what /readyz says. An error: it is red, or does not answer.
+// ErrNotReady: /readyz is red; the text says why.
+var ErrNotReady = errors.New("/readyz is red")
+
+// Ready returns what /readyz says. The error matches ErrNotReady if it is red.
 func (c *Client) Ready(ctx context.Context) (r api.Readiness, err error) {
 	u, err := c.endpoint("", nil)
 	if err != nil {
@@ -70,7 +75,10 @@ func (c *Client) Ready(ctx context.Context) (r api.Readiness, err error) {
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return r, refusal(resp)
+		if err = refusal(resp); resp.StatusCode == http.StatusServiceUnavailable {
+			err = fmt.Errorf("%w: %w", ErrNotReady, err)
+		}
+		return r, err
 	}
 	return r, c.decode(resp.Body, &r)
 }

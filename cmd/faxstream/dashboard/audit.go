@@ -16,7 +16,6 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
-	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -61,20 +60,6 @@ func stated(s string) string {
 	}, s))
 }
 
-// faxView is what fax.html shows.
-type faxView struct {
-	api.FaxDetail
-	Marks   map[int]string // of small images, by page; each is the query of an image's URL
-	User    string         // who is logged in; empty without a login
-	Letters []api.Letter   // dead letters of the fax
-
-	MayOperate, MayWork, MayAdmin bool
-
-	Notice string // what is wrong with the form that was sent; empty: nothing is
-	Draft  string // the note in that form
-	Live   string // the URL of its changes
-}
-
 // maxHistory bounds the entries that a page of history shows: the newest.
 const maxHistory = 500
 
@@ -110,80 +95,6 @@ func (s *server) historyPage(w http.ResponseWriter, r *http.Request) {
 type historyLine struct {
 	Time time.Time
 	api.AuditWords
-}
-
-// QualityText says in words what the quality of a page is; empty: there is nothing to say.
-func (faxView) QualityText(q *session.Quality) string {
-	if q == nil {
-		return ""
-	}
-	var words []string
-	if q.Blank {
-		words = append(words, "blank")
-	}
-	if skew := float64(q.Skew) / 1000; q.SkewKnown && (skew > 1 || skew < -1) {
-		words = append(words, fmt.Sprintf("turned by %.1f°", skew))
-	}
-	if q.Ink > 300_000 {
-		words = append(words, "very dark")
-	}
-	if q.Border > 50_000 {
-		words = append(words, "with a black border")
-	}
-	if q.Isolated > 200_000 && !q.Blank {
-		words = append(words, "with many specks")
-	}
-	return strings.Join(words, ", ")
-}
-
-// OnFax: the forms of dead letters lead back to the fax.
-func (faxView) OnFax() bool { return true }
-
-// faxPage shows a fax.
-func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
-	s.showFax(w, r, http.StatusOK, "", "")
-}
-
-// showFax shows a fax, with a notice, and the draft of a note, if there are any. One record stands for the page and the small images on it:
-// their URLs have a mark that says so.
-func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, notice, draft string) {
-	v, err := s.faxView(r)
-	if err == nil && r.Method != http.MethodHead {
-		err = s.record(r, session.Access{Kind: session.AccessView, Session: v.Session})
-	}
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	v.Notice, v.Draft = notice, draft
-	s.render(w, r, status, "fax.html", v)
-}
-
-// faxView is the fax in the path, as it is now.
-func (s *server) faxView(r *http.Request) (v faxView, err error) {
-	d, err := s.detail(r)
-	if err != nil {
-		return v, err
-	}
-	v = faxView{
-		FaxDetail: d, Marks: map[int]string{}, User: userOf(r),
-		MayOperate: may(r, access.ScopeOperate), MayWork: may(r, access.ScopeWork), MayAdmin: may(r, access.ScopeAdmin),
-	}
-	if !limited(r) {
-		letters, _, err := s.Letters.Letters(r.Context(), bus.LetterFilter{Session: d.Session}, defaultLimit)
-		if err != nil {
-			return v, err
-		}
-		for _, l := range letters {
-			v.Letters = append(v.Letters, shown(l))
-		}
-	}
-	ends := viewEnds(time.Now())
-	v.Live = "/live/" + d.Session + "?view=" + s.mark(r, d.Session, 0, liveMark, ends)
-	for _, p := range d.Pages {
-		v.Marks[p.Page] = s.mark(r, d.Session, p.Page, p.SHA256, ends)
-	}
-	return v, nil
 }
 
 // liveMark stands in the mark of a live page for the hash of an original.

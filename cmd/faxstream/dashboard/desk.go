@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -102,7 +101,7 @@ func (s *server) work(r *http.Request, o api.WorkOrder) (done api.WorkAnswer, er
 	if err != nil {
 		return done, deskError(st.Session, err)
 	}
-	if len(log) >= maxChanges {
+	if len(log) >= session.MaxChanges {
 		return done, api.Errorf(http.StatusConflict, "full", "session %s has %d changes, and a fax may have no more", st.Session, len(log))
 	}
 	sequence, err := s.Letters.Act(r.Context(), session.Action{
@@ -163,9 +162,6 @@ func (s *server) awaitEntry(ctx context.Context, id string, before int, asked st
 	})
 	return e, w, ok
 }
-
-// maxChanges is how many changes one fax may have: desk.MaxEntries.
-const maxChanges = 500
 
 // maxWorkForm bounds the form, bytes: a note of MaxNote characters of four bytes each, written as %XX, and the rest.
 const maxWorkForm = 64 << 10
@@ -323,7 +319,9 @@ func (s *server) onAllFaxes(ctx context.Context, f faxFilter, newest orderKey, d
 				return ctx.Err()
 			}
 			if err := do(x); err != nil {
-				return fmt.Errorf("after %d faxes: %w", n-1, err)
+				s.Log.Error("an order for many faxes stopped", "ordered", n-1, "session", x.Session, "err", err)
+				return api.Unavailable("the change is ordered for %d faxes, and then JetStream did not answer: look at /readyz, and order it "+
+					"again; where it is done already, it does no harm", n-1)
 			}
 		}
 		if l.Next == "" {

@@ -14,5 +14,5 @@
 // Thumbnails and the form for fax machines are made at each request and not stored.
 //
 // A token that is limited to numbers sees a fax of another number nowhere: server.find, faxFilter and events are the three places that
-// decide (own.go).
+// decide (own_test.go).
 package dashboard

@@ -1,18 +1,18 @@
 package dashboard
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -148,148 +148,90 @@ func (s *server) fax(w http.ResponseWriter, r *http.Request) {
 	api.Write(w, http.StatusOK, d)
 }
 
-// word is a word of a page in an overlay: a box in pixels of the page.
-type word struct {
-	Text string `json:"text"`
-	Box  []int  `json:"box"` // left, top, right, bottom; empty: the engine does not say where it is
+// faxView is what fax.html shows.
+type faxView struct {
+	api.FaxDetail
+	Marks   map[int]string // of small images, by page; each is the query of an image's URL
+	User    string         // who is logged in; empty without a login
+	Letters []api.Letter   // dead letters of the fax
+
+	MayOperate, MayWork, MayAdmin bool
+
+	Notice string // what is wrong with the form that was sent; empty: nothing is
+	Draft  string // the note in that form
+	Live   string // the URL of its changes
 }
 
-// Width is that of the box.
-func (w word) Width() int { return w.Box[2] - w.Box[0] }
-
-// Height is that of the box.
-func (w word) Height() int { return w.Box[3] - w.Box[1] }
-
-// pageView is what page.html shows.
-type pageView struct {
-	Session string
-	P       api.Page
-	Prev    int // the page before; 0: there is none
-	Next    int
-	Text    string // what an OCR engine read; empty: nothing
-	Words   []word // those with a place, if the page is stored upright
-	Zoom    string // fit, or a percentage
-	Turn    int    // clockwise, for the eye only: 0, 90, 180 or 270
-	W, H    int    // of the PNG, pixels
-}
-
-// Lying reports whether width and height are exchanged.
-func (v pageView) Lying() bool { return v.Turn%180 != 0 }
-
-// Wide is the width of the page as it is shown, pixels.
-func (v pageView) Wide() int {
-	if v.Lying() {
-		return v.H
+// QualityText says in words what the quality of a page is; empty: there is nothing to say.
+func (faxView) QualityText(q *session.Quality) string {
+	if q == nil {
+		return ""
 	}
-	return v.W
+	var words []string
+	if q.Blank {
+		words = append(words, "blank")
+	}
+	if skew := float64(q.Skew) / 1000; q.SkewKnown && (skew > 1 || skew < -1) {
+		words = append(words, fmt.Sprintf("turned by %.1f°", skew))
+	}
+	if q.Ink > 300_000 {
+		words = append(words, "very dark")
+	}
+	if q.Border > 50_000 {
+		words = append(words, "with a black border")
+	}
+	if q.Isolated > 200_000 && !q.Blank {
+		words = append(words, "with many specks")
+	}
+	return strings.Join(words, ", ")
 }
 
-// High is the height of the page as it is shown, pixels.
-func (v pageView) High() int { return v.W + v.H - v.Wide() }
+// OnFax: the forms of dead letters lead back to the fax.
+func (faxView) OnFax() bool { return true }
 
-// Scaled is Wide at the zoom, pixels; 0: it fits the window.
-func (v pageView) Scaled() int {
-	percent, _ := strconv.Atoi(v.Zoom) // viewPage has checked it
-	return v.Wide() * percent / 100
+// faxPage shows a fax.
+func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
+	s.showFax(w, r, http.StatusOK, "", "")
 }
 
-// Part is the part of Wide that the page takes before it is turned, percent.
-func (v pageView) Part() int { return 100 * v.W / max(v.Wide(), 1) }
-
-// At is the address of a page with a zoom and a turn.
-func (v pageView) At(page int, zoom string, turn int) string {
-	return fmt.Sprintf("/fax/%s/pages/%d?zoom=%s&turn=%d", v.Session, page, zoom, turn)
-}
-
-// Turned is another turn by a quarter.
-func (v pageView) Turned() int { return (v.Turn + 90) % 360 }
-
-// Zooms are what can be chosen.
-func (pageView) Zooms() []string { return zooms }
-
-var zooms = []string{"fit", "50", "100", "200"}
-
-// viewPage shows one page, with its text beside it.
-func (s *server) viewPage(w http.ResponseWriter, r *http.Request) {
-	v, err := s.pageView(r)
+// showFax shows a fax, with a notice, and the draft of a note, if there are any. One record stands for the page and the small images on it:
+// their URLs have a mark that says so.
+func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, notice, draft string) {
+	v, err := s.faxView(r)
 	if err == nil && r.Method != http.MethodHead {
-		err = s.record(r, session.Access{Kind: session.AccessView, Session: v.Session, Page: v.P.Page})
+		err = s.record(r, session.Access{Kind: session.AccessView, Session: v.Session})
 	}
 	if err != nil {
 		s.problem(w, r, err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "page.html", v)
+	v.Notice, v.Draft = notice, draft
+	s.render(w, r, status, "fax.html", v)
 }
 
-func (s *server) pageView(r *http.Request) (v pageView, err error) {
-	st, page, err := s.findPage(r)
+// faxView is the fax in the path, as it is now.
+func (s *server) faxView(r *http.Request) (v faxView, err error) {
+	d, err := s.detail(r)
 	if err != nil {
 		return v, err
 	}
-	if v.Zoom = cmp.Or(r.FormValue("zoom"), "fit"); !slices.Contains(zooms, v.Zoom) {
-		return v, api.BadRequest("zoom %q: want %s", v.Zoom, strings.Join(zooms, ", "))
+	v = faxView{
+		FaxDetail: d, Marks: map[int]string{}, User: userOf(r),
+		MayOperate: may(r, access.ScopeOperate), MayWork: may(r, access.ScopeWork), MayAdmin: may(r, access.ScopeAdmin),
 	}
-	if v.Turn, err = strconv.Atoi(cmp.Or(r.FormValue("turn"), "0")); err != nil || v.Turn < 0 || v.Turn > 270 || v.Turn%90 != 0 {
-		return v, api.BadRequest("turn %q: want 0, 90, 180 or 270", r.FormValue("turn"))
-	}
-	facts, err := s.facts(r.Context(), st, session.Span(page, page))
-	if err != nil {
-		return v, err
-	}
-	f, ok := facts[page]
-	if !ok {
-		return v, api.NotFound("session %s has no archived page %d", st.Session, page)
-	}
-	v.Session, v.P = st.Session, api.Page{Page: page}
-	describe(&v.P, f)
-	v.W, v.H = s.pngSize(f)
-	for n := range st.Usable.All() {
-		switch {
-		case n < page:
-			v.Prev = n
-		case n > page && v.Next == 0:
-			v.Next = n
+	if !limited(r) {
+		letters, _, err := s.Letters.Letters(r.Context(), bus.LetterFilter{Session: d.Session}, defaultLimit)
+		if err != nil {
+			return v, err
+		}
+		for _, l := range letters {
+			v.Letters = append(v.Letters, shown(l))
 		}
 	}
-	return v, s.readText(r.Context(), f, &v)
-}
-
-// pngSize is the size of the PNG of a page, which is upright and has square pixels.
-func (s *server) pngSize(f session.PageArchived) (width, height int) {
-	width, height = f.Width, f.Height
-	if f.Orientation >= 5 {
-		width, height = height, width
+	ends := viewEnds(time.Now())
+	v.Live = "/live/" + d.Session + "?view=" + s.mark(r, d.Session, 0, liveMark, ends)
+	for _, p := range d.Pages {
+		v.Marks[p.Page] = s.mark(r, d.Session, p.Page, p.SHA256, ends)
 	}
-	if s.PNGScale != nil {
-		x, y := s.PNGScale(f)
-		width, height = width*x, height*y
-	}
-	return width, height
-}
-
-// readText adds the text of a page, if an OCR engine has sent one.
-func (s *server) readText(ctx context.Context, f session.PageArchived, v *pageView) error {
-	if s.Texts == nil {
-		return nil
-	}
-	body, _, err := s.Texts.Text(ctx, f, "txt", "")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	v.Text = string(body)
-	if body, _, err = s.Texts.Text(ctx, f, "words", ""); err != nil || v.P.Orientation > 1 {
-		return err
-	}
-	var of struct {
-		Words []word `json:"words"`
-	}
-	if err := json.Unmarshal(body, &of); err != nil {
-		return fmt.Errorf("words of page %d of session %s: %w", v.P.Page, v.Session, err)
-	}
-	v.Words = slices.DeleteFunc(of.Words, func(w word) bool { return len(w.Box) != 4 })
-	return nil
+	return v, nil
 }

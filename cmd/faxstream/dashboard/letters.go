@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -274,7 +273,9 @@ func (s *server) onAll(ctx context.Context, f bus.LetterFilter, last uint64, do 
 				return n, newest, nil
 			}
 			if err := do(l); err != nil {
-				return n, newest, fmt.Errorf("after %d dead letters: %w", n, err)
+				s.Log.Error("an order for many dead letters stopped", "done", n, "letter", l.ID, "err", err)
+				return n, newest, api.Unavailable("it is ordered for %d dead letters, and then JetStream did not answer: look at /readyz, and order "+
+					"it again for those that are left", n)
 			}
 			n, newest, f.After = n+1, l.ID, l.ID
 		}

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,7 @@ type box struct {
 	stores
 	letters []bus.Letter
 	ordered []session.Action
+	most    int // orders that are taken before JetStream is away; 0: all
 }
 
 // newBox has a letter of fax abc, and n of no fax.
@@ -62,6 +64,9 @@ func (b *box) Letter(_ context.Context, id uint64) (bus.Letter, error) {
 }
 
 func (b *box) Act(_ context.Context, a session.Action) (uint64, error) {
+	if b.most > 0 && len(b.ordered) == b.most {
+		return 0, errors.New("JetStream is away")
+	}
 	b.ordered = append(b.ordered, a)
 	return uint64(len(b.ordered)), nil
 }
@@ -143,6 +148,13 @@ func TestAllThatTheFilterChooses(t *testing.T) {
 		if status, page := d.send("operator", "/letters", fields); status != 400 || !strings.Contains(page, why) {
 			t.Errorf("%v: %d, without %q", fields, status, why)
 		}
+	}
+	b.most = len(b.ordered) + 1
+	b.letters = append(b.letters, bus.Letter{ID: 901, DeadLetter: session.DeadLetter{Stage: "ingest"}})
+	fields["last"] = []string{"999"}
+	if status, page := d.send("operator", "/letters", fields); status != 503 ||
+		!strings.Contains(page, "it is ordered for 1 dead letters, and then") {
+		t.Errorf("JetStream goes away: %d %s", status, page)
 	}
 	if status, _ := d.send("reader", "/letters", fields); status != 403 {
 		t.Errorf("a reader: %d", status)

@@ -30,7 +30,7 @@ type Finding struct {
 
 // Online asks the server that runs with this configuration.
 type Online interface {
-	// Ready returns what /readyz says; an error if it is red or does not answer.
+	// Ready returns what /readyz says. The error matches client.ErrNotReady if it is red; any other means that nobody answers.
 	Ready(ctx context.Context) (api.Readiness, error)
 	// Refused returns the addresses whose webhooks were refused last.
 	Refused(ctx context.Context) (api.RefusalList, error)

@@ -9,10 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
 )
 
 // server asks the running server whether it is ready, and what it warns of.
@@ -20,7 +20,7 @@ func (e *examination) server(ctx context.Context) {
 	const check = "running server"
 	ready, err := e.Online.Ready(ctx)
 	switch {
-	case err != nil && strings.Contains(err.Error(), "not ready"):
+	case errors.Is(err, client.ErrNotReady):
 		e.running = true
 		e.say(check, Fail, err.Error(), "repair what the sentence names; webhooks are answered 503 meanwhile, and come again")
 	case err != nil:
@@ -140,7 +140,8 @@ func (e *examination) exposure(context.Context) {
 		e.say(check, Warn, "--nats-listen needs no login: every user and program of this machine can change and delete everything in JetStream",
 			"leave out --nats-listen-insecure")
 	}
-	for flag, prefixes := range map[string][]netip.Prefix{"--allow-from": e.App.AllowFrom, "--trusted-proxies": e.App.TrustedProxies} {
+	for i, prefixes := range [][]netip.Prefix{e.App.AllowFrom, e.App.TrustedProxies} {
+		flag := []string{"--allow-from", "--trusted-proxies"}[i]
 		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
 			e.say(check, Warn, flag+" is for every address", "name the addresses that are meant")
 		}

@@ -163,7 +163,7 @@ func (e *examination) hooks(ctx context.Context) {
 			return
 		}
 		e.say("reachable from outside", Unknown, "whether Fax.Plus reaches "+strings.Join(hosts, ", ")+" cannot be known from here",
-			"send a fax to yourself, and look at the list of faxes and at `refused` in this report")
+			"send a fax to yourself, and look at the list of faxes and at the senders of webhooks in this report")
 		e.proxy()
 	}
 }

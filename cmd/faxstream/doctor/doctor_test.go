@@ -1,0 +1,60 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/client"
+)
+
+// online answers as a server does.
+type online struct {
+	err     error
+	refused []api.Refusal
+}
+
+func (o online) Ready(context.Context) (api.Readiness, error) { return api.Readiness{}, o.err }
+
+func (o online) Refused(context.Context) (api.RefusalList, error) {
+	return api.RefusalList{Refused: o.refused}, nil
+}
+
+// A red server is told from one that does not answer: only the first one is a failure, and only then its archive is left to it.
+func TestARedServerIsNoServerThatIsAway(t *testing.T) {
+	for status, err := range map[string]error{
+		Fail: fmt.Errorf("%w: the disk is full", client.ErrNotReady), Unknown: errors.New("connection refused, not ready"), OK: nil,
+	} {
+		e := &examination{Config: Config{Online: online{err: err}, App: app.Config{Archive: app.Archive{Dir: t.TempDir()}}}}
+		e.server(t.Context())
+		if f := e.found[0]; f.Status != status || e.running != (status != Unknown) || e.ready != (status == OK) {
+			t.Errorf("%v: %+v, running %t, ready %t", err, f, e.running, e.ready)
+		}
+		if e.archive(t.Context()); status == Fail && e.found[1].Status != Unknown {
+			t.Errorf("the archive of a red server is %+v", e.found[1])
+		}
+	}
+}
+
+// A webhook that was refused a moment ago fails, one of weeks ago is a warning, and strangers are neither.
+func TestRefusedWebhooks(t *testing.T) {
+	e := &examination{running: true, Config: Config{Online: online{refused: []api.Refusal{
+		{Peer: "192.0.2.1", Count: 3, RightPath: true, Last: time.Now(), Advice: "give --trusted-proxies 192.0.2.1"},
+		{Address: "192.0.2.2", RightPath: true, Last: time.Now().AddDate(0, 0, -20)},
+		{Address: "192.0.2.3", Last: time.Now()},
+	}}}}
+	e.webhooks(t.Context())
+	var text string
+	for _, f := range e.found {
+		text += f.Status + " " + f.Text + " " + f.Remedy + "\n"
+	}
+	if !strings.Contains(text, "fail 3 webhooks") || !strings.Contains(text, "came from 192.0.2.1;") || strings.Contains(text, "192.0.2.3") ||
+		!strings.Contains(text, "warn 0 webhooks") {
+		t.Errorf("found are\n%s", text)
+	}
+}
