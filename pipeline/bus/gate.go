@@ -54,6 +54,12 @@ func (b *Bus) admit(ctx context.Context) error {
 	if _, err := b.nc.Subscribe(gate+">", g.serve); err != nil {
 		return fmt.Errorf("serve subscribers: %w", err)
 	}
+	// Until the server has the subscription, a request gets "no responders".
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := b.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("serve subscribers: %w", err)
+	}
 	return nil
 }
 

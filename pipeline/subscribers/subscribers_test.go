@@ -161,10 +161,12 @@ func TestAClaimWaits(t *testing.T) {
 		if err != nil || len(events) > 0 || time.Since(began) < 18*time.Second {
 			t.Errorf("%d events after %s, %v", len(events), time.Since(began), err)
 		}
-		go func() {
+		var publisher sync.WaitGroup
+		publisher.Go(func() {
 			time.Sleep(5 * time.Second)
 			d.publish("1", "fax", 1)
-		}()
+		})
+		defer publisher.Wait() // the event may be here before the answer to its publisher
 		began = time.Now()
 		events, err = d.Claim(t.Context(), "ocr", 8, 20*time.Second)
 		if err != nil || len(events) != 1 || time.Since(began) > 6*time.Second {
