@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -77,7 +78,11 @@ func Start(ctx context.Context, c Config) error {
 		Layers: document.Layers{Archive: watch, SpoolDir: c.SpoolDir, Software: c.Software},
 	}
 	clerk := &desk.Clerk{Archive: watch, Facts: c.Bus}
-	orders := append(k.Consumptions(), clerk.Consumptions()...)
+	deriving := &document.Deriving{
+		Facts: c.Bus, Archive: watch, Log: c.Log,
+		Deriver: document.Deriver{Archive: watch, Decoder: p.pages.Decoder, SpoolDir: c.SpoolDir, Software: c.Software},
+	}
+	orders := slices.Concat(k.Consumptions(), clerk.Consumptions(), deriving.Consumptions())
 	for _, s := range searchable.Consumptions() {
 		s.Handle = watch.SkipPurged(s.Handle)
 		orders = append(orders, s)

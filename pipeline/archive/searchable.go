@@ -2,8 +2,6 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"strings"
 	"time"
 
@@ -38,20 +36,11 @@ func SearchableKey(id string, revision int, h, kind string) string {
 }
 
 // IsSearchable reports whether a key of a fax is that of a Searchable, the record. It has the hash of the record.
-func IsSearchable(key string) bool {
-	_, name, _ := strings.Cut(strings.TrimPrefix(key, "faxes/"), "/r")
-	_, name, ok := strings.Cut(name, "/")
-	return ok && strings.HasPrefix(name, searchableMark) && strings.HasSuffix(name, ".json") && KeyHash(key) != ""
-}
+func IsSearchable(key string) bool { return isRecord(key, searchableMark) }
 
 // Encode returns the record as it is archived, and the object that it is.
 func (s Searchable) Encode() ([]byte, session.Object, error) {
-	data, err := IndentJSON(s)
-	if err != nil {
-		return nil, session.Object{}, fmt.Errorf("record of the searchable document of session %s: %w", s.Session, err)
-	}
-	sum := sha256.Sum256(data)
-	return data, NewObject(SearchableKey(s.Session, s.Revision, Hash16(sum), "json"), int64(len(data)), sum), nil
+	return encodeRecord(s, s.Session, s.Revision, searchableMark)
 }
 
 // Event is the fact of a record that is archived as self.
@@ -63,31 +52,12 @@ func (s Searchable) Event(self session.Object) session.DocSearchable {
 
 // LoadSearchable reads the record under a key, and returns the object that it is. The error for bytes that are no record, or the record of
 // another fax, matches ErrUnreadable; for bytes with another hash than in the key, ErrAltered.
-func LoadSearchable(ctx context.Context, a Reader, key string) (s Searchable, self session.Object, err error) {
-	data, err := Read(ctx, a, key, MaxJSON)
-	if err != nil {
-		return s, self, err
-	}
-	sum := sha256.Sum256(data)
-	if KeyHash(key) != Hash16(sum) {
-		return s, self, fmt.Errorf("read %s: %w: SHA-256 %x", key, ErrAltered, sum)
-	}
-	if s, err = ParseSearchable(data, key); err != nil {
-		return s, self, fmt.Errorf("read %s: %w: %w", key, ErrUnreadable, err)
-	}
-	return s, NewObject(key, int64(len(data)), sum), nil
+func LoadSearchable(ctx context.Context, a Reader, key string) (Searchable, session.Object, error) {
+	return loadRecord[Searchable](ctx, a, key)
 }
 
 // ParseSearchable reads the bytes of a record under a key.
-func ParseSearchable(data []byte, key string) (s Searchable, err error) {
-	if err := ParseStrict(data, &s); err != nil {
-		return Searchable{}, err
-	}
-	if _, self, err := s.Encode(); err != nil || self.Key != key {
-		return Searchable{}, fmt.Errorf("it is not as it was written, or the record of session %s revision %d", s.Session, s.Revision)
-	}
-	return s, nil
-}
+func ParseSearchable(data []byte, key string) (Searchable, error) { return parseRecord[Searchable](data, key) }
 
 // NewestSearchable finds the record that counts of a revision, from 1: the one with the newest text, and of those the last key. keys are
 // those of the fax's revisions. ok is false if there is none. A record that is damaged, or that was purged meanwhile, does not count.

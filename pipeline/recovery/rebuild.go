@@ -208,7 +208,7 @@ func (r *rebuilder) restore(ctx context.Context, known *recalled, to *archive.Re
 	if err := r.texts(ctx, keys); err != nil {
 		return err
 	}
-	if err := r.searchables(ctx, keys); err != nil {
+	if err := r.made(ctx, keys); err != nil {
 		return err
 	}
 	// Pages that came after the newest plan.

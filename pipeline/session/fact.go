@@ -47,6 +47,7 @@ const (
 	TypeWholeCut       = "fax.v1.doc.whole_cut"
 	TypeWholeFailed    = "fax.v1.doc.whole_failed"
 	TypeDocSearchable  = "fax.v1.doc.searchable"
+	TypeDocDerived     = "fax.v1.doc.derived"
 	TypeTextRecognised = "fax.v1.text.recognised"
 	TypeTimerSet       = "fax.v1.timer.set"
 	TypeTimerDue       = "fax.v1.timer.due"
@@ -85,6 +86,7 @@ func forms() map[string]form {
 		TypeDocFailed:      {parseAs[DocFailed], 3},
 		TypeDocVerified:    {parseAs[DocVerified], 4},
 		TypeDocSearchable:  {parseAs[DocSearchable], 4},
+		TypeDocDerived:     {parseAs[DocDerived], 4},
 		TypeTextRecognised: {parseAs[TextRecognised], 4},
 		TypeWholeCut:       {parseAs[WholeDone], 3},
 		TypeWholeFailed:    {parseAs[WholeDone], 3},

@@ -88,6 +88,10 @@ func oneOfEach() []Fact {
 		DocFailed{Session: "s-1_X", ToToken: testToken, Revision: 1, Pages: Span(2, 3), Reason: ReasonLost, Detail: "d", At: testStart},
 		done, failed,
 		DocSearchable{Session: "s-1_X", ToToken: testToken, Revision: 2, Pages: 3, Record: Object{SHA256: hash}, At: testStart},
+		DocDerived{
+			Session: "s-1_X", ToToken: testToken, Record: Object{SHA256: hash}, At: testStart,
+			Derivation: Derivation{Revision: 2, Pages: Span(1, 3), Right: Span(2, 2)},
+		},
 		TextRecognised{Session: "s-1_X", Page: 3, ToToken: testToken, Engine: "tesseract", Words: Object{SHA256: hash}, At: testStart},
 	}
 }

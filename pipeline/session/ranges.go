@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Range is the pages First to Last, both included, within 1 to MaxPages.
@@ -172,6 +173,26 @@ func (r Ranges) Text() string {
 		}
 	}
 	return text
+}
+
+// ParseRanges reads page numbers as people write them: "1-3, 5" or "7-", which goes on to last, the last page there is.
+func ParseRanges(text string, last int) (Ranges, error) {
+	var r Ranges
+	for part := range strings.SplitSeq(text, ",") {
+		from, to, span := strings.Cut(strings.TrimSpace(part), "-")
+		x := Range{Last: last}
+		var err error
+		if x.First, err = strconv.Atoi(strings.TrimSpace(from)); err == nil && !span {
+			x.Last = x.First
+		} else if to = strings.TrimSpace(to); err == nil && to != "" {
+			x.Last, err = strconv.Atoi(to)
+		}
+		if err != nil || x.First < 1 || x.Last < x.First || x.Last > last {
+			return nil, fmt.Errorf("pages %q: want numbers from 1 to %d and ranges of them, such as 1-3, 5 or 7-", part, last)
+		}
+		r = append(r, x)
+	}
+	return r.Union(nil), nil
 }
 
 // All yields the pages in ascending order.

@@ -86,11 +86,20 @@ func TonesStrip(t *raster.Tones) (Strip, error) {
 	if err := z.Close(); err != nil {
 		return Strip{}, fmt.Errorf("tiff: deflate: %w", err)
 	}
-	s := Strip{data: buf.Bytes(), compression: compressionDeflate, fillOrder: 1, photometric: minIsBlack, samples: t.Samples}
-	if t.Samples == 3 {
+	return CodedStrip(buf.Bytes(), t.Samples), nil
+}
+
+// CodedStrip is a strip that was written before: the Bytes of a page with these
+// Samples, in Group 4 or as TonesStrip makes them.
+func CodedStrip(data []byte, samples int) Strip {
+	if samples == 0 {
+		return G4Strip(data)
+	}
+	s := Strip{data: data, compression: compressionDeflate, fillOrder: 1, photometric: minIsBlack, samples: samples}
+	if samples == 3 {
 		s.photometric = photometricRGB
 	}
-	return s, nil
+	return s
 }
 
 // Strip is the page in one strip: in Group 4, the page's own bytes where they

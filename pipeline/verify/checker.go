@@ -26,10 +26,11 @@ import (
 //   - sidecars, plans and manifests agree
 //   - the texts of pages are as they were written, and so are the results of OCR engines that they name
 //   - searchable documents have the strips of their revision
+//   - derived documents have the strips, or the turned pixels, of the pages of their revision
 //   - each page of the documents has the pixels of its archived original
 //   - revisions are chained by hash and, if keys are given, signed
 //   - the fax is in the index
-//   - if the same software made a revision or a searchable document, it is made again and must have exactly the same bytes
+//   - if the same software made a revision, or a searchable or derived document, it is made again and must have exactly the same bytes
 //
 // The archive alone cannot show that one of these was removed completely: the newest revision, a whole fax with its index entry, or a page
 // with its sidecar that is in no revision. If the newest manifest is not signed, the archive cannot show that somebody replaced it together
@@ -64,7 +65,7 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 		return Finding{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}
 	for _, step := range []func(context.Context) error{
-		k.holds, k.revisions, k.reports, k.redirect, k.texts, k.searchables, k.objects, k.sidecars, k.index,
+		k.holds, k.revisions, k.reports, k.redirect, k.texts, k.searchables, k.derived, k.objects, k.sidecars, k.index,
 	} {
 		if err := step(ctx); err != nil {
 			return Finding{}, fmt.Errorf("check session %s: %w", id, err)

@@ -16,6 +16,7 @@ const (
 	FaultSidecar     FaultKind = "sidecar"
 	FaultText        FaultKind = "text"
 	FaultSearchable  FaultKind = "searchable"
+	FaultDerived     FaultKind = "derived"
 	FaultStrip       FaultKind = "strip"
 	FaultPages       FaultKind = "pages"
 	FaultPixels      FaultKind = "pixels"
@@ -76,6 +77,10 @@ var faultTexts = map[FaultKind][2]string{
 	FaultSearchable: {
 		"A searchable document is not that of its revision and its texts.",
 		"Restore it and its record from another version or copy of the archive, or remove both: they are made again when a text comes.",
+	},
+	FaultDerived: {
+		"A derived document is not that of its order and its revision.",
+		"Restore it and its record from another version or copy of the archive, or remove both and derive it again.",
 	},
 	FaultStrip: {
 		"The strip of a page is not at the place in the document that the manifest names.",

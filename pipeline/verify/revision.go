@@ -154,7 +154,7 @@ func (r *revisionCheck) documents(ctx context.Context) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, file.close()) }()
-		pages = r.parse(file)
+		pages = r.parse(file, r.m.TIFF.Key, len(r.plan.Pages))
 	}
 	n := 0
 	for _, p := range r.m.Pages {
@@ -174,8 +174,8 @@ func (r *revisionCheck) documents(ctx context.Context) (err error) {
 	return nil
 }
 
-// parse reads the structure of the TIFF; nil: it is wrong, which is a fault already.
-func (r *revisionCheck) parse(file *mappedFile) *tiff.File {
+// parse reads the structure of a TIFF of so many pages; nil: it is wrong, which is a fault already.
+func (r *revisionCheck) parse(file *mappedFile, key string, want int) *tiff.File {
 	if file == nil {
 		return nil
 	}
@@ -183,11 +183,11 @@ func (r *revisionCheck) parse(file *mappedFile) *tiff.File {
 	if err == nil {
 		err = pages.Check()
 	}
-	if err == nil && pages.NumPages() != len(r.plan.Pages) {
-		err = fmt.Errorf("it has %d pages, want %d", pages.NumPages(), len(r.plan.Pages))
+	if err == nil && pages.NumPages() != want {
+		err = fmt.Errorf("it has %d pages, want %d", pages.NumPages(), want)
 	}
 	if err != nil {
-		r.found.fault(FaultPages, r.m.TIFF.Key, 0, err.Error())
+		r.found.fault(FaultPages, key, 0, err.Error())
 		return nil
 	}
 	return pages
@@ -212,15 +212,9 @@ func (r *revisionCheck) strip(doc *mappedFile, key string, p archive.ManifestPag
 
 // pixels decodes page i of the TIFF, from 0, and the archived original. Both must have the pixels of the manifest.
 func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p archive.ManifestPage) error {
-	if pages != nil {
-		m, err := r.remaker.Decoder.PageOf(ctx, pages, i)
-		_, failed := errors.AsType[*intake.Failure](err)
-		if err != nil && !failed {
+	if pages != nil { // then there is a TIFF
+		if err := r.documentPixels(ctx, pages, r.m.TIFF.Key, i, p); err != nil {
 			return err
-		}
-		m.Release()
-		if failed || m.SHA256 != p.RasterSHA256 {
-			r.found.fault(FaultPixels, r.m.TIFF.Key, p.Page, "The document has other pixels than the manifest says")
 		}
 	}
 	raster, done := r.rasters[p.Original.Key]
@@ -236,6 +230,23 @@ func (r *revisionCheck) pixels(ctx context.Context, pages *tiff.File, i int, p a
 	}
 	if raster != p.RasterSHA256 && !r.mayDiffer(p) {
 		r.found.fault(FaultPixels, p.Original.Key, p.Page, "The original has other pixels than the manifest says")
+	}
+	return nil
+}
+
+// documentPixels decodes page i of a TIFF, from 0, which must have the pixels of its manifest.
+func (r *revisionCheck) documentPixels(ctx context.Context, pages *tiff.File, key string, i int, p archive.ManifestPage) error {
+	if pages == nil {
+		return nil
+	}
+	m, err := r.remaker.Decoder.PageOf(ctx, pages, i)
+	_, failed := errors.AsType[*intake.Failure](err)
+	if err != nil && !failed {
+		return err
+	}
+	m.Release()
+	if failed || m.SHA256 != p.RasterSHA256 {
+		r.found.fault(FaultPixels, key, p.Page, "The document has other pixels than the manifest says")
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,31 +11,16 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// searchables checks the PDFs with text and their records, and notes what they name. A PDF without its record is what a crash leaves: it is
-// an orphan.
+// searchables checks the PDFs with text and their records, and notes what they name.
 func (k *checking) searchables(ctx context.Context) error {
-	for _, key := range k.revised {
-		if !archive.IsSearchable(key) {
-			continue
-		}
-		data, ok, err := k.read(ctx, key, archive.MaxJSON)
-		if err != nil {
-			return err
-		}
-		k.served[key] = ok
-		if !ok || !k.look(key, digest{int64(len(data)), sha256.Sum256(data)}) {
-			continue
-		}
+	return k.records(ctx, archive.IsSearchable, func(key string, data []byte) error {
 		record, err := archive.ParseSearchable(data, key)
 		if err != nil {
 			k.found.fault(FaultUnreadable, key, 0, err.Error())
-			continue
+			return nil
 		}
-		if err := k.searchable(ctx, key, record); err != nil {
-			return err
-		}
-	}
-	return nil
+		return k.searchable(ctx, key, record)
+	})
 }
 
 // searchable checks what a record says.
@@ -53,14 +37,9 @@ func (k *checking) searchable(ctx context.Context, key string, record archive.Se
 	if !k.sound[record.Revision] || len(k.found.Faults) > faults {
 		return nil // its pages are not reliable
 	}
-	data, ok, err := k.read(ctx, record.Manifest.Key, archive.MaxJSON)
+	m, ok, err := k.manifestOf(ctx, key, record.Revision, record.Manifest, FaultSearchable)
 	if err != nil || !ok {
 		return err
-	}
-	var m archive.Manifest
-	if err := archive.ParseStrict(data, &m); err != nil || m.Revision != record.Revision {
-		k.found.fault(FaultSearchable, key, 0, "It names the manifest "+record.Manifest.Key)
-		return nil
 	}
 	if err := k.layers(ctx, key, m, record); err != nil || len(k.found.Faults) > faults || record.Software != k.Software {
 		return err

@@ -1,0 +1,142 @@
+package document
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
+)
+
+// Deriving carries out orders of derived documents: TIFF and PDF, record, event, in this order, each create-only.
+type Deriving struct {
+	Facts   Recorder
+	Archive archive.Store // refuses objects of purged faxes
+	Deriver Deriver
+	Log     *slog.Logger
+}
+
+// Recorder records facts.
+type Recorder interface {
+	// RecordFact is that of Facts.
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
+}
+
+// ordered carries out an order. What can never be made becomes a dead letter.
+func (v *Deriving) ordered(ctx context.Context, d bus.Delivery) error {
+	var a session.Action
+	err := json.Unmarshal(d.Data, &a)
+	switch {
+	case err != nil:
+	case !session.ValidToken(a.Session):
+		err = errors.New("the session is invalid")
+	case a.Derive == nil:
+		err = errors.New("it does not say which pages")
+	default:
+		err = a.Derive.Check()
+	}
+	if err != nil {
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
+	}
+	// The name has the time too: sequences begin again if FAX_AUDIT was lost.
+	r := archive.Derived{
+		Session: a.Session, Revision: a.Derive.Revision, Order: *a.Derive, By: a.By, At: d.Time.UTC(),
+		Asked: "a" + strconv.FormatUint(d.Sequence, 10) + "-" + strconv.FormatInt(d.Time.UnixNano(), 10),
+	}
+	if err = v.derive(ctx, r); err == nil {
+		return nil
+	}
+	err = fmt.Errorf("derive %s of revision %d of session %s: %w", r.Order.Text(), r.Revision, r.Session, err)
+	switch {
+	case errors.Is(err, archive.ErrPurged):
+		return bus.Dead{Reason: session.ReasonPurged, Err: err}
+	case errors.Is(err, errUnderivable):
+		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
+	case Unbuildable(err), archive.Broken(err), archive.Lost(err) && d.Tries >= maxAssemblies:
+		return bus.Dead{Reason: session.ReasonLost, Err: err}
+	}
+	return err
+}
+
+// errUnderivable: an order is about something that is not there, or asks for too much.
+var errUnderivable = errors.New("this cannot be derived")
+
+// derive makes, archives and announces a document, unless that was done before.
+func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
+	keys, err := archive.RevisionKeys(ctx, v.Archive, r.Session)
+	if err != nil {
+		return err
+	}
+	all, err := archive.AllDerived(ctx, v.Archive, keys)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, made := range all {
+		if made.Asked == r.Asked { // a crash may have come before its event
+			_, _, err := v.Facts.RecordFact(ctx, made.DocDerived)
+			return err
+		}
+		if made.Revision == r.Revision {
+			n++
+		}
+	}
+	if n >= session.MaxDerived {
+		return fmt.Errorf("%w: the revision has %d derived documents, and may have no more", errUnderivable, n)
+	}
+	var m archive.Manifest
+	key := archive.RevisionKey(r.Session, r.Revision, "manifest.json")
+	there, data, err := archive.LoadJSON(ctx, v.Archive, key, &m)
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		return fmt.Errorf("%w: the archive does not have %s", errUnderivable, key)
+	}
+	if _, err := derivable(m, r.Order); err != nil {
+		return fmt.Errorf("%w: %w", errUnderivable, err)
+	}
+	r.Manifest = archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
+	return v.commit(ctx, r)
+}
+
+// commit makes and archives a document, and publishes its event.
+func (v *Deriving) commit(ctx context.Context, r archive.Derived) (err error) {
+	d, err := v.Deriver.Make(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Remove()) }()
+	if err := d.tiffFile.store(ctx, v.Archive, d.Record.TIFF); err != nil {
+		return err
+	}
+	if err := d.pdfFile.store(ctx, v.Archive, d.Record.PDF); err != nil {
+		return err
+	}
+	data, self, err := d.Record.Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := archive.Create(ctx, v.Archive, self.Key, data); err != nil {
+		return err
+	}
+	if _, _, err := v.Facts.RecordFact(ctx, d.Record.Event(self)); err != nil {
+		return err
+	}
+	v.Log.Info("document derived", "session", r.Session, "revision", r.Revision, "pages", len(d.Record.Pages))
+	return nil
+}
+
+// Consumptions are the durables of derived documents.
+func (v *Deriving) Consumptions() []bus.Consumption {
+	return []bus.Consumption{{
+		Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "derive", Filter: []string{session.TypeAuditDerive + ".>"}, Workers: 2},
+		Handle:   v.ordered,
+	}}
+}
