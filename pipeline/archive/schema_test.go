@@ -165,6 +165,21 @@ func samples() map[string]any {
 			PDF: object("r1/searchable.0011223344556677.pdf"), At: at, Software: "faxstream v1",
 			Pages: []archive.SearchablePage{{Page: 1, Words: object("text/0001.words.0011223344556677.tesseract.json"), PDFOffset: 4711}},
 		},
+		"derived": archive.Derived{
+			Session: "s1", ToToken: page.ToToken, Revision: 1, Manifest: object("r1/manifest.json"), By: "ada",
+			Asked: "a1-1764246605000000000", At: at,
+			Order: session.Derivation{
+				Revision: 1, Pages: session.Span(1, 4), Right: session.Span(1, 1), Over: session.Span(2, 2), Left: session.Span(3, 3),
+			},
+			Pages: []archive.DerivedPage{
+				{
+					Page: 1, Source: sum64, Turned: 90, RasterSHA256: sum64, Width: 2200, Height: 1728, StripSHA256: sum64, StripSize: 1234,
+					TIFFOffset: 8, PDFOffset: 15,
+				},
+				{Page: 2, Reason: session.ReasonNotYet},
+			},
+			TIFF: object("r1/derived.0011223344556677.tiff"), PDF: object("r1/derived.0011223344556677.pdf"), Software: "faxstream v1",
+		},
 		"text": archive.PageText{
 			Session: "s1", Page: 1, ToToken: page.ToToken, Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng"}, Format: text.HOCR,
 			Read: session.ReadPNG, RasterSHA256: sum64, Width: 1728, Height: 2200,
@@ -186,7 +201,7 @@ func unset(v reflect.Value, path string) string {
 		return unset(v.Elem(), path)
 	case reflect.Slice:
 		for i := range v.Len() {
-			if unset(v.Index(i), path) == "" || v.Index(i).Type() == reflect.TypeFor[archive.ManifestPage]() && manifestPageSet(v) {
+			if unset(v.Index(i), path) == "" || present(v.Index(i).Type()) && pagesSet(v) {
 				return ""
 			}
 		}
@@ -208,8 +223,13 @@ func unset(v reflect.Value, path string) string {
 	return ""
 }
 
-// manifestPageSet reports whether every field is set in one of the pages: there or missing.
-func manifestPageSet(pages reflect.Value) bool {
+// present reports whether a type is that of a page that is there or missing.
+func present(t reflect.Type) bool {
+	return t == reflect.TypeFor[archive.ManifestPage]() || t == reflect.TypeFor[archive.DerivedPage]()
+}
+
+// pagesSet reports whether every field is set in one of the pages: there or missing.
+func pagesSet(pages reflect.Value) bool {
 	for i := range pages.Index(0).NumField() {
 		set := false
 		for k := range pages.Len() {

@@ -57,7 +57,9 @@ func LoadSearchable(ctx context.Context, a Reader, key string) (Searchable, sess
 }
 
 // ParseSearchable reads the bytes of a record under a key.
-func ParseSearchable(data []byte, key string) (Searchable, error) { return parseRecord[Searchable](data, key) }
+func ParseSearchable(data []byte, key string) (Searchable, error) {
+	return parseRecord[Searchable](data, key)
+}
 
 // NewestSearchable finds the record that counts of a revision, from 1: the one with the newest text, and of those the last key. keys are
 // those of the fax's revisions. ok is false if there is none. A record that is damaged, or that was purged meanwhile, does not count.

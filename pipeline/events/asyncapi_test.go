@@ -47,7 +47,7 @@ func TestAsyncAPIIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatalf("node: %v\n%s", err, out)
 	}
-	const want = "3.0.0 doc.assembled doc.searchable doc.verified page.amended page.archived page.failed text.recognised"
+	const want = "3.0.0 doc.assembled doc.derived doc.searchable doc.verified page.amended page.archived page.failed text.recognised"
 	if strings.TrimSpace(string(out)) != want {
 		t.Errorf("the parser says\n%swant\n%s", out, want)
 	}

@@ -63,6 +63,13 @@ func full() map[string]session.Fact {
 			Session: "s1", ToToken: "13343040001", Revision: 1, Pages: 9, PDF: object("r1/searchable.0011223344556677.pdf"),
 			Record: object("r1/searchable.8899aabbccddeeff.json"), At: at,
 		},
+		"doc.derived": session.DocDerived{
+			Session: "s1", ToToken: "13343040001", TIFF: object("r1/derived.0011223344556677.tiff"),
+			PDF: object("r1/derived.0011223344556677.pdf"), Record: object("r1/derived.8899aabbccddeeff.json"), At: at,
+			Derivation: session.Derivation{
+				Revision: 1, Pages: session.Span(1, 5), Right: session.Span(1, 1), Over: session.Span(2, 2), Left: session.Span(4, 5),
+			},
+		},
 		"text.recognised": session.TextRecognised{
 			Session: "s1", Page: 1, ToToken: "13343040001", Engine: "tesseract", Version: "5.3.0", Languages: []string{"eng", "deu"},
 			Format: "hocr", RasterSHA256: sum64, Result: object("text/0001.0011223344556677.tesseract.hocr"),
@@ -94,6 +101,10 @@ func least() map[string]session.Fact {
 		},
 		"doc.searchable": session.DocSearchable{
 			Session: "s", ToToken: "unknown", Revision: 1, Pages: 1, PDF: object("a.pdf"), Record: object("a.json"), At: at,
+		},
+		"doc.derived": session.DocDerived{
+			Session: "s", ToToken: "unknown", TIFF: object("a.tiff"), PDF: object("a.pdf"), Record: object("a.json"), At: at,
+			Derivation: session.Derivation{Revision: 1, Pages: session.Span(1, 1)},
 		},
 		"text.recognised": session.TextRecognised{
 			Session: "s", Page: 1, ToToken: "unknown", Engine: "x", Format: "plain", RasterSHA256: sum64, Result: object("a.plain"),

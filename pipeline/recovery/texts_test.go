@@ -50,8 +50,8 @@ func TestARebuildBringsTextsBack(t *testing.T) {
 	}
 }
 
-// The event of a searchable document is published again as it was.
-func TestARebuildBringsSearchableDocumentsBack(t *testing.T) {
+// The events of searchable and derived documents are published again as they were.
+func TestARebuildBringsMadeDocumentsBack(t *testing.T) {
 	d := pipelinetest.OddDesk(t)
 	at := time.Date(2026, 11, 27, 11, 0, 0, 0, time.UTC)
 	var last session.TextRecognised
@@ -61,18 +61,22 @@ func TestARebuildBringsSearchableDocumentsBack(t *testing.T) {
 	if err := pipelinetest.Deliver(t.Context(), d.SearchablesOf(t, "v1"), last); err != nil {
 		t.Fatal(err)
 	}
+	derivation := session.Derivation{Revision: 1, Pages: session.Span(1, 1)}
+	if err := pipelinetest.Derive(t.Context(), d.DerivingOf(t, "v1"), 1, derivation); err != nil {
+		t.Fatal(err)
+	}
 	b := blank(d)
 	b.rebuild(t)
 	n := 0
 	for subject := range d.Events { // the hash of the record is in the subject
-		if strings.HasPrefix(subject, session.TypeDocSearchable) {
+		if strings.HasPrefix(subject, session.TypeDocSearchable) || strings.HasPrefix(subject, session.TypeDocDerived) {
 			n++
 			if _, ok := b.facts[subject]; !ok {
 				t.Errorf("%s is not published again: %v", subject, b.facts)
 			}
 		}
 	}
-	if n != 1 {
-		t.Errorf("there are %d searchable documents", n)
+	if n != 2 {
+		t.Errorf("there are %d searchable and derived documents, want 2", n)
 	}
 }
