@@ -40,6 +40,7 @@
 //	another thing that is searched for         search (tables, query, version), indexing (where it comes from)
 //	another thing that people may order        session (action), letters or hold
 //	another thing that people say about a fax  session/desk.go, desk, cmd/faxstream/dashboard/desk.go
+//	another thing that is done to pages        session/derived.go, archive/derived.go and its schema, document/derived.go
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
 //	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go
@@ -104,6 +105,8 @@
 //     TestTheLaterOfTwoPeopleSeesIt, TestTheDashboardInABrowser
 //   - A better text of a page comes later: the searchable document is made again when texts rest; the newest counts.
 //     TestBetterTextsMakeItAgain
+//   - The order of a derived document is for pages that are not there: it becomes a dead letter, which says why; nothing is written.
+//     TestWhatCannotBeDerivedIsADeadLetter
 //   - The search index is lost, damaged or behind: faxes are not found until it is filled again; nothing that is shown comes from it alone.
 //     TestTheIndexIsMadeAgain, TestADamagedIndexSaysWhatToDo, TestSearch
 //   - An archived original is missing or altered: that page is missing with reason lost, and there is a dead letter.

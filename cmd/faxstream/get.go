@@ -20,6 +20,7 @@ type getCmd struct {
 	Session flags.SessionID  `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    flags.PageNumber `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
 	As      string           `env:"-" default:"auto" enum:"auto,pdf,searchable,tiff,fax,txt,png,original,words,sent,manifest" help:"${enum}. A document comes as pdf (auto), searchable: the PDF with the text of OCR engines over its images, tiff, txt (what OCR engines read), manifest or fax: a TIFF that fax machines can send, with every page in black and white and of a width and resolution of faxes. A page as png (auto), original (tiff is the same): the bytes as fetched, txt, words: JSON with the place of each word, or sent: as the OCR engine wrote it."`
+	Derived string           `env:"-" placeholder:"ID" help:"A derived document, as the command derived names it, instead of the document: as pdf (auto), tiff or manifest."`
 	Image   string           `env:"-" default:"auto" enum:"auto,streamed,file" help:"${enum}. Of a page that differs from the whole file: the page as it was fetched by itself (streamed) or the page of the whole file (file). auto: the one that counts."`
 	Output  string           `short:"o" type:"path" placeholder:"FILE" help:"File to write. It appears, or is replaced, only when it is complete and its hash is right. Run the same command again to continue an interrupted download. Default: stdout."`
 	Reason  string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
@@ -33,7 +34,10 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	if err := checkOutput(e, c.Output, c.As); err != nil {
 		return err
 	}
-	o := client.Object{Session: string(c.Session), Page: int(c.Page), Kind: kind, Reason: c.Reason}
+	if c.Derived != "" && (c.Page > 0 || !slices.Contains([]string{"pdf", "tiff", "manifest"}, kind)) {
+		return usagef("--derived is for a whole document, as pdf, tiff or manifest")
+	}
+	o := client.Object{Session: string(c.Session), Page: int(c.Page), Kind: kind, Derived: c.Derived, Reason: c.Reason}
 	if c.Image != "auto" {
 		if o.Image = c.Image; c.Page == 0 {
 			return usagef("--image %s is for one page: give --page N", c.Image)

@@ -63,6 +63,8 @@ type cli struct {
 	Read       readCmd       `cmd:"" help:"Mark a fax as read."`
 	Done       doneCmd       `cmd:"" help:"Mark a fax as done."`
 	Desk       deskCmd       `cmd:"" help:"Show who has a fax, its labels and its note, and who changed them."`
+	Derive     deriveCmd     `cmd:"" help:"Make documents of chosen pages of a fax: turned, split, without blank pages."`
+	Derived    derivedCmd    `cmd:"" help:"List the documents that were made of chosen pages of a fax."`
 	Hold       holdCmd       `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
 	Release    releaseCmd    `cmd:"" help:"Lift the legal hold of a fax."`
 	Holds      holdsCmd      `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`

@@ -140,3 +140,32 @@ func (v *Deriving) Consumptions() []bus.Consumption {
 		Handle:   v.ordered,
 	}}
 }
+
+// Derivations has the derived documents of an archive.
+type Derivations struct{ Archive archive.Reader }
+
+// Documents are those of a fax, oldest first.
+func (v Derivations) Documents(ctx context.Context, id string) ([]session.Derived, error) {
+	keys, err := archive.RevisionKeys(ctx, v.Archive, id)
+	if err != nil {
+		return nil, err
+	}
+	return archive.AllDerived(ctx, v.Archive, keys)
+}
+
+// Pages are the pages that a manifest lists. An error matches archive.Lost if the manifest is missing or altered.
+func (v Derivations) Pages(ctx context.Context, manifest session.Object) (pages session.ManifestPages, err error) {
+	m, err := archive.ReadJSON[archive.Manifest](ctx, v.Archive, manifest)
+	for _, p := range m.Pages {
+		switch {
+		case p.Status != session.PageStatusArchived:
+			pages.Missing = pages.Missing.Add(p.Page)
+		case p.Quality != nil && p.Quality.Blank:
+			pages.Blank = pages.Blank.Add(p.Page)
+			fallthrough
+		default:
+			pages.Usable = pages.Usable.Add(p.Page)
+		}
+	}
+	return pages, err
+}

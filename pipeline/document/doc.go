@@ -4,6 +4,8 @@
 //
 // Searchables makes the PDF with the text of the pages, when they have one: PDF, record, event.
 //
+// Deriving carries out orders of documents with chosen pages of a revision: TIFF, PDF, record, event.
+//
 // Promise: the same plan and software give the same bytes. Memory does not grow with the number of pages. The PDF has a slip sheet for
 // every missing page, and the sheet says why the page is missing.
 //
@@ -14,4 +16,5 @@
 //	TIFF or PDF   the same bytes under the same key
 //	manifest      the manifest, and only publishes its event
 //	searchable    the same PDF or record under the same key, if the texts are the same; else another one beside it
+//	derived       the same TIFF, PDF or record under the same key; an order whose record is there only publishes its event
 package document

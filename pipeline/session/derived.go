@@ -86,3 +86,9 @@ type Derived struct {
 	By    string
 	Asked string // the name of the order; a token
 }
+
+// ManifestPages are the pages that a manifest lists.
+type ManifestPages struct {
+	Usable, Missing Ranges
+	Blank           Ranges // of the usable ones: without ink
+}

@@ -29,6 +29,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/desk"
+	"github.com/faxstream/faxstream/pipeline/document"
 	"github.com/faxstream/faxstream/pipeline/events"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -263,6 +264,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Names:       c.Names,
 		PNGScale:    events.PNGScale,
 		Desk:        desks{desk.Logs{Archive: guarded}},
+		Derived:     derivations{document.Derivations{Archive: a.archive}},
 		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
 		Gate: access.New(access.Config{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/desk"
+	"github.com/faxstream/faxstream/pipeline/document"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/storage"
@@ -88,6 +89,17 @@ func (d desks) Read(ctx context.Context, id string) (session.Work, []session.Des
 		err = fmt.Errorf("%w: %w", fs.ErrInvalid, err)
 	}
 	return w, log, err
+}
+
+// derivations translates the errors of derived documents for the dashboard.
+type derivations struct{ document.Derivations }
+
+func (d derivations) Pages(ctx context.Context, manifest session.Object) (session.ManifestPages, error) {
+	pages, err := d.Derivations.Pages(ctx, manifest)
+	if archive.Lost(err) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return pages, err
 }
 
 // remover translates between the terms of the pipeline and of a store.

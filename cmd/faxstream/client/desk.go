@@ -17,3 +17,15 @@ func (c *Client) Work(ctx context.Context, session string, o api.WorkOrder) (a a
 	err = c.post(ctx, faxPath(session)+"/desk", o, &a)
 	return a, err
 }
+
+// Derive makes documents of chosen pages of a fax. The answer says whether they are made; the order is stored.
+func (c *Client) Derive(ctx context.Context, session string, o api.DeriveOrder) (a api.DeriveAnswer, err error) {
+	err = c.post(ctx, faxPath(session)+"/derived", o, &a)
+	return a, err
+}
+
+// Derived returns the derived documents of a fax, oldest first.
+func (c *Client) Derived(ctx context.Context, session string) (l api.DerivedList, err error) {
+	err = c.get(ctx, faxPath(session)+"/derived", nil, &l)
+	return l, err
+}

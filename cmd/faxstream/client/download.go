@@ -22,15 +22,20 @@ type Object struct {
 	Page    int // from 1; 0: the document
 	// Kind is pdf, searchable, tiff, fax.tiff, txt or manifest of the document; of a page png, original (the bytes as fetched), or txt, words
 	// and sent: its text.
-	Kind   string
-	Image  string // of a page that differs from the whole file: streamed or file; empty: the one that counts
-	Reason string // why, for FAX_AUDIT
+	Kind    string
+	Derived string // the id of a derived document; empty: the document of the newest revision
+	Image   string // of a page that differs from the whole file: streamed or file; empty: the one that counts
+	Reason  string // why, for FAX_AUDIT
 }
 
 // path is where the object is, below /api/v1.
 func (o Object) path() string {
 	base := faxPath(o.Session)
 	switch {
+	case o.Derived != "" && o.Kind == "manifest":
+		return base + "/derived/" + url.PathEscape(o.Derived+".json")
+	case o.Derived != "":
+		return base + "/derived/" + url.PathEscape(o.Derived+"."+o.Kind)
 	case o.Kind == "original":
 		return fmt.Sprintf("%s/pages/%d.tiff", base, o.Page)
 	case o.Page > 0 && o.Kind != "png":

@@ -151,6 +151,7 @@ func (s *server) fax(w http.ResponseWriter, r *http.Request) {
 // faxView is what fax.html shows.
 type faxView struct {
 	api.FaxDetail
+	Derived []api.Derived
 	Marks   map[int]string // of small images, by page; each is the query of an image's URL
 	User    string         // who is logged in; empty without a login
 	Letters []api.Letter   // dead letters of the fax
@@ -227,6 +228,9 @@ func (s *server) faxView(r *http.Request) (v faxView, err error) {
 		for _, l := range letters {
 			v.Letters = append(v.Letters, shown(l))
 		}
+	}
+	if v.Derived, err = s.derived(r.Context(), d.Session); err != nil {
+		return v, err
 	}
 	ends := viewEnds(time.Now())
 	v.Live = "/live/" + d.Session + "?view=" + s.mark(r, d.Session, 0, liveMark, ends)
