@@ -54,7 +54,7 @@ type natsStore struct {
 	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
 	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the certificate authorities for --nats-url."`
 	NATSReplicas int    `name:"nats-replicas" placeholder:"N" help:"Number of copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have stored it. Empty: as many as the streams have, 1 for new ones."`
-	PublicURL    string `name:"public-url" placeholder:"URL" help:"URL under which subscribers reach --admin-addr, such as https://fax.example.org. Events of pages then say where PNG and original are. Empty: they do not."`
+	PublicURL    string `name:"public-url" placeholder:"URL" help:"URL under which subscribers reach --admin-addr, such as https://fax.example.org. Events of pages then say where PNG and original are; empty: they do not. If it has a path, such as https://example.org/fax, the dashboard is served below that path by a proxy."`
 	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -112,6 +113,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	var err error
 	if cfg.Names, err = numberNames(c.Numbers); err != nil {
 		return cfg, err
+	}
+	if cfg.Admin.Base, err = layout.PathOf(c.PublicURL); err != nil {
+		return cfg, usagef("--public-url: %w", err)
 	}
 	switch c.FaxplusPagePath {
 	case "":

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 )
 
 // linkKeySize is the size of the key of links, bytes.
@@ -145,7 +146,7 @@ func (g *Gate) LinkURL(r *http.Request, l Link) (string, error) {
 	if r.TLS != nil || g.BehindTLS {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host + "/links/" + sealed, nil
+	return scheme + "://" + r.Host + layout.Base(r) + "/links/" + sealed, nil
 }
 
 // OpenLink gives what the last path component of a link stands for, if the link is good now, and the token of its maker as it is now; the

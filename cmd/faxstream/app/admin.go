@@ -17,6 +17,7 @@ type Admin struct {
 	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
 	Key       string // PEM file of the private key of Cert
 	AnyPort   bool   // where the port of Addr is taken, take a free one
+	Base      string // path below which a proxy in front serves the listener, such as /fax; empty: it has the whole host
 	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 

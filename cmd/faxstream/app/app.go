@@ -23,6 +23,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/cmd/faxstream/health"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline"
@@ -275,9 +276,10 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})
-	a.adminURL, err = a.listen("admin", c.Admin.Addr, handler, c.Admin.tls(a.log))
+	outer := layout.Under(c.Admin.Base, handler)
+	a.adminURL, err = a.listen("admin", c.Admin.Addr, outer, c.Admin.tls(a.log))
 	if c.Admin.AnyPort && errors.Is(err, syscall.EADDRINUSE) {
-		a.adminURL, err = a.listen("admin", c.Admin.free(), handler, c.Admin.tls(a.log))
+		a.adminURL, err = a.listen("admin", c.Admin.free(), outer, c.Admin.tls(a.log))
 	}
 	if err == nil {
 		err = a.startTexts(ctx, handler, services)

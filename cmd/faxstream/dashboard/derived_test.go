@@ -101,7 +101,8 @@ func TestDeriveOrders(t *testing.T) {
 func TestDeriveRefusesWhatCannotBe(t *testing.T) {
 	s := newCopyist()
 	d := newListener(t, s.config)
-	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/later/derived", `{}`); status != 404 || !strings.Contains(body, "no document yet") {
+	status, body := d.Ask("worker", "POST", "/api/v1/faxes/later/derived", `{}`)
+	if status != 404 || !strings.Contains(body, "no document yet") {
 		t.Errorf("a fax without a document: %d %s", status, body)
 	}
 	s.err = fs.ErrNotExist
@@ -130,7 +131,9 @@ func TestDeriveOnTheFaxPage(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	_, page := d.Ask("worker", "GET", "/fax/abc", "")
-	for _, want := range []string{"pages 1-2 of revision", "page 3 (page 3 turned left)", "/derived/2222222222222222.pdf", `action="/fax/abc/derive"`} {
+	for _, want := range []string{
+		"pages 1-2 of revision", "page 3 (page 3 turned left)", "/derived/2222222222222222.pdf", `action="/fax/abc/derive"`,
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not have %q", want)
 		}

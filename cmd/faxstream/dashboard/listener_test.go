@@ -43,22 +43,27 @@ func newListenerWith(t *testing.T, changeAccess func(*access.Config), change fun
 	t.Helper()
 	d := &listener{}
 	d.Desk = accesstest.Open(t, changeAccess, func(gate *access.Gate) http.Handler {
-		st := twoFaxes()
-		cfg := Config{
-			Gate: gate, Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Log: gate.Log,
-			Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
-			Ready:   func(context.Context) error { return d.ready },
-			Events:  func(context.Context, *bus.Place, func(bus.Stored, bus.Place) bool) error { return nil },
-			Reconcile: func(context.Context, time.Time, bool) any {
-				return map[string]bool{"reconciled": true}
-			},
-		}
+		cfg := listenerConfig(d, gate)
 		if change != nil {
 			change(&cfg)
 		}
 		return NewHandler(cfg)
 	})
 	return d
+}
+
+// listenerConfig serves two faxes.
+func listenerConfig(d *listener, gate *access.Gate) Config {
+	st := twoFaxes()
+	return Config{
+		Gate: gate, Board: &Board{}, Ledgers: st, Letters: st, Archive: st, Audit: d, Log: gate.Log,
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
+		Ready:   func(context.Context) error { return d.ready },
+		Events:  func(context.Context, *bus.Place, func(bus.Stored, bus.Place) bool) error { return nil },
+		Reconcile: func(context.Context, time.Time, bool) any {
+			return map[string]bool{"reconciled": true}
+		},
+	}
 }
 
 // local is a gate without tokens.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -93,9 +94,9 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	first := true
+	first, base := true, layout.Base(r)
 	// What only the archive has is read once for a view: a tab that has read something else has a view of its own.
-	key := fmt.Sprintf("%q %q %s %q", v.User, v.filter.reader.Numbers, v.at(v.Cursor), v.Incomplete)
+	key := fmt.Sprintf("%q %q %q %s %q", base, v.User, v.filter.reader.Numbers, v.at(v.Cursor), v.Incomplete)
 	for _, x := range v.Faxes {
 		if x.Older {
 			key += " " + x.Session
@@ -110,7 +111,7 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		if v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList); v.Next != "" && len(v.Faxes) < defaultLimit {
 			v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit) // faxes have left the list, and others come up
 		}
-		return pages.Fragment("faxlist", v)
+		return pages.Fragment(base, "faxlist", v)
 	})
 }
 
@@ -130,7 +131,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pages.Fragment("faxbody", v)
+		return pages.Fragment(layout.Base(r), "faxbody", v)
 	})
 }
 
@@ -182,7 +183,7 @@ func (s *server) follow(ctx context.Context, id string, render render, publish f
 	for {
 		now, err := render(ctx, watcher.Take())
 		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
-			now, err = pages.Fragment("gone", gone.Message)
+			now, err = pages.Fragment("", "gone", gone.Message)
 		}
 		if err == nil && now != nil && !bytes.Equal(now, sent) {
 			sent = now

@@ -33,13 +33,13 @@ func Parse(files fs.FS, patterns ...string) Pages {
 	return Pages{template.Must(set.ParseFS(files, patterns...))}
 }
 
-// Fragment returns a template as HTML, for a part of a page.
-func (p Pages) Fragment(name string, data any) ([]byte, error) {
+// Fragment returns a template as HTML, for a part of a page. base is the Base of the request for the page.
+func (p Pages) Fragment(base, name string, data any) ([]byte, error) {
 	var b bytes.Buffer
 	if err := p.set.ExecuteTemplate(&b, name, data); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	return b.Bytes(), nil
+	return rebased(b.Bytes(), base), nil
 }
 
 // Asset answers with the script or icon that the path value file names. A browser may keep one that has its version in its name.
@@ -53,7 +53,7 @@ func Asset(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, assets, "assets/"+name)
 }
 
-// Write answers with a page. A page that fails half-way is logged.
+// Write answers with a page. A page that fails half-way is logged, and ends there.
 func (p Pages) Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, status int, page string, data any) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -64,7 +64,12 @@ func (p Pages) Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, s
 		"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; img-src 'self'; "+
 			"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	w.WriteHeader(status)
-	if err := p.set.ExecuteTemplate(w, page, data); err != nil && r.Context().Err() == nil {
+	var b bytes.Buffer
+	err := p.set.ExecuteTemplate(&b, page, data)
+	if _, sent := w.Write(rebased(b.Bytes(), Base(r))); err == nil {
+		err = sent
+	}
+	if err != nil && r.Context().Err() == nil {
 		log.Error("dashboard page failed", "page", page, "err", err)
 	}
 }
