@@ -29,7 +29,7 @@ func (k *checking) searchables(ctx context.Context) error {
 		}
 		record, err := archive.ParseSearchable(data, key)
 		if err != nil {
-			k.found.fault(FaultUnreadable, key, 0, err.Error())
+			k.found.unreadable(FaultUnreadable, key, err)
 			continue
 		}
 		if err := k.searchable(ctx, key, record); err != nil {
