@@ -102,7 +102,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 // outages says whether the archive or the provider is away.
 func (c *pagesConfig) outages(provider *fetch.Worker) func(context.Context) session.Outage {
 	return func(ctx context.Context) session.Outage {
-		o := provider.Outage()
+		o := provider.Outage(ctx)
 		if c.outage != nil {
 			o = o.And(c.outage(ctx))
 		}

@@ -112,8 +112,14 @@ func (g *gate) set(err error) {
 	g.told(err)
 }
 
-// outage says whether the gate is closed, and when it opened last.
-func (g *gate) outage() session.Outage {
+// outage says whether the gate is closed, and when it opened last. A closed gate is probed: in this process nobody may wait at it.
+func (g *gate) outage(ctx context.Context) session.Outage {
+	g.mu.Lock()
+	closed := g.reason != nil
+	g.mu.Unlock()
+	if closed {
+		g.usable(ctx)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return session.Outage{Now: g.reason != nil, Ended: g.opened}

@@ -110,7 +110,7 @@ type Worker struct {
 }
 
 // Outage says whether the provider cannot be used, as far as this process knows, and since when it can.
-func (w *Worker) Outage() session.Outage { return w.gate.outage() }
+func (w *Worker) Outage(ctx context.Context) session.Outage { return w.gate.outage(ctx) }
 
 // retryDue handles a retry timer, of a page or of the whole file.
 func (w *Worker) retryDue(ctx context.Context, d bus.Delivery) error {
