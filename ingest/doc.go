@@ -22,6 +22,8 @@
 // can use space in the dead letters. A request that is refused because of its address but has the right path and secret is a
 // webhook: Handler.Warnings and the log then say which flag lets it in, Handler.Refused lists the last addresses.
 //
+// ReadyPath is for load balancers. It is not a webhook: none of these checks is made, and it is not counted.
+//
 // # Times
 //
 // The provider's times carry no zone. They should be UTC, but may be of another zone. A Zone holds which one it is: as

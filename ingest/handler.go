@@ -47,16 +47,19 @@ type Config struct {
 	// secret is required, and Path itself accepts webhooks. If it returns no secret, every webhook is refused.
 	Secrets func() []string
 	// Zone converts the times of webhooks and learns from them; nil: they are UTC, and nothing is learned.
-	Zone          *Zone
-	RecordTimeout time.Duration         // for Record and Bury; default 5 s, less than a sender waits
+	Zone *Zone
+	// Ready returns nil if Recorder can store webhooks now, else why not: ReadyPath answers it. nil: there is no such path.
+	Ready         func(context.Context) error
+	RecordTimeout time.Duration         // for Record, Bury and Ready; default 5 s, less than a sender waits
 	Logger        *slog.Logger          // nil: silent
 	Registerer    prometheus.Registerer // for the metrics; nil: not registered
 }
 
-// Handler is the http.Handler of webhooks. It handles every path, so it needs a listener of its own. It may be called
-// concurrently.
+// Handler is the http.Handler of webhooks, and of ReadyPath. It handles every path, so it needs a listener of its own. It may be
+// called concurrently.
 type Handler struct {
 	cfg     Config
+	ready   *readiness // nil without Config.Ready
 	source  *source
 	refused *refusals
 	metrics *metrics
@@ -86,7 +89,11 @@ func NewHandler(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{cfg: cfg, source: src, refused: &refusals{source: src}, metrics: m}, nil
+	h := &Handler{cfg: cfg, source: src, refused: &refusals{source: src}, metrics: m}
+	if cfg.Ready != nil {
+		h.ready = &readiness{check: cfg.Ready, timeout: cfg.RecordTimeout}
+	}
+	return h, nil
 }
 
 // reply is the answer to one webhook.
@@ -98,6 +105,10 @@ type reply struct {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.ready != nil && r.URL.Path == ReadyPath {
+		write(w, h.ready.answer(w, r))
+		return
+	}
 	began := time.Now()
 	client := h.source.client(r)
 	rep := h.admit(w, r, client)

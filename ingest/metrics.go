@@ -21,6 +21,8 @@ const (
 	codeMalformed    = "malformed"
 	codeBadField     = "bad_field"
 	codeNotRecorded  = "not_recorded"
+	codeReady        = "ready"
+	codeNotReady     = "not_ready"
 )
 
 type metrics struct {

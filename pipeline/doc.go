@@ -76,6 +76,10 @@
 //   - The token is invalid: everything waits, and /readyz says why; nothing is lost. TestGate, TestADeadTokenIsWaitedFor
 //   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with
 //     200 is there. TestOutages, TestEveryFailingWriteHeals, TestSimulation
+//   - The archive or the provider is away when a fax is closed: the grace begins again when it is back, so the document is complete and its
+//     pages are streamed. TestAnOutageAtTheCloseCostsNoStreamedPage
+//   - The archive or the provider is away: a load balancer that asks the webhook listener goes on to send webhooks, and they are stored.
+//     TestOutages
 //   - The disk of the embedded server is full: answers are 503 until there is room; everything that was answered with 200 is there.
 //     TestAFullDiskIsOutlived
 //   - The process or its servers are killed: the user sees nothing; everything that was answered with 200 is there.
@@ -109,6 +113,8 @@
 //     TestWhatCannotBeDerivedIsADeadLetter
 //   - The search index is lost, damaged or behind: faxes are not found until it is filled again; nothing that is shown comes from it alone.
 //     TestTheIndexIsMadeAgain, TestADamagedIndexSaysWhatToDo, TestSearch
+//   - An older verify meets what a newer version wrote: it says so, and does not call it damaged.
+//     TestWhatANewerVersionWroteIsNotCalledDamaged
 //   - An archived original is missing or altered: that page is missing with reason lost, and there is a dead letter.
 //     TestALostOriginalCostsItsPage
 //

@@ -47,6 +47,7 @@ type pagesConfig struct {
 	fetches          int
 	observe          func(stage.Step)
 	stopped, doubted func(error)
+	outage           func(context.Context) session.Outage // of the archive; nil: never
 	sweepEvery       time.Duration
 	log              *slog.Logger
 	unless           func(handler) handler // hold.Guard.SkipPurged, which skips work for purged faxes
@@ -86,7 +87,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 			return nil, err
 		}
 	}
-	col := &collect.Collector{Bus: c.bus, Archive: c.archive, Policy: c.policy, Observe: c.observe}
+	col := &collect.Collector{Bus: c.bus, Archive: c.archive, Policy: c.policy, Observe: c.observe, Outage: c.outages(w)}
 	for _, b := range col.Consumptions() {
 		handlers[b.Consumer.Durable] = func(ctx context.Context, d bus.Delivery) error { return b.Handle(ctx, []bus.Delivery{d})[0] }
 		if err := c.bus.ConsumeBatches(ctx, b.Consumer, b.Most, labelled(b.Consumer.Durable, b.Handle)); err != nil {
@@ -96,6 +97,17 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	sweep := &collect.Sweeper{Bus: c.bus, Every: c.sweepEvery, Log: c.log}
 	go sweep.Run(ctx)
 	return handlers, nil
+}
+
+// outages says whether the archive or the provider is away.
+func (c *pagesConfig) outages(provider *fetch.Worker) func(context.Context) session.Outage {
+	return func(ctx context.Context) session.Outage {
+		o := provider.Outage(ctx)
+		if c.outage != nil {
+			o = o.And(c.outage(ctx))
+		}
+		return o
+	}
 }
 
 // consume starts one durable, and returns its handler.

@@ -45,6 +45,7 @@ type Config struct {
 	Observe   func(stage.Step)                             // called from many goroutines; nil: not called
 	Stopped   func(error)                                  // as in fetch.Config
 	Doubted   func(error)                                  // as in fetch.Config
+	Outage    func(context.Context) session.Outage         // of the archive, as this process can know; nil: never
 	Ingest    func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
 	Log       *slog.Logger
 }
@@ -58,7 +59,7 @@ func Start(ctx context.Context, c Config) error {
 	p := pagesConfig{
 		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, memory: c.Memory,
 		software: c.Software, signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
-		sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged,
+		outage: c.Outage, sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged,
 	}
 	handlers, err := startPages(ctx, &p)
 	if err != nil {

@@ -445,6 +445,17 @@ type memArchive struct {
 	objects map[string][]byte
 }
 
+// away is what a process finds out about the archive.
+func (a *memArchive) away(now time.Time) (o session.Outage) {
+	for _, s := range []span{a.outage, a.refuses} {
+		o = o.And(session.Outage{Now: s.has(now)})
+		if !s.never() && !now.Before(s.to) {
+			o = o.And(session.Outage{Ended: s.to})
+		}
+	}
+	return o
+}
+
 func (a *memArchive) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
 	return a.w.perform(ctx, "archive", "create "+key, true, func() error {
 		if _, ok := a.objects[key]; ok {

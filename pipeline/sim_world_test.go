@@ -16,6 +16,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/fetch"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // world runs one fax through the real pipeline, in the bubble of a synctest, on a JetStream, an archive and a provider that
@@ -476,6 +477,7 @@ func (w *world) start(index int) {
 			bus: &procBus{w.bus, w, p}, archive: w.archive, provider: w.fax.provider(w), policy: w.fax.policy, retry: fetch.DefaultRetry(),
 			spoolDir: filepath.Join(p.dir, "spool"), software: "simulated", sweepEvery: simulatedSweep, log: slog.New(slog.DiscardHandler),
 			unless: func(h handler) handler { return h },
+			outage: func(context.Context) session.Outage { return w.archive.away(time.Now()) },
 		})
 		if err != nil {
 			_ = w.perform(p.ctx, "", exits, false, nil) // as main does

@@ -16,7 +16,13 @@ import (
 // readyz is the status and text of /readyz.
 func (p *process) readyz() (int, string) {
 	p.t.Helper()
-	resp, err := http.Get(p.ready.Admin + "/readyz")
+	return p.ask(p.ready.Admin + "/readyz")
+}
+
+// ask returns the status and the text of an answer.
+func (p *process) ask(url string) (int, string) {
+	p.t.Helper()
+	resp, err := http.Get(url)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -213,6 +214,10 @@ func (w *outageWorld) run(length time.Duration) {
 		return status == http.StatusServiceUnavailable && strings.Contains(text, w.reason)
 	})
 	w.checkUsage(before, w.usage())
+	want := map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable}[w.refuses]
+	if status, text := w.p.ask(w.p.ready.Webhook + ingest.ReadyPath); status != want {
+		t.Errorf("a load balancer is told %d %s, want %d", status, text, want)
+	}
 	if w.refuses && len(w.left) == 0 {
 		t.Error("every webhook was answered 200")
 	}

@@ -67,7 +67,12 @@ func stringLen(text []byte) int {
 	return len(text)
 }
 
-// ParseStrict decodes JSON into v. JSON above the limits, unknown fields, and bytes after the JSON are errors.
+// ErrNewer: the JSON is well formed, but has a field that this version of faxstream does not know. Formats only get more fields, so a newer
+// version may have written it.
+var ErrNewer = errors.New("a field is unknown to this version of faxstream")
+
+// ParseStrict decodes JSON into v. JSON above the limits, unknown fields, and bytes after the JSON are errors. The error for an unknown
+// field matches ErrNewer if everything else is right; v has the fields that are known then.
 func ParseStrict(data []byte, v any) error {
 	if err := checkBounds(data); err != nil {
 		return err
@@ -75,6 +80,9 @@ func ParseStrict(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
+		if json.Unmarshal(data, v) == nil { // only the unknown field was wrong
+			return fmt.Errorf("%w: %w", ErrNewer, err)
+		}
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {

@@ -84,7 +84,7 @@ func (l Log) Read(ctx context.Context, a Reader, id string, n int, kind string, 
 		err = errors.New("it is an entry of another log, or has another kind or a value that is not allowed")
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w (%v)", key, ErrDamagedLog, err)
+		return fmt.Errorf("read %s: %w (%w)", key, ErrDamagedLog, err)
 	}
 	return nil
 }

@@ -98,6 +98,19 @@ func (b *Bus) Failed() <-chan error { return b.health.failed }
 // Ready returns nil if JetStream works, else an error that says why not. If the last publish to a stream failed, Ready
 // publishes a test message there: so it succeeds again without a webhook, which may not come while it fails.
 func (b *Bus) Ready(ctx context.Context) error {
+	if err := b.stores(ctx, b.health.refusing()); err != nil {
+		return err
+	}
+	return b.watched.trouble()
+}
+
+// Takes is Ready for what comes from outside: it returns nil if facts of the provider can be stored, whatever else does not work.
+func (b *Bus) Takes(ctx context.Context) error {
+	return b.stores(ctx, slices.DeleteFunc(b.health.refusing(), func(stream string) bool { return stream != StreamIn }))
+}
+
+// stores returns nil if messages can be stored. refusing are the streams that matter and whose last publish failed.
+func (b *Bus) stores(ctx context.Context, refusing []string) error {
 	if b.nc.Status() != nats.CONNECTED {
 		return fmt.Errorf("NATS is %s", b.nc.Status())
 	}
@@ -108,7 +121,7 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if err := b.health.mustRestart(); err != nil {
 		return err
 	}
-	for _, stream := range b.health.refusing() {
+	for _, stream := range refusing {
 		if b.try(ctx, stream) == nil {
 			continue
 		}
@@ -119,7 +132,7 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if _, err := b.js.Stream(ctx, StreamIn); err != nil {
 		return fmt.Errorf("stream %s: %w", StreamIn, err)
 	}
-	return b.watched.trouble()
+	return nil
 }
 
 // trial ends the subject of a test message of the readiness check. No consumer receives it, and in a bucket of ledgers it

@@ -66,6 +66,9 @@ func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 		t.Fatalf("ready, though the last publish failed: %v", err)
 	}
 	mustRecord(t, b, session.DocReady{Session: "s", ToToken: "1334", Revision: 1}) // another stream says nothing of this one
+	if b.Takes(t.Context()) == nil {
+		t.Error("webhooks can be stored in a full stream")
+	}
 	for range 2 {
 		if err := b.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), StreamIn) ||
 			!strings.Contains(err.Error(), "maximum bytes") {
@@ -98,6 +101,25 @@ func TestReadyAgainWithoutAnotherWebhook(t *testing.T) {
 	}
 	if n := count(t, b, StreamIn); n != 0 {
 		t.Errorf("%d messages are left of the check", n)
+	}
+}
+
+// What refuses inside says nothing about webhooks: a load balancer goes on to send them.
+func TestWebhooksAreTakenWhileAnotherStreamRefuses(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	full := session.DocReady{Session: "s", ToToken: "1334", From: strings.Repeat("9", 1000)}
+	for err := error(nil); err == nil; _, err = b.Record(t.Context(), full) {
+		full.Revision++
+	}
+	if b.Ready(t.Context()) == nil {
+		t.Errorf("ready, though %s is full", StreamDocs)
+	}
+	if err := b.Takes(t.Context()); err != nil {
+		t.Errorf("webhooks are not taken: %v", err)
+	}
+	if _, err := b.Record(t.Context(), page("s", 1)); err != nil {
+		t.Errorf("a page is not stored: %v", err)
 	}
 }
 

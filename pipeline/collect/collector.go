@@ -21,6 +21,9 @@ type Collector struct {
 	Archive archive.Store
 	Policy  session.Policy
 	Observe func(stage.Step)
+	// Outage says whether archive and provider are away, as far as this process can know. It is called before the whole file is ordered
+	// for pages that did not come. nil: they never are.
+	Outage func(context.Context) session.Outage
 
 	mu    sync.Mutex
 	known map[string]*ledger // guarded by mu, made at first use: the ledgers that this process used last

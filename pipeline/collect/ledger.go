@@ -135,6 +135,11 @@ func (c *Collector) next(ctx context.Context, s session.State, events []*session
 		if err := c.claim(ctx, &s, e); err != nil {
 			return s, err
 		}
+		if e.Fact == nil && c.Outage != nil && s.EndsWait(e.Timer) {
+			if e.Outage = c.Outage(ctx); ctx.Err() != nil {
+				return s, context.Cause(ctx) // what could not be asked is not known
+			}
+		}
 		folded, err := session.Next(c.Policy, s, *e)
 		if err != nil {
 			errs[i] = bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("session %s: %w", s.Session, err)}

@@ -35,7 +35,7 @@ type Searchables struct {
 	Log     *slog.Logger
 
 	mu      sync.Mutex
-	waiting map[string]int // guarded by mu: the first page without a text that counts, by the key of the newest manifest
+	waiting map[string]session.Ranges // guarded by mu: pages without a text that counts, by the key of the newest manifest
 }
 
 const (
@@ -148,32 +148,41 @@ func (s *Searchables) texts(ctx context.Context, id, key string) (
 	return manifest, texts, at, nil
 }
 
-// wait notes the first page without a text, so that the texts of other pages need not be read until it has one; 0: there is none.
-func (s *Searchables) wait(key string, page int) {
+// wait notes pages without a text, so that neither the manifest nor the texts of other pages are read until all of them have one.
+func (s *Searchables) wait(key string, pages session.Ranges) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting == nil || len(s.waiting) >= maxWaiting {
-		s.waiting = map[string]int{}
+		s.waiting = map[string]session.Ranges{}
 	}
-	if page == 0 {
+	if len(pages) == 0 {
 		delete(s.waiting, key)
 		return
 	}
-	s.waiting[key] = page
+	s.waiting[key] = pages
 }
 
-// waits reports whether a page that had no text still has none.
+// waits reports whether a page that had no text still has none. Each call goes on at the page at which the last one ended: in a long fax
+// the texts of all pages cost about two requests a page, not two for each pair of pages.
 func (s *Searchables) waits(ctx context.Context, id, key string) bool {
 	s.mu.Lock()
-	page := s.waiting[key]
+	pages := s.waiting[key]
 	s.mu.Unlock()
-	if page == 0 {
-		return false
+	for page := range pages.All() {
+		if !s.hasText(ctx, id, page) {
+			s.wait(key, pages.Minus(session.Span(1, page-1)))
+			return true
+		}
 	}
+	return false
+}
+
+// hasText reports whether a page has a text, or whether that cannot be known: the next request has the same error.
+func (s *Searchables) hasText(ctx context.Context, id string, page int) bool {
 	for range s.Archive.List(ctx, archive.TextPrefix(id, page), "") {
-		return false // a key, or an error that the next request has too
+		return true
 	}
-	return true
+	return false
 }
 
 // commit makes and archives the document, and publishes its event.

@@ -2,8 +2,10 @@ package document_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -105,6 +107,44 @@ func TestAFaxBecomesSearchable(t *testing.T) {
 		}
 		proven(t, d, "v1")
 		proven(t, d, "v2")
+	}
+}
+
+// counted counts the objects that are read of an archive.
+type counted struct {
+	archive.Store
+	opened int
+}
+
+func (c *counted) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
+	c.opened++
+	return c.Store.Open(ctx, key)
+}
+
+// While pages have no text, a text of another page reads nothing, also that of the first page which had none: the manifest of a long fax is
+// large, and its texts come one after another.
+func TestATextReadsNothingWhileOthersAreMissing(t *testing.T) {
+	t.Parallel()
+	d, doc := assembledDesk(t)
+	s := d.SearchablesOf(t, "v1")
+	reads := &counted{Store: d}
+	s.Archive = reads
+	deliver := func(event any) {
+		t.Helper()
+		reads.opened = 0
+		if err := pipelinetest.Deliver(t.Context(), s, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(doc) // pages 1 and 2 have no text
+	for range 2 {
+		if deliver(d.Recognise(t, 1, "one", morning)); reads.opened > 0 {
+			t.Errorf("%d objects are read for the text of page 1, while page 2 has none", reads.opened)
+		}
+	}
+	deliver(d.Recognise(t, 2, "two", morning))
+	if n := len(searchables(t, d)); n != 1 {
+		t.Errorf("%d searchable documents, when both pages have a text", n)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // gate stops the stages that use the provider while the provider refuses everything, most often because of an invalid token. While it is
@@ -108,6 +110,19 @@ func (g *gate) set(err error) {
 	close(g.changed)
 	g.changed = make(chan struct{})
 	g.told(err)
+}
+
+// outage says whether the gate is closed, and when it opened last. A closed gate is probed: in this process nobody may wait at it.
+func (g *gate) outage(ctx context.Context) session.Outage {
+	g.mu.Lock()
+	closed := g.reason != nil
+	g.mu.Unlock()
+	if closed {
+		g.usable(ctx)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return session.Outage{Now: g.reason != nil, Ended: g.opened}
 }
 
 // extended moves a deadline for work that waited at the closed gate: at least `by` after the gate opened.

@@ -200,6 +200,21 @@ func TestGate(t *testing.T) {
 		if len(told) != 2 || told[0] == nil || told[1] != nil {
 			t.Errorf("told %v, want why it stopped, then that it goes on", told)
 		}
+		opened := time.Now()
+		time.Sleep(time.Hour)
+		if o := g.outage(t.Context()); o.Now || o.Ended.After(opened) || o.Ended.Before(opened.Add(-time.Minute)) {
+			t.Errorf("an hour after it opened at %s: %+v", opened, o)
+		}
+		alive.Store(false)
+		g.usable(t.Context())
+		if o := g.outage(t.Context()); !o.Now {
+			t.Errorf("at a closed gate: %+v", o)
+		}
+		alive.Store(true)
+		time.Sleep(probeEvery)
+		if o := g.outage(t.Context()); o.Now || time.Since(o.Ended) > 0 {
+			t.Errorf("at a closed gate at which nobody waits, when the provider is back: %+v", o)
+		}
 		// What waited has some time of its own, though its deadline is over.
 		if got := g.extended(start.Add(time.Minute), 5*time.Minute); !got.After(time.Now().Add(4 * time.Minute)) {
 			t.Errorf("the deadline is %v from now", time.Until(got))

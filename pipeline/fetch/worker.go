@@ -109,6 +109,9 @@ type Worker struct {
 	originals sync.Pool // *[]byte: memory of archived pages that were compared
 }
 
+// Outage says whether the provider cannot be used, as far as this process knows, and since when it can.
+func (w *Worker) Outage(ctx context.Context) session.Outage { return w.gate.outage(ctx) }
+
 // retryDue handles a retry timer, of a page or of the whole file.
 func (w *Worker) retryDue(ctx context.Context, d bus.Delivery) error {
 	var r session.Retry

@@ -25,24 +25,24 @@ type Chosen struct {
 // reads is how many texts are read at the same time.
 const reads = 8
 
-// Whole gives the texts that count of the pages in rasters, ascending; a raster is the hash of the image of the page that counts. If a page
-// has none, it gives no texts, and the first such page.
-func Whole(ctx context.Context, a archive.Reader, id string, rasters map[int]string) (texts []Chosen, without int, err error) {
+// Whole gives the texts that count of the pages in rasters, ascending; a raster is the hash of the image of the page that counts. If pages
+// have none, it gives no texts, and such pages: all that have no text at all, else the first one of which no text counts.
+func Whole(ctx context.Context, a archive.Reader, id string, rasters map[int]string) (
+	texts []Chosen, without session.Ranges, err error,
+) {
 	byPage, err := wordsKeys(ctx, a, archive.TextsPrefix(id))
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
-	pages := make([]int, 0, len(rasters))
-	for page := range rasters {
-		if len(byPage[page]) == 0 && (without == 0 || page < without) {
-			without = page
+	pages := slices.Sorted(maps.Keys(rasters))
+	for _, page := range pages {
+		if len(byPage[page]) == 0 {
+			without = without.Add(page)
 		}
-		pages = append(pages, page)
 	}
-	if without > 0 {
+	if len(without) > 0 {
 		return nil, without, nil
 	}
-	slices.Sort(pages)
 	texts = make([]Chosen, len(pages))
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(reads)
@@ -53,12 +53,12 @@ func Whole(ctx context.Context, a archive.Reader, id string, rasters map[int]str
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	if i := slices.IndexFunc(texts, func(c Chosen) bool { return c.Page == 0 }); i >= 0 {
-		return nil, pages[i], nil
+		return nil, session.Span(pages[i], pages[i]), nil
 	}
-	return texts, 0, nil
+	return texts, nil, nil
 }
 
 // wordsKeys lists the keys of texts by page.

@@ -255,7 +255,17 @@ func docFailed(revision int, pages Ranges) step {
 func due(kind string) step { return fires(kind, 0) }
 
 // fires is due, by so much too late or (negative) too early.
-func fires(kind string, late time.Duration) step {
+func fires(kind string, late time.Duration) step { return firesIn(kind, late, Outage{}) }
+
+// dueAway is due while the archive or the provider is away.
+func dueAway(kind string) step { return firesIn(kind, 0, Outage{Now: true}) }
+
+// dueBack is due after an outage that ended so long after the start of the test.
+func dueBack(kind string, ended time.Duration) step {
+	return firesIn(kind, 0, Outage{Ended: testStart.Add(ended)})
+}
+
+func firesIn(kind string, late time.Duration, o Outage) step {
 	return func(h *history) {
 		var t *Timer
 		for _, e := range h.state.Effects {
@@ -267,7 +277,7 @@ func fires(kind string, late time.Duration) step {
 			h.t.Fatalf("no %s timer was set", kind)
 		}
 		h.now = t.Due.Add(late)
-		h.feed(Event{Timer: *t})
+		h.feed(Event{Timer: *t, Outage: o})
 	}
 }
 

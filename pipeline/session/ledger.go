@@ -24,7 +24,7 @@ const RecoveredBeyond = "more_pages_than_counted"
 
 // Policy says how long a session waits. The zero value waits for nothing.
 type Policy struct {
-	Grace     time.Duration // how long after the close pages may come whose own fetch still runs
+	Grace     time.Duration // how long after the close, and after an outage, pages may come whose own fetch still runs
 	Idle      time.Duration // how long a fax without a close may be silent before its record is asked for, or it is given up
 	GiveUp    time.Duration // how long it may be silent before it is given up; only with Ask
 	Ask       bool          // true: the provider's record decides whether an idle fax is over
@@ -49,8 +49,9 @@ type Event struct {
 
 	// Fact is a PageAnnounced, Closed, PageArchived, PageFailed, WholeDone, DocVerified, DocAssembled, DocFailed, RecordSaid, Again,
 	// Kept or Desk; nil for a timer.
-	Fact  Fact
-	Timer Timer // used if Fact is nil
+	Fact   Fact
+	Timer  Timer  // used if Fact is nil
+	Outage Outage // of a timer for which State.EndsWait is true: what the process knows of archive and provider
 }
 
 // Effect is one short publish that is due. Exactly one field is set. It may be repeated: the payload is fixed here.
@@ -87,7 +88,7 @@ func Next(p Policy, s State, e Event) (State, error) {
 func (s *State) fold(p Policy, e Event) error {
 	switch f := e.Fact.(type) {
 	case nil:
-		s.fire(p, e.Timer, e.At)
+		s.fire(p, e.Timer, e.Outage, e.At)
 	case PageAnnounced:
 		if err := checkPage(f.Page); err != nil {
 			return err

@@ -78,6 +78,30 @@ func TestNext(t *testing.T) {
 			StatusRecovered,
 		},
 		{
+			"archive away when the grace is over: it is waited for, and for a grace time after it, so the page is streamed", streaming(),
+			[]step{
+				announced(1, 2), archivedPages(1), success(2), dueAway(TimerGrace), dueAway(TimerGrace), dueBack(TimerGrace, 4*time.Minute),
+				archivedPages(2), assembled(1),
+			},
+			[]string{"idle timer", "grace timer", "grace timer", "grace timer", "grace timer", "ready 1 complete 1-2"},
+			StatusComplete,
+		},
+		{
+			"archive back for a grace time and the page did not come: the whole file has it", streaming(),
+			[]step{
+				announced(1, 2), archivedPages(1), success(2), dueAway(TimerGrace), dueBack(TimerGrace, 2*time.Minute),
+				dueBack(TimerGrace, 2*time.Minute), cutPages(2), wholeCut(1, 2, nil), assembled(1),
+			},
+			[]string{"idle timer", "grace timer", "grace timer", "grace timer", "whole 1 wants 2-2", "ready 1 recovered 1-2"},
+			StatusRecovered,
+		},
+		{
+			"an outage that ended long before the close moves nothing", streaming(),
+			[]step{announced(1), archivedPages(1), success(2), dueBack(TimerGrace, -time.Hour), cutPages(2), wholeCut(1, 2, nil), assembled(1)},
+			[]string{"idle timer", "grace timer", "whole 1 wants 2-2", "ready 1 complete 1-2"},
+			StatusComplete,
+		},
+		{
 			"an attempt that is not the last one does not end the wait", streaming(),
 			[]step{announced(1), success(1), failing(1, ReasonNotYet, false), archivedPages(1), assembled(1)},
 			[]string{"idle timer", "grace timer", "ready 1 complete 1-1"},
@@ -428,6 +452,33 @@ func TestTimersAreDueWhenPolicySays(t *testing.T) {
 		if err != nil || back != *e.Timer {
 			t.Errorf("timer %+v comes back from its subject as %+v, %v", *e.Timer, back, err)
 		}
+	}
+}
+
+// TestALongOutageIsLookedAtRarely: in an outage of a day a fax whose pages wait for the archive costs some hundred schedules, and when it
+// is over its pages have a whole grace time.
+func TestALongOutageIsLookedAtRarely(t *testing.T) {
+	h := play(t, streaming(), announced(1), success(1))
+	closed := h.now
+	looks := 0
+	for h.now.Before(closed.Add(24 * time.Hour)) {
+		before := h.now
+		dueAway(TimerGrace)(h)
+		if wait := h.state.GraceAt.Sub(before); wait < h.policy.Grace {
+			t.Fatalf("look %d is %s after the one before, less than the grace time", looks, wait)
+		}
+		looks++
+	}
+	if looks > 24*60/5+10 {
+		t.Errorf("%d looks in a day", looks)
+	}
+	ended := h.now.Sub(testStart)
+	dueBack(TimerGrace, ended)(h)
+	if want := testStart.Add(ended + h.policy.Grace); h.state.GraceAt.Before(want) && !h.state.WholeOpen {
+		t.Errorf("the last look is at %s, want not before %s", h.state.GraceAt, want)
+	}
+	if h.state.WholeOpen && h.now.Sub(testStart) < ended+h.policy.Grace {
+		t.Error("the whole file is ordered before the pages had their grace time")
 	}
 }
 

@@ -322,6 +322,55 @@ func fireAll(h *history) {
 	}
 }
 
+// TestALatePageOfALongFaxCostsTheLedgerNoMore: the last 64 of 2,000 pages cost at most 1.2 times the memory and the bytes of 64 pages from
+// page 321 on. They come in order, or shuffled as by a pool of fetchers. (Go allocates nothing for numbers below 256, so these pages are no
+// measure.)
+func TestALatePageOfALongFaxCostsTheLedgerNoMore(t *testing.T) {
+	const part, pool = 64, 16
+	for _, shuffled := range []bool{false, true} {
+		place := rand.New(rand.NewPCG(1, 2)).Perm(pool)
+		order := make([]int, 2000)
+		for i := range order {
+			if order[i] = i + 1; shuffled {
+				order[i] = i - i%pool + place[i%pool] + 1
+			}
+		}
+		written := 0
+		add := func(s State, pages []int) State {
+			for _, p := range pages {
+				for _, f := range []Fact{
+					PageAnnounced{Session: testSession, Page: p, From: "+1", To: "+2"},
+					PageArchived{Session: testSession, Page: p, ToToken: "2", Source: SourceFetch},
+				} {
+					s.Effects = nil // done
+					var err error
+					if s, err = Next(streaming(), s, Event{At: testStart, Fact: f}); err != nil {
+						t.Fatal(err)
+					}
+					data, err := s.Marshal()
+					if err != nil {
+						t.Fatal(err)
+					}
+					written += len(data)
+				}
+			}
+			return s
+		}
+		cost := func(from int) (allocs, size float64) {
+			s := add(State{Session: testSession}, order[:from])
+			written = 0
+			allocs = testing.AllocsPerRun(1, func() { add(s, order[from:from+part]) })
+			return allocs, float64(written)
+		}
+		allocs, size := cost(5 * part)
+		lateAllocs, lateSize := cost(len(order) - part)
+		if lateAllocs > 1.2*allocs || lateSize > 1.2*size {
+			t.Errorf("shuffled %t: late pages cost %.0f allocations and %.0f bytes, early ones %.0f and %.0f",
+				shuffled, lateAllocs, lateSize, allocs, size)
+		}
+	}
+}
+
 // TestLedgerOfALongFaxStaysSmall: the document of a 10,000-page fax stays under 16 KiB in every order that a fax line and a pool of
 // fetchers can produce, with its last effects in it.
 func TestLedgerOfALongFaxStaysSmall(t *testing.T) {

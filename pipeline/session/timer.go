@@ -11,7 +11,8 @@ import (
 
 // Timer kinds.
 const (
-	TimerGrace = "grace" // after the close: missing pages are cut from the whole file
+	// TimerGrace: some time after the close, in which archive and provider worked, missing pages are cut from the whole file.
+	TimerGrace = "grace"
 	TimerIdle  = "idle"  // no event of the session came for long
 	TimerRetry = "retry" // of one page
 	TimerWhole = "whole" // retry of the whole file
@@ -66,11 +67,15 @@ func ParseTimer(subject string) (Timer, error) {
 
 // fire folds a timer. The ledger decides by its own deadlines: early, old and repeated timers change nothing, but an early
 // one is set again, since no other schedule is waiting.
-func (s *State) fire(p Policy, t Timer, at time.Time) {
+func (s *State) fire(p Policy, t Timer, o Outage, at time.Time) {
 	switch {
 	case t.Kind == TimerGrace && t.Due.Equal(s.GraceAt):
 		if at.Before(s.GraceAt) {
 			s.arm(TimerGrace, &s.GraceAt, s.GraceAt.Add(time.Millisecond))
+			return
+		}
+		if until := s.graceUntil(p, o, at); at.Before(until) {
+			s.arm(TimerGrace, &s.GraceAt, until)
 			return
 		}
 		s.GraceAt = time.Time{}
@@ -90,6 +95,42 @@ func (s *State) fire(p Policy, t Timer, at time.Time) {
 	case t.Kind == TimerVerify && t.Due.Equal(s.VerifyAt):
 		s.VerifyAt = time.Time{}
 	}
+}
+
+// Outage says whether the archive or the provider is away, as far as one process knows. The zero value: they work, and always did.
+type Outage struct {
+	Now   bool      // one of them is away
+	Ended time.Time // when one of them came back last; zero: none of them was away
+}
+
+// And returns what is known of both.
+func (o Outage) And(other Outage) Outage {
+	o.Now = o.Now || other.Now
+	if other.Ended.After(o.Ended) {
+		o.Ended = other.Ended
+	}
+	return o
+}
+
+// EndsWait reports whether the session waits for pages until t fires: it orders the whole file then, if archive and provider work.
+func (s *State) EndsWait(t Timer) bool {
+	return t.Kind == TimerGrace && t.Due.Equal(s.GraceAt) && (len(s.missing()) > 0 || s.uncounted())
+}
+
+// maxLook is the longest time between two looks at a fax whose pages cannot be archived or fetched, unless the grace time is longer.
+// In a long outage there are many such faxes, and each look costs a schedule.
+const maxLook = 5 * time.Minute
+
+// graceUntil returns when the pages had a whole grace time in which archive and provider worked. While one of them is away the looks
+// become rarer.
+func (s *State) graceUntil(p Policy, o Outage, at time.Time) time.Time {
+	if o.Now {
+		return at.Add(max(p.Grace, min(at.Sub(s.LastSeen), maxLook)))
+	}
+	if o.Ended.IsZero() {
+		return s.GraceAt
+	}
+	return o.Ended.Add(p.Grace)
 }
 
 // Timers returns the schedules that the session waits for.

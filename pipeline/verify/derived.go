@@ -16,7 +16,7 @@ func (k *checking) derived(ctx context.Context) error {
 	return k.records(ctx, archive.IsDerived, func(key string, data []byte) error {
 		record, err := archive.ParseDerived(data, key)
 		if err != nil {
-			k.found.fault(FaultUnreadable, key, 0, err.Error())
+			k.found.unreadable(FaultUnreadable, key, err)
 			return nil
 		}
 		return k.derivative(ctx, key, record)

@@ -1,5 +1,11 @@
 package verify
 
+import (
+	"errors"
+
+	"github.com/faxstream/faxstream/pipeline/archive"
+)
+
 // FaultKind names one kind of fault in an archive.
 type FaultKind string
 
@@ -7,6 +13,7 @@ const (
 	FaultMissing     FaultKind = "missing"
 	FaultAltered     FaultKind = "altered"
 	FaultUnreadable  FaultKind = "unreadable"
+	FaultNewer       FaultKind = "newer"
 	FaultForeign     FaultKind = "foreign"
 	FaultContradicts FaultKind = "contradicts"
 	FaultChain       FaultKind = "chain"
@@ -40,7 +47,12 @@ var faultTexts = map[FaultKind][2]string{
 	},
 	FaultUnreadable: {
 		"A plan, manifest, report or log is unreadable.",
-		"Restore the original version; if a newer faxstream wrote it, verify with that version of faxstream.",
+		"Restore the original version.",
+	},
+	FaultNewer: {
+		"An object has a field that this version of faxstream does not know, so it cannot prove it.",
+		"A newer faxstream wrote it: verify with that version or a later one. If you never had a newer one, somebody changed the object: " +
+			"restore the original version.",
 	},
 	FaultForeign: {
 		"A plan or manifest belongs to another fax or revision.",
@@ -147,6 +159,14 @@ type Finding struct {
 	Faults     []Fault `json:"faults"`
 
 	indexed string // key of the index entry that it must have; "": unknown, there is no revision
+}
+
+// unreadable adds the fault of an object that could not be parsed: of a kind, or that a newer version of faxstream wrote it.
+func (f *Finding) unreadable(kind FaultKind, where string, err error) {
+	if errors.Is(err, archive.ErrNewer) {
+		kind = FaultNewer
+	}
+	f.fault(kind, where, 0, err.Error())
 }
 
 // fault adds a fault. details is a sentence without its full stop, or empty.

@@ -15,7 +15,7 @@ func (k *checking) holds(ctx context.Context) error {
 	last, err := hold.LastEntry(ctx, k.Archive, k.id)
 	switch {
 	case errors.Is(err, archive.ErrDamagedLog) || errors.Is(err, archive.ErrTooLarge):
-		k.found.fault(FaultUnreadable, hold.LogPrefix+k.id+"/", 0, err.Error())
+		k.found.unreadable(FaultUnreadable, hold.LogPrefix+k.id+"/", err)
 	case err != nil:
 		return err
 	case last.Kind == session.ActionPurged:
@@ -28,7 +28,7 @@ func (k *checking) holds(ctx context.Context) error {
 func (k *checking) desk(ctx context.Context) error {
 	_, _, err := desk.Read(ctx, k.Archive, k.id)
 	if desk.Damaged(err) {
-		k.found.fault(FaultUnreadable, archive.DeskPrefix+k.id+"/", 0, err.Error())
+		k.found.unreadable(FaultUnreadable, archive.DeskPrefix+k.id+"/", err)
 		return nil
 	}
 	return err

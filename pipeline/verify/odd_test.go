@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -93,6 +94,71 @@ func TestOddObjectsAreNamed(t *testing.T) {
 				if kinds, checked := found[id]; !checked || id != c.session && len(kinds) > 0 {
 					t.Errorf("of %s there is %v, checked %v", id, kinds, checked)
 				}
+			}
+		})
+	}
+}
+
+// What a newer version of faxstream wrote has fields that this one does not know. It is said to be newer, not damaged, and the hashes of
+// what it names are checked all the same.
+func TestWhatANewerVersionWroteIsNotCalledDamaged(t *testing.T) {
+	clean := pipelinetest.OddDesk(t)
+	const manifest = "faxes/fax/r1/manifest.json"
+	sidecar := archive.SidecarKey(clean.Pages[1].Original.Key)
+	grow := func(d *pipelinetest.Desk, key string) { // as a newer version would have written it
+		old := d.Objects[key]
+		grown := bytes.Replace(old, []byte("{"), []byte(`{"later":[1],`), 1)
+		if archive.IsSidecar(key) {
+			body, _, _ := bytes.Cut(grown, []byte(`,"sum":`))
+			grown = fmt.Appendf(bytes.Clone(body), `,"sum":"%s"}`, archive.Hash16(sha256.Sum256(body)))
+		}
+		d.Objects[key] = grown
+		text := bytes.ReplaceAll(d.Objects[manifest], []byte(pipelinetest.SHA(old)), []byte(pipelinetest.SHA(grown)))
+		d.Objects[manifest] = bytes.Replace(text, fmt.Appendf(nil, `"size": %d`, len(old)), fmt.Appendf(nil, `"size": %d`, len(grown)), 1)
+	}
+	by := func(d *pipelinetest.Desk, version string) {
+		d.Objects[manifest] = bytes.Replace(d.Objects[manifest], []byte(`"software": "v1"`), []byte(`"software": "`+version+`"`), 1)
+	}
+	for _, c := range []struct {
+		name string
+		made func(d *pipelinetest.Desk)
+		want []FaultKind
+	}{
+		{"a manifest", func(d *pipelinetest.Desk) { grow(d, manifest); by(d, "v2") }, []FaultKind{FaultNewer}},
+		{"a manifest that says this version made it", func(d *pipelinetest.Desk) { grow(d, manifest) }, []FaultKind{FaultUnreadable}},
+		{"a manifest with bytes after it", func(d *pipelinetest.Desk) {
+			grow(d, manifest)
+			by(d, "v2")
+			d.Objects[manifest] = append(d.Objects[manifest], '{')
+		}, []FaultKind{FaultUnreadable}},
+		{"a manifest, and a page is damaged", func(d *pipelinetest.Desk) {
+			grow(d, manifest)
+			by(d, "v2")
+			d.Objects[clean.Pages[1].PNG.Key] = []byte("another image")
+		}, []FaultKind{FaultNewer, FaultAltered}},
+		{"a manifest, and a sidecar is gone", func(d *pipelinetest.Desk) {
+			grow(d, manifest)
+			by(d, "v2")
+			delete(d.Objects, sidecar)
+		}, []FaultKind{FaultNewer, FaultSidecar}},
+		{"a plan", func(d *pipelinetest.Desk) { grow(d, "faxes/fax/r1/plan.json"); by(d, "v2") }, []FaultKind{FaultNewer}},
+		{"a sidecar", func(d *pipelinetest.Desk) { grow(d, sidecar) }, []FaultKind{FaultNewer}},
+		{"a log", func(d *pipelinetest.Desk) {
+			d.Objects["keep/fax/0001.held.json"] = []byte(
+				`{"session":"fax","action":"held","by":"x","why":"x","at":"2026-11-27T10:00:00Z","asked":"a1","later":1}`)
+		}, []FaultKind{FaultNewer}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := &pipelinetest.Desk{Objects: maps.Clone(clean.Objects), Pages: clean.Pages}
+			c.made(d)
+			found, err := checkOdd(t, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(found["fax"])
+			slices.Sort(c.want)
+			if !slices.Equal(found["fax"], c.want) || len(found["whole"]) > 0 {
+				t.Errorf("found %v, want %v", found, c.want)
 			}
 		})
 	}

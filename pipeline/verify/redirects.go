@@ -28,7 +28,7 @@ func (k *checking) redirect(ctx context.Context) error {
 		}
 		k.named[key] = archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
 		if r, err := archive.ParseRedirect(data, from); err != nil {
-			k.found.fault(FaultUnreadable, key, 0, err.Error())
+			k.found.unreadable(FaultUnreadable, key, err)
 		} else if folded && r.Into != k.id {
 			k.found.fault(FaultForeign, key, 0, "It is the redirect of session "+r.Session+" to "+r.Into)
 		}

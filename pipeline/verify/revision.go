@@ -40,18 +40,7 @@ func (r *revisionCheck) run(ctx context.Context, before link) error {
 	if !r.agrees() {
 		return nil // the pages and documents in it are not reliable
 	}
-	for _, p := range r.m.Pages {
-		if p.Status != session.PageStatusArchived {
-			continue
-		}
-		r.name(*p.PNG, r.key)
-		if p.Sidecar != "" {
-			r.name(session.Object{Key: archive.SidecarKey(p.Original.Key), Size: -1, SHA256: p.Sidecar}, r.key)
-		}
-	}
-	for _, o := range r.m.Reports {
-		r.name(o, r.key)
-	}
+	r.names(r.key, r.m)
 	if err := r.documents(ctx); err != nil {
 		return err
 	}

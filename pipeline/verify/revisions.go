@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/sign"
 )
 
@@ -42,7 +43,9 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 	k.look(key, digest{int64(len(data)), sum})
 	self := link{n, fmt.Sprintf("%x", sum)}
 	var m archive.Manifest
-	if err := archive.ParseStrict(data, &m); err != nil {
+	err = archive.ParseStrict(data, &m)
+	newer := errors.Is(err, archive.ErrNewer) && m.Software != k.Software
+	if err != nil && !newer {
 		k.found.fault(FaultUnreadable, key, 0, err.Error())
 		return self, nil
 	}
@@ -52,6 +55,11 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 	}
 	k.signature(key, m, data)
 	k.found.Pages = len(m.Pages)
+	if newer {
+		k.found.fault(FaultNewer, key, 0, fmt.Sprintf("%.100q made it, this is %q: %v", m.Software, k.Software, err))
+		k.names(key, m)
+		return self, nil
+	}
 	plan, ok, err := k.plan(ctx, key, m)
 	if err != nil || !ok {
 		return self, err
@@ -63,6 +71,28 @@ func (k *checking) revision(ctx context.Context, n int, before link) (link, erro
 	}
 	k.sound[n] = len(k.found.Faults) == faults
 	return self, nil
+}
+
+// names notes the objects that a manifest names: each must be there and have its hash, whatever else can be checked.
+func (k *checking) names(key string, m archive.Manifest) {
+	named := append([]session.Object{m.Plan, m.PDF}, m.Reports...)
+	if m.TIFF != nil {
+		named = append(named, *m.TIFF)
+	}
+	for _, p := range m.Pages {
+		if p.PNG != nil {
+			named = append(named, *p.PNG)
+		}
+		if p.Original != nil {
+			named = append(named, *p.Original)
+		}
+		if p.Original != nil && p.Sidecar != "" {
+			named = append(named, session.Object{Key: archive.SidecarKey(p.Original.Key), Size: -1, SHA256: p.Sidecar})
+		}
+	}
+	for _, o := range named {
+		k.name(o, key)
+	}
 }
 
 // signature checks the signature of a manifest, whose bytes are data, and counts it.
@@ -96,7 +126,8 @@ func (k *checking) plan(ctx context.Context, by string, m archive.Manifest) (p a
 		return p, false, err
 	}
 	if err := archive.ParseStrict(data, &p); err != nil {
-		k.found.fault(FaultUnreadable, m.Plan.Key, 0, err.Error())
+		k.found.unreadable(FaultUnreadable, m.Plan.Key, err)
+		k.names(by, m)
 		return p, false, nil
 	}
 	if p.Session != m.Session || p.Revision != m.Revision {
@@ -121,7 +152,7 @@ func (k *checking) reports(ctx context.Context) error {
 		}
 		var report archive.Report
 		if err := archive.ParseStrict(data, &report); err != nil {
-			k.found.fault(FaultUnreadable, key, 0, err.Error())
+			k.found.unreadable(FaultUnreadable, key, err)
 			continue
 		}
 		if dir := archive.RevisionKey(report.Session, report.Revision, ""); report.Session != k.id || !strings.HasPrefix(key, dir) {

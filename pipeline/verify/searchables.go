@@ -16,7 +16,7 @@ func (k *checking) searchables(ctx context.Context) error {
 	return k.records(ctx, archive.IsSearchable, func(key string, data []byte) error {
 		record, err := archive.ParseSearchable(data, key)
 		if err != nil {
-			k.found.fault(FaultUnreadable, key, 0, err.Error())
+			k.found.unreadable(FaultUnreadable, key, err)
 			return nil
 		}
 		return k.searchable(ctx, key, record)

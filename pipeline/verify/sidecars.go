@@ -29,7 +29,7 @@ func (k *checking) sidecars(ctx context.Context) error {
 		d, there := k.seen[object]
 		switch {
 		case err != nil:
-			k.found.fault(FaultSidecar, key, 0, err.Error())
+			k.found.unreadable(FaultSidecar, key, err)
 		case s.Session != k.id || s.Object.Key != object || s.Page != archive.PageOfKey(object):
 			k.found.fault(FaultSidecar, key, 0, fmt.Sprintf("It describes session %s page %d, %s", s.Session, s.Page, s.Object.Key))
 		case there && (s.Object.Size < 0 || !d.is(s.Object)):

@@ -25,7 +25,7 @@ func (k *checking) texts(ctx context.Context) error {
 		p, err := archive.ParseText(data)
 		switch {
 		case err != nil:
-			k.found.fault(FaultText, key, 0, err.Error())
+			k.found.unreadable(FaultText, key, err)
 		case p.Session != k.id || p.WordsKey() != key:
 			k.found.fault(FaultText, key, 0, fmt.Sprintf("It is the text of session %s page %d, %s", p.Session, p.Page, p.WordsKey()))
 		default:

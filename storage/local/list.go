@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func (w *walker) read(dir string) ([]string, error) {
 		if err := w.ctx.Err(); err != nil {
 			return nil, err
 		}
-		entries, err := f.ReadDir(readBatch)
+		entries, err := w.next(f, dir)
 		for _, e := range entries {
 			name := e.Name()
 			if e.IsDir() {
@@ -101,6 +102,31 @@ func (w *walker) read(dir string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// next reads the next entries of dir. Names that the prefix excludes cost almost nothing: the page worker lists the few objects of one page,
+// and beside them are those of thousands of pages.
+func (w *walker) next(f *os.File, dir string) ([]fs.DirEntry, error) {
+	begin, ok := strings.CutPrefix(w.prefix, dir)
+	if !ok || begin == "" {
+		return f.ReadDir(readBatch)
+	}
+	names, err := f.Readdirnames(readBatch)
+	var entries []fs.DirEntry
+	for _, name := range names {
+		if !strings.HasPrefix(name, begin) {
+			continue
+		}
+		info, err := w.s.root.Lstat(path.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, fs.FileInfoToDirEntry(info))
+	}
+	return entries, err
 }
 
 // wanted reports whether full, a key or a directory with its slash, has

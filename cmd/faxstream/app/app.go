@@ -191,6 +191,7 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 		Ingest:  a.hooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
+		Outage:  a.archive.Outage,
 		Observe: func(s stage.Step) {
 			stages.observe(s)
 			if c.Observe != nil {
@@ -350,7 +351,8 @@ func (a *App) refused() []api.Refusal {
 // webhooks makes the handler of webhooks; nothing reaches it before it listens.
 func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, error) {
 	cfg := ingest.Config{
-		AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Zone: a.zone, Logger: a.log, Registerer: reg,
+		AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Ready: a.bus.Takes, Zone: a.zone, Logger: a.log,
+		Registerer: reg,
 	}
 	if len(c.Secrets) > 0 {
 		cfg.Secrets = func() []string { return c.Secrets }

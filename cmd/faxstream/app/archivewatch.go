@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/storage"
 )
 
@@ -22,7 +23,7 @@ const (
 	// upload (10 s), readiness is red within a minute. More often would cost more at services that count requests.
 	checkEvery   = 30 * time.Second
 	checkTimeout = 10 * time.Second
-	// recheckAfter is the time between two checks while writes fail, however many ask.
+	// recheckAfter is the time between two checks while writes fail, and where it must be known now, however many ask.
 	recheckAfter = time.Second
 )
 
@@ -35,6 +36,7 @@ type watched struct {
 	tried   time.Time // end of the last write that showed something; guarded by mu
 	wrote   time.Time // end of the last write that worked; guarded by mu
 	failure error     // of the last write; nil: it worked; guarded by mu
+	back    time.Time // end of the first write that worked after one that failed; zero: none failed; guarded by mu
 
 	failures *prometheus.CounterVec
 }
@@ -111,23 +113,39 @@ func (w *watched) saw(ctx context.Context, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	failed := w.failure != nil
 	w.tried, w.failure = time.Now(), err
 	if err == nil {
 		w.wrote = w.tried
+		if failed {
+			w.back = w.tried
+		}
 	}
 }
 
 var errNoAnswer = fmt.Errorf("the archive does not answer within %s", checkTimeout)
 
 // Check returns the error of the last write, nil if it worked. It makes a test write if the last write is too old to show something.
-func (w *watched) Check(ctx context.Context) error {
+func (w *watched) Check(ctx context.Context) error { return w.check(ctx, checkEvery) }
+
+// Outage says whether writes fail now, and when they last worked again. What was found more than a second ago does not count: another
+// process may have met an outage since then.
+func (w *watched) Outage(ctx context.Context) session.Outage {
+	err := w.check(ctx, recheckAfter)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return session.Outage{Now: err != nil, Ended: w.back}
+}
+
+// check is Check; a write that worked counts for so long.
+func (w *watched) check(ctx context.Context, counts time.Duration) error {
 	select {
 	case w.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-w.turn }()
-	if known, err := w.known(); known {
+	if known, err := w.known(counts); known {
 		return err
 	}
 	check, cancel := context.WithTimeoutCause(ctx, checkTimeout, errNoAnswer)
@@ -140,11 +158,10 @@ func (w *watched) Check(ctx context.Context) error {
 	return err
 }
 
-// known reports whether the result of the last write still counts, and returns it.
-func (w *watched) known() (bool, error) {
+// known reports whether the result of the last write still counts, and returns it. If it worked, it counts for so long.
+func (w *watched) known(counts time.Duration) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	counts := checkEvery
 	if w.failure != nil {
 		counts = recheckAfter
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/storage"
 )
 
@@ -141,6 +142,36 @@ func TestARefusingArchiveIsFoundWithinAMinute(t *testing.T) {
 	}
 }
 
+// A fax whose pages are missing asks whether the archive is away: the answer is not older than a second, although a write worked not long
+// ago, and says when it came back.
+func TestAnOutageIsKnownWhenItMatters(t *testing.T) {
+	watching(t, func(t *testing.T, w *watched, m *moody) {
+		if o := w.Outage(t.Context()); o != (session.Outage{}) {
+			t.Errorf("an archive that always worked: %+v", o)
+		}
+		m.becomes(storage.ErrRefused, false)
+		time.Sleep(2 * time.Second)
+		if o := w.Outage(t.Context()); !o.Now || !o.Ended.IsZero() {
+			t.Errorf("an archive that has refused for two seconds: %+v", o)
+		}
+		m.becomes(nil, true)
+		time.Sleep(2 * time.Second)
+		if o := w.Outage(t.Context()); !o.Now {
+			t.Errorf("an archive that does not answer: %+v", o)
+		}
+		m.becomes(nil, false)
+		time.Sleep(2 * time.Second)
+		if err := w.write(); err != nil {
+			t.Fatal(err)
+		}
+		back := time.Now()
+		time.Sleep(time.Hour)
+		if o := w.Outage(t.Context()); o.Now || !o.Ended.Equal(back) {
+			t.Errorf("an archive that works again since %s: %+v", back, o)
+		}
+	})
+}
+
 // Work shows it at once, without a test write; and while work succeeds there are no test writes.
 func TestWritesShowWhetherTheArchiveWorks(t *testing.T) {
 	watching(t, func(t *testing.T, w *watched, m *moody) {
@@ -205,7 +236,7 @@ func TestEveryWayToWriteShowsTheState(t *testing.T) {
 				if reasons := failed(t, w); !slices.Equal(reasons, []string{"refused"}) {
 					t.Errorf("the metrics have failures for the reasons %q", reasons)
 				}
-				if known, err := w.known(); !known || !errors.Is(err, storage.ErrRefused) {
+				if known, err := w.known(checkEvery); !known || !errors.Is(err, storage.ErrRefused) {
 					t.Errorf("the state is %t, %v", known, err)
 				}
 				m.becomes(nil, false)

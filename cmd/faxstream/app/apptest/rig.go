@@ -65,7 +65,7 @@ func ImpatientRetry() fetch.Retry {
 }
 
 // NewRig opens the stores; Start starts the pipeline on them.
-func NewRig(t *testing.T) *Rig {
+func NewRig(t testing.TB) *Rig {
 	t.Helper()
 	r := &Rig{Dir: t.TempDir(), Sim: faxplustest.New(faxplustest.Config{})}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -116,7 +116,7 @@ func (noHolds) Hold(context.Context, string, bool) error { return errors.ErrUnsu
 func (noHolds) Delete(context.Context, string) error { return errors.ErrUnsupported }
 
 // Start starts the pipeline on a bus and an archive, which may have faults.
-func (r *Rig) Start(t *testing.T, b pipeline.Bus, a archive.Store, p session.Policy, retry fetch.Retry) {
+func (r *Rig) Start(t testing.TB, b pipeline.Bus, a archive.Store, p session.Policy, retry fetch.Retry) {
 	t.Helper()
 	err := pipeline.Start(t.Context(), pipeline.Config{
 		Bus: b, Archive: a, Remover: noHolds{}, Provider: r.Client, Policy: p, Retry: retry,
@@ -130,7 +130,7 @@ func (r *Rig) Start(t *testing.T, b pipeline.Bus, a archive.Store, p session.Pol
 }
 
 // Record stores the fact of a webhook body.
-func (r *Rig) Record(t *testing.T, body []byte) {
+func (r *Rig) Record(t testing.TB, body []byte) {
 	t.Helper()
 	e, err := faxplus.ParseEvent(body)
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *Rig) Record(t *testing.T, body []byte) {
 }
 
 // Await waits until a session's ledger is as wanted, and returns it.
-func (r *Rig) Await(t *testing.T, id string, want func(session.State) bool) session.State {
+func (r *Rig) Await(t testing.TB, id string, want func(session.State) bool) session.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), Patience, errors.New("the ledger did not become as wanted"))
 	defer cancel()
