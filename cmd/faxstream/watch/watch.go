@@ -20,7 +20,7 @@ type Server interface {
 	// Faxes yields the list, newest first. An error is the last that it yields.
 	Faxes(ctx context.Context, f client.FaxFilter) iter.Seq2[api.FaxList, error]
 	Fax(ctx context.Context, session string) (api.FaxDetail, error)
-	// Events calls ready when it listens, and give with each event, until ctx ends or the connection does.
+	// Events calls ready when it listens, and give with each event, until ctx ends or the connection does, which is an error.
 	Events(ctx context.Context, ready func(), give func([]byte) error) error
 }
 
