@@ -82,19 +82,24 @@ func TestWhatIsReadAgainIsAskedFor(t *testing.T) {
 		}
 	}
 	d, err := c.Fax(t.Context(), "a b")
-	if want := []string{"/api/v1/faxes?archive=no&limit=5", "/api/v1/faxes/a%20b"}; err != nil || d.Session != "a b" || !slices.Equal(asked, want) {
+	want := []string{"/api/v1/faxes?archive=no&limit=5", "/api/v1/faxes/a%20b"}
+	if err != nil || d.Session != "a b" || !slices.Equal(asked, want) {
 		t.Errorf("%q, %v; asked for %q, want %q", d.Session, err, asked, want)
 	}
 }
 
 // FuzzOneLine: whatever a stranger writes stays in its line, and moves nothing on the terminal.
 func FuzzOneLine(f *testing.F) {
-	for _, s := range []string{"Ada Lovelace", "\x1b[2J", "\u009b31m", "\x9b31m\xff", "a\r\n\tb\x7f", "\u202egnp.exe\u2066", "\u2028", "می\u200cخواهم 👩\u200d👧"} {
+	for _, s := range []string{
+		"Ada Lovelace", "\x1b[2J", "\u009b31m", "\x9b31m\xff", "a\r\n\tb\x7f", "\u202egnp.exe\u2066",
+		"\u2028", "می\u200cخواهم 👩\u200d👧",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := OneLine(s)
-		if strings.ContainsFunc(got, unicode.IsControl) || strings.ContainsAny(got, "\u2028\u2029\u202a\u202e\u2066\u2069") || !utf8.ValidString(got) {
+		const turning = "\u2028\u2029\u202a\u202e\u2066\u2069"
+		if strings.ContainsFunc(got, unicode.IsControl) || strings.ContainsAny(got, turning) || !utf8.ValidString(got) {
 			t.Errorf("%q becomes %q", s, got)
 		}
 		if OneLine(got) != got || utf8.RuneCountInString(got) != utf8.RuneCountInString(s) {

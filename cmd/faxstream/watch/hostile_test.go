@@ -20,7 +20,8 @@ import (
 // it.
 func FuzzScreen(f *testing.F) {
 	for _, s := range []string{
-		"+1334", "\x1b]0;owned\x07", "\x1b[2J\x1b[1;1H", "\u009b31m", "\x9b31m", "a\nb\rc\td", "\u202egnp.exe", "漢字漢字漢字漢字漢字", "👨‍👩‍👧‍👦👨‍👩‍👧‍👦", "e\u0301\u0301",
+		"+1334", "\x1b]0;owned\x07", "\x1b[2J\x1b[1;1H", "\u009b31m", "\x9b31m", "a\nb\rc\td", "\u202egnp.exe", "漢字漢字漢字漢字漢字",
+		"👨‍👩‍👧‍👦👨‍👩‍👧‍👦", "e\u0301\u0301",
 		"\xff\xfe", "\u2028", "\x00", "स्ते",
 	} {
 		f.Add(s, uint8(40), uint8(12))
@@ -53,7 +54,9 @@ func hostile(t *testing.T, s string, width, height int) []model {
 	f := receiving(s, 1)
 	f.From, f.To, f.FromName, f.Assignee, f.Labels, f.Reason, f.Status = s, s, s, s, []string{s}, s, s
 	r := newRig(t, width, height, f)
-	data, err := json.Marshal(map[string]any{"session": s, "page": 1, "status": s, "reason": s, "differences": map[string]session.Ranges{s: nil}})
+	data, err := json.Marshal(map[string]any{
+		"session": s, "page": 1, "status": s, "reason": s, "differences": map[string]session.Ranges{s: nil},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,7 +189,8 @@ func several(n int) (faxes []api.Fax) {
 
 func three() []api.Fax {
 	lost, done := receiving("lost", 70), receiving("done", 3000)
-	lost.Status, lost.Reason, lost.FromName, lost.Labels = session.StatusPartial, "whole_file_refused", "Dr. Ada Lovelace", []string{"urgent", "lab"}
+	lost.Status, lost.Reason, lost.FromName = session.StatusPartial, "whole_file_refused", "Dr. Ada Lovelace"
+	lost.Labels = []string{"urgent", "lab"}
 	done.Status, done.Archived, done.Assignee, done.Done, done.Read, done.Noted = session.StatusRecovered, 2, "alice", true, true, true
 	return []api.Fax{receiving("new", 2), lost, done}
 }
@@ -421,14 +422,16 @@ func TestAFaxIsOpened(t *testing.T) {
 	r := newRig(t, 100, 24, three()...)
 	r.press("down", "enter")
 	r.has("Fax lost", "Reading the fax.")
-	d := api.FaxDetail{Fax: three()[1], Work: session.Work{Assignee: "bob", Labels: []string{"urgent"}, Note: "call back\nabout page 2"}, Pages: []api.Page{
+	said := session.Work{Assignee: "bob", Labels: []string{"urgent"}, Note: "call back\nabout page 2"}
+	d := api.FaxDetail{Fax: three()[1], Work: said, Pages: []api.Page{
 		{Page: 1, Status: session.PageStatusArchived, Source: "fetch", Width: 1728, Height: 2200, Bad: 3},
 		{Page: 2, Status: session.PageStatusMissing, Reason: session.ReasonRefused},
 		{Page: 3, Status: session.PageStatusAnnounced},
 	}}
 	r.answerFax(d, nil)
 	r.has("From +13343040001 Dr. Ada Lovelace to +13343040002: partial: 1 page missing", "Assigned to bob, unread. [urgent]",
-		"Note: call back about page 2", "1    archived          fetch  1728 × 2200 3", "2    missing (refused)", "refused to send this page", "3    announced")
+		"Note: call back about page 2", "1    archived          fetch  1728 × 2200 3", "2    missing (refused)",
+		"refused to send this page", "3    announced")
 	r.tick(2)
 	r.answer(three()...)
 	r.answerFax(api.FaxDetail{}, fmt.Errorf("%w: the fax is purged", client.ErrNotFound))
@@ -489,7 +492,13 @@ func TestItEnds(t *testing.T) {
 	for _, row := range []struct {
 		keys []string
 		want bool
-	}{{[]string{"q"}, true}, {[]string{"ctrl+c"}, true}, {[]string{"/", "q"}, false}, {[]string{"/", "ctrl+c"}, true}, {[]string{"enter", "q"}, true}} {
+	}{
+		{[]string{"q"}, true},
+		{[]string{"ctrl+c"}, true},
+		{[]string{"/", "q"}, false},
+		{[]string{"/", "ctrl+c"}, true},
+		{[]string{"enter", "q"}, true},
+	} {
 		r := newRig(t, 80, 24, three()...)
 		if r.press(row.keys...); r.quit != row.want {
 			t.Errorf("%v: ends %v, want %v", row.keys, r.quit, row.want)
