@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/cmd/faxstream/watch"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -78,7 +79,7 @@ func TestAPersonSeesADifferenceAndChooses(t *testing.T) {
 
 // What a comparison found is a line for people that names pages and differences.
 func TestWatchTellsWhatDiffers(t *testing.T) {
-	text, err := eventText([]byte(`{"type":"fax.v1.doc.verified","time":"2026-11-24T12:00:00Z","data":{"session":"case","revision":1,
+	text, err := watch.EventText([]byte(`{"type":"fax.v1.doc.verified","time":"2026-11-24T12:00:00Z","data":{"session":"case","revision":1,
 		"differing":[[2,2],[4,5]],"differences":{"inverted":[[4,5]],"blank_against_ink":[[2,2]]}}}`))
 	want := "fax.v1.doc.verified case revision 1 page 2 differs (blank_against_ink) pages 4-5 differ (inverted)"
 	if err != nil || !strings.HasSuffix(text, want) {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
@@ -55,7 +53,7 @@ var forTerminals = []string{"manifest", "txt", "words"}
 // checkOutput refuses to write binary data to a terminal, and to replace a device or a pipe by a file.
 func checkOutput(e env, output, kind string) error {
 	if output == "" {
-		if f, ok := e.stdout.(*os.File); ok && !slices.Contains(forTerminals, kind) && term.IsTerminal(int(f.Fd())) {
+		if !slices.Contains(forTerminals, kind) && isTerminal(e.stdout) {
 			return usagef("stdout is a terminal, and %s is binary: give -o FILE, or redirect stdout", kind)
 		}
 		return nil

@@ -146,6 +146,11 @@ var outside = []struct {
 		[]string{"pipeline/ccitt", "pipeline/jbig", "pipeline/raster", "pipeline/tiff"},
 		"TIFF tools know files, not faxes",
 	},
+	{
+		"cmd/faxstream/watch",
+		[]string{"cmd/faxstream/api", "cmd/faxstream/client", "ingest", "ingest/faxplus", vocabulary},
+		"the live view knows what every client knows: the API",
+	},
 }
 
 // floorOf is a room's floor; -1: it is none.

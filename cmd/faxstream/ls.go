@@ -14,8 +14,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-type lsCmd struct {
-	apiClient
+// faxFlags choose faxes.
+type faxFlags struct {
 	To        string       `env:"-" placeholder:"NUMBER" help:"Only faxes to this number or user id; how it is written makes no difference, and the country code may be left out."`
 	From      string       `env:"-" placeholder:"NUMBER" help:"Only faxes from this number or user id."`
 	Since     flags.Moment `env:"-" placeholder:"TIME" help:"Only faxes opened since this time: ${moment}. A fax is opened by its first webhook; for a fax that only the archive has, its start counts."`
@@ -28,8 +28,13 @@ type lsCmd struct {
 	Assigned  string       `env:"-" placeholder:"yes|no" help:"Only faxes that somebody has, or that nobody has."`
 	Read      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are read, or unread."`
 	Done      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are done, or not."`
-	JSON      bool         `help:"Print one JSON object a line."`
-	Limit     int          `default:"50" help:"Maximum number of faxes to list; 0: all."`
+}
+
+type lsCmd struct {
+	apiClient
+	faxFlags
+	JSON  bool `help:"Print one JSON object a line."`
+	Limit int  `default:"50" help:"Maximum number of faxes to list; 0: all."`
 }
 
 func (c lsCmd) Run(ctx context.Context, e env) error {
@@ -40,7 +45,9 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 	if !c.JSON {
 		fmt.Fprintln(w, "OPENED (UTC)\tSESSION\tFROM\tTO\tPAGES\tSTATUS")
 	}
-	for list, err := range c.api.Faxes(ctx, c.filter()) {
+	filter := c.filter()
+	filter.Limit = c.Limit
+	for list, err := range c.api.Faxes(ctx, filter) {
 		if err != nil {
 			return err
 		}
@@ -57,9 +64,9 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 }
 
 // filter is what the server is asked for.
-func (c lsCmd) filter() client.FaxFilter {
+func (c faxFlags) filter() client.FaxFilter {
 	f := client.FaxFilter{
-		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction, Limit: c.Limit,
+		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction,
 		Assignee: c.Assignee, Label: c.Label, Assigned: c.Assigned, Read: c.Read, Done: c.Done,
 	}
 	if c.Differs {
@@ -83,16 +90,17 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 		status += ", " + text
 	}
 	if f.Assignee != "" {
-		status += ", assigned to " + client.OneLine(f.Assignee)
+		status += ", assigned to " + f.Assignee
 	}
 	if f.Done {
 		status += ", done"
 	}
 	if len(f.Labels) > 0 {
-		status += ", labels " + client.OneLine(strings.Join(f.Labels, " "))
+		status += ", labels " + strings.Join(f.Labels, " ")
 	}
 	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n",
-		f.Opened.UTC().Format("2006-01-02 15:04:05"), f.Session, named(f.From, f.FromName), named(f.To, f.ToName), f.Archived, f.Expected, status)
+		f.Opened.UTC().Format("2006-01-02 15:04:05"), client.OneLine(f.Session), named(f.From, f.FromName), named(f.To, f.ToName),
+		f.Archived, f.Expected, client.OneLine(status))
 	return err
 }
 
@@ -148,8 +156,8 @@ func (c searchCmd) print(e env, f api.FoundFax) error {
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(f)
 	}
-	_, err := fmt.Fprintf(e.stdout, "%s  %s  from %s to %s, %s\n", f.Opened.UTC().Format("2006-01-02 15:04"), f.Session,
-		client.OneLine(f.From), client.OneLine(f.To), f.Status)
+	_, err := fmt.Fprintf(e.stdout, "%s  %s  from %s to %s, %s\n", f.Opened.UTC().Format("2006-01-02 15:04"),
+		client.OneLine(f.Session), client.OneLine(f.From), client.OneLine(f.To), client.OneLine(f.Status))
 	for _, p := range f.Found {
 		var text strings.Builder
 		for _, part := range p.Snippet {

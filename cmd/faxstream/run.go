@@ -52,7 +52,7 @@ type cli struct {
 	Audit      auditCmd      `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that nobody changed the record."`
 	OCR        ocrCmd        `cmd:"" name:"ocr" help:"Read pages with Tesseract as they come, and send the texts back."`
 	Subscriber subscriberCmd `cmd:"" help:"Add, list, rewind or remove services that claim events of pages over HTTP."`
-	Watch      watchCmd      `cmd:"" help:"Print page and document events as they happen."`
+	Watch      watchCmd      `cmd:"" help:"Watch faxes come: a live table in a terminal, elsewhere a line for each event."`
 	Dlq        dlqCmd        `cmd:"" help:"List, show, retry or drop dead letters: webhooks that were refused, pages and messages that failed."`
 	Replay     replayCmd     `cmd:"" help:"Make documents again from the archive, without fetching anything."`
 	Reconcile  reconcileCmd  `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
@@ -95,8 +95,10 @@ func (e env) logger() *slog.Logger {
 	return slog.New(calm.New(slog.NewJSONHandler(e.stderr, nil)))
 }
 
-func (e env) interactive() bool {
-	f, ok := e.stderr.(*os.File)
+func (e env) interactive() bool { return isTerminal(e.stderr) }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

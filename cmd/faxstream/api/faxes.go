@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -33,6 +34,33 @@ type Fax struct {
 
 	// Differing are the pages that differ from the whole file, and of which nobody has chosen an image yet.
 	Differing session.Ranges `json:"pages_differing,omitempty"`
+}
+
+// StatusText says in words what state a fax is in, and what to do.
+func (f Fax) StatusText() string {
+	missing := f.Expected - f.Archived
+	switch {
+	case f.Status == session.StatusReceiving && f.Expected == 0:
+		return "receiving"
+	case f.Status == session.StatusReceiving && missing == 0:
+		return "receiving: " + pages(f.Archived) + " so far"
+	case f.Status == session.StatusReceiving:
+		return "receiving: " + strconv.Itoa(f.Archived) + " of " + pages(f.Expected)
+	case f.Status == session.StatusPartial && missing > 0:
+		return "partial: " + pages(missing) + " missing; open the fax to see why"
+	case f.Status == session.StatusRecovered:
+		return "complete: pages came from the whole file"
+	default:
+		return f.Status
+	}
+}
+
+// pages is a number of pages: 1 page, 2 pages.
+func pages(n int) string {
+	if n == 1 {
+		return "1 page"
+	}
+	return strconv.Itoa(n) + " pages"
 }
 
 // DifferText says in words which pages wait for a choice: "page 2 differs"; empty: none.

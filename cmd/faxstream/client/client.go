@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
@@ -186,10 +187,12 @@ func refusal(resp *http.Response) error {
 	}
 }
 
-// OneLine keeps a text, which may quote what a provider or a server sent, from breaking a list: no control character reaches the terminal.
+// OneLine makes a text that somebody else wrote, a provider, a server or a colleague, safe to print as a part of a line: no control
+// character reaches the terminal, and nothing changes the direction of what stands beside it. What is left out becomes a space, or U+FFFD
+// where the bytes are no UTF-8.
 func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
 			return ' '
 		}
 		return r

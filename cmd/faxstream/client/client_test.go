@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
@@ -62,6 +65,47 @@ func TestFaxesAreAskedForPageByPage(t *testing.T) {
 	if strings.Join(asked, "\n") != strings.Join(want, "\n") || got != 1000 {
 		t.Errorf("%d faxes, asked for\n%s", got, strings.Join(asked, "\n"))
 	}
+}
+
+// A list that is read again and again leaves the archive alone, and a fax is asked for by its session.
+func TestWhatIsReadAgainIsAskedFor(t *testing.T) {
+	var asked []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RequestURI())
+		api.Write(w, http.StatusOK, api.FaxDetail{Fax: api.Fax{Session: "a b"}})
+	}))
+	defer srv.Close()
+	c := newClient(t, Config{Server: srv.URL})
+	for _, err := range c.Faxes(t.Context(), FaxFilter{Ledger: true, Limit: 5}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := c.Fax(t.Context(), "a b")
+	want := []string{"/api/v1/faxes?archive=no&limit=5", "/api/v1/faxes/a%20b"}
+	if err != nil || d.Session != "a b" || !slices.Equal(asked, want) {
+		t.Errorf("%q, %v; asked for %q, want %q", d.Session, err, asked, want)
+	}
+}
+
+// FuzzOneLine: whatever a stranger writes stays in its line, and moves nothing on the terminal.
+func FuzzOneLine(f *testing.F) {
+	for _, s := range []string{
+		"Ada Lovelace", "\x1b[2J", "\u009b31m", "\x9b31m\xff", "a\r\n\tb\x7f", "\u202egnp.exe\u2066",
+		"\u2028", "می\u200cخواهم 👩\u200d👧",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := OneLine(s)
+		const turning = "\u2028\u2029\u202a\u202e\u2066\u2069"
+		if strings.ContainsFunc(got, unicode.IsControl) || strings.ContainsAny(got, turning) || !utf8.ValidString(got) {
+			t.Errorf("%q becomes %q", s, got)
+		}
+		if OneLine(got) != got || utf8.RuneCountInString(got) != utf8.RuneCountInString(s) {
+			t.Errorf("%q becomes %q, and then %q", s, got, OneLine(got))
+		}
+	})
 }
 
 // Errors are told apart: not there, refused in the server's words, no address, no authority.

@@ -29,13 +29,18 @@ type FaxFilter struct {
 	Assigned     string // Assigned, Read and Done: yes, no, or "" for both
 	Read         string
 	Done         string
-	Limit        int // 0: none
+	Ledger       bool // only faxes with a ledger: the archive, where lists take longer, is not read
+	Limit        int  // 0: none
 }
 
 func (f FaxFilter) query() url.Values {
+	archive := ""
+	if f.Ledger {
+		archive = "no"
+	}
 	return values(map[string]string{
 		"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification,
-		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done,
+		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done, "archive": archive,
 	}, map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 
@@ -81,6 +86,12 @@ func (c *Client) Faxes(ctx context.Context, f FaxFilter) iter.Seq2[api.FaxList, 
 
 // faxPath is the path of one fax.
 func faxPath(session string) string { return "/faxes/" + url.PathEscape(session) }
+
+// Fax returns a fax with its pages.
+func (c *Client) Fax(ctx context.Context, session string) (d api.FaxDetail, err error) {
+	err = c.get(ctx, faxPath(session), nil, &d)
+	return d, err
+}
 
 // Link makes a link to a document or page. The order is recorded before the answer.
 func (c *Client) Link(ctx context.Context, session string, o api.LinkOrder) (l api.Link, err error) {

@@ -47,7 +47,14 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	if err != nil {
 		return l, err
 	}
-	return s.list(r.Context(), f, after, limit), nil
+	switch v := r.FormValue("archive"); v {
+	case no:
+		return s.newer(f, after, limit, api.FaxList{}), nil
+	case "", yes:
+		return s.list(r.Context(), f, after, limit), nil
+	default:
+		return l, api.BadRequest("archive %q: want yes or no", v)
+	}
 }
 
 // named gives the numbers of a fax their names.
@@ -84,6 +91,9 @@ func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxLis
 		faxes = slices.DeleteFunc(faxes, func(x api.Fax) bool { return keyOf(x).compare(last) < 0 })
 	}
 	l := api.FaxList{Faxes: faxes[:min(limit, len(faxes))], Incomplete: before.Incomplete, Next: before.Next}
+	if l.Faxes == nil {
+		l.Faxes = []api.Fax{}
+	}
 	if len(l.Faxes) == limit && (more || len(faxes) > limit) {
 		l.Next = keyOf(l.Faxes[len(l.Faxes)-1]).cursor()
 	}

@@ -230,6 +230,32 @@ func TestARareFaxIsFoundInALargeArchive(t *testing.T) {
 	}
 }
 
+// Whoever asks again and again can leave the archive alone.
+func TestAListWithoutTheArchiveDoesNotReadIt(t *testing.T) {
+	older := &shelf{faxes: map[string]session.State{}}
+	for i := range 4 {
+		st := fax(i, "+1 111", session.StatusComplete)
+		older.faxes[st.Session] = st
+	}
+	srv := library(t, []session.State{fax(3, "+1 111", session.StatusComplete), fax(5, "+1 111", session.StatusReceiving)}, older)
+	for _, row := range []struct {
+		query string
+		want  []string
+	}{
+		{"archive=no", []string{"0005", "0003"}}, {"archive=no&limit=1", []string{"0005", "0003"}}, {"archive=no&status=partial", nil},
+	} {
+		if got := walk(t, srv, row.query); !slices.Equal(got, row.want) || older.reads.Load() > 0 {
+			t.Errorf("%s: %q, want %q; %d faxes of the archive were read", row.query, got, row.want, older.reads.Load())
+		}
+	}
+	if got := walk(t, srv, "archive=yes"); len(got) != 5 {
+		t.Errorf("with the archive: %q", got)
+	}
+	if resp, err := http.Get(srv.URL + "/api/v1/faxes?archive=maybe"); err != nil || resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("archive=maybe: %v, %v", resp, err)
+	}
+}
+
 func TestFaxesAreChosen(t *testing.T) {
 	out := fax(3, "+1 333", session.StatusPartial)
 	out.Direction = session.Outgoing

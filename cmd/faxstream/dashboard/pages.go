@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -77,31 +76,7 @@ func (v listView) Asked(name string) string { return v.Query.Get(name) }
 func (v listView) Filtered() bool { return len(v.Query) > 0 }
 
 // StatusText says in words what state a fax is in, and what to do.
-func (listView) StatusText(f api.Fax) string {
-	missing := f.Expected - f.Archived
-	switch {
-	case f.Status == session.StatusReceiving && f.Expected == 0:
-		return "receiving"
-	case f.Status == session.StatusReceiving && missing == 0:
-		return "receiving: " + count(f.Archived, "page") + " so far"
-	case f.Status == session.StatusReceiving:
-		return "receiving: " + strconv.Itoa(f.Archived) + " of " + count(f.Expected, "page")
-	case f.Status == session.StatusPartial && missing > 0:
-		return "partial: " + count(missing, "page") + " missing; open the fax to see why"
-	case f.Status == session.StatusRecovered:
-		return "complete: pages came from the whole file"
-	default:
-		return f.Status
-	}
-}
-
-// count is a number with a noun: 1 page, 2 pages.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
+func (listView) StatusText(f api.Fax) string { return f.StatusText() }
 
 func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	v, err := s.listView(r)

@@ -1,0 +1,126 @@
+package watch
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
+)
+
+// pollEvery is how often the list is read without an event: what people say about a fax makes none.
+const pollEvery = 2 * time.Second
+
+// reading says when the list is read, and what is known of the connection. At most one read is under way, and one begins a second.
+type reading struct {
+	asked   string // the filter of the next list
+	running int    // requests that are not answered
+	due     bool   // something has changed since the last read began
+	whole   bool   // the next list must be whole
+	rested  bool   // no read has begun since the last tick
+
+	next  time.Time     // when the list is read without a reason
+	delay time.Duration // until it is read again after a failure
+
+	losses    int // how often the connection was lost: an answer to a question from before a loss is not the state of now
+	lost, why string
+	known     time.Time // when the list was the state of now
+	deaf      string    // why no events come; empty: they do
+}
+
+// read reads the list, and the fax that is open, if there is a reason to.
+func (m *model) read() tea.Cmd {
+	if m.running > 0 || !m.rested || !m.due && m.now.Before(m.next) {
+		return nil
+	}
+	m.running, m.rested, m.due = 1, false, false
+	list := m.list(m.asked, m.whole || m.asked != m.filter, m.losses)
+	if m.open == "" {
+		return list
+	}
+	return tea.Batch(list, m.readFax())
+}
+
+// again reads all of it now: a person asks.
+func (m *model) again() tea.Cmd {
+	m.due, m.whole, m.rested = true, true, true
+	return m.read()
+}
+
+func (m *model) readFax() tea.Cmd {
+	m.running++
+	return m.fax(m.open, m.losses)
+}
+
+func (m *model) takeList(l listMsg) {
+	m.running--
+	switch {
+	case l.losses != m.losses, l.filter != m.asked: // it answers an old question
+		m.due = true
+	case l.refused && l.filter != m.filter:
+		m.asked = m.filter
+		if !m.prompt.open {
+			m.prompt = prompt{open: true, text: l.filter}
+		}
+		m.prompt.wrong = l.err.Error()
+	case l.err != nil:
+		what := "Not up to date"
+		if _, ok := errors.AsType[*url.Error](l.err); ok {
+			what = "Connection lost"
+		}
+		m.lose(what, l.err)
+		m.next = m.now.Add(m.delay)
+		m.delay = min(2*m.delay, mostDelay)
+	default:
+		m.lost, m.why, m.known = "", "", m.now
+		m.filter, m.delay, m.next = l.filter, leastDelay, m.now.Add(pollEvery)
+		m.keep(l)
+	}
+}
+
+// keep takes the faxes of a list.
+func (m *model) keep(l listMsg) {
+	m.faxes = l.list.Faxes
+	if l.whole {
+		m.whole, m.more, m.incomplete = false, l.list.Next != "", l.list.Incomplete
+		m.older = slices.DeleteFunc(slices.Clone(m.faxes), func(f api.Fax) bool { return !f.Older })
+	} else {
+		listed := map[string]bool{}
+		for _, f := range m.faxes {
+			listed[f.Session] = true
+		}
+		for _, f := range m.older {
+			if !listed[f.Session] {
+				m.faxes = append(m.faxes, f)
+			}
+		}
+		slices.SortFunc(m.faxes, func(a, b api.Fax) int {
+			if c := b.Opened.Compare(a.Opened); c != 0 {
+				return c
+			}
+			return strings.Compare(b.Session, a.Session)
+		})
+		m.faxes = m.faxes[:min(shown, len(m.faxes))]
+		if m.more && len(m.faxes) < shown { // faxes have left the list, and others come up
+			m.due, m.whole = true, true
+		}
+	}
+	m.stay()
+}
+
+func (m *model) takeFax(f faxMsg) {
+	m.running--
+	if f.session != m.open || f.losses != m.losses {
+		return
+	}
+	m.unread = ""
+	if f.err != nil {
+		m.unread = f.err.Error()
+		return
+	}
+	m.detail, m.detailLosses = &f.fax, f.losses
+}
