@@ -28,6 +28,7 @@ type lsCmd struct {
 	Assigned  string       `env:"-" placeholder:"yes|no" help:"Only faxes that somebody has, or that nobody has."`
 	Read      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are read, or unread."`
 	Done      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are done, or not."`
+	Text      string       `env:"-" placeholder:"WORDS" help:"Only faxes that faxstream search finds with these words."`
 	JSON      bool         `help:"Print one JSON object a line."`
 	Limit     int          `default:"50" help:"Maximum number of faxes to list; 0: all."`
 }
@@ -60,7 +61,7 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 func (c lsCmd) filter() client.FaxFilter {
 	f := client.FaxFilter{
 		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction, Limit: c.Limit,
-		Assignee: c.Assignee, Label: c.Label, Assigned: c.Assigned, Read: c.Read, Done: c.Done,
+		Assignee: c.Assignee, Label: c.Label, Assigned: c.Assigned, Read: c.Read, Done: c.Done, Text: c.Text,
 	}
 	if c.Differs {
 		f.Verification = session.VerificationDiffers

@@ -431,3 +431,46 @@ func FuzzTerms(f *testing.F) {
 		}
 	})
 }
+
+// Matching gives the same faxes as Find, and no more than it is asked for.
+func TestMatching(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	for _, row := range []struct {
+		q    Query
+		want string
+		more bool
+	}{
+		{Query{Text: "order"}, "lab partial sent first", false},
+		{Query{Text: "order", Limit: 4}, "lab partial sent first", false},
+		{Query{Text: "order", Limit: 3}, "lab partial sent", true},
+		{Query{Text: "order 4711", Limit: 2}, "sent first", false}, // two pages of one fax are one fax
+		{Query{Text: "order", To: lab}, "lab sent", false},
+		{Query{Text: "order", Since: noon.Add(time.Hour), Until: noon.Add(3 * time.Hour)}, "partial sent", false},
+		{Query{Text: "order", Sees: func(n string) bool { return n == "15550100000" }}, "partial sent first", false},
+		{Query{Text: "order", To: "+1 999"}, "", false},
+		{Query{Text: "nothing"}, "", false},
+	} {
+		if row.q.Limit == 0 {
+			row.q.Limit = 10
+		}
+		found, more, err := x.Matching(t.Context(), row.q)
+		var got []string
+		for _, m := range found {
+			got = append(got, m.Session)
+		}
+		if err != nil || more != row.more || strings.Join(got, " ") != row.want {
+			t.Errorf("%+v: %v, more %t, %v; want %s, more %t", row.q, got, more, err, row.want, row.more)
+		}
+	}
+	if found, _, err := x.Matching(t.Context(), Query{Text: "salbutamol", Limit: 1}); err != nil || !found[0].At.Equal(noon) {
+		t.Errorf("it started at %v, %v", found, err)
+	}
+	if _, _, err := x.Matching(t.Context(), Query{Text: "!", Limit: 1}); err == nil {
+		t.Error("a query of no words has no error")
+	}
+	before := x.Changes()
+	if written(t, x, fax("new", lab, noon, "order")); x.Changes() == before {
+		t.Error("an update is no change")
+	}
+}

@@ -29,13 +29,14 @@ type FaxFilter struct {
 	Assigned     string // Assigned, Read and Done: yes, no, or "" for both
 	Read         string
 	Done         string
-	Limit        int // 0: none
+	Text         string // a query of the search index; of Faxes only
+	Limit        int    // 0: none
 }
 
 func (f FaxFilter) query() url.Values {
 	return values(map[string]string{
 		"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification,
-		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done,
+		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done, "text": f.Text,
 	}, map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 

@@ -31,6 +31,7 @@ type listView struct {
 	Cursor    string
 	Statuses  []string
 	MayWork   bool
+	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
 
 	filter faxFilter
 	after  orderKey
@@ -41,7 +42,7 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 	if v.after, err = parseCursor(r.FormValue("cursor")); err != nil {
 		return v, err
 	}
-	if v.filter, err = parseFaxFilter(r); err != nil {
+	if v.filter, err = s.filter(r); err != nil {
 		return v, err
 	}
 	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
@@ -56,7 +57,13 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 }
 
 // Live is the URL of the changes of the list.
-func (v listView) Live() string { return "/live?" + v.at(v.Cursor) }
+func (v listView) Live() string {
+	live := "/live?" + v.at(v.Cursor)
+	if v.Mark != "" {
+		live += "&view=" + v.Mark
+	}
+	return live
+}
 
 // at is the query of the list from a cursor on.
 func (v listView) at(cursor string) string {
@@ -105,10 +112,14 @@ func count(n int, noun string) string {
 
 func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	v, err := s.listView(r)
+	if err == nil && r.Method != http.MethodHead {
+		err = s.recordFound(r.Context(), r, v.filter, v.Faxes)
+	}
 	if err != nil {
 		s.problem(w, r, err)
 		return
 	}
+	v.Mark = s.foundMark(r, v)
 	if !limited(r) {
 		var err error
 		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {

@@ -80,6 +80,7 @@ type server struct {
 	results    chan struct{} // a place for each result of an OCR engine that is read
 	views      hub           // what pages of the dashboard show live
 	tabs       chan struct{} // a place for each page of the dashboard that fills in live
+	foundTabs  chan struct{} // a place for each of them that has a text
 	viewKey    []byte        // of this process; makes the marks of views
 }
 
@@ -108,7 +109,7 @@ func (h *Handler) As(t access.Token) http.Handler {
 func NewHandler(c Config) *Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
-	s.tabs = make(chan struct{}, maxTabs)
+	s.tabs, s.foundTabs = make(chan struct{}, maxTabs), make(chan struct{}, maxFoundTabs)
 	s.viewKey = make([]byte, sha256.Size)
 	_, _ = rand.Read(s.viewKey) // never fails
 	mux, rules := http.NewServeMux(), access.Rules{}
