@@ -11,9 +11,9 @@ type Match struct {
 	At      time.Time // of its start, UTC, in whole seconds, as in the archive's own index
 }
 
-// Matching gives the newest faxes of which pages match, at most q.Limit: newest first, and faxes of one second in any order. Since and Until
-// of the query count in whole seconds. more: there are others. An error that is a BadQuery is for the person who asks. It costs less than
-// Find, because it does not say what is found.
+// Matching gives the newest faxes of which pages match, at most q.Limit: newest first, and faxes of one second in any order. Since and
+// Until of the query count in whole seconds. more: there are others. An error that is a BadQuery is for the person who asks. It costs less
+// than Find, because it does not say what is found.
 func (x *Index) Matching(ctx context.Context, q Query) (found []Match, more bool, err error) {
 	err = x.ask(ctx, q, func(f finder, match string, low, high int64) (err error) {
 		found, more, err = f.matching(match, low, high)

@@ -31,6 +31,8 @@ type Fax struct {
 	Done     bool     `json:"done,omitempty"`
 	Noted    bool     `json:"noted,omitempty"` // it has a note
 
+	FirstPage bool `json:"-"` // page 1 is archived; for the list of the dashboard
+
 	// Differing are the pages that differ from the whole file, and of which nobody has chosen an image yet.
 	Differing session.Ranges `json:"pages_differing,omitempty"`
 }

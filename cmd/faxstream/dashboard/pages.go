@@ -31,6 +31,8 @@ type listView struct {
 	Cursor    string
 	Statuses  []string
 	MayWork   bool
+	MayThumbs bool   // there are thumbnails
+	Thumbs    bool   // those of the first pages are shown
 	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
 
 	filter faxFilter
@@ -52,6 +54,11 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 			v.Query.Set(name, value)
 		}
 	}
+	if thumbs := r.FormValue("thumbs"); thumbs != "" && thumbs != "1" {
+		return v, api.BadRequest("thumbs %q: want 1, or nothing", thumbs)
+	}
+	v.MayThumbs = s.Thumbnail != nil
+	v.Thumbs = v.MayThumbs && r.FormValue("thumbs") == "1"
 	v.FaxList = s.list(r.Context(), v.filter, v.after, defaultLimit)
 	return v, nil
 }
@@ -70,6 +77,9 @@ func (v listView) at(cursor string) string {
 	query := maps.Clone(v.Query)
 	if cursor != "" {
 		query.Set("cursor", cursor)
+	}
+	if v.Thumbs {
+		query.Set("thumbs", "1")
 	}
 	return query.Encode()
 }

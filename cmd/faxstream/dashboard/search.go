@@ -175,8 +175,9 @@ type withText struct {
 	changes  uint64 // of the index before it was asked
 }
 
-// findByText asks the index for the text of a filter. It finds the newest maxBulk faxes. If there are others and the filter has dates, it finds
-// also those that started between them: a fax counts by when it was opened, which the index does not know and which is soon after its start.
+// findByText asks the index for the text of a filter. It finds the newest maxBulk faxes. If there are others and the filter has dates, it
+// finds also those that started between them: a fax counts by when it was opened, which the index does not know and which is soon after its
+// start.
 func (s *server) findByText(ctx context.Context, f *faxFilter) error {
 	if f.text == "" {
 		return nil

@@ -185,8 +185,8 @@ func writeText(t *testing.T, index *search.Index, f search.Fax, text string) {
 	}
 }
 
-// A list by text has the faxes with these words that the other filters choose and the reader may see, of the board and of the archive alone,
-// page after page. Each that is shown is recorded. A purged fax is not there, although the index has it.
+// A list by text has the faxes with these words that the other filters choose and the reader may see, of the board and of the archive
+// alone, page after page. Each that is shown is recorded. A purged fax is not there, although the index has it.
 func TestAListByText(t *testing.T) {
 	for _, c := range []struct{ reader, query, want string }{
 		{"boss", "text=order", "sent other mine fax-0001 fax-0000"},
@@ -231,8 +231,8 @@ func TestAListByText(t *testing.T) {
 	}
 }
 
-// The page of a list by text keeps its words in its form, and records what it shows once: its changes are the same view, and a fax that gets
-// the words later is recorded when it comes.
+// The page of a list by text keeps its words in its form, and records what it shows once: its changes are the same view, and a fax that
+// gets the words later is recorded when it comes.
 func TestAListByTextFillsInLive(t *testing.T) {
 	d, index, board := textDesk(t)
 	status, page := d.Ask("boss", "GET", "/?text=bandages&to=1222", "")
@@ -295,7 +295,8 @@ func TestAListByTextThatIsRefusedOrCut(t *testing.T) {
 		}
 	}
 	fields := url.Values{"text": {"x"}, "do": {"done"}}
-	if status, page := cut.send("worker", "/bulk", fields); status != http.StatusBadRequest || !strings.Contains(page, "more than 10000 faxes") {
+	status, page := cut.send("worker", "/bulk", fields)
+	if status != http.StatusBadRequest || !strings.Contains(page, "more than 10000 faxes") {
 		t.Errorf("an order for all of them: %d %s", status, page)
 	}
 }

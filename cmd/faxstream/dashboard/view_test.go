@@ -62,6 +62,37 @@ func TestALookAtAFaxIsOneRecord(t *testing.T) {
 	}
 }
 
+// The list shows first pages only where somebody switches them on, and goes on with them; each that a browser gets is recorded.
+func TestTheListShowsFirstPagesOnRequest(t *testing.T) {
+	d := officeDesk(t, nil)
+	d.recorded = nil
+	if _, page := d.Ask("clerk", "GET", "/?status=partial", ""); strings.Contains(page, "thumbnail") || !strings.Contains(page, `name="thumbs"`) {
+		t.Errorf("a list without first pages: %s", page)
+	}
+	code, page := d.Ask("clerk", "GET", "/?thumbs=1", "")
+	urls := imageURL.FindAllStringSubmatch(page, -1)
+	if code != 200 || len(urls) != 1 || !strings.Contains(page, `/live?thumbs=1"`) || !strings.Contains(page, "<input type=\"checkbox\" "+
+		`name="thumbs" value="1" checked>`) || len(d.recorded) != 0 {
+		t.Fatalf("%d, images %q, recorded %+v in\n%s", code, urls, d.recorded, page)
+	}
+	if live := next(t, listen(t, d, "clerk", "/live?thumbs=1")); !strings.Contains(live, urls[0][0]) {
+		t.Errorf("the live list has no image: %s", live)
+	}
+	code, body := d.Ask("clerk", "GET", urls[0][1], "")
+	want := session.Access{
+		Kind: session.AccessThumbnail, By: "clerk", Login: true, Address: "127.0.0.1", Session: "mine", Page: 1, Object: "p.tiff",
+	}
+	if code != 200 || body != "small content" || len(d.recorded) != 1 || d.recorded[0] != want {
+		t.Errorf("an image: %d %s, recorded %+v, want %+v", code, body, d.recorded, want)
+	}
+	if code, body := d.Ask("clerk", "GET", "/?thumbs=all", ""); code != 400 || !strings.Contains(body, "want 1") {
+		t.Errorf("a wrong word: %d %s", code, body)
+	}
+	if _, page := newListener(t, nil).Ask("reader", "GET", "/?thumbs=1", ""); strings.Contains(page, "thumb") {
+		t.Errorf("a server without thumbnails: %s", page)
+	}
+}
+
 // A mark holds for one image, and for two hours at most.
 func TestAMarkIsForOneImageAndEnds(t *testing.T) {
 	s := &server{viewKey: []byte("key")}
