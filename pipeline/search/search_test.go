@@ -474,3 +474,54 @@ func TestMatching(t *testing.T) {
 		t.Error("an update is no change")
 	}
 }
+
+// What is marked in a text is what the index finds in it.
+func TestMarked(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ query, text, want string }{
+		{"order", "An ORDER of orders, order.", "ORDER order."},
+		{"4711 order", "order no. 4711", "order 4711"},
+		{`"order 4711"`, "order 4711, 4711 order", "order 4711,"},
+		{`"4711 of"`, "order 4711 of (of)", "4711 of"},
+		{"salb*", "salbutamol salami Salben", "salbutamol Salben"},
+		{"mueller", "Dr. Müller muller", "Müller"},
+		{"muller", "Dr. Müller Mu\u0308ller", "Müller Mu\u0308ller"},
+		{"strasse", "Hauptstraße Straße", "Straße"},
+		{"cafe", "Café", "Café"},
+		{"88-1207", "no. 88-1207-4415: 88 1207", "88-1207-4415: 88 1207"},
+		{"self", "self-employed", "self-employed"},
+		{"order", "", ""},
+	} {
+		terms, err := ParseTerms(row.query)
+		words := strings.Fields(row.text)
+		var got []string
+		for i, is := range terms.Marked(words) {
+			if is {
+				got = append(got, words[i])
+			}
+		}
+		if err != nil || strings.Join(got, " ") != row.want {
+			t.Errorf("%s in %q: %q, %v; want %q", row.query, row.text, got, err, row.want)
+		}
+	}
+	if _, err := ParseTerms("!"); err == nil {
+		t.Error("a query of no words has no error")
+	}
+	if marked := (Terms{}).Marked([]string{"a"}); marked[0] {
+		t.Error("no query marks a word")
+	}
+}
+
+func FuzzMarked(f *testing.F) {
+	f.Add(`"order 4711" salb*`, "an order\u0308 4711 ß")
+	f.Fuzz(func(t *testing.T, query, text string) {
+		terms, err := ParseTerms(query)
+		if err != nil {
+			return
+		}
+		words := strings.Fields(text)
+		if marked := terms.Marked(words); len(marked) != len(words) {
+			t.Errorf("%d words have %d marks", len(words), len(marked))
+		}
+	})
+}

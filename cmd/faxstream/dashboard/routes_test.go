@@ -104,6 +104,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /api/v1/faxes/{session}/desk":   access.ScopeWork,
 		"POST /fax/{session}/desk":            access.ScopeWork,
 		"POST /fax/{session}/replay":          access.ScopeOperate,
+		"POST /fax/{session}/verify":          access.ScopeOperate,
 		"GET /letters":                        access.ScopeRead,
 		"POST /bulk":                          access.ScopeWork,
 		"POST /reconcile":                     access.ScopeOperate,

@@ -98,7 +98,7 @@ func TestSearchPage(t *testing.T) {
 	status, body := d.Ask("boss", "GET", "/search?q=order+%22x%22", "")
 	for _, want := range []string{
 		`<mark>order</mark>`, `of &lt;b&gt;`, `value="order &#34;x&#34;"`, `/search?q=order%20%22x%22&amp;cursor=4711`,
-		`/api/v1/faxes/mine/pages/2.png">Page 2`, "is being filled",
+		`/fax/mine/pages/2?words=order%20%22x%22">Page 2`, "is being filled",
 	} {
 		if status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("status %d, no %s in\n%s", status, want, body)
