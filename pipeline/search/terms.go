@@ -36,8 +36,8 @@ type token struct {
 	of        int      // the word of the text
 }
 
-// Marked reports which words of a text, in their order, are of what is looked for. It knows the spellings of words as the index does, but not
-// words that a hyphen divides.
+// Marked reports which words of a text, in their order, are of what is looked for. It knows the spellings of words as the index does, but
+// not words that a hyphen divides.
 func (t Terms) Marked(words []string) []bool {
 	var all []token
 	for i, word := range words {

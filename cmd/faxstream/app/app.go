@@ -258,7 +258,8 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: small.PNG, BadRows: badRows(small), Audit: a.bus, Trail: a.trail,
-		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Facts: a.bus.Facts, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
+		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
+		Facts:       a.bus.Facts,
 		Texts:       &ocr.Results{Facts: a.bus, Archive: guarded},
 		Search:      found.asSearch(),
 		Names:       c.Names,

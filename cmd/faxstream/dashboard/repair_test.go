@@ -203,7 +203,8 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 	}
 }
 
-// A fax is verified for whoever may operate, with the faults in words, and the look is recorded. It is nothing for a fax without a document.
+// A fax is verified for whoever may operate, with the faults in words, and the look is recorded. There is nothing to verify of a fax without
+// a document.
 func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 	var verdict Verdict
 	var fails error
@@ -232,8 +233,8 @@ func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 			"The fax is as it was written", "9 objects checked, all right: 1 revision, 1 page.", "of 1 revision were made again",
 		}},
 		{Verdict{Objects: 1, Signed: 2, Faults: []Fault{fault}}, nil, "chief", "abc", 200, []string{
-			"1 fault in the archive", "faxes/abc/r1/&lt;i&gt;", "<td>2</td>", "An object was changed.", "Restore it.", "1 object checked:",
-			"2 revisions are signed", "faxstream verify abc --key",
+			"1 fault in the archive", "faxes/abc/r1/&lt;i&gt;", "<td>2</td>", "An object was changed.", "Restore it.",
+			"1 object checked:", "2 revisions are signed", "faxstream verify abc --key",
 		}},
 		{Verdict{}, fs.ErrNotExist, "chief", "abc", 404, []string{"the archive has no objects of session abc"}},
 		{Verdict{}, errors.New("secret detail"), "chief", "abc", 503, []string{"a store did not answer"}},

@@ -68,8 +68,9 @@ func TestALookAtAFaxIsOneRecord(t *testing.T) {
 func TestTheListShowsFirstPagesOnRequest(t *testing.T) {
 	d := officeDesk(t, nil)
 	d.recorded = nil
-	if _, page := d.Ask("clerk", "GET", "/?status=partial", ""); strings.Contains(page, "thumbnail") || !strings.Contains(page, `name="thumbs"`) {
-		t.Errorf("a list without first pages: %s", page)
+	_, plain := d.Ask("clerk", "GET", "/?status=partial", "")
+	if strings.Contains(plain, "thumbnail") || !strings.Contains(plain, `name="thumbs"`) {
+		t.Errorf("a list without first pages: %s", plain)
 	}
 	code, page := d.Ask("clerk", "GET", "/?thumbs=1", "")
 	urls := imageURL.FindAllStringSubmatch(page, -1)
