@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -52,6 +53,8 @@ type serveCmd struct {
 	OCRProgram ocrProgram `embed:"" prefix:"ocr-"`
 
 	Numbers []string `placeholder:"NUMBER=NAME" help:"Names of fax numbers and user ids, separated by commas. Dashboard, API and faxstream ls show them beside the numbers."`
+
+	Views []string `sep:";" placeholder:"NAME=FILTER" help:"Views that the list of the dashboard offers, separated by semicolons; FILTER is written as in the address of the list, such as 'Lab=label=lab&done=no'."`
 
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
@@ -111,6 +114,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	}
 	var err error
 	if cfg.Names, err = numberNames(c.Numbers); err != nil {
+		return cfg, err
+	}
+	if cfg.Views, err = views(c.Views); err != nil {
 		return cfg, err
 	}
 	switch c.FaxplusPagePath {
@@ -189,6 +195,18 @@ func numberNames(list []string) (map[string]string, error) {
 		names[token] = name
 	}
 	return names, nil
+}
+
+// views reads filters with names.
+func views(list []string) (all []dashboard.View, err error) {
+	for _, text := range list {
+		view, err := dashboard.ParseView(text)
+		if err != nil {
+			return nil, usagef("--views: %w", err)
+		}
+		all = append(all, view)
+	}
+	return all, nil
 }
 
 // prefixes reads CIDRs and plain addresses.

@@ -263,6 +263,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Texts:       &ocr.Results{Facts: a.bus, Archive: guarded},
 		Search:      found.asSearch(),
 		Names:       c.Names,
+		Views:       c.Views,
 		PNGScale:    events.PNGScale,
 		Desk:        desks{desk.Logs{Archive: guarded}},
 		Subscribers: services,

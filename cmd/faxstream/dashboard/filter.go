@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +68,36 @@ func (f faxFilter) listing() (l search.Listing, narrow bool) {
 var filterNames = []string{
 	"to", "from", "since", "until", "status", "direction", "verification", "assignee", "label", "assigned", "read", "done",
 	"text",
+}
+
+// View is a filter of the list with a name.
+type View struct{ Name, Query string }
+
+// URL is the list with the filter.
+func (v View) URL() string { return "/?" + v.Query }
+
+// maxViewName bounds a name of a view, bytes.
+const maxViewName = 50
+
+// ParseView reads a view from NAME=FILTER. The filter is written as in the address of the list, such as label=lab&done=no.
+func ParseView(text string) (v View, err error) {
+	name, filter, _ := strings.Cut(text, "=")
+	if name = strings.TrimSpace(name); name == "" || len(name) > maxViewName {
+		return v, fmt.Errorf("view %q: want NAME=FILTER with a name of at most %d bytes", text, maxViewName)
+	}
+	query, err := url.ParseQuery(filter)
+	if err != nil {
+		return v, fmt.Errorf("view %s: the filter cannot be read: %w", name, err)
+	}
+	for key := range query {
+		if key != "thumbs" && !slices.Contains(filterNames, key) {
+			return v, fmt.Errorf("view %s: %q is no part of a filter: want %s or thumbs", name, key, strings.Join(filterNames, ", "))
+		}
+	}
+	if _, err := parseFaxFilter(&http.Request{Form: query}); err != nil {
+		return v, fmt.Errorf("view %s: %w", name, err)
+	}
+	return View{name, query.Encode()}, nil
 }
 
 var (

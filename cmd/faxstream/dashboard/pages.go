@@ -31,6 +31,7 @@ type listView struct {
 	Cursor    string
 	Statuses  []string
 	MayWork   bool
+	Views     []View
 	MayThumbs bool   // there are thumbnails
 	Thumbs    bool   // those of the first pages are shown
 	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
@@ -47,6 +48,7 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 	if v.filter, err = s.filter(r); err != nil {
 		return v, err
 	}
+	v.Views = s.Views
 	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
 	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")
 	for _, name := range filterNames {
@@ -83,6 +85,9 @@ func (v listView) at(cursor string) string {
 	}
 	return query.Encode()
 }
+
+// List is the URL of the list from its beginning.
+func (v listView) List() string { return "/?" + v.at("") }
 
 // Older is the URL of the faxes after the list.
 func (v listView) Older() string { return "/?" + v.at(v.Next) }

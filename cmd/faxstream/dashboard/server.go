@@ -68,6 +68,7 @@ type Config struct {
 	Holds     Holds             // nil: nothing was ever held or purged
 	Trail     Trail             // the audit
 	Names     map[string]string // of numbers, by session.NumberToken; nil: none has a name
+	Views     []View            // that the list offers
 	Desk      Desk
 	Texts     Texts  // nil: none are taken
 	Search    Search // nil: there is no index
