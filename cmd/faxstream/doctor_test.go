@@ -148,10 +148,10 @@ func TestConfigShowCanBeReadAgain(t *testing.T) {
 		return out.String()
 	}
 	first := show("--faxplus-page-path=none", "--retention=90d", "--faxplus-zone=-05:00", "--allow-from=10.0.0.0/8,192.0.2.1", "--ocr",
-		"--close-grace=45s", "--dir=/var/lib/faxstream", "--views=Lab=label=lab&done=no;New=read=no")
+		"--close-grace=45s", "--dir=/var/lib/faxstream", "--views=Lab=label=lab&done=no,New=read=no")
 	for _, line := range []string{
 		`retention: "2160h"`, `faxplus-zone: "UTC-05:00"`, `allow-from: ["10.0.0.0/8","192.0.2.1"]`, "ocr: true", `close-grace: "45s"`,
-		`views: ["Lab=label=lab&done=no","New=read=no"]`,
+		`views: ["Lab=label=lab\u0026done=no","New=read=no"]`,
 	} {
 		if !strings.Contains(first, line+"\n") {
 			t.Errorf("no line %s in\n%s", line, first)

@@ -54,7 +54,7 @@ type serveCmd struct {
 
 	Numbers []string `placeholder:"NUMBER=NAME" help:"Names of fax numbers and user ids, separated by commas. Dashboard, API and faxstream ls show them beside the numbers."`
 
-	Views []string `sep:";" placeholder:"NAME=FILTER" help:"Views that the list of the dashboard offers, separated by semicolons; FILTER is written as in the address of the list, such as 'Lab=label=lab&done=no'."`
+	Views []string `placeholder:"NAME=FILTER" help:"Views that the list of the dashboard offers, separated by commas; FILTER is written as in the address of the list, such as 'Lab=label=lab&done=no'."`
 
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
