@@ -149,19 +149,18 @@ func TestSearchThatIsRefused(t *testing.T) {
 }
 
 // textDesk is a desk of four faxes on the board and three in the archive only, with an index of their texts.
-func textDesk(t *testing.T) (*listener, *search.Index, *Board) {
+func textDesk(t *testing.T) (d *listener, index *search.Index, board *Board, older *shelf) {
 	t.Helper()
 	index, _, err := search.Open(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = index.Close() })
-	older := &shelf{faxes: map[string]session.State{}}
+	older = &shelf{faxes: map[string]session.State{}}
 	for i, to := range []string{office, "+1 222", office} {
 		older.faxes[fax(i, to, session.StatusPartial).Session] = fax(i, to, session.StatusPartial)
 	}
-	var board *Board
-	d := officeDesk(t, func(c *Config) {
+	d = officeDesk(t, func(c *Config) {
 		c.Older, c.Search, board = older, indexed{index, true}, c.Board
 	})
 	write := func(st session.State, text string) {
@@ -173,7 +172,7 @@ func textDesk(t *testing.T) (*listener, *search.Index, *Board) {
 	write(older.faxes["fax-0000"], "an order of 1999")
 	write(older.faxes["fax-0001"], "an order of 1999")
 	write(older.faxes["fax-0002"], "a refusal")
-	return d, index, board
+	return d, index, board, older
 }
 
 // writeText writes a fax with one page.
@@ -197,11 +196,12 @@ func TestAListByText(t *testing.T) {
 		{"boss", "text=order&until=2021-01-01", "fax-0001 fax-0000"},
 		{"boss", "text=order&direction=outgoing", "sent"},
 		{"boss", "text=refusal", "fax-0002"},
+		{"boss", "text=1999", "fax-0001 fax-0000"},
 		{"boss", "text=nothing", ""},
 		{"clerk", "text=order", "sent mine fax-0000"},
 		{"clerk", "text=1999", "fax-0000"},
 	} {
-		d, _, _ := textDesk(t)
+		d, _, _, older := textDesk(t)
 		var got, recorded []string
 		for cursor, n := "", 0; n == 0 || cursor != ""; n++ {
 			status, body := d.Ask(c.reader, "GET", "/api/v1/faxes?limit=2&"+c.query+"&cursor="+cursor, "")
@@ -220,6 +220,9 @@ func TestAListByText(t *testing.T) {
 			}
 		}
 		want := strings.Fields(c.want)
+		if c.query == "text=1999" && c.reader == "boss" && older.reads.Load() != 2 {
+			t.Errorf("%s: %d faxes are read from the archive, want those with the word", c.query, older.reads.Load())
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s, %s: %v, want %v", c.reader, c.query, got, want)
 		}
@@ -234,7 +237,7 @@ func TestAListByText(t *testing.T) {
 // The page of a list by text keeps its words in its form, and records what it shows once: its changes are the same view, and a fax that
 // gets the words later is recorded when it comes.
 func TestAListByTextFillsInLive(t *testing.T) {
-	d, index, board := textDesk(t)
+	d, index, board, _ := textDesk(t)
 	status, page := d.Ask("boss", "GET", "/?text=bandages&to=1222", "")
 	if status != http.StatusOK || !strings.Contains(page, `name="text" type="search" size="16" maxlength="1000" value="bandages"`) ||
 		!strings.Contains(page, `id="fax-other"`) || strings.Contains(page, `id="fax-mine"`) || len(d.recorded) != 2 {
@@ -262,10 +265,23 @@ func TestAListByTextFillsInLive(t *testing.T) {
 	}
 }
 
+// Live lists by text are bounded: each has its faxes in memory. One that is left makes room.
+func TestLiveListsByTextAreBounded(t *testing.T) {
+	d, _, _, _ := textDesk(t)
+	for range maxFoundTabs {
+		next(t, listen(t, d, "boss", "/live?text=order"))
+	}
+	if status, body := d.Ask("boss", "GET", "/live?text=order", ""); status != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "load the list again") {
+		t.Errorf("one more: %d %s", status, body)
+	}
+	next(t, listen(t, d, "boss", "/live?")) // another list
+}
+
 // More faxes than a list can have with a text are said to be missing at its end, and are no choice for an order to all. A list whose reads
 // cannot be recorded is not shown, and a mistake has its sentence.
 func TestAListByTextThatIsRefusedOrCut(t *testing.T) {
-	d, _, _ := textDesk(t)
+	d, _, _, _ := textDesk(t)
 	for path, want := range map[string]string{"/api/v1/faxes?text=!": "text: nothing to look for", "/?text=a*": "text: a*: want at least"} {
 		if status, body := d.Ask("boss", "GET", path, ""); status != http.StatusBadRequest || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, status, body)
