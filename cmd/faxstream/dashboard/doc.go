@@ -5,7 +5,8 @@
 // the desk (assign, label, note, read, done) as actions in FAX_AUDIT before it answers, and the pipeline carries them out, also after a
 // crash. A read of a document or page is in FAX_AUDIT before the first byte leaves, so a crash may leave a record of a read that did not
 // happen, but never a read without a record. A look at a fax in the dashboard is one record, for all its small images. The list of faxes is
-// in memory and is built again at every start.
+// no read, except that each fax of a list by text is recorded, as one that a search shows, and so is each small image that a browser gets
+// for the list. The list is in memory and is built again at every start.
 //
 // Pages fill in live (live.go): the board tells which ledgers changed, and tabs with the same view share what is rendered. Each event has
 // the whole of what is shown, so a page that comes back shows nothing old. The scripts are in package layout; without them a page is as of
