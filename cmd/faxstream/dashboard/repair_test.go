@@ -203,8 +203,7 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 	}
 }
 
-// A fax is verified for whoever may operate, with the faults in words, and the look is recorded. There is nothing to verify of a fax without
-// a document.
+// A fax is verified for whoever may operate, with the faults in words, and the look is recorded. A fax without a document is not verified.
 func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 	var verdict Verdict
 	var fails error
