@@ -33,7 +33,8 @@
 //	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
 //	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
 //	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask: if a
-//	                                           number is in it), the room that publishes it and the room that handles it
+//	                                           number is in it), the room that publishes it and the room that handles it,
+//	                                           cmd/faxstream/dashboard/events.go (its words in the timeline)
 //	another event for subscribers              session, bus, and events/events.json with its samples
 //	another format of OCR engines              text (Parse and a file of its own)
 //	another kind of fault in an archive        verify/fault.go and the check that finds it

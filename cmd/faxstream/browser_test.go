@@ -439,6 +439,28 @@ func TestAPageIsRepairedInABrowser(t *testing.T) {
 	all.do("the answer", chromedp.WaitVisible(chromedp.CSS("[role=status]")))
 	fax.open("/fax/fax")
 	fax.await("what was done for all", "document.querySelector('button[value=reopen]')")
+	looksCloser(b, fax)
+}
+
+// looksCloser has the fax verified, reads how it came, and switches on the images in the list.
+func looksCloser(b *browser, fax *tab) {
+	b.t.Helper()
+	fax.do("verify", chromedp.Click(chromedp.CSS("form[action$=verify] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
+	if !fax.ask("document.querySelector('h1').innerText == 'The fax is as it was written'") {
+		b.t.Error("the fax is not as it was written")
+	}
+	fax.axe("a verdict")
+	came := b.tab("/fax/fax/timeline")
+	came.await("an attempt that failed", "document.querySelector('td.differs')?.innerText.includes('attempt 1 failed')")
+	came.axe("the timeline")
+	list := b.tab("/")
+	list.do("first pages", chromedp.Click(chromedp.CSS("input[name=thumbs]")), chromedp.Click(chromedp.CSS(".filter button")),
+		chromedp.WaitVisible(chromedp.CSS("#fax-fax img")))
+	if !list.ask("location.search.includes('thumbs=1')") {
+		b.t.Error("the images are not in the address of the list")
+	}
+	list.axe("a list with images")
+	list.picture("thumbs")
 }
 
 // keys goes to an element with the Tab key alone, and presses Enter there.

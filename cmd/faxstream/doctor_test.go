@@ -148,9 +148,10 @@ func TestConfigShowCanBeReadAgain(t *testing.T) {
 		return out.String()
 	}
 	first := show("--faxplus-page-path=none", "--retention=90d", "--faxplus-zone=-05:00", "--allow-from=10.0.0.0/8,192.0.2.1", "--ocr",
-		"--close-grace=45s", "--dir=/var/lib/faxstream")
+		"--close-grace=45s", "--dir=/var/lib/faxstream", "--views=Lab=label=lab&done=no,New=read=no")
 	for _, line := range []string{
 		`retention: "2160h"`, `faxplus-zone: "UTC-05:00"`, `allow-from: ["10.0.0.0/8","192.0.2.1"]`, "ocr: true", `close-grace: "45s"`,
+		`views: ["Lab=label=lab\u0026done=no","New=read=no"]`,
 	} {
 		if !strings.Contains(first, line+"\n") {
 			t.Errorf("no line %s in\n%s", line, first)
@@ -178,7 +179,12 @@ func TestConfigShowCanBeReadAgain(t *testing.T) {
 		t.Errorf("a directory is another one: %s", text)
 	}
 	for _, bad := range [][]string{
-		{"--numbers=+1=a,x"}, {"--webhook-addr=0.0.0.0:8080"}, {"--idle-after=0s"}, {"--memory=1"}, {"--faxplus-page-path=/no/number"},
+		{"--numbers=+1=a,x"},
+		{"--webhook-addr=0.0.0.0:8080"},
+		{"--idle-after=0s"},
+		{"--memory=1"},
+		{"--faxplus-page-path=/no/number"},
+		{"--views=Lab=colour=red"},
 	} {
 		args := append([]string{"config", "check", "--faxplus-page-path=none"}, bad...)
 		if code := run(t.Context(), args, func(string) string { return "" }, io.Discard, io.Discard); code != exitUsage {

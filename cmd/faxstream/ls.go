@@ -28,6 +28,7 @@ type faxFlags struct {
 	Assigned  string       `env:"-" placeholder:"yes|no" help:"Only faxes that somebody has, or that nobody has."`
 	Read      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are read, or unread."`
 	Done      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are done, or not."`
+	Text      string       `env:"-" placeholder:"WORDS" help:"Only faxes that faxstream search finds with these words."`
 }
 
 type lsCmd struct {
@@ -67,7 +68,7 @@ func (c lsCmd) Run(ctx context.Context, e env) error {
 func (c faxFlags) filter() client.FaxFilter {
 	f := client.FaxFilter{
 		To: c.To, From: c.From, Since: c.Since.Time, Until: c.Until.Time, Status: c.Status, Direction: c.Direction,
-		Assignee: c.Assignee, Label: c.Label, Assigned: c.Assigned, Read: c.Read, Done: c.Done,
+		Assignee: c.Assignee, Label: c.Label, Assigned: c.Assigned, Read: c.Read, Done: c.Done, Text: c.Text,
 	}
 	if c.Differs {
 		f.Verification = session.VerificationDiffers

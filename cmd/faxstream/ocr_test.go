@@ -281,6 +281,12 @@ func (d *desk) search() {
 			d.t.Errorf("the search prints %s", found)
 		}
 		d.do(exitNotFound, "search", "metformin", "agreement") // no page has both
+		if list := d.do(0, "ls", "--text=metformin tabl*", "--status=complete"); !strings.Contains(list, "  case  ") {
+			d.t.Errorf("the list by text is %s", list)
+		}
+		if list := d.do(0, "ls", "--text=metformin agreement"); strings.Contains(list, "  case  ") {
+			d.t.Errorf("the list by text has a fax without the words: %s", list)
+		}
 		d.do(exitUsage, "search", "-", "--limit=1")
 		var out, errs bytes.Buffer
 		code := run(d.t.Context(), []string{"reindex", "--dir=" + d.cfg.Dir}, func(string) string { return "" }, &out, &errs)

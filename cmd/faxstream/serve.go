@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/ingest"
@@ -53,6 +54,8 @@ type serveCmd struct {
 	OCRProgram ocrProgram `embed:"" prefix:"ocr-"`
 
 	Numbers []string `placeholder:"NUMBER=NAME" help:"Names of fax numbers and user ids, separated by commas. Dashboard, API and faxstream ls show them beside the numbers."`
+
+	Views []string `placeholder:"NAME=FILTER" help:"Views that the list of the dashboard offers, separated by commas; FILTER is written as in the address of the list, such as 'Lab=label=lab&done=no'."`
 
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
@@ -116,6 +119,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	}
 	if cfg.Admin.Base, err = layout.PathOf(c.PublicURL); err != nil {
 		return cfg, usagef("--public-url: %w", err)
+	}
+	if cfg.Views, err = views(c.Views); err != nil {
+		return cfg, err
 	}
 	switch c.FaxplusPagePath {
 	case "":
@@ -193,6 +199,18 @@ func numberNames(list []string) (map[string]string, error) {
 		names[token] = name
 	}
 	return names, nil
+}
+
+// views reads filters with names.
+func views(list []string) (all []dashboard.View, err error) {
+	for _, text := range list {
+		view, err := dashboard.ParseView(text)
+		if err != nil {
+			return nil, usagef("--views: %w", err)
+		}
+		all = append(all, view)
+	}
+	return all, nil
 }
 
 // prefixes reads CIDRs and plain addresses.

@@ -247,6 +247,47 @@ func (b *Bus) PageFailures(ctx context.Context, id string, page int) ([]session.
 	}
 }
 
+// factsAtOnce limits one request for facts of a session; one may have the attempts of a fetch, a few kilobytes.
+const factsAtOnce = 256
+
+// Facts reads what the streams have of a session: what came in, its pages and its documents, in the order of their times, at most most of
+// them. more: there are later ones.
+func (b *Bus) Facts(ctx context.Context, id string, most int) (facts []Stored, more bool, err error) {
+	if !session.ValidToken(id) {
+		return nil, false, fmt.Errorf("facts of session %q: this is not a session id", id)
+	}
+	for _, of := range []struct{ stream, subject string }{
+		{StreamIn, "fax.v1.in.*." + id + ".>"}, {StreamPages, "fax.v1.page.*.*." + id + ".>"}, {StreamDocs, "fax.v1.doc.*.*." + id + ".>"},
+	} {
+		some, err := b.firstOf(ctx, of.stream, of.subject, most+1)
+		if err != nil {
+			return nil, false, fmt.Errorf("read facts of session %s: %w", id, err)
+		}
+		facts = append(facts, some...)
+	}
+	slices.SortStableFunc(facts, func(a, b Stored) int { return a.Time.Compare(b.Time) })
+	return facts[:min(most, len(facts))], len(facts) > most, nil
+}
+
+// firstOf reads the oldest messages under a subject, at most most.
+func (b *Bus) firstOf(ctx context.Context, stream, subject string, most int) (all []Stored, err error) {
+	for next := uint64(1); len(all) < most; {
+		n := min(factsAtOnce, most-len(all))
+		msgs, err := b.batch(ctx, stream, n, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject))
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range msgs {
+			all = append(all, Stored{Subject: m.Subject, Sequence: m.Sequence, Time: m.Time.UTC(), Data: m.Data})
+			next = m.Sequence + 1
+		}
+		if len(msgs) < n {
+			break
+		}
+	}
+	return all, nil
+}
+
 // WholeFailed reads how the n-th order (from 1) for a session's whole file failed; ok is false if it did not fail.
 func (b *Bus) WholeFailed(ctx context.Context, id string, n int) (f session.WholeDone, ok bool, err error) {
 	s, err := b.last(ctx, StreamDocs, fmt.Sprintf("%s.*.%s.%d", session.TypeWholeFailed, id, n))

@@ -177,3 +177,42 @@ func TestEventType(t *testing.T) {
 		}
 	}
 }
+
+// The facts of a session are those of all streams in the order of their times, and of no other session, also when they come in several
+// portions.
+func TestFactsOfASession(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	var want []string
+	put := func(f session.Fact) {
+		mustRecord(t, b, f)
+		if f.SessionID() == "s" {
+			want = append(want, f.Type())
+		}
+	}
+	put(session.PageAnnounced{Session: "s", Page: 1})
+	put(session.PageAnnounced{Session: "s2", Page: 1})
+	put(session.PageFailed{Session: "s", Page: 1, ToToken: "1334", Stage: "fetch", Attempt: 1})
+	for n := range factsAtOnce + 10 {
+		put(archived("1334", "s", n+1))
+	}
+	put(archived("1334", "s2", 1))
+	put(session.Closed{Session: "s", Direction: session.Outgoing, Hook: "h", Status: "success", Pages: 2})
+	put(session.DocFailed{Session: "s", ToToken: "1334", Revision: 1})
+	for _, most := range []int{1, 3, factsAtOnce, factsAtOnce + 1, len(want) - 1, len(want), len(want) + 1} {
+		facts, more, err := b.Facts(t.Context(), "s", most)
+		var got []string
+		for _, f := range facts {
+			got = append(got, EventType(f.Subject))
+		}
+		if err != nil || more != (most < len(want)) || !slices.Equal(got, want[:min(most, len(want))]) {
+			t.Errorf("at most %d: %d facts, more %t, %v: %v", most, len(got), more, err, got[:min(5, len(got))])
+		}
+	}
+	if facts, more, err := b.Facts(t.Context(), "nobody", 5); err != nil || more || len(facts) > 0 {
+		t.Errorf("of nobody: %v %t %v", facts, more, err)
+	}
+	if _, _, err := b.Facts(t.Context(), "a.>", 5); err == nil {
+		t.Error("a subject is no session")
+	}
+}

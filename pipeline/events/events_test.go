@@ -314,7 +314,9 @@ func value(t *testing.T, text []byte) any {
 
 // The names come in the order of a page's way.
 func TestNames(t *testing.T) {
-	want := []string{"page.archived", "page.amended", "page.failed", "doc.assembled", "doc.verified", "doc.searchable", "doc.derived", "text.recognised"}
+	want := []string{
+		"page.archived", "page.amended", "page.failed", "doc.assembled", "doc.verified", "doc.searchable", "doc.derived", "text.recognised",
+	}
 	if !slices.Equal(events.Names(), want) {
 		t.Errorf("got %v, want %v", events.Names(), want)
 	}

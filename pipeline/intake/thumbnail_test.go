@@ -3,6 +3,7 @@ package intake_test
 import (
 	"bytes"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,5 +43,36 @@ func TestThumbnails(t *testing.T) {
 	}
 	if _, err := intake.NewThumbnails(intake.NewMemory(0, "")).PNG(t.Context(), strings.NewReader("no TIFF")); err == nil {
 		t.Error("there is a thumbnail of no page")
+	}
+}
+
+// The bad rows of a page are those that its decoder reports; a whole page has none.
+func TestBadRowsOfAnOriginal(t *testing.T) {
+	data := pipelinetest.Testdata(t, "letter-fine-g3.tiff")
+	small := intake.NewThumbnails(intake.NewMemory(0, ""))
+	if rows, err := small.BadRows(t.Context(), bytes.NewReader(data)); err != nil || len(rows) > 0 {
+		t.Errorf("a page as it was sent: %v, %v", rows, err)
+	}
+	for i := len(data) / 2; i < len(data)/2+40; i++ {
+		data[i] ^= 0x5A
+	}
+	file, err := tiff.Parse(data, tiff.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := file.Page(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := page.Decode(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := small.BadRows(t.Context(), bytes.NewReader(data))
+	if err != nil || len(rows) == 0 || !slices.Equal(rows, d.BadRows) {
+		t.Errorf("a damaged page: %v, %v; want %v", rows, err, d.BadRows)
+	}
+	if _, err := small.BadRows(t.Context(), strings.NewReader("no TIFF")); err == nil {
+		t.Error("no page has bad rows")
 	}
 }

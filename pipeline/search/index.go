@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"modernc.org/sqlite" // the driver too
 	sqlite3 "modernc.org/sqlite/lib"
@@ -33,6 +34,8 @@ INSERT INTO page(page, rank) VALUES ('secure-delete', 1);
 type Index struct {
 	write *sql.DB // one connection: SQLite has one writer
 	read  *sql.DB
+
+	changes atomic.Uint64 // updates
 }
 
 // file is the name of the database in its directory.

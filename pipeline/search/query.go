@@ -114,29 +114,38 @@ func printable(c rune) rune {
 // Find gives the newest faxes that match, with the pages that are found, and where the next ones begin; next is empty if there are no
 // others. An error that is a BadQuery is for the person who asks.
 func (x *Index) Find(ctx context.Context, q Query) (hits []Hit, next string, err error) {
+	err = x.ask(ctx, q, func(f finder, match string, low, high int64) (err error) {
+		hits, next, err = f.find(match, low, high)
+		return err
+	})
+	return hits, next, err
+}
+
+// ask reads with a query in the words of FTS5, and the lowest and the highest number of pages; not if nothing can match.
+func (x *Index) ask(ctx context.Context, q Query, read func(f finder, match string, low, high int64) error) (err error) {
 	phrases, err := terms(q.Text)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	tx, end, err := x.look(ctx)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	defer end(&err)
 	f := finder{ctx: ctx, tx: tx, q: q}
 	match := "{body variants} : (" + strings.Join(phrases, " AND ") + ")"
 	filters, some, err := f.filters()
 	if err != nil || !some {
-		return nil, "", err
+		return err
 	}
 	for _, filter := range filters {
 		match += " AND {meta} : (" + filter + ")"
 	}
 	low, high, err := q.bounds()
-	if err != nil {
-		return nil, "", err
+	if err == nil {
+		err = read(f, match, low, high)
 	}
-	return f.find(match, low, high)
+	return err
 }
 
 // look begins to read. end ends it, and reports to err if that fails.

@@ -431,3 +431,97 @@ func FuzzTerms(f *testing.F) {
 		}
 	})
 }
+
+// Matching gives the same faxes as Find, and no more than it is asked for.
+func TestMatching(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	for _, row := range []struct {
+		q    Query
+		want string
+		more bool
+	}{
+		{Query{Text: "order"}, "lab partial sent first", false},
+		{Query{Text: "order", Limit: 4}, "lab partial sent first", false},
+		{Query{Text: "order", Limit: 3}, "lab partial sent", true},
+		{Query{Text: "order 4711", Limit: 2}, "sent first", false}, // two pages of one fax are one fax
+		{Query{Text: "order", To: lab}, "lab sent", false},
+		{Query{Text: "order", Since: noon.Add(time.Hour), Until: noon.Add(3 * time.Hour)}, "partial sent", false},
+		{Query{Text: "order", Sees: func(n string) bool { return n == "15550100000" }}, "partial sent first", false},
+		{Query{Text: "order", To: "+1 999"}, "", false},
+		{Query{Text: "nothing"}, "", false},
+	} {
+		if row.q.Limit == 0 {
+			row.q.Limit = 10
+		}
+		found, more, err := x.Matching(t.Context(), row.q)
+		var got []string
+		for _, m := range found {
+			got = append(got, m.Session)
+		}
+		if err != nil || more != row.more || strings.Join(got, " ") != row.want {
+			t.Errorf("%+v: %v, more %t, %v; want %s, more %t", row.q, got, more, err, row.want, row.more)
+		}
+	}
+	if found, _, err := x.Matching(t.Context(), Query{Text: "salbutamol", Limit: 1}); err != nil || !found[0].At.Equal(noon) {
+		t.Errorf("it started at %v, %v", found, err)
+	}
+	if _, _, err := x.Matching(t.Context(), Query{Text: "!", Limit: 1}); err == nil {
+		t.Error("a query of no words has no error")
+	}
+	before := x.Changes()
+	if written(t, x, fax("new", lab, noon, "order")); x.Changes() == before {
+		t.Error("an update is no change")
+	}
+}
+
+// What is marked in a text is what the index finds in it.
+func TestMarked(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ query, text, want string }{
+		{"order", "An ORDER of orders, order.", "ORDER order."},
+		{"4711 order", "order no. 4711", "order 4711"},
+		{`"order 4711"`, "order 4711, 4711 order", "order 4711,"},
+		{`"4711 of"`, "order 4711 of (of)", "4711 of"},
+		{"salb*", "salbutamol salami Salben", "salbutamol Salben"},
+		{"mueller", "Dr. Müller muller", "Müller"},
+		{"muller", "Dr. Müller Mu\u0308ller", "Müller Mu\u0308ller"},
+		{"strasse", "Hauptstraße Straße", "Straße"},
+		{"cafe", "Café", "Café"},
+		{"88-1207", "no. 88-1207-4415: 88 1207", "88-1207-4415: 88 1207"},
+		{"self", "self-employed", "self-employed"},
+		{"order", "", ""},
+	} {
+		terms, err := ParseTerms(row.query)
+		words := strings.Fields(row.text)
+		var got []string
+		for i, is := range terms.Marked(words) {
+			if is {
+				got = append(got, words[i])
+			}
+		}
+		if err != nil || strings.Join(got, " ") != row.want {
+			t.Errorf("%s in %q: %q, %v; want %q", row.query, row.text, got, err, row.want)
+		}
+	}
+	if _, err := ParseTerms("!"); err == nil {
+		t.Error("a query of no words has no error")
+	}
+	if marked := (Terms{}).Marked([]string{"a"}); marked[0] {
+		t.Error("no query marks a word")
+	}
+}
+
+func FuzzMarked(f *testing.F) {
+	f.Add(`"order 4711" salb*`, "an order\u0308 4711 ß")
+	f.Fuzz(func(t *testing.T, query, text string) {
+		terms, err := ParseTerms(query)
+		if err != nil {
+			return
+		}
+		words := strings.Fields(text)
+		if marked := terms.Marked(words); len(marked) != len(words) {
+			t.Errorf("%d words have %d marks", len(words), len(marked))
+		}
+	})
+}

@@ -66,6 +66,7 @@ func (x *Index) Write(ctx context.Context, u Update) error {
 }
 
 func (x *Index) update(ctx context.Context, u Update) error {
+	defer x.changes.Add(1) // also after an error: it may be there
 	return x.change(ctx, func(tx *sql.Tx) error {
 		for _, f := range u.Faxes {
 			if err := put(ctx, tx, f); err != nil {

@@ -12,7 +12,8 @@ const (
 	AccessThumbnail = "thumbnail" // the API sent a small image of a page, made from the object
 	AccessFaxForm   = "fax_form"  // the API sent the document in the form for fax machines, made from originals; the object is document.tiff
 	AccessView      = "view"      // the dashboard showed a fax with the small images of its pages
-	AccessSearch    = "search"    // a search showed words of pages of a fax
+	AccessSearch    = "search"    // a search showed words of pages of a fax, or a list by text showed the fax
+	AccessVerify    = "verify"    // the dashboard verified the fax in the archive, and showed the faults
 	AccessLink      = "link"      // the API made a link to an object
 	AccessLinkUsed  = "link_used" // somebody used a link to get an object; the use of a link to S3 is not visible to faxstream
 )

@@ -43,6 +43,7 @@ type Checker struct {
 	Software string              // name and version of this program, as in manifests
 	SpoolDir string              // a private directory for copies of documents
 	Log      *slog.Logger
+	Decoder  *intake.Decoder // nil: one of its own for each fax, without a limit of memory
 }
 
 // Session checks one fax. An error that matches fs.ErrNotExist: the archive has nothing of it. Other errors: the archive cannot be read.
@@ -54,8 +55,11 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
 		rasters: map[string]string{}, served: map[string]bool{}, sound: map[int]bool{},
 		remaker: document.Builder{
-			Archive: c.Archive, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software,
+			Archive: c.Archive, Decoder: c.Decoder, Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software,
 		},
+	}
+	if c.Decoder == nil {
+		k.remaker.Decoder = intake.NewDecoder(runtime.GOMAXPROCS(0))
 	}
 	var err error
 	if k.revised, k.listed, err = archive.FaxKeys(ctx, c.Archive, id); err != nil {

@@ -104,8 +104,8 @@ func (w *walker) read(dir string) ([]string, error) {
 	return names, nil
 }
 
-// next reads the next entries of dir. Names that the prefix excludes cost almost nothing: the page worker lists the few objects of one page,
-// and beside them are those of thousands of pages.
+// next reads the next entries of dir. Names that the prefix excludes cost almost nothing: the page worker lists the few objects of one
+// page, and beside them are those of thousands of pages.
 func (w *walker) next(f *os.File, dir string) ([]fs.DirEntry, error) {
 	begin, ok := strings.CutPrefix(w.prefix, dir)
 	if !ok || begin == "" {

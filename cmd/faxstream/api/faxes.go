@@ -32,6 +32,8 @@ type Fax struct {
 	Done     bool     `json:"done,omitempty"`
 	Noted    bool     `json:"noted,omitempty"` // it has a note
 
+	FirstPage bool `json:"-"` // page 1 is archived; for the list of the dashboard
+
 	// Differing are the pages that differ from the whole file, and of which nobody has chosen an image yet.
 	Differing session.Ranges `json:"pages_differing,omitempty"`
 }
@@ -43,11 +45,11 @@ func (f Fax) StatusText() string {
 	case f.Status == session.StatusReceiving && f.Expected == 0:
 		return "receiving"
 	case f.Status == session.StatusReceiving && missing == 0:
-		return "receiving: " + pages(f.Archived) + " so far"
+		return "receiving: " + Count(f.Archived, "page") + " so far"
 	case f.Status == session.StatusReceiving:
-		return "receiving: " + strconv.Itoa(f.Archived) + " of " + pages(f.Expected)
+		return "receiving: " + strconv.Itoa(f.Archived) + " of " + Count(f.Expected, "page")
 	case f.Status == session.StatusPartial && missing > 0:
-		return "partial: " + pages(missing) + " missing; open the fax to see why"
+		return "partial: " + Count(missing, "page") + " missing; open the fax to see why"
 	case f.Status == session.StatusRecovered:
 		return "complete: pages came from the whole file"
 	default:
@@ -55,12 +57,12 @@ func (f Fax) StatusText() string {
 	}
 }
 
-// pages is a number of pages: 1 page, 2 pages.
-func pages(n int) string {
+// Count is a number with a noun: 1 page, 2 pages.
+func Count(n int, noun string) string {
 	if n == 1 {
-		return "1 page"
+		return "1 " + noun
 	}
-	return strconv.Itoa(n) + " pages"
+	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 // DifferText says in words which pages wait for a choice: "page 2 differs"; empty: none.

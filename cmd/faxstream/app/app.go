@@ -257,18 +257,21 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	past := health.New(reg)
 	a.running.Go(func() { past.Run(ctx) })
 	guarded := &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}
+	small := intake.NewThumbnails(a.memory)
 	handler := dashboard.NewHandler(dashboard.Config{
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
-		Thumbnail: intake.NewThumbnails(a.memory).PNG, Audit: a.bus, Trail: a.trail,
+		Thumbnail: small.PNG, BadRows: badRows(small), Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
+		Facts:       a.bus.Facts,
 		Texts:       &ocr.Results{Facts: a.bus, Archive: guarded},
 		Search:      found.asSearch(),
 		Names:       c.Names,
+		Views:       c.Views,
 		PNGScale:    events.PNGScale,
 		Desk:        desks{desk.Logs{Archive: guarded}},
 		Derived:     derivations{document.Derivations{Archive: a.archive}},
 		Subscribers: services,
-		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory),
+		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory), Verify: a.prove(c),
 		Gate: access.New(access.Config{
 			Tokens: c.Admin.tokens(), Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
 			LinkKey: linkKey,

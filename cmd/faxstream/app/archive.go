@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/document"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/verify"
 	"github.com/faxstream/faxstream/storage"
 	"github.com/faxstream/faxstream/storage/local"
 	"github.com/faxstream/faxstream/storage/s3"
@@ -100,6 +103,24 @@ func (d derivations) Pages(ctx context.Context, manifest session.Object) (sessio
 		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	return pages, err
+}
+
+// prove verifies faxes for the dashboard. It decodes one page at a time, with the memory of the pipeline: pages that come must not wait.
+func (a *App) prove(c Config) func(ctx context.Context, id string) (dashboard.Verdict, error) {
+	checker := verify.Checker{Archive: a.archive, Software: c.Software, Log: a.log, Decoder: a.memory.NewDecoder(1)}
+	return func(ctx context.Context, id string) (v dashboard.Verdict, err error) {
+		one := checker
+		if one.SpoolDir, err = os.MkdirTemp(c.path("spool"), "verify-"); err != nil {
+			return v, fmt.Errorf("make a directory for documents: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(one.SpoolDir)) }()
+		f, err := one.Session(ctx, id)
+		v = dashboard.Verdict{Objects: f.Objects, Revisions: f.Revisions, Pages: f.Pages, Remade: f.Remade, Signed: f.Unverified}
+		for _, fault := range f.Faults {
+			v.Faults = append(v.Faults, dashboard.Fault{Object: fault.Where, Page: fault.Page, What: fault.What, Do: fault.Do})
+		}
+		return v, err
+	}
 }
 
 // remover translates between the terms of the pipeline and of a store.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/fetch"
@@ -55,6 +56,7 @@ type Config struct {
 	ListRate    int           // most requests for lists in a minute
 
 	Names    map[string]string // of numbers, by their tokens (session.NumberToken): people see them beside the numbers
+	Views    []dashboard.View  // that the list of the dashboard offers
 	NoSearch bool              // no index for search is kept
 	OCR      *OCR              // reads pages in this process; nil: nobody does
 

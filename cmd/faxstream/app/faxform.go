@@ -13,6 +13,17 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
+// badRows finds the bad rows of pages for the dashboard.
+func badRows(t *intake.Thumbnails) func(context.Context, io.Reader) ([][2]int, error) {
+	return func(ctx context.Context, original io.Reader) (rows [][2]int, err error) {
+		found, err := t.BadRows(ctx, original)
+		for _, r := range found {
+			rows = append(rows, [2]int{r.First, r.Last})
+		}
+		return rows, err
+	}
+}
+
 // faxForm makes documents for fax machines from the archive. An error matches fs.ErrNotExist if an object is missing or altered.
 func (a *App) faxForm(c Config, m *intake.Memory) func(context.Context, session.Object) (io.ReadSeekCloser, string, error) {
 	forms := document.FaxForms{Archive: a.archive, Decoder: m.NewDecoder(runtime.GOMAXPROCS(0)), SpoolDir: c.path("spool")}

@@ -55,13 +55,15 @@ func TestFaxesAreAskedForPageByPage(t *testing.T) {
 	defer srv.Close()
 	got := 0
 	c := newClient(t, Config{Server: srv.URL + "/", Token: "sesame", By: "alice"})
-	for list, err := range c.Faxes(t.Context(), FaxFilter{To: "+1 2", Limit: 501}) {
+	for list, err := range c.Faxes(t.Context(), FaxFilter{To: "+1 2", Text: "an order", Limit: 501}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		got += len(list.Faxes)
 	}
-	want := []string{"alice Bearer sesame limit=500&to=%2B1+2", "alice Bearer sesame cursor=x&limit=1&to=%2B1+2"}
+	want := []string{
+		"alice Bearer sesame limit=500&text=an+order&to=%2B1+2", "alice Bearer sesame cursor=x&limit=1&text=an+order&to=%2B1+2",
+	}
 	if strings.Join(asked, "\n") != strings.Join(want, "\n") || got != 1000 {
 		t.Errorf("%d faxes, asked for\n%s", got, strings.Join(asked, "\n"))
 	}

@@ -29,8 +29,9 @@ type FaxFilter struct {
 	Assigned     string // Assigned, Read and Done: yes, no, or "" for both
 	Read         string
 	Done         string
-	Ledger       bool // only faxes with a ledger: the archive, where lists take longer, is not read
-	Limit        int  // 0: none
+	Text         string // a query of the search index; of Faxes only
+	Ledger       bool   // only faxes with a ledger: the archive, where lists take longer, is not read
+	Limit        int    // 0: none
 }
 
 func (f FaxFilter) query() url.Values {
@@ -40,7 +41,8 @@ func (f FaxFilter) query() url.Values {
 	}
 	return values(map[string]string{
 		"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification,
-		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done, "archive": archive,
+		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done, "text": f.Text,
+		"archive": archive,
 	}, map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 

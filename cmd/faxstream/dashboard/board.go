@@ -96,6 +96,7 @@ func summary(s session.State) api.Fax {
 	}
 	if f.Status != session.StatusPurged && f.Status != session.StatusFolded {
 		f.Differing = s.Disputed()
+		f.FirstPage = s.Usable.Has(1)
 	}
 	f.Verified = f.Verdict == session.VerificationVerified
 	if s.Document != nil {

@@ -286,7 +286,7 @@ func (s *server) bulkForm(w http.ResponseWriter, r *http.Request) {
 				v.Newest = keyOf(x).cursor()
 			}
 			if !v.Done {
-				return nil
+				return s.recordFound(r.Context(), r, v.filter, []api.Fax{x})
 			}
 			_, err := s.Letters.Act(r.Context(), session.Action{Kind: session.ActionWorked, By: who.By, Session: x.Session, Work: &change})
 			return err
@@ -302,6 +302,10 @@ func (s *server) bulkForm(w http.ResponseWriter, r *http.Request) {
 // onAllFaxes calls do with the faxes that a filter chooses, newest first, from newest on; the zero newest is the beginning. Faxes about
 // which there is nothing to say are left out.
 func (s *server) onAllFaxes(ctx context.Context, f faxFilter, newest orderKey, do func(api.Fax) error) error {
+	tooMany := api.BadRequest("the filter chooses more than %d faxes: choose fewer, for example by dates", maxBulk)
+	if f.found != nil && f.found.more {
+		return tooMany
+	}
 	n := 0
 	for after := (orderKey{}); ; {
 		l := s.list(ctx, f, after, maxLimit)
@@ -313,12 +317,16 @@ func (s *server) onAllFaxes(ctx context.Context, f faxFilter, newest orderKey, d
 			case newest.session != "" && keyOf(x).compare(newest) > 0, x.Status == session.StatusPurged, x.Status == session.StatusFolded:
 				continue
 			case n == maxBulk:
-				return api.BadRequest("the filter chooses more than %d faxes: choose fewer, for example by dates", maxBulk)
+				return tooMany
 			}
 			if n++; ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := do(x); err != nil {
+			err := do(x)
+			if refused, ok := errors.AsType[*api.Error](err); ok {
+				return refused
+			}
+			if err != nil {
 				s.Log.Error("an order for many faxes stopped", "ordered", n-1, "session", x.Session, "err", err)
 				return api.Unavailable("the change is ordered for %d faxes, and then JetStream did not answer: look at /readyz, and order it "+
 					"again; where it is done already, it does no harm", n-1)

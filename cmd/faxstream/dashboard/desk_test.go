@@ -226,7 +226,8 @@ func TestWorkOnAllThatTheFilterChooses(t *testing.T) {
 	fields := url.Values{"assignee": {"ada"}, "do": {"done"}}
 	status, page := d.send("worker", "/bulk", fields)
 	newest := regexp.MustCompile(`name="newest" value="([^"]+)"`).FindStringSubmatch(page)
-	if status != 200 || !strings.Contains(page, "350 faxes: mark as done?") || newest == nil || len(s.ordered) > 0 {
+	if status != 200 || !strings.Contains(page, "350 faxes: mark as done?") || newest == nil || len(s.ordered) > 0 ||
+		!strings.Contains(page, `<a href="/?assignee=ada">No</a>`) {
 		t.Fatalf("before the confirmation: %d, %d orders, %s", status, len(s.ordered), page)
 	}
 	later := session.State{Session: "new", Opened: start.Add(1000 * time.Hour), Work: session.Work{Assignee: "ada"}}

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // events streams the events of pages, documents and texts as server-sent events, from now on, or from where a reader stopped: the id of the
@@ -58,4 +60,162 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.Log.Error("event stream ended", "err", err)
 	}
+}
+
+const (
+	// timelineLines is how many entries the timeline of a fax has at first.
+	timelineLines = 200
+	// maxTimeline bounds them when all are asked for: a fax of a thousand pages has a few thousand.
+	maxTimeline = 10_000
+)
+
+// timelinePage shows what happened to a fax, the oldest first. It has no live changes, because it reads three streams.
+func (s *server) timelinePage(w http.ResponseWriter, r *http.Request) {
+	st, err := s.find(r)
+	v := struct {
+		Session   string
+		Lines     []timelineLine
+		All, More bool // all are asked for; later ones are left out
+	}{Session: st.Session, All: r.FormValue("all") == "yes"}
+	var facts []bus.Stored
+	if err == nil && s.Facts != nil {
+		most := timelineLines
+		if v.All {
+			most = maxTimeline
+		}
+		facts, v.More, err = s.Facts(r.Context(), st.Session, most)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	for _, f := range facts {
+		v.Lines = append(v.Lines, lineOf(f))
+	}
+	s.render(w, r, http.StatusOK, "timeline.html", v)
+}
+
+// timelineLine is an entry of the timeline.
+type timelineLine struct {
+	Time   time.Time // when it was stored
+	Page   int       // 0: it is about the fax
+	What   string
+	Failed bool // it did not work
+}
+
+// lineOf says a fact in words. One that this version does not know is named by its type.
+func lineOf(stored bus.Stored) timelineLine {
+	l := timelineLine{Time: stored.Time, What: bus.EventType(stored.Subject)}
+	fact, err := session.ParseFact(l.What, stored.Data)
+	if err != nil {
+		return l
+	}
+	switch f := fact.(type) {
+	case session.PageAnnounced:
+		l.Page, l.What = f.Page, "announced by the provider"
+	case session.PageArchived:
+		l.Page, l.What = f.Page, archivedText(f)
+	case session.PageAmended:
+		l.Page, l.What, l.Failed = f.Page, "came again with another image, which is archived too; the first one counts", true
+	case session.PageFailed:
+		l.Page, l.What, l.Failed = f.Page, fmt.Sprintf("attempt %d failed (%s): %s", f.Attempt, f.Stage,
+			strings.TrimSpace(f.Reason.Words()+" "+f.Detail)), true
+		if f.Final {
+			l.What += " There is no further attempt in this way."
+		}
+	default:
+		l.What, l.Failed = faxText(fact)
+	}
+	return l
+}
+
+// archivedText says how a page came.
+func archivedText(f session.PageArchived) string {
+	text := "archived"
+	if f.Source == session.SourceWholeFile {
+		text = "archived, cut from the whole file"
+	}
+	if f.BadRows > 0 {
+		text += ", with " + api.Count(f.BadRows, "bad row")
+	}
+	return text
+}
+
+// because is a reason with its details. Its words are about a page.
+func because(reason session.Reason, detail string) string {
+	return strings.Trim(string(reason)+": "+detail, ": ")
+}
+
+// faxText says a fact about a fax, not about one page, in words. failed: it is one of what did not work.
+func faxText(fact session.Fact) (text string, failed bool) {
+	switch f := fact.(type) {
+	case session.Closed:
+		return "over, as the provider says: " + f.Status + ", " + api.Count(f.Pages, "page"), false
+	case session.RecordAsked:
+		return "the provider is asked whether the fax is over", false
+	case session.RecordSaid:
+		return "the provider says of the fax: " + f.Says, false
+	case session.Again:
+		return "work is done again, on the order of a person", false
+	case session.Kept:
+		return f.Kind + " by a person", false
+	case session.Desk:
+		return "work on it changed by " + f.By, false
+	case session.WholeOrdered, session.WholeDone:
+		return wholeText(fact)
+	default:
+		return documentText(fact)
+	}
+}
+
+// wholeText is faxText of the whole file.
+func wholeText(fact session.Fact) (text string, failed bool) {
+	switch f := fact.(type) {
+	case session.WholeOrdered:
+		var why []string
+		if f.All {
+			why = append(why, "for all pages")
+		} else if f.Wanted.Len() > 0 {
+			why = append(why, "for "+f.Wanted.Text())
+		}
+		if f.Compare.Len() > 0 {
+			why = append(why, "to compare "+f.Compare.Text())
+		}
+		return strings.TrimSpace("whole file ordered " + strings.Join(why, " and ")), false
+	case session.WholeDone:
+		if f.Object != nil {
+			return "whole file archived, " + api.Count(f.Pages, "page") + attemptsText(f.Attempts), len(f.Lost) > 0
+		}
+		return "whole file failed: " + because(f.Reason, f.Detail) + attemptsText(f.Attempts), true
+	}
+	return fact.Type(), false
+}
+
+// attemptsText says how often a fetch failed, and how the last time.
+func attemptsText(all []session.Attempt) string {
+	if len(all) == 0 {
+		return ""
+	}
+	last := all[len(all)-1]
+	return fmt.Sprintf(" (%s failed, the last one: %s)", api.Count(len(all), "attempt"), because(last.Reason, last.Detail))
+}
+
+// documentText is faxText of documents.
+func documentText(fact session.Fact) (text string, failed bool) {
+	switch f := fact.(type) {
+	case session.DocReady:
+		return fmt.Sprintf("revision %d ordered: %s", f.Revision, f.Status), false
+	case session.DocAssembled:
+		return fmt.Sprintf("revision %d is there: %s, %s", f.Revision, f.Status, api.Count(f.Pages, "page")), false
+	case session.DocFailed:
+		return fmt.Sprintf("revision %d failed: %s", f.Revision, because(f.Reason, f.Detail)), true
+	case session.DocVerified:
+		if f.Differing.Len() > 0 {
+			return "compared with the whole file: " + api.DifferText(f.Differing), true
+		}
+		return "compared with the whole file: no page differs", false
+	case session.DocSearchable:
+		return fmt.Sprintf("revision %d has a document with text", f.Revision), false
+	}
+	return fact.Type(), false
 }

@@ -156,7 +156,7 @@ type faxView struct {
 	User    string         // who is logged in; empty without a login
 	Letters []api.Letter   // dead letters of the fax
 
-	MayOperate, MayWork, MayAdmin bool
+	MayOperate, MayWork, MayAdmin, MayVerify bool
 
 	Notice string // what is wrong with the form that was sent; empty: nothing is
 	Draft  string // the note in that form
@@ -220,6 +220,7 @@ func (s *server) faxView(r *http.Request) (v faxView, err error) {
 		FaxDetail: d, Marks: map[int]string{}, User: userOf(r),
 		MayOperate: may(r, access.ScopeOperate), MayWork: may(r, access.ScopeWork), MayAdmin: may(r, access.ScopeAdmin),
 	}
+	v.MayVerify = v.MayOperate && s.Verify != nil
 	if !limited(r) {
 		letters, _, err := s.Letters.Letters(r.Context(), bus.LetterFilter{Session: d.Session}, defaultLimit)
 		if err != nil {

@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +24,8 @@ type faxFilter struct {
 	verification string
 	assignee     string
 	label        string
+	text         string    // a query of the search index
+	found        *withText // the faxes that text finds; nil: text is empty
 
 	assigned, read, done string // yes or no; "": either
 }
@@ -31,7 +35,7 @@ func (f *faxFilter) has(x *api.Fax) bool {
 		(f.to == "" || session.SameNumber(x.To, f.to)) && (f.from == "" || session.SameNumber(x.From, f.from)) &&
 		!x.Opened.Before(f.since) && (f.until.IsZero() || x.Opened.Before(f.until)) &&
 		(f.status == "" || x.Status == f.status) && (f.direction == "" || x.Direction == f.direction) &&
-		(f.verification == "" || x.Verdict == f.verification)
+		(f.verification == "" || x.Verdict == f.verification) && (f.found == nil || f.found.has(x))
 }
 
 // hasWork reports whether what people say about a fax is as the filter wants it.
@@ -63,6 +67,37 @@ func (f faxFilter) listing() (l search.Listing, narrow bool) {
 // filterNames are the parameters of a filter.
 var filterNames = []string{
 	"to", "from", "since", "until", "status", "direction", "verification", "assignee", "label", "assigned", "read", "done",
+	"text",
+}
+
+// View is a filter of the list with a name.
+type View struct{ Name, Query string }
+
+// URL is the list with the filter.
+func (v View) URL() string { return "/?" + v.Query }
+
+// maxViewName bounds a name of a view, bytes.
+const maxViewName = 50
+
+// ParseView reads a view from NAME=FILTER. The filter is written as in the address of the list, such as label=lab&done=no.
+func ParseView(text string) (v View, err error) {
+	name, filter, _ := strings.Cut(text, "=")
+	if name = strings.TrimSpace(name); name == "" || len(name) > maxViewName {
+		return v, fmt.Errorf("view %q: want NAME=FILTER with a name of at most %d bytes", text, maxViewName)
+	}
+	query, err := url.ParseQuery(filter)
+	if err != nil {
+		return v, fmt.Errorf("view %s: the filter cannot be read: %w", name, err)
+	}
+	for key := range query {
+		if key != "thumbs" && !slices.Contains(filterNames, key) {
+			return v, fmt.Errorf("view %s: %q is no part of a filter: want %s or thumbs", name, key, strings.Join(filterNames, ", "))
+		}
+	}
+	if _, err := parseFaxFilter(&http.Request{Form: query}); err != nil {
+		return v, fmt.Errorf("view %s: %w", name, err)
+	}
+	return View{name, query.Encode()}, nil
 }
 
 var (
@@ -79,10 +114,19 @@ func readersFilter(r *http.Request) (f faxFilter) {
 	return f
 }
 
+// filter is the filter that a request asks for, with the faxes that its text finds.
+func (s *server) filter(r *http.Request) (f faxFilter, err error) {
+	if f, err = parseFaxFilter(r); err == nil {
+		err = s.findByText(r.Context(), &f)
+	}
+	return f, err
+}
+
 func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 	f = readersFilter(r)
 	f.to, f.from = strings.TrimSpace(r.FormValue("to")), strings.TrimSpace(r.FormValue("from"))
 	f.assignee, f.label = strings.TrimSpace(r.FormValue("assignee")), strings.TrimSpace(r.FormValue("label"))
+	f.text = strings.TrimSpace(r.FormValue("text"))
 	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
 		v := r.FormValue(name)
 		if v == "" {

@@ -43,18 +43,19 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	if err != nil {
 		return l, err
 	}
-	f, err := parseFaxFilter(r)
+	f, err := s.filter(r)
 	if err != nil {
 		return l, err
 	}
 	switch v := r.FormValue("archive"); v {
 	case no:
-		return s.newer(f, after, limit, api.FaxList{}), nil
+		l = s.newer(f, after, limit, api.FaxList{})
 	case "", yes:
-		return s.list(r.Context(), f, after, limit), nil
+		l = s.list(r.Context(), f, after, limit)
 	default:
 		return l, api.BadRequest("archive %q: want yes or no", v)
 	}
+	return l, s.recordFound(r.Context(), r, f, l.Faxes)
 }
 
 // named gives the numbers of a fax their names.
@@ -136,6 +137,9 @@ func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit in
 	for i := range l.Faxes {
 		s.named(&l.Faxes[i])
 	}
+	if f.found != nil && l.Incomplete == "" {
+		l.Incomplete = f.found.incomplete(l.Next == "")
+	}
 	return l
 }
 
@@ -188,6 +192,9 @@ type before func(ctx context.Context, at time.Time, id string, since time.Time, 
 // zero, it looked only as far as end, which is the beginning of a second: a cursor must not name a fax that its reader may not see. Where a
 // filter leaves out many faxes, the search index names those that it may mean; the archive says what they are.
 func (s *server) older(ctx context.Context, f faxFilter, after, floor orderKey, limit int) (found []api.Fax, end orderKey, err error) {
+	if f.found != nil {
+		return s.olderOf(ctx, f.found.before, f, after, floor, limit)
+	}
 	l, narrow := f.listing()
 	if !narrow || s.Search == nil || !s.Search.Whole() {
 		return s.olderOf(ctx, s.Older.Before, f, after, floor, limit)

@@ -364,6 +364,46 @@ func TestACursorOfAnotherMillenniumBeginsNow(t *testing.T) {
 	}
 }
 
+// A view is a filter as the list understands it, with a name.
+func TestParseView(t *testing.T) {
+	for _, row := range []struct{ text, name, query, fails string }{
+		{" Lab = label=lab&done=no", "", "", `" label" is no part`},
+		{"Lab=label=lab&done=no&thumbs=1", "Lab", "done=no&label=lab&thumbs=1", ""},
+		{"Lab=text=order+%264711", "Lab", "text=order+%264711", ""},
+		{"All=", "All", "", ""},
+		{"=done=no", "", "", "want NAME=FILTER"},
+		{strings.Repeat("x", 51) + "=done=no", "", "", "at most 50 bytes"},
+		{"Lab=done=maybe", "", "", `view Lab: done "maybe": want yes, no`},
+		{"Lab=colour=red", "", "", `"colour" is no part of a filter: want to, from`},
+		{"Lab=done=%", "", "", "cannot be read"},
+	} {
+		v, err := ParseView(row.text)
+		if row.fails != "" && (err == nil || !strings.Contains(err.Error(), row.fails)) {
+			t.Errorf("%q: %+v, %v; want %s", row.text, v, err, row.fails)
+		}
+		if row.fails == "" && (err != nil || v.Name != row.name || v.Query != row.query) {
+			t.Errorf("%q: %+v, %v", row.text, v, err)
+		}
+	}
+	d := newListener(t, func(c *Config) { c.Views = []View{{"<Lab>", "done=no&label=lab"}} })
+	if _, page := d.Ask("reader", "GET", "/", ""); !strings.Contains(page, `<a href="/?done=no&amp;label=lab">&lt;Lab&gt;</a>`) {
+		t.Errorf("the list does not offer the view: %s", page)
+	}
+}
+
+func FuzzParseView(f *testing.F) {
+	f.Add("Lab=label=lab&done=no")
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := ParseView(text)
+		if err != nil {
+			return
+		}
+		if again, err := ParseView(v.Name + "=" + v.Query); err != nil && !strings.Contains(v.Name, "=") || err == nil && again != v {
+			t.Errorf("%q is %+v, and then %+v, %v", text, v, again, err)
+		}
+	})
+}
+
 // A number is found however the person who asks and the provider write it.
 func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
 	s := twoFaxes()

@@ -21,6 +21,10 @@ const (
 	maxTabs = 1000
 	// liveEvery is the least time between two updates of a page: a burst costs no more than that.
 	liveEvery = time.Second
+	// maxFoundTabs bounds those with a text: each has up to maxBulk sessions in memory, about a megabyte.
+	maxFoundTabs = 32
+	// foundEvery is the least time between two questions of such a page to the search index.
+	foundEvery = 3 * time.Second
 	// liveRetry is when a page that could not be made is made again.
 	liveRetry = 5 * time.Second
 	// liveBeat is when a comment is sent at the latest, so that proxies between keep the connection.
@@ -94,6 +98,10 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	if v.filter.found != nil {
+		s.liveFound(w, r, v)
+		return
+	}
 	first, base := true, layout.Base(r)
 	// What only the archive has is read once for a view: a tab that has read something else has a view of its own.
 	key := fmt.Sprintf("%q %q %q %s %q", base, v.User, v.filter.reader.Numbers, v.at(v.Cursor), v.Incomplete)
@@ -102,7 +110,7 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 			key += " " + x.Session
 		}
 	}
-	s.live(w, r, key, "", func(ctx context.Context, changed map[string]bool) ([]byte, error) {
+	s.live(w, r, key, "", 0, func(ctx context.Context, changed map[string]bool) ([]byte, error) {
 		shown := slices.ContainsFunc(v.Faxes, func(x api.Fax) bool { return changed[x.Session] })
 		if !first && !shown && !s.Board.anyOf(changed, v.filter) {
 			return nil, nil
@@ -112,6 +120,45 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 			v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit) // faxes have left the list, and others come up
 		}
 		return pages.Fragment(base, "faxlist", v)
+	})
+}
+
+// liveFound is liveList for a filter with a text. It is a view of its own: each fax that it shows for the first time is recorded, except
+// those that the page has shown, which its mark names. The index does not tell of texts that come, so it is asked again.
+func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
+	select {
+	case s.foundTabs <- struct{}{}:
+		defer func() { <-s.foundTabs }()
+	default:
+		s.fail(w, r, api.Unavailable("%d live lists with a text are open, and there may be no more: close one, or load the list again "+
+			"to see what is new", maxFoundTabs))
+		return
+	}
+	first, recorded := true, map[string]bool{}
+	if s.marked(r, foundMark, 0, sessionsOf(v.Faxes)) {
+		for _, x := range v.Faxes {
+			recorded[x.Session] = true
+		}
+	}
+	s.live(w, r, fmt.Sprintf("list %p", r), "", foundEvery, func(ctx context.Context, changed map[string]bool) ([]byte, error) {
+		more, err := s.findAgain(ctx, &v.filter)
+		if err != nil {
+			return nil, err
+		}
+		shown := slices.ContainsFunc(v.Faxes, func(x api.Fax) bool { return changed[x.Session] })
+		if !first && !more && !shown && !s.Board.anyOf(changed, v.filter) {
+			return nil, nil
+		}
+		v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit)
+		fresh := slices.DeleteFunc(slices.Clone(v.Faxes), func(x api.Fax) bool { return recorded[x.Session] })
+		if err := s.recordFound(ctx, r, v.filter, fresh); err != nil {
+			return nil, err
+		}
+		for _, x := range fresh {
+			recorded[x.Session] = true
+		}
+		first = false
+		return pages.Fragment(layout.Base(r), "faxlist", v)
 	})
 }
 
@@ -126,7 +173,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.live(w, r, fmt.Sprintf("fax %p", r), st.Session, func(context.Context, map[string]bool) ([]byte, error) {
+	s.live(w, r, fmt.Sprintf("fax %p", r), st.Session, 0, func(context.Context, map[string]bool) ([]byte, error) {
 		v, err := s.faxView(r)
 		if err != nil {
 			return nil, err
@@ -139,8 +186,8 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 type render func(ctx context.Context, changed map[string]bool) ([]byte, error)
 
 // live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. The
-// view is rendered after changes of a session, or of any if id is empty.
-func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, render render) {
+// view is rendered after changes of a session, or of any if id is empty; where every is not 0, that long after the last time too.
+func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, every time.Duration, render render) {
 	select {
 	case s.tabs <- struct{}{}:
 		defer func() { <-s.tabs }()
@@ -154,7 +201,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, re
 		return
 	}
 	events, leave := s.views.join(key, func(ctx context.Context, publish func([]byte)) {
-		s.follow(ctx, id, render, publish)
+		s.follow(ctx, id, every, render, publish)
 	})
 	defer leave()
 	beat := time.NewTicker(liveBeat)
@@ -176,7 +223,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, re
 }
 
 // follow publishes what render gives: now, and after changes when it gives something else than before, at most once in liveEvery.
-func (s *server) follow(ctx context.Context, id string, render render, publish func([]byte)) {
+func (s *server) follow(ctx context.Context, id string, every time.Duration, render render, publish func([]byte)) {
 	watcher := s.Board.Watch(id)
 	defer watcher.Stop()
 	var sent []byte
@@ -197,10 +244,25 @@ func (s *server) follow(ctx context.Context, id string, render render, publish f
 			s.Log.Warn("a live page is not up to date; it is tried again", "session", id, "err", err)
 			wait = liveRetry
 		}
-		if !pause(ctx, time.After(wait)) || err == nil && !pause(ctx, watcher.C) {
+		if !pause(ctx, time.After(wait)) || err == nil && !awake(ctx, watcher.C, every) {
 			return
 		}
 	}
+}
+
+// awake waits for a wake, or for a time where it is not 0, and returns false when ctx has ended.
+func awake(ctx context.Context, wake <-chan struct{}, every time.Duration) bool {
+	var at <-chan time.Time // never
+	if every > 0 {
+		at = time.After(every)
+	}
+	select {
+	case <-wake:
+	case <-at:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // pause waits for a value, and returns false when ctx has ended.

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxThumbnailed bounds the original from which a thumbnail is made, bytes.
+// maxThumbnailed bounds the original from which a thumbnail is made, or of which bad rows are looked for, bytes.
 const maxThumbnailed = 64 << 20
 
 // thumbnail serves pages/N.thumbnail.png, which it makes from the original at each request.
@@ -36,13 +37,11 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 			return err
 		}
 	}
-	select {
-	case s.thumbnails <- struct{}{}:
-		defer func() { <-s.thumbnails }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
-	small, err := s.small(r, f)
+	var small []byte
+	err = s.withOriginal(r, f, func(ctx context.Context, original io.Reader) (err error) {
+		small, err = s.Thumbnail(ctx, original)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -55,28 +54,34 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 	return nil
 }
 
-// small makes the thumbnail of an original.
-func (s *server) small(r *http.Request, f file) ([]byte, error) {
+// withOriginal calls do with the original of a page. An error of do is about the page.
+func (s *server) withOriginal(r *http.Request, f file, do func(ctx context.Context, original io.Reader) error) error {
+	select {
+	case s.thumbnails <- struct{}{}:
+		defer func() { <-s.thumbnails }()
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
 	body, size, err := s.Archive.Open(r.Context(), f.object.Key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, s.gone(f)
+		return s.gone(f)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer body.Close()
 	if size > maxThumbnailed {
-		return nil, api.NotFound("page %d of session %s has %d bytes, which is too large for a thumbnail", f.page, f.session, size)
+		return api.NotFound("page %d of session %s has %d bytes, which is too large for this", f.page, f.session, size)
 	}
 	original := &source{Reader: body}
-	small, err := s.Thumbnail(r.Context(), original)
+	err = do(r.Context(), original)
 	switch {
 	case original.err != nil:
-		return nil, fmt.Errorf("read %s: %w", f.object.Key, original.err)
+		return fmt.Errorf("read %s: %w", f.object.Key, original.err)
 	case err != nil:
-		return nil, api.NotFound("page %d of session %s cannot be shown: %v", f.page, f.session, err)
+		return api.NotFound("page %d of session %s cannot be shown: %v", f.page, f.session, err)
 	}
-	return small, nil
+	return nil
 }
 
 // source keeps the error of an archive that cannot be read, so that it is not taken for one of the page.

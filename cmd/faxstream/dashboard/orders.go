@@ -1,9 +1,12 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -94,6 +97,81 @@ func (s *server) reconcileForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.render(w, r, http.StatusOK, "reconcile.html", string(report))
+}
+
+// Verdict is what a verification of a fax found.
+type Verdict struct {
+	Objects   int // read
+	Revisions int // with a manifest
+	Pages     int // of the newest revision
+	Remade    int // revisions whose documents were made again with the same bytes
+	Signed    int // revisions with a signature, which is not checked: this needs public keys that are not on the server
+	Faults    []Fault
+}
+
+// Fault is one fault of a fax in the archive.
+type Fault struct {
+	Object   string // its key
+	Page     int    // 0: it is not of one page
+	What, Do string // sentences
+}
+
+const (
+	// maxProofs bounds the faxes that are verified at the same time: each reads all its objects and makes its documents again.
+	maxProofs = 1
+	// verifyWithin bounds a verification: a fax of a thousand pages takes about a minute.
+	verifyWithin = 10 * time.Minute
+)
+
+// verifyForm verifies the fax in the path, and shows what was found. It stops when the reader goes away.
+func (s *server) verifyForm(w http.ResponseWriter, r *http.Request) {
+	v := struct {
+		Session string
+		Verdict
+	}{Session: r.PathValue("session")}
+	err := http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	if err == nil {
+		v.Verdict, err = s.verified(w, r)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "verify.html", v)
+}
+
+// verified is the verdict about the fax in the path. It is recorded, because it names objects of the fax.
+func (s *server) verified(w http.ResponseWriter, r *http.Request) (v Verdict, err error) {
+	st, err := s.find(r)
+	switch {
+	case err != nil:
+		return v, err
+	case s.Verify == nil:
+		return v, api.NotFound("this server verifies no faxes: run faxstream verify %s", st.Session)
+	case st.Document == nil:
+		return v, api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
+	}
+	select {
+	case s.proofs <- struct{}{}:
+		defer func() { <-s.proofs }()
+	default:
+		w.Header().Set("Retry-After", "60")
+		return v, api.Unavailable("another fax is being verified: try again in a minute")
+	}
+	if err := s.record(r, session.Access{Kind: session.AccessVerify, Session: st.Session}); err != nil {
+		return v, err
+	}
+	ctx, stop := context.WithTimeout(r.Context(), verifyWithin)
+	defer stop()
+	v, err = s.Verify(ctx, st.Session)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return v, api.NotFound("the archive has no objects of session %s", st.Session)
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return v, api.Unavailable("session %s was not verified within %s: run faxstream verify %s, which has no limit of time",
+			st.Session, verifyWithin, st.Session)
+	}
+	return v, err
 }
 
 // replay stores the order to make the document of a fax again from the archive.

@@ -30,6 +30,10 @@ type listView struct {
 	Cursor    string
 	Statuses  []string
 	MayWork   bool
+	Views     []View
+	MayThumbs bool   // there are thumbnails
+	Thumbs    bool   // those of the first pages are shown
+	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
 
 	filter faxFilter
 	after  orderKey
@@ -40,9 +44,10 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 	if v.after, err = parseCursor(r.FormValue("cursor")); err != nil {
 		return v, err
 	}
-	if v.filter, err = parseFaxFilter(r); err != nil {
+	if v.filter, err = s.filter(r); err != nil {
 		return v, err
 	}
+	v.Views = s.Views
 	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
 	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")
 	for _, name := range filterNames {
@@ -50,12 +55,23 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 			v.Query.Set(name, value)
 		}
 	}
+	if thumbs := r.FormValue("thumbs"); thumbs != "" && thumbs != "1" {
+		return v, api.BadRequest("thumbs %q: want 1, or nothing", thumbs)
+	}
+	v.MayThumbs = s.Thumbnail != nil
+	v.Thumbs = v.MayThumbs && r.FormValue("thumbs") == "1"
 	v.FaxList = s.list(r.Context(), v.filter, v.after, defaultLimit)
 	return v, nil
 }
 
 // Live is the URL of the changes of the list.
-func (v listView) Live() string { return "/live?" + v.at(v.Cursor) }
+func (v listView) Live() string {
+	live := "/live?" + v.at(v.Cursor)
+	if v.Mark != "" {
+		live += "&view=" + v.Mark
+	}
+	return live
+}
 
 // at is the query of the list from a cursor on.
 func (v listView) at(cursor string) string {
@@ -63,8 +79,14 @@ func (v listView) at(cursor string) string {
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
+	if v.Thumbs {
+		query.Set("thumbs", "1")
+	}
 	return query.Encode()
 }
+
+// List is the URL of the list from its beginning.
+func (v listView) List() string { return "/?" + v.at("") }
 
 // Older is the URL of the faxes after the list.
 func (v listView) Older() string { return "/?" + v.at(v.Next) }
@@ -80,10 +102,14 @@ func (listView) StatusText(f api.Fax) string { return f.StatusText() }
 
 func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	v, err := s.listView(r)
+	if err == nil && r.Method != http.MethodHead {
+		err = s.recordFound(r.Context(), r, v.filter, v.Faxes)
+	}
 	if err != nil {
 		s.problem(w, r, err)
 		return
 	}
+	v.Mark = s.foundMark(r, v)
 	if !limited(r) {
 		var err error
 		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -198,5 +200,105 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 		if _, page := d.Ask("reader", "GET", path, ""); !strings.Contains(page, "This did not work") {
 			t.Errorf("%s is no page: %s", path, page)
 		}
+	}
+}
+
+// A fax is verified for whoever may operate, with the faults in words, and the look is recorded. A fax without a document is not verified.
+func TestAFaxIsVerifiedOnRequest(t *testing.T) {
+	var verdict Verdict
+	var fails error
+	d := newListener(t, func(c *Config) {
+		newBox(0).config(c)
+		c.Verify = func(context.Context, string) (Verdict, error) { return verdict, fails }
+	})
+	d.admit(t, "chief", []access.Scope{access.ScopeRead, access.ScopeOperate})
+	d.admit(t, "reader", []access.Scope{access.ScopeRead})
+	const button = `action="/fax/abc/verify"`
+	if _, page := d.Ask("reader", "GET", "/fax/abc", ""); strings.Contains(page, button) {
+		t.Error("a reader has the button")
+	}
+	if _, page := d.Ask("chief", "GET", "/fax/abc", ""); !strings.Contains(page, button) {
+		t.Error("the page has no button")
+	}
+	fault := Fault{Object: "faxes/abc/r1/<i>", Page: 2, What: "An object was changed.", Do: "Restore it."}
+	for _, c := range []struct {
+		verdict   Verdict
+		err       error
+		who, path string
+		status    int
+		says      []string
+	}{
+		{Verdict{Objects: 9, Revisions: 1, Pages: 1, Remade: 1}, nil, "chief", "abc", 200, []string{
+			"The fax is as it was written", "9 objects checked, all right: 1 revision, 1 page.", "of 1 revision were made again",
+		}},
+		{Verdict{Objects: 1, Signed: 2, Faults: []Fault{fault}}, nil, "chief", "abc", 200, []string{
+			"1 fault in the archive", "faxes/abc/r1/&lt;i&gt;", "<td>2</td>", "An object was changed.", "Restore it.",
+			"1 object checked:", "2 revisions are signed", "faxstream verify abc --key",
+		}},
+		{Verdict{}, fs.ErrNotExist, "chief", "abc", 404, []string{"the archive has no objects of session abc"}},
+		{Verdict{}, errors.New("secret detail"), "chief", "abc", 503, []string{"a store did not answer"}},
+		{Verdict{}, nil, "chief", "later", 404, []string{"has no document yet"}},
+		{Verdict{}, nil, "chief", "none", 404, nil},
+		{Verdict{}, nil, "reader", "abc", 403, nil},
+	} {
+		verdict, fails, d.recorded = c.verdict, c.err, nil
+		status, page := d.send(c.who, "/fax/"+c.path+"/verify", nil)
+		for _, want := range c.says {
+			if !strings.Contains(page, want) {
+				t.Errorf("%+v: no %q in %s", c.verdict, want, page)
+			}
+		}
+		recorded := len(d.recorded) == 1 && d.recorded[0].Kind == session.AccessVerify && d.recorded[0].Session == "abc"
+		if status != c.status || recorded != (c.path == "abc" && c.who == "chief") {
+			t.Errorf("%+v of %s as %s: %d, recorded %+v, want %d", c.verdict.Faults, c.path, c.who, status, d.recorded, c.status)
+		}
+	}
+	d.refuse = errors.New("FAX_AUDIT is full")
+	if status, page := d.send("chief", "/fax/abc/verify", nil); status != 503 || strings.Contains(page, "objects") {
+		t.Errorf("without a record: %d %s", status, page)
+	}
+	if status, _ := newListener(t, nil).send("operator", "/fax/abc/verify", nil); status != 404 {
+		t.Errorf("a server that cannot: %d", status)
+	}
+}
+
+// One fax is verified at a time; who asks for another is told to come again. It ends when the reader goes away.
+func TestAVerificationIsBounded(t *testing.T) {
+	begun, ended := make(chan bool), make(chan error, 1)
+	d := newListener(t, func(c *Config) {
+		c.Verify = func(ctx context.Context, _ string) (Verdict, error) {
+			if _, ok := ctx.Deadline(); !ok {
+				t.Error("it has no limit of time")
+			}
+			begun <- true
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return Verdict{}, ctx.Err()
+		}
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan bool)
+	go func() {
+		defer close(gone)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL+"/fax/abc/verify", nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.Header.Set("Authorization", "Bearer "+d.Secrets["operator"])
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			resp.Body.Close()
+			t.Error("it has an answer")
+		}
+	}()
+	<-begun
+	status, page := d.send("operator", "/fax/abc/verify", nil)
+	if status != 503 || !strings.Contains(page, "another fax is being verified") {
+		t.Errorf("a second one at the same time: %d %s", status, page)
+	}
+	leave()
+	<-gone
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
 	}
 }

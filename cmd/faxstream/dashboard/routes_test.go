@@ -106,6 +106,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /api/v1/faxes/{session}/derived": access.ScopeWork,
 		"POST /fax/{session}/derive":           access.ScopeWork,
 		"POST /fax/{session}/replay":           access.ScopeOperate,
+		"POST /fax/{session}/verify":           access.ScopeOperate,
 		"GET /letters":                         access.ScopeRead,
 		"POST /bulk":                           access.ScopeWork,
 		"POST /reconcile":                      access.ScopeOperate,

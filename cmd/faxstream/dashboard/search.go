@@ -3,7 +3,9 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +27,10 @@ type Search interface {
 	Whole() bool
 	// Listed calls f with the time and session of every fax that l chooses, in the order and the bounds of Older.Before.
 	Listed(ctx context.Context, l search.Listing, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error
+	// Matching gives the newest faxes that match, at most q.Limit. more: there are others. Its errors are as those of Find.
+	Matching(ctx context.Context, q search.Query) (found []search.Match, more bool, err error)
+	// Changes is another number when a query may find something else.
+	Changes() uint64
 }
 
 const defaultFound = 20 // faxes
@@ -157,4 +163,125 @@ func parts(snippet string) []api.Part {
 		add(after, false)
 	}
 	return all
+}
+
+// withText are the faxes that the text of a filter finds.
+type withText struct {
+	newest   []search.Match  // in the order of the list
+	sessions map[string]bool // the same
+	more     bool            // there are older ones, which are left out
+	partly   bool            // the index does not have all of the archive yet
+	asked    time.Time
+	changes  uint64 // of the index before it was asked
+}
+
+// findByText asks the index for the text of a filter. It finds the newest maxBulk faxes. If there are others and the filter has dates, it
+// finds also those that started between them: a fax counts by when it was opened, which the index does not know and which is soon after its
+// start.
+func (s *server) findByText(ctx context.Context, f *faxFilter) error {
+	if f.text == "" {
+		return nil
+	}
+	if s.Search == nil {
+		return api.BadRequest("text: this server has no search index: it was started with --no-search")
+	}
+	q := search.Query{Text: f.text, To: f.to, From: f.from, Limit: maxBulk}
+	if f.reader.Limited() {
+		q.Sees = f.reader.Sees
+	}
+	t := &withText{asked: time.Now(), changes: s.Search.Changes(), sessions: map[string]bool{}}
+	found, more, err := s.Search.Matching(ctx, q)
+	if err == nil && more && !(f.since.IsZero() && f.until.IsZero()) {
+		var between []search.Match
+		q.Since, q.Until = f.since, f.until
+		between, more, err = s.Search.Matching(ctx, q)
+		found = append(found, between...)
+	}
+	if bad, ok := errors.AsType[*search.BadQuery](err); ok {
+		err = api.BadRequest("text: %v", bad)
+	}
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(found, func(a, b search.Match) int { return placeOf(b).compare(placeOf(a)) })
+	t.newest, t.more, t.partly = slices.Compact(found), more, !s.Search.Complete()
+	for _, m := range t.newest {
+		t.sessions[m.Session] = true
+	}
+	f.found = t
+	return nil
+}
+
+// findAgain is findByText after a while, if something else may be found. more: it is.
+func (s *server) findAgain(ctx context.Context, f *faxFilter) (more bool, err error) {
+	old := f.found
+	if time.Since(old.asked) < foundEvery || s.Search.Changes() == old.changes && s.Search.Complete() == !old.partly {
+		return false, nil
+	}
+	err = s.findByText(ctx, f)
+	return err == nil && (old.partly != f.found.partly || !slices.Equal(old.newest, f.found.newest)), err
+}
+
+func placeOf(m search.Match) orderKey { return orderKey{m.At, m.Session} }
+
+// has reports whether a fax is found. The index may be behind: a purged fax is not.
+func (t *withText) has(x *api.Fax) bool {
+	return t.sessions[x.Session] && x.Status != session.StatusPurged
+}
+
+// before is Older.Before for the faxes that are found.
+func (t *withText) before(_ context.Context, at time.Time, id string, since time.Time, f func(at time.Time, id string) bool) error {
+	for _, m := range t.newest {
+		if placeOf(m).compare(orderKey{at, id}) < 0 && !m.At.Before(since) && !f(m.At, m.Session) {
+			break
+		}
+	}
+	return nil
+}
+
+// incomplete says why faxes may be missing in a list; empty: none are. atEnd: the list has no following page.
+func (t *withText) incomplete(atEnd bool) string {
+	switch {
+	case t.partly:
+		return incompleteIndex
+	case t.more && atEnd:
+		return fmt.Sprintf("more than %d faxes have these words, so older ones are missing: give more words, or dates", maxBulk)
+	default:
+		return ""
+	}
+}
+
+// recordFound records, of a list of faxes with a text, each of them: who sees the list knows that they have it.
+func (s *server) recordFound(ctx context.Context, r *http.Request, f faxFilter, faxes []api.Fax) error {
+	if f.found == nil {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(scanAtOnce)
+	for _, x := range faxes {
+		group.Go(func() error {
+			return s.record(r.WithContext(ctx), session.Access{Kind: session.AccessSearch, Session: x.Session})
+		})
+	}
+	return group.Wait()
+}
+
+// foundMark is the mark of a list of faxes with a text that is recorded; empty for another list.
+func (s *server) foundMark(r *http.Request, v listView) string {
+	if v.filter.found == nil {
+		return ""
+	}
+	return s.mark(r, foundMark, 0, sessionsOf(v.Faxes), viewEnds(time.Now()))
+}
+
+// foundMark stands in the mark of such a list for a session. No session is like it.
+const foundMark = "list by text"
+
+// sessionsOf are the sessions of a list.
+func sessionsOf(faxes []api.Fax) string {
+	ids := make([]string, len(faxes))
+	for i, x := range faxes {
+		ids[i] = x.Session
+	}
+	return strings.Join(ids, " ")
 }

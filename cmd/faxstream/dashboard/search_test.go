@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,12 @@ func (c catalogue) Whole() bool { return c.complete }
 func (c catalogue) Listed(context.Context, search.Listing, time.Time, string, time.Time, func(time.Time, string) bool) error {
 	return errors.New("not asked in these tests")
 }
+
+func (c catalogue) Matching(context.Context, search.Query) ([]search.Match, bool, error) {
+	return nil, false, errors.New("not asked in these tests")
+}
+
+func (c catalogue) Changes() uint64 { return 0 }
 
 func (c catalogue) Find(_ context.Context, q search.Query) (hits []search.Hit, next string, err error) {
 	*c.asked = q
@@ -91,7 +98,7 @@ func TestSearchPage(t *testing.T) {
 	status, body := d.Ask("boss", "GET", "/search?q=order+%22x%22", "")
 	for _, want := range []string{
 		`<mark>order</mark>`, `of &lt;b&gt;`, `value="order &#34;x&#34;"`, `/search?q=order%20%22x%22&amp;cursor=4711`,
-		`/api/v1/faxes/mine/pages/2.png">Page 2`, "is being filled",
+		`/fax/mine/pages/2?words=order%20%22x%22">Page 2`, "is being filled",
 	} {
 		if status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("status %d, no %s in\n%s", status, want, body)
@@ -139,4 +146,182 @@ func TestSearchThatIsRefused(t *testing.T) {
 		!strings.Contains(body, "--no-search") {
 		t.Errorf("without an index: %d %s", status, body)
 	}
+}
+
+// textDesk is a desk of four faxes on the board and three in the archive only, with an index of their texts.
+func textDesk(t *testing.T) (d *listener, index *search.Index, board *Board, older *shelf) {
+	t.Helper()
+	index, _, err := search.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = index.Close() })
+	older = &shelf{faxes: map[string]session.State{}}
+	for i, to := range []string{office, "+1 222", office} {
+		older.faxes[fax(i, to, session.StatusPartial).Session] = fax(i, to, session.StatusPartial)
+	}
+	d = officeDesk(t, func(c *Config) {
+		c.Older, c.Search, board = older, indexed{index, true}, c.Board
+	})
+	write := func(st session.State, text string) {
+		writeText(t, index, search.Fax{Session: st.Session, Direction: st.Direction, From: st.From, To: st.To, Start: st.Opened}, text)
+	}
+	for _, st := range fourFaxes().states {
+		write(st, "an order of bandages")
+	}
+	write(older.faxes["fax-0000"], "an order of 1999")
+	write(older.faxes["fax-0001"], "an order of 1999")
+	write(older.faxes["fax-0002"], "a refusal")
+	return d, index, board, older
+}
+
+// writeText writes a fax with one page.
+func writeText(t *testing.T, index *search.Index, f search.Fax, text string) {
+	t.Helper()
+	f.Texts = map[int]search.Text{1: {Body: text}}
+	if err := index.Write(t.Context(), search.Update{Faxes: []search.Fax{f}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A list by text has the faxes with these words that the other filters choose and the reader may see, of the board and of the archive
+// alone, page after page. Each that is shown is recorded. A purged fax is not there, although the index has it.
+func TestAListByText(t *testing.T) {
+	for _, c := range []struct{ reader, query, want string }{
+		{"boss", "text=order", "sent other mine fax-0001 fax-0000"},
+		{"boss", "text=ORDER+of+bandages", "sent other mine"},
+		{"boss", "text=1999&status=partial", "fax-0001 fax-0000"},
+		{"boss", "text=order&status=receiving", ""},
+		{"boss", "text=order&to=3343040000", "mine fax-0000"},
+		{"boss", "text=order&until=2021-01-01", "fax-0001 fax-0000"},
+		{"boss", "text=order&direction=outgoing", "sent"},
+		{"boss", "text=refusal", "fax-0002"},
+		{"boss", "text=1999", "fax-0001 fax-0000"},
+		{"boss", "text=nothing", ""},
+		{"clerk", "text=order", "sent mine fax-0000"},
+		{"clerk", "text=1999", "fax-0000"},
+	} {
+		d, _, _, older := textDesk(t)
+		var got, recorded []string
+		for cursor, n := "", 0; n == 0 || cursor != ""; n++ {
+			status, body := d.Ask(c.reader, "GET", "/api/v1/faxes?limit=2&"+c.query+"&cursor="+cursor, "")
+			var l api.FaxList
+			if err := json.Unmarshal([]byte(body), &l); err != nil || status != http.StatusOK || l.Incomplete != "" {
+				t.Fatalf("%s: %d %s", c.query, status, body)
+			}
+			for _, f := range l.Faxes {
+				got = append(got, f.Session)
+			}
+			cursor = l.Next
+		}
+		for _, a := range d.recorded {
+			if a.Kind == session.AccessSearch && a.By == c.reader {
+				recorded = append(recorded, a.Session)
+			}
+		}
+		want := strings.Fields(c.want)
+		if c.query == "text=1999" && c.reader == "boss" && older.reads.Load() != 2 {
+			t.Errorf("%s: %d faxes are read from the archive, want those with the word", c.query, older.reads.Load())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s, %s: %v, want %v", c.reader, c.query, got, want)
+		}
+		slices.Sort(recorded)
+		slices.Sort(want)
+		if !slices.Equal(recorded, want) {
+			t.Errorf("%s, %s: recorded are %v, want %v", c.reader, c.query, recorded, want)
+		}
+	}
+}
+
+// The page of a list by text keeps its words in its form, and records what it shows once: its changes are the same view, and a fax that
+// gets the words later is recorded when it comes.
+func TestAListByTextFillsInLive(t *testing.T) {
+	d, index, board, _ := textDesk(t)
+	status, page := d.Ask("boss", "GET", "/?text=bandages&to=1222", "")
+	if status != http.StatusOK || !strings.Contains(page, `name="text" type="search" size="16" maxlength="1000" value="bandages"`) ||
+		!strings.Contains(page, `id="fax-other"`) || strings.Contains(page, `id="fax-mine"`) || len(d.recorded) != 2 {
+		t.Fatalf("%d, recorded %v: %s", status, d.recorded, page)
+	}
+	_, rest, _ := strings.Cut(page, `hx-sse:connect="`)
+	live, _, _ := strings.Cut(rest, `"`)
+	events := listen(t, d, "boss", strings.ReplaceAll(live, "&amp;", "&"))
+	if first := next(t, events); !strings.Contains(first, `id="fax-other"`) {
+		t.Errorf("the list begins with %s", first)
+	}
+	if len(d.recorded) != 2 {
+		t.Errorf("recorded again: %v", d.recorded)
+	}
+	late := session.State{Session: "late", Opened: time.Now(), To: "+1 222"}
+	board.put(late)
+	writeText(t, index, search.Fax{Session: late.Session, To: late.To, Start: late.Opened}, "bandages too")
+	if now := next(t, events); !strings.Contains(now, `id="fax-late"`) {
+		t.Errorf("after a text has come: %s", now)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.recorded) != 3 || d.recorded[2].Session != "late" || d.recorded[2].Kind != session.AccessSearch {
+		t.Errorf("recorded: %v", d.recorded)
+	}
+}
+
+// Live lists by text are bounded: each has its faxes in memory. One that is left makes room.
+func TestLiveListsByTextAreBounded(t *testing.T) {
+	d, _, _, _ := textDesk(t)
+	for range maxFoundTabs {
+		next(t, listen(t, d, "boss", "/live?text=order"))
+	}
+	if status, body := d.Ask("boss", "GET", "/live?text=order", ""); status != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "load the list again") {
+		t.Errorf("one more: %d %s", status, body)
+	}
+	next(t, listen(t, d, "boss", "/live?")) // another list
+}
+
+// More faxes than a list can have with a text are said to be missing at its end, and are no choice for an order to all. A list whose reads
+// cannot be recorded is not shown, and a mistake has its sentence.
+func TestAListByTextThatIsRefusedOrCut(t *testing.T) {
+	d, _, _, _ := textDesk(t)
+	for path, want := range map[string]string{"/api/v1/faxes?text=!": "text: nothing to look for", "/?text=a*": "text: a*: want at least"} {
+		if status, body := d.Ask("boss", "GET", path, ""); status != http.StatusBadRequest || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	d.refuse = context.DeadlineExceeded
+	for _, path := range []string{"/api/v1/faxes?text=order", "/?text=order"} {
+		if status, body := d.Ask("boss", "GET", path, ""); status != http.StatusServiceUnavailable || strings.Contains(body, "mine") {
+			t.Errorf("%s without a record: %d %s", path, status, body)
+		}
+	}
+	none := newListener(t, nil)
+	status, body := none.Ask("reader", "GET", "/api/v1/faxes?text=order", "")
+	if _, page := none.Ask("reader", "GET", "/", ""); status != http.StatusBadRequest || !strings.Contains(body, "--no-search") ||
+		strings.Contains(page, `name="text"`) {
+		t.Errorf("without an index: %d %s, and the page is %s", status, body, page)
+	}
+	s := newTeam()
+	cut := newListener(t, func(c *Config) {
+		s.config(c)
+		c.Search = manyFound{}
+	})
+	for query, want := range map[string]string{"limit=1": "", "limit=500": "more than 10000 faxes have these words"} {
+		if _, body := cut.Ask("reader", "GET", "/api/v1/faxes?text=x&"+query, ""); strings.Contains(body, "incomplete") != (want != "") ||
+			!strings.Contains(body, want) {
+			t.Errorf("%s of a list that is cut: %s", query, body)
+		}
+	}
+	fields := url.Values{"text": {"x"}, "do": {"done"}}
+	status, page := cut.send("worker", "/bulk", fields)
+	if status != http.StatusBadRequest || !strings.Contains(page, "more than 10000 faxes") {
+		t.Errorf("an order for all of them: %d %s", status, page)
+	}
+}
+
+// manyFound is an index in which more faxes match than are asked for.
+type manyFound struct{ catalogue }
+
+func (manyFound) Complete() bool { return true }
+
+func (manyFound) Matching(context.Context, search.Query) (found []search.Match, more bool, err error) {
+	return []search.Match{{Session: "abc"}, {Session: "later"}}, true, nil
 }

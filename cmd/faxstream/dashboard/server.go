@@ -3,9 +3,10 @@
 //
 // It reads the ledgers, the page facts and the archive. It stores the orders hold, release, purge, retry, drop, choose, replay, derive and
 // those of the desk (assign, label, note, read, done) as actions in FAX_AUDIT before it answers, and the pipeline carries them out, also
-// after a crash. A read of a document or page is in FAX_AUDIT before the first byte leaves, so a crash may leave a record of a read that did
-// not happen, but never a read without a record. A look at a fax in the dashboard is one record, for all its small images. The list of faxes
-// is in memory and is built again at every start.
+// after a crash. A read of a document or page is in FAX_AUDIT before the first byte leaves, so a crash may leave a record of a read that
+// did not happen, but never a read without a record. A look at a fax in the dashboard is one record, for all its small images. The list of
+// faxes is no read, except that each fax of a list by text is recorded, as one that a search shows, and so is each small image that a
+// browser gets for the list. The list is in memory and is built again at every start.
 //
 // Pages fill in live (live.go): the board tells which ledgers changed, and tabs with the same view share what is rendered. Each event has
 // the whole of what is shown, so a page that comes back shows nothing old. The scripts are in package layout; without them a page is as of
@@ -54,19 +55,27 @@ type Config struct {
 	Images func(ctx context.Context, report session.Object) (map[int]map[string]session.PageArchived, error)
 	// Thumbnail makes a small PNG of a page's original; nil: there are no thumbnails.
 	Thumbnail func(ctx context.Context, original io.Reader) ([]byte, error)
+	// BadRows finds the rows of a page's original that could not be decoded as they were sent: the first and the last row of each range, from
+	// 0, as the page is stored. nil: they are not looked for.
+	BadRows func(ctx context.Context, original io.Reader) ([][2]int, error)
 	// PNGScale is how many pixels of the PNG of a page one pixel of the upright page is; nil: one.
 	PNGScale func(f session.PageArchived) (x, y int)
 	// FaxForm makes the form for fax machines of the document that a manifest describes, and gives its hex SHA-256; the caller closes it. An
 	// error matching fs.ErrNotExist: an object is missing or altered. nil: there are no such forms.
 	FaxForm func(ctx context.Context, manifest session.Object) (io.ReadSeekCloser, string, error)
-	Audit   interface {
+	// Verify proves a fax from the archive alone, as faxstream verify does. An error matching fs.ErrNotExist: the archive has nothing of it.
+	// nil: this server cannot.
+	Verify func(ctx context.Context, id string) (Verdict, error)
+	Audit  interface {
 		// RecordAccess stores an access durably before it returns nil.
 		RecordAccess(ctx context.Context, a session.Access) error
 	}
 	// Events calls f with each event of pages, documents and texts and the place after it, until ctx ends or f returns false: from a place
 	// on, or from now on if that is nil.
 	Events func(ctx context.Context, after *bus.Place, f func(bus.Stored, bus.Place) bool) error
-	Ready  func(ctx context.Context) error // nil error: the pipeline can work
+	// Facts gives what JetStream has of a fax, in the order of their times, at most most of them; more: there are later ones. nil: nothing is.
+	Facts func(ctx context.Context, id string, most int) (facts []bus.Stored, more bool, err error)
+	Ready func(ctx context.Context) error // nil error: the pipeline can work
 	// Warnings says what will soon stop the pipeline, or makes it work worse than it could; nil: there are no warnings.
 	Warnings func(ctx context.Context) ([]string, error)
 	Refused  func() []api.Refusal // the addresses whose webhooks were refused last, the newest first
@@ -77,6 +86,7 @@ type Config struct {
 	Holds     Holds             // nil: nothing was ever held or purged
 	Trail     Trail             // the audit
 	Names     map[string]string // of numbers, by session.NumberToken; nil: none has a name
+	Views     []View            // that the list offers
 	Desk      Desk
 	Derived   Derived // nil: there are no derived documents
 	Texts     Texts   // nil: none are taken
@@ -95,9 +105,11 @@ type server struct {
 	streams    chan struct{} // a place for each stream of events that is open
 	thumbnails chan struct{} // a place for each original in memory
 	faxForms   chan struct{} // a place for each document that is made
+	proofs     chan struct{} // a place for each fax that is verified
 	results    chan struct{} // a place for each result of an OCR engine that is read
 	views      hub           // what pages of the dashboard show live
 	tabs       chan struct{} // a place for each page of the dashboard that fills in live
+	foundTabs  chan struct{} // a place for each of them that has a text
 	viewKey    []byte        // of this process; makes the marks of views
 }
 
@@ -126,7 +138,8 @@ func (h *Handler) As(t access.Token) http.Handler {
 func NewHandler(c Config) *Handler {
 	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
-	s.tabs = make(chan struct{}, maxTabs)
+	s.proofs = make(chan struct{}, maxProofs)
+	s.tabs, s.foundTabs = make(chan struct{}, maxTabs), make(chan struct{}, maxFoundTabs)
 	s.viewKey = make([]byte, sha256.Size)
 	_, _ = rand.Read(s.viewKey) // never fails
 	mux, rules := http.NewServeMux(), access.Rules{}

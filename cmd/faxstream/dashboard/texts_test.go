@@ -93,12 +93,22 @@ func TestAPageIsViewed(t *testing.T) {
 			t.Errorf("no %s in %s", want, page)
 		}
 	}
+	_, page = d.Ask("reader", "GET", "/fax/mine/pages/1?words=4711+nothing", "")
+	for _, want := range []string{
+		`<mark>4711 nothing</mark>`, `Order <mark>&lt;4711&gt;</mark>`, `<rect class="found" x="45" y="2" width="45" height="4">`,
+		`<rect x="1" y="2" width="39" height="4">`, "zoom=200&amp;turn=0&amp;words=4711&#43;nothing",
+		`pages/1?zoom=fit&amp;turn=0">Hide the marks`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
 	if n := len(d.recorded); n < 2 || d.recorded[n-1].Kind != session.AccessView || d.recorded[n-1].Page != 1 {
 		t.Errorf("recorded are %+v", d.recorded)
 	}
 	for path, want := range map[string]int{
-		"/fax/mine/pages/1?zoom=17": 400, "/fax/mine/pages/1?turn=1": 400, "/fax/mine/pages/0": 400, "/fax/mine/pages/9": 404,
-		"/fax/none/pages/1": 404,
+		"/fax/mine/pages/1?words=!": 400, "/fax/mine/pages/1?zoom=17": 400, "/fax/mine/pages/1?turn=1": 400,
+		"/fax/mine/pages/0": 400, "/fax/mine/pages/9": 404, "/fax/none/pages/1": 404,
 	} {
 		if status, page := d.Ask("reader", "GET", path, ""); status != want || !strings.Contains(page, "This did not work") {
 			t.Errorf("%s: %d, want %d", path, status, want)

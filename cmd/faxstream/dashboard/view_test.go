@@ -2,6 +2,8 @@ package dashboard
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"regexp"
@@ -62,6 +64,38 @@ func TestALookAtAFaxIsOneRecord(t *testing.T) {
 	}
 }
 
+// The list shows first pages only where somebody switches them on, and goes on with them; each that a browser gets is recorded.
+func TestTheListShowsFirstPagesOnRequest(t *testing.T) {
+	d := officeDesk(t, nil)
+	d.recorded = nil
+	_, plain := d.Ask("clerk", "GET", "/?status=partial", "")
+	if strings.Contains(plain, "thumbnail") || !strings.Contains(plain, `name="thumbs"`) {
+		t.Errorf("a list without first pages: %s", plain)
+	}
+	code, page := d.Ask("clerk", "GET", "/?thumbs=1", "")
+	urls := imageURL.FindAllStringSubmatch(page, -1)
+	if code != 200 || len(urls) != 1 || !strings.Contains(page, `/live?thumbs=1"`) || !strings.Contains(page, "<input type=\"checkbox\" "+
+		`name="thumbs" value="1" checked>`) || len(d.recorded) != 0 {
+		t.Fatalf("%d, images %q, recorded %+v in\n%s", code, urls, d.recorded, page)
+	}
+	if live := next(t, listen(t, d, "clerk", "/live?thumbs=1")); !strings.Contains(live, urls[0][0]) {
+		t.Errorf("the live list has no image: %s", live)
+	}
+	code, body := d.Ask("clerk", "GET", urls[0][1], "")
+	want := session.Access{
+		Kind: session.AccessThumbnail, By: "clerk", Login: true, Address: "127.0.0.1", Session: "mine", Page: 1, Object: "p.tiff",
+	}
+	if code != 200 || body != "small content" || len(d.recorded) != 1 || d.recorded[0] != want {
+		t.Errorf("an image: %d %s, recorded %+v, want %+v", code, body, d.recorded, want)
+	}
+	if code, body := d.Ask("clerk", "GET", "/?thumbs=all", ""); code != 400 || !strings.Contains(body, "want 1") {
+		t.Errorf("a wrong word: %d %s", code, body)
+	}
+	if _, page := newListener(t, nil).Ask("reader", "GET", "/?thumbs=1", ""); strings.Contains(page, "thumb") {
+		t.Errorf("a server without thumbnails: %s", page)
+	}
+}
+
 // A mark holds for one image, and for two hours at most.
 func TestAMarkIsForOneImageAndEnds(t *testing.T) {
 	s := &server{viewKey: []byte("key")}
@@ -85,6 +119,73 @@ func TestAMarkIsForOneImageAndEnds(t *testing.T) {
 	} {
 		if ask(c.mark) != c.want {
 			t.Errorf("a mark that is %s: %t", name, !c.want)
+		}
+	}
+}
+
+// Bad rows are marked on a page and said in words when somebody asks; they stay marked from page to page. Without bad rows, or where they
+// are not looked for, there is nothing to ask for.
+func TestBadRowsAreMarkedOnRequest(t *testing.T) {
+	s := twoFaxes()
+	bad := s.facts[1]
+	bad.BadRows = 4
+	s.facts[1] = bad
+	var found [][2]int
+	fails := error(nil)
+	looks := func(c *Config) {
+		c.Ledgers = s
+		c.BadRows = func(_ context.Context, original io.Reader) ([][2]int, error) {
+			data, err := io.ReadAll(original)
+			if err != nil || string(data) != "content of p.tiff" {
+				t.Errorf("the original is %q, %v", data, err)
+			}
+			return found, fails
+		}
+	}
+	d := newListener(t, looks)
+	found = [][2]int{{0, 0}, {9, 11}}
+	_, page := d.Ask("reader", "GET", "/fax/abc/pages/1", "")
+	if !strings.Contains(page, `href="/fax/abc/pages/1?zoom=fit&amp;turn=0&amp;rows=bad">Mark bad rows`) || strings.Contains(page, "<rect") {
+		t.Errorf("before somebody asks: %s", page)
+	}
+	_, page = d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", "")
+	for _, want := range []string{
+		`<rect class="bad" x="0" y="0" width="1728" height="1">`, `<rect class="bad" x="0" y="9" width="1728" height="3">`,
+		"was sent: 1, 10–12.", `<svg viewBox="0 0 1728 2200"`, `href="/fax/abc/pages/1?zoom=fit&amp;turn=0">Hide bad rows`,
+		`zoom=200&amp;turn=0&amp;rows=bad`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
+	found = make([][2]int, maxBadRows+1)
+	if _, page = d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", ""); strings.Count(page, `class="bad"`) != maxBadRows ||
+		!strings.Contains(page, " and more.") {
+		t.Errorf("%d of too many are marked", strings.Count(page, `class="bad"`))
+	}
+	if fails = errors.New("no page"); true {
+		if status, page := d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", ""); status != 404 || !strings.Contains(page, "cannot be shown") {
+			t.Errorf("a page that cannot be decoded: %d %s", status, page)
+		}
+	}
+	if status, _ := d.Ask("reader", "GET", "/fax/abc/pages/1?rows=all", ""); status != 400 {
+		t.Errorf("a wrong word: %d", status)
+	}
+	none := newListener(t, func(c *Config) { looks(c); c.Ledgers = twoFaxes() })
+	if _, page := none.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", ""); strings.Contains(page, "bad rows") {
+		t.Errorf("a page without bad rows: %s", page)
+	}
+}
+
+// Rows of a page that is stored turned are marked where a reader sees them.
+func TestBadRowsOfATurnedPage(t *testing.T) {
+	for orientation, want := range []string{
+		0: "[0 2 100 5]", 1: "[0 2 100 5]", 2: "[0 2 100 5]", 3: "[0 45 100 48]", 4: "[0 45 100 48]",
+		5: "[2 0 5 100]", 6: "[45 0 48 100]", 7: "[45 0 48 100]", 8: "[2 0 5 100]",
+	} {
+		f := session.PageArchived{Width: 100, Height: 50, Orientation: orientation}
+		if got := fmt.Sprint(uprightRows(f, 2, 5)); got != want {
+			t.Errorf("orientation %d: %s, want %s", orientation, got, want)
 		}
 	}
 }
