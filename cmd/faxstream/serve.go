@@ -63,11 +63,18 @@ type serveCmd struct {
 
 // adminFlags say who may reach the admin listener, and how.
 type adminFlags struct {
-	AdminAddr      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of API, dashboard and metrics. Default ${default}; port 0 takes a free port. An address that is not loopback requires --admin-tokens and TLS."`
+	AdminAddr      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of API, dashboard and metrics. Default ${default}; port 0 takes a free port. An address that is not loopback requires --admin-tokens or --admin-users, and TLS."`
 	AdminTokens    string `type:"path" placeholder:"FILE" help:"File that says who may use API and dashboard: lines as faxstream token prints them, read at every request. Empty (loopback only): everybody on this machine."`
+	AdminUsers     string `type:"path" placeholder:"FILE" help:"File of the people who log in to the dashboard with a name and a password, as faxstream user add writes it, read at every request. Empty: nobody logs in with a password."`
 	AdminCert      string `type:"path" placeholder:"FILE" help:"PEM certificate with its chain, for TLS on --admin-addr. Read again when the file changes."`
 	AdminKey       string `type:"path" placeholder:"FILE" help:"PEM private key of --admin-cert."`
 	AdminPlainHTTP bool   `name:"admin-plain-http" help:"No TLS on an --admin-addr that is not loopback. Use it only when a proxy in front does TLS and nobody can listen between the two."`
+}
+
+func (c adminFlags) config() app.Admin {
+	return app.Admin{
+		Addr: c.AdminAddr, Tokens: c.AdminTokens, Users: c.AdminUsers, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP,
+	}
 }
 
 // readyLine is the first line on stdout, once everything listens.
@@ -97,7 +104,7 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 func (c serveCmd) config(e env) (app.Config, error) {
 	cfg := app.Config{
 		Dir: c.Dir, Retention: c.Retention, NATS: c.natsStore.config(c.path("nats")), WebhookAddr: c.WebhookAddr,
-		Admin:    app.Admin{Addr: c.AdminAddr, Tokens: c.AdminTokens, Cert: c.AdminCert, Key: c.AdminKey, PlainHTTP: c.AdminPlainHTTP},
+		Admin:    c.adminFlags.config(),
 		Provider: c.provider.config(), Zone: c.FaxplusZone.Location,
 		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
 		NoSearch: c.NoSearch, Reconcile: c.Reconcile, Fetches: c.Fetches, Memory: c.Memory * 1e6,

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// logins is who is logged in with a browser, and from where wrong tokens came. Both are in memory: a restart asks for the token again.
+// logins is who is logged in with a browser, and from where wrong tokens came. Both are in memory: after a restart people log in again.
 type logins struct {
 	mu       sync.Mutex
 	sessions map[[sha256.Size]byte]webSession // by the hash of the cookie's value; guarded by mu
@@ -16,7 +16,7 @@ type logins struct {
 }
 
 type webSession struct {
-	token   [sha256.Size]byte // must still be in the file of tokens
+	token   [sha256.Size]byte // must still be that of a token or a person in the files
 	expires time.Time
 }
 
@@ -34,13 +34,19 @@ const (
 	maxAddresses  = 10000 // with failures; beyond it all are forgotten
 )
 
-// failed counts a failure of an address, an IPv6 one with its /64, and says whether there were too many.
-func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
+// prefixOf is what counts as one address: of an IPv6 one its /64.
+func prefixOf(ip netip.Addr) netip.Prefix {
 	bits := ip.BitLen()
 	if ip.Is6() {
 		bits = 64
 	}
 	from, _ := ip.Prefix(bits) // the zero Prefix for the zero Addr
+	return from
+}
+
+// failed counts a failure of an address, and says whether there were too many.
+func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
+	from := prefixOf(ip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failures == nil || len(l.failures) >= maxAddresses {
@@ -55,7 +61,7 @@ func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
 	return w.n > maxFailures
 }
 
-// open begins a session of a token and gives the cookie's value.
+// open begins a session of a token or a person and gives the cookie's value.
 func (l *logins) open(token [sha256.Size]byte, now time.Time) string {
 	value := rand.Text() // 130 bits
 	l.mu.Lock()
