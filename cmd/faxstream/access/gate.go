@@ -177,7 +177,7 @@ func forbidden(t Token, need Scope) error {
 		return api.Errorf(http.StatusForbidden, "forbidden",
 			"%s is limited to numbers, and this request shows more than the faxes of these", t.Name)
 	case need == ScopeRead && t.has(need):
-		return api.Errorf(http.StatusForbidden, "forbidden", "numbers are masked for %s, and this request shows them", t.Name)
+		return api.Errorf(http.StatusForbidden, "forbidden", "numbers are masked for %s, and this request can show them", t.Name)
 	}
 	if need == ScopeOwn {
 		need = ScopeRead

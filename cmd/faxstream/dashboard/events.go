@@ -46,7 +46,14 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		if !sees(r, eventNumber(e.Subject)) {
 			return true
 		}
-		line, err := json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
+		var err error
+		if masked(r) {
+			e.Data, err = maskEvent(e.Data)
+		}
+		var line []byte
+		if err == nil {
+			line, err = json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
+		}
 		if err != nil {
 			s.Log.Error("an event is not JSON", "subject", e.Subject, "err", err)
 			return true

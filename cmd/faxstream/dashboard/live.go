@@ -95,7 +95,7 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 	}
 	first := true
 	// What only the archive has is read once for a view: a tab that has read something else has a view of its own.
-	key := fmt.Sprintf("%q %q %s %q", v.User, v.filter.reader.Numbers, v.at(v.Cursor), v.Incomplete)
+	key := fmt.Sprintf("%q %q %t %s %q", v.User, v.filter.reader.Numbers, v.Masked, v.at(v.Cursor), v.Incomplete)
 	for _, x := range v.Faxes {
 		if x.Older {
 			key += " " + x.Session

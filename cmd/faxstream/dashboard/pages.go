@@ -31,6 +31,7 @@ type listView struct {
 	Cursor    string
 	Statuses  []string
 	MayWork   bool
+	Masked    bool // the reader sees no numbers, and gets no file that has them
 
 	filter faxFilter
 	after  orderKey
@@ -45,6 +46,7 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 		return v, err
 	}
 	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
+	v.Masked = v.filter.reader.Masked
 	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")
 	for _, name := range filterNames {
 		if value := r.FormValue(name); value != "" {
@@ -109,7 +111,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	if !limited(r) {
+	if !restricted(r) {
 		var err error
 		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {
 			s.Log.Error("the number of dead letters is unknown", "err", err)

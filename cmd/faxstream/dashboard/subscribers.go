@@ -160,6 +160,9 @@ func (s *server) claims(r *http.Request) (name string, err error) {
 		return name, api.Errorf(http.StatusForbidden, "forbidden",
 			"the token of %s cannot claim for %s: a subscriber needs a token of its name", t.Name, name)
 	}
+	if t.Masked {
+		return name, errMasked("events have them: a subscriber needs a token")
+	}
 	if !t.Limited() {
 		return name, nil
 	}
