@@ -19,11 +19,12 @@ import (
 
 // Config is what a Gate decides by.
 type Config struct {
-	// Tokens and Users give the tokens and the people that are let in, as they are now; both nil: no login, and only requests made to a
-	// loopback address.
+	// Tokens and Users give the tokens and the people that are let in, as they are now. Both and OIDC nil: no login, and only requests made
+	// to a loopback address.
 	Tokens    func() ([]Token, error)
 	Users     func() ([]User, error)
-	Refused   func(reason string)    // called for each refused request: none, wrong, password, limited, scope or link; nil: nobody counts
+	OIDC      *OIDC                  // a provider through which people log in; nil: there is none
+	Refused   func(reason string)    // called for each refused request: none, wrong, password, provider, limited, scope or link; nil: nobody counts
 	BehindTLS bool                   // a proxy speaks TLS for us
 	LinkKey   func() ([]byte, error) // signs links; see LinkKey
 	Log       *slog.Logger
@@ -34,10 +35,13 @@ type Gate struct {
 	Config
 	logins    logins
 	passwords passwords
+	provider  provider
 }
 
 // New makes a gate.
-func New(c Config) *Gate { return &Gate{Config: c, passwords: newPasswords()} }
+func New(c Config) *Gate {
+	return &Gate{Config: c, passwords: newPasswords(), provider: provider{exchanges: make(chan struct{}, maxExchanges)}}
+}
 
 // Rules give patterns of a ServeMux their scope; see Guard.
 type Rules map[string]Scope
@@ -67,6 +71,14 @@ func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
 	mux.HandleFunc("GET /login", g.loginPage)
 	mux.HandleFunc("POST /login", g.logIn)
 	mux.HandleFunc("POST /logout", g.logOut)
+	if g.OIDC != nil {
+		for pattern, handle := range map[string]http.HandlerFunc{
+			"GET " + oidcPath: g.oidcLogIn, "GET " + oidcPath + "/callback": g.oidcCallback,
+		} {
+			mux.HandleFunc(pattern, handle)
+			all[pattern] = ScopeOpen
+		}
+	}
 	if !g.NeedsLogin() {
 		return LoopbackOnly(sameOrigin(mux))
 	}
@@ -74,7 +86,7 @@ func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
 }
 
 // NeedsLogin reports whether requests must show a token or come from a browser that is logged in.
-func (g *Gate) NeedsLogin() bool { return g.Tokens != nil || g.Users != nil }
+func (g *Gate) NeedsLogin() bool { return g.Tokens != nil || g.Users != nil || g.OIDC != nil }
 
 // tokens are the tokens as they are now.
 func (g *Gate) tokens() ([]Token, error) {
@@ -223,12 +235,16 @@ func (g *Gate) identify(r *http.Request) (Token, error) {
 		}
 		return Token{}, errWrongToken
 	}
-	if sum, ok := g.logins.session(cookie.Value, time.Now()); ok {
+	s, ok := g.logins.session(cookie.Value, time.Now())
+	if ok && s.provided {
+		return s.token, nil
+	}
+	if ok {
 		all, err := g.holders()
 		if err != nil {
 			return Token{}, err
 		}
-		if t, ok := find(all, sum); ok {
+		if t, ok := find(all, s.token.sum); ok {
 			return t, nil
 		}
 	}
@@ -258,7 +274,7 @@ func (g *Gate) refused(w http.ResponseWriter, r *http.Request, e *api.Error, rea
 	if g.Refused != nil {
 		g.Refused(reason)
 	}
-	if reason == "wrong" || reason == "password" || reason == "scope" {
+	if reason == "wrong" || reason == "password" || reason == "provider" || reason == "scope" {
 		g.Log.Warn("admin request refused", "reason", reason, "address", Address(r), "method", r.Method, "path", r.URL.Path)
 	}
 	if e.Status == http.StatusUnauthorized {

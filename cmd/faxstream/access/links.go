@@ -141,11 +141,15 @@ func (g *Gate) LinkURL(r *http.Request, l Link) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	scheme := "http"
+	return g.here(r) + "/links/" + sealed, nil
+}
+
+// here is the URL of this listener, as a request reached it.
+func (g *Gate) here(r *http.Request) string {
 	if r.TLS != nil || g.BehindTLS {
-		scheme = "https"
+		return "https://" + r.Host
 	}
-	return scheme + "://" + r.Host + "/links/" + sealed, nil
+	return "http://" + r.Host
 }
 
 // OpenLink gives what the last path component of a link stands for, if the link is good now, and the token of its maker as it is now; the
@@ -176,6 +180,7 @@ func (g *Gate) maker(l Link) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
+	all = append(all, g.logins.provided(time.Now())...)
 	i := slices.IndexFunc(all, func(t Token) bool { return t.Name == l.By && t.may(ScopeOwn) })
 	if i < 0 {
 		return Token{}, ErrOrphanLink

@@ -13,10 +13,10 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-//go:embed login.html
+//go:embed login.html welcome.html
 var files embed.FS
 
-var pages = layout.Parse(files, "login.html")
+var pages = layout.Parse(files, "login.html", "welcome.html")
 
 // cookieName names the cookie that stands for a token or a password in a browser.
 const cookieName = "faxstream_session"
@@ -37,10 +37,11 @@ type loginForm struct {
 	Next          string
 	Error         string
 	Tokens, Users bool // with what one can log in
+	Provider      bool
 }
 
 func (g *Gate) loginForm(next string) loginForm {
-	return loginForm{Next: nextPage(next), Tokens: g.Tokens != nil, Users: g.Users != nil}
+	return loginForm{Next: nextPage(next), Tokens: g.Tokens != nil, Users: g.Users != nil, Provider: g.OIDC != nil}
 }
 
 func (g *Gate) loginPage(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +69,7 @@ func (g *Gate) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.Log.Info("logged in", "name", t.Name, "address", Address(r))
-	http.SetCookie(w, g.cookie(r, g.logins.open(t.sum, time.Now()), int(sessionFor.Seconds())))
+	http.SetCookie(w, g.cookie(r, g.logins.open(t, false, time.Now()), int(sessionFor.Seconds())))
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
 }
 

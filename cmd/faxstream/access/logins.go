@@ -16,8 +16,9 @@ type logins struct {
 }
 
 type webSession struct {
-	token   [sha256.Size]byte // must still be that of a token or a person in the files
-	expires time.Time
+	token    Token // its sum must still be that of a token or a person in the files, unless it is provided
+	provided bool  // by the OIDC provider, which is not asked again
+	expires  time.Time
 }
 
 // window counts failures since its start.
@@ -62,7 +63,7 @@ func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
 }
 
 // open begins a session of a token or a person and gives the cookie's value.
-func (l *logins) open(token [sha256.Size]byte, now time.Time) string {
+func (l *logins) open(token Token, provided bool, now time.Time) string {
 	value := rand.Text() // 130 bits
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,15 +75,27 @@ func (l *logins) open(token [sha256.Size]byte, now time.Time) string {
 	if l.sessions == nil || len(l.sessions) >= maxSessions {
 		l.sessions = map[[sha256.Size]byte]webSession{}
 	}
-	l.sessions[sha256.Sum256([]byte(value))] = webSession{token: token, expires: now.Add(sessionFor)}
+	l.sessions[sha256.Sum256([]byte(value))] = webSession{token: token, provided: provided, expires: now.Add(sessionFor)}
 	return value
 }
 
-func (l *logins) session(value string, now time.Time) (token [sha256.Size]byte, ok bool) {
+func (l *logins) session(value string, now time.Time) (s webSession, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s, ok := l.sessions[sha256.Sum256([]byte(value))]
-	return s.token, ok && now.Before(s.expires)
+	s, ok = l.sessions[sha256.Sum256([]byte(value))]
+	return s, ok && now.Before(s.expires)
+}
+
+// provided are the people who are logged in through the provider.
+func (l *logins) provided(now time.Time) (all []Token) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sessions {
+		if s.provided && now.Before(s.expires) {
+			all = append(all, s.token)
+		}
+	}
+	return all
 }
 
 func (l *logins) end(value string) {

@@ -15,6 +15,7 @@ type Admin struct {
 	Addr      string // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
 	Tokens    string // file that says who may use API and dashboard, read at every request; empty (loopback only): everybody on this host
 	Users     string // file of the people who log in with a password, read at every request; empty: none
+	OIDC      *access.OIDC // a provider through which people log in; nil: there is none
 	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
 	Key       string // PEM file of the private key of Cert
 	AnyPort   bool   // where the port of Addr is taken, take a free one
@@ -29,7 +30,7 @@ func (c Admin) Check() error {
 	case c.Cert != "" && c.PlainHTTP:
 		return configErrorf("--admin-plain-http means that a proxy does TLS, --admin-cert that faxstream does TLS: give one of them")
 	case !loopback(c.Addr) && !c.Login():
-		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens or --admin-users is required: "+
+		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens, --admin-users or --oidc-issuer is required: "+
 			"without a login anybody can read the faxes; make a token with `faxstream token NAME --scope read`", c.Addr)
 	case !loopback(c.Addr) && c.Cert == "" && !c.PlainHTTP:
 		return configErrorf("--admin-addr %s is not a loopback address, so it needs TLS: give --admin-cert and --admin-key, "+
@@ -54,7 +55,7 @@ func (c Admin) Check() error {
 }
 
 // Login reports whether somebody must log in.
-func (c Admin) Login() bool { return c.Tokens != "" || c.Users != "" }
+func (c Admin) Login() bool { return c.Tokens != "" || c.Users != "" || c.OIDC != nil }
 
 func (c Admin) certificate(log *slog.Logger) *certificate {
 	return &certificate{cert: c.Cert, key: c.Key, flags: "--admin-cert and --admin-key", log: log}
@@ -95,7 +96,7 @@ func countRefused(r prometheus.Registerer) (func(reason string), error) {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_admin_refused_total",
 		Help: "Requests that the admin listener refused, by reason: none (no token), wrong (token), password (or name wrong), " +
-			"limited (too many wrong tokens or passwords), scope, link (bad or expired).",
+			"provider (login through it), limited (too many wrong tokens or passwords), scope, link (bad or expired).",
 	}, []string{"reason"})
 	return func(reason string) { total.WithLabelValues(reason).Inc() }, r.Register(total)
 }
