@@ -65,9 +65,9 @@ type serveCmd struct {
 
 // adminFlags say who may reach the admin listener, and how.
 type adminFlags struct {
-	AdminAddr      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of API, dashboard and metrics. Default ${default}; port 0 takes a free port. An address that is not loopback requires --admin-tokens, --admin-users or --oidc-issuer, and TLS."`
-	AdminTokens    string `type:"path" placeholder:"FILE" help:"File that says who may use API and dashboard: lines as faxstream token prints them, read at every request. Empty (loopback only): everybody on this machine."`
-	AdminUsers     string `type:"path" placeholder:"FILE" help:"File of the people who log in to the dashboard with a name and a password, as faxstream user add writes it, read at every request. Empty: nobody logs in with a password."`
+	AdminAddr   string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of API, dashboard and metrics. Default ${default}; port 0 takes a free port. An address that is not loopback requires --admin-tokens, --admin-users or --oidc-issuer, and TLS."`
+	AdminTokens string `type:"path" placeholder:"FILE" help:"File that says who may use API and dashboard: lines as faxstream token prints them, read at every request. Empty (loopback only): everybody on this machine."`
+	AdminUsers  string `type:"path" placeholder:"FILE" help:"File of the people who log in to the dashboard with a name and a password, as faxstream user add writes it, read at every request. Empty: nobody logs in with a password."`
 	oidcFlags
 	AdminCert      string `type:"path" placeholder:"FILE" help:"PEM certificate with its chain, for TLS on --admin-addr. Read again when the file changes."`
 	AdminKey       string `type:"path" placeholder:"FILE" help:"PEM private key of --admin-cert."`
@@ -101,7 +101,7 @@ func (c oidcFlags) config() (*access.OIDC, error) {
 	}
 	u, err := url.Parse(c.OIDCIssuer)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopbackName(u.Hostname())) {
-		return nil, usagef("--oidc-issuer %q: want an https URL, such as https://login.example.org; http only on a loopback address", c.OIDCIssuer)
+		return nil, usagef("--oidc-issuer %q: want an https URL, such as https://login.example.org; http is for a loopback address", c.OIDCIssuer)
 	}
 	if c.OIDCClientID == "" || len(c.OIDCRole) == 0 {
 		return nil, usagef("--oidc-issuer needs --oidc-client-id, and at least one --oidc-role: without a role nobody gets in")

@@ -23,7 +23,7 @@ type Query struct {
 	Status       string    // one of the session.Status constants; empty: all
 	// Sees says whether the reader may see the faxes of a number, as session.NumberToken writes it; nil: all. It is the number of the
 	// receiver, of a sent fax that of the sender.
-	Sees  func(number string) bool
+	Sees func(number string) bool
 	// PagesOnly finds words on pages and no numbers, dates or sessions of faxes.
 	PagesOnly bool
 	After     string // Next of the results before; empty: from the newest

@@ -153,7 +153,8 @@ func TestPagesOnly(t *testing.T) {
 		}
 	}
 	// With one fax a page of results nothing says either that there are others.
-	if hits, next, err := x.Find(t.Context(), Query{Text: "3343045554", PagesOnly: true, Limit: 1}); err != nil || len(hits) > 0 || next != "" {
+	hits, next, err := x.Find(t.Context(), Query{Text: "3343045554", PagesOnly: true, Limit: 1})
+	if err != nil || len(hits) > 0 || next != "" {
 		t.Errorf("%v, next %q, %v", hits, next, err)
 	}
 }

@@ -21,10 +21,11 @@ import (
 type Config struct {
 	// Tokens and Users give the tokens and the people that are let in, as they are now. Both and OIDC nil: no login, and only requests made
 	// to a loopback address.
-	Tokens    func() ([]Token, error)
-	Users     func() ([]User, error)
-	OIDC      *OIDC                  // a provider through which people log in; nil: there is none
-	Refused   func(reason string)    // called for each refused request: none, wrong, password, provider, limited, scope or link; nil: nobody counts
+	Tokens func() ([]Token, error)
+	Users  func() ([]User, error)
+	OIDC   *OIDC // a provider through which people log in; nil: there is none
+	// Refused is called for each refused request: none, wrong, password, provider, limited, scope or link; nil: nobody counts.
+	Refused   func(reason string)
 	BehindTLS bool                   // a proxy speaks TLS for us
 	LinkKey   func() ([]byte, error) // signs links; see LinkKey
 	Log       *slog.Logger

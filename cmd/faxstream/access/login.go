@@ -73,7 +73,7 @@ func (g *Gate) logIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
 }
 
-// shown is whose token, or whose name and password, the form of a login has. An api.Error is for the person; reason is what is counted then.
+// shown is whose token, or whose name and password, the form of a login has. An api.Error is for the person; reason is counted then.
 func (g *Gate) shown(r *http.Request) (t Token, reason string, err error) {
 	if name := strings.TrimSpace(r.PostFormValue("name")); g.Users != nil && name != "" {
 		users, err := g.users()

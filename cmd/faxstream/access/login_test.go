@@ -184,14 +184,16 @@ func TestAPersonLogsInWithAPassword(t *testing.T) {
 	}
 	form := url.Values{"name": {" alice "}, "password": {person}, "next": {"/fax/abc"}}
 	w, cookie := loggedIn(t, d, form)
-	if w.Code != 303 || w.Header().Get("Location") != "/fax/abc" || cookie == nil || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
+	if w.Code != 303 || w.Header().Get("Location") != "/fax/abc" || cookie == nil ||
+		!cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
 		t.Fatalf("%d %v %s", w.Code, cookie, w.Body)
 	}
 	as := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
 	if code, body := d.Ask("", "GET", "/", "", as(cookie)); code != 200 || body != "Logged in as alice" {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := d.Ask("", "POST", "/api/v1/dlq/7/retry", "{}", as(cookie)); code != 403 || !strings.Contains(body, "alice does not have the scope operate") {
+	code, body := d.Ask("", "POST", "/api/v1/dlq/7/retry", "{}", as(cookie))
+	if code != 403 || !strings.Contains(body, "alice does not have the scope operate") {
 		t.Errorf("a person with the role work retries: %d %s", code, body)
 	}
 	users, err := access.ReadUsers(file)

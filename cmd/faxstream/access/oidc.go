@@ -84,7 +84,8 @@ const (
 var (
 	errOIDCState = api.Errorf(http.StatusBadRequest, "bad_request",
 		"this login was not begun in this browser, or it took longer than 10 minutes: log in again")
-	errOIDCDown = api.Errorf(http.StatusBadGateway, "provider", "the login provider cannot be used now: try again, or ask who runs this server")
+	errOIDCDown = api.Errorf(http.StatusBadGateway, "provider",
+		"the login provider cannot be used now: try again, or ask who runs this server")
 )
 
 // provider is a provider that was found, and the logins that ask it.
@@ -246,7 +247,8 @@ func (o *OIDC) person(claims map[string]any) (t Token, err error) {
 		t.Name = text("sub")
 	}
 	if t.Name == "" || len(t.Name) > maxPerson || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, unicode.IsControl) {
-		return t, api.Errorf(http.StatusForbidden, "forbidden", "the login provider gives no name that can stand in the audit: want 1 to %d bytes", maxPerson)
+		return t, api.Errorf(http.StatusForbidden, "forbidden",
+			"the login provider gives no name that can stand in the audit: want 1 to %d bytes", maxPerson)
 	}
 	var groups []any
 	switch has := claims[o.Claim].(type) {

@@ -137,7 +137,8 @@ func TestAPersonLogsInThroughAProvider(t *testing.T) {
 	}
 	resp, body := h.get(back, began)
 	cookie := cookieOf(resp)
-	if resp.StatusCode != 200 || cookie == nil || cookie.SameSite != http.SameSiteStrictMode || resp.Header.Get("Refresh") != "0; url=/fax/abc" {
+	if resp.StatusCode != 200 || cookie == nil || cookie.SameSite != http.SameSiteStrictMode ||
+		resp.Header.Get("Refresh") != "0; url=/fax/abc" {
 		t.Fatalf("%s %v %s", resp.Status, cookie, body)
 	}
 	if resp, body := h.get(h.URL+"/", cookie); resp.StatusCode != 200 || body != "jane.doe" {

@@ -26,8 +26,8 @@ const (
 	maxPassword = 1000
 )
 
-// cost is what a new hash costs: 19 MiB and some 30 ms, the first choice of OWASP's password storage cheat sheet. Logins share the memory of
-// the process with pages.
+// cost is what a new hash costs: 19 MiB and some 30 ms, as the password storage cheat sheet of OWASP has it. Logins share the memory of the
+// process with pages.
 var cost = argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 // What a hash in the file of users may cost. The file may come from elsewhere, and each login takes this memory.

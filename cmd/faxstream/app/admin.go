@@ -10,16 +10,16 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
-// Admin is who may reach the admin listener, and how.
+// Admin is who may reach the admin listener, and how. Without Tokens, Users and OIDC (loopback only) everybody on this host may.
 type Admin struct {
-	Addr      string // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
-	Tokens    string // file that says who may use API and dashboard, read at every request; empty (loopback only): everybody on this host
-	Users     string // file of the people who log in with a password, read at every request; empty: none
+	Addr      string       // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
+	Tokens    string       // file that says who may use API and dashboard, read at every request; empty: there are no tokens
+	Users     string       // file of the people who log in with a password, read at every request; empty: none
 	OIDC      *access.OIDC // a provider through which people log in; nil: there is none
-	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
-	Key       string // PEM file of the private key of Cert
-	AnyPort   bool   // where the port of Addr is taken, take a free one
-	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
+	Cert      string       // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
+	Key       string       // PEM file of the private key of Cert
+	AnyPort   bool         // where the port of Addr is taken, take a free one
+	PlainHTTP bool         // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 
 // Check refuses a listener that is open to everybody or that others on the network can read, with a ConfigError. Start calls it too.

@@ -93,7 +93,9 @@ func TestMaskedPeopleSeeNoNumbers(t *testing.T) {
 			t.Errorf("%s shows the others no number: %d %s", c.path, code, body)
 		}
 	}
-	if code, body := d.Ask("", "GET", "/api/v1/search?q=order", "", temp); code != 200 || !strings.Contains(body, "***0000") || !asked.PagesOnly {
+	// The snippets of the stub have a number: the index leaves these out.
+	code, body := d.Ask("", "GET", "/api/v1/search?q=order", "", temp)
+	if code != 200 || !strings.Contains(body, "***0000") || numbers.MatchString(strings.ReplaceAll(body, "+1 222", "")) || !asked.PagesOnly {
 		t.Errorf("search: %d, %+v\n%s", code, asked, body)
 	}
 	if _, _ = d.Ask("", "GET", "/api/v1/search?q=order", "", whole); asked.PagesOnly {
@@ -101,7 +103,8 @@ func TestMaskedPeopleSeeNoNumbers(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/api/v1/faxes/mine/document.pdf", "/api/v1/faxes/mine/document.searchable.pdf", "/api/v1/faxes/mine/manifest.json",
-		"/?from=%2B1222", "/?to=334", "/live?to=334", "/api/v1/faxes?to=13343040000", "/api/v1/search?q=order&from=%2B1222", "/search?q=order&to=1",
+		"/?from=%2B1222", "/?to=334", "/live?to=334", "/api/v1/faxes?to=13343040000", "/api/v1/search?q=order&from=%2B1222",
+		"/search?q=order&to=1",
 		"/letters", "/api/v1/dlq", "/api/v1/dlq/7", "/health", "/api/v1/subscribers", "/api/v1/holds", "/api/v1/webhooks/refused",
 		"/api/v1/audit", "/api/v1/audit?session=mine",
 	} {
