@@ -259,6 +259,7 @@ func (o *OIDC) person(claims map[string]any) (t Token, err error) {
 	}
 	for _, g := range o.Roles {
 		if slices.Contains(groups, any(g.Group)) {
+			t.Person = true
 			t.Scopes, t.Numbers, t.Masked = g.Role.scopes(), g.Numbers, g.Masked
 			return t, nil
 		}

@@ -46,6 +46,7 @@ type Token struct {
 	Name    string // session.ValidToken; what FAX_AUDIT calls its holder
 	Scopes  []Scope
 	Numbers []string // as session.NumberToken writes them; the token sees only faxes of these. None: it sees every fax
+	Person  bool     // somebody who has logged in with a password or through a provider
 	Masked  bool     // of a person: the numbers of faxes are shown as session.MaskNumber writes them
 	sum     [sha256.Size]byte
 }

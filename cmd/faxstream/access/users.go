@@ -86,7 +86,7 @@ func (u User) check() error {
 // so nobody gets in with what stands in the file: only a session of a browser is compared with it.
 func (u User) token() Token {
 	return Token{
-		Name: u.Name, Scopes: u.Role.scopes(), Numbers: u.Numbers, Masked: u.Masked,
+		Name: u.Name, Scopes: u.Role.scopes(), Numbers: u.Numbers, Person: true, Masked: u.Masked,
 		sum: sha256.Sum256([]byte("faxstream user\x00" + u.Name + "\x00" + u.Hash)),
 	}
 }

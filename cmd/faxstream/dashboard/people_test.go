@@ -263,6 +263,17 @@ func TestEveryChangeNeedsTheRightLoginFromHere(t *testing.T) {
 	}
 }
 
+// A person takes no events of a service, also under its name.
+func TestPeopleClaimNoEvents(t *testing.T) {
+	d := peopleDesk(t, nil)
+	for _, path := range []string{"/api/v1/subscribers/the-admin/claim", "/api/v1/subscribers/the-admin/settle"} {
+		code, body := d.Ask("", "POST", path, `{"max":1}`, d.LogIn("the-admin", passphrase))
+		if code != 403 || !strings.Contains(body, "people cannot claim") {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
 // What a person does is recorded under the person's name.
 func TestAPersonIsRecorded(t *testing.T) {
 	d := peopleDesk(t, nil)
