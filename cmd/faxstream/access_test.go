@@ -6,14 +6,83 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/oauth2-proxy/mockoidc"
+
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
+
+// A running server lets in the people of its file and those of its provider; who is added or gets another password counts at once.
+func TestPeopleLogInToARunningServer(t *testing.T) {
+	dir := t.TempDir()
+	users, secret, words := filepath.Join(dir, "users"), filepath.Join(dir, "secret"), filepath.Join(dir, "password")
+	provider, err := mockoidc.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = provider.Shutdown() }()
+	for file, text := range map[string]string{users: "", secret: provider.ClientSecret + "\n", words: "correct horse battery\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, flags := newSimulator(t, faxplustest.Config{})
+	p := serve(t, nil, append(flags, "--dir="+filepath.Join(dir, "state"), "--admin-users="+users, "--oidc-issuer="+provider.Issuer(),
+		"--oidc-client-id="+provider.ClientID, "--oidc-client-secret-file="+secret, "--oidc-role=design=work")...)
+	browser := func() *http.Client {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &http.Client{Jar: jar}
+	}
+	read := func(resp *http.Response, err error) (int, string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	alice := browser()
+	form := url.Values{"name": {"alice"}, "password": {"correct horse battery"}}
+	if code, body := read(alice.PostForm(p.ready.Admin+"/login", form)); code != http.StatusUnauthorized {
+		t.Errorf("before alice is added: %d %s", code, body)
+	}
+	command(t, "user", "add", "alice", "--role=read", "--admin-users="+users, "--password-file="+words)
+	if code, body := read(alice.PostForm(p.ready.Admin+"/login", form)); code != 200 || !strings.Contains(body, "Logged in as alice") {
+		t.Errorf("alice: %d %s", code, body)
+	}
+	if code, body := read(alice.Get(p.api("/faxes"))); code != 200 {
+		t.Errorf("alice reads: %d %s", code, body)
+	}
+	command(t, "user", "password", "alice", "--admin-users="+users, "--password-file="+words)
+	if code, body := read(alice.Get(p.api("/faxes"))); code != http.StatusUnauthorized {
+		t.Errorf("after a new password: %d %s", code, body)
+	}
+	jane := browser()
+	if code, body := read(jane.Get(p.ready.Admin + "/login/oidc")); code != 200 || !strings.Contains(body, "Logged in as jane.doe") {
+		t.Errorf("jane: %d %s", code, body)
+	}
+	if code, body := read(jane.Get(p.api("/faxes"))); code != 200 {
+		t.Errorf("jane reads: %d %s", code, body)
+	}
+	if code, body := read(http.Get(p.api("/faxes"))); code != http.StatusUnauthorized {
+		t.Errorf("nobody: %d %s", code, body)
+	}
+}
 
 // The commands reach a listener that demands TLS and a token, and say what is wrong when they lack one of them.
 func TestCommandsSpeakTLSWithAToken(t *testing.T) {

@@ -49,6 +49,7 @@ type cli struct {
 	Get        getCmd        `cmd:"" help:"Fetch a document or a page of a fax."`
 	Link       linkCmd       `cmd:"" help:"Make a link to a document or a page. It needs no login, and it expires."`
 	Token      tokenCmd      `cmd:"" help:"Make a token for the admin API and dashboard."`
+	User       userCmd       `cmd:"" help:"Add, list or remove people who log in to the dashboard with a password."`
 	Audit      auditCmd      `cmd:"" help:"Show who read, linked, replayed, held or purged what, and prove that nobody changed the record."`
 	OCR        ocrCmd        `cmd:"" name:"ocr" help:"Read pages with Tesseract as they come, and send the texts back."`
 	Subscriber subscriberCmd `cmd:"" help:"Add, list, rewind or remove services that claim events of pages over HTTP."`

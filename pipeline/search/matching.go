@@ -24,7 +24,8 @@ func (x *Index) Matching(ctx context.Context, q Query) (found []Match, more bool
 
 func (f *finder) matching(match string, low, high int64) (found []Match, more bool, err error) {
 	rows, err := f.tx.QueryContext(f.ctx, `SELECT fax.id, fax.session FROM page CROSS JOIN fax ON fax.id = page.rowid >> 14
-		WHERE page MATCH ? AND page.rowid BETWEEN ? AND ? ORDER BY page.rowid DESC`, match, low, high)
+		WHERE page MATCH ? AND page.rowid BETWEEN ? AND ? AND (NOT ? OR page.rowid & ?) ORDER BY page.rowid DESC`,
+		match, low, high, f.q.PagesOnly, 1<<pageBits-1)
 	if err != nil {
 		return nil, false, failed("read", err)
 	}

@@ -23,9 +23,11 @@ type Query struct {
 	Status       string    // one of the session.Status constants; empty: all
 	// Sees says whether the reader may see the faxes of a number, as session.NumberToken writes it; nil: all. It is the number of the
 	// receiver, of a sent fax that of the sender.
-	Sees  func(number string) bool
-	After string // Next of the results before; empty: from the newest
-	Limit int    // faxes, from 1
+	Sees func(number string) bool
+	// PagesOnly finds words on pages and no numbers, dates or sessions of faxes.
+	PagesOnly bool
+	After     string // Next of the results before; empty: from the newest
+	Limit     int    // faxes, from 1
 }
 
 // Hit is a fax with pages that are found.
@@ -270,7 +272,8 @@ func (f *finder) find(match string, low, high int64) (hits []Hit, next string, e
 			fax.session, fax.revision, fax.direction, s.text, r.text, fax.status, fax.start, fax.pages
 		FROM page CROSS JOIN fax ON fax.id = page.rowid >> 14 CROSS JOIN number s ON s.id = fax.sender
 			CROSS JOIN number r ON r.id = fax.receiver
-		WHERE page MATCH ? AND page.rowid BETWEEN ? AND ? ORDER BY page.rowid DESC`, Mark, EndMark, match, low, high)
+		WHERE page MATCH ? AND page.rowid BETWEEN ? AND ? AND (NOT ? OR page.rowid & ?) ORDER BY page.rowid DESC`,
+		Mark, EndMark, match, low, high, f.q.PagesOnly, 1<<pageBits-1)
 	if err != nil {
 		return nil, "", failed("read", err)
 	}

@@ -132,6 +132,36 @@ func TestWhatIsFound(t *testing.T) {
 	}
 }
 
+// Who must not see numbers finds the words of pages, and neither a number, a date nor a session.
+func TestPagesOnly(t *testing.T) {
+	t.Parallel()
+	x := library(t)
+	for _, c := range []struct {
+		query string
+		want  []string
+	}{
+		{"order", []string{"lab:1", "partial:1", "sent:1", "first:1,3"}},
+		{"88-1207-4415", []string{"lab:1"}},
+		{"3343045554", nil},
+		{"334-304-5554", nil},
+		{"5554", nil},
+		{"2026-11-25", nil},
+		{"first", nil},
+	} {
+		if got := found(t, x, Query{Text: c.query, PagesOnly: true}); !slices.Equal(got, c.want) {
+			t.Errorf("%q finds %v, want %v", c.query, got, c.want)
+		}
+		if m, _, err := x.Matching(t.Context(), Query{Text: c.query, PagesOnly: true, Limit: 10}); err != nil || len(m) != len(c.want) {
+			t.Errorf("%q matches %v, %v; want %v", c.query, m, err, c.want)
+		}
+	}
+	// With one fax a page of results nothing says either that there are others.
+	hits, next, err := x.Find(t.Context(), Query{Text: "3343045554", PagesOnly: true, Limit: 1})
+	if err != nil || len(hits) > 0 || next != "" {
+		t.Errorf("%v, next %q, %v", hits, next, err)
+	}
+}
+
 // Filters hold for numbers in any spelling, times and statuses, and a reader sees only the faxes of his numbers.
 func TestFilters(t *testing.T) {
 	t.Parallel()

@@ -19,9 +19,13 @@ import (
 
 // Config is what a Gate decides by.
 type Config struct {
-	// Tokens gives the tokens that are let in, as they are now; nil: no login, and only requests made to a loopback address.
-	Tokens    func() ([]Token, error)
-	Refused   func(reason string)    // called for each refused request: none, wrong, limited, scope or link; nil: nobody counts
+	// Tokens and Users give the tokens and the people that are let in, as they are now. Both and OIDC nil: no login, and only requests made
+	// to a loopback address.
+	Tokens func() ([]Token, error)
+	Users  func() ([]User, error)
+	OIDC   *OIDC // a provider through which people log in; nil: there is none
+	// Refused is called for each refused request: none, wrong, password, provider, limited, scope or link; nil: nobody counts.
+	Refused   func(reason string)
 	BehindTLS bool                   // a proxy speaks TLS for us
 	LinkKey   func() ([]byte, error) // signs links; see LinkKey
 	Log       *slog.Logger
@@ -30,11 +34,15 @@ type Config struct {
 // Gate lets requests through, or not. It is safe for concurrent use.
 type Gate struct {
 	Config
-	logins logins
+	logins    logins
+	passwords passwords
+	provider  provider
 }
 
 // New makes a gate.
-func New(c Config) *Gate { return &Gate{Config: c} }
+func New(c Config) *Gate {
+	return &Gate{Config: c, passwords: newPasswords(), provider: provider{exchanges: make(chan struct{}, maxExchanges)}}
+}
 
 // Rules give patterns of a ServeMux their scope; see Guard.
 type Rules map[string]Scope
@@ -64,14 +72,63 @@ func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
 	mux.HandleFunc("GET /login", g.loginPage)
 	mux.HandleFunc("POST /login", g.logIn)
 	mux.HandleFunc("POST /logout", g.logOut)
-	if g.Tokens == nil {
+	if g.OIDC != nil {
+		for pattern, handle := range map[string]http.HandlerFunc{
+			"GET " + oidcPath: g.oidcLogIn, "GET " + oidcPath + "/callback": g.oidcCallback,
+		} {
+			mux.HandleFunc(pattern, handle)
+			all[pattern] = ScopeOpen
+		}
+	}
+	if !g.NeedsLogin() {
 		return LoopbackOnly(sameOrigin(mux))
 	}
 	return sameOrigin(g.restricted(mux, all))
 }
 
-// NeedsLogin reports whether requests must show a token.
-func (g *Gate) NeedsLogin() bool { return g.Tokens != nil }
+// NeedsLogin reports whether requests must show a token or come from a browser that is logged in.
+func (g *Gate) NeedsLogin() bool { return g.Tokens != nil || g.Users != nil || g.OIDC != nil }
+
+// tokens are the tokens as they are now.
+func (g *Gate) tokens() ([]Token, error) {
+	if g.Tokens == nil {
+		return nil, nil
+	}
+	tokens, err := g.Tokens()
+	if err != nil {
+		return nil, fmt.Errorf("read the tokens: %w", err)
+	}
+	return tokens, nil
+}
+
+// users are the people as they are now.
+func (g *Gate) users() ([]User, error) {
+	if g.Users == nil {
+		return nil, nil
+	}
+	users, err := g.Users()
+	if err != nil {
+		return nil, fmt.Errorf("read the users: %w", err)
+	}
+	return users, nil
+}
+
+// holders are all who can have a session in a browser: the tokens, and what people may do.
+func (g *Gate) holders() ([]Token, error) {
+	tokens, err := g.tokens()
+	if err != nil {
+		return nil, err
+	}
+	users, err := g.users()
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(tokens)
+	for _, u := range users {
+		all = append(all, u.token())
+	}
+	return all, nil
+}
 
 // callerKey finds the token of a request that has shown a good one.
 type callerKey struct{}
@@ -128,14 +185,17 @@ func (g *Gate) restricted(mux *http.ServeMux, rules Rules) http.Handler {
 
 // forbidden says what a token lacks.
 func forbidden(t Token, need Scope) error {
-	if need == ScopeRead && t.has(need) {
+	switch {
+	case need == ScopeRead && t.has(need) && t.Limited():
 		return api.Errorf(http.StatusForbidden, "forbidden",
-			"the token %s is limited to numbers, and this request shows more than the faxes of these", t.Name)
+			"%s is limited to numbers, and this request shows more than the faxes of these", t.Name)
+	case need == ScopeRead && t.has(need):
+		return api.Errorf(http.StatusForbidden, "forbidden", "numbers are masked for %s, and this request can show them", t.Name)
 	}
 	if need == ScopeOwn {
 		need = ScopeRead
 	}
-	return api.Errorf(http.StatusForbidden, "forbidden", "the token %s does not have the scope %s, and this request needs it", t.Name, need)
+	return api.Errorf(http.StatusForbidden, "forbidden", "%s does not have the scope %s, and this request needs it", t.Name, need)
 }
 
 // recheckEvery is how long a request that goes on, such as a stream of events, outlives its token.
@@ -151,33 +211,41 @@ func (g *Gate) endWithToken(r *http.Request, need Scope, end func()) {
 		case <-r.Context().Done():
 			return
 		case <-again.C:
-			if t, err := g.identify(r); err != nil || !t.may(need) || !slices.Equal(t.Numbers, began.Numbers) {
+			if t, err := g.identify(r); err != nil || !t.may(need) || !slices.Equal(t.Numbers, began.Numbers) || t.Masked != began.Masked {
 				end()
 			}
 		}
 	}
 }
 
-// identify gives the token that a request shows, in its header or by a session that was opened with one.
+// identify gives the token that a request shows in its header, or what its session was opened with: a token or the password of a person.
 func (g *Gate) identify(r *http.Request) (Token, error) {
 	header := r.Header.Get("Authorization")
 	cookie, cookieErr := r.Cookie(cookieName)
 	if header == "" && cookieErr != nil {
 		return Token{}, errNoToken
 	}
-	tokens, err := g.Tokens()
-	if err != nil {
-		return Token{}, fmt.Errorf("read the tokens: %w", err) // nobody gets in until the file can be read again
-	}
 	if header != "" {
+		tokens, err := g.tokens()
+		if err != nil {
+			return Token{}, err // nobody gets in until the file can be read again
+		}
 		scheme, secret, _ := strings.Cut(header, " ")
 		if t, ok := find(tokens, sha256.Sum256([]byte(strings.TrimSpace(secret)))); ok && strings.EqualFold(scheme, "Bearer") {
 			return t, nil
 		}
 		return Token{}, errWrongToken
 	}
-	if sum, ok := g.logins.session(cookie.Value, time.Now()); ok {
-		if t, ok := find(tokens, sum); ok {
+	s, ok := g.logins.session(cookie.Value, time.Now())
+	if ok && s.provided {
+		return s.token, nil
+	}
+	if ok {
+		all, err := g.holders()
+		if err != nil {
+			return Token{}, err
+		}
+		if t, ok := find(all, s.token.sum); ok {
 			return t, nil
 		}
 	}
@@ -200,12 +268,14 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error, reason 
 func (g *Gate) refused(w http.ResponseWriter, r *http.Request, e *api.Error, reason string) *api.Error {
 	if reason == "wrong" && g.logins.failed(Address(r), time.Now()) {
 		e, reason = errTooMany, "limited"
+	}
+	if e.Status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", strconv.Itoa(int(failureWindow.Seconds())))
 	}
 	if g.Refused != nil {
 		g.Refused(reason)
 	}
-	if reason == "wrong" || reason == "scope" {
+	if reason == "wrong" || reason == "password" || reason == "provider" || reason == "scope" {
 		g.Log.Warn("admin request refused", "reason", reason, "address", Address(r), "method", r.Method, "path", r.URL.Path)
 	}
 	if e.Status == http.StatusUnauthorized {

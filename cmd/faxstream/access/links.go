@@ -142,11 +142,15 @@ func (g *Gate) LinkURL(r *http.Request, l Link) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	scheme := "http"
+	return g.here(r) + "/links/" + sealed, nil
+}
+
+// here is the URL of this listener, as a request reached it.
+func (g *Gate) here(r *http.Request) string {
 	if r.TLS != nil || g.BehindTLS {
-		scheme = "https"
+		return "https://" + r.Host + layout.Base(r)
 	}
-	return scheme + "://" + r.Host + layout.Base(r) + "/links/" + sealed, nil
+	return "http://" + r.Host + layout.Base(r)
 }
 
 // OpenLink gives what the last path component of a link stands for, if the link is good now, and the token of its maker as it is now; the
@@ -167,19 +171,20 @@ func (g *Gate) OpenLink(link string) (l Link, maker Token, err error) {
 	return l, maker, err
 }
 
-// maker gives the token that made a link. It refuses a link whose maker is no longer in the file of tokens with scope read: a person who is
-// removed must not read on through links of before.
+// maker gives the token that made a link. It refuses a link whose maker may no longer read, or is no longer in one of the files: a person
+// who is removed must not read on through links of before.
 func (g *Gate) maker(l Link) (Token, error) {
-	if g.Tokens == nil {
+	if !g.NeedsLogin() {
 		return Token{}, nil
 	}
-	tokens, err := g.Tokens()
+	all, err := g.holders()
 	if err != nil {
-		return Token{}, fmt.Errorf("read the tokens: %w", err)
+		return Token{}, err
 	}
-	i := slices.IndexFunc(tokens, func(t Token) bool { return t.Name == l.By && t.may(ScopeOwn) })
+	all = append(all, g.logins.provided(time.Now())...)
+	i := slices.IndexFunc(all, func(t Token) bool { return t.Name == l.By && t.may(ScopeOwn) })
 	if i < 0 {
 		return Token{}, ErrOrphanLink
 	}
-	return tokens[i], nil
+	return all[i], nil
 }

@@ -3,7 +3,7 @@ package access
 import (
 	"crypto/sha256"
 	"embed"
-	"fmt"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -13,12 +13,12 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-//go:embed login.html
+//go:embed login.html welcome.html
 var files embed.FS
 
-var pages = layout.Parse(files, "login.html")
+var pages = layout.Parse(files, "login.html", "welcome.html")
 
-// cookieName names the cookie that stands for a token in a browser.
+// cookieName names the cookie that stands for a token or a password in a browser.
 const cookieName = "faxstream_session"
 
 // maxForm bounds the form of a login, bytes.
@@ -34,37 +34,70 @@ func nextPage(path string) string {
 
 // loginForm is what login.html shows.
 type loginForm struct {
-	Next  string
-	Error string
+	Next          string
+	Error         string
+	Tokens, Users bool // with what one can log in
+	Provider      bool
+}
+
+func (g *Gate) loginForm(next string) loginForm {
+	return loginForm{Next: nextPage(next), Tokens: g.Tokens != nil, Users: g.Users != nil, Provider: g.OIDC != nil}
 }
 
 func (g *Gate) loginPage(w http.ResponseWriter, r *http.Request) {
-	pages.Write(w, r, g.Log, http.StatusOK, "login.html", loginForm{Next: nextPage(r.FormValue("next"))})
+	pages.Write(w, r, g.Log, http.StatusOK, "login.html", g.loginForm(r.FormValue("next")))
 }
 
-// logIn takes a token from the form and sets a cookie that stands for it.
+// logIn takes a token, or a name and a password, from the form, and sets a cookie that stands for it.
 func (g *Gate) logIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	form := loginForm{Next: nextPage(r.PostFormValue("next"))}
-	if g.Tokens == nil {
+	form := g.loginForm(r.PostFormValue("next"))
+	if !g.NeedsLogin() {
 		http.Redirect(w, r, form.Next, http.StatusSeeOther)
 		return
 	}
-	tokens, err := g.Tokens()
-	if err != nil {
-		api.Fail(w, r, g.Log, fmt.Errorf("read the tokens: %w", err))
-		return
-	}
-	t, ok := find(tokens, sha256.Sum256([]byte(strings.TrimSpace(r.PostFormValue("token")))))
-	if !ok {
-		e := g.refused(w, r, errWrongToken, "wrong")
+	t, reason, err := g.shown(r)
+	e, ok := errors.AsType[*api.Error](err)
+	switch {
+	case ok:
+		e = g.refused(w, r, e, reason)
 		form.Error = e.Message
 		pages.Write(w, r, g.Log, e.Status, "login.html", form)
 		return
+	case err != nil:
+		api.Fail(w, r, g.Log, err)
+		return
 	}
-	g.Log.Info("logged in", "token", t.Name, "address", Address(r))
-	http.SetCookie(w, g.cookie(r, g.logins.open(t.sum, time.Now()), int(sessionFor.Seconds())))
+	g.Log.Info("logged in", "name", t.Name, "address", Address(r))
+	http.SetCookie(w, g.cookie(r, g.logins.open(t, false, time.Now()), int(sessionFor.Seconds())))
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
+}
+
+// shown is whose token, or whose name and password, the form of a login has. An api.Error is for the person; reason is counted then.
+func (g *Gate) shown(r *http.Request) (t Token, reason string, err error) {
+	if name := strings.TrimSpace(r.PostFormValue("name")); g.Users != nil && name != "" {
+		users, err := g.users()
+		if err != nil {
+			return t, "", err
+		}
+		u, err := g.passwords.check(r.Context(), users, name, r.PostFormValue("password"), Address(r))
+		if reason = "limited"; errors.Is(err, errWrongPassword) {
+			reason = "password"
+		}
+		if err != nil {
+			return t, reason, err
+		}
+		return u.token(), "", nil
+	}
+	tokens, err := g.tokens()
+	if err != nil {
+		return t, "", err
+	}
+	t, ok := find(tokens, sha256.Sum256([]byte(strings.TrimSpace(r.PostFormValue("token")))))
+	if !ok {
+		return t, "wrong", errWrongToken
+	}
+	return t, "", nil
 }
 
 func (g *Gate) logOut(w http.ResponseWriter, r *http.Request) {

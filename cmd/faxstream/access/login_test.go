@@ -7,10 +7,13 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/access/accesstest"
 )
 
 // A person logs in with a token, reads, and logs out; what the cookie was good for is over then, and also when the token is removed.
@@ -123,5 +126,135 @@ func TestOtherSitesGetNothingFromALogin(t *testing.T) {
 	rebound := func(r *http.Request) { r.Host = "evil.example" }
 	if code, _ := d.Ask("", "GET", "/api/v1/faxes", "", rebound); code != 401 {
 		t.Errorf("a rebound name without token: %d", code)
+	}
+}
+
+// person is one who logs in with a password.
+const person = "correct horse battery"
+
+// withPeople gives a desk people too: alice, who works on faxes. Her file is beside that of the tokens.
+func withPeople(t *testing.T) (change func(*access.Config), file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "users")
+	alice, err := access.NewUser("alice", access.RoleWork, false, person)
+	if err == nil {
+		err = access.WriteUsers(file, []access.User{alice})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *access.Config) {
+		c.Users = func() ([]access.User, error) { return access.ReadUsers(file) }
+	}, file
+}
+
+// loggedIn posts the form of a login, and gives the answer and the cookie that it sets.
+func loggedIn(t *testing.T, d *accesstest.Desk, form url.Values) (*httptest.ResponseRecorder, *http.Cookie) {
+	t.Helper()
+	r := httptest.NewRequest("POST", "/login", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	d.Config.Handler.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		return w, c
+	}
+	return w, nil
+}
+
+// A person logs in with a name and a password, and does what the role allows under that name. A new password, and the removal from the
+// file, end the login.
+func TestAPersonLogsInWithAPassword(t *testing.T) {
+	change, file := withPeople(t)
+	d := newDesk(t, change)
+	if _, body := d.Ask("", "GET", "/login", ""); !strings.Contains(body, `name="password"`) || !strings.Contains(body, `name="token"`) {
+		t.Errorf("the page of the login:\n%s", body)
+	}
+	for _, form := range []url.Values{
+		{"name": {"alice"}, "password": {"wrong"}},
+		{"name": {"mallory"}, "password": {person}},
+		{"name": {"alice"}, "password": {""}, "token": {d.Secrets["reader"]}},
+	} {
+		w, cookie := loggedIn(t, d, form)
+		if w.Code != 401 || cookie != nil || !strings.Contains(w.Body.String(), "the name or the password is wrong") {
+			t.Errorf("%v: %d %v %s", form, w.Code, cookie, w.Body)
+		}
+	}
+	if d.Refused["password"] != 3 || strings.Contains(d.Log.String(), "mallory") || strings.Contains(d.Log.String(), person) {
+		t.Errorf("counted %v, logged:\n%s", d.Refused, &d.Log)
+	}
+	form := url.Values{"name": {" alice "}, "password": {person}, "next": {"/fax/abc"}}
+	w, cookie := loggedIn(t, d, form)
+	if w.Code != 303 || w.Header().Get("Location") != "/fax/abc" || cookie == nil ||
+		!cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
+		t.Fatalf("%d %v %s", w.Code, cookie, w.Body)
+	}
+	as := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
+	if code, body := d.Ask("", "GET", "/", "", as(cookie)); code != 200 || body != "Logged in as alice" {
+		t.Errorf("%d %s", code, body)
+	}
+	code, body := d.Ask("", "POST", "/api/v1/dlq/7/retry", "{}", as(cookie))
+	if code != 403 || !strings.Contains(body, "alice does not have the scope operate") {
+		t.Errorf("a person with the role work retries: %d %s", code, body)
+	}
+	users, err := access.ReadUsers(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What stands in the file opens nothing: neither as a token nor as a password.
+	for _, stolen := range []string{users[0].Hash, "faxstream user\x00alice\x00" + users[0].Hash} {
+		if w, cookie := loggedIn(t, d, url.Values{"token": {stolen}}); w.Code != 401 || cookie != nil {
+			t.Errorf("%q is a token: %d", stolen, w.Code)
+		}
+		if w, cookie := loggedIn(t, d, url.Values{"name": {"alice"}, "password": {stolen}}); w.Code != 401 || cookie != nil {
+			t.Errorf("%q is a password: %d", stolen, w.Code)
+		}
+	}
+	if code, _ := d.Ask(users[0].Hash, "GET", "/", ""); code != 401 {
+		t.Errorf("the hash is a token: %d", code)
+	}
+	users[0].Hash, err = access.HashPassword("another " + person)
+	if err == nil {
+		err = access.WriteUsers(file, users)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, body := d.Ask("", "GET", "/", "", as(cookie)); code != 401 {
+		t.Errorf("after the password was changed: %d %s", code, body)
+	}
+	form.Set("password", "another "+person)
+	if w, cookie = loggedIn(t, d, form); cookie == nil {
+		t.Fatalf("with the new password: %d %s", w.Code, w.Body)
+	}
+	if err := access.WriteUsers(file, nil); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := d.Ask("", "GET", "/", "", as(cookie)); code != 401 {
+		t.Errorf("after the person was removed: %d %s", code, body)
+	}
+}
+
+// Without tokens, people alone are a login: nobody else gets in, and the page asks for no token.
+func TestPeopleAloneAreALogin(t *testing.T) {
+	change, file := withPeople(t)
+	d := newDesk(t, func(c *access.Config) { change(c); c.Tokens = nil })
+	if code, body := d.Ask("", "GET", "/api/v1/faxes", ""); code != 401 {
+		t.Errorf("without a login: %d %s", code, body)
+	}
+	if code, _ := d.Ask("reader", "GET", "/api/v1/faxes", ""); code != 401 {
+		t.Errorf("with a token of a file that is not used: %d", code)
+	}
+	if _, body := d.Ask("", "GET", "/login", ""); strings.Contains(body, `name="token"`) {
+		t.Errorf("the page asks for a token:\n%s", body)
+	}
+	_, cookie := loggedIn(t, d, url.Values{"name": {"alice"}, "password": {person}})
+	if cookie == nil {
+		t.Fatal("alice does not get in")
+	}
+	if err := os.WriteFile(file, []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := d.Ask("", "GET", "/", "", func(r *http.Request) { r.AddCookie(cookie) }); code != 503 {
+		t.Errorf("while the file cannot be read: %d %s", code, body)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// logins is who is logged in with a browser, and from where wrong tokens came. Both are in memory: a restart asks for the token again.
+// logins is who is logged in with a browser, and from where wrong tokens came. Both are in memory: after a restart people log in again.
 type logins struct {
 	mu       sync.Mutex
 	sessions map[[sha256.Size]byte]webSession // by the hash of the cookie's value; guarded by mu
@@ -16,8 +16,9 @@ type logins struct {
 }
 
 type webSession struct {
-	token   [sha256.Size]byte // must still be in the file of tokens
-	expires time.Time
+	token    Token // its sum must still be that of a token or a person in the files, unless it is provided
+	provided bool  // by the OIDC provider, which is not asked again
+	expires  time.Time
 }
 
 // window counts failures since its start.
@@ -34,13 +35,19 @@ const (
 	maxAddresses  = 10000 // with failures; beyond it all are forgotten
 )
 
-// failed counts a failure of an address, an IPv6 one with its /64, and says whether there were too many.
-func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
+// prefixOf is what counts as one address: of an IPv6 one its /64.
+func prefixOf(ip netip.Addr) netip.Prefix {
 	bits := ip.BitLen()
 	if ip.Is6() {
 		bits = 64
 	}
 	from, _ := ip.Prefix(bits) // the zero Prefix for the zero Addr
+	return from
+}
+
+// failed counts a failure of an address, and says whether there were too many.
+func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
+	from := prefixOf(ip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failures == nil || len(l.failures) >= maxAddresses {
@@ -55,8 +62,8 @@ func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
 	return w.n > maxFailures
 }
 
-// open begins a session of a token and gives the cookie's value.
-func (l *logins) open(token [sha256.Size]byte, now time.Time) string {
+// open begins a session of a token or a person and gives the cookie's value.
+func (l *logins) open(token Token, provided bool, now time.Time) string {
 	value := rand.Text() // 130 bits
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,15 +75,27 @@ func (l *logins) open(token [sha256.Size]byte, now time.Time) string {
 	if l.sessions == nil || len(l.sessions) >= maxSessions {
 		l.sessions = map[[sha256.Size]byte]webSession{}
 	}
-	l.sessions[sha256.Sum256([]byte(value))] = webSession{token: token, expires: now.Add(sessionFor)}
+	l.sessions[sha256.Sum256([]byte(value))] = webSession{token: token, provided: provided, expires: now.Add(sessionFor)}
 	return value
 }
 
-func (l *logins) session(value string, now time.Time) (token [sha256.Size]byte, ok bool) {
+func (l *logins) session(value string, now time.Time) (s webSession, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s, ok := l.sessions[sha256.Sum256([]byte(value))]
-	return s.token, ok && now.Before(s.expires)
+	s, ok = l.sessions[sha256.Sum256([]byte(value))]
+	return s, ok && now.Before(s.expires)
+}
+
+// provided are the people who are logged in through the provider.
+func (l *logins) provided(now time.Time) (all []Token) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sessions {
+		if s.provided && now.Before(s.expires) {
+			all = append(all, s.token)
+		}
+	}
+	return all
 }
 
 func (l *logins) end(value string) {

@@ -8,9 +8,9 @@ import (
 // A login is over after a working day, whatever the browser keeps.
 func TestALoginEnds(t *testing.T) {
 	var l logins
-	now, token := time.Now(), [32]byte{1}
-	cookie := l.open(token, now)
-	if got, ok := l.session(cookie, now.Add(sessionFor-time.Second)); !ok || got != token {
+	now, token := time.Now(), Token{sum: [32]byte{1}}
+	cookie := l.open(token, false, now)
+	if got, ok := l.session(cookie, now.Add(sessionFor-time.Second)); !ok || got.token.sum != token.sum {
 		t.Errorf("within the day: %v, %v", got, ok)
 	}
 	if _, ok := l.session(cookie, now.Add(sessionFor)); ok {

@@ -38,7 +38,7 @@ const (
 // scopes is all that a token can have.
 var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin, ScopeMetrics, ScopeText, ScopeWork}
 
-// Token is one line of the file of tokens. Only its holder knows the token itself.
+// Token is one line of the file of tokens. Only its holder knows the token itself. What a person may do who has logged in is a Token too.
 //
 // The hash is a plain SHA-256: a token has 256 random bits, so there is no dictionary to try, and with a slow hash such as bcrypt
 // strangers could keep our processor busy.
@@ -46,6 +46,8 @@ type Token struct {
 	Name    string // session.ValidToken; what FAX_AUDIT calls its holder
 	Scopes  []Scope
 	Numbers []string // as session.NumberToken writes them; the token sees only faxes of these. None: it sees every fax
+	Person  bool     // somebody who has logged in with a password or through a provider
+	Masked  bool     // of a person: the numbers of faxes are shown as session.MaskNumber writes them
 	sum     [sha256.Size]byte
 }
 
@@ -96,7 +98,7 @@ func (t Token) may(need Scope) bool {
 	case ScopeOwn:
 		return t.has(ScopeRead)
 	case ScopeRead:
-		return t.has(ScopeRead) && !t.Limited()
+		return t.has(ScopeRead) && !t.Limited() && !t.Masked
 	case ScopeMetrics:
 		return t.has(ScopeMetrics) || t.may(ScopeRead)
 	default:

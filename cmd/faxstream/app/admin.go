@@ -10,15 +10,17 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 )
 
-// Admin is who may reach the admin listener, and how.
+// Admin is who may reach the admin listener, and how. Without Tokens, Users and OIDC (loopback only) everybody on this host may.
 type Admin struct {
-	Addr      string // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
-	Tokens    string // file that says who may use API and dashboard, read at every request; empty (loopback only): everybody on this host
-	Cert      string // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
-	Key       string // PEM file of the private key of Cert
-	AnyPort   bool   // where the port of Addr is taken, take a free one
-	Base      string // path below which a proxy in front serves the listener, such as /fax; empty: it has the whole host
-	PlainHTTP bool   // no TLS although Addr is not loopback: a proxy in front speaks it
+	Addr      string       // HOST:PORT where API, dashboard and metrics are served; port 0: a free one
+	Tokens    string       // file that says who may use API and dashboard, read at every request; empty: there are no tokens
+	Users     string       // file of the people who log in with a password, read at every request; empty: none
+	OIDC      *access.OIDC // a provider through which people log in; nil: there is none
+	Cert      string       // PEM file of the certificate with its chain, read again when it changes; empty: no TLS
+	Key       string       // PEM file of the private key of Cert
+	AnyPort   bool         // where the port of Addr is taken, take a free one
+	Base      string       // path below which a proxy in front serves the listener, such as /fax; empty: it has the whole host
+	PlainHTTP bool         // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 
 // Check refuses a listener that is open to everybody or that others on the network can read, with a ConfigError. Start calls it too.
@@ -28,9 +30,9 @@ func (c Admin) Check() error {
 		return configErrorf("--admin-cert and --admin-key need each other: give both or none")
 	case c.Cert != "" && c.PlainHTTP:
 		return configErrorf("--admin-plain-http means that a proxy does TLS, --admin-cert that faxstream does TLS: give one of them")
-	case !loopback(c.Addr) && c.Tokens == "":
-		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens is required: "+
-			"without tokens anybody can read the faxes; make one with `faxstream token NAME --scope read`", c.Addr)
+	case !loopback(c.Addr) && !c.Login():
+		return configErrorf("--admin-addr %s is not a loopback address, so --admin-tokens, --admin-users or --oidc-issuer is required: "+
+			"without a login anybody can read the faxes; make a token with `faxstream token NAME --scope read`", c.Addr)
 	case !loopback(c.Addr) && c.Cert == "" && !c.PlainHTTP:
 		return configErrorf("--admin-addr %s is not a loopback address, so it needs TLS: give --admin-cert and --admin-key, "+
 			"or --admin-plain-http where a proxy in front does TLS; otherwise others on the network can read tokens and faxes", c.Addr)
@@ -40,6 +42,11 @@ func (c Admin) Check() error {
 			return configErrorf("--admin-tokens: %w", err)
 		}
 	}
+	if c.Users != "" {
+		if _, err := access.ReadUsers(c.Users); err != nil {
+			return configErrorf("--admin-users: %w", err)
+		}
+	}
 	if c.Cert != "" {
 		if _, err := c.certificate(nil).load(); err != nil {
 			return &ConfigError{err}
@@ -47,6 +54,9 @@ func (c Admin) Check() error {
 	}
 	return nil
 }
+
+// Login reports whether somebody must log in.
+func (c Admin) Login() bool { return c.Tokens != "" || c.Users != "" || c.OIDC != nil }
 
 func (c Admin) certificate(log *slog.Logger) *certificate {
 	return &certificate{cert: c.Cert, key: c.Key, flags: "--admin-cert and --admin-key", log: log}
@@ -58,12 +68,20 @@ func (c Admin) free() string {
 	return net.JoinHostPort(host, "0")
 }
 
-// tokens reads the tokens, at every request; nil: there is no login.
+// tokens reads the tokens, at every request; nil: there are none.
 func (c Admin) tokens() func() ([]access.Token, error) {
 	if c.Tokens == "" {
 		return nil
 	}
 	return func() ([]access.Token, error) { return access.ReadTokens(c.Tokens) }
+}
+
+// users reads the people, at every request; nil: there are none.
+func (c Admin) users() func() ([]access.User, error) {
+	if c.Users == "" {
+		return nil
+	}
+	return func() ([]access.User, error) { return access.ReadUsers(c.Users) }
 }
 
 // tls is the TLS configuration of the listener; nil: plain HTTP.
@@ -78,8 +96,8 @@ func (c Admin) tls(log *slog.Logger) *tls.Config {
 func countRefused(r prometheus.Registerer) (func(reason string), error) {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_admin_refused_total",
-		Help: "Requests that the admin listener refused, by reason: none (no token), wrong (token), limited (too many wrong tokens), " +
-			"scope, link (bad or expired).",
+		Help: "Requests that the admin listener refused, by reason: none (no token), wrong (token), password (or name wrong), " +
+			"provider (login through it), limited (too many wrong tokens or passwords), scope, link (bad or expired).",
 	}, []string{"reason"})
 	return func(reason string) { total.WithLabelValues(reason).Inc() }, r.Register(total)
 }

@@ -167,6 +167,10 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if masked(r) {
+		s.fail(w, r, errMasked("entries of the audit can have them: the page of a fax shows what people did with it"))
+		return
+	}
 	began := false
 	out := json.NewEncoder(w)
 	err := s.Trail(r.Context(), f.Since, f.Until, func(l api.AuditLine) error {

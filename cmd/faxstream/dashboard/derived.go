@@ -81,6 +81,9 @@ func (s *server) findDerived(r *http.Request) (file, error) {
 	if f.mime == "" {
 		return f, api.BadRequest("%q: want ID.pdf, ID.tiff or ID.json with the ID of a derived document", r.PathValue("file"))
 	}
+	if masked(r) && ext == "pdf" {
+		return f, errMasked("the PDF has them: the TIFF has the same pages")
+	}
 	var all []session.Derived
 	if s.Derived != nil {
 		if all, err = s.Derived.Documents(r.Context(), st.Session); err != nil {

@@ -48,7 +48,14 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		if !sees(r, eventNumber(e.Subject)) {
 			return true
 		}
-		line, err := json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
+		var err error
+		if masked(r) {
+			e.Data, err = maskEvent(e.Data)
+		}
+		var line []byte
+		if err == nil {
+			line, err = json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
+		}
 		if err != nil {
 			s.Log.Error("an event is not JSON", "subject", e.Subject, "err", err)
 			return true
@@ -216,6 +223,8 @@ func documentText(fact session.Fact) (text string, failed bool) {
 		return "compared with the whole file: no page differs", false
 	case session.DocSearchable:
 		return fmt.Sprintf("revision %d has a document with text", f.Revision), false
+	case session.DocDerived:
+		return fmt.Sprintf("a document of %s of revision %d is made", f.Derivation.Text(), f.Revision), false
 	}
 	return fact.Type(), false
 }

@@ -109,7 +109,8 @@ func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
 		return api.FaxDetail{}, err
 	}
 	d := api.FaxDetail{Fax: summary(st), Choices: st.Choices, Work: st.Work, Pages: []api.Page{}}
-	s.named(&d.Fax)
+	reader, _ := access.Caller(r)
+	s.shownTo(reader, &d.Fax)
 	for n := range st.Expected().Union(st.Usable).All() {
 		p := api.Page{Page: n}
 		p.Status, p.Source, p.Reason = st.PageStatus(n)
@@ -158,6 +159,7 @@ type faxView struct {
 
 	MayOperate, MayWork, MayAdmin, MayVerify bool
 
+	Masked bool   // the reader sees no numbers, and gets no file that has them
 	Notice string // what is wrong with the form that was sent; empty: nothing is
 	Draft  string // the note in that form
 	Live   string // the URL of its changes
@@ -219,9 +221,10 @@ func (s *server) faxView(r *http.Request) (v faxView, err error) {
 	v = faxView{
 		FaxDetail: d, Marks: map[int]string{}, User: userOf(r),
 		MayOperate: may(r, access.ScopeOperate), MayWork: may(r, access.ScopeWork), MayAdmin: may(r, access.ScopeAdmin),
+		Masked: masked(r),
 	}
 	v.MayVerify = v.MayOperate && s.Verify != nil
-	if !limited(r) {
+	if !restricted(r) {
 		letters, _, err := s.Letters.Letters(r.Context(), bus.LetterFilter{Session: d.Session}, defaultLimit)
 		if err != nil {
 			return v, err

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ func (s *server) documentFile(r *http.Request, as string) (file, error) {
 	st, err := s.find(r)
 	if err != nil {
 		return file{}, err
+	}
+	if masked(r) && slices.Contains([]string{"pdf", "searchable", "manifest"}, as) {
+		return file{}, errMasked("the PDF and the manifest have them: document.tiff and the images of the pages are as they came")
 	}
 	if as == "searchable" {
 		return s.searchable(r.Context(), st)

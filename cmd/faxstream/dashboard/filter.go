@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -125,6 +126,9 @@ func (s *server) filter(r *http.Request) (f faxFilter, err error) {
 func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 	f = readersFilter(r)
 	f.to, f.from = strings.TrimSpace(r.FormValue("to")), strings.TrimSpace(r.FormValue("from"))
+	if f.reader.Masked && (f.to != "" || f.from != "") {
+		return f, errMasked("a filter by number would show them: leave out from and to")
+	}
 	f.assignee, f.label = strings.TrimSpace(r.FormValue("assignee")), strings.TrimSpace(r.FormValue("label"))
 	f.text = strings.TrimSpace(r.FormValue("text"))
 	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
@@ -165,6 +169,43 @@ func numberOf(x api.Fax) string {
 func limited(r *http.Request) bool {
 	t, _ := access.Caller(r)
 	return t.Limited()
+}
+
+// masked reports whether the numbers of faxes are masked for who makes the request.
+func masked(r *http.Request) bool {
+	t, _ := access.Caller(r)
+	return t.Masked
+}
+
+// restricted reports whether who makes the request sees not all faxes with their numbers.
+func restricted(r *http.Request) bool { return limited(r) || masked(r) }
+
+// errMasked refuses what would show numbers to a reader who must not see them.
+func errMasked(why string) error {
+	return api.Errorf(http.StatusForbidden, "masked", "numbers are masked for you, and %s", why)
+}
+
+// maskEvent masks the numbers in an event: every event has them under the same keys.
+func maskEvent(data []byte) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"from", "to", "to_token"} {
+		if fields[key] == nil {
+			continue
+		}
+		var number string
+		if err := json.Unmarshal(fields[key], &number); err != nil {
+			return nil, err
+		}
+		hidden, err := json.Marshal(session.MaskNumber(number))
+		if err != nil {
+			return nil, err
+		}
+		fields[key] = hidden
+	}
+	return json.Marshal(fields)
 }
 
 // sees reports whether the token of a request, if there is one, sees the faxes of a number. Who has no token gets as far as here only where

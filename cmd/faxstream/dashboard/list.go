@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"golang.org/x/sync/errgroup"
@@ -58,10 +59,13 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	return l, s.recordFound(r.Context(), r, f, l.Faxes)
 }
 
-// named gives the numbers of a fax their names.
-func (s *server) named(x *api.Fax) {
+// shownTo gives the numbers of a fax their names, and masks the numbers for a reader who must not see them. No fax leaves without it.
+func (s *server) shownTo(reader access.Token, x *api.Fax) {
 	if len(s.Names) > 0 {
 		x.FromName, x.ToName = s.nameOf(x.From), s.nameOf(x.To)
+	}
+	if reader.Masked {
+		x.From, x.To = session.MaskNumber(x.From), session.MaskNumber(x.To)
 	}
 }
 
@@ -82,6 +86,9 @@ func (s *server) nameOf(number string) string {
 // newer is list for a list that was read before: it reads the board again, and takes faxes that are only in the archive from before.
 func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxList) api.FaxList {
 	faxes, more := s.Board.before(f, after, limit)
+	for i := range faxes {
+		s.shownTo(f.reader, &faxes[i])
+	}
 	for _, x := range before.Faxes {
 		if x.Older && !s.Board.has(x.Session) {
 			faxes = append(faxes, x)
@@ -97,9 +104,6 @@ func (s *server) newer(f faxFilter, after orderKey, limit int, before api.FaxLis
 	}
 	if len(l.Faxes) == limit && (more || len(faxes) > limit) {
 		l.Next = keyOf(l.Faxes[len(l.Faxes)-1]).cursor()
-	}
-	for i := range l.Faxes {
-		s.named(&l.Faxes[i])
 	}
 	return l
 }
@@ -135,7 +139,7 @@ func (s *server) list(ctx context.Context, f faxFilter, after orderKey, limit in
 		l.Faxes = []api.Fax{}
 	}
 	for i := range l.Faxes {
-		s.named(&l.Faxes[i])
+		s.shownTo(f.reader, &l.Faxes[i])
 	}
 	if f.found != nil && l.Incomplete == "" {
 		l.Incomplete = f.found.incomplete(l.Next == "")

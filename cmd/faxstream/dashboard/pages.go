@@ -34,6 +34,7 @@ type listView struct {
 	MayThumbs bool   // there are thumbnails
 	Thumbs    bool   // those of the first pages are shown
 	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
+	Masked    bool   // the reader sees no numbers, and gets no file that has them
 
 	filter faxFilter
 	after  orderKey
@@ -49,6 +50,7 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 	}
 	v.Views = s.Views
 	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
+	v.Masked = v.filter.reader.Masked
 	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")
 	for _, name := range filterNames {
 		if value := r.FormValue(name); value != "" {
@@ -110,7 +112,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.Mark = s.foundMark(r, v)
-	if !limited(r) {
+	if !restricted(r) {
 		var err error
 		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {
 			s.Log.Error("the number of dead letters is unknown", "err", err)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -126,6 +127,7 @@ func searchQuery(r *http.Request) (q search.Query, err error) {
 	if f.reader.Limited() {
 		q.Sees = f.reader.Sees
 	}
+	q.PagesOnly = f.reader.Masked // else a search for a number would tell whose fax it is
 	return q, nil
 }
 
@@ -143,6 +145,8 @@ func (s *server) foundFax(r *http.Request, hit search.Hit) (*api.FoundFax, error
 		return nil, err
 	}
 	f := &api.FoundFax{Fax: summary(st), Found: []api.FoundPage{}}
+	reader, _ := access.Caller(r)
+	s.shownTo(reader, &f.Fax)
 	for _, p := range hit.Found {
 		f.Found = append(f.Found, api.FoundPage{Page: p.Page, Snippet: parts(p.Snippet)})
 	}
@@ -185,7 +189,7 @@ func (s *server) findByText(ctx context.Context, f *faxFilter) error {
 	if s.Search == nil {
 		return api.BadRequest("text: this server has no search index: it was started with --no-search")
 	}
-	q := search.Query{Text: f.text, To: f.to, From: f.from, Limit: maxBulk}
+	q := search.Query{Text: f.text, To: f.to, From: f.from, PagesOnly: f.reader.Masked, Limit: maxBulk}
 	if f.reader.Limited() {
 		q.Sees = f.reader.Sees
 	}

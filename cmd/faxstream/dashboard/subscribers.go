@@ -156,6 +156,9 @@ func (s *server) claims(r *http.Request) (name string, err error) {
 	if !ok {
 		return name, nil // where no token is needed
 	}
+	if t.Person { // who chooses a name at a provider must not take the events of a service
+		return name, api.Errorf(http.StatusForbidden, "forbidden", "people cannot claim events: a subscriber needs a token of its name")
+	}
 	if t.Name != name {
 		return name, api.Errorf(http.StatusForbidden, "forbidden",
 			"the token of %s cannot claim for %s: a subscriber needs a token of its name", t.Name, name)

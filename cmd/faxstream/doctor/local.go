@@ -126,12 +126,18 @@ func (e *examination) certificates(context.Context) {
 func (e *examination) exposure(context.Context) {
 	const check = "who gets in"
 	before := len(e.found)
-	if e.App.Admin.Tokens == "" {
+	if !e.App.Admin.Login() {
 		e.say(check, Warn, "the dashboard and the API need no login: every user and program of this machine can read, change and delete faxes",
 			"make tokens with faxstream token, and give --admin-tokens")
-	} else if info, err := os.Stat(e.App.Admin.Tokens); err == nil && info.Mode().Perm()&0o022 != 0 {
-		e.say(check, Warn, e.App.Admin.Tokens+" can be changed by other users of this machine: they can let themselves in",
-			"chmod go-w "+e.App.Admin.Tokens)
+	}
+	for _, of := range []string{e.App.Admin.Tokens, e.App.Admin.Users} {
+		if info, err := os.Stat(of); err == nil && info.Mode().Perm()&0o022 != 0 {
+			e.say(check, Warn, of+" can be changed by other users of this machine: they can let themselves in", "chmod go-w "+of)
+		}
+	}
+	if info, err := os.Stat(e.App.Admin.Users); err == nil && info.Mode().Perm()&0o044 != 0 {
+		e.say(check, Warn, e.App.Admin.Users+" can be read by other users of this machine: they can try passwords on the hashes",
+			"chmod go-r "+e.App.Admin.Users)
 	}
 	if e.App.Admin.PlainHTTP {
 		e.say(check, Warn, "the admin listener speaks no TLS: this is safe only behind a proxy to which nobody can listen", "give --admin-cert")

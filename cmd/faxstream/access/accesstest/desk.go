@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,4 +103,23 @@ func (d *Desk) Ask(name, method, path, body string, change ...func(*http.Request
 		d.t.Fatal(err)
 	}
 	return resp.StatusCode, string(got)
+}
+
+// People lets people log in beside the tokens.
+func People(people ...access.User) func(*access.Config) {
+	return func(c *access.Config) { c.Users = func() ([]access.User, error) { return people, nil } }
+}
+
+// LogIn logs a person in, and gives what makes a request one of the person's browser.
+func (d *Desk) LogIn(name, password string) func(*http.Request) {
+	d.t.Helper()
+	r := httptest.NewRequest("POST", "/login", strings.NewReader(url.Values{"name": {name}, "password": {password}}.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	d.Config.Handler.ServeHTTP(w, r)
+	cookies := w.Result().Cookies()
+	if len(cookies) != 1 {
+		d.t.Fatalf("%s does not get in: %d %s", name, w.Code, w.Body)
+	}
+	return func(r *http.Request) { r.AddCookie(cookies[0]) }
 }
