@@ -19,7 +19,7 @@
 //
 // A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
 //
-//	floor 0  session  ccitt  jbig  raster  pdf  sign  text
+//	floor 0  session  ccitt  jbig  raster  pdf  sign  text  trace
 //	floor 1  bus  tiff  stage  archive  events  search
 //	floor 2  intake  hold  desk  seal  letters  ocr  subscribers
 //	floor 3  fetch  document  recovery  indexing
@@ -43,6 +43,7 @@
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
 //	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go
+//	another span, or what it says              trace; who begins it: bus, cmd/faxstream/app (metrics.go, archivewatch.go)
 //	another provider                           ingest (some files use types of faxplus directly), fetch.Provider; cmd/faxstream/app/app.go
 //	                                           and config.go, the flags in cmd/faxstream/serve.go, cmd/faxstream/hooks.go
 //
@@ -106,6 +107,8 @@
 //     TestBetterTextsMakeItAgain
 //   - The search index is lost, damaged or behind: faxes are not found until it is filled again; nothing that is shown comes from it alone.
 //     TestTheIndexIsMadeAgain, TestADamagedIndexSaysWhatToDo, TestSearch
+//   - The receiver of traces fails, hangs or is slow: work does not wait for it; spans are lost and counted.
+//     TestAReceiverThatHangsHoldsNothing, TestTracesThatNobodyTakesHoldNoFax
 //   - An archived original is missing or altered: that page is missing with reason lost, and there is a dead letter.
 //     TestALostOriginalCostsItsPage
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // serveCmd is the pipeline's configuration.
@@ -53,6 +55,8 @@ type serveCmd struct {
 
 	Numbers []string `placeholder:"NUMBER=NAME" help:"Names of fax numbers and user ids, separated by commas. Dashboard, API and faxstream ls show them beside the numbers."`
 
+	traceFlags
+
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
 	ListEvery   time.Duration `default:"15m" help:"How often faxstream compares the provider's lists with its own faxes, to find faxes whose webhooks were all lost. 0: never."`
@@ -68,6 +72,36 @@ type adminFlags struct {
 	AdminCert      string `type:"path" placeholder:"FILE" help:"PEM certificate with its chain, for TLS on --admin-addr. Read again when the file changes."`
 	AdminKey       string `type:"path" placeholder:"FILE" help:"PEM private key of --admin-cert."`
 	AdminPlainHTTP bool   `name:"admin-plain-http" help:"No TLS on an --admin-addr that is not loopback. Use it only when a proxy in front does TLS and nobody can listen between the two."`
+}
+
+// traceFlags say where traces are sent.
+type traceFlags struct {
+	OTLPEndpoint    string  `name:"otlp-endpoint" placeholder:"URL" help:"OTLP receiver that gets a trace of each fax by HTTP, such as http://127.0.0.1:4318. Empty: nothing is traced."`
+	OTLPHeadersFile string  `name:"otlp-headers-file" type:"path" placeholder:"FILE" help:"File with headers for --otlp-endpoint, such as Authorization: Bearer TOKEN, one a line. Read at every start."`
+	OTLPSample      float64 `name:"otlp-sample" default:"1" placeholder:"SHARE" help:"Share of the faxes that are traced, 0 to 1. All processes of a cluster need the same."`
+}
+
+// config returns nil where nothing is traced.
+func (f traceFlags) config() (*trace.Config, error) {
+	if f.OTLPEndpoint == "" {
+		if f.OTLPHeadersFile != "" {
+			return nil, usagef("--otlp-headers-file has no effect without --otlp-endpoint")
+		}
+		return nil, nil
+	}
+	cfg := &trace.Config{Endpoint: f.OTLPEndpoint, Sample: f.OTLPSample}
+	if f.OTLPHeadersFile == "" {
+		return cfg, nil
+	}
+	file, err := os.Open(f.OTLPHeadersFile)
+	if err != nil {
+		return nil, usagef("--otlp-headers-file: %w", err)
+	}
+	defer file.Close()
+	if cfg.Header, err = trace.ReadHeader(file); err != nil {
+		return nil, usagef("--otlp-headers-file %s: %w", f.OTLPHeadersFile, err)
+	}
+	return cfg, nil
 }
 
 // readyLine is the first line on stdout, once everything listens.
@@ -111,6 +145,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	}
 	var err error
 	if cfg.Names, err = numberNames(c.Numbers); err != nil {
+		return cfg, err
+	}
+	if cfg.Traces, err = c.traceFlags.config(); err != nil {
 		return cfg, err
 	}
 	switch c.FaxplusPagePath {

@@ -20,7 +20,7 @@ type Collector struct {
 	Bus     Bus
 	Archive archive.Store
 	Policy  session.Policy
-	Observe func(stage.Step)
+	Observe stage.Observer
 
 	mu    sync.Mutex
 	known map[string]*ledger // guarded by mu, made at first use: the ledgers that this process used last
@@ -54,13 +54,13 @@ func (c *Collector) collect(ctx context.Context, ds []bus.Delivery) []error {
 			for k, i := range members {
 				batch[k] = &events[i]
 			}
-			for k, err := range c.fold(ctx, id, batch) {
+			for k, err := range c.fold(ds[members[0]].Traced(ctx), id, batch) {
 				errs[members[k]] = err
 			}
 		})
 	}
 	wg.Wait()
-	c.Observe(stage.Step{Stage: stage.Collect, Took: time.Since(start)})
+	c.Observe(ctx, stage.Step{Stage: stage.Collect, Took: time.Since(start)})
 	return errs
 }
 
