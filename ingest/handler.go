@@ -53,6 +53,10 @@ type Config struct {
 	RecordTimeout time.Duration         // for Record, Bury and Ready; default 5 s, less than a sender waits
 	Logger        *slog.Logger          // nil: silent
 	Registerer    prometheus.Registerer // for the metrics; nil: not registered
+	// Trace is called with the fact of each webhook, before it is recorded, with the time when its body was there, and with the headers of
+	// the request, nil for a body that came in long ago. The context that it returns is for recording; end is called with the status and
+	// the code of the answer. nil: not called.
+	Trace func(ctx context.Context, f session.Fact, began time.Time, header http.Header) (_ context.Context, end func(status int, code string))
 }
 
 // Handler is the http.Handler of webhooks, and of ReadyPath. It handles every path, so it needs a listener of its own. It may be
@@ -166,7 +170,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Add
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.RecordTimeout)
 	defer cancel()
-	return h.take(ctx, body, time.Now())
+	return h.take(ctx, body, time.Now(), r.Header)
 }
 
 // admitPath reports whether path has a valid secret, or is Path itself if no secret is required.
@@ -178,8 +182,8 @@ func (h *Handler) admitPath(path string) bool {
 	return ok && validSecret(h.cfg.Secrets(), given)
 }
 
-// take records the fact in body. arrived is zero for a body that came in long ago.
-func (h *Handler) take(ctx context.Context, body []byte, arrived time.Time) reply {
+// take records the fact in body. arrived is zero for a body that came in long ago, and header nil.
+func (h *Handler) take(ctx context.Context, body []byte, arrived time.Time, header http.Header) reply {
 	event, err := faxplus.ParseEvent(body)
 	if err != nil {
 		return h.bury(ctx, body, err)
@@ -193,6 +197,16 @@ func (h *Handler) take(ctx context.Context, body []byte, arrived time.Time) repl
 		h.cfg.Logger.Info("webhook of an unknown event ignored", "event", fmt.Sprintf("%.64s", event.Name))
 		return reply{http.StatusOK, codeUnknownEvent, "", nil}
 	}
+	if h.cfg.Trace == nil {
+		return h.record(ctx, event, fact)
+	}
+	ctx, end := h.cfg.Trace(ctx, fact, cmp.Or(arrived, time.Now()), header)
+	rep := h.record(ctx, event, fact)
+	end(rep.status, rep.code)
+	return rep
+}
+
+func (h *Handler) record(ctx context.Context, event faxplus.Event, fact session.Fact) reply {
 	repeat, err := h.cfg.Recorder.Record(ctx, fact)
 	if err != nil {
 		return reply{http.StatusServiceUnavailable, codeNotRecorded, "the webhook is not stored; send it again", err}
@@ -212,7 +226,7 @@ func (h *Handler) take(ctx context.Context, body []byte, arrived time.Time) repl
 func (h *Handler) Again(ctx context.Context, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.RecordTimeout)
 	defer cancel()
-	rep := h.take(ctx, body, time.Time{})
+	rep := h.take(ctx, body, time.Time{}, nil)
 	h.cfg.Logger.Info("refused webhook processed again", "outcome", rep.code)
 	if rep.status == http.StatusServiceUnavailable {
 		return fmt.Errorf("process a refused webhook again: %w", rep.err)

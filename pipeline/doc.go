@@ -19,7 +19,7 @@
 //
 // A room imports only rooms of lower floors, and session. cmd/faxstream/imports_test.go has the floors as a table.
 //
-//	floor 0  session  ccitt  jbig  raster  pdf  sign  text
+//	floor 0  session  ccitt  jbig  raster  pdf  sign  text  trace
 //	floor 1  bus  tiff  stage  archive  events  search
 //	floor 2  intake  hold  desk  seal  letters  ocr  subscribers
 //	floor 3  fetch  document  recovery  indexing
@@ -45,6 +45,7 @@
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
 //	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go
+//	another span, or what it says              trace; who begins it: bus, cmd/faxstream/app (metrics.go, archivewatch.go)
 //	another provider                           ingest (some files use types of faxplus directly), fetch.Provider; cmd/faxstream/app/app.go
 //	                                           and config.go, the flags in cmd/faxstream/serve.go, cmd/faxstream/hooks.go
 //
@@ -116,6 +117,8 @@
 //     TestTheIndexIsMadeAgain, TestADamagedIndexSaysWhatToDo, TestSearch
 //   - An older verify meets what a newer version wrote: it says so, and does not call it damaged.
 //     TestWhatANewerVersionWroteIsNotCalledDamaged
+//   - The receiver of traces fails, hangs or is slow: work does not wait for it; spans are lost and counted.
+//     TestAReceiverThatHangsHoldsNothing, TestTracesThatNobodyTakesHoldNoFax
 //   - An archived original is missing or altered: that page is missing with reason lost, and there is a dead letter.
 //     TestALostOriginalCostsItsPage
 //

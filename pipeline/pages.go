@@ -45,7 +45,7 @@ type pagesConfig struct {
 	software         string
 	signKey          ed25519.PrivateKey
 	fetches          int
-	observe          func(stage.Step)
+	observe          stage.Observer
 	stopped, doubted func(error)
 	outage           func(context.Context) session.Outage // of the archive; nil: never
 	sweepEvery       time.Duration
@@ -60,7 +60,7 @@ type handler = func(context.Context, bus.Delivery) error
 // startPages starts the way of a page, and returns its handlers by durable.
 func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handler, err error) {
 	if c.observe == nil {
-		c.observe = func(stage.Step) {}
+		c.observe = func(context.Context, stage.Step) {}
 	}
 	if c.fetches == 0 {
 		c.fetches = defaultFetches

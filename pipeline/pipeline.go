@@ -42,7 +42,7 @@ type Config struct {
 	Software  string                                       // name and version, for manifests and documents
 	SignKey   ed25519.PrivateKey                           // signs manifests; nil: they are not signed
 	Fetches   int                                          // page files fetched at once; 0: 64
-	Observe   func(stage.Step)                             // called from many goroutines; nil: not called
+	Observe   stage.Observer                               // called from many goroutines; nil: not called
 	Stopped   func(error)                                  // as in fetch.Config
 	Doubted   func(error)                                  // as in fetch.Config
 	Outage    func(context.Context) session.Outage         // of the archive, as this process can know; nil: never

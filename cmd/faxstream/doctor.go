@@ -141,7 +141,7 @@ func (c configShowCmd) Run(k *kong.Context, e env) error {
 }
 
 // urlFlags are the flags whose values may have a login.
-var urlFlags = []string{"nats-url", "s3-endpoint", "faxplus-url", "public-url", "archive"}
+var urlFlags = []string{"nats-url", "s3-endpoint", "faxplus-url", "public-url", "archive", "otlp-endpoint"}
 
 // withoutLogin hides what is before the host in URLs, separated by commas: a user with a password, or a token.
 func withoutLogin(urls string) string {

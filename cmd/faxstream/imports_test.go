@@ -70,6 +70,7 @@ var rooms = []struct {
 	{0, "pipeline/pdf", nil, "the PDF/A writer"},
 	{0, "pipeline/sign", nil, "keys and signatures"},
 	{0, "pipeline/text", nil, "what OCR engines write, as words"},
+	{0, "pipeline/trace", nil, "spans of the work on a fax"},
 	{1, "pipeline/bus", nil, "JetStream: streams, subjects, publish, consume"},
 	{1, "pipeline/tiff", nil, "the TIFF container"},
 	{1, "pipeline/stage", nil, "names of stages"},
@@ -125,7 +126,7 @@ var outside = []struct {
 		"cmd/faxstream/dashboard",
 		[]string{
 			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/health", "cmd/faxstream/layout", "pipeline/bus", "pipeline/search",
-			"pipeline/subscribers", vocabulary,
+			"pipeline/subscribers", "pipeline/trace", vocabulary,
 		},
 		"the dashboard reads, it does not run the pipeline",
 	},
@@ -261,6 +262,7 @@ func TestLibrariesAreUsed(t *testing.T) {
 		"golang.org/x/image",
 		"github.com/alecthomas/kong",
 		"github.com/prometheus/client_golang/prometheus",
+		"go.opentelemetry.io/otel",
 	} {
 		users := 0
 		for path, p := range packages {

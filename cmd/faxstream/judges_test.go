@@ -95,7 +95,7 @@ func TestMetricsAreReadByPrometheus(t *testing.T) {
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	f := apptest.Generated(t, 31, 1)[0]
 	sim.Add(f)
-	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace)...)
+	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), patientGrace, "--otlp-endpoint=http://127.0.0.1:1")...)
 	for _, b := range apptest.Bodies(f, p.target()) {
 		apptest.Post(t, p.target(), b)
 	}
@@ -111,6 +111,7 @@ func TestMetricsAreReadByPrometheus(t *testing.T) {
 		fmt.Sprintf(`faxstream_stage_seconds_count{stage="publish"} %d`, len(f.Pages)),
 		`faxstream_stage_seconds_count{stage="assemble"} 1`,
 		fmt.Sprintf(`faxstream_webhooks_total{outcome="recorded"} %d`, len(f.Pages)+1),
+		`faxstream_trace_spans_total{outcome="sent"} 0`, // nobody listens
 	} {
 		if !bytes.Contains(metrics, []byte(want+"\n")) {
 			t.Errorf("the metrics do not say %s", want)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // serveCmd is the pipeline's configuration.
@@ -58,6 +60,8 @@ type serveCmd struct {
 	Numbers []string `placeholder:"NUMBER=NAME" help:"Names of fax numbers and user ids, separated by commas. Dashboard, API and faxstream ls show them beside the numbers."`
 
 	Views []string `placeholder:"NAME=FILTER" help:"Views that the list of the dashboard offers, separated by commas; FILTER is written as in the address of the list, such as 'Lab=label=lab&done=no'."`
+
+	traceFlags
 
 	NoSearch bool `help:"Keep no index for faxstream search. It is in search/ of --dir, and is made from the archive."`
 
@@ -133,6 +137,36 @@ func loopbackName(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// traceFlags say where traces are sent.
+type traceFlags struct {
+	OTLPEndpoint    string  `name:"otlp-endpoint" placeholder:"URL" help:"OTLP receiver that gets a trace of each fax by HTTP, such as http://127.0.0.1:4318. Empty: nothing is traced."`
+	OTLPHeadersFile string  `name:"otlp-headers-file" type:"path" placeholder:"FILE" help:"File with headers for --otlp-endpoint, such as Authorization: Bearer TOKEN, one a line. Read at every start."`
+	OTLPSample      float64 `name:"otlp-sample" default:"1" placeholder:"SHARE" help:"Share of the faxes that are traced, 0 to 1. All processes of a cluster need the same."`
+}
+
+// config returns nil where nothing is traced.
+func (f traceFlags) config() (*trace.Config, error) {
+	if f.OTLPEndpoint == "" {
+		if f.OTLPHeadersFile != "" {
+			return nil, usagef("--otlp-headers-file has no effect without --otlp-endpoint")
+		}
+		return nil, nil
+	}
+	cfg := &trace.Config{Endpoint: f.OTLPEndpoint, Sample: f.OTLPSample}
+	if f.OTLPHeadersFile == "" {
+		return cfg, nil
+	}
+	file, err := os.Open(f.OTLPHeadersFile)
+	if err != nil {
+		return nil, usagef("--otlp-headers-file: %w", err)
+	}
+	defer file.Close()
+	if cfg.Header, err = trace.ReadHeader(file); err != nil {
+		return nil, usagef("--otlp-headers-file %s: %w", f.OTLPHeadersFile, err)
+	}
+	return cfg, nil
+}
+
 // readyLine is the first line on stdout, once everything listens.
 type readyLine struct {
 	Ready   bool   `json:"ready"`
@@ -182,6 +216,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		return cfg, usagef("--public-url: %w", err)
 	}
 	if cfg.Views, err = views(c.Views); err != nil {
+		return cfg, err
+	}
+	if cfg.Traces, err = c.traceFlags.config(); err != nil {
 		return cfg, err
 	}
 	switch c.FaxplusPagePath {

@@ -50,6 +50,8 @@ type Config struct {
 	RetryWaitMin time.Duration // before the second try; default 0.25 s
 	RetryWaitMax time.Duration // longest wait inside a call; default 2 s. A longer Retry-After ends the call.
 	Logger       *slog.Logger  // nil: silent
+	// Wrap goes around what sends the requests, so that each try can be seen; nil: nothing does.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 func (c *Config) setDefaults() {
@@ -61,6 +63,9 @@ func (c *Config) setDefaults() {
 	c.FileTimeout = cmp.Or(c.FileTimeout, 5*time.Minute)
 	c.RetryWaitMin = cmp.Or(c.RetryWaitMin, 250*time.Millisecond)
 	c.RetryWaitMax = cmp.Or(c.RetryWaitMax, 2*time.Second)
+	if c.Wrap == nil {
+		c.Wrap = func(t http.RoundTripper) http.RoundTripper { return t }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -133,7 +138,7 @@ func NewClient(cfg Config) (*Client, error) {
 func (c *Client) newRetry(tries int, timeout time.Duration) *retryablehttp.Client {
 	r := retryablehttp.NewClient()
 	r.Logger = nil // it logs an ordinary "not yet" as an error
-	r.HTTPClient = &http.Client{Transport: keepIdle{c.pool}, CheckRedirect: sameHost, Timeout: timeout}
+	r.HTTPClient = &http.Client{Transport: keepIdle{c.cfg.Wrap(c.pool)}, CheckRedirect: sameHost, Timeout: timeout}
 	r.RetryMax = tries - 1
 	r.RetryWaitMin, r.RetryWaitMax = c.cfg.RetryWaitMin, c.cfg.RetryWaitMax
 	r.CheckRetry, r.Backoff, r.ErrorHandler = c.checkRetry, backoff, closeAndPass

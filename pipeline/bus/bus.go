@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // Config says how to reach JetStream.
@@ -30,6 +31,7 @@ type Config struct {
 	Log      *slog.Logger             // required
 	Buried   func(session.DeadLetter) // called with each new dead letter; nil: not called
 	Outward  func(session.Fact) any   // gives what is published for a fact: its fields, and others for subscribers; nil: the fact itself
+	Trace    *trace.Tracer            // of what is published and handled; nil: off
 }
 
 // DefaultMaxStore is enough for about ten million facts, in bytes. If a stream reaches its share, it refuses new messages

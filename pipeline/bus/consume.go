@@ -8,9 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // Delivery is one message for a handler.
@@ -23,7 +25,13 @@ type Delivery struct {
 	Again    bool      // it may have been handled before: Tries is above 1, a copy was Early, or its consumer was made again
 	Early    bool      // a copy that overtakes a backlog: the message itself comes later, and only that one is settled
 	Behind   bool      // part of a backlog, which new messages overtake
+
+	header nats.Header
+	span   *trace.Span // of its handling; nil: it is not traced
 }
+
+// Traced returns ctx for the work on one message of a batch.
+func (d Delivery) Traced(ctx context.Context) context.Context { return d.span.In(ctx) }
 
 // Dead is the handler's error for a message that another delivery cannot help. The message is buried with its reason, then
 // terminated.
@@ -75,7 +83,7 @@ const outageReminder = 40
 // then it is cancelled.
 func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error) error {
 	return b.pull(ctx, c, func(work context.Context, d []Delivery) []error {
-		return []error{handle(work, d[0])}
+		return []error{handle(d[0].Traced(work), d[0])}
 	})
 }
 
@@ -98,6 +106,7 @@ func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 	if err != nil {
 		return err
 	}
+	handle = b.traced(c, handle)
 	d := newDurable(c, cons)
 	if c.Overtake != nil {
 		if d.lane.began, err = b.lastSequence(ctx, c.Stream); err != nil {
@@ -210,10 +219,45 @@ func (b *Bus) run(ctx context.Context, d *durable, msgs []jetstream.Msg, handle 
 	}
 }
 
+// traced gives each message a span, as a child of the one that published it. Without traces it returns handle itself. Only the streams of
+// facts and timers are traced.
+func (b *Bus) traced(c Consumer, handle batchHandler) batchHandler {
+	if b.cfg.Trace == nil || c.Stream == StreamAudit || c.Stream == StreamDLQ {
+		return handle
+	}
+	return func(ctx context.Context, ds []Delivery) []error {
+		for i, d := range ds {
+			ds[i].span = b.cfg.Trace.Process(ctx, trace.Message{
+				Stream: c.Stream, Consumer: c.Durable, Subject: d.Subject, Header: d.header, Delivery: d.Tries, Early: d.Early,
+			})
+		}
+		errs := handle(ctx, ds)
+		for i, d := range ds {
+			d.span.End(outcome(errs[i]))
+		}
+		return errs
+	}
+}
+
+// outcome says for a span what settle does with the error of a handler, and why.
+func outcome(err error) (outcome, failure string) {
+	var dead Dead
+	switch {
+	case err == nil:
+		return "handled", ""
+	case errors.As(err, &dead):
+		return "buried", string(dead.Reason)
+	case errors.As(err, new(Later)):
+		return "later", ""
+	default:
+		return "again", "outage"
+	}
+}
+
 // delivery describes a message for the handler. A message that is older than its consumer may have been handled by the consumer before,
 // which somebody deleted.
 func (d *durable) delivery(m jetstream.Msg) Delivery {
-	v := Delivery{Subject: m.Subject(), Data: m.Data()}
+	v := Delivery{Subject: m.Subject(), Data: m.Data(), header: m.Headers()}
 	if meta, err := m.Metadata(); err == nil { // it fails only for a message that does not come from a stream
 		v.Sequence, v.Time, v.Tries = meta.Sequence.Stream, meta.Timestamp.UTC(), int(meta.NumDelivered)
 	}

@@ -138,6 +138,7 @@ func (b *Bus) fetchCopies(d *durable, cons jetstream.Consumer) error {
 		if meta, err := m.Metadata(); err == nil {
 			d.lane.push(Delivery{
 				Subject: m.Subject(), Data: m.Data(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Tries: 1, Early: true,
+				header: m.Headers(),
 			})
 		}
 	}

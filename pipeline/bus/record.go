@@ -35,6 +35,20 @@ func (b *Bus) Record(ctx context.Context, f session.Fact) (repeat bool, err erro
 // RecordFact does the same as Record. It returns the sequence of the stored fact, and if another call stored the fact
 // before, the stored payload; stored is nil if this call stored it.
 func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
+	ctx, span := b.cfg.Trace.Publish(ctx, streamOf(f.Type()), f)
+	seq, stored, err = b.recordFact(ctx, f)
+	switch {
+	case err != nil:
+		span.End("failed", "not_stored")
+	case stored != nil:
+		span.End("repeated", "")
+	default:
+		span.End("recorded", "")
+	}
+	return seq, stored, err
+}
+
+func (b *Bus) recordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
 	payload := any(f)
 	if b.cfg.Outward != nil {
 		payload = b.cfg.Outward(f)
@@ -46,7 +60,9 @@ func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	stream, subject := streamOf(f.Type()), maskSubject(f.Subject()) // the subject is for people
 	var old Stored
 	err = b.untilThere(ctx, func() (there bool, err error) {
-		seq, err = b.groups[stream].publish(ctx, factMsg(f, data), 0)
+		m := factMsg(f, data)
+		b.cfg.Trace.Inject(ctx, m.Header)
+		seq, err = b.groups[stream].publish(ctx, m, 0)
 		if !errors.Is(err, errConflict) {
 			return true, err
 		}
@@ -112,6 +128,7 @@ func (b *Bus) Schedule(ctx context.Context, t session.Timer, body []byte) error 
 	// jetstream.WithScheduleAt cuts the time to whole seconds, which is too early.
 	m.Header.Set("Nats-Schedule", "@at "+t.Due.UTC().Format(time.RFC3339Nano))
 	m.Header.Set("Nats-Schedule-Target", t.DueSubject())
+	b.cfg.Trace.Inject(ctx, m.Header) // the message that fires has it too
 	_, err := b.groups[StreamTimers].publish(ctx, m, anySequence)
 	if err != nil {
 		return fmt.Errorf("set timer %s: %w", t.SetSubject(), err)

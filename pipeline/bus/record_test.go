@@ -284,6 +284,9 @@ func TestFactsCarryCloudEventsHeaders(t *testing.T) {
 			t.Errorf("header %s is %q, want %q", header, got, want)
 		}
 	}
+	if got, ok := m.Header["traceparent"]; ok {
+		t.Errorf("traces are off, and the header traceparent is %v", got)
+	}
 }
 
 func TestAStreamThatIsFullRefusesAndDropsNothing(t *testing.T) {

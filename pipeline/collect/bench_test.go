@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -25,7 +26,7 @@ func BenchmarkSwap(b *testing.B) {
 			}
 			defer js.Close()
 			policy := session.Policy{Grace: time.Hour, Idle: time.Hour, Streaming: true}
-			c := &Collector{Bus: js, Archive: pipelinetest.LocalArchive(b), Policy: policy, Observe: func(stage.Step) {}}
+			c := &Collector{Bus: js, Archive: pipelinetest.LocalArchive(b), Policy: policy, Observe: func(context.Context, stage.Step) {}}
 			swap := func(n int) error {
 				f := session.PageAnnounced{
 					Session: fmt.Sprintf("bench-%d", n%callers), Page: n/callers%1000 + 1, From: "+1 334-304-0000", To: "+1 334-304-0001",

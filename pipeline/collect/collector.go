@@ -20,7 +20,7 @@ type Collector struct {
 	Bus     Bus
 	Archive archive.Store
 	Policy  session.Policy
-	Observe func(stage.Step)
+	Observe stage.Observer
 	// Outage says whether archive and provider are away, as far as this process can know. It is called before the whole file is ordered
 	// for pages that did not come. nil: they never are.
 	Outage func(context.Context) session.Outage
@@ -57,13 +57,13 @@ func (c *Collector) collect(ctx context.Context, ds []bus.Delivery) []error {
 			for k, i := range members {
 				batch[k] = &events[i]
 			}
-			for k, err := range c.fold(ctx, id, batch) {
+			for k, err := range c.fold(ds[members[0]].Traced(ctx), id, batch) {
 				errs[members[k]] = err
 			}
 		})
 	}
 	wg.Wait()
-	c.Observe(stage.Step{Stage: stage.Collect, Took: time.Since(start)})
+	c.Observe(ctx, stage.Step{Stage: stage.Collect, Took: time.Since(start)})
 	return errs
 }
 

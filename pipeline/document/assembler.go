@@ -35,7 +35,7 @@ type Assembler struct {
 	Facts   Facts
 	Archive archive.Store
 	Builder Builder
-	Observe func(stage.Step)
+	Observe stage.Observer
 	Log     *slog.Logger
 	Key     ed25519.PrivateKey // signs manifests; nil: they are not signed
 }
@@ -52,7 +52,7 @@ func (a *Assembler) ready(ctx context.Context, d bus.Delivery) error {
 	err := a.assemble(ctx, r, d.Time)
 	switch {
 	case err == nil:
-		a.Observe(stage.Step{Stage: stage.Assemble, Session: r.Session, Took: time.Since(start)})
+		a.Observe(ctx, stage.Step{Stage: stage.Assemble, Session: r.Session, Took: time.Since(start)})
 		return nil
 	case Unbuildable(err), archive.Lost(err) && d.Tries >= maxAssemblies:
 		return a.giveUp(ctx, r, err, d.Time)

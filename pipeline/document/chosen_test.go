@@ -1,6 +1,7 @@
 package document_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -45,7 +46,7 @@ func differing(t *testing.T) (d *pipelinetest.Desk, choose func(revision int, im
 // imageOf archives a file as an image of page 1.
 func imageOf(t *testing.T, d *pipelinetest.Desk, name string) session.PageArchived {
 	t.Helper()
-	p := intake.Pages{Facts: d, Archive: d, Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {}}
+	p := intake.Pages{Facts: d, Archive: d, Decoder: intake.NewDecoder(1), Observe: func(context.Context, stage.Step) {}}
 	o := intake.Origin{Session: "fax", Page: 1, ToToken: "15550100", Source: session.SourceWholeFile}
 	data := pipelinetest.Testdata(t, name)
 	cut, err := pipelinetest.ArchiveOriginal(t.Context(), &p, o, data, archive.KindCut)

@@ -36,7 +36,7 @@ func BenchmarkCompare(b *testing.B) {
 func benchmarkCompare(b *testing.B, strip func(*tiff.Decoded) tiff.Strip) {
 	const pages, rounds = 100, 7
 	p := intake.Pages{
-		Archive: pipelinetest.LocalArchive(b), Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {},
+		Archive: pipelinetest.LocalArchive(b), Decoder: intake.NewDecoder(1), Observe: func(context.Context, stage.Step) {},
 	}
 	w := fetch.New(fetch.Config{Pages: p, Provider: wholeOnly{}, Log: slog.New(slog.DiscardHandler)})
 	data := wholeFile(b, p.Decoder, pages, strip)

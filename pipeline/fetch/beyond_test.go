@@ -41,7 +41,7 @@ func ordered(t *testing.T, order session.WholeOrdered) (session.WholeDone, *pipe
 		Bus: claiming{d}, Provider: wholeOnly{file: pipelinetest.Testdata(t, "three-pages-fine-g4.tiff")}, Log: slog.New(slog.DiscardHandler),
 		Pages: intake.Pages{
 			Facts: d, Archive: d, Decoder: intake.NewDecoder(1),
-			Observe: func(s stage.Step) {
+			Observe: func(_ context.Context, s stage.Step) {
 				d.Mu.Lock()
 				defer d.Mu.Unlock()
 				steps = append(steps, s)

@@ -87,7 +87,7 @@ func (w *Worker) judgeDecoded(ctx context.Context, o intake.Origin, f session.Pa
 	if err := w.Decoder.Reserve(ctx, 2*intake.MemoryOf(f)); err != nil { // for both images, in case they differ
 		return v, err
 	}
-	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, f.Page-1) })
+	m, err := w.Decode(ctx, o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, f.Page-1) })
 	if fl, failed := errors.AsType[*intake.Failure](err); failed {
 		v.Reason = fl.Reason
 		return v, nil
@@ -134,7 +134,7 @@ func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArc
 	defer w.remove(body)
 	v.Difference = string(raster.Other)
 	if err == nil {
-		streamed, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageIn(ctx, body) })
+		streamed, err := w.Decode(ctx, o, func() (intake.Image, error) { return w.Decoder.PageIn(ctx, body) })
 		if _, failed := errors.AsType[*intake.Failure](err); err != nil && !failed {
 			return err
 		}
@@ -151,7 +151,7 @@ func (w *Worker) dispute(ctx context.Context, o intake.Origin, f session.PageArc
 		return err
 	}
 	v.Alternative, v.Kept = &alternative, &f
-	w.Observe(stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: session.ReasonDiffers})
+	w.Observe(ctx, stage.Step{Stage: stage.Verify, Session: o.Session, Page: f.Page, Reason: session.ReasonDiffers})
 	w.log.Error("a streamed page and the same page of the whole file differ: look at both and choose one with `faxstream choose`",
 		"session", o.Session, "page", f.Page, "difference", v.Difference, "streamed", f.Original.Key, "file", v.File.Original.Key)
 	return nil

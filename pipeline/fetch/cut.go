@@ -27,7 +27,7 @@ func (w *Worker) cutPages(ctx context.Context, o intake.Origin, file *tiff.File,
 		group.Go(func() error {
 			reason, err := w.cutPage(ctx, o, file)
 			if reason != "" {
-				w.Observe(stage.Step{Stage: stage.Whole, Session: o.Session, Page: page, Reason: reason})
+				w.Observe(ctx, stage.Step{Stage: stage.Whole, Session: o.Session, Page: page, Reason: reason})
 				mu.Lock()
 				defer mu.Unlock()
 				lost[page] = reason
@@ -48,7 +48,7 @@ func (w *Worker) cutPage(ctx context.Context, o intake.Origin, file *tiff.File) 
 	}
 	ctx, free := w.Decoder.Lease(ctx)
 	defer free()
-	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, o.Page-1) })
+	m, err := w.Decode(ctx, o, func() (intake.Image, error) { return w.Decoder.PageOf(ctx, file, o.Page-1) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		return f.Reason, nil
 	}

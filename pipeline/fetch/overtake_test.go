@@ -110,7 +110,7 @@ func (l *line) start(fetches int) {
 	}
 }
 
-func (l *line) observe(s stage.Step) {
+func (l *line) observe(_ context.Context, s stage.Step) {
 	if s.Stage != stage.Publish || s.Reason != "" {
 		return
 	}
@@ -207,7 +207,7 @@ func TestAnAnnouncementWhoseCopyWasHandledElsewhere(t *testing.T) {
 		for _, d := range []bus.Delivery{{Early: true}, {Again: true}} {
 			w := fetch.New(fetch.Config{
 				Bus: claiming{desk}, Provider: l, Retry: fetch.DefaultRetry(), Log: slog.New(slog.DiscardHandler),
-				Pages: intake.Pages{Facts: desk, Archive: desk, Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {}},
+				Pages: intake.Pages{Facts: desk, Archive: desk, Decoder: intake.NewDecoder(1), Observe: func(context.Context, stage.Step) {}},
 			})
 			d.Data, d.Tries, d.Time = body, 1, time.Now()
 			if err := w.Consumptions(1)[0].Handle(t.Context(), d); err != nil {

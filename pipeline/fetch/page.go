@@ -33,7 +33,7 @@ func (w *Worker) announced(ctx context.Context, d bus.Delivery) error {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("page fact: %w", err)}
 	}
 	if d.Tries == 1 && !d.Early {
-		w.Observe(stage.Step{Stage: stage.Announce, Session: f.Session, Page: f.Page})
+		w.Observe(ctx, stage.Step{Stage: stage.Announce, Session: f.Session, Page: f.Page})
 	}
 	a := attempt{fact: f, number: 1, until: d.Time.Add(w.retry.Deadline), now: d.Time, again: d.Again, early: d.Early}
 	if !d.Again && !d.Early {
@@ -67,7 +67,7 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 		}
 		body := w.Decoder.NewBody()
 		defer w.remove(body)
-		have, err = w.fetch(ctx, o, body)
+		have, err = w.fetch(ctx, a.number, o, body)
 	} else {
 		defer w.remove(have.Body)
 	}
@@ -101,13 +101,14 @@ func (w *Worker) lookup(ctx context.Context, o intake.Origin) (*intake.Found, er
 	return have, nil
 }
 
-// fetch fetches the file of a page into body, archives and decodes it. An error that is an *intake.Failure counts as an attempt.
-func (w *Worker) fetch(ctx context.Context, o intake.Origin, body *intake.Body) (*intake.Found, error) {
+// fetch makes an attempt: it fetches the file of a page into body, archives and decodes it. An error that is an *intake.Failure counts as
+// one.
+func (w *Worker) fetch(ctx context.Context, attempt int, o intake.Origin, body *intake.Body) (*intake.Found, error) {
 	start := time.Now()
 	if err := w.provider.Page(ctx, o.Session, o.Page, body); err != nil {
 		return w.salvage(ctx, o, failed(ctx, body, err))
 	}
-	w.Observe(stage.Step{Stage: stage.Fetch, Session: o.Session, Page: o.Page, Took: time.Since(start)})
+	w.Observe(ctx, stage.Step{Stage: stage.Fetch, Session: o.Session, Page: o.Page, Took: time.Since(start), Attempt: attempt})
 	w.path.arrived()
 	file, err := body.TIFF(tiff.Limits{})
 	switch incomplete, err := cut(file, err); {
@@ -147,7 +148,7 @@ func (w *Worker) take(ctx context.Context, o intake.Origin, body *intake.Body) (
 	if err != nil {
 		return nil, err
 	}
-	m, err := w.Decode(o, func() (intake.Image, error) { return w.Decoder.PageIn(ctx, body) })
+	m, err := w.Decode(ctx, o, func() (intake.Image, error) { return w.Decoder.PageIn(ctx, body) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		f.Archived = &obj
 	}
@@ -191,7 +192,7 @@ func (w *Worker) fail(ctx context.Context, a attempt, o intake.Origin, f *intake
 	if f.Reason == session.ReasonNotYet {
 		w.path.notThere(o.Session, a.number)
 	}
-	w.Observe(stage.Step{Stage: f.Stage, Session: o.Session, Page: o.Page, Reason: f.Reason})
+	w.Observe(ctx, stage.Step{Stage: f.Stage, Session: o.Session, Page: o.Page, Reason: f.Reason, Attempt: a.number})
 	w.log.Warn("page fetch failed",
 		"session", o.Session, "page", o.Page, "attempt", a.number, "reason", f.Reason, "final", !more, "detail", f.Detail)
 	_, _, err = w.bus.RecordFact(ctx, session.PageFailed{

@@ -18,7 +18,7 @@ import (
 // A loss of power may take a sidecar from an original on a file system without a journal. The run that finds the original restores it.
 func TestAnOriginalThatIsFoundHasItsSidecar(t *testing.T) {
 	store := pipelinetest.LocalArchive(t)
-	pages := intake.Pages{Archive: store, Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {}}
+	pages := intake.Pages{Archive: store, Decoder: intake.NewDecoder(1), Observe: func(context.Context, stage.Step) {}}
 	o := intake.Origin{
 		Session: "s", Page: 1, From: "+15550100", To: "+15550199", EventTime: pipelinetest.BenchStart, Source: session.SourceFetch,
 	}

@@ -64,7 +64,7 @@ func TestTheReportIsTheSameWithoutDecoding(t *testing.T) {
 	decoded := 0
 	vault := pipelinetest.Vault{}
 	desk, _ := pipelinetest.NewDesk(t)
-	p := intake.Pages{Facts: desk, Archive: vault, Decoder: intake.NewDecoder(2), Observe: func(s stage.Step) {
+	p := intake.Pages{Facts: desk, Archive: vault, Decoder: intake.NewDecoder(2), Observe: func(_ context.Context, s stage.Step) {
 		if s.Stage == stage.Decode {
 			decoded++
 		}

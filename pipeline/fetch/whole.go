@@ -59,7 +59,7 @@ func (w *Worker) tryWhole(ctx context.Context, t wholeTry) error {
 		}
 		return err
 	}
-	w.Observe(stage.Step{Stage: stage.Whole, Session: f.Session, Took: time.Since(start)})
+	w.Observe(ctx, stage.Step{Stage: stage.Whole, Session: f.Session, Took: time.Since(start), Attempt: t.number})
 	file, parseErr := body.TIFF(tiff.Limits{MaxPages: session.MaxPages})
 	if later, err := w.incomplete(ctx, &t, body, file, parseErr); later || err != nil {
 		return err
@@ -114,7 +114,7 @@ func (w *Worker) takeWhole(ctx context.Context, t wholeTry, b *intake.Body, file
 	if t.order.Counted > 0 && done.Pages > t.order.Counted {
 		done.Beyond = session.Span(t.order.Counted+1, done.Pages)
 		wanted = wanted.Union(done.Beyond.Minus(t.order.Compare))
-		w.Observe(stage.Step{Stage: stage.Whole, Session: t.order.Session, Reason: reasonBeyond})
+		w.Observe(ctx, stage.Step{Stage: stage.Whole, Session: t.order.Session, Reason: reasonBeyond})
 		w.log.Error("the whole file has more pages than the provider counts: they are taken into the document; look at the fax",
 			"session", t.order.Session, "counted", t.order.Counted, "file", done.Pages)
 	}
@@ -132,7 +132,7 @@ func (w *Worker) takeWhole(ctx context.Context, t wholeTry, b *intake.Body, file
 
 // failWhole schedules another attempt, or records that the fetch of the file failed for good.
 func (w *Worker) failWhole(ctx context.Context, t wholeTry, fl *intake.Failure) error {
-	w.Observe(stage.Step{Stage: stage.Whole, Session: t.order.Session, Reason: fl.Reason})
+	w.Observe(ctx, stage.Step{Stage: stage.Whole, Session: t.order.Session, Reason: fl.Reason, Attempt: t.number})
 	t.failed(fl)
 	due, more, err := w.again(ctx, t.number, fl, t.until, t.now)
 	if err != nil {

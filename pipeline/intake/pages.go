@@ -24,15 +24,15 @@ type Pages struct {
 	Facts   Facts
 	Archive archive.Store
 	Decoder *Decoder
-	Observe func(stage.Step)
+	Observe stage.Observer
 }
 
 // timed runs f as one stage and reports how long it took, also if f returns a *Failure.
-func (p *Pages) timed(name string, o Origin, f func() error) error {
+func (p *Pages) timed(ctx context.Context, name string, o Origin, f func() error) error {
 	start := time.Now()
 	err := f()
 	if _, failed := errors.AsType[*Failure](err); err == nil || failed {
-		p.Observe(stage.Step{Stage: name, Session: o.Session, Page: o.Page, Took: time.Since(start)})
+		p.Observe(ctx, stage.Step{Stage: name, Session: o.Session, Page: o.Page, Took: time.Since(start)})
 	}
 	return err
 }
@@ -40,7 +40,7 @@ func (p *Pages) timed(name string, o Origin, f func() error) error {
 // ArchiveBody archives the bytes of a page, before they are decoded. kind is archive.KindOriginal or archive.KindCut. existed: the same
 // bytes are there already.
 func (p *Pages) ArchiveBody(ctx context.Context, o Origin, b *Body, kind string) (obj session.Object, existed bool, err error) {
-	err = p.timed(stage.Archive, o, func() error {
+	err = p.timed(ctx, stage.Archive, o, func() error {
 		obj, existed, err = b.create(ctx, p.Archive, o, archive.PageKey(o.Session, o.Page, b.SHA256(), kind), "")
 		return err
 	})
@@ -74,8 +74,8 @@ func (p *Pages) ArchiveWhole(ctx context.Context, o Origin, b *Body, reason sess
 }
 
 // Decode runs decode as a stage. Its errors are those of Decoder.Page.
-func (p *Pages) Decode(o Origin, decode func() (Image, error)) (m Image, err error) {
-	err = p.timed(stage.Decode, o, func() error {
+func (p *Pages) Decode(ctx context.Context, o Origin, decode func() (Image, error)) (m Image, err error) {
+	err = p.timed(ctx, stage.Decode, o, func() error {
 		m, err = decode()
 		return err
 	})
@@ -88,7 +88,7 @@ func (p *Pages) Publish(ctx context.Context, o Origin, original session.Object, 
 	if err != nil {
 		return err
 	}
-	return p.timed(stage.Publish, o, func() error { return p.record(ctx, f) })
+	return p.timed(ctx, stage.Publish, o, func() error { return p.record(ctx, f) })
 }
 
 // ArchivePNG archives the PNG of a decoded page and returns the fact of the page, which is not recorded yet.
@@ -108,7 +108,7 @@ func (p *Pages) ArchivePNG(ctx context.Context, o Origin, original session.Objec
 	}
 	sum := image.SHA256()
 	pngObject := archive.NewObject(archive.PageKey(o.Session, o.Page, sum, archive.KindPNG), image.Size(), sum)
-	err = p.timed(stage.Archive, o, func() error {
+	err = p.timed(ctx, stage.Archive, o, func() error {
 		_, err := archive.CreateFrom(ctx, p.Archive, pngObject.Key, image.Reader(), image.Size(), sum)
 		return err
 	})
@@ -192,7 +192,7 @@ func (p *Pages) find(ctx context.Context, o Origin, key string) (*Found, error) 
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.Decode(o, func() (Image, error) { return p.Decoder.PageIn(ctx, b) })
+	m, err := p.Decode(ctx, o, func() (Image, error) { return p.Decoder.PageIn(ctx, b) })
 	if _, failed := errors.AsType[*Failure](err); failed {
 		return nil, b.Close()
 	}

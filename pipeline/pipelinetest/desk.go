@@ -150,7 +150,7 @@ func (d *Desk) Recorded(_ context.Context, f session.Fact) (bool, error) {
 func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 	t.Helper()
 	d := &Desk{Objects: map[string][]byte{}, Events: map[string][]byte{}, Pages: map[int]session.PageArchived{}}
-	p := intake.Pages{Facts: d, Archive: d, Decoder: intake.NewDecoder(1), Observe: func(stage.Step) {}}
+	p := intake.Pages{Facts: d, Archive: d, Decoder: intake.NewDecoder(1), Observe: func(context.Context, stage.Step) {}}
 	start := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
 	for i, name := range []string{"letter-standard-g4", "letter-standard-g3-2d-fill-lsb"} {
 		data := Testdata(t, name+".tiff")
@@ -180,7 +180,7 @@ func NewDesk(t testing.TB) (*Desk, session.DocReady) {
 // AssemblerOf is one process's assembler.
 func (d *Desk) AssemblerOf(t testing.TB, software string) *document.Assembler {
 	return &document.Assembler{
-		Facts: d, Archive: d, Observe: func(stage.Step) {}, Log: slog.New(slog.DiscardHandler),
+		Facts: d, Archive: d, Observe: func(context.Context, stage.Step) {}, Log: slog.New(slog.DiscardHandler),
 		Builder: document.Builder{
 			Archive: d, Decoder: intake.NewDecoder(2), Log: slog.New(slog.DiscardHandler), SpoolDir: t.TempDir(), Software: software,
 		},

@@ -36,7 +36,7 @@ type Workbench struct {
 func NewWorkbench(t testing.TB, archive archive.Store) *Workbench {
 	t.Helper()
 	wb := &Workbench{t: t, Facts: map[string]map[int]session.PageArchived{}}
-	observe, log := func(stage.Step) {}, slog.New(slog.DiscardHandler)
+	observe, log := func(context.Context, stage.Step) {}, slog.New(slog.DiscardHandler)
 	dec := intake.NewDecoder(runtime.GOMAXPROCS(0))
 	wb.pages = intake.Pages{Facts: wb, Archive: archive, Decoder: dec, Observe: observe}
 	wb.Assembler = &document.Assembler{

@@ -41,7 +41,7 @@ func made(t *testing.T, otherwise ...int) (*pipelinetest.Desk, *replay.Replayer)
 	}
 	clear(d.Events)
 	s := streams{d}
-	pages := intake.Pages{Facts: s, Archive: d, Decoder: intake.NewDecoder(2), Observe: func(stage.Step) {}}
+	pages := intake.Pages{Facts: s, Archive: d, Decoder: intake.NewDecoder(2), Observe: func(context.Context, stage.Step) {}}
 	return d, &replay.Replayer{Bus: s, Archive: d, Pages: pages, Log: slog.New(slog.DiscardHandler)}
 }
 

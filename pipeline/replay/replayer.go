@@ -138,7 +138,7 @@ func (r *Replayer) decodeAgain(ctx context.Context, old session.PageArchived) (*
 		Session: old.Session, Page: old.Page, From: old.From, To: old.To, ToToken: old.ToToken,
 		EventTime: old.EventTime, Source: old.Source, BodySHA256: old.BodySHA256,
 	}
-	m, err := r.Pages.Decode(o, func() (intake.Image, error) { return r.Pages.Decoder.PageIn(ctx, b) })
+	m, err := r.Pages.Decode(ctx, o, func() (intake.Image, error) { return r.Pages.Decoder.PageIn(ctx, b) })
 	if f, failed := errors.AsType[*intake.Failure](err); failed {
 		r.Log.Error("an archived original cannot be decoded any more", "key", old.Original.Key, "detail", f.Detail)
 		return nil, nil

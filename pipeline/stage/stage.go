@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -26,4 +27,8 @@ type Step struct {
 	Page    int            // from 1; 0: the step is not about one page
 	Took    time.Duration  // 0: not measured
 	Reason  session.Reason // why it failed; empty: it did not fail
+	Attempt int            // the number of the attempt, from 1; 0: attempts are not counted
 }
+
+// Observer is told each Step; ctx is that of the work. Many goroutines call it at once.
+type Observer func(ctx context.Context, s Step)

@@ -39,6 +39,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
 	"github.com/faxstream/faxstream/pipeline/subscribers"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // App is one running faxstream: the parts, plugged together.
@@ -58,6 +59,7 @@ type App struct {
 	hooks   *ingest.Handler // takes in webhooks
 	zone    *ingest.Zone    // of the provider's times
 	memory  *intake.Memory  // of all work on pages
+	tracer  *trace.Tracer   // nil: off
 	running sync.WaitGroup
 }
 
@@ -90,6 +92,9 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.startTraces(c, reg); err != nil { // first, so that it ends last
+		return nil, err
+	}
 	if err := a.openStores(ctx, c, reg); err != nil {
 		return nil, err
 	}
@@ -136,9 +141,10 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 	if a.archive, err = watch(store, reg); err != nil {
 		return err
 	}
+	a.archive.tracer = a.tracer
 	a.startChecking(ctx)
 	cfg := c.NATS
-	cfg.Buried, cfg.Log, cfg.Marker = buried, c.Log, marker{store}
+	cfg.Buried, cfg.Log, cfg.Marker, cfg.Trace = buried, c.Log, marker{store}, a.tracer
 	if cfg.Outward == nil {
 		cfg.Outward = events.Outward("")
 	}
@@ -192,8 +198,9 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
 		Outage:  a.archive.Outage,
-		Observe: func(s stage.Step) {
+		Observe: func(ctx context.Context, s stage.Step) {
 			stages.observe(s)
+			traceStep(ctx, a.tracer, s)
 			if c.Observe != nil {
 				c.Observe(s)
 			}
@@ -212,7 +219,7 @@ func (a *App) NATSURL() string { return a.bus.ClientURL() }
 
 func (a *App) provider(c Config) (*faxplus.Client, error) {
 	cfg := c.Provider
-	cfg.Logger, cfg.Zone = a.log, a.zone.Location
+	cfg.Logger, cfg.Zone, cfg.Wrap = a.log, a.zone.Location, a.tracer.Client
 	client, err := faxplus.NewClient(cfg)
 	if err != nil {
 		return nil, err
@@ -356,6 +363,9 @@ func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, er
 	cfg := ingest.Config{
 		AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Ready: a.bus.Takes, Zone: a.zone, Logger: a.log,
 		Registerer: reg,
+	}
+	if a.tracer != nil {
+		cfg.Trace = a.tracer.Webhook
 	}
 	if len(c.Secrets) > 0 {
 		cfg.Secrets = func() []string { return c.Secrets }

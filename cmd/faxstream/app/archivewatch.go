@@ -15,6 +15,7 @@ import (
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/trace"
 	"github.com/faxstream/faxstream/storage"
 )
 
@@ -39,6 +40,7 @@ type watched struct {
 	back    time.Time // end of the first write that worked after one that failed; zero: none failed; guarded by mu
 
 	failures *prometheus.CounterVec
+	tracer   *trace.Tracer // of writes; nil: off
 }
 
 // watch registers the metrics of an archive.
@@ -67,14 +69,25 @@ func (w *watched) lastWrite() float64 {
 
 // Create implements [storage.Archive].
 func (w *watched) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
+	span := w.tracer.Write(ctx, key, size)
 	err := w.store.Create(ctx, key, body, size, sum)
+	span.End(written(err))
 	w.saw(ctx, err)
 	return err
 }
 
 // CreateAll implements [storage.Batcher]. An item that was not tried has the error of the item that failed.
 func (w *watched) CreateAll(ctx context.Context, items ...storage.Item) []error {
+	var spans []*trace.Span
+	if w.tracer != nil {
+		for _, item := range items {
+			spans = append(spans, w.tracer.Write(ctx, item.Key, item.Size))
+		}
+	}
 	errs := archive.BatcherOf(w.store).CreateAll(ctx, items...)
+	for i, span := range spans {
+		span.End(written(errs[i]))
+	}
 	for _, err := range errs {
 		w.saw(ctx, err)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -86,9 +99,23 @@ func (w *watched) CreateAll(ctx context.Context, items ...storage.Item) []error 
 
 // Adopt implements [storage.Adopter].
 func (w *watched) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
+	span := w.tracer.Write(ctx, key, size)
 	err := archive.AdopterOf(w.store).Adopt(ctx, key, file, size, sum)
+	span.End(written(err))
 	w.saw(ctx, err)
 	return err
+}
+
+// written says for a span what a write did, and why it failed.
+func written(err error) (outcome, failure string) {
+	switch {
+	case err == nil:
+		return "written", ""
+	case errors.Is(err, fs.ErrExist):
+		return "exists", ""
+	default:
+		return "failed", "not_written"
+	}
 }
 
 // saw notes the result of a write. An object that exists shows nothing: some services find that before they look for room.

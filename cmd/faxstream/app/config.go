@@ -15,6 +15,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // Config says what Start runs. Its zero value lacks Dir, the addresses, the times and a logger. A ConfigError names the flag of
@@ -59,6 +60,8 @@ type Config struct {
 	Views    []dashboard.View  // that the list of the dashboard offers
 	NoSearch bool              // no index for search is kept
 	OCR      *OCR              // reads pages in this process; nil: nobody does
+
+	Traces *trace.Config // where traces of faxes are sent; Start sets Version, Counted and Log. nil: nowhere
 
 	SignKey  ed25519.PrivateKey // signs manifests and seals; nil: they are not signed
 	Software string             // how this program calls itself in manifests and documents
@@ -125,6 +128,11 @@ func (c Config) check() error {
 			"--idle-after and --fetches must be positive")
 	case c.Memory != 0 && c.Memory < LeastMemory:
 		return configErrorf("--memory %d: want %d MB or more", c.Memory/1e6, LeastMemory/1_000_000)
+	}
+	if c.Traces != nil {
+		if err := c.Traces.Check(); err != nil {
+			return configErrorf("--otlp-endpoint, --otlp-sample: %w", err)
+		}
 	}
 	return nil
 }

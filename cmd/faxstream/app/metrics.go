@@ -10,6 +10,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
+	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
 // stageMetrics counts the pipeline's steps. Registered per instance, so that several run in one process.
@@ -47,6 +48,39 @@ func (m *stageMetrics) observe(s stage.Step) {
 		return // an instant, such as an announcement: the webhooks' own counter has it
 	}
 	m.seconds.WithLabelValues(s.Stage).Observe(s.Took.Seconds())
+}
+
+// traceStep adds a step to the trace of its fax. The span of the work says how long a stage takes, or a request or a write in it, but for
+// decoding, which gets a span of its own.
+func traceStep(ctx context.Context, t *trace.Tracer, s stage.Step) {
+	step := trace.Step{Stage: s.Stage, Page: s.Page, Attempt: s.Attempt, Reason: string(s.Reason)}
+	if s.Stage == stage.Decode {
+		step.Took = s.Took
+	}
+	t.Step(ctx, step)
+}
+
+// startTraces begins to send traces, where the Config names a receiver.
+func (a *App) startTraces(c Config, r prometheus.Registerer) error {
+	if c.Traces == nil {
+		return nil
+	}
+	spans := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "faxstream_trace_spans_total",
+		Help: "Spans of traces by what became of them: sent, failed (the receiver did not take them), dropped (too many waited for it).",
+	}, []string{"outcome"})
+	for _, outcome := range []string{trace.Sent, trace.Failed, trace.Dropped} {
+		spans.WithLabelValues(outcome) // 0, not absent: an increase from nothing is seen
+	}
+	cfg := *c.Traces
+	cfg.Version, cfg.Log = c.Software, c.Log
+	cfg.Counted = func(outcome string, n int) { spans.WithLabelValues(outcome).Add(float64(n)) }
+	var err error
+	if a.tracer, err = trace.New(cfg); err != nil {
+		return &ConfigError{err}
+	}
+	a.closers = append(a.closers, func() error { a.tracer.Close(); return nil })
+	return r.Register(spans)
 }
 
 // countLetters counts the dead letters that this process stores.

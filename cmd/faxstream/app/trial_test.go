@@ -61,7 +61,7 @@ func TestChaos(t *testing.T) {
 }
 
 // runTrials sends faxes through a whole faxstream in dir.
-func runTrials(t *testing.T, dir string, seed uint64, faxes []faxplustest.Fax) []*Trial {
+func runTrials(t *testing.T, dir string, seed uint64, faxes []faxplustest.Fax, change ...func(*Config)) []*Trial {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	sim, err := faxgen.StartSimulator("127.0.0.1:0", faxplustest.Config{Seed: seed}, log)
@@ -70,6 +70,9 @@ func runTrials(t *testing.T, dir string, seed uint64, faxes []faxplustest.Fax) [
 	}
 	cfg := DemoConfig(dir, sim.URL, true, log)
 	cfg.PageDeadline, cfg.WholeFor = 30*time.Second, 30*time.Second // a busy machine comes to the second try late
+	for _, f := range change {
+		f(&cfg)
+	}
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
