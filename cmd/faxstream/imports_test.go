@@ -111,10 +111,11 @@ var outside = []struct {
 	{"storage/s3", []string{"storage"}, "stores do not know each other"},
 	{"cmd/faxstream/api", []string{vocabulary}, "the types of the HTTP API are for server and client: they need no more than the vocabulary"},
 	{"cmd/faxstream/flags", []string{vocabulary}, "what people write knows nothing of what is done with it"},
-	{"cmd/faxstream/layout", nil, "the frame of every HTML page knows no page"},
+	{"cmd/faxstream/words", nil, "words know no page"},
+	{"cmd/faxstream/layout", []string{"cmd/faxstream/words"}, "the frame of every HTML page knows no page"},
 	{
 		"cmd/faxstream/access",
-		[]string{"cmd/faxstream/api", "cmd/faxstream/layout", vocabulary},
+		[]string{"cmd/faxstream/api", "cmd/faxstream/layout", "cmd/faxstream/words", vocabulary},
 		"who gets in depends on tokens and links, not on faxes",
 	},
 	{
@@ -125,8 +126,8 @@ var outside = []struct {
 	{
 		"cmd/faxstream/dashboard",
 		[]string{
-			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/health", "cmd/faxstream/layout", "pipeline/bus", "pipeline/search",
-			"pipeline/subscribers", "pipeline/trace", vocabulary,
+			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/health", "cmd/faxstream/layout", "cmd/faxstream/words", "pipeline/bus",
+			"pipeline/search", "pipeline/subscribers", "pipeline/trace", vocabulary,
 		},
 		"the dashboard reads, it does not run the pipeline",
 	},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 )
 
 // Config is what a Gate decides by.
@@ -65,13 +66,14 @@ func (rules Rules) scopeOf(method, pattern string) Scope {
 // answers only requests made to a loopback address. With tokens it answers under every name: a foreign page whose name resolves to this
 // machine has neither token nor cookie.
 func (g *Gate) Guard(mux *http.ServeMux, rules Rules) http.Handler {
-	all := Rules{"GET /login": ScopeOpen, "POST /login": ScopeOpen, "POST /logout": ScopeOpen}
+	all := Rules{"GET /login": ScopeOpen, "POST /login": ScopeOpen, "POST /logout": ScopeOpen, "POST /language": ScopeOpen}
 	for pattern, scope := range rules {
 		all[pattern] = scope
 	}
 	mux.HandleFunc("GET /login", g.loginPage)
 	mux.HandleFunc("POST /login", g.logIn)
 	mux.HandleFunc("POST /logout", g.logOut)
+	mux.HandleFunc("POST /language", layout.ChooseLanguage(mux))
 	if g.OIDC != nil {
 		for pattern, handle := range map[string]http.HandlerFunc{
 			"GET " + oidcPath: g.oidcLogIn, "GET " + oidcPath + "/callback": g.oidcCallback,

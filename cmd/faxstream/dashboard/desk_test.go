@@ -205,7 +205,7 @@ func TestQualityInWords(t *testing.T) {
 		"": nil, "blank": {Blank: true, Isolated: 900_000}, "turned by -2.3°": {Skew: -2300, SkewKnown: true},
 		"very dark, with a black border, with many specks": {Ink: 400_000, Border: 90_000, Isolated: 300_000, Skew: 4000},
 	} {
-		if got := (faxView{}).QualityText(q); got != want {
+		if got := strings.Join((faxView{}).QualityText(q), ", "); got != want {
 			t.Errorf("%+v is %q, want %q", q, got, want)
 		}
 	}

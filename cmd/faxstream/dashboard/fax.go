@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
@@ -166,11 +165,10 @@ type faxView struct {
 }
 
 // QualityText says in words what the quality of a page is; empty: there is nothing to say.
-func (faxView) QualityText(q *session.Quality) string {
+func (faxView) QualityText(q *session.Quality) (words []string) {
 	if q == nil {
-		return ""
+		return nil
 	}
-	var words []string
 	if q.Blank {
 		words = append(words, "blank")
 	}
@@ -186,7 +184,7 @@ func (faxView) QualityText(q *session.Quality) string {
 	if q.Isolated > 200_000 && !q.Blank {
 		words = append(words, "with many specks")
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 // OnFax: the forms of dead letters lead back to the fax.

@@ -102,9 +102,9 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		s.liveFound(w, r, v)
 		return
 	}
-	first, base := true, layout.Base(r)
+	first, at := true, layout.PlaceOf(r)
 	// What only the archive has is read once for a view: a tab that has read something else has a view of its own.
-	key := fmt.Sprintf("%q %q %q %t %s %q", base, v.User, v.filter.reader.Numbers, v.Masked, v.at(v.Cursor), v.Incomplete)
+	key := fmt.Sprintf("%q %q %q %t %s %q", at, v.User, v.filter.reader.Numbers, v.Masked, v.at(v.Cursor), v.Incomplete)
 	for _, x := range v.Faxes {
 		if x.Older {
 			key += " " + x.Session
@@ -119,7 +119,7 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		if v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList); v.Next != "" && len(v.Faxes) < defaultLimit {
 			v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit) // faxes have left the list, and others come up
 		}
-		return pages.Fragment(base, "faxlist", v)
+		return pages.Fragment(at, "faxlist", v)
 	})
 }
 
@@ -158,7 +158,7 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 			recorded[x.Session] = true
 		}
 		first = false
-		return pages.Fragment(layout.Base(r), "faxlist", v)
+		return pages.Fragment(layout.PlaceOf(r), "faxlist", v)
 	})
 }
 
@@ -178,7 +178,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pages.Fragment(layout.Base(r), "faxbody", v)
+		return pages.Fragment(layout.PlaceOf(r), "faxbody", v)
 	})
 }
 
@@ -201,7 +201,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, ev
 		return
 	}
 	events, leave := s.views.join(key, func(ctx context.Context, publish func([]byte)) {
-		s.follow(ctx, id, every, render, publish)
+		s.follow(ctx, layout.PlaceOf(r), id, every, render, publish)
 	})
 	defer leave()
 	beat := time.NewTicker(liveBeat)
@@ -223,14 +223,16 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, ev
 }
 
 // follow publishes what render gives: now, and after changes when it gives something else than before, at most once in liveEvery.
-func (s *server) follow(ctx context.Context, id string, every time.Duration, render render, publish func([]byte)) {
+func (s *server) follow(
+	ctx context.Context, at layout.Place, id string, every time.Duration, render render, publish func([]byte),
+) {
 	watcher := s.Board.Watch(id)
 	defer watcher.Stop()
 	var sent []byte
 	for {
 		now, err := render(ctx, watcher.Take())
 		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
-			now, err = pages.Fragment("", "gone", gone.Message)
+			now, err = pages.Fragment(at, "gone", gone.Message)
 		}
 		if err == nil && now != nil && !bytes.Equal(now, sent) {
 			sent = now

@@ -48,7 +48,7 @@ func TestPagesBelowAPath(t *testing.T) {
 			t.Errorf("%s: %d, %q, %s, %v", c.path, w.Code, w.Header().Get("Location"), body, err)
 		}
 	}
-	if html, err := pages.Fragment("/fax", "x.html", "1"); err != nil || !strings.Contains(string(html), `href="/fax/fax/1"`) {
+	if html, err := pages.Fragment(Place{"/fax", "en"}, "x.html", "1"); err != nil || !strings.Contains(string(html), `href="/fax/fax/1"`) {
 		t.Errorf("a part of a page: %s, %v", html, err)
 	}
 	if same := Under("", mux); same != http.Handler(mux) {

@@ -15,7 +15,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
+
+	"github.com/faxstream/faxstream/cmd/faxstream/words"
 )
 
 //go:embed layout.html
@@ -25,21 +29,40 @@ var frame embed.FS
 var assets embed.FS
 
 // Pages are parsed templates, safe for concurrent use.
-type Pages struct{ set *template.Template }
-
-// Parse reads templates that use the templates head (with the title) and foot. It panics on a fault in one of them: they are in the binary.
-func Parse(files fs.FS, patterns ...string) Pages {
-	set := template.Must(template.ParseFS(frame, "layout.html"))
-	return Pages{template.Must(set.ParseFS(files, patterns...))}
+type Pages struct {
+	sets map[string]*template.Template // by language
 }
 
-// Fragment returns a template as HTML, for a part of a page. base is the Base of the request for the page.
-func (p Pages) Fragment(base, name string, data any) ([]byte, error) {
+// Parse reads templates that use the templates head (with the title) and foot. In them t gives a text of package words, said says a sentence
+// of Go code, and language is that of the page. Parse panics on a fault in a template: they are in the binary.
+func Parse(files fs.FS, patterns ...string) Pages {
+	set := template.Must(template.New("").Funcs(functions(words.English)).ParseFS(frame, "layout.html"))
+	set = template.Must(set.ParseFS(files, patterns...))
+	p := Pages{map[string]*template.Template{}}
+	for _, lang := range words.Languages() {
+		p.sets[lang] = template.Must(set.Clone()).Funcs(functions(lang))
+	}
+	return p
+}
+
+func functions(lang string) template.FuncMap {
+	w := words.In(lang)
+	return template.FuncMap{"t": w.Text, "said": w.Said, "language": func() string { return lang }}
+}
+
+// Place is where and how a page is shown.
+type Place struct{ Base, Language string }
+
+// PlaceOf is that of the page that a request asks for.
+func PlaceOf(r *http.Request) Place { return Place{Base(r), words.Asked(r)} }
+
+// Fragment returns a template as HTML, for a part of a page.
+func (p Pages) Fragment(at Place, name string, data any) ([]byte, error) {
 	var b bytes.Buffer
-	if err := p.set.ExecuteTemplate(&b, name, data); err != nil {
+	if err := p.sets[at.Language].ExecuteTemplate(&b, name, data); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	return rebased(b.Bytes(), base), nil
+	return rebased(b.Bytes(), at.Base), nil
 }
 
 // Asset answers with the script or icon that the path value file names. A browser may keep one that has its version in its name.
@@ -65,11 +88,46 @@ func (p Pages) Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, s
 			"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	w.WriteHeader(status)
 	var b bytes.Buffer
-	err := p.set.ExecuteTemplate(&b, page, data)
-	if _, sent := w.Write(rebased(b.Bytes(), Base(r))); err == nil {
+	at := PlaceOf(r)
+	err := p.sets[at.Language].ExecuteTemplate(&b, page, data)
+	if _, sent := w.Write(rebased(b.Bytes(), at.Base)); err == nil {
 		err = sent
 	}
 	if err != nil && r.Context().Err() == nil {
 		log.Error("dashboard page failed", "page", page, "err", err)
 	}
+}
+
+// languageFor is how long a browser keeps the language that a person has chosen.
+const languageFor = 365 * 24 * time.Hour
+
+// ChooseLanguage keeps the language that a person chooses in the foot of a page, and goes back to the page if mux has it: an answer to a
+// form is no page to go back to. It changes nothing else. Only the path is taken from the header Referer, so it leads nowhere else.
+func ChooseLanguage(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
+		http.SetCookie(w, &http.Cookie{
+			Name: words.Cookie, Value: words.In(r.PostFormValue("language")).Language, Path: "/", MaxAge: int(languageFor.Seconds()),
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+		})
+		http.Redirect(w, r, back(mux, r), http.StatusSeeOther)
+	}
+}
+
+// back is the page that a request comes from.
+func back(mux *http.ServeMux, r *http.Request) string {
+	from, err := url.Parse(r.Referer())
+	if err != nil {
+		return "/"
+	}
+	path := strings.TrimPrefix(from.Path, Base(r))
+	to := &url.URL{Path: path, RawQuery: from.RawQuery}
+	_, pattern := mux.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: to})
+	switch {
+	case path == "/login" || strings.HasPrefix(path, "/login/"): // the end of a login through a provider is good for once
+		return "/login"
+	case !strings.HasPrefix(pattern, http.MethodGet+" ") || strings.HasPrefix(path, "//"):
+		return "/"
+	}
+	return to.String()
 }

@@ -38,7 +38,7 @@ func TestAPageIsFramedAndHarmless(t *testing.T) {
 
 // htmx and its extension come in one file: an extension that came later would not be used.
 func TestHtmxAndItsExtensionAreOneScript(t *testing.T) {
-	html, err := Parse(fstest.MapFS{"x.html": {Data: []byte("x")}}, "x.html").Fragment("", "live", nil)
+	html, err := Parse(fstest.MapFS{"x.html": {Data: []byte("x")}}, "x.html").Fragment(Place{Language: "en"}, "live", nil)
 	if err != nil || strings.Count(string(html), "<script") != 1 {
 		t.Errorf("%s %v: want one script", html, err)
 	}
