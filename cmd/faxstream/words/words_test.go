@@ -1,11 +1,15 @@
 package words
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -259,4 +263,101 @@ func TestGermanSentencesHaveTheSameNames(t *testing.T) {
 			t.Errorf("%q has %v, and %q has %v", e.english, en, e.german, de)
 		}
 	}
+}
+
+// onlyInAnswers are files whose errors are for programs: no page shows them.
+var onlyInAnswers = []string{
+	"../dashboard/files.go", "../dashboard/links.go", "../dashboard/subscribers.go", "../dashboard/texts.go", "../access/links.go",
+	"../access/origin.go",
+}
+
+// alsoOnlyInAnswers are beginnings of such errors in other files.
+var alsoOnlyInAnswers = []string{
+	"the token is limited to numbers, so it sees the audit", "page %d of session %s has one image only", "session %s has no derived document",
+	"Last-Event-ID", "%d event streams", "%d live pages", "this server makes no", "the archive no longer has what %s is made from",
+	"want a JSON object", "this server has no search index", "no such path", "not ready", "the path %s", "this request needs a token",
+	"%s is limited to numbers", "numbers are masked for %s", "%s does not have the scope",
+}
+
+// Each error that a page can show is said in German too.
+func TestErrorsOfPagesAreInTheCatalogue(t *testing.T) {
+	n := 0
+	for _, dir := range []string{"../dashboard", "../access"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || slices.Contains(onlyInAnswers, file) {
+				continue
+			}
+			for _, format := range errorsIn(t, file) {
+				answer := slices.ContainsFunc(alsoOnlyInAnswers, func(begin string) bool { return strings.HasPrefix(format, begin) })
+				if n++; !answer && format != "%v" && In(German).Said(sampleOf(format)) == sampleOf(format) {
+					t.Errorf("%s: german.txt has no form for %q", file, format)
+				}
+			}
+		}
+	}
+	if n < 50 {
+		t.Errorf("only %d errors are found", n)
+	}
+}
+
+var verbs = regexp.MustCompile(`%[.0-9]*[a-z]`)
+
+// sampleOf is a sentence of a format, with sixes and a word.
+func sampleOf(format string) string {
+	return verbs.ReplaceAllStringFunc(format, func(verb string) string {
+		switch verb[len(verb)-1] {
+		case 'd':
+			return "6"
+		case 'q':
+			return `"a word"`
+		}
+		return "word"
+	})
+}
+
+// errorsIn are the formats of the API's errors in a file.
+func errorsIn(t *testing.T, file string) (formats []string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		name, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		at := slices.Index([]string{"BadRequest", "NotFound", "Unavailable", "Errorf"}, name.Sel.Name)
+		pkg, ok := name.X.(*ast.Ident)
+		if !ok || pkg.Name != "api" || at < 0 {
+			return true
+		}
+		i := 0
+		if name.Sel.Name == "Errorf" { // after the status and the code
+			i = 2
+		}
+		formats = append(formats, textOf(call.Args[i]))
+		return true
+	})
+	return formats
+}
+
+// textOf is a literal, which may be in several parts.
+func textOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, _ := strconv.Unquote(e.Value)
+		return text
+	case *ast.BinaryExpr:
+		return textOf(e.X) + textOf(e.Y)
+	}
+	return ""
 }
