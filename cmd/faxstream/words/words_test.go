@@ -83,7 +83,9 @@ func TestSentencesOfGoCode(t *testing.T) {
 		"your change has no effect: it was assigned to {n} <b>; look at the fax again": "Ihre Änderung hat keine Wirkung: Es wurde {n} <b> " +
 			"zugewiesen. Sehen Sie sich das Fax noch einmal an.",
 		"An object was changed after it was written. SHA-256 is other.": "Ein Objekt wurde verändert, nachdem es geschrieben war. SHA-256 is other.",
-		"what nobody has translated %s":                                 "what nobody has translated %s",
+		"resolution 80.3 x 77 per inch read as per centimetre with X and Y exchanged: 196 x 204 per inch": "Auflösung 80.3 x 77 je Zoll " +
+			"gelesen als je Zentimeter mit vertauschtem X und Y: 196 x 204 je Zoll",
+		"what nobody has translated %s": "what nobody has translated %s",
 	} {
 		if got := In(German).Said(english); got != want {
 			t.Errorf("%s:\n%s, want\n%s", english, got, want)
@@ -224,7 +226,7 @@ func TestSentencesAreThoseOfGoCode(t *testing.T) {
 	var code strings.Builder
 	for _, dir := range []string{
 		"../dashboard", "../access", "../api", "../health", "../../../pipeline/session", "../../../pipeline/verify", "../../../pipeline/hold",
-		"../../../pipeline/search",
+		"../../../pipeline/search", "../../../pipeline/raster",
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
