@@ -51,6 +51,14 @@ func TestPagesBelowAPath(t *testing.T) {
 	if html, err := pages.Fragment(Place{"/fax", "en"}, "x.html", "1"); err != nil || !strings.Contains(string(html), `href="/fax/fax/1"`) {
 		t.Errorf("a part of a page: %s, %v", html, err)
 	}
+	mux.HandleFunc("POST /language", ChooseLanguage(mux))
+	r := httptest.NewRequest(http.MethodPost, "/tools/fax/language", strings.NewReader("language=de"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Referer", "https://example.org/tools/fax/page/x?y=1")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Header().Get("Location") != "/tools/fax/page/x?y=1" {
+		t.Errorf("the choice of a language leads to %q", w.Header().Get("Location"))
+	}
 	if same := Under("", mux); same != http.Handler(mux) {
 		t.Error("without a path it is another handler")
 	}

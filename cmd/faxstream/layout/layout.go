@@ -33,8 +33,8 @@ type Pages struct {
 	sets map[string]*template.Template // by language
 }
 
-// Parse reads templates that use the templates head (with the title) and foot. In them t gives a text of package words, said says a sentence
-// of Go code, and language is that of the page. Parse panics on a fault in a template: they are in the binary.
+// Parse reads templates that use the templates head (with the title) and foot. In them t gives a text of package words, said says a
+// sentence of Go code, and language is that of the page. Parse panics on a fault in a template: they are in the binary.
 func Parse(files fs.FS, patterns ...string) Pages {
 	set := template.Must(template.New("").Funcs(functions(words.English)).ParseFS(frame, "layout.html"))
 	set = template.Must(set.ParseFS(files, patterns...))

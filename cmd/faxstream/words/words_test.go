@@ -76,13 +76,13 @@ func TestSentencesOfGoCode(t *testing.T) {
 		"partial: 2 pages missing; open the fax to see why":       "unvollständig: 2 Seiten fehlen; der Grund steht beim Fax",
 		"pages 2, 4-6 differ":                                     "Seiten 2, 4-6 weichen ab",
 		"pages 1-3 (pages 1, 3 turned right, page 2 turned left)": "Seiten 1-3 (Seiten 1, 3 nach rechts gedreht, Seite 2 nach links gedreht)",
-		"attempt 2 failed (fetch): The fax provider could not be reached. dial tcp: refused There is no further attempt in this way.": "Versuch 2 " +
-			"ist gescheitert (fetch): Der Fax-Anbieter war nicht erreichbar. dial tcp: refused Auf diesem Weg gibt es keinen weiteren Versuch.",
+		"attempt 2 failed (fetch): The fax provider could not be reached. refused There is no further attempt in this way.": "Versuch 2 " +
+			"ist gescheitert (fetch): Der Fax-Anbieter war nicht erreichbar. refused Auf diesem Weg gibt es keinen weiteren Versuch.",
 		"revision 2 is there: complete, 3 pages":              "Fassung 2 ist da: vollständig, 3 Seiten",
 		"worked: assigned it to read it; added a, b; read it": "bearbeitet: zugewiesen an read it; Etiketten hinzugefügt: a, b; gelesen",
 		"your change has no effect: it was assigned to {n} <b>; look at the fax again": "Ihre Änderung hat keine Wirkung: Es wurde {n} <b> " +
 			"zugewiesen. Sehen Sie sich das Fax noch einmal an.",
-		"An object was changed after it was written. SHA-256 is other.": "Ein Objekt wurde verändert, nachdem es geschrieben war. SHA-256 is other.",
+		"The signature of the manifest is wrong. SHA-256 is other.": "Die Signatur des Manifests ist falsch. SHA-256 is other.",
 		"resolution 80.3 x 77 per inch read as per centimetre with X and Y exchanged: 196 x 204 per inch": "Auflösung 80.3 x 77 je Zoll " +
 			"gelesen als je Zentimeter mit vertauschtem X und Y: 196 x 204 je Zoll",
 		"what nobody has translated %s": "what nobody has translated %s",
