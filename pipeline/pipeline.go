@@ -80,7 +80,7 @@ func Start(ctx context.Context, c Config) error {
 	}
 	clerk := &desk.Clerk{Archive: watch, Facts: c.Bus}
 	deriving := &document.Deriving{
-		Facts: c.Bus, Archive: watch, Log: c.Log,
+		Facts: c.Bus, Archive: watch, Made: &document.Derivations{Archive: watch}, Log: c.Log,
 		Deriver: document.Deriver{Archive: watch, Decoder: p.pages.Decoder, SpoolDir: c.SpoolDir, Software: c.Software},
 	}
 	orders := slices.Concat(k.Consumptions(), clerk.Consumptions(), deriving.Consumptions())

@@ -18,6 +18,7 @@ import (
 type Deriving struct {
 	Facts   Recorder
 	Archive archive.Store // refuses objects of purged faxes
+	Made    *Derivations
 	Deriver Deriver
 	Log     *slog.Logger
 }
@@ -67,19 +68,16 @@ func (v *Deriving) ordered(ctx context.Context, d bus.Delivery) error {
 // errUnderivable: an order is about something that is not there, or asks for too much.
 var errUnderivable = errors.New("this cannot be derived")
 
-// derive makes, archives and announces a document, unless that was done before.
+// derive makes, archives and announces a document, unless it is there already: then somebody has ordered it twice, or a crash has come before
+// its event.
 func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
-	keys, err := archive.RevisionKeys(ctx, v.Archive, r.Session)
-	if err != nil {
-		return err
-	}
-	all, err := archive.AllDerived(ctx, v.Archive, keys)
+	all, err := v.Made.Documents(ctx, r.Session)
 	if err != nil {
 		return err
 	}
 	n := 0
 	for _, made := range all {
-		if made.Asked == r.Asked { // a crash may have come before its event
+		if made.Derivation.Same(r.Order) {
 			_, _, err := v.Facts.RecordFact(ctx, made.DocDerived)
 			return err
 		}
@@ -139,33 +137,4 @@ func (v *Deriving) Consumptions() []bus.Consumption {
 		Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "derive", Filter: []string{session.TypeAuditDerive + ".>"}, Workers: 2},
 		Handle:   v.ordered,
 	}}
-}
-
-// Derivations has the derived documents of an archive.
-type Derivations struct{ Archive archive.Reader }
-
-// Documents are those of a fax, oldest first.
-func (v Derivations) Documents(ctx context.Context, id string) ([]session.Derived, error) {
-	keys, err := archive.RevisionKeys(ctx, v.Archive, id)
-	if err != nil {
-		return nil, err
-	}
-	return archive.AllDerived(ctx, v.Archive, keys)
-}
-
-// Pages are the pages that a manifest lists. An error matches archive.Lost if the manifest is missing or altered.
-func (v Derivations) Pages(ctx context.Context, manifest session.Object) (pages session.ManifestPages, err error) {
-	m, err := archive.ReadJSON[archive.Manifest](ctx, v.Archive, manifest)
-	for _, p := range m.Pages {
-		switch {
-		case p.Status != session.PageStatusArchived:
-			pages.Missing = pages.Missing.Add(p.Page)
-		case p.Quality != nil && p.Quality.Blank:
-			pages.Blank = pages.Blank.Add(p.Page)
-			fallthrough
-		default:
-			pages.Usable = pages.Usable.Add(p.Page)
-		}
-	}
-	return pages, err
 }

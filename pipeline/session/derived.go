@@ -41,6 +41,12 @@ func (d Derivation) Turn(page int) int {
 	return 90 * (1 + slices.IndexFunc([]Ranges{d.Right, d.Over, d.Left}, func(r Ranges) bool { return r.Has(page) }))
 }
 
+// Same reports whether two derivations give the same document.
+func (d Derivation) Same(o Derivation) bool {
+	return d.Revision == o.Revision && slices.Equal(d.Pages, o.Pages) && slices.Equal(d.Right, o.Right) &&
+		slices.Equal(d.Over, o.Over) && slices.Equal(d.Left, o.Left)
+}
+
 // Text says for people what the document has: "pages 1-3 (page 2 turned right)".
 func (d Derivation) Text() string {
 	var turns []string
