@@ -77,7 +77,8 @@
 //     TestLateWebhooksOfAFaxThatWasFound…
 //   - The token is invalid: everything waits, and /readyz says why; nothing is lost. TestGate, TestADeadTokenIsWaitedFor
 //   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with
-//     200 is there. TestOutages, TestEveryFailingWriteHeals, TestSimulation
+//     200 is there. Pages come as soon as the provider is back. TestOutages, TestEveryFailingWriteHeals, TestSimulation,
+//     TestPagesComeWhenTheProviderIsBack
 //   - The archive or the provider is away when a fax is closed: the grace begins again when it is back, so the document is complete and its
 //     pages are streamed. TestAnOutageAtTheCloseCostsNoStreamedPage
 //   - The archive or the provider is away: a load balancer that asks the webhook listener goes on to send webhooks, and they are stored.
@@ -135,9 +136,9 @@
 //     strip and does not decode it again.
 //   - The documents of a new plan are made in private files while the plan is archived (document/planned.go). None is archived before it.
 //   - A streamed page that the whole file has in the same bytes and coding is not decoded for the comparison (fetch/same.go).
-//   - A probe of the account's list (fetch/gate.go) shows if a refused token, or a provider that fails at a page's deadline, is a problem
-//     of one page or of all. If it is of all, the stages that use the provider wait, and nothing counts as an attempt. One table says what
-//     follows each reason (fetch/retry.go).
+//   - A probe of the account's list (fetch/gate.go) shows if a refused token, or a provider that fails, is a problem of one page or of all.
+//     If it is of all, the stages that use the provider wait, and nothing counts as an attempt. One table says what follows each reason
+//     (fetch/retry.go).
 //   - If nobody closes a fax, in.ask asks for its record and in.record answers (fetch/ask.go); the ledger has the open question.
 //   - A page that is missing for good gets a dead letter when its own fetch is over and a document was ordered without it (letters).
 //     Actions of people go into FAX_AUDIT first and are carried out from there.

@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
@@ -253,12 +254,12 @@ func (p *tab) axe(what string) {
 }
 
 // People watch faxes come in a browser, say who has them, and see at once what others do; the page outlives a lost connection, fits on a
-// phone, and can be used by everybody.
+// phone, and can be used by everybody. The dashboard is below a path, and asks for nothing beside it.
 func TestTheDashboardInABrowser(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, true)
+	d := newDeskWith(t, true, func(c *app.Config) { c.Admin.Base = "/fax" })
 	line := newCable(t, d.AdminURL())
-	b := newBrowser(t, "http://"+line.Addr().String())
+	b := newBrowser(t, "http://"+line.Addr().String()+"/fax")
 	list := b.tab("/")
 	list.await("an empty list", "document.body.innerText.includes('No fax has arrived yet')")
 
@@ -442,9 +443,17 @@ func TestAPageIsRepairedInABrowser(t *testing.T) {
 	looksCloser(b, fax)
 }
 
-// looksCloser has the fax verified, reads how it came, and switches on the images in the list.
+// looksCloser has two documents made of the fax and the fax verified with them, reads how it came, and switches on the images in the list.
 func looksCloser(b *browser, fax *tab) {
 	b.t.Helper()
+	fax.do("turn and split", chromedp.SendKeys(chromedp.CSS("form[action$=derive] textarea"), "1\n2-3"),
+		chromedp.SendKeys(chromedp.CSS("form[action$=derive] input[name=right]"), "2"),
+		chromedp.Click(chromedp.CSS("form[action$=derive] p:last-child button")),
+		chromedp.WaitVisible(chromedp.CSS("#derived")))
+	if !fax.ask("document.body.innerText.includes('pages 2-3 (page 2 turned right) of revision')") {
+		b.t.Error("the documents are not on the page of the fax")
+	}
+	fax.axe("a fax with derived documents")
 	fax.do("verify", chromedp.Click(chromedp.CSS("form[action$=verify] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
 	if !fax.ask("document.querySelector('h1').innerText == 'The fax is as it was written'") {
 		b.t.Error("the fax is not as it was written")

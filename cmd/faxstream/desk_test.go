@@ -36,6 +36,12 @@ type desk struct {
 // newDesk waits long for pages that come by themselves; a hasty one gives up soon what does not come.
 func newDesk(t *testing.T, hasty bool) *desk {
 	t.Helper()
+	return newDeskWith(t, hasty, func(*app.Config) {})
+}
+
+// newDeskWith changes the configuration.
+func newDeskWith(t *testing.T, hasty bool, change func(*app.Config)) *desk {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a whole program and several documents: runs without -short")
 	}
@@ -48,6 +54,7 @@ func newDesk(t *testing.T, hasty bool) *desk {
 		d.cfg.RetryDelays = []time.Duration{200 * time.Millisecond}
 	}
 	d.cfg.NATS.Embedded.Listen, d.cfg.NATS.Embedded.Insecure, d.cfg.Reconcile = "127.0.0.1:0", true, session.ReconcileOff
+	change(&d.cfg)
 	d.open()
 	t.Cleanup(func() {
 		if err := d.stop(); err != nil {

@@ -29,7 +29,7 @@ func (w *Worker) ask(ctx context.Context, d bus.Delivery) error {
 		if !failed {
 			return err
 		}
-		if fl.Reason == session.ReasonUnavailable || fl.Reason == session.ReasonUnauthorized && !w.gate.usable(ctx) {
+		if fl.Reason == session.ReasonUnavailable || fl.Reason == session.ReasonUnauthorized && !w.gate.usable(ctx, false) {
 			return fmt.Errorf("record of session %s: %s", f.Session, fl.Detail)
 		}
 		w.log.Warn("the provider's record of a silent fax cannot be read", "session", f.Session, "reason", fl.Reason, "detail", fl.Detail)

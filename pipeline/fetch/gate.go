@@ -57,7 +57,7 @@ func (g *gate) pass(ctx context.Context) error {
 		case ctx.Err() != nil: // before a probe, which would say nothing then
 			return context.Cause(ctx)
 		case due <= 0:
-			g.usable(ctx)
+			g.usable(ctx, false)
 			continue
 		}
 		select {
@@ -71,14 +71,15 @@ func (g *gate) pass(ctx context.Context) error {
 	}
 }
 
-// usable probes the provider, unless there was a probe a moment ago, and closes or opens the gate.
-func (g *gate) usable(ctx context.Context) bool {
+// usable probes the provider, and closes or opens the gate. There is no probe at a closed gate, or at an open one if recent, when the last
+// probe is less than `every` ago: a provider that fails at some pages is not asked for each of them.
+func (g *gate) usable(ctx context.Context, recent bool) bool {
 	asked := time.Now()
 	g.probing.Lock()
 	defer g.probing.Unlock()
 	g.mu.Lock()
 	fresh, reason := g.probed.After(asked), g.reason
-	if reason != nil && time.Since(g.probed) < g.every {
+	if (reason != nil || recent) && time.Since(g.probed) < g.every {
 		fresh = true
 	}
 	g.mu.Unlock()
@@ -118,7 +119,7 @@ func (g *gate) outage(ctx context.Context) session.Outage {
 	closed := g.reason != nil
 	g.mu.Unlock()
 	if closed {
-		g.usable(ctx)
+		g.usable(ctx, false)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

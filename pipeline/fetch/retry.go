@@ -19,10 +19,8 @@ const (
 	fallBack remedy = iota
 	// tryLater: retries by schedule with growing delays until the deadline; then fallBack.
 	tryLater
-	// tryLaterThenProbe: the same, but at the deadline a probe shows if the page is the problem or the provider is down. If the provider is
-	// down, the stage stops.
-	tryLaterThenProbe
-	// probeThenTryLater: the probe comes first. If the token is invalid, the stage stops at once. If only this page is refused, tryLater.
+	// probeThenTryLater: the probe comes first. If the provider is down or the token is invalid, the stage stops at once, and goes on when a
+	// probe says that it can: so no page waits for a retry of its own when the provider is back. If only this page fails, tryLater.
 	probeThenTryLater
 )
 
@@ -37,7 +35,7 @@ var remedies = map[session.Reason]remedy{
 	session.ReasonTooLarge:     tryLater,          // the same
 	session.ReasonRefused:      tryLater,          // another 4xx, or a redirect to another place: maybe a proxy, for a while
 	session.ReasonNotInFile:    tryLater,          // a whole file that is still growing
-	session.ReasonUnavailable:  tryLaterThenProbe, // 5xx, timeout, connection
+	session.ReasonUnavailable:  probeThenTryLater, // 5xx, timeout, connection
 	session.ReasonUnauthorized: probeThenTryLater, // 401, 403
 	session.ReasonNoPagePath:   fallBack,          // single pages are not fetched
 	session.ReasonManyPages:    fallBack,          // the file of a page has several pages
@@ -121,10 +119,8 @@ func (w *Worker) again(ctx context.Context, n int, f *intake.Failure, deadline, 
 		return time.Time{}, false, nil
 	}
 	due, ok = w.retry.next(n, f, w.gate.extended(deadline, w.retry.afterOutage()), at)
-	if r == probeThenTryLater || r == tryLaterThenProbe && !ok {
-		if !w.gate.usable(ctx) {
-			return time.Time{}, false, fmt.Errorf("%w: %s", errStopped, f.Detail)
-		}
+	if r == probeThenTryLater && !w.gate.usable(ctx, f.Reason == session.ReasonUnavailable && ok) {
+		return time.Time{}, false, fmt.Errorf("%w: %s", errStopped, f.Detail)
 	}
 	return due, ok, nil
 }

@@ -40,7 +40,7 @@ func TestRemedies(t *testing.T) {
 		session.ReasonTooLarge:     patient,
 		session.ReasonRefused:      patient,
 		session.ReasonNotInFile:    patient,
-		session.ReasonUnavailable:  {later, later, over, stop},
+		session.ReasonUnavailable:  {later, stop, over, stop},
 		session.ReasonUnauthorized: {later, stop, over, stop},
 		session.ReasonNoPagePath:   final,
 		session.ReasonManyPages:    final,
@@ -165,7 +165,7 @@ func TestGate(t *testing.T) {
 			t.Fatalf("an open gate: %v", err)
 		}
 		start := time.Now()
-		if g.usable(t.Context()) {
+		if g.usable(t.Context(), false) {
 			t.Fatal("the gate is open behind a dead token")
 		}
 		stopping, stop := context.WithCancel(t.Context())
@@ -206,7 +206,7 @@ func TestGate(t *testing.T) {
 			t.Errorf("an hour after it opened at %s: %+v", opened, o)
 		}
 		alive.Store(false)
-		g.usable(t.Context())
+		g.usable(t.Context(), false)
 		if o := g.outage(t.Context()); !o.Now {
 			t.Errorf("at a closed gate: %+v", o)
 		}
@@ -221,6 +221,61 @@ func TestGate(t *testing.T) {
 		}
 		if later := time.Now().Add(time.Hour); !g.extended(later, time.Minute).Equal(later) {
 			t.Error("a deadline that is not over was changed")
+		}
+	})
+}
+
+// A provider that is away for a while and fails at every page closes the gate, so the pages of that time come as soon as it is back: none
+// waits for a retry that was set while it was away.
+func TestPagesComeWhenTheProviderIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			pages   = 200
+			away    = 101 * time.Second
+			answers = 3 * time.Second  // how long a call tries that fails
+			again   = 15 * time.Second // after which a message that waits is delivered again, at most
+		)
+		start := time.Now()
+		back := start.Add(away)
+		down := func(context.Context) error {
+			if time.Now().Before(back) {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		w := &Worker{retry: DefaultRetry(), gate: newGate(down, probeEvery, nil, slog.New(slog.DiscardHandler))}
+		came := make(chan time.Time, pages)
+		page := func() {
+			for n := 1; ; {
+				if w.gate.pass(t.Context()) != nil {
+					time.Sleep(again)
+					continue
+				}
+				if down(t.Context()) == nil {
+					came <- time.Now()
+					return
+				}
+				time.Sleep(answers)
+				due, ok, err := w.again(t.Context(), n, &intake.Failure{Reason: session.ReasonUnavailable}, start.Add(w.retry.Deadline), time.Now())
+				switch {
+				case err != nil:
+					time.Sleep(again)
+				case !ok:
+					t.Error("a page was given up")
+					return
+				default:
+					n++
+					time.Sleep(time.Until(due))
+				}
+			}
+		}
+		for i := range pages {
+			go func() { time.Sleep(away * time.Duration(i) / pages); page() }()
+		}
+		for range pages {
+			if last := <-came; last.After(back.Add(probeEvery + again)) {
+				t.Fatalf("a page came %s after the provider was back", last.Sub(back))
+			}
 		}
 	})
 }

@@ -177,6 +177,7 @@ func TestEveryPartOfAFaxInGerman(t *testing.T) {
 		Derived: []api.Derived{{ID: "x", Text: "pages 1-3 (page 2 turned right)", By: hostile, Derivation: session.Derivation{Revision: 2}}},
 		Letters: []api.Letter{{ID: 1, Stage: "fetch", Session: "abc", Reason: "empty", Detail: "the reason in English"}},
 		MayWork: true, MayOperate: true, MayAdmin: true, MayVerify: true, Notice: "tick the box to confirm that the fax is deleted for good",
+		Unlisted: "The archive does not answer: derived documents are not listed. Load the page again in a while.",
 	}
 	for _, name := range []session.Reason{
 		session.ReasonNotYet, session.ReasonUnavailable, session.ReasonUnauthorized, session.ReasonRefused, session.ReasonTooLarge,
