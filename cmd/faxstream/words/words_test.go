@@ -155,6 +155,10 @@ var (
 // asTheyAre are words that are the same in both languages.
 var asTheyAre = []string{"PDF", "TIFF", "PNG", "UTC", "faxstream", "readyz"}
 
+// raw finds a sentence of Go code that a template shows as it is.
+var raw = regexp.MustCompile(`>\{\{\.(?:What|Do|Words|Message|Status|Source|Title|Unlisted|Incomplete|Notice)\}\}|` +
+	`\{\{with \.(?:Notice|Unlisted|Problem|Incomplete|ResolutionAssumed|Error)\}\}[^{]*\{\{\.\}\}`)
+
 // untold are the texts of a template that a person would read in English on a German page.
 func untold(template string) (all []string) {
 	check := func(text string) {
@@ -168,6 +172,7 @@ func untold(template string) (all []string) {
 	for _, title := range titles.FindAllStringSubmatch(template, -1) {
 		check(title[1])
 	}
+	all = append(all, raw.FindAllString(template, -1)...)
 	z := html.NewTokenizer(strings.NewReader(action.ReplaceAllString(template, "")))
 	var skip string // an element with a text that is no text of a language, or says its language
 	for {
@@ -210,7 +215,7 @@ func TestTemplatesHaveNoTextOfTheirOwn(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		`<p>Hello</p>`, `<img alt="Page {{.N}}">`, `<input placeholder="Name">`, `<b title="a tip">`, `<i aria-label="Views"></i>`,
-		`<input type="submit" value="Send">`, `{{template "head" "Title"}}`, `<code>x</code> makes a token`,
+		`<input type="submit" value="Send">`, `{{template "head" "Title"}}`, `<code>x</code> makes a token`, `<td>{{.What}}</td>`, `{{with .Problem}}<p>{{.}}</p>{{end}}`,
 	} {
 		if len(untold(wrong)) != 1 {
 			t.Errorf("%s is not found", wrong)
