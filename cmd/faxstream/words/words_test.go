@@ -215,7 +215,8 @@ func TestTemplatesHaveNoTextOfTheirOwn(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		`<p>Hello</p>`, `<img alt="Page {{.N}}">`, `<input placeholder="Name">`, `<b title="a tip">`, `<i aria-label="Views"></i>`,
-		`<input type="submit" value="Send">`, `{{template "head" "Title"}}`, `<code>x</code> makes a token`, `<td>{{.What}}</td>`, `{{with .Problem}}<p>{{.}}</p>{{end}}`,
+		`<input type="submit" value="Send">`, `{{template "head" "Title"}}`, `<code>x</code> makes a token`,
+		`<td>{{.What}}</td>`, `{{with .Problem}}<p>{{.}}</p>{{end}}`,
 	} {
 		if len(untold(wrong)) != 1 {
 			t.Errorf("%s is not found", wrong)
