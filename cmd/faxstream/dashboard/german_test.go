@@ -148,6 +148,8 @@ func TestPagesInGerman(t *testing.T) {
 	post("/fax/abc/purge", "by=ada&why=A")
 	post("/fax/abc/desk", "do=nonsense&by=ada")
 	post("/fax/abc/derive", "documents=9&by=ada")
+	post("/fax/abc/link", "as=pdf&ttl=10m&by=ada")
+	post("/fax/abc/link", "as=tiff&ttl=10m&by=ada")
 	post("/reconcile", "since=nonsense&by=ada")
 }
 
