@@ -85,6 +85,9 @@ type FaxList struct {
 	Faxes      []Fax  `json:"faxes"`
 	Next       string `json:"next,omitempty"`
 	Incomplete string `json:"incomplete,omitempty"` // a sentence: why faxes that are only in the archive are missing
+
+	// Seen is in a list by text. A reader that sends it with the next such list, as seen=, has no fax recorded again that Seen names.
+	Seen string `json:"seen,omitempty"`
 }
 
 // FaxDetail is one fax with its pages: GET /faxes/{session}.

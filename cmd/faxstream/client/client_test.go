@@ -78,13 +78,13 @@ func TestWhatIsReadAgainIsAskedFor(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := newClient(t, Config{Server: srv.URL})
-	for _, err := range c.Faxes(t.Context(), FaxFilter{Ledger: true, Limit: 5}) {
+	for _, err := range c.Faxes(t.Context(), FaxFilter{Ledger: true, Seen: "x", Limit: 5}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	d, err := c.Fax(t.Context(), "a b")
-	want := []string{"/api/v1/faxes?archive=no&limit=5", "/api/v1/faxes/a%20b"}
+	want := []string{"/api/v1/faxes?archive=no&limit=5&seen=x", "/api/v1/faxes/a%20b"}
 	if err != nil || d.Session != "a b" || !slices.Equal(asked, want) {
 		t.Errorf("%q, %v; asked for %q, want %q", d.Session, err, asked, want)
 	}

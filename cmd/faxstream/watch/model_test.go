@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,6 +28,7 @@ type ask struct {
 	what   string
 	whole  bool
 	losses int
+	seen   string
 }
 
 // rig is a model with a person and a server that the test plays.
@@ -40,12 +43,12 @@ func newRig(t *testing.T, width, height int, faxes ...api.Fax) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	r.model = newModel(t.Context(), Config{Name: "http://fax:8081", Width: width, Height: height}, listed("", true, faxes...))
-	r.list = func(filter string, whole bool, losses int) tea.Cmd {
-		r.asks = append(r.asks, ask{"list " + filter, whole, losses})
+	r.list = func(filter, seen string, whole bool, losses int) tea.Cmd {
+		r.asks = append(r.asks, ask{"list " + filter, whole, losses, seen})
 		return nil
 	}
 	r.fax = func(session string, losses int) tea.Cmd {
-		r.asks = append(r.asks, ask{"fax " + session, false, losses})
+		r.asks = append(r.asks, ask{"fax " + session, false, losses, ""})
 		return nil
 	}
 	r.now, r.known = noon, noon
@@ -101,7 +104,12 @@ func (r *rig) press(keys ...string) {
 func (r *rig) answer(faxes ...api.Fax) {
 	r.t.Helper()
 	l := r.question("list")
-	r.tell(listMsg{list: api.FaxList{Faxes: faxes}, filter: strings.TrimPrefix(l.what, "list "), whole: l.whole, losses: l.losses})
+	filter := strings.TrimPrefix(l.what, "list ")
+	m := listMsg{list: api.FaxList{Faxes: faxes}, filter: filter, whole: l.whole, losses: l.losses}
+	if m.text = strings.Contains(filter, "text="); m.text {
+		m.list.Seen = fmt.Sprintf("%s, %d faxes", filter, len(faxes))
+	}
+	r.tell(m)
 }
 
 // fail answers the last question for a list with an error.
@@ -342,6 +350,62 @@ func TestReadsAreFew(t *testing.T) {
 	}
 }
 
+// A list by text is read every ten seconds, however many events come, and each time the server hears what it has recorded. A person who
+// asks gets it at once.
+func TestAListByTextIsReadSeldom(t *testing.T) {
+	r := newRig(t, 100, 24, three()...)
+	r.press("/", "text=order", "enter")
+	r.answer(three()...)
+	var reads []int
+	for second := range 30 {
+		r.tick(1)
+		r.tell(eventMsg{kind: "fax.v1.page.archived"})
+		if len(r.asks) > 0 {
+			reads = append(reads, second+1)
+			if r.asks[0].seen != "text=order, 3 faxes" {
+				t.Errorf("it asks for %+v", r.asks[0])
+			}
+			r.answer(three()...)
+		}
+	}
+	if want := []int{10, 20, 30}; !slices.Equal(reads, want) {
+		t.Errorf("read in seconds %v, want %v", reads, want)
+	}
+	if r.press("r"); len(r.asks) != 1 {
+		t.Errorf("r asks for %v", r.asks)
+	}
+	r.answer(three()...)
+	r.press("/", "ctrl+u", "enter")
+	r.answer(three()...)
+	r.tick(2)
+	if len(r.asks) != 1 {
+		t.Errorf("without a text it asks for %v after two seconds", r.asks)
+	}
+}
+
+// The Seen of an earlier list goes only to a list by text, which says that it is one.
+func TestAListIsAskedFor(t *testing.T) {
+	s := &lists{}
+	c := Config{Server: s, Choose: func(words string) (client.FaxFilter, error) { return client.FaxFilter{Text: words}, nil }}
+	if m := c.readList(t.Context(), "order", "all of them", false); !m.text || s.asked.Seen != "all of them" || !s.asked.Ledger {
+		t.Errorf("%+v, asked for %+v", m, s.asked)
+	}
+	if m := c.readList(t.Context(), "", "all of them", true); m.text || s.asked.Seen != "" || s.asked.Ledger {
+		t.Errorf("%+v, asked for %+v", m, s.asked)
+	}
+}
+
+// lists is a server that remembers which list it was asked for last.
+type lists struct {
+	Server
+	asked client.FaxFilter
+}
+
+func (l *lists) Faxes(_ context.Context, f client.FaxFilter) iter.Seq2[api.FaxList, error] {
+	l.asked = f
+	return func(yield func(api.FaxList, error) bool) { yield(api.FaxList{}, nil) }
+}
+
 // Faxes that only the archive has stay in the list, and when others leave it the whole list is read again.
 func TestFaxesOfTheArchiveStay(t *testing.T) {
 	faxes := several(shown)
@@ -473,7 +537,7 @@ func TestAFilterIsSet(t *testing.T) {
 	r.press("ctrl+u", "done=no")
 	r.tell(tea.PasteMsg{Content: " to=+1\n2"})
 	r.press("enter")
-	if len(r.asks) != 1 || r.asks[0] != (ask{"list done=no to=+1 2", true, 0}) {
+	if len(r.asks) != 1 || r.asks[0] != (ask{"list done=no to=+1 2", true, 0, ""}) {
 		t.Fatalf("it asks for %v", r.asks)
 	}
 	r.has("Reading what the filter chooses")

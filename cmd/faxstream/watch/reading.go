@@ -12,8 +12,12 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 )
 
-// pollEvery is how often the list is read without an event: what people say about a fax makes none.
-const pollEvery = 2 * time.Second
+const (
+	// pollEvery is how often the list is read without an event: what people say about a fax makes none.
+	pollEvery = 2 * time.Second
+	// textEvery is how often a list by text is read, with events or without them: each read asks the search index.
+	textEvery = 10 * time.Second
+)
 
 // reading says when the list is read, and what is known of the connection. At most one read is under way, and one begins a second.
 type reading struct {
@@ -22,6 +26,8 @@ type reading struct {
 	due     bool   // something has changed since the last read began
 	whole   bool   // the next list must be whole
 	rested  bool   // no read has begun since the last tick
+	text    bool   // the list is one by text
+	seen    string // names the faxes of lists by text that the server has recorded, and need not record again
 
 	next  time.Time     // when the list is read without a reason
 	delay time.Duration // until it is read again after a failure
@@ -38,7 +44,7 @@ func (m *model) read() tea.Cmd {
 		return nil
 	}
 	m.running, m.rested, m.due = 1, false, false
-	list := m.list(m.asked, m.whole || m.asked != m.filter, m.losses)
+	list := m.list(m.asked, m.seen, m.whole || m.asked != m.filter, m.losses)
 	if m.open == "" {
 		return list
 	}
@@ -77,14 +83,26 @@ func (m *model) takeList(l listMsg) {
 		m.delay = min(2*m.delay, mostDelay)
 	default:
 		m.lost, m.why, m.known = "", "", m.now
-		m.filter, m.delay, m.next = l.filter, leastDelay, m.now.Add(pollEvery)
+		m.filter, m.text, m.delay = l.filter, l.text, leastDelay
+		m.next = m.now.Add(m.every())
 		m.keep(l)
 	}
+}
+
+// every is how often the list is read at least.
+func (m *model) every() time.Duration {
+	if m.text {
+		return textEvery
+	}
+	return pollEvery
 }
 
 // keep takes the faxes of a list.
 func (m *model) keep(l listMsg) {
 	m.faxes = l.list.Faxes
+	if l.text {
+		m.seen = l.list.Seen
+	}
 	if l.whole {
 		m.whole, m.more, m.incomplete = false, l.list.Next != "", l.list.Incomplete
 		m.older = slices.DeleteFunc(slices.Clone(m.faxes), func(f api.Fax) bool { return !f.Older })

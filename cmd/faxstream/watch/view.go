@@ -97,7 +97,7 @@ func (m model) notice() string {
 	case m.open != "" && m.unread != "":
 		return m.unread
 	case m.deaf != "":
-		return fmt.Sprintf("No events come, so the list is only read every %.0f s. %s", pollEvery.Seconds(), m.deaf)
+		return fmt.Sprintf("No events come, so the list is only read every %.0f s. %s", m.every().Seconds(), m.deaf)
 	default:
 		return m.incomplete
 	}
