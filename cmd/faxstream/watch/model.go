@@ -42,6 +42,8 @@ type model struct {
 	faxes      []api.Fax // newest first
 	older      []api.Fax // those among them that only the archive has, as of the last whole list
 	more       bool      // the server has more than are shown, as of the last whole list
+	last       api.Fax   // of the last whole list
+	count      int       // of the faxes in it
 	incomplete string    // what the last whole list lacks; empty: nothing
 	events     []event   // newest last
 

@@ -51,7 +51,7 @@ func newRig(t *testing.T, width, height int, faxes ...api.Fax) *rig {
 		r.asks = append(r.asks, ask{"fax " + session, false, losses, ""})
 		return nil
 	}
-	r.now, r.known = noon, noon
+	r.now, r.known, r.stale = noon, noon, noon.Add(wholeEvery)
 	r.tell(openMsg{})
 	r.answer(faxes...)
 	return r
@@ -116,7 +116,8 @@ func (r *rig) answer(faxes ...api.Fax) {
 func (r *rig) fail(err error) {
 	r.t.Helper()
 	l := r.question("list")
-	r.tell(listMsg{filter: strings.TrimPrefix(l.what, "list "), losses: l.losses, err: err, refused: errors.Is(err, client.ErrRequest)})
+	filter := strings.TrimPrefix(l.what, "list ")
+	r.tell(listMsg{filter: filter, whole: l.whole, losses: l.losses, err: err, refused: errors.Is(err, client.ErrRequest)})
 }
 
 // answerFax answers the last question for a fax.
@@ -425,6 +426,97 @@ func TestFaxesOfTheArchiveStay(t *testing.T) {
 	r.tick(1)
 	if len(r.asks) != 1 || !r.asks[0].whole {
 		t.Errorf("faxes have left the list, and it asks for %v, want the whole list", r.asks)
+	}
+}
+
+// wholeAfter lets seconds pass until a whole list is asked for, and says how many. Other lists are answered with faxes.
+func (r *rig) wholeAfter(faxes ...api.Fax) (seconds int) {
+	r.t.Helper()
+	for range 200 {
+		r.tick(1)
+		seconds++
+		if len(r.asks) > 0 {
+			if r.asks[0].whole {
+				return seconds
+			}
+			r.answer(faxes...)
+		}
+	}
+	r.t.Fatal("no whole list is asked for in 200 seconds")
+	return 0
+}
+
+// What people do with a fax that only the archive has is seen in a minute, and an archive that answers again soon.
+func TestTheWholeListIsReadAgain(t *testing.T) {
+	faxes := three()
+	faxes[2].Older, faxes[2].Done, faxes[2].Assignee = true, false, ""
+	r := newRig(t, 100, 24, faxes...)
+	r.press("r")
+	r.answer(faxes...)
+	r.hasNot("alice")
+	if got := r.wholeAfter(faxes[:2]...); got != 60 {
+		t.Errorf("the whole list is read after %d s, want 60", got)
+	}
+	faxes[2].Done, faxes[2].Assignee = true, "alice"
+	r.answer(faxes...)
+	r.has("alice done")
+
+	r.press("r")
+	r.question("list")
+	r.tell(listMsg{list: api.FaxList{Faxes: faxes[:2], Incomplete: "the archive did not answer"}, whole: true})
+	r.has("the archive did not answer")
+	if got := r.wholeAfter(faxes[:2]...); got != 10 {
+		t.Errorf("after a list that is not whole it is read after %d s, want 10", got)
+	}
+	r.answer(faxes...)
+	r.hasNot("the archive did not answer")
+}
+
+// While the archive keeps the server waiting, the list is live with what the server has in memory. A server that does not answer is lost.
+func TestAnArchiveThatDoesNotAnswer(t *testing.T) {
+	faxes := three()
+	faxes[2].Older = true
+	r := newRig(t, 130, 24, faxes...)
+	r.press("r")
+	r.answer(faxes...)
+	slow := &url.Error{Op: "Get", URL: "http://fax:8081", Err: context.DeadlineExceeded}
+	r.wholeAfter(faxes[:2]...)
+	r.fail(slow)
+	r.has("live, 3 faxes", "The archive did not answer in 10 s", "receiving: 1 of 2")
+	r.tick(1)
+	if len(r.asks) != 1 || r.asks[0].whole {
+		t.Fatalf("it asks for %v, want the list in the server's memory", r.asks)
+	}
+	r.answer(faxes[:2]...)
+	r.has("live, 3 faxes", "The archive did not answer in 10 s")
+	r.wholeAfter(faxes[:2]...)
+	r.answer(faxes...)
+	r.hasNot("did not answer")
+	r.tick(2)
+	r.fail(slow)
+	r.has("connection lost", "not known, was")
+}
+
+// Where faxes of the list's end are gone, no fax of the server's memory stands in a place that one of the archive may have.
+func TestTheListEndsWhereTheArchiveWasRead(t *testing.T) {
+	faxes := several(shown + 2)
+	r := newRig(t, 100, 70, faxes[:shown]...)
+	r.press("r")
+	r.question("list")
+	r.tell(listMsg{list: api.FaxList{Faxes: slices.Clone(faxes[:shown]), Next: "cursor"}, whole: true})
+	r.tick(2)
+	r.answer(faxes[2:]...) // two have left, and two come up that the server has in memory
+	if n := len(r.faxes); n != shown-2 || r.faxes[n-1].Session != "fax-49" {
+		t.Errorf("%d faxes, the last is %s", n, r.faxes[n-1].Session)
+	}
+	r.tick(1)
+	if len(r.asks) != 1 || !r.asks[0].whole {
+		t.Fatalf("it asks for %v, want the whole list", r.asks)
+	}
+	r.question("list")
+	r.tell(listMsg{list: api.FaxList{Faxes: slices.Clone(faxes[:20]), Next: "the archive has more to look through"}, whole: true})
+	if got := r.wholeAfter(faxes[:20]...); got != 60 {
+		t.Errorf("a short list that is whole is read again after %d s, want 60", got)
 	}
 }
 

@@ -1,7 +1,10 @@
 package watch
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +18,10 @@ import (
 const (
 	// pollEvery is how often the list is read without an event: what people say about a fax makes none.
 	pollEvery = 2 * time.Second
+	// wholeEvery is how often the list is read with the faxes that only the archive has: of these, another list says nothing new.
+	wholeEvery = time.Minute
+	// incompleteEvery is the same after a whole list in which faxes are missing.
+	incompleteEvery = 10 * time.Second
 	// textEvery is how often a list by text is read, with events or without them: each read asks the search index.
 	textEvery = 10 * time.Second
 )
@@ -30,6 +37,7 @@ type reading struct {
 	seen    string // names the faxes of lists by text that the server has recorded, and need not record again
 
 	next  time.Time     // when the list is read without a reason
+	stale time.Time     // when the next list must be whole without a reason
 	delay time.Duration // until it is read again after a failure
 
 	losses    int // how often the connection was lost: an answer to a question from before a loss is not the state of now
@@ -44,7 +52,8 @@ func (m *model) read() tea.Cmd {
 		return nil
 	}
 	m.running, m.rested, m.due = 1, false, false
-	list := m.list(m.asked, m.seen, m.whole || m.asked != m.filter, m.losses)
+	whole := m.whole || m.asked != m.filter || !m.now.Before(m.stale)
+	list := m.list(m.asked, m.seen, whole, m.losses)
 	if m.open == "" {
 		return list
 	}
@@ -73,6 +82,10 @@ func (m *model) takeList(l listMsg) {
 			m.prompt = prompt{open: true, text: l.filter}
 		}
 		m.prompt.wrong = l.err.Error()
+	case l.whole && l.filter == m.filter && m.lost == "" && errors.Is(l.err, context.DeadlineExceeded):
+		m.due, m.whole, m.stale = true, false, m.now.Add(wholeEvery) // the list in the server's memory tells whether the server answers
+		m.incomplete = fmt.Sprintf("The archive did not answer in %.0f s, so faxes that only the archive has may be out of date.",
+			patience.Seconds())
 	case l.err != nil:
 		what := "Not up to date"
 		if _, ok := errors.AsType[*url.Error](l.err); ok {
@@ -104,30 +117,46 @@ func (m *model) keep(l listMsg) {
 		m.seen = l.list.Seen
 	}
 	if l.whole {
-		m.whole, m.more, m.incomplete = false, l.list.Next != "", l.list.Incomplete
-		m.older = slices.DeleteFunc(slices.Clone(m.faxes), func(f api.Fax) bool { return !f.Older })
-	} else {
-		listed := map[string]bool{}
-		for _, f := range m.faxes {
-			listed[f.Session] = true
-		}
-		for _, f := range m.older {
-			if !listed[f.Session] {
-				m.faxes = append(m.faxes, f)
-			}
-		}
-		slices.SortFunc(m.faxes, func(a, b api.Fax) int {
-			if c := b.Opened.Compare(a.Opened); c != 0 {
-				return c
-			}
-			return strings.Compare(b.Session, a.Session)
-		})
-		m.faxes = m.faxes[:min(shown, len(m.faxes))]
-		if m.more && len(m.faxes) < shown { // faxes have left the list, and others come up
-			m.due, m.whole = true, true
+		m.keepWhole(l.list)
+		m.stay()
+		return
+	}
+	listed := map[string]bool{}
+	for _, f := range m.faxes {
+		listed[f.Session] = true
+	}
+	for _, f := range m.older {
+		if !listed[f.Session] {
+			m.faxes = append(m.faxes, f)
 		}
 	}
+	slices.SortFunc(m.faxes, newestFirst)
+	if m.more { // beyond its end the archive was not read
+		m.faxes = slices.DeleteFunc(m.faxes, func(f api.Fax) bool { return newestFirst(f, m.last) > 0 })
+	}
+	m.faxes = m.faxes[:min(shown, len(m.faxes))]
+	if m.more && len(m.faxes) < m.count { // faxes have left the list, and others come up
+		m.due, m.whole = true, true
+	}
 	m.stay()
+}
+
+// keepWhole takes what only a whole list says.
+func (m *model) keepWhole(l api.FaxList) {
+	m.whole, m.more, m.incomplete, m.count = false, l.Next != "", l.Incomplete, len(l.Faxes)
+	m.older = slices.DeleteFunc(slices.Clone(l.Faxes), func(f api.Fax) bool { return !f.Older })
+	if m.count > 0 {
+		m.last = l.Faxes[m.count-1]
+	}
+	m.stale = m.now.Add(wholeEvery)
+	if m.incomplete != "" {
+		m.stale = m.now.Add(incompleteEvery)
+	}
+}
+
+// newestFirst compares two faxes by their places in the list.
+func newestFirst(a, b api.Fax) int {
+	return cmp.Or(b.Opened.Compare(a.Opened), strings.Compare(b.Session, a.Session))
 }
 
 func (m *model) takeFax(f faxMsg) {
