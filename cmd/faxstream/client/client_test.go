@@ -90,6 +90,22 @@ func TestWhatIsReadAgainIsAskedFor(t *testing.T) {
 	}
 }
 
+// A stream of events is ready once, when the server listens: later comments only keep the connection.
+func TestAStreamIsReadyOnce(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, ": listening\n\n: \n\nid: 1\ndata: {}\n\n: \n\n")
+	}))
+	defer srv.Close()
+	ready, events := 0, 0
+	err := newClient(t, Config{Server: srv.URL}).Events(t.Context(), func() { ready++ }, func([]byte) error {
+		events++
+		return nil
+	})
+	if ready != 1 || events != 1 || err == nil || !strings.Contains(err.Error(), "the server stopped") {
+		t.Errorf("ready %d times, %d events, %v", ready, events, err)
+	}
+}
+
 // FuzzOneLine: whatever a stranger writes stays in its line, and moves nothing on the terminal.
 func FuzzOneLine(f *testing.F) {
 	for _, s := range []string{
