@@ -113,6 +113,7 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 	case eventMsg:
 		m.log(event(msg))
 		m.due = m.due || !m.text
+		m.changed = m.changed || m.open != "" && msg.session == m.open
 		return m.read()
 	case listMsg:
 		m.takeList(msg)

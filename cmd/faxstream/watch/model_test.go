@@ -573,7 +573,7 @@ func TestTheSelection(t *testing.T) {
 	r.has("No fax has arrived yet.")
 }
 
-// A fax that is opened shows its pages and their state, is read again with the list, and is closed with esc.
+// A fax that is opened shows its pages and their state, is read again after an event of it, and is closed with esc.
 func TestAFaxIsOpened(t *testing.T) {
 	r := newRig(t, 100, 24, three()...)
 	r.press("down", "enter")
@@ -588,7 +588,8 @@ func TestAFaxIsOpened(t *testing.T) {
 	r.has("From +13343040001 Dr. Ada Lovelace to +13343040002: partial: 1 page missing", "Assigned to bob, unread. [urgent]",
 		"Note: call back about page 2", "1    archived          fetch  1728 × 2200 3", "2    missing (refused)",
 		"refused to send this page", "3    announced")
-	r.tick(2)
+	r.tell(eventMsg{kind: "fax.v1.page.archived", session: "lost"})
+	r.tick(1)
 	r.answer(three()...)
 	r.answerFax(api.FaxDetail{}, fmt.Errorf("%w: the fax is purged", client.ErrNotFound))
 	r.has("the fax is purged")
@@ -597,6 +598,59 @@ func TestAFaxIsOpened(t *testing.T) {
 	r.press("esc")
 	r.hasNot("Fax lost")
 	r.has("Opened (UTC)")
+}
+
+// An open fax is read again when it may have changed: after its events, when its row is another, with the whole list, and until a read has
+// worked. What happens to other faxes is no reason.
+func TestAnOpenFaxIsReadWhenItHasChanged(t *testing.T) {
+	r := newRig(t, 100, 24, three()...)
+	r.press("down", "enter")
+	r.answerFax(api.FaxDetail{}, nil)
+	// pass lets two seconds pass, answers the lists, and gives how often the fax is asked for.
+	pass := func(err error, faxes ...api.Fax) (reads int) {
+		for range 2 {
+			r.tick(1)
+			for _, a := range slices.Clone(r.asks) {
+				if a.what == "fax lost" {
+					reads++
+					r.answerFax(api.FaxDetail{}, err)
+				} else {
+					r.answer(faxes...)
+				}
+			}
+		}
+		return reads
+	}
+	faxes := three()
+	changed := three()
+	changed[1].Noted = true
+	for _, row := range []struct {
+		what  string
+		do    func()
+		err   error
+		faxes []api.Fax
+		want  int
+	}{
+		{"nothing", func() {}, nil, faxes, 0},
+		{"an event of another fax", func() { r.tell(eventMsg{kind: "fax.v1.page.archived", session: "new"}) }, nil, faxes, 0},
+		{"an event of the fax", func() { r.tell(eventMsg{kind: "fax.v1.page.archived", session: "lost"}) }, nil, faxes, 1},
+		{"another row", func() {}, nil, changed, 1},
+		{"the same row", func() {}, nil, changed, 0},
+		{"the fax has left the list", func() {}, nil, faxes[:1], 1},
+		{"a person asks, and it cannot be read", func() { r.press("r") }, errors.New("no answer"), faxes[:1], 1},
+		{"it is tried again", func() {}, nil, faxes[:1], 1},
+		{"it was read", func() {}, nil, faxes[:1], 0},
+	} {
+		row.do()
+		if got := pass(row.err, row.faxes...); got != row.want {
+			t.Errorf("%s: the fax is read %d times, want %d", row.what, got, row.want)
+		}
+	}
+	r.wholeAfter(faxes[:1]...)
+	if r.question("fax").what != "fax lost" {
+		t.Error("another fax is read")
+	}
+	r.answer(faxes[:1]...)
 }
 
 // The pages of a long fax are moved through.

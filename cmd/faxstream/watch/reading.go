@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -46,18 +47,24 @@ type reading struct {
 	deaf      string    // why no events come; empty: they do
 }
 
-// read reads the list, and the fax that is open, if there is a reason to.
+// read reads the list, and the fax that is open, if there is a reason to. A fax of many pages costs the server much more than the list, so
+// it is read when it may have changed; also with each whole list, because an edited note makes no event and leaves the row as it was.
 func (m *model) read() tea.Cmd {
-	if m.running > 0 || !m.rested || !m.due && m.now.Before(m.next) {
+	due := m.due || !m.now.Before(m.next)
+	if m.running > 0 || !m.rested || !due && !m.changed {
 		return nil
 	}
-	m.running, m.rested, m.due = 1, false, false
+	m.rested = false
 	whole := m.whole || m.asked != m.filter || !m.now.Before(m.stale)
-	list := m.list(m.asked, m.seen, whole, m.losses)
-	if m.open == "" {
-		return list
+	var list, fax tea.Cmd
+	if due {
+		m.running, m.due = 1, false
+		list = m.list(m.asked, m.seen, whole, m.losses)
 	}
-	return tea.Batch(list, m.readFax())
+	if m.open != "" && (m.changed || whole || m.unread != "" || m.deaf != "") {
+		fax = m.readFax()
+	}
+	return tea.Batch(list, fax)
 }
 
 // again reads all of it now: a person asks.
@@ -68,6 +75,7 @@ func (m *model) again() tea.Cmd {
 
 func (m *model) readFax() tea.Cmd {
 	m.running++
+	m.changed = false
 	return m.fax(m.open, m.losses)
 }
 
@@ -112,6 +120,8 @@ func (m *model) every() time.Duration {
 
 // keep takes the faxes of a list.
 func (m *model) keep(l listMsg) {
+	before := m.openRow()
+	defer func() { m.changed = m.changed || !reflect.DeepEqual(before, m.openRow()) }()
 	m.faxes = l.list.Faxes
 	if l.text {
 		m.seen = l.list.Seen
@@ -139,6 +149,14 @@ func (m *model) keep(l listMsg) {
 		m.due, m.whole = true, true
 	}
 	m.stay()
+}
+
+// openRow is the open fax in the list; the zero Fax if there is none.
+func (m *model) openRow() (f api.Fax) {
+	if i := slices.IndexFunc(m.faxes, func(f api.Fax) bool { return f.Session == m.open }); i >= 0 {
+		f = m.faxes[i]
+	}
+	return f
 }
 
 // keepWhole takes what only a whole list says.
