@@ -57,6 +57,14 @@ func (f Fax) StatusText() string {
 	}
 }
 
+// ReasonText is the reason as people see it: that of a recovered fax is a sentence. Empty: there is none.
+func (f Fax) ReasonText() string {
+	if f.Reason == session.RecoveredBeyond {
+		return "the whole file has more pages than the provider counts"
+	}
+	return f.Reason
+}
+
 // Count is a number with a noun: 1 page, 2 pages.
 func Count(n int, noun string) string {
 	if n == 1 {

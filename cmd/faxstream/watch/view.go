@@ -210,12 +210,8 @@ func (m model) state(f api.Fax, old bool) string {
 	if old && f.Status == session.StatusReceiving {
 		text = "not known, was " + text
 	}
-	switch f.Reason {
-	case "":
-	case session.RecoveredBeyond:
-		text += " (the whole file has more pages than the provider counts)"
-	default:
-		text += " (" + f.Reason + ")"
+	if why := f.ReasonText(); why != "" {
+		text += " (" + why + ")"
 	}
 	if f.Held {
 		text += ", held"
