@@ -461,6 +461,9 @@ func looksCloser(b *browser, fax *tab) {
 	fax.axe("a verdict")
 	came := b.tab("/fax/fax/timeline")
 	came.await("an attempt that failed", "document.querySelector('td.differs')?.innerText.includes('attempt 1 failed')")
+	if !came.ask(`/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}$/.test(document.querySelector("td").innerText)`) {
+		b.t.Error("the timeline does not say its times in UTC, to a thousandth of a second")
+	}
 	came.axe("the timeline")
 	list := b.tab("/")
 	list.do("first pages", chromedp.Click(chromedp.CSS("input[name=thumbs]")), chromedp.Click(chromedp.CSS(".filter button")),
