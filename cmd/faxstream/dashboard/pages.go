@@ -35,6 +35,7 @@ type listView struct {
 	Thumbs    bool   // those of the first pages are shown
 	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
 	Masked    bool   // the reader sees no numbers, and gets no file that has them
+	Full      bool   // it cannot fill in live, because maxFoundTabs lists do
 
 	filter faxFilter
 	after  orderKey
@@ -112,6 +113,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.Mark = s.foundMark(r, v)
+	v.Full = v.filter.found != nil && len(s.foundTabs) == cap(s.foundTabs)
 	if !restricted(r) {
 		var err error
 		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {

@@ -325,3 +325,11 @@ func (manyFound) Complete() bool { return true }
 func (manyFound) Matching(context.Context, search.Query) (found []search.Match, more bool, err error) {
 	return []search.Match{{Session: "abc"}, {Session: "later"}}, true, nil
 }
+	// A page that asked for it again and again would record its faxes each time.
+	if status, page := d.Ask("boss", "GET", "/?text=order", ""); status != http.StatusOK || !strings.Contains(page, `id="fax-mine"`) ||
+		strings.Contains(page, "sse:connect") || !strings.Contains(page, "does not fill in by itself") {
+		t.Errorf("a page with one more: %d %s", status, page)
+	}
+	if _, page := d.Ask("boss", "GET", "/", ""); !strings.Contains(page, "sse:connect") || strings.Contains(page, "does not fill in") {
+		t.Errorf("a page with another list: %s", page)
+	}
