@@ -149,7 +149,7 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 		if !first && !more && !shown && !s.Board.anyOf(changed, v.filter) {
 			return nil, nil
 		}
-		v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit)
+		v.FaxList = s.foundNow(ctx, v, more)
 		fresh := slices.DeleteFunc(slices.Clone(v.Faxes), func(x api.Fax) bool { return recorded[x.Session] })
 		if err := s.recordFound(ctx, r, v.filter, fresh); err != nil {
 			return nil, err
@@ -160,6 +160,17 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 		first = false
 		return pages.Fragment(layout.Base(r), "faxlist", v)
 	})
+}
+
+// foundNow is the list of v as it is now; more: other faxes are found. What only the archive has is read again then, after it did not answer,
+// and when faxes have left the list.
+func (s *server) foundNow(ctx context.Context, v listView, more bool) api.FaxList {
+	if !more && v.Incomplete == v.filter.found.incomplete(v.Next == "") {
+		if l := s.newer(v.filter, v.after, defaultLimit, v.FaxList); l.Next == "" || len(l.Faxes) == defaultLimit {
+			return l
+		}
+	}
+	return s.list(ctx, v.filter, v.after, defaultLimit)
 }
 
 // liveFax streams what the page of a fax shows, whenever it changes. It belongs to the view that the page's mark names; without a good mark
