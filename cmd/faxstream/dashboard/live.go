@@ -119,12 +119,13 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		if v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList); v.Next != "" && len(v.Faxes) < defaultLimit {
 			v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit) // faxes have left the list, and others come up
 		}
-		return pages.Fragment(base, "faxlist", v)
+		return part(base, "faxlist", v)
 	})
 }
 
 // liveFound is liveList for a filter with a text. It is a view of its own: each fax that it shows for the first time is recorded, except
-// those that the page has shown, which its mark names. The index does not tell of texts that come, so it is asked again.
+// those that the page has shown: its mark names them, or the id of the last event that it got before it lost the connection. The index does
+// not tell of texts that come, so it is asked again.
 func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 	select {
 	case s.foundTabs <- struct{}{}:
@@ -134,12 +135,7 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 			"to see what is new", maxFoundTabs))
 		return
 	}
-	first, recorded := true, map[string]bool{}
-	if s.marked(r, foundMark, 0, sessionsOf(v.Faxes)) {
-		for _, x := range v.Faxes {
-			recorded[x.Session] = true
-		}
-	}
+	first, recorded := true, s.shownBefore(r, v.Faxes)
 	s.live(w, r, fmt.Sprintf("list %p", r), "", foundEvery, func(ctx context.Context, changed map[string]bool) ([]byte, error) {
 		more, err := s.findAgain(ctx, &v.filter)
 		if err != nil {
@@ -158,12 +154,13 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 			recorded[x.Session] = true
 		}
 		first = false
-		return pages.Fragment(layout.Base(r), "faxlist", v)
+		e, err := part(layout.Base(r), "faxlist", v)
+		return append([]byte("id: "+s.foundMark(r, v)+"\n"), e...), err
 	})
 }
 
-// foundNow is the list of v as it is now; more: other faxes are found. What only the archive has is read again then, after it did not answer,
-// and when faxes have left the list.
+// foundNow is the list of v as it is now; more: other faxes are found. What only the archive has is read again then, after it did not
+// answer, and when faxes have left the list.
 func (s *server) foundNow(ctx context.Context, v listView, more bool) api.FaxList {
 	if !more && v.Incomplete == v.filter.found.incomplete(v.Next == "") {
 		if l := s.newer(v.filter, v.after, defaultLimit, v.FaxList); l.Next == "" || len(l.Faxes) == defaultLimit {
@@ -189,12 +186,21 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pages.Fragment(layout.Base(r), "faxbody", v)
+		return part(layout.Base(r), "faxbody", v)
 	})
 }
 
-// render gives the HTML of a view after changes of sessions; nil: nothing is new.
+// render gives the event of a view after changes of sessions; nil: nothing is new.
 type render func(ctx context.Context, changed map[string]bool) ([]byte, error)
+
+// part is a part of a page as an event.
+func part(base, name string, data any) ([]byte, error) {
+	html, err := pages.Fragment(base, name, data)
+	if err != nil {
+		return nil, err
+	}
+	return event(html), nil
+}
 
 // live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. The
 // view is rendered after changes of a session, or of any if id is empty; where every is not 0, that long after the last time too.
@@ -241,11 +247,11 @@ func (s *server) follow(ctx context.Context, id string, every time.Duration, ren
 	for {
 		now, err := render(ctx, watcher.Take())
 		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
-			now, err = pages.Fragment("", "gone", gone.Message)
+			now, err = part("", "gone", gone.Message)
 		}
 		if err == nil && now != nil && !bytes.Equal(now, sent) {
 			sent = now
-			publish(event(now))
+			publish(now)
 		}
 		if ctx.Err() != nil {
 			return

@@ -286,6 +286,56 @@ func TestALiveListByTextReadsTheArchiveOnce(t *testing.T) {
 	}
 }
 
+// A live list by text whose connection was lost records only what the page has not shown yet, also if the list has changed: the connection
+// that comes says what the last event said.
+func TestAListByTextThatConnectsAgain(t *testing.T) {
+	d, index, board, _ := textDesk(t)
+	_, page := d.Ask("boss", "GET", "/?text=bandages&to=1222", "")
+	_, rest, _ := strings.Cut(page, `hx-sse:connect="`)
+	live, _, _ := strings.Cut(rest, `"`)
+	live = strings.ReplaceAll(live, "&amp;", "&")
+	events, leave := listenFrom(t, d, "boss", live, "")
+	next(t, events)
+	add := func(id string) {
+		st := session.State{Session: id, Opened: time.Now(), To: "+1 222"}
+		writeText(t, index, search.Fax{Session: id, To: st.To, Start: st.Opened}, "bandages too")
+		board.put(st)
+	}
+	add("late")
+	last := ""
+	for html := ""; !strings.Contains(html, "late"); {
+		last, html = nextEvent(t, events)
+	}
+	leave()
+	add("later")
+	d.mu.Lock()
+	d.recorded = nil
+	d.mu.Unlock()
+	for _, c := range []struct{ from, live, want string }{
+		{last, live, "later"},
+		{"", live, "late later"},
+		{"", "/live?text=bandages&to=1222", "late later other sent"},
+		{strings.Repeat("1.", 400), "/live?text=bandages&to=1222", "late later other sent"},
+	} {
+		events, leave := listenFrom(t, d, "boss", c.live, c.from)
+		if now := next(t, events); !strings.Contains(now, `id="fax-later"`) || !strings.Contains(now, `id="fax-other"`) {
+			t.Errorf("from %q on: %s", c.from, now)
+		}
+		leave()
+		var got []string
+		d.mu.Lock()
+		for _, a := range d.recorded {
+			got = append(got, a.Session)
+		}
+		d.recorded = nil
+		d.mu.Unlock()
+		slices.Sort(got)
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("from %q on, recorded are %v, want %s", c.from, got, c.want)
+		}
+	}
+}
+
 // Live lists by text are bounded: each has its faxes in memory. One that is left makes room.
 func TestLiveListsByTextAreBounded(t *testing.T) {
 	d, _, _, _ := textDesk(t)
