@@ -130,7 +130,7 @@ type userAddCmd struct {
 	usersFile
 	password
 	Name   string      `arg:"" help:"Name of the person: 1 to 64 letters, digits, '-' and '_'. FAX_AUDIT shows this name."`
-	Role   access.Role `required:"" env:"-" placeholder:"ROLE" help:"What the person may do: read (lists, documents, pages, links, audit), work (assign, label, note, mark as read or done), operate (retry, drop, choose, replay, reconcile) or admin (hold, release, purge). Each includes the ones before."`
+	Role   access.Role `required:"" env:"-" placeholder:"ROLE" help:"What the person may do: read (lists, documents, pages, links, audit), work (assign, label, note, mark as read or done, derive), operate (retry, drop, choose, replay, reconcile, verify on the screen) or admin (hold, release, purge). Each includes the ones before."`
 	To     []string    `env:"-" placeholder:"NUMBER" help:"The person sees only faxes of these numbers or user ids, as with faxstream token. Only with the roles read and work."`
 	Masked bool        `env:"-" help:"Numbers of faxes are shown to the person with all but their last four digits hidden. Only with the roles read and work."`
 }

@@ -22,7 +22,7 @@ type Scope string
 // The scopes that a token can have.
 const (
 	ScopeRead    Scope = "read"    // every GET: lists, documents, pages, the audit, metrics; and links to documents and pages
-	ScopeOperate Scope = "operate" // retry, drop, choose, replay, reconcile
+	ScopeOperate Scope = "operate" // retry, drop, choose, replay, reconcile, verify
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
 	ScopeMetrics Scope = "metrics" // the metrics, and no fax
 	ScopeText    Scope = "text"    // send what an OCR engine recognised on a page
