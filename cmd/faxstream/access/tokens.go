@@ -26,7 +26,7 @@ const (
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
 	ScopeMetrics Scope = "metrics" // the metrics, and no fax
 	ScopeText    Scope = "text"    // send what an OCR engine recognised on a page
-	ScopeWork    Scope = "work"    // assign, label, note, mark as read or done
+	ScopeWork    Scope = "work"    // assign, label, note, mark as read or done, derive
 )
 
 // Scopes of paths. No token has them.
