@@ -220,6 +220,9 @@ func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 	if _, page := d.Ask("chief", "GET", "/fax/abc", ""); !strings.Contains(page, button) {
 		t.Error("the page has no button")
 	}
+	if body := next(t, listen(t, d, "chief", "/live/abc")); !strings.Contains(body, button) || !strings.Contains(body, "/fax/abc/replay") {
+		t.Errorf("a page that fills in live has no buttons: %s", body)
+	}
 	fault := Fault{Object: "faxes/abc/r1/<i>", Page: 2, What: "An object was changed.", Do: "Restore it."}
 	for _, c := range []struct {
 		verdict   Verdict
