@@ -460,7 +460,7 @@ func looksCloser(b *browser, fax *tab) {
 	}
 	fax.axe("a fax with derived documents")
 	fax.do("verify", chromedp.Click(chromedp.CSS("form[action$=verify] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
-	if !fax.ask("document.querySelector('h1').innerText == 'The fax is as it was written'") {
+	if !fax.ask("document.querySelector('h1').innerText == 'Fax fax is as it was written'") {
 		b.t.Error("the fax is not as it was written")
 	}
 	fax.axe("a verdict")
