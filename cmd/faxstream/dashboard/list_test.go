@@ -421,3 +421,25 @@ func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
 		}
 	}
 }
+
+// The form of the filter keeps what has no field in it.
+func TestTheFormKeepsTheWholeFilter(t *testing.T) {
+	_, page := newListener(t, nil).Ask("reader", "GET", "/?read=no&direction=incoming&done=no&since=2026-11-24T12:00:00Z&until=2027-01-01", "")
+	_, form, _ := strings.Cut(page, `<form class="filter"`)
+	form, _, _ = strings.Cut(form, "</form>")
+	for _, want := range []string{
+		`<input type="hidden" name="direction" value="incoming">`, `<input type="hidden" name="read" value="no">`,
+		`<input type="hidden" name="until" value="2027-01-01">`, `name="since" type="text" value="2026-11-24T12:00:00Z"`,
+	} {
+		if !strings.Contains(form, want) {
+			t.Errorf("no %s in %s", want, form)
+		}
+	}
+	if n := strings.Count(form, `name="done"`) + strings.Count(form, `name="verification"`); n != 1 {
+		t.Errorf("fields that are there, or are not asked for, are hidden too: %s", form)
+	}
+	_, page = newListener(t, nil).Ask("reader", "GET", "/?since=2026-11-24", "")
+	if !strings.Contains(page, `type="date" value="2026-11-24"`) {
+		t.Errorf("a day: %s", page)
+	}
+}
