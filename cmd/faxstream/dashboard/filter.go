@@ -80,8 +80,9 @@ func (v View) URL() string { return "/?" + v.Query }
 // maxViewName bounds a name of a view, bytes.
 const maxViewName = 50
 
-// ParseView reads a view from NAME=FILTER. The filter is written as in the address of the list, such as label=lab&done=no.
-func ParseView(text string) (v View, err error) {
+// ParseView reads a view from NAME=FILTER. The filter is written as in the address of the list, such as label=lab&done=no. byText: there is
+// a search index, so that it may have a text.
+func ParseView(text string, byText bool) (v View, err error) {
 	name, filter, _ := strings.Cut(text, "=")
 	if name = strings.TrimSpace(name); name == "" || len(name) > maxViewName {
 		return v, fmt.Errorf("view %q: want NAME=FILTER with a name of at most %d bytes", text, maxViewName)
@@ -95,8 +96,17 @@ func ParseView(text string) (v View, err error) {
 			return v, fmt.Errorf("view %s: %q is no part of a filter: want %s or thumbs", name, key, strings.Join(filterNames, ", "))
 		}
 	}
-	if _, err := parseFaxFilter(&http.Request{Form: query}); err != nil {
+	f, err := parseFaxFilter(&http.Request{Form: query})
+	if err != nil {
 		return v, fmt.Errorf("view %s: %w", name, err)
+	}
+	if f.text != "" && !byText {
+		return v, fmt.Errorf("view %s: text needs the search index: leave out the text, or --no-search", name)
+	}
+	if f.text != "" {
+		if _, err := search.ParseTerms(f.text); err != nil {
+			return v, fmt.Errorf("view %s: text: %w", name, err)
+		}
 	}
 	return View{name, query.Encode()}, nil
 }

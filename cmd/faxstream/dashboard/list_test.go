@@ -371,13 +371,14 @@ func TestParseView(t *testing.T) {
 		{"Lab=label=lab&done=no&thumbs=1", "Lab", "done=no&label=lab&thumbs=1", ""},
 		{"Lab=text=order+%264711", "Lab", "text=order+%264711", ""},
 		{"All=", "All", "", ""},
+		{"Lab=text=ab*", "", "", "view Lab: text: ab*: want at least"},
 		{"=done=no", "", "", "want NAME=FILTER"},
 		{strings.Repeat("x", 51) + "=done=no", "", "", "at most 50 bytes"},
 		{"Lab=done=maybe", "", "", `view Lab: done "maybe": want yes, no`},
 		{"Lab=colour=red", "", "", `"colour" is no part of a filter: want to, from`},
 		{"Lab=done=%", "", "", "cannot be read"},
 	} {
-		v, err := ParseView(row.text)
+		v, err := ParseView(row.text, true)
 		if row.fails != "" && (err == nil || !strings.Contains(err.Error(), row.fails)) {
 			t.Errorf("%q: %+v, %v; want %s", row.text, v, err, row.fails)
 		}
@@ -394,11 +395,11 @@ func TestParseView(t *testing.T) {
 func FuzzParseView(f *testing.F) {
 	f.Add("Lab=label=lab&done=no")
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := ParseView(text)
+		v, err := ParseView(text, true)
 		if err != nil {
 			return
 		}
-		if again, err := ParseView(v.Name + "=" + v.Query); err != nil && !strings.Contains(v.Name, "=") || err == nil && again != v {
+		if again, err := ParseView(v.Name+"="+v.Query, true); err != nil && !strings.Contains(v.Name, "=") || err == nil && again != v {
 			t.Errorf("%q is %+v, and then %+v, %v", text, v, again, err)
 		}
 	})
