@@ -14,8 +14,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxThumbnailed bounds the original from which a thumbnail is made, or of which bad rows are looked for, bytes.
-const maxThumbnailed = 64 << 20
+// maxOriginal bounds the original from which a thumbnail is made, or of which bad rows are looked for, bytes.
+const maxOriginal = 64 << 20
 
 // thumbnail serves pages/N.thumbnail.png, which it makes from the original at each request.
 func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) error {
@@ -57,8 +57,8 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 // withOriginal calls do with the original of a page. An error of do is about the page.
 func (s *server) withOriginal(r *http.Request, f file, do func(ctx context.Context, original io.Reader) error) error {
 	select {
-	case s.thumbnails <- struct{}{}:
-		defer func() { <-s.thumbnails }()
+	case s.originals <- struct{}{}:
+		defer func() { <-s.originals }()
 	case <-r.Context().Done():
 		return r.Context().Err()
 	}
@@ -70,7 +70,7 @@ func (s *server) withOriginal(r *http.Request, f file, do func(ctx context.Conte
 		return err
 	}
 	defer body.Close()
-	if size > maxThumbnailed {
+	if size > maxOriginal {
 		return api.NotFound("page %d of session %s has %d bytes, which is too large for this", f.page, f.session, size)
 	}
 	original := &source{Reader: body}

@@ -103,7 +103,7 @@ type Config struct {
 type server struct {
 	Config
 	streams    chan struct{} // a place for each stream of events that is open
-	thumbnails chan struct{} // a place for each original in memory
+	originals  chan struct{} // a place for each original in memory
 	faxForms   chan struct{} // a place for each document that is made
 	proofs     chan struct{} // a place for each fax that is verified
 	results    chan struct{} // a place for each result of an OCR engine that is read
@@ -117,8 +117,8 @@ const (
 	// maxStreams bounds the streams of events: each has one of the thousand consumers that FAX_PAGES, FAX_DOCS and FAX_TEXT may have; the
 	// others are for OCR services.
 	maxStreams = 100
-	// maxThumbnails bounds the originals in memory, of at most maxThumbnailed bytes each.
-	maxThumbnails = 4
+	// maxOriginals bounds the originals in memory, of at most maxOriginal bytes each.
+	maxOriginals = 4
 	// eventWithin is how long a reader may leave an event unread.
 	eventWithin = 30 * time.Second
 )
@@ -136,7 +136,7 @@ func (h *Handler) As(t access.Token) http.Handler {
 
 // NewHandler makes the handler of the admin listener.
 func NewHandler(c Config) *Handler {
-	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
+	s := &server{Config: c, streams: make(chan struct{}, maxStreams), originals: make(chan struct{}, maxOriginals)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
 	s.proofs = make(chan struct{}, maxProofs)
 	s.tabs, s.foundTabs = make(chan struct{}, maxTabs), make(chan struct{}, maxFoundTabs)

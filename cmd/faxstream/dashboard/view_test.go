@@ -165,7 +165,8 @@ func TestBadRowsAreMarkedOnRequest(t *testing.T) {
 		t.Errorf("%d of too many are marked", strings.Count(page, `class="bad"`))
 	}
 	if fails = errors.New("no page"); true {
-		if status, page := d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", ""); status != 404 || !strings.Contains(page, "cannot be shown") {
+		status, page := d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", "")
+		if status != 200 || !strings.Contains(page, "The bad rows cannot be marked: ") || !strings.Contains(page, "/pages/1.png") {
 			t.Errorf("a page that cannot be decoded: %d %s", status, page)
 		}
 	}
