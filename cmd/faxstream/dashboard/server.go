@@ -102,15 +102,15 @@ type Config struct {
 
 type server struct {
 	Config
-	streams    chan struct{} // a place for each stream of events that is open
-	originals  chan struct{} // a place for each original in memory
-	faxForms   chan struct{} // a place for each document that is made
-	proofs     chan struct{} // a place for each fax that is verified
-	results    chan struct{} // a place for each result of an OCR engine that is read
-	views      hub           // what pages of the dashboard show live
-	tabs       chan struct{} // a place for each page of the dashboard that fills in live
-	foundTabs  chan struct{} // a place for each of them that has a text
-	viewKey    []byte        // of this process; makes the marks of views
+	streams   chan struct{} // a place for each stream of events that is open
+	originals chan struct{} // a place for each original in memory
+	faxForms  chan struct{} // a place for each document that is made
+	proofs    chan struct{} // a place for each fax that is verified
+	results   chan struct{} // a place for each result of an OCR engine that is read
+	views     hub           // what pages of the dashboard show live
+	tabs      chan struct{} // a place for each page of the dashboard that fills in live
+	foundTabs chan struct{} // a place for each of them that has a text
+	viewKey   []byte        // of this process; makes the marks of views
 }
 
 const (
