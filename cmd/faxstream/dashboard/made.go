@@ -57,8 +57,8 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) err
 // withOriginal calls do with the original of a page. An error of do is about the page.
 func (s *server) withOriginal(r *http.Request, f file, do func(ctx context.Context, original io.Reader) error) error {
 	select {
-	case s.originals <- struct{}{}:
-		defer func() { <-s.originals }()
+	case s.thumbnails <- struct{}{}:
+		defer func() { <-s.thumbnails }()
 	case <-r.Context().Done():
 		return r.Context().Err()
 	}

@@ -102,15 +102,15 @@ type Config struct {
 
 type server struct {
 	Config
-	streams   chan struct{} // a place for each stream of events that is open
-	originals chan struct{} // a place for each original in memory
-	faxForms  chan struct{} // a place for each document that is made
-	proofs    chan struct{} // a place for each fax that is verified
-	results   chan struct{} // a place for each result of an OCR engine that is read
-	views     hub           // what pages of the dashboard show live
-	tabs      chan struct{} // a place for each page of the dashboard that fills in live
-	foundTabs chan struct{} // a place for each of them that has a text
-	viewKey   []byte        // of this process; makes the marks of views
+	streams    chan struct{} // a place for each stream of events that is open
+	thumbnails chan struct{} // a place for each original in memory
+	faxForms   chan struct{} // a place for each document that is made
+	proofs     chan struct{} // a place for each fax that is verified
+	results    chan struct{} // a place for each result of an OCR engine that is read
+	views      hub           // what pages of the dashboard show live
+	tabs       chan struct{} // a place for each page of the dashboard that fills in live
+	foundTabs  chan struct{} // a place for each of them that has a text
+	viewKey    []byte        // of this process; makes the marks of views
 }
 
 const (
@@ -136,7 +136,7 @@ func (h *Handler) As(t access.Token) http.Handler {
 
 // NewHandler makes the handler of the admin listener.
 func NewHandler(c Config) *Handler {
-	s := &server{Config: c, streams: make(chan struct{}, maxStreams), originals: make(chan struct{}, maxOriginals)}
+	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxOriginals)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
 	s.proofs = make(chan struct{}, maxProofs)
 	s.tabs, s.foundTabs = make(chan struct{}, maxTabs), make(chan struct{}, maxFoundTabs)
