@@ -80,11 +80,11 @@ func Start(ctx context.Context, c Config) error {
 	}
 	clerk := &desk.Clerk{Archive: watch, Facts: c.Bus}
 	deriving := &document.Deriving{
-		Facts: c.Bus, Archive: watch, Log: c.Log,
+		Facts: c.Bus, Archive: watch, Made: &document.Derivations{Archive: watch}, Log: c.Log,
 		Deriver: document.Deriver{Archive: watch, Decoder: p.pages.Decoder, SpoolDir: c.SpoolDir, Software: c.Software},
 	}
-	orders := slices.Concat(k.Consumptions(), clerk.Consumptions(), deriving.Consumptions())
-	for _, s := range searchable.Consumptions() {
+	orders := slices.Concat(k.Consumptions(), clerk.Consumptions())
+	for _, s := range slices.Concat(searchable.Consumptions(), deriving.Consumptions()) {
 		s.Handle = watch.SkipPurged(s.Handle)
 		orders = append(orders, s)
 	}

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -70,23 +69,3 @@ func LoadDerived(ctx context.Context, a Reader, key string) (Derived, session.Ob
 
 // ParseDerived reads the bytes of a record under a key.
 func ParseDerived(data []byte, key string) (Derived, error) { return parseRecord[Derived](data, key) }
-
-// AllDerived returns the derived documents of a fax, in the order of their orders. keys are those of its revisions. A record that is
-// damaged, or that was purged meanwhile, does not count.
-func AllDerived(ctx context.Context, a Reader, keys []string) (all []session.Derived, err error) {
-	for _, key := range keys {
-		if !IsDerived(key) {
-			continue
-		}
-		d, self, err := LoadDerived(ctx, a, key)
-		if Lost(err) || Broken(err) {
-			continue // verify names it
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, session.Derived{DocDerived: d.Event(self), By: d.By, Asked: d.Asked})
-	}
-	slices.SortStableFunc(all, func(a, b session.Derived) int { return a.At.Compare(b.At) })
-	return all, nil
-}

@@ -18,6 +18,7 @@ import (
 type Deriving struct {
 	Facts   Recorder
 	Archive archive.Store // refuses objects of purged faxes
+	Made    *Derivations
 	Deriver Deriver
 	Log     *slog.Logger
 }
@@ -67,22 +68,15 @@ func (v *Deriving) ordered(ctx context.Context, d bus.Delivery) error {
 // errUnderivable: an order is about something that is not there, or asks for too much.
 var errUnderivable = errors.New("this cannot be derived")
 
-// derive makes, archives and announces a document, unless that was done before.
+// derive makes, archives and announces a document, unless it is there already: then somebody has ordered it twice, or a crash has come before
+// its event.
 func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
-	keys, err := archive.RevisionKeys(ctx, v.Archive, r.Session)
-	if err != nil {
-		return err
-	}
-	all, err := archive.AllDerived(ctx, v.Archive, keys)
-	if err != nil {
+	all, there, err := v.made(ctx, r)
+	if err != nil || there {
 		return err
 	}
 	n := 0
 	for _, made := range all {
-		if made.Asked == r.Asked { // a crash may have come before its event
-			_, _, err := v.Facts.RecordFact(ctx, made.DocDerived)
-			return err
-		}
 		if made.Revision == r.Revision {
 			n++
 		}
@@ -92,11 +86,11 @@ func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
 	}
 	var m archive.Manifest
 	key := archive.RevisionKey(r.Session, r.Revision, "manifest.json")
-	there, data, err := archive.LoadJSON(ctx, v.Archive, key, &m)
+	archived, data, err := archive.LoadJSON(ctx, v.Archive, key, &m)
 	switch {
 	case err != nil:
 		return err
-	case !there:
+	case !archived:
 		return fmt.Errorf("%w: the archive does not have %s", errUnderivable, key)
 	}
 	if _, err := derivable(m, r.Order); err != nil {
@@ -104,6 +98,20 @@ func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
 	}
 	r.Manifest = archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
 	return v.commit(ctx, r)
+}
+
+// made returns the derived documents of the fax. If the ordered one is among them, its event is published.
+func (v *Deriving) made(ctx context.Context, r archive.Derived) (all []session.Derived, there bool, err error) {
+	if all, err = v.Made.Documents(ctx, r.Session); err != nil {
+		return nil, false, err
+	}
+	for _, made := range all {
+		if made.Derivation.Same(r.Order) {
+			_, _, err := v.Facts.RecordFact(ctx, made.DocDerived)
+			return all, true, err
+		}
+	}
+	return all, false, nil
 }
 
 // commit makes and archives a document, and publishes its event.
@@ -117,6 +125,9 @@ func (v *Deriving) commit(ctx context.Context, r archive.Derived) (err error) {
 		return err
 	}
 	if err := d.pdfFile.store(ctx, v.Archive, d.Record.PDF); err != nil {
+		return err
+	}
+	if _, there, err := v.made(ctx, r); err != nil || there { // somebody else was quicker, while this took minutes
 		return err
 	}
 	data, self, err := d.Record.Encode()
@@ -139,33 +150,4 @@ func (v *Deriving) Consumptions() []bus.Consumption {
 		Consumer: bus.Consumer{Stream: bus.StreamAudit, Durable: "derive", Filter: []string{session.TypeAuditDerive + ".>"}, Workers: 2},
 		Handle:   v.ordered,
 	}}
-}
-
-// Derivations has the derived documents of an archive.
-type Derivations struct{ Archive archive.Reader }
-
-// Documents are those of a fax, oldest first.
-func (v Derivations) Documents(ctx context.Context, id string) ([]session.Derived, error) {
-	keys, err := archive.RevisionKeys(ctx, v.Archive, id)
-	if err != nil {
-		return nil, err
-	}
-	return archive.AllDerived(ctx, v.Archive, keys)
-}
-
-// Pages are the pages that a manifest lists. An error matches archive.Lost if the manifest is missing or altered.
-func (v Derivations) Pages(ctx context.Context, manifest session.Object) (pages session.ManifestPages, err error) {
-	m, err := archive.ReadJSON[archive.Manifest](ctx, v.Archive, manifest)
-	for _, p := range m.Pages {
-		switch {
-		case p.Status != session.PageStatusArchived:
-			pages.Missing = pages.Missing.Add(p.Page)
-		case p.Quality != nil && p.Quality.Blank:
-			pages.Blank = pages.Blank.Add(p.Page)
-			fallthrough
-		default:
-			pages.Usable = pages.Usable.Add(p.Page)
-		}
-	}
-	return pages, err
 }

@@ -16,7 +16,7 @@ import (
 // DerivingOf makes the derived documents of one process.
 func (d *Desk) DerivingOf(t testing.TB, software string) *document.Deriving {
 	return &document.Deriving{
-		Facts: d, Archive: d, Log: slog.New(slog.DiscardHandler),
+		Facts: d, Archive: d, Made: &document.Derivations{Archive: d}, Log: slog.New(slog.DiscardHandler),
 		Deriver: document.Deriver{Archive: d, Decoder: intake.NewDecoder(1), SpoolDir: t.TempDir(), Software: software},
 	}
 }

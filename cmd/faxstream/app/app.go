@@ -276,7 +276,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Views:       c.Views,
 		PNGScale:    events.PNGScale,
 		Desk:        desks{desk.Logs{Archive: guarded}},
-		Derived:     derivations{document.Derivations{Archive: a.archive}},
+		Derived:     derivations{&document.Derivations{Archive: a.archive}},
 		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory), Verify: a.prove(c),
 		Gate: access.New(access.Config{

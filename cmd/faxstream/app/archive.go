@@ -95,7 +95,7 @@ func (d desks) Read(ctx context.Context, id string) (session.Work, []session.Des
 }
 
 // derivations translates the errors of derived documents for the dashboard.
-type derivations struct{ document.Derivations }
+type derivations struct{ *document.Derivations }
 
 func (d derivations) Pages(ctx context.Context, manifest session.Object) (session.ManifestPages, error) {
 	pages, err := d.Derivations.Pages(ctx, manifest)

@@ -66,6 +66,13 @@ func (w *Watcher) Stop() {
 	}
 }
 
+// changed tells the watchers of a session of a change that its ledger does not have.
+func (b *Board) changed(session string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tell(session)
+}
+
 // tell tells the watchers of a session, and those of all, of a change. The caller holds mu.
 func (b *Board) tell(session string) {
 	for _, of := range []string{session, ""} {

@@ -7,8 +7,9 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -49,6 +50,65 @@ func (s *server) derived(ctx context.Context, id string) ([]api.Derived, error) 
 	return all, err
 }
 
+// derivedLists has the lists that pages show, for a while: a page that fills in live does not read the archive at each change of its fax.
+// The zero value is empty.
+type derivedLists struct {
+	mu sync.Mutex
+	of map[string]derivedList // guarded by mu; by session
+}
+
+type derivedList struct {
+	documents []api.Derived
+	read      time.Time
+}
+
+const (
+	derivedFor = time.Minute // a list is shown that is not older
+	maxLists   = 1000
+)
+
+func (l *derivedLists) get(id string) ([]api.Derived, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, ok := l.of[id]
+	return d.documents, ok && time.Since(d.read) < derivedFor
+}
+
+func (l *derivedLists) put(id string, documents []api.Derived) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of == nil || len(l.of) >= maxLists {
+		l.of = map[string]derivedList{}
+	}
+	l.of[id] = derivedList{documents, time.Now()}
+}
+
+func (l *derivedLists) forget(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.of, id)
+}
+
+// showDerived is derived for a page, which is there without the list too. live: it may be a list of a minute ago. problem says why there is
+// none.
+func (s *server) showDerived(ctx context.Context, fax api.Fax, live bool) (documents []api.Derived, problem string) {
+	if fax.Revision == 0 {
+		return nil, ""
+	}
+	if documents, ok := s.lists.get(fax.Session); ok && live {
+		return documents, ""
+	}
+	documents, err := s.derived(ctx, fax.Session)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.Log.Warn("the derived documents of a fax cannot be listed", "session", fax.Session, "err", err)
+		}
+		return nil, "The archive does not answer: derived documents are not listed. Load the page again in a while."
+	}
+	s.lists.put(fax.Session, documents)
+	return documents, ""
+}
+
 func derivedOf(d session.Derived) api.Derived {
 	return api.Derived{
 		ID: derivedID(d), Text: d.Derivation.Text(), By: d.By, At: d.At, TIFF: d.TIFF, PDF: d.PDF, Derivation: d.Derivation,
@@ -81,8 +141,8 @@ func (s *server) findDerived(r *http.Request) (file, error) {
 	if f.mime == "" {
 		return f, api.BadRequest("%q: want ID.pdf, ID.tiff or ID.json with the ID of a derived document", r.PathValue("file"))
 	}
-	if masked(r) && ext == "pdf" {
-		return f, errMasked("the PDF has them: the TIFF has the same pages")
+	if masked(r) && ext != "tiff" {
+		return f, errMasked("the PDF and the record have them: the TIFF has the same pages")
 	}
 	var all []session.Derived
 	if s.Derived != nil {
@@ -134,32 +194,18 @@ func (s *server) orderDerived(r *http.Request, o api.DeriveOrder) (done api.Deri
 	if err != nil {
 		return done, err
 	}
-	before, err := s.Derived.Documents(r.Context(), st.Session)
-	if err != nil {
+	if err := s.storeDerived(r, st, o.Order, orders); err != nil {
 		return done, err
 	}
-	of := func(d session.Derived) bool { return d.Revision == st.Document.Revision }
-	if n := len(slices.DeleteFunc(slices.Clone(before), func(d session.Derived) bool { return !of(d) })); n+len(orders) > session.MaxDerived {
-		return done, api.Errorf(http.StatusConflict, "full", "revision %d of session %s has %d derived documents, and may have %d",
-			st.Document.Revision, st.Session, n, session.MaxDerived)
-	}
-	var asked []string
-	for _, d := range orders {
-		sequence, err := s.Letters.Act(r.Context(), session.Action{
-			Kind: session.ActionDerived, By: o.By, Why: o.Why, Session: st.Session, Derive: &d,
-		})
-		if err != nil {
-			return done, err
-		}
-		asked = append(asked, "a"+strconv.FormatUint(sequence, 10)+"-")
-	}
-	s.Log.Info("derived documents ordered", "session", st.Session, "documents", len(orders), "by", o.By)
 	done = api.DeriveAnswer{Session: st.Session, Documents: []api.Derived{}}
 	var made []session.Derived
-	done.Done = await(r.Context(), func(ctx context.Context) bool {
-		made = s.madeOf(ctx, st.Session, before, asked)
-		return len(made) == len(orders)
+	done.Done = s.awaitDerived(r.Context(), func(ctx context.Context) bool {
+		all, err := s.Derived.Documents(ctx, st.Session)
+		made = slices.DeleteFunc(all, func(d session.Derived) bool { return !among(orders, d) })
+		return err == nil && len(made) >= len(orders)
 	})
+	s.lists.forget(st.Session)
+	s.Board.changed(st.Session)
 	if may(r, access.ScopeRead) {
 		for _, d := range made {
 			done.Documents = append(done.Documents, derivedOf(d))
@@ -168,22 +214,52 @@ func (s *server) orderDerived(r *http.Request, o api.DeriveOrder) (done api.Deri
 	return done, nil
 }
 
-// madeOf are the documents of these orders that are made, in the order of the orders. Those of before do not count: the sequences in the
-// names of orders begin again when FAX_AUDIT is lost.
-func (s *server) madeOf(ctx context.Context, id string, before []session.Derived, asked []string) (made []session.Derived) {
-	all, err := s.Derived.Documents(ctx, id)
+// storeDerived stores an order for each document that is not there yet.
+func (s *server) storeDerived(r *http.Request, st session.State, who api.Order, orders []session.Derivation) error {
+	before, err := s.Derived.Documents(r.Context(), st.Session)
 	if err != nil {
-		return nil // it is asked again
+		return err
 	}
-	for _, name := range asked {
-		i := slices.IndexFunc(all, func(d session.Derived) bool {
-			return strings.HasPrefix(d.Asked, name) && !slices.ContainsFunc(before, func(b session.Derived) bool { return b.Record == d.Record })
-		})
-		if i >= 0 {
-			made = append(made, all[i])
+	n := 0
+	for _, d := range before {
+		if d.Revision == st.Document.Revision {
+			n++
 		}
 	}
-	return made
+	fresh := slices.DeleteFunc(slices.Clone(orders), func(o session.Derivation) bool {
+		return slices.ContainsFunc(before, func(d session.Derived) bool { return d.Derivation.Same(o) })
+	})
+	if n+len(fresh) > session.MaxDerived {
+		return api.Errorf(http.StatusConflict, "full", "revision %d of session %s has %d derived documents, and may have %d",
+			st.Document.Revision, st.Session, n, session.MaxDerived)
+	}
+	for _, d := range fresh {
+		act := session.Action{Kind: session.ActionDerived, By: who.By, Why: who.Why, Session: st.Session, Derive: &d}
+		if _, err := s.Letters.Act(r.Context(), act); err != nil {
+			return err
+		}
+	}
+	s.Log.Info("derived documents ordered", "session", st.Session, "documents", len(fresh), "by", who.By)
+	return nil
+}
+
+// derivedLook is how often the archive is looked at while documents are made: each look is a list of the fax's objects.
+const derivedLook = 500 * time.Millisecond
+
+// awaitDerived waits for documents, as await does.
+func (s *server) awaitDerived(ctx context.Context, done func(ctx context.Context) bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, orderPatience)
+	defer cancel()
+	for !done(ctx) {
+		if !pause(ctx, time.After(derivedLook)) {
+			return false
+		}
+	}
+	return true
+}
+
+func among(orders []session.Derivation, d session.Derived) bool {
+	return slices.ContainsFunc(orders, func(o session.Derivation) bool { return d.Derivation.Same(o) })
 }
 
 // derivations are the documents that an order asks for, of the pages that a revision lists.
@@ -218,7 +294,9 @@ func derivations(o api.DeriveOrder, revision int, listed session.ManifestPages) 
 		default:
 			err = d.Check()
 		}
-		all = append(all, d)
+		if !slices.ContainsFunc(all, d.Same) {
+			all = append(all, d)
+		}
 	}
 	if lost := turned.Right.Union(turned.Over).Union(turned.Left).Minus(chosen); err == nil && len(lost) > 0 {
 		err = fmt.Errorf("%s to turn: in none of the documents", lost.Text())
@@ -242,7 +320,8 @@ func (s *server) deriveForm(r *http.Request, o api.Order) (next string, err erro
 	}
 	done, err := s.orderDerived(r, order)
 	if err == nil && !done.Done {
-		err = api.Unavailable("the order is stored, but not carried out yet: look at /readyz and at the dead letters")
+		err = api.Errorf(http.StatusAccepted, "accepted",
+			"the documents are being made: look at the fax again in a while; if they do not come, look at the dead letters")
 	}
 	return faxOf(r) + "#derived", err
 }

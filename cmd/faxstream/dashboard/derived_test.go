@@ -110,6 +110,13 @@ func TestDeriveRefusesWhatCannotBe(t *testing.T) {
 		t.Errorf("without its manifest: %d %s", status, body)
 	}
 	s.err = nil
+	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/abc/derived", `{"documents":["1","1","1-1"]}`); status != 200 || len(s.ordered) != 1 {
+		t.Errorf("the same document three times: %d %s, %d orders", status, body, len(s.ordered))
+	}
+	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/abc/derived", `{"documents":["1"]}`); status != 200 || len(s.ordered) != 1 {
+		t.Errorf("once more: %d %s, %d orders", status, body, len(s.ordered))
+	}
+	s.ordered = nil
 	revision := s.states["abc"].Document.Revision
 	s.made = make([]session.Derived, session.MaxDerived)
 	for i := range s.made {

@@ -152,10 +152,11 @@ func (s *server) fax(w http.ResponseWriter, r *http.Request) {
 // faxView is what fax.html shows.
 type faxView struct {
 	api.FaxDetail
-	Derived []api.Derived
-	Marks   map[int]string // of small images, by page; each is the query of an image's URL
-	User    string         // who is logged in; empty without a login
-	Letters []api.Letter   // dead letters of the fax
+	Derived  []api.Derived
+	Unlisted string         // why Derived may lack documents; empty: it has all
+	Marks    map[int]string // of small images, by page; each is the query of an image's URL
+	User     string         // who is logged in; empty without a login
+	Letters  []api.Letter   // dead letters of the fax
 
 	MayOperate, MayWork, MayAdmin, MayVerify bool
 
@@ -200,7 +201,7 @@ func (s *server) faxPage(w http.ResponseWriter, r *http.Request) {
 // showFax shows a fax, with a notice, and the draft of a note, if there are any. One record stands for the page and the small images on it:
 // their URLs have a mark that says so.
 func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, notice, draft string) {
-	v, err := s.faxView(r)
+	v, err := s.faxView(r, false)
 	if err == nil && r.Method != http.MethodHead {
 		err = s.record(r, session.Access{Kind: session.AccessView, Session: v.Session})
 	}
@@ -212,8 +213,8 @@ func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, not
 	s.render(w, r, status, "fax.html", v)
 }
 
-// faxView is the fax in the path, as it is now.
-func (s *server) faxView(r *http.Request) (v faxView, err error) {
+// faxView is the fax in the path, as it is now. live: for a page that fills in.
+func (s *server) faxView(r *http.Request, live bool) (v faxView, err error) {
 	d, err := s.detail(r)
 	if err != nil {
 		return v, err
@@ -233,9 +234,7 @@ func (s *server) faxView(r *http.Request) (v faxView, err error) {
 			v.Letters = append(v.Letters, shown(l))
 		}
 	}
-	if v.Derived, err = s.derived(r.Context(), d.Session); err != nil {
-		return v, err
-	}
+	v.Derived, v.Unlisted = s.showDerived(r.Context(), d.Fax, live)
 	ends := viewEnds(time.Now())
 	v.Live = "/live/" + d.Session + "?view=" + s.mark(r, d.Session, 0, liveMark, ends)
 	for _, p := range d.Pages {

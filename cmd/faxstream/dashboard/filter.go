@@ -77,6 +77,17 @@ type View struct{ Name, Query string }
 // URL is the list with the filter.
 func (v View) URL() string { return "/?" + v.Query }
 
+// shownTo reports whether a reader may see the view: its filter may have a number.
+func (v View) shownTo(reader access.Token) bool {
+	query, err := url.ParseQuery(v.Query)
+	for _, number := range []string{query.Get("to"), query.Get("from")} {
+		if number != "" && (reader.Masked || reader.Limited() && !reader.Sees(session.NumberToken(number))) {
+			return false
+		}
+	}
+	return err == nil
+}
+
 // maxViewName bounds a name of a view, bytes.
 const maxViewName = 50
 

@@ -182,7 +182,7 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.live(w, r, fmt.Sprintf("fax %p", r), st.Session, 0, func(context.Context, map[string]bool) ([]byte, error) {
-		v, err := s.faxView(r)
+		v, err := s.faxView(r, true)
 		if err != nil {
 			return nil, err
 		}

@@ -50,7 +50,11 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 	if v.filter, err = s.filter(r); err != nil {
 		return v, err
 	}
-	v.Views = s.Views
+	for _, view := range s.Views {
+		if view.shownTo(v.filter.reader) {
+			v.Views = append(v.Views, view)
+		}
+	}
 	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
 	v.Masked = v.filter.reader.Masked
 	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")

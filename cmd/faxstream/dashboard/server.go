@@ -110,6 +110,7 @@ type server struct {
 	views      hub           // what pages of the dashboard show live
 	tabs       chan struct{} // a place for each page of the dashboard that fills in live
 	foundTabs  chan struct{} // a place for each of them that has a text
+	lists      derivedLists  // derived documents, as pages show them
 	viewKey    []byte        // of this process; makes the marks of views
 }
 
