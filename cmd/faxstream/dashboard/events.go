@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			line, err = json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
 		}
 		if err != nil {
-			s.Log.Error("an event is not JSON", "subject", e.Subject, "err", err)
+			s.Log.Error("an event is not JSON", "type", bus.EventType(e.Subject), "err", err) // its subject has the number
 			return true
 		}
 		var b bytes.Buffer
@@ -97,7 +98,7 @@ func (s *server) timelinePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, f := range facts {
-		v.Lines = append(v.Lines, lineOf(f))
+		v.Lines = append(v.Lines, lineOf(f, masked(r)))
 	}
 	s.render(w, r, http.StatusOK, "timeline.html", v)
 }
@@ -110,12 +111,15 @@ type timelineLine struct {
 	Failed bool // it did not work
 }
 
-// lineOf says a fact in words. One that this version does not know is named by its type.
-func lineOf(stored bus.Stored) timelineLine {
+// lineOf says a fact in words, without details if these may not be shown. One that this version does not know is named by its type.
+func lineOf(stored bus.Stored, masked bool) timelineLine {
 	l := timelineLine{Time: stored.Time, What: bus.EventType(stored.Subject)}
 	fact, err := session.ParseFact(l.What, stored.Data)
 	if err != nil {
 		return l
+	}
+	if masked {
+		fact = withoutDetail(fact)
 	}
 	switch f := fact.(type) {
 	case session.PageAnnounced:
@@ -134,6 +138,25 @@ func lineOf(stored bus.Stored) timelineLine {
 		l.What, l.Failed = faxText(fact)
 	}
 	return l
+}
+
+// withoutDetail takes from a failure what may quote the provider, who can write numbers there.
+func withoutDetail(fact session.Fact) session.Fact {
+	switch f := fact.(type) {
+	case session.PageFailed:
+		f.Detail = ""
+		return f
+	case session.DocFailed:
+		f.Detail = ""
+		return f
+	case session.WholeDone:
+		f.Detail, f.Attempts = "", slices.Clone(f.Attempts)
+		for i := range f.Attempts {
+			f.Attempts[i].Detail = ""
+		}
+		return f
+	}
+	return fact
 }
 
 // archivedText says how a page came.
