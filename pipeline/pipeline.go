@@ -83,8 +83,8 @@ func Start(ctx context.Context, c Config) error {
 		Facts: c.Bus, Archive: watch, Made: &document.Derivations{Archive: watch}, Log: c.Log,
 		Deriver: document.Deriver{Archive: watch, Decoder: p.pages.Decoder, SpoolDir: c.SpoolDir, Software: c.Software},
 	}
-	orders := slices.Concat(k.Consumptions(), clerk.Consumptions(), deriving.Consumptions())
-	for _, s := range searchable.Consumptions() {
+	orders := slices.Concat(k.Consumptions(), clerk.Consumptions())
+	for _, s := range slices.Concat(searchable.Consumptions(), deriving.Consumptions()) {
 		s.Handle = watch.SkipPurged(s.Handle)
 		orders = append(orders, s)
 	}

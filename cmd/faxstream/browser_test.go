@@ -454,6 +454,9 @@ func looksCloser(b *browser, fax *tab) {
 		b.t.Error("the documents are not on the page of the fax")
 	}
 	fax.axe("a fax with derived documents")
+	fax.do("share", chromedp.Click(chromedp.CSS("form[action$=link] button")), chromedp.WaitVisible(chromedp.CSS("#link")))
+	fax.axe("a link")
+	fax.open("/fax/fax")
 	fax.do("verify", chromedp.Click(chromedp.CSS("form[action$=verify] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
 	if !fax.ask("document.querySelector('h1').innerText == 'The fax is as it was written'") {
 		b.t.Error("the fax is not as it was written")

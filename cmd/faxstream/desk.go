@@ -104,14 +104,7 @@ func workText(w session.Work) string {
 	if w.Assignee != "" {
 		words[0] = "assigned to " + client.OneLine(w.Assignee)
 	}
-	switch {
-	case w.Done:
-		words = append(words, "done")
-	case w.Read:
-		words = append(words, "read")
-	default:
-		words = append(words, "unread")
-	}
+	words = append(words, w.Text())
 	if len(w.Labels) > 0 {
 		words = append(words, "labels "+client.OneLine(strings.Join(w.Labels, ", ")))
 	}

@@ -86,8 +86,8 @@ func (c lsCmd) line(e env, w *tabwriter.Writer, f api.Fax) error {
 		return json.NewEncoder(e.stdout).Encode(f)
 	}
 	status := f.Status
-	if f.Reason != "" {
-		status += " (" + f.Reason + ")"
+	if why := f.ReasonText(); why != "" {
+		status += " (" + why + ")"
 	}
 	if f.Held {
 		status += ", held"

@@ -17,8 +17,11 @@ type Derivations struct {
 	known map[string]session.Derived // guarded by mu; by the key of the record
 }
 
-// maxKnown bounds the records that are remembered, each of a few hundred bytes.
-const maxKnown = 10_000
+// What is remembered is bounded: maxKnown records, each with at most maxRanges ranges of pages, some 2 KB.
+const (
+	maxKnown  = 10_000
+	maxRanges = 50
+)
 
 // Documents are those of a fax, in the order of their orders. A record that is damaged, or that was purged meanwhile, does not count: verify
 // names it.
@@ -57,6 +60,9 @@ func (v *Derivations) document(ctx context.Context, key string) (session.Derived
 		return d, err
 	}
 	d = session.Derived{DocDerived: r.Event(self), By: r.By, Asked: r.Asked}
+	if len(d.Pages)+len(d.Right)+len(d.Over)+len(d.Left) > maxRanges {
+		return d, nil
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.known == nil {

@@ -18,7 +18,7 @@ import (
 
 // Deriver makes derived documents: TIFF and PDF of chosen pages of a revision, some of them turned. The strips of the other pages are those
 // of the revision, byte for byte. A turned page has upright pixels, because many readers of TIFF ignore Orientation. It may be used by
-// several goroutines. Each Make needs the memory of one page.
+// several goroutines. Each Make needs the memory of plan, manifest and one page.
 type Deriver struct {
 	Archive  archive.Reader
 	Decoder  *intake.Decoder
@@ -62,6 +62,9 @@ func (b Deriver) Make(ctx context.Context, order archive.Derived) (*Derivative, 
 	return d, nil
 }
 
+// maxTurned is the width of the widest page of a TIFF that readers take, pixels: that of package tiff.
+const maxTurned = 20_000
+
 // derivable returns how many usable pages an order takes from a revision.
 func derivable(m archive.Manifest, o session.Derivation) (usable int, err error) {
 	if err := o.Check(); err != nil {
@@ -70,6 +73,14 @@ func derivable(m archive.Manifest, o session.Derivation) (usable int, err error)
 	var all session.Ranges
 	for _, p := range m.Pages {
 		all = all.Add(p.Page)
+		length := p.Height // of the side that becomes the width
+		if p.Orientation >= 5 {
+			length = p.Width
+		}
+		if o.Turn(p.Page)%180 != 0 && length > maxTurned {
+			return 0, fmt.Errorf("%w: page %d has %d rows, and a page is turned right or left if it has at most %d: leave it, or turn it over",
+				pdf.ErrInput, p.Page, length, maxTurned)
+		}
 		if p.Status == session.PageStatusArchived && o.Pages.Has(p.Page) {
 			usable++
 		}

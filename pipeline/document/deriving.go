@@ -71,16 +71,12 @@ var errUnderivable = errors.New("this cannot be derived")
 // derive makes, archives and announces a document, unless it is there already: then somebody has ordered it twice, or a crash has come before
 // its event.
 func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
-	all, err := v.Made.Documents(ctx, r.Session)
-	if err != nil {
+	all, there, err := v.made(ctx, r)
+	if err != nil || there {
 		return err
 	}
 	n := 0
 	for _, made := range all {
-		if made.Derivation.Same(r.Order) {
-			_, _, err := v.Facts.RecordFact(ctx, made.DocDerived)
-			return err
-		}
 		if made.Revision == r.Revision {
 			n++
 		}
@@ -90,11 +86,11 @@ func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
 	}
 	var m archive.Manifest
 	key := archive.RevisionKey(r.Session, r.Revision, "manifest.json")
-	there, data, err := archive.LoadJSON(ctx, v.Archive, key, &m)
+	archived, data, err := archive.LoadJSON(ctx, v.Archive, key, &m)
 	switch {
 	case err != nil:
 		return err
-	case !there:
+	case !archived:
 		return fmt.Errorf("%w: the archive does not have %s", errUnderivable, key)
 	}
 	if _, err := derivable(m, r.Order); err != nil {
@@ -102,6 +98,20 @@ func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
 	}
 	r.Manifest = archive.NewObject(key, int64(len(data)), sha256.Sum256(data))
 	return v.commit(ctx, r)
+}
+
+// made returns the derived documents of the fax. If the ordered one is among them, its event is published.
+func (v *Deriving) made(ctx context.Context, r archive.Derived) (all []session.Derived, there bool, err error) {
+	if all, err = v.Made.Documents(ctx, r.Session); err != nil {
+		return nil, false, err
+	}
+	for _, made := range all {
+		if made.Derivation.Same(r.Order) {
+			_, _, err := v.Facts.RecordFact(ctx, made.DocDerived)
+			return all, true, err
+		}
+	}
+	return all, false, nil
 }
 
 // commit makes and archives a document, and publishes its event.
@@ -115,6 +125,9 @@ func (v *Deriving) commit(ctx context.Context, r archive.Derived) (err error) {
 		return err
 	}
 	if err := d.pdfFile.store(ctx, v.Archive, d.Record.PDF); err != nil {
+		return err
+	}
+	if _, there, err := v.made(ctx, r); err != nil || there { // somebody else was quicker, while this took minutes
 		return err
 	}
 	data, self, err := d.Record.Encode()

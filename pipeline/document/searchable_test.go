@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,11 +114,11 @@ func TestAFaxBecomesSearchable(t *testing.T) {
 // counted counts the objects that are read of an archive.
 type counted struct {
 	archive.Store
-	opened int
+	opened atomic.Int64
 }
 
 func (c *counted) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
-	c.opened++
+	c.opened.Add(1)
 	return c.Store.Open(ctx, key)
 }
 
@@ -131,15 +132,15 @@ func TestATextReadsNothingWhileOthersAreMissing(t *testing.T) {
 	s.Archive = reads
 	deliver := func(event any) {
 		t.Helper()
-		reads.opened = 0
+		reads.opened.Store(0)
 		if err := pipelinetest.Deliver(t.Context(), s, event); err != nil {
 			t.Fatal(err)
 		}
 	}
 	deliver(doc) // pages 1 and 2 have no text
 	for range 2 {
-		if deliver(d.Recognise(t, 1, "one", morning)); reads.opened > 0 {
-			t.Errorf("%d objects are read for the text of page 1, while page 2 has none", reads.opened)
+		if deliver(d.Recognise(t, 1, "one", morning)); reads.opened.Load() > 0 {
+			t.Errorf("%d objects are read for the text of page 1, while page 2 has none", reads.opened.Load())
 		}
 	}
 	deliver(d.Recognise(t, 2, "two", morning))

@@ -47,8 +47,22 @@ func (d Derivation) Same(o Derivation) bool {
 		slices.Equal(d.Over, o.Over) && slices.Equal(d.Left, o.Left)
 }
 
-// Text says for people what the document has: "pages 1-3 (page 2 turned right)".
+// maxText bounds Text, bytes: every second page of a long fax has thousands of numbers.
+const maxText = 500
+
+// Text says for people what the document has: "pages 1-3 (page 2 turned right)", or "1423 pages (20 turned)" if there is too much to say.
 func (d Derivation) Text() string {
+	if text := d.text(); len(text) <= maxText {
+		return text
+	}
+	turned := d.Right.Len() + d.Over.Len() + d.Left.Len()
+	if turned == 0 {
+		return fmt.Sprintf("%d pages", d.Pages.Len())
+	}
+	return fmt.Sprintf("%d pages (%d turned)", d.Pages.Len(), turned)
+}
+
+func (d Derivation) text() string {
 	var turns []string
 	for i, pages := range []Ranges{d.Right, d.Over, d.Left} {
 		if len(pages) > 0 {

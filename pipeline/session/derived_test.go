@@ -37,6 +37,20 @@ func TestADerivationIsChecked(t *testing.T) {
 	}
 }
 
+// The text of a long fax is short: it is the title of the document, and in the log.
+func TestTheTextOfManyPagesIsShort(t *testing.T) {
+	d := Derivation{Revision: 1}
+	for page := 1; page < 3000; page += 2 {
+		d.Pages = d.Pages.Add(page)
+	}
+	if text := d.Text(); text != "1500 pages" {
+		t.Error(text)
+	}
+	if d.Right = d.Pages; d.Text() != "1500 pages (1500 turned)" {
+		t.Error(d.Text())
+	}
+}
+
 func TestPagesAsPeopleWriteThem(t *testing.T) {
 	for _, c := range []struct {
 		text, want string // want "": an error

@@ -39,6 +39,18 @@ type Work struct {
 	DoneN     int `json:"done_n,omitempty"`
 }
 
+// Text says in words how far the work is.
+func (w Work) Text() string {
+	switch {
+	case w.Done:
+		return "done"
+	case w.Read:
+		return "read, not done"
+	default:
+		return "unread"
+	}
+}
+
 // WorkChange is one change of Work. A nil field stays as it is.
 type WorkChange struct {
 	Assignee *string  `json:"assignee,omitempty"` // "": nobody

@@ -241,3 +241,19 @@ func FuzzParseFact(f *testing.F) {
 		}
 	})
 }
+
+// How far the work on a fax is has the same words everywhere.
+func TestHowFarTheWorkIs(t *testing.T) {
+	for _, c := range []struct {
+		work Work
+		want string
+	}{
+		{Work{}, "unread"},
+		{Work{Read: true}, "read, not done"},
+		{Work{Read: true, Done: true}, "done"},
+	} {
+		if got := c.work.Text(); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.work, got, c.want)
+		}
+	}
+}

@@ -11,7 +11,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
+
+// A list says in the same words everywhere why a fax is as it is.
+func TestTheReasonOfAFax(t *testing.T) {
+	for _, c := range []struct{ reason, want string }{
+		{"", ""},
+		{"whole_file_refused", "whole_file_refused"},
+		{session.RecoveredBeyond, "the whole file has more pages than the provider counts"},
+	} {
+		if got := (Fax{Reason: c.reason}).ReasonText(); got != c.want {
+			t.Errorf("%q: %q, want %q", c.reason, got, c.want)
+		}
+	}
+}
 
 // The caller is told what an Error says; the text of every other error is for the log, unless nobody waits for the answer any longer.
 func TestErrorsAreAnsweredOrLogged(t *testing.T) {

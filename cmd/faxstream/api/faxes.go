@@ -57,6 +57,14 @@ func (f Fax) StatusText() string {
 	}
 }
 
+// ReasonText is the reason as people see it: that of a recovered fax is a sentence. Empty: there is none.
+func (f Fax) ReasonText() string {
+	if f.Reason == session.RecoveredBeyond {
+		return "the whole file has more pages than the provider counts"
+	}
+	return f.Reason
+}
+
 // Count is a number with a noun: 1 page, 2 pages.
 func Count(n int, noun string) string {
 	if n == 1 {
@@ -85,6 +93,9 @@ type FaxList struct {
 	Faxes      []Fax  `json:"faxes"`
 	Next       string `json:"next,omitempty"`
 	Incomplete string `json:"incomplete,omitempty"` // a sentence: why faxes that are only in the archive are missing
+
+	// Seen is in a list by text. A reader that sends it with the next such list, as seen=, has no fax recorded again that Seen names.
+	Seen string `json:"seen,omitempty"`
 }
 
 // FaxDetail is one fax with its pages: GET /faxes/{session}.

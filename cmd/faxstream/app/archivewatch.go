@@ -34,10 +34,13 @@ type watched struct {
 	turn chan struct{} // of capacity 1; full while a check runs
 
 	mu      sync.Mutex
-	tried   time.Time // end of the last write that showed something; guarded by mu
-	wrote   time.Time // end of the last write that worked; guarded by mu
-	failure error     // of the last write; nil: it worked; guarded by mu
-	back    time.Time // end of the first write that worked after one that failed; zero: none failed; guarded by mu
+	tried   time.Time     // end of the last write that showed something; guarded by mu
+	wrote   time.Time     // end of the last write that worked; guarded by mu
+	failure error         // of the last write; nil: it worked; guarded by mu
+	tested  time.Time     // end of the last test write; guarded by mu
+	down    error         // of the last test write, until a write works; guarded by mu
+	back    time.Time     // end of the first write that worked after a test write that failed; zero: none failed; guarded by mu
+	doubt   chan struct{} // of capacity 1; has a value when a write failed: a test write then shows whether that is the archive
 
 	failures *prometheus.CounterVec
 	tracer   *trace.Tracer // of writes; nil: off
@@ -45,7 +48,7 @@ type watched struct {
 
 // watch registers the metrics of an archive.
 func watch(s store, r prometheus.Registerer) (*watched, error) {
-	w := &watched{store: s, turn: make(chan struct{}, 1), failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+	w := &watched{store: s, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1), failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_archive_write_failures_total",
 		Help: "Writes to the archive that failed, test writes included, by reason: refused, full, other.",
 	}, []string{"reason"})}
@@ -140,13 +143,17 @@ func (w *watched) saw(ctx context.Context, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	failed := w.failure != nil
 	w.tried, w.failure = time.Now(), err
 	if err == nil {
 		w.wrote = w.tried
-		if failed {
-			w.back = w.tried
+		if w.down != nil {
+			w.down, w.back = nil, w.tried
 		}
+		return
+	}
+	select {
+	case w.doubt <- struct{}{}:
+	default: // there will be a test write
 	}
 }
 
@@ -155,13 +162,31 @@ var errNoAnswer = fmt.Errorf("the archive does not answer within %s", checkTimeo
 // Check returns the error of the last write, nil if it worked. It makes a test write if the last write is too old to show something.
 func (w *watched) Check(ctx context.Context) error { return w.check(ctx, checkEvery) }
 
-// Outage says whether writes fail now, and when they last worked again. What was found more than a second ago does not count: another
-// process may have met an outage since then.
+// Outage says whether the archive takes no writes now, and when it took them last again. A write that failed says nothing: it may be about
+// one object that cannot be written. A test write shows it. What was found more than a second ago does not count: another process may have
+// met an outage since then.
 func (w *watched) Outage(ctx context.Context) session.Outage {
-	err := w.check(ctx, recheckAfter)
+	err := w.test(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return session.Outage{Now: err != nil, Ended: w.back}
+}
+
+// test makes a test write, unless it is known by now whether the archive takes writes.
+func (w *watched) test(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-w.turn }()
+	w.mu.Lock()
+	known, down := time.Since(w.wrote) < recheckAfter || time.Since(w.tested) < recheckAfter, w.down
+	w.mu.Unlock()
+	if known {
+		return down
+	}
+	return w.tryWrite(ctx)
 }
 
 // check is Check; a write that worked counts for so long.
@@ -175,13 +200,26 @@ func (w *watched) check(ctx context.Context, counts time.Duration) error {
 	if known, err := w.known(counts); known {
 		return err
 	}
+	return w.tryWrite(ctx)
+}
+
+// tryWrite makes a test write. The caller has the turn.
+func (w *watched) tryWrite(ctx context.Context) error {
 	check, cancel := context.WithTimeoutCause(ctx, checkTimeout, errNoAnswer)
 	defer cancel()
 	err := w.store.Check(check)
 	if err != nil && errors.Is(context.Cause(check), errNoAnswer) {
 		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
+	if err != nil && ctx.Err() != nil {
+		return err // it was not finished: it says nothing
+	}
 	w.saw(check, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tested = time.Now(); err != nil {
+		w.down = err
+	}
 	return err
 }
 
@@ -203,6 +241,8 @@ func (w *watched) keepChecking(ctx context.Context) {
 		_ = w.Check(ctx) // it is noted, and /readyz says it
 		select {
 		case <-tick.C:
+		case <-w.doubt:
+			_ = w.test(ctx) // the same
 		case <-ctx.Done():
 			return
 		}

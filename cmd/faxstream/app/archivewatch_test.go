@@ -44,7 +44,13 @@ func (m *moody) checked() int {
 	return m.checks
 }
 
-func (m *moody) Create(context.Context, string, io.ReadSeeker, int64, [sha256.Size]byte) error {
+// stuck is an object that can never be written.
+const stuck = "stuck"
+
+func (m *moody) Create(_ context.Context, key string, _ io.ReadSeeker, _ int64, _ [sha256.Size]byte) error {
+	if key == stuck {
+		return storage.ErrRefused
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.err
@@ -168,6 +174,27 @@ func TestAnOutageIsKnownWhenItMatters(t *testing.T) {
 		time.Sleep(time.Hour)
 		if o := w.Outage(t.Context()); o.Now || !o.Ended.Equal(back) {
 			t.Errorf("an archive that works again since %s: %+v", back, o)
+		}
+	})
+}
+
+// An object that can never be written, and is tried again and again, is no outage: other faxes do not wait because of it.
+func TestOneObjectIsNoOutage(t *testing.T) {
+	watching(t, func(t *testing.T, w *watched, _ *moody) {
+		for range 20 {
+			if err := w.Create(t.Context(), stuck, strings.NewReader(""), 0, sha256.Sum256(nil)); !errors.Is(err, storage.ErrRefused) {
+				t.Fatal(err)
+			}
+			if o := w.Outage(t.Context()); o != (session.Outage{}) {
+				t.Fatalf("%+v", o)
+			}
+			time.Sleep(15 * time.Second)
+			if err := w.write(); err != nil {
+				t.Fatal(err)
+			}
+			if o := w.Outage(t.Context()); o != (session.Outage{}) {
+				t.Fatalf("after a write that worked: %+v", o)
+			}
 		}
 	})
 }

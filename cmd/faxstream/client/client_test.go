@@ -78,15 +78,31 @@ func TestWhatIsReadAgainIsAskedFor(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := newClient(t, Config{Server: srv.URL})
-	for _, err := range c.Faxes(t.Context(), FaxFilter{Ledger: true, Limit: 5}) {
+	for _, err := range c.Faxes(t.Context(), FaxFilter{Ledger: true, Seen: "x", Limit: 5}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	d, err := c.Fax(t.Context(), "a b")
-	want := []string{"/api/v1/faxes?archive=no&limit=5", "/api/v1/faxes/a%20b"}
+	want := []string{"/api/v1/faxes?archive=no&limit=5&seen=x", "/api/v1/faxes/a%20b"}
 	if err != nil || d.Session != "a b" || !slices.Equal(asked, want) {
 		t.Errorf("%q, %v; asked for %q, want %q", d.Session, err, asked, want)
+	}
+}
+
+// A stream of events is ready once, when the server listens: later comments only keep the connection.
+func TestAStreamIsReadyOnce(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, ": listening\n\n: \n\nid: 1\ndata: {}\n\n: \n\n")
+	}))
+	defer srv.Close()
+	ready, events := 0, 0
+	err := newClient(t, Config{Server: srv.URL}).Events(t.Context(), func() { ready++ }, func([]byte) error {
+		events++
+		return nil
+	})
+	if ready != 1 || events != 1 || err == nil || !strings.Contains(err.Error(), "the server stopped") {
+		t.Errorf("ready %d times, %d events, %v", ready, events, err)
 	}
 }
 

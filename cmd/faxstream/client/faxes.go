@@ -30,6 +30,7 @@ type FaxFilter struct {
 	Read         string
 	Done         string
 	Text         string // a query of the search index; of Faxes only
+	Seen         string // of an earlier FaxList: with Text, faxes that it names are not recorded again
 	Ledger       bool   // only faxes with a ledger: the archive, where lists take longer, is not read
 	Limit        int    // 0: none
 }
@@ -42,7 +43,7 @@ func (f FaxFilter) query() url.Values {
 	return values(map[string]string{
 		"to": f.To, "from": f.From, "status": f.Status, "direction": f.Direction, "verification": f.Verification,
 		"assignee": f.Assignee, "label": f.Label, "assigned": f.Assigned, "read": f.Read, "done": f.Done, "text": f.Text,
-		"archive": archive,
+		"archive": archive, "seen": f.Seen,
 	}, map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 

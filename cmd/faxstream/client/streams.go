@@ -49,8 +49,9 @@ func (c *Client) Events(ctx context.Context, ready func(), f func([]byte) error)
 	defer body.Close()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxEvent)
-	for lines.Scan() {
-		if bytes.HasPrefix(lines.Bytes(), []byte(":")) {
+	for listens := false; lines.Scan(); {
+		if !listens && bytes.HasPrefix(lines.Bytes(), []byte(":")) { // later comments only keep the connection
+			listens = true
 			ready()
 		}
 		if data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); ok {

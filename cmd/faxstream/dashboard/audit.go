@@ -125,6 +125,51 @@ func (s *server) marked(r *http.Request, id string, page int, sha256Hex string) 
 	return err == nil && time.Now().Unix() < until && hmac.Equal([]byte(got), []byte(s.mark(r, id, page, sha256Hex, until)))
 }
 
+const (
+	// seenMark stands in the mark of a fax in a list by text for the hash of an original.
+	seenMark = "seen"
+	// seenSize is how much of this mark names the fax in a FaxList.Seen, letters of 6 bits.
+	seenSize = 11
+	// maxSeen bounds the faxes that a Seen names.
+	maxSeen = 256
+)
+
+// parseSeen gives the time, in Unix seconds, until which a Seen is good, and the marks in it; of one that is not good any more, or is none,
+// the time of a new one, and no marks.
+func parseSeen(text string, now time.Time) (until int64, marks []string) {
+	end, all, _ := strings.Cut(text, ".")
+	until, err := strconv.ParseInt(end, 10, 64)
+	if err != nil || until <= now.Unix() || until > viewEnds(now) || len(all) > maxSeen*seenSize || len(all)%seenSize != 0 {
+		return viewEnds(now), nil
+	}
+	for ; all != ""; all = all[seenSize:] {
+		marks = append(marks, all[:seenSize])
+	}
+	return until, marks
+}
+
+// recordUnseen is recordFound for a list that a program reads again and again: it records the faxes that the Seen of an earlier list, which
+// comes in ?seen=, does not name, and gives a Seen that names these too. It is empty for a list without a text.
+func (s *server) recordUnseen(r *http.Request, f faxFilter, faxes []api.Fax) (string, error) {
+	if f.found == nil {
+		return "", nil
+	}
+	until, marks := parseSeen(r.FormValue("seen"), time.Now())
+	var fresh []api.Fax
+	for _, x := range faxes {
+		_, mark, _ := strings.Cut(s.mark(r, x.Session, 0, seenMark, until), ".")
+		mark = mark[:seenSize]
+		if i := slices.Index(marks, mark); i >= 0 {
+			marks = slices.Delete(marks, i, i+1) // what was listed last is kept longest
+		} else {
+			fresh = append(fresh, x)
+		}
+		marks = append(marks, mark)
+	}
+	marks = marks[max(0, len(marks)-maxSeen):]
+	return strconv.FormatInt(until, 10) + "." + strings.Join(marks, ""), s.recordFound(r.Context(), r, f, fresh)
+}
+
 // Trail calls give with the entries stored from since to until, oldest first, until it returns an error.
 type Trail func(ctx context.Context, since, until time.Time, give func(api.AuditLine) error) error
 

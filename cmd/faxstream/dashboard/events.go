@@ -1,14 +1,15 @@
 package dashboard
 
 import (
-	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -18,7 +19,7 @@ import (
 
 // events streams the events of pages, documents and texts as server-sent events, from now on, or from where a reader stopped: the id of the
 // last event that it has got comes in the header Last-Event-ID, as browsers send it, or in ?after=. Its first line is a comment that says
-// that it listens.
+// that it listens; other comments keep the connection.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	var after *bus.Place
 	if text := cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("after")); text != "" {
@@ -45,29 +46,48 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, ": listening\n\n")
 	_ = rc.Flush()
-	err := s.Events(r.Context(), after, func(e bus.Stored, at bus.Place) bool {
-		if !sees(r, eventNumber(e.Subject)) {
-			return true
+	ctx, stop := context.WithCancel(r.Context())
+	var one sync.Mutex // held while a part is written
+	write := func(part []byte) bool {
+		one.Lock()
+		defer one.Unlock()
+		return send(w, part)
+	}
+	var beats sync.WaitGroup
+	beats.Go(func() {
+		defer stop() // the reader is gone
+		for pause(ctx, time.After(liveBeat)) && write([]byte(": \n\n")) {
 		}
-		var err error
-		if masked(r) {
-			e.Data, err = maskEvent(e.Data)
-		}
-		var line []byte
-		if err == nil {
-			line, err = json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
-		}
-		if err != nil {
-			s.Log.Error("an event is not JSON", "type", bus.EventType(e.Subject), "err", err) // its subject has the number
-			return true
-		}
-		var b bytes.Buffer
-		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", at, line)
-		return send(w, b.Bytes())
 	})
+	err := s.Events(ctx, after, func(e bus.Stored, at bus.Place) bool {
+		part := s.eventFor(r, e, at)
+		return part == nil || write(part)
+	})
+	stop()
+	beats.Wait()
 	if err != nil {
 		s.Log.Error("event stream ended", "err", err)
 	}
+}
+
+// eventFor is an event as its reader may see it, as a server-sent event; nil: the reader gets nothing.
+func (s *server) eventFor(r *http.Request, e bus.Stored, at bus.Place) []byte {
+	if !sees(r, eventNumber(e.Subject)) {
+		return nil
+	}
+	var err error
+	if masked(r) {
+		e.Data, err = maskEvent(e.Data)
+	}
+	var line []byte
+	if err == nil {
+		line, err = json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
+	}
+	if err != nil {
+		s.Log.Error("an event is not JSON", "type", bus.EventType(e.Subject), "err", err) // its subject has the number
+		return nil
+	}
+	return fmt.Appendf(nil, "id: %s\ndata: %s\n\n", at, line)
 }
 
 const (

@@ -3,13 +3,17 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -49,6 +53,47 @@ func TestStreamsOfEventsAreBounded(t *testing.T) {
 	for open(t.Context()).StatusCode != http.StatusOK { // the server notices in its own time
 		runtime.Gosched()
 	}
+}
+
+// quiet is a reader of a stream that a test looks at. It takes no more than the comment of the start and most parts.
+type quiet struct {
+	http.ResponseWriter
+	text strings.Builder
+	most int
+}
+
+func (q *quiet) SetWriteDeadline(time.Time) error { return nil }
+
+func (q *quiet) Flush() {}
+
+func (q *quiet) Write(data []byte) (int, error) {
+	if q.most--; q.most < -1 {
+		return 0, errors.New("the reader is gone")
+	}
+	return q.text.Write(data)
+}
+
+// A stream in which nothing happens has a comment every liveBeat, so that no proxy takes it for dead, and ends when its reader is gone.
+func TestAStreamWithoutEventsIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := listenerConfig(&listener{}, local())
+		cfg.Events = func(ctx context.Context, _ *bus.Place, give func(bus.Stored, bus.Place) bool) error {
+			pause(ctx, time.After(50*time.Second))
+			give(bus.Stored{Subject: "fax.v1.page.archived.1.a.1", Data: []byte("{}")}, bus.Place{})
+			<-ctx.Done()
+			return nil
+		}
+		q := &quiet{ResponseWriter: httptest.NewRecorder(), most: 6}
+		start := time.Now()
+		NewHandler(cfg).As(access.Token{}).ServeHTTP(q, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events", nil))
+		if took := time.Since(start); took != 6*liveBeat {
+			t.Errorf("the stream ends after %s, want %s", took, 6*liveBeat)
+		}
+		before, after, ok := strings.Cut(q.text.String(), "id: ")
+		if !ok || before != ": listening\n\n: \n\n: \n\n" || strings.Count(after, "\n: \n") != 3 {
+			t.Errorf("the stream is %q", q.text.String())
+		}
+	})
 }
 
 // stored is a fact as a stream has it.

@@ -35,6 +35,11 @@ func (s *server) makeLink(w http.ResponseWriter, r *http.Request) (api.Link, err
 	if err := readOrderInto(w, r, &o, &o.Order); err != nil {
 		return api.Link{}, err
 	}
+	return s.orderLink(r, o)
+}
+
+// orderLink makes a link to an object of the fax in the path.
+func (s *server) orderLink(r *http.Request, o api.LinkOrder) (api.Link, error) {
 	o.By, o.Why = stated(o.By), stated(o.Why) // with long reasons a reader could fill FAX_AUDIT
 	ttl, err := time.ParseDuration(o.TTL)
 	if err != nil || ttl < time.Second || ttl > MaxTTL {
@@ -59,6 +64,27 @@ func (s *server) makeLink(w http.ResponseWriter, r *http.Request) (api.Link, err
 		Expires: l.Expires.Unix(), By: o.By,
 	})
 	return l, err
+}
+
+// linkForm is link for the form of the fax's page: it answers with a page that has the link.
+func (s *server) linkForm(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+	o := api.LinkOrder{
+		Order: api.Order{By: r.PostFormValue("by"), Why: r.PostFormValue("why")}, As: r.PostFormValue("as"), TTL: r.PostFormValue("ttl"),
+	}
+	err := checkOrder(r, &o.Order)
+	var l api.Link
+	if err == nil {
+		l, err = s.orderLink(r, o)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "link.html", struct {
+		api.Link
+		Session string
+	}{l, r.PathValue("session")})
 }
 
 // followLink serves the object of a link. The path is a credential, so no error is logged with it.

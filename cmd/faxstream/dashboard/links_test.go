@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -135,5 +137,36 @@ func TestABadLinkGivesNothing(t *testing.T) {
 	}
 	if d.Refused["link"] != 2 || strings.Contains(d.Log.String(), "/links/") {
 		t.Errorf("counted %v; log:\n%s", d.Refused, &d.Log)
+	}
+}
+
+// The form of the fax's page gives a link that works without a login, and is recorded; what is refused is refused here too.
+func TestALinkFromTheScreen(t *testing.T) {
+	d := newListener(t, nil)
+	status, body := d.send("reader", "/fax/abc/link", url.Values{"as": {"pdf"}, "ttl": {"10m"}, "why": {"for the court"}})
+	link := regexp.MustCompile(`<a id="link" href="([^"]+)"`).FindStringSubmatch(body)
+	if status != http.StatusOK || link == nil {
+		t.Fatalf("%d %s", status, body)
+	}
+	resp, err := http.Get(link[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/pdf" {
+		t.Errorf("the link answers %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	for _, c := range []struct {
+		who    string
+		fields url.Values
+		status int
+	}{
+		{"", url.Values{"as": {"pdf"}, "ttl": {"10m"}}, http.StatusUnauthorized},
+		{"reader", url.Values{"as": {"pdf"}, "ttl": {"1000h"}}, http.StatusBadRequest},
+		{"reader", url.Values{"as": {"exe"}, "ttl": {"10m"}}, http.StatusBadRequest},
+	} {
+		if status, body := d.send(c.who, "/fax/abc/link", c.fields); status != c.status {
+			t.Errorf("%s %v: %d %s, want %d", c.who, c.fields, status, body, c.status)
+		}
 	}
 }

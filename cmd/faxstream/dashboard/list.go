@@ -56,7 +56,8 @@ func (s *server) listed(r *http.Request) (l api.FaxList, err error) {
 	default:
 		return l, api.BadRequest("archive %q: want yes or no", v)
 	}
-	return l, s.recordFound(r.Context(), r, f, l.Faxes)
+	l.Seen, err = s.recordUnseen(r, f, l.Faxes)
+	return l, err
 }
 
 // shownTo gives the numbers of a fax their names, and masks the numbers for a reader who must not see them. No fax leaves without it.

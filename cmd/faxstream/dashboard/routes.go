@@ -58,7 +58,8 @@ func (s *server) routes() []route {
 		{"POST /letters/{id}/drop", access.ScopeOperate, s.letterForm(session.ActionDropped)},
 		{"GET /api/v1/faxes/{session}/keep", access.ScopeOwn, s.holdStatus},
 		{"POST /api/v1/faxes/{session}/links", access.ScopeOwn, s.link}, // a reader could send the file itself
-		{"GET /links/{link}", access.ScopeOpen, s.followLink},           // the link is the credential
+		{"POST /fax/{session}/link", access.ScopeOwn, s.linkForm},
+		{"GET /links/{link}", access.ScopeOpen, s.followLink}, // the link is the credential
 		{"GET /api/v1/subscribers", access.ScopeRead, s.listSubscribers},
 		{"POST /api/v1/subscribers", access.ScopeAdmin, s.addSubscriber},
 		{"DELETE /api/v1/subscribers/{name}", access.ScopeAdmin, s.removeSubscriber},

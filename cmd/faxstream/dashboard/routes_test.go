@@ -100,6 +100,7 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"GET /api/v1/webhooks/refused":         access.ScopeRead,
 		"GET /metrics":                         access.ScopeMetrics,
 		"POST /api/v1/faxes/{session}/links":   access.ScopeOwn,
+		"POST /fax/{session}/link":             access.ScopeOwn,
 		"GET /assets/{file}":                   access.ScopeOpen,
 		"POST /api/v1/faxes/{session}/desk":    access.ScopeWork,
 		"POST /fax/{session}/desk":             access.ScopeWork,

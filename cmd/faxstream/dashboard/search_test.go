@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -328,4 +329,72 @@ func (manyFound) Complete() bool { return true }
 
 func (manyFound) Matching(context.Context, search.Query) (found []search.Match, more bool, err error) {
 	return []search.Match{{Session: "abc"}, {Session: "later"}}, true, nil
+}
+
+// A program that reads a list by text again and again is recorded once for each fax, also one that has left the list for a while. What
+// another reader has seen, what is no Seen, and one that is too old count for nothing.
+func TestAListByTextThatIsReadAgain(t *testing.T) {
+	d, _, _, _ := textDesk(t)
+	read := func(who, query, seen string) (l api.FaxList, recorded []string) {
+		t.Helper()
+		before := len(d.recorded)
+		status, body := d.Ask(who, "GET", "/api/v1/faxes?"+query+"&seen="+url.QueryEscape(seen), "")
+		if err := json.Unmarshal([]byte(body), &l); err != nil || status != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, status, body)
+		}
+		for _, a := range d.recorded[before:] {
+			recorded = append(recorded, a.Session)
+		}
+		slices.Sort(recorded)
+		return l, recorded
+	}
+	first, recorded := read("boss", "text=1999", "")
+	if want := []string{"fax-0000", "fax-0001"}; !slices.Equal(recorded, want) || first.Seen == "" {
+		t.Fatalf("the first list records %v, want %v; %q", recorded, want, first.Seen)
+	}
+	all, recorded := read("boss", "text=order", first.Seen)
+	if want := []string{"mine", "other", "sent"}; !slices.Equal(recorded, want) || len(all.Faxes) != 5 {
+		t.Errorf("a longer list records %v, want %v", recorded, want)
+	}
+	few, recorded := read("boss", "text=bandages&archive=no", all.Seen)
+	if len(few.Faxes) != 3 || len(recorded) > 0 {
+		t.Errorf("a list of what was seen records %v", recorded)
+	}
+	if _, recorded = read("boss", "text=order", few.Seen); len(recorded) > 0 {
+		t.Errorf("faxes that come back are recorded again: %v", recorded)
+	}
+	if _, recorded = read("clerk", "text=order", few.Seen); len(recorded) != 3 {
+		t.Errorf("what another reader has seen: recorded are %v, want 3", recorded)
+	}
+	end, marks, _ := strings.Cut(few.Seen, ".")
+	for _, bad := range []string{
+		"x", end, marks, "1." + marks, "99999999999." + marks, end + "." + strings.Repeat("A", len(marks)), end + ".A" + marks,
+	} {
+		if _, recorded = read("boss", "text=order", bad); len(recorded) != 5 {
+			t.Errorf("seen=%s: recorded are %v, want all 5", bad, recorded)
+		}
+	}
+	if l, _ := read("boss", "status=partial", few.Seen); l.Seen != "" {
+		t.Errorf("a list without a text has %q", l.Seen)
+	}
+}
+
+// FuzzSeen: whatever a caller sends, it names no more faxes than it may, and none for longer than a view is good.
+func FuzzSeen(f *testing.F) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	f.Add("")
+	f.Add("1764000000." + strings.Repeat("a", 2*seenSize))
+	f.Add(strconv.FormatInt(viewEnds(now), 10) + "." + strings.Repeat("é", maxSeen*seenSize))
+	f.Add("-1.ä")
+	f.Fuzz(func(t *testing.T, text string) {
+		until, marks := parseSeen(text, now)
+		if until <= now.Unix() || until > viewEnds(now) || len(marks) > maxSeen {
+			t.Errorf("%d marks until %d", len(marks), until)
+		}
+		for _, m := range marks {
+			if len(m) != seenSize {
+				t.Errorf("mark %q", m)
+			}
+		}
+	})
 }

@@ -36,14 +36,7 @@ func (m model) faxHead() []string {
 	if d.Work.Assignee != "" {
 		who = d.Work.Assignee
 	}
-	state := "unread"
-	switch {
-	case d.Work.Done:
-		state = "done"
-	case d.Work.Read:
-		state = "read, not done"
-	}
-	words = fmt.Sprintf("Opened %s UTC. Assigned to %s, %s.", d.Opened.UTC().Format("2006-01-02 15:04"), who, state)
+	words = fmt.Sprintf("Opened %s UTC. Assigned to %s, %s.", d.Opened.UTC().Format("2006-01-02 15:04"), who, d.Work.Text())
 	for _, l := range d.Work.Labels {
 		words += " [" + l + "]"
 	}

@@ -20,6 +20,7 @@ type look struct {
 	detail       *api.FaxDetail // nil: it is not read yet
 	detailLosses int            // of the model when detail was asked for
 	unread       string         // why detail is not the state of now; empty: it is
+	changed      bool           // the open fax is not as it was when a read of it began
 	above        int            // of the open fax, the first page that is on the screen
 
 	prompt prompt
@@ -57,11 +58,11 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "r":
 		return m.again()
 	case "/":
-		m.open, m.prompt = "", prompt{open: true, text: m.filter}
+		m.open, m.changed, m.prompt = "", false, prompt{open: true, text: m.filter}
 	case "enter":
 		return m.enter()
 	case "esc":
-		m.open = ""
+		m.open, m.changed = "", false
 	case "up", "k":
 		m.move(-1)
 	case "down", "j":

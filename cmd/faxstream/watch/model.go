@@ -19,6 +19,7 @@ type (
 		list    api.FaxList
 		filter  string // that chose it
 		whole   bool   // with faxes that only the archive has
+		text    bool   // the filter has a text
 		losses  int    // of the model when it was asked for
 		err     error  // nil: list is what the server has
 		refused bool   // err is about the filter
@@ -41,13 +42,15 @@ type model struct {
 	faxes      []api.Fax // newest first
 	older      []api.Fax // those among them that only the archive has, as of the last whole list
 	more       bool      // the server has more than are shown, as of the last whole list
+	last       api.Fax   // of the last whole list
+	count      int       // of the faxes in it
 	incomplete string    // what the last whole list lacks; empty: nothing
 	events     []event   // newest last
 
 	reading // when and how the list is read
 	look    // what the person looks at
 
-	list func(filter string, whole bool, losses int) tea.Cmd
+	list func(filter, seen string, whole bool, losses int) tea.Cmd
 	fax  func(session string, losses int) tea.Cmd
 }
 
@@ -57,9 +60,9 @@ const mostEvents = 100
 func newModel(ctx context.Context, c Config, first listMsg) model {
 	m := model{
 		name: c.Name, filter: first.filter, noColor: c.NoColor, width: c.Width, height: c.Height, now: time.Now(),
-		list: func(filter string, whole bool, losses int) tea.Cmd {
+		list: func(filter, seen string, whole bool, losses int) tea.Cmd {
 			return func() tea.Msg {
-				l := c.readList(ctx, filter, whole)
+				l := c.readList(ctx, filter, seen, whole)
 				l.losses = losses
 				return l
 			}
@@ -109,7 +112,8 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		return m.read()
 	case eventMsg:
 		m.log(event(msg))
-		m.due = true
+		m.due = m.due || !m.text
+		m.changed = m.changed || m.open != "" && msg.session == m.open
 		return m.read()
 	case listMsg:
 		m.takeList(msg)

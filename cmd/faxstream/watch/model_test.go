@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,6 +28,7 @@ type ask struct {
 	what   string
 	whole  bool
 	losses int
+	seen   string
 }
 
 // rig is a model with a person and a server that the test plays.
@@ -40,15 +43,15 @@ func newRig(t *testing.T, width, height int, faxes ...api.Fax) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	r.model = newModel(t.Context(), Config{Name: "http://fax:8081", Width: width, Height: height}, listed("", true, faxes...))
-	r.list = func(filter string, whole bool, losses int) tea.Cmd {
-		r.asks = append(r.asks, ask{"list " + filter, whole, losses})
+	r.list = func(filter, seen string, whole bool, losses int) tea.Cmd {
+		r.asks = append(r.asks, ask{"list " + filter, whole, losses, seen})
 		return nil
 	}
 	r.fax = func(session string, losses int) tea.Cmd {
-		r.asks = append(r.asks, ask{"fax " + session, false, losses})
+		r.asks = append(r.asks, ask{"fax " + session, false, losses, ""})
 		return nil
 	}
-	r.now, r.known = noon, noon
+	r.now, r.known, r.stale = noon, noon, noon.Add(wholeEvery)
 	r.tell(openMsg{})
 	r.answer(faxes...)
 	return r
@@ -101,14 +104,20 @@ func (r *rig) press(keys ...string) {
 func (r *rig) answer(faxes ...api.Fax) {
 	r.t.Helper()
 	l := r.question("list")
-	r.tell(listMsg{list: api.FaxList{Faxes: faxes}, filter: strings.TrimPrefix(l.what, "list "), whole: l.whole, losses: l.losses})
+	filter := strings.TrimPrefix(l.what, "list ")
+	m := listMsg{list: api.FaxList{Faxes: faxes}, filter: filter, whole: l.whole, losses: l.losses}
+	if m.text = strings.Contains(filter, "text="); m.text {
+		m.list.Seen = fmt.Sprintf("%s, %d faxes", filter, len(faxes))
+	}
+	r.tell(m)
 }
 
 // fail answers the last question for a list with an error.
 func (r *rig) fail(err error) {
 	r.t.Helper()
 	l := r.question("list")
-	r.tell(listMsg{filter: strings.TrimPrefix(l.what, "list "), losses: l.losses, err: err, refused: errors.Is(err, client.ErrRequest)})
+	filter := strings.TrimPrefix(l.what, "list ")
+	r.tell(listMsg{filter: filter, whole: l.whole, losses: l.losses, err: err, refused: errors.Is(err, client.ErrRequest)})
 }
 
 // answerFax answers the last question for a fax.
@@ -342,6 +351,62 @@ func TestReadsAreFew(t *testing.T) {
 	}
 }
 
+// A list by text is read every ten seconds, however many events come, and each time the server hears what it has recorded. A person who
+// asks gets it at once.
+func TestAListByTextIsReadSeldom(t *testing.T) {
+	r := newRig(t, 100, 24, three()...)
+	r.press("/", "text=order", "enter")
+	r.answer(three()...)
+	var reads []int
+	for second := range 30 {
+		r.tick(1)
+		r.tell(eventMsg{kind: "fax.v1.page.archived"})
+		if len(r.asks) > 0 {
+			reads = append(reads, second+1)
+			if r.asks[0].seen != "text=order, 3 faxes" {
+				t.Errorf("it asks for %+v", r.asks[0])
+			}
+			r.answer(three()...)
+		}
+	}
+	if want := []int{10, 20, 30}; !slices.Equal(reads, want) {
+		t.Errorf("read in seconds %v, want %v", reads, want)
+	}
+	if r.press("r"); len(r.asks) != 1 {
+		t.Errorf("r asks for %v", r.asks)
+	}
+	r.answer(three()...)
+	r.press("/", "ctrl+u", "enter")
+	r.answer(three()...)
+	r.tick(2)
+	if len(r.asks) != 1 {
+		t.Errorf("without a text it asks for %v after two seconds", r.asks)
+	}
+}
+
+// The Seen of an earlier list goes only to a list by text, which says that it is one.
+func TestAListIsAskedFor(t *testing.T) {
+	s := &lists{}
+	c := Config{Server: s, Choose: func(words string) (client.FaxFilter, error) { return client.FaxFilter{Text: words}, nil }}
+	if m := c.readList(t.Context(), "order", "all of them", false); !m.text || s.asked.Seen != "all of them" || !s.asked.Ledger {
+		t.Errorf("%+v, asked for %+v", m, s.asked)
+	}
+	if m := c.readList(t.Context(), "", "all of them", true); m.text || s.asked.Seen != "" || s.asked.Ledger {
+		t.Errorf("%+v, asked for %+v", m, s.asked)
+	}
+}
+
+// lists is a server that remembers which list it was asked for last.
+type lists struct {
+	Server
+	asked client.FaxFilter
+}
+
+func (l *lists) Faxes(_ context.Context, f client.FaxFilter) iter.Seq2[api.FaxList, error] {
+	l.asked = f
+	return func(yield func(api.FaxList, error) bool) { yield(api.FaxList{}, nil) }
+}
+
 // Faxes that only the archive has stay in the list, and when others leave it the whole list is read again.
 func TestFaxesOfTheArchiveStay(t *testing.T) {
 	faxes := several(shown)
@@ -361,6 +426,97 @@ func TestFaxesOfTheArchiveStay(t *testing.T) {
 	r.tick(1)
 	if len(r.asks) != 1 || !r.asks[0].whole {
 		t.Errorf("faxes have left the list, and it asks for %v, want the whole list", r.asks)
+	}
+}
+
+// wholeAfter lets seconds pass until a whole list is asked for, and says how many. Other lists are answered with faxes.
+func (r *rig) wholeAfter(faxes ...api.Fax) (seconds int) {
+	r.t.Helper()
+	for range 200 {
+		r.tick(1)
+		seconds++
+		if len(r.asks) > 0 {
+			if r.asks[0].whole {
+				return seconds
+			}
+			r.answer(faxes...)
+		}
+	}
+	r.t.Fatal("no whole list is asked for in 200 seconds")
+	return 0
+}
+
+// What people do with a fax that only the archive has is seen in a minute, and an archive that answers again soon.
+func TestTheWholeListIsReadAgain(t *testing.T) {
+	faxes := three()
+	faxes[2].Older, faxes[2].Done, faxes[2].Assignee = true, false, ""
+	r := newRig(t, 100, 24, faxes...)
+	r.press("r")
+	r.answer(faxes...)
+	r.hasNot("alice")
+	if got := r.wholeAfter(faxes[:2]...); got != 60 {
+		t.Errorf("the whole list is read after %d s, want 60", got)
+	}
+	faxes[2].Done, faxes[2].Assignee = true, "alice"
+	r.answer(faxes...)
+	r.has("alice done")
+
+	r.press("r")
+	r.question("list")
+	r.tell(listMsg{list: api.FaxList{Faxes: faxes[:2], Incomplete: "the archive did not answer"}, whole: true})
+	r.has("the archive did not answer")
+	if got := r.wholeAfter(faxes[:2]...); got != 10 {
+		t.Errorf("after a list that is not whole it is read after %d s, want 10", got)
+	}
+	r.answer(faxes...)
+	r.hasNot("the archive did not answer")
+}
+
+// While the archive keeps the server waiting, the list is live with what the server has in memory. A server that does not answer is lost.
+func TestAnArchiveThatDoesNotAnswer(t *testing.T) {
+	faxes := three()
+	faxes[2].Older = true
+	r := newRig(t, 130, 24, faxes...)
+	r.press("r")
+	r.answer(faxes...)
+	slow := &url.Error{Op: "Get", URL: "http://fax:8081", Err: context.DeadlineExceeded}
+	r.wholeAfter(faxes[:2]...)
+	r.fail(slow)
+	r.has("live, 3 faxes", "The archive did not answer in 10 s", "receiving: 1 of 2")
+	r.tick(1)
+	if len(r.asks) != 1 || r.asks[0].whole {
+		t.Fatalf("it asks for %v, want the list in the server's memory", r.asks)
+	}
+	r.answer(faxes[:2]...)
+	r.has("live, 3 faxes", "The archive did not answer in 10 s")
+	r.wholeAfter(faxes[:2]...)
+	r.answer(faxes...)
+	r.hasNot("did not answer")
+	r.tick(2)
+	r.fail(slow)
+	r.has("connection lost", "not known, was")
+}
+
+// Where faxes of the list's end are gone, no fax of the server's memory stands in a place that one of the archive may have.
+func TestTheListEndsWhereTheArchiveWasRead(t *testing.T) {
+	faxes := several(shown + 2)
+	r := newRig(t, 100, 70, faxes[:shown]...)
+	r.press("r")
+	r.question("list")
+	r.tell(listMsg{list: api.FaxList{Faxes: slices.Clone(faxes[:shown]), Next: "cursor"}, whole: true})
+	r.tick(2)
+	r.answer(faxes[2:]...) // two have left, and two come up that the server has in memory
+	if n := len(r.faxes); n != shown-2 || r.faxes[n-1].Session != "fax-49" {
+		t.Errorf("%d faxes, the last is %s", n, r.faxes[n-1].Session)
+	}
+	r.tick(1)
+	if len(r.asks) != 1 || !r.asks[0].whole {
+		t.Fatalf("it asks for %v, want the whole list", r.asks)
+	}
+	r.question("list")
+	r.tell(listMsg{list: api.FaxList{Faxes: slices.Clone(faxes[:20]), Next: "the archive has more to look through"}, whole: true})
+	if got := r.wholeAfter(faxes[:20]...); got != 60 {
+		t.Errorf("a short list that is whole is read again after %d s, want 60", got)
 	}
 }
 
@@ -417,7 +573,7 @@ func TestTheSelection(t *testing.T) {
 	r.has("No fax has arrived yet.")
 }
 
-// A fax that is opened shows its pages and their state, is read again with the list, and is closed with esc.
+// A fax that is opened shows its pages and their state, is read again after an event of it, and is closed with esc.
 func TestAFaxIsOpened(t *testing.T) {
 	r := newRig(t, 100, 24, three()...)
 	r.press("down", "enter")
@@ -432,7 +588,8 @@ func TestAFaxIsOpened(t *testing.T) {
 	r.has("From +13343040001 Dr. Ada Lovelace to +13343040002: partial: 1 page missing", "Assigned to bob, unread. [urgent]",
 		"Note: call back about page 2", "1    archived          fetch  1728 × 2200 3", "2    missing (refused)",
 		"refused to send this page", "3    announced")
-	r.tick(2)
+	r.tell(eventMsg{kind: "fax.v1.page.archived", session: "lost"})
+	r.tick(1)
 	r.answer(three()...)
 	r.answerFax(api.FaxDetail{}, fmt.Errorf("%w: the fax is purged", client.ErrNotFound))
 	r.has("the fax is purged")
@@ -441,6 +598,59 @@ func TestAFaxIsOpened(t *testing.T) {
 	r.press("esc")
 	r.hasNot("Fax lost")
 	r.has("Opened (UTC)")
+}
+
+// An open fax is read again when it may have changed: after its events, when its row is another, with the whole list, and until a read has
+// worked. What happens to other faxes is no reason.
+func TestAnOpenFaxIsReadWhenItHasChanged(t *testing.T) {
+	r := newRig(t, 100, 24, three()...)
+	r.press("down", "enter")
+	r.answerFax(api.FaxDetail{}, nil)
+	// pass lets two seconds pass, answers the lists, and gives how often the fax is asked for.
+	pass := func(err error, faxes ...api.Fax) (reads int) {
+		for range 2 {
+			r.tick(1)
+			for _, a := range slices.Clone(r.asks) {
+				if a.what == "fax lost" {
+					reads++
+					r.answerFax(api.FaxDetail{}, err)
+				} else {
+					r.answer(faxes...)
+				}
+			}
+		}
+		return reads
+	}
+	faxes := three()
+	changed := three()
+	changed[1].Noted = true
+	for _, row := range []struct {
+		what  string
+		do    func()
+		err   error
+		faxes []api.Fax
+		want  int
+	}{
+		{"nothing", func() {}, nil, faxes, 0},
+		{"an event of another fax", func() { r.tell(eventMsg{kind: "fax.v1.page.archived", session: "new"}) }, nil, faxes, 0},
+		{"an event of the fax", func() { r.tell(eventMsg{kind: "fax.v1.page.archived", session: "lost"}) }, nil, faxes, 1},
+		{"another row", func() {}, nil, changed, 1},
+		{"the same row", func() {}, nil, changed, 0},
+		{"the fax has left the list", func() {}, nil, faxes[:1], 1},
+		{"a person asks, and it cannot be read", func() { r.press("r") }, errors.New("no answer"), faxes[:1], 1},
+		{"it is tried again", func() {}, nil, faxes[:1], 1},
+		{"it was read", func() {}, nil, faxes[:1], 0},
+	} {
+		row.do()
+		if got := pass(row.err, row.faxes...); got != row.want {
+			t.Errorf("%s: the fax is read %d times, want %d", row.what, got, row.want)
+		}
+	}
+	r.wholeAfter(faxes[:1]...)
+	if r.question("fax").what != "fax lost" {
+		t.Error("another fax is read")
+	}
+	r.answer(faxes[:1]...)
 }
 
 // The pages of a long fax are moved through.
@@ -473,7 +683,7 @@ func TestAFilterIsSet(t *testing.T) {
 	r.press("ctrl+u", "done=no")
 	r.tell(tea.PasteMsg{Content: " to=+1\n2"})
 	r.press("enter")
-	if len(r.asks) != 1 || r.asks[0] != (ask{"list done=no to=+1 2", true, 0}) {
+	if len(r.asks) != 1 || r.asks[0] != (ask{"list done=no to=+1 2", true, 0, ""}) {
 		t.Fatalf("it asks for %v", r.asks)
 	}
 	r.has("Reading what the filter chooses")

@@ -97,7 +97,7 @@ func (m model) notice() string {
 	case m.open != "" && m.unread != "":
 		return m.unread
 	case m.deaf != "":
-		return fmt.Sprintf("No events come, so the list is only read every %.0f s. %s", pollEvery.Seconds(), m.deaf)
+		return fmt.Sprintf("No events come, so the list is only read every %.0f s. %s", m.every().Seconds(), m.deaf)
 	default:
 		return m.incomplete
 	}
@@ -210,12 +210,8 @@ func (m model) state(f api.Fax, old bool) string {
 	if old && f.Status == session.StatusReceiving {
 		text = "not known, was " + text
 	}
-	switch f.Reason {
-	case "":
-	case session.RecoveredBeyond:
-		text += " (the whole file has more pages than the provider counts)"
-	default:
-		text += " (" + f.Reason + ")"
+	if why := f.ReasonText(); why != "" {
+		text += " (" + why + ")"
 	}
 	if f.Held {
 		text += ", held"

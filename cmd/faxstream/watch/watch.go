@@ -48,7 +48,7 @@ const (
 // Run shows the live view until the person ends it or ctx ends. It returns an error and shows nothing if the first list cannot be read.
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
-	first := c.readList(ctx, c.Filter, true)
+	first := c.readList(ctx, c.Filter, "", true)
 	if first.err != nil {
 		cancel()
 		return first.err
@@ -87,8 +87,8 @@ func (c Config) options() []tea.ProgramOption {
 }
 
 // readList reads the list that a filter chooses. One that is not whole comes from the memory of the server and has no faxes that only the
-// archive has.
-func (c Config) readList(ctx context.Context, filter string, whole bool) listMsg {
+// archive has. seen is the Seen of an earlier list.
+func (c Config) readList(ctx context.Context, filter, seen string, whole bool) listMsg {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m := listMsg{filter: filter, whole: whole}
@@ -98,6 +98,9 @@ func (c Config) readList(ctx context.Context, filter string, whole bool) listMsg
 		return m
 	}
 	f.Limit, f.Ledger = shown, !whole
+	if m.text = f.Text != ""; m.text {
+		f.Seen = seen
+	}
 	for list, err := range c.Server.Faxes(ctx, f) {
 		m.list, m.err = list, err
 		break // a request has all that is shown
