@@ -165,6 +165,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	if cfg.Admin.Base, err = layout.PathOf(c.PublicURL); err != nil {
 		return cfg, usagef("--public-url: %w", err)
 	}
+	cfg.Admin.HTTPS = strings.HasPrefix(strings.ToLower(c.PublicURL), "https://")
 	if c.FaxplusTokenFile != "" {
 		if _, err := flags.ReadLine(c.FaxplusTokenFile); err != nil {
 			return cfg, usagef("--faxplus-token-file: %w", err)

@@ -108,6 +108,11 @@ func (t Token) may(need Scope) bool {
 
 func (t Token) has(s Scope) bool { return slices.Contains(t.Scopes, s) }
 
+// mayTheSame reports whether two tokens allow the same.
+func (t Token) mayTheSame(o Token) bool {
+	return slices.Equal(t.Scopes, o.Scopes) && slices.Equal(t.Numbers, o.Numbers) && t.Masked == o.Masked
+}
+
 // Limited reports whether the token sees only faxes of its numbers.
 func (t Token) Limited() bool { return len(t.Numbers) > 0 }
 

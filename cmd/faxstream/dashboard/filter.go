@@ -206,7 +206,8 @@ func errMasked(why string) error {
 	return api.Errorf(http.StatusForbidden, "masked", "numbers are masked for you, and %s", why)
 }
 
-// maskEvent masks the numbers in an event: every event has them under the same keys.
+// maskEvent masks the numbers in an event: every event has them under the same keys. The details of a failure may quote the provider, who
+// writes what he likes: the words of the reason stand there.
 func maskEvent(data []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -225,6 +226,17 @@ func maskEvent(data []byte) ([]byte, error) {
 			return nil, err
 		}
 		fields[key] = hidden
+	}
+	if fields["detail"] != nil {
+		var reason session.Reason
+		if err := json.Unmarshal(fields["reason"], &reason); err != nil {
+			return nil, err
+		}
+		words, err := json.Marshal(reason.Words())
+		if err != nil {
+			return nil, err
+		}
+		fields["detail"] = words
 	}
 	return json.Marshal(fields)
 }

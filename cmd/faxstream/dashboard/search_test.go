@@ -395,6 +395,10 @@ func TestAListByTextThatIsRefusedOrCut(t *testing.T) {
 	if status != http.StatusBadRequest || !strings.Contains(page, "more than 10000 faxes") {
 		t.Errorf("an order for all of them: %d %s", status, page)
 	}
+	cut.admit(t, "robot", []access.Scope{access.ScopeWork})
+	if status, page := cut.send("robot", "/bulk", fields); status != http.StatusForbidden || !strings.Contains(page, "the scope read") {
+		t.Errorf("who may not read asks for words: %d %s", status, page)
+	}
 }
 
 // manyFound is an index in which more faxes match than are asked for.

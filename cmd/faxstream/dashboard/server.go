@@ -171,10 +171,10 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err == nil && s.Warnings != nil {
 		state.Warnings, err = s.Warnings(r.Context())
 	}
-	if t, ok := access.Caller(r); s.Gate.NeedsLogin() && (!ok || t.Limited()) {
+	if t, ok := access.Caller(r); s.Gate.NeedsLogin() && (!ok || t.Limited() || t.Masked) {
 		state.Warnings = nil
 		if err != nil {
-			err = errors.New("send a token that is not limited to numbers to see the reason")
+			err = errors.New("send a token that sees the numbers of all faxes to see the reason")
 		}
 	}
 	if err != nil {
