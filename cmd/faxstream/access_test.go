@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,11 +13,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/oauth2-proxy/mockoidc"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
@@ -151,6 +156,53 @@ func TestNoControlCharacterReachesTheTerminal(t *testing.T) {
 		run(t.Context(), append(args, "--server", srv.URL), func(string) string { return "" }, &out, &errs)
 		if text := out.String() + errs.String(); !strings.Contains(text, "owned") || strings.ContainsAny(text, "\x1b\x07") {
 			t.Errorf("%v: %q", args, text)
+		}
+	}
+}
+
+// While somebody types a password, another may remove a person, who stays away.
+func TestAPersonWhoIsRemovedStaysAway(t *testing.T) {
+	dir := t.TempDir()
+	users, words, slow := filepath.Join(dir, "users"), filepath.Join(dir, "password"), filepath.Join(dir, "slow")
+	if err := os.WriteFile(words, []byte("correct horse battery\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(slow, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	people := func(args ...string) error {
+		var out, errs bytes.Buffer
+		args = append(append([]string{"user"}, args...), "--admin-users="+users)
+		if code := run(t.Context(), args, func(string) string { return "" }, &out, &errs); code != exitOK {
+			return fmt.Errorf("%v: code %d, %s", args, code, &errs)
+		}
+		return nil
+	}
+	for _, name := range []string{"bob", "carol"} {
+		if err := people("add", name, "--role=read", "--password-file="+words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"add", "alice", "--role=read"}, {"password", "carol"}} {
+		done := make(chan error, 1)
+		go func() { done <- people(append(args, "--password-file="+slow)...) }()
+		typing, err := os.OpenFile(slow, os.O_WRONLY, 0) // when the command asks
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := people("remove", "bob"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = typing.WriteString("other words, as long as these\n")
+		if err := errors.Join(err, typing.Close(), <-done); err != nil {
+			t.Fatal(err)
+		}
+		all, err := access.ReadUsers(users)
+		if err != nil || slices.ContainsFunc(all, func(u access.User) bool { return u.Name == "bob" }) {
+			t.Errorf("%v: bob is there again: %v, %v", args, all, err)
+		}
+		if err := people("add", "bob", "--role=read", "--password-file="+words); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -111,14 +111,29 @@ func (f usersFile) read() ([]access.User, error) {
 	return users, nil
 }
 
-// find gives the place of a person in the file.
-func (f usersFile) find(name string) (users []access.User, i int, err error) {
-	users, err = f.read()
-	i = slices.IndexFunc(users, func(u access.User) bool { return u.Name == name })
-	if err == nil && i < 0 {
-		err = fmt.Errorf("%s has no person %s: %w", f.AdminUsers, name, errNotFound)
+// change writes what do makes of the people. Nobody else changes the file meanwhile, so do asks for nothing.
+func (f usersFile) change(do func([]access.User) ([]access.User, error)) error {
+	unlock, err := access.LockUsers(f.AdminUsers)
+	if err != nil {
+		return usagef("--admin-users: %w", err)
 	}
-	return users, i, err
+	users, err := f.read()
+	if err == nil {
+		users, err = do(users)
+	}
+	if err == nil {
+		err = access.WriteUsers(f.AdminUsers, users)
+	}
+	return errors.Join(err, unlock())
+}
+
+// find gives the place of a person among those of the file.
+func (f usersFile) find(users []access.User, name string) (int, error) {
+	i := slices.IndexFunc(users, func(u access.User) bool { return u.Name == name })
+	if i < 0 {
+		return i, fmt.Errorf("%s has no person %s: %w", f.AdminUsers, name, errNotFound)
+	}
+	return i, nil
 }
 
 // password is where a password comes from: never from a flag, which other users of the machine can see.
@@ -130,20 +145,13 @@ type userAddCmd struct {
 	usersFile
 	password
 	Name   string      `arg:"" help:"Name of the person: 1 to 64 letters, digits, '-' and '_'. FAX_AUDIT shows this name."`
-	Role   access.Role `required:"" env:"-" placeholder:"ROLE" help:"What the person may do: read (lists, documents, pages, links, audit), work (assign, label, note, mark as read or done), operate (retry, drop, choose, replay, reconcile) or admin (hold, release, purge). Each includes the ones before."`
+	Role   access.Role `required:"" env:"-" placeholder:"ROLE" help:"What the person may do: read (lists, documents, pages, links, audit), work (assign, label, note, mark as read or done, derive), operate (retry, drop, choose, replay, reconcile, verify on the screen) or admin (hold, release, purge). Each includes the ones before."`
 	To     []string    `env:"-" placeholder:"NUMBER" help:"The person sees only faxes of these numbers or user ids, as with faxstream token. Only with the roles read and work."`
 	Masked bool        `env:"-" help:"Numbers of faxes are shown to the person with all but their last four digits hidden. Only with the roles read and work."`
 }
 
 // Run adds a person to the file.
 func (c userAddCmd) Run(ctx context.Context, e env) error {
-	users, err := c.read()
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(users, func(u access.User) bool { return u.Name == c.Name }) {
-		return usagef("%s has a person %s: `faxstream user password` changes the password", c.AdminUsers, c.Name)
-	}
 	secret, err := c.ask(ctx, e)
 	if err != nil {
 		return err
@@ -152,7 +160,13 @@ func (c userAddCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return usagef("%w", err)
 	}
-	if err := access.WriteUsers(c.AdminUsers, append(users, u)); err != nil {
+	err = c.change(func(users []access.User) ([]access.User, error) {
+		if _, err := c.find(users, c.Name); err == nil {
+			return nil, usagef("%s has a person %s: `faxstream user password` changes the password", c.AdminUsers, c.Name)
+		}
+		return append(users, u), nil
+	})
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stderr, "added %s with the role %s to %s\n", u.Name, u.Role, c.AdminUsers)
@@ -167,18 +181,22 @@ type userPasswordCmd struct {
 
 // Run changes the password of a person.
 func (c userPasswordCmd) Run(ctx context.Context, e env) error {
-	users, i, err := c.find(c.Name)
-	if err != nil {
-		return err
-	}
 	secret, err := c.ask(ctx, e)
 	if err != nil {
 		return err
 	}
-	if users[i].Hash, err = access.HashPassword(secret); err != nil {
+	hash, err := access.HashPassword(secret)
+	if err != nil {
 		return usagef("%w", err)
 	}
-	if err := access.WriteUsers(c.AdminUsers, users); err != nil {
+	err = c.change(func(users []access.User) ([]access.User, error) {
+		i, err := c.find(users, c.Name)
+		if err == nil {
+			users[i].Hash = hash
+		}
+		return users, err
+	})
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stderr, "changed the password of %s\n", c.Name)
@@ -192,11 +210,14 @@ type userRemoveCmd struct {
 
 // Run removes a person from the file.
 func (c userRemoveCmd) Run(e env) error {
-	users, i, err := c.find(c.Name)
+	err := c.change(func(users []access.User) ([]access.User, error) {
+		i, err := c.find(users, c.Name)
+		if err != nil {
+			return nil, err
+		}
+		return slices.Delete(users, i, i+1), nil
+	})
 	if err != nil {
-		return err
-	}
-	if err := access.WriteUsers(c.AdminUsers, slices.Delete(users, i, i+1)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stderr, "removed %s\n", c.Name)

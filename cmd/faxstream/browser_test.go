@@ -274,6 +274,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	d.send(bodies[1:]...)
 	fax.await("all pages and the document",
 		"document.querySelectorAll('.archived').length == 3 && document.body.innerText.includes('complete')")
+	fax.await("what can be done with it", "document.querySelector('#derive-form') && document.querySelector('#replay')")
 	list.await("the document in the list", row("case", "complete"))
 
 	unassigned := b.tab("/?assigned=no")
@@ -312,12 +313,16 @@ func (p *tab) lateNote(d *desk) {
 	p.t.Helper()
 	p.open("/fax/case")
 	p.do("begin a note", chromedp.SendKeys(chromedp.CSS("#note textarea"), "my own words"),
+		chromedp.SendKeys(chromedp.CSS("#derive-form input[name=over]"), "2"),
 		chromedp.Focus(chromedp.CSS("#work input[name=labels]")))
 	d.do(0, "label", "case", "urgent", "--by=bob")
 	d.do(0, "note", "case", "other words <b>", "--by=bob")
 	p.await("what somebody else does", "document.querySelector('.note')?.innerText == 'other words <b>' && document.querySelector('.label')")
 	if !p.ask("document.querySelector('#note textarea').value == 'my own words'") {
 		p.t.Error("the note that was being written is lost")
+	}
+	if !p.ask("document.querySelector('#derive-form input[name=over]').value == '2'") {
+		p.t.Error("the pages that were being turned are lost")
 	}
 	p.do("save the note", chromedp.Click(chromedp.CSS("button[value=note]")), // the page knows the name by now
 		chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
@@ -458,12 +463,15 @@ func looksCloser(b *browser, fax *tab) {
 	fax.axe("a link")
 	fax.open("/fax/fax")
 	fax.do("verify", chromedp.Click(chromedp.CSS("form[action$=verify] button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
-	if !fax.ask("document.querySelector('h1').innerText == 'The fax is as it was written'") {
+	if !fax.ask("document.querySelector('h1').innerText == 'Fax fax is as it was written'") {
 		b.t.Error("the fax is not as it was written")
 	}
 	fax.axe("a verdict")
 	came := b.tab("/fax/fax/timeline")
 	came.await("an attempt that failed", "document.querySelector('td.differs')?.innerText.includes('attempt 1 failed')")
+	if !came.ask(`/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}$/.test(document.querySelector("td").innerText)`) {
+		b.t.Error("the timeline does not say its times in UTC, to a thousandth of a second")
+	}
 	came.axe("the timeline")
 	list := b.tab("/")
 	list.do("first pages", chromedp.Click(chromedp.CSS("input[name=thumbs]")), chromedp.Click(chromedp.CSS(".filter button")),

@@ -185,6 +185,7 @@ func TestConfigShowCanBeReadAgain(t *testing.T) {
 		{"--memory=1"},
 		{"--faxplus-page-path=/no/number"},
 		{"--views=Lab=colour=red"},
+		{"--views=Lab=text=order", "--no-search"},
 	} {
 		args := append([]string{"config", "check", "--faxplus-page-path=none"}, bad...)
 		if code := run(t.Context(), args, func(string) string { return "" }, io.Discard, io.Discard); code != exitUsage {

@@ -97,7 +97,7 @@ func readPublicKeys(files []string) (keys []ed25519.PublicKey, err error) {
 // tokenCmd makes a token for the admin API.
 type tokenCmd struct {
 	Name  string   `arg:"" help:"Name of the holder: 1 to 64 letters, digits, '-' and '_'. FAX_AUDIT shows this name."`
-	Scope []string `required:"" env:"-" placeholder:"SCOPE" help:"What the token allows: read (lists, documents, pages, links, audit, metrics), operate (retry, drop, choose, replay, reconcile), admin (hold, release, purge), metrics (metrics and no fax), text (send what an OCR engine read on a page), work (assign, label, note, mark as read or done)."`
+	Scope []string `required:"" env:"-" placeholder:"SCOPE" help:"What the token allows: read (lists, documents, pages, links, audit, metrics), operate (retry, drop, choose, replay, reconcile, verify on the screen), admin (hold, release, purge), metrics (metrics and no fax), text (send what an OCR engine read on a page), work (assign, label, note, mark as read or done, derive)."`
 	To    []string `env:"-" placeholder:"NUMBER" help:"The token sees only faxes of these numbers or user ids: received faxes to them, and sent faxes from them. How they are written makes no difference. Only with the scopes read, metrics, text and work."`
 	JSON  bool     `help:"Print one JSON object with the token and its line."`
 }

@@ -1,5 +1,5 @@
 // Command faxstream turns fax webhooks into archived pages and documents. Run faxstream --help. The commands
-// are the fields of cli in run.go; each has a file with its flags and its Run.
+// are the fields of cli in run.go; files have them by subject, with their flags and their Run.
 package main
 
 import (

@@ -144,7 +144,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	if cfg.Names, err = numberNames(c.Numbers); err != nil {
 		return cfg, err
 	}
-	if cfg.Views, err = views(c.Views); err != nil {
+	if cfg.Views, err = views(c.Views, !c.NoSearch); err != nil {
 		return cfg, err
 	}
 	if cfg.Traces, err = c.traceFlags.config(); err != nil {
@@ -165,6 +165,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	if cfg.Admin.Base, err = layout.PathOf(c.PublicURL); err != nil {
 		return cfg, usagef("--public-url: %w", err)
 	}
+	cfg.Admin.HTTPS = strings.HasPrefix(strings.ToLower(c.PublicURL), "https://")
 	if c.FaxplusTokenFile != "" {
 		if _, err := flags.ReadLine(c.FaxplusTokenFile); err != nil {
 			return cfg, usagef("--faxplus-token-file: %w", err)
@@ -232,9 +233,9 @@ func numberNames(list []string) (map[string]string, error) {
 }
 
 // views reads filters with names.
-func views(list []string) (all []dashboard.View, err error) {
+func views(list []string, byText bool) (all []dashboard.View, err error) {
 	for _, text := range list {
-		view, err := dashboard.ParseView(text)
+		view, err := dashboard.ParseView(text, byText)
 		if err != nil {
 			return nil, usagef("--views: %w", err)
 		}

@@ -110,7 +110,7 @@ func (g *Gate) logOut(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gate) cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
+		Name: cookieName, Value: value, Path: layout.Base(r) + "/", MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil || g.BehindTLS,
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/access/accesstest"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 )
 
 // A person logs in with a token, reads, and logs out; what the cookie was good for is over then, and also when the token is removed.
@@ -92,6 +93,18 @@ func TestLoginInABrowser(t *testing.T) {
 	d.SetTokens(line)
 	if resp, _ = visit("GET", "/", nil); at(resp) != "/login?next=/" {
 		t.Errorf("after the token was removed the cookie leads to %s", at(resp))
+	}
+}
+
+// The cookie is not sent to what a host has beside the dashboard.
+func TestTheCookieStaysBelowThePath(t *testing.T) {
+	d := newDesk(t, nil)
+	r := httptest.NewRequest("POST", "/fax/login", strings.NewReader(url.Values{"token": {d.Secrets["reader"]}}.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	layout.Under("/fax", d.Config.Handler).ServeHTTP(w, r)
+	if cookies := w.Result().Cookies(); w.Code != 303 || len(cookies) != 1 || cookies[0].Path != "/fax/" {
+		t.Errorf("%d %v", w.Code, cookies)
 	}
 }
 

@@ -62,21 +62,39 @@ func (l *logins) failed(ip netip.Addr, now time.Time) (tooMany bool) {
 	return w.n > maxFailures
 }
 
-// open begins a session of a token or a person and gives the cookie's value.
+// open begins a session of a token or a person and gives the cookie's value. Sessions in which the provider let the same person do other
+// things end: only the last says what the person, and a link of the person, may do.
 func (l *logins) open(token Token, provided bool, now time.Time) string {
 	value := rand.Text() // 130 bits
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, s := range l.sessions {
-		if !now.Before(s.expires) {
+		if !now.Before(s.expires) || provided && s.provided && s.token.Name == token.Name && !s.token.mayTheSame(token) {
 			delete(l.sessions, id)
 		}
 	}
-	if l.sessions == nil || len(l.sessions) >= maxSessions {
+	if l.sessions == nil {
 		l.sessions = map[[sha256.Size]byte]webSession{}
+	}
+	if len(l.sessions) >= maxSessions {
+		l.endOldest(token.Name)
 	}
 	l.sessions[sha256.Sum256([]byte(value))] = webSession{token: token, provided: provided, expires: now.Add(sessionFor)}
 	return value
+}
+
+// endOldest ends the oldest session of a name, or of all if the name has none, so that one who logs in often ends no session of others.
+// l.mu is held.
+func (l *logins) endOldest(name string) {
+	var oldest [sha256.Size]byte
+	var found webSession
+	for id, s := range l.sessions {
+		own, had := s.token.Name == name, found.token.Name == name
+		if found.expires.IsZero() || own && !had || own == had && s.expires.Before(found.expires) {
+			oldest, found = id, s
+		}
+	}
+	delete(l.sessions, oldest)
 }
 
 func (l *logins) session(value string, now time.Time) (s webSession, ok bool) {

@@ -95,19 +95,51 @@ type provider struct {
 	found     *oidc.Provider // nil: not yet; guarded by mu
 	err       error          // of the last try; guarded by mu
 	again     time.Time      // when it may be asked again after err; guarded by mu
+	asked     chan struct{}  // closed when it has answered; nil: it is not asked now; guarded by mu
 	exchanges chan struct{}  // a place for each login that asks it
 }
 
-// find gives the provider, and asks it for its addresses if it has not said them yet.
+// enter takes a place of a login that asks the provider.
+func (p *provider) enter() (leave func(), err error) {
+	select {
+	case p.exchanges <- struct{}{}:
+		return func() { <-p.exchanges }, nil
+	default:
+		return nil, errPasswordsQueue
+	}
+}
+
+// find gives the provider. One request asks it for its addresses if it has not said them yet; the others wait for the answer.
 func (p *provider) find(ctx context.Context, issuer string) (*oidc.Provider, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.found != nil || time.Now().Before(p.again) {
+	if p.found != nil || p.asked == nil && time.Now().Before(p.again) {
+		defer p.mu.Unlock()
 		return p.found, p.err
 	}
-	p.found, p.err = oidc.NewProvider(context.WithoutCancel(ctx), issuer)
-	p.again = time.Now().Add(discoverAgain)
-	return p.found, p.err
+	if p.asked == nil {
+		p.asked = make(chan struct{})
+		go p.ask(context.WithoutCancel(ctx), issuer)
+	}
+	asked := p.asked
+	p.mu.Unlock()
+	select {
+	case <-asked:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.found, p.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// ask asks the provider for its addresses, and tells those who wait. The client in ctx bounds the time.
+func (p *provider) ask(ctx context.Context, issuer string) {
+	found, err := oidc.NewProvider(ctx, issuer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found, p.err, p.again = found, err, time.Now().Add(discoverAgain)
+	close(p.asked)
+	p.asked = nil
 }
 
 // oidcClient is the client of one login, as the request reached this server.
@@ -134,6 +166,12 @@ func (g *Gate) oidcClient(r *http.Request) (ctx context.Context, p *oidc.Provide
 
 // oidcLogIn leads a browser to the provider.
 func (g *Gate) oidcLogIn(w http.ResponseWriter, r *http.Request) {
+	leave, err := g.provider.enter()
+	if err != nil {
+		g.oidcFailed(w, r, err)
+		return
+	}
+	defer leave()
 	_, _, c, err := g.oidcClient(r)
 	if err != nil {
 		g.oidcFailed(w, r, err)
@@ -158,12 +196,12 @@ func (g *Gate) oidcCookie(r *http.Request, value string, maxAge int) *http.Cooki
 // the provider's page, and browsers keep the strict cookie of the session from it.
 func (g *Gate) oidcCallback(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, g.oidcCookie(r, "", -1))
-	t, next, err := g.oidcPerson(r)
+	t, sub, next, err := g.oidcPerson(r)
 	if err != nil {
 		g.oidcFailed(w, r, err)
 		return
 	}
-	g.Log.Info("logged in", "name", t.Name, "address", Address(r), "issuer", g.OIDC.Issuer)
+	g.Log.Info("logged in", "name", t.Name, "sub", sub, "address", Address(r), "issuer", g.OIDC.Issuer)
 	http.SetCookie(w, g.cookie(r, g.logins.open(t, true, time.Now()), int(sessionFor.Seconds())))
 	w.Header().Set("Refresh", "0; url="+layout.Base(r)+next)
 	pages.Write(w, r, g.Log, http.StatusOK, "welcome.html", struct{ Name, Next string }{t.Name, next})
@@ -182,38 +220,38 @@ func (g *Gate) oidcFailed(w http.ResponseWriter, r *http.Request, err error) {
 	pages.Write(w, r, g.Log, e.Status, "login.html", form)
 }
 
-// oidcPerson is who has logged in at the provider, and the page that the person wants.
-func (g *Gate) oidcPerson(r *http.Request) (t Token, next string, err error) {
+// oidcPerson is who has logged in at the provider, the name that the provider never gives to another, and the page that the person wants.
+func (g *Gate) oidcPerson(r *http.Request) (t Token, sub, next string, err error) {
 	cookie, err := r.Cookie(oidcCookie)
 	if err != nil {
-		return t, "", errOIDCState
+		return t, "", "", errOIDCState
 	}
 	began, err := url.ParseQuery(cookie.Value)
 	state := began.Get("state")
 	if err != nil || state == "" || subtle.ConstantTimeCompare([]byte(state), []byte(r.FormValue("state"))) != 1 {
-		return t, "", errOIDCState
+		return t, "", "", errOIDCState
 	}
 	if refused := r.FormValue("error"); refused != "" {
-		return t, "", api.Errorf(http.StatusForbidden, "forbidden", "the login provider refused: %.100q", refused)
+		return t, "", "", api.Errorf(http.StatusForbidden, "forbidden", "the login provider refused: %.100q", refused)
 	}
-	select {
-	case g.provider.exchanges <- struct{}{}:
-		defer func() { <-g.provider.exchanges }()
-	default:
-		return t, "", errPasswordsQueue
+	leave, err := g.provider.enter()
+	if err != nil {
+		return t, "", "", err
 	}
+	defer leave()
 	claims, err := g.oidcClaims(r, began)
 	if err != nil {
-		return t, "", err
+		return t, "", "", err
 	}
 	if t, err = g.OIDC.person(claims); err != nil {
-		return t, "", err
+		return t, "", "", err
 	}
+	sub, _ = claims["sub"].(string)
 	all, err := g.holders()
 	if err == nil && slices.ContainsFunc(all, func(o Token) bool { return o.Name == t.Name }) {
 		err = api.Errorf(http.StatusForbidden, "forbidden", "%s is the name of a token or of a person with a password here", t.Name)
 	}
-	return t, nextPage(began.Get("next")), err
+	return t, sub, nextPage(began.Get("next")), err
 }
 
 // oidcClaims changes the code that the browser brings for an ID token, and gives what is in it.
@@ -237,6 +275,9 @@ func (g *Gate) oidcClaims(r *http.Request, began url.Values) (claims map[string]
 	return claims, id.Claims(&claims)
 }
 
+// unseen reports whether a character shows nothing itself, so that two names could look the same, or changes how the others are shown.
+func unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
+
 // person is what the first group that is configured lets a person do.
 func (o *OIDC) person(claims map[string]any) (t Token, err error) {
 	text := func(name string) string { s, _ := claims[name].(string); return strings.TrimSpace(s) }
@@ -247,9 +288,9 @@ func (o *OIDC) person(claims map[string]any) (t Token, err error) {
 	if t.Name == "" {
 		t.Name = text("sub")
 	}
-	if t.Name == "" || len(t.Name) > maxPerson || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, unicode.IsControl) {
+	if t.Name == "" || len(t.Name) > maxPerson || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, unseen) {
 		return t, api.Errorf(http.StatusForbidden, "forbidden",
-			"the login provider gives no name that can stand in the audit: want 1 to %d bytes", maxPerson)
+			"the login provider gives no name that can stand in the audit: want 1 to %d bytes, and no hidden characters", maxPerson)
 	}
 	var groups []any
 	switch has := claims[o.Claim].(type) {

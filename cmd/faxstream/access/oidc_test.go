@@ -1,6 +1,8 @@
 package access
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/oauth2-proxy/mockoidc"
 )
 
@@ -232,6 +235,43 @@ func TestAProvidersLoginIsRefused(t *testing.T) {
 	}
 }
 
+// While the provider does not answer, a request waits as long as its browser does, one request asks, and more than a few wait for nothing.
+func TestAProviderThatHangsHoldsNobody(t *testing.T) {
+	asked, answer := make(chan struct{}, 10), make(chan struct{})
+	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-answer
+	}))
+	defer hangs.Close()
+	defer close(answer)
+	g := New(Config{OIDC: &OIDC{Issuer: hangs.URL}, Log: slog.New(slog.DiscardHandler)})
+	ctx, leave := context.WithCancel(oidc.ClientContext(t.Context(), &http.Client{Timeout: oidcTimeout}))
+	first := make(chan error, 1)
+	go func() {
+		_, err := g.provider.find(ctx, hangs.URL)
+		first <- err
+	}()
+	<-asked
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := g.provider.find(gone, hangs.URL); !errors.Is(err, context.Canceled) {
+		t.Errorf("a request whose browser is gone: %v", err)
+	}
+	leave()
+	if err := <-first; !errors.Is(err, context.Canceled) || len(asked) > 0 {
+		t.Errorf("the request that asked: %v; asked %d times more", err, len(asked))
+	}
+	for range maxExchanges {
+		if _, err := g.provider.enter(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := httptest.NewRecorder()
+	if g.oidcLogIn(w, httptest.NewRequest("GET", "/login/oidc", nil)); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("one more: %d", w.Code)
+	}
+}
+
 func TestNamesAndGroupsOfAProvider(t *testing.T) {
 	o := &OIDC{Claim: "roles", Roles: []GroupRole{{Group: "fax", Role: RoleWork}}}
 	for _, c := range []struct {
@@ -243,6 +283,10 @@ func TestNamesAndGroupsOfAProvider(t *testing.T) {
 		{map[string]any{"email": "j@example.com", "email_verified": false, "sub": "1", "roles": []any{"fax"}}, "1"},
 		{map[string]any{"email": "j@example.com", "sub": "1", "roles": []any{"fax"}}, "1"},
 		{map[string]any{"preferred_username": "a\nb", "roles": "fax"}, ""},
+		{map[string]any{"preferred_username": "ja\u200bne", "roles": "fax"}, ""},
+		{map[string]any{"preferred_username": "\u202eenaj", "roles": "fax"}, ""},
+		{map[string]any{"preferred_username": "ja\u2028ne", "roles": "fax"}, ""},
+		{map[string]any{"preferred_username": "Zoë Müller", "roles": "fax"}, "Zoë Müller"},
 		{map[string]any{"preferred_username": strings.Repeat("x", 101), "roles": "fax"}, ""},
 		{map[string]any{"roles": "fax"}, ""},
 		{map[string]any{"sub": "1", "roles": "fax,other"}, ""},

@@ -22,11 +22,11 @@ type Scope string
 // The scopes that a token can have.
 const (
 	ScopeRead    Scope = "read"    // every GET: lists, documents, pages, the audit, metrics; and links to documents and pages
-	ScopeOperate Scope = "operate" // retry, drop, choose, replay, reconcile
+	ScopeOperate Scope = "operate" // retry, drop, choose, replay, reconcile, verify
 	ScopeAdmin   Scope = "admin"   // hold, release, purge, and every other request that changes something
 	ScopeMetrics Scope = "metrics" // the metrics, and no fax
 	ScopeText    Scope = "text"    // send what an OCR engine recognised on a page
-	ScopeWork    Scope = "work"    // assign, label, note, mark as read or done
+	ScopeWork    Scope = "work"    // assign, label, note, mark as read or done, derive
 )
 
 // Scopes of paths. No token has them.
@@ -107,6 +107,11 @@ func (t Token) may(need Scope) bool {
 }
 
 func (t Token) has(s Scope) bool { return slices.Contains(t.Scopes, s) }
+
+// mayTheSame reports whether two tokens allow the same.
+func (t Token) mayTheSame(o Token) bool {
+	return slices.Equal(t.Scopes, o.Scopes) && slices.Equal(t.Numbers, o.Numbers) && t.Masked == o.Masked
+}
 
 // Limited reports whether the token sees only faxes of its numbers.
 func (t Token) Limited() bool { return len(t.Numbers) > 0 }

@@ -152,8 +152,27 @@ func parseUser(line []byte) (u User, err error) {
 	return u, u.check()
 }
 
-// WriteUsers replaces a file of users, all of it or nothing. The file is for its owner only; the owner of the file of before keeps it. A
-// crash may leave a file .users-* beside it, which means nothing and can be removed.
+// LockUsers waits until nobody else changes the file of users, and keeps others from it until unlock. It locks the directory, because
+// WriteUsers puts another file in the place of the file.
+func LockUsers(file string) (unlock func() error, err error) {
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir.Name(), err), dir.Close())
+	}
+	return dir.Close, nil
+}
+
+// WriteUsers replaces a file of users, all of it or nothing. Its owner can read it, and its group if the group could before; owner and group
+// of the file of before keep it. A crash may leave a file .users-* beside it, which means nothing and can be removed.
 func WriteUsers(file string, users []User) (err error) {
 	var text bytes.Buffer
 	for _, u := range users {
@@ -192,17 +211,30 @@ func WriteUsers(file string, users []User) (err error) {
 	return nil
 }
 
-// keepOwner gives f the owner of the file that it replaces: root adds users, and the server of another account goes on to read them.
+// keepOwner gives f the owner and the group of the file that it replaces, and lets the group read it if it could before: root adds users, and
+// the server of another account goes on to read them.
 func keepOwner(f *os.File, file string) error {
 	before, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	var now fs.FileInfo
+	if err == nil {
+		now, err = f.Stat()
+	}
 	if err != nil {
 		return err
 	}
-	if owner, ok := before.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
-		return f.Chown(int(owner.Uid), int(owner.Gid))
+	owner, ok := before.Sys().(*syscall.Stat_t)
+	own, same := now.Sys().(*syscall.Stat_t)
+	if ok && same && (owner.Uid != own.Uid || owner.Gid != own.Gid) {
+		err = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	if err == nil {
+		err = f.Chmod(0o600 | before.Mode().Perm()&0o040)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the owner and the group of %s: %w", file, err)
 	}
 	return nil
 }

@@ -3,10 +3,13 @@ package access
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -74,7 +77,36 @@ func TestRolesIncludeTheOnesBefore(t *testing.T) {
 	}
 }
 
-// A file is replaced as a whole, is for its owner only, and stays where a link of the file system leads.
+// Two who change the file at the same time both have their change in it.
+func TestNoChangeOfUsersIsLost(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	if err := WriteUsers(file, nil); err != nil {
+		t.Fatal(err)
+	}
+	var adding sync.WaitGroup
+	for i := range 20 {
+		adding.Go(func() {
+			unlock, err := LockUsers(file)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			users, err := ReadUsers(file)
+			if err == nil {
+				err = WriteUsers(file, append(users, User{Name: "person-" + strconv.Itoa(i), Role: RoleRead, Hash: cheapHash}))
+			}
+			if err := errors.Join(err, unlock()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	adding.Wait()
+	if users, err := ReadUsers(file); err != nil || len(users) != 20 {
+		t.Errorf("%d people, %v", len(users), err)
+	}
+}
+
+// A file is replaced as a whole, stays readable for those of its group and nobody else, and stays where a link of the file system leads.
 func TestUsersAreWrittenWholeAndPrivate(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")
@@ -89,8 +121,17 @@ func TestUsersAreWrittenWholeAndPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	info, err := os.Lstat(file)
-	if err != nil || info.Mode() != 0o600 {
+	if err != nil || info.Mode() != 0o640 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteUsers(link, []User{alice}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(file); err != nil || info.Mode() != 0o600 {
+		t.Errorf("a file for its owner only: %v, %v", info.Mode(), err)
 	}
 	got, err := ReadUsers(link)
 	if err != nil || len(got) != 1 || got[0].Name != "alice" {

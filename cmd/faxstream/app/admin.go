@@ -20,6 +20,7 @@ type Admin struct {
 	Key       string       // PEM file of the private key of Cert
 	AnyPort   bool         // where the port of Addr is taken, take a free one
 	Base      string       // path below which a proxy in front serves the listener, such as /fax; empty: it has the whole host
+	HTTPS     bool         // browsers reach the listener with https, whatever a proxy in front passes on
 	PlainHTTP bool         // no TLS although Addr is not loopback: a proxy in front speaks it
 }
 

@@ -280,8 +280,8 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory), Verify: a.prove(c),
 		Gate: access.New(access.Config{
-			Tokens: c.Admin.tokens(), Users: c.Admin.users(), OIDC: c.Admin.OIDC, Refused: refused, BehindTLS: c.Admin.PlainHTTP, Log: a.log,
-			LinkKey: linkKey,
+			Tokens: c.Admin.tokens(), Users: c.Admin.users(), OIDC: c.Admin.OIDC, Refused: refused, Log: a.log, LinkKey: linkKey,
+			BehindTLS: c.Admin.PlainHTTP || c.Admin.HTTPS,
 		}),
 		Health:    past.Now,
 		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),

@@ -270,6 +270,9 @@ func (s *server) bulkForm(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"do", "by", bulkPrefix + "assignee", bulkPrefix + "labels"} {
 		v.Fields.Set(name, r.PostFormValue(name))
 	}
+	if t, ok := access.Caller(r); err == nil && ok && r.FormValue("text") != "" && !slices.Contains(t.Scopes, access.ScopeRead) {
+		err = api.Errorf(http.StatusForbidden, "forbidden", "%s does not have the scope read, and what text finds shows what faxes say", t.Name)
+	}
 	if err == nil {
 		v.listView, err = s.listView(r)
 	}

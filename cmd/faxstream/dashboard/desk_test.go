@@ -294,30 +294,50 @@ func TestNumbersHaveNames(t *testing.T) {
 // next reads one event of a stream.
 func next(t *testing.T, events *bufio.Scanner) string {
 	t.Helper()
+	_, html := nextEvent(t, events)
+	return html
+}
+
+// nextEvent gives its id too.
+func nextEvent(t *testing.T, events *bufio.Scanner) (id, data string) {
+	t.Helper()
 	var html strings.Builder
 	for events.Scan() {
 		line, ok := strings.CutPrefix(events.Text(), "data: ")
+		mark, marked := strings.CutPrefix(events.Text(), "id: ")
 		switch {
+		case marked:
+			id = mark
 		case ok:
 			html.WriteString(line + "\n")
 		case events.Text() == "" && html.Len() > 0:
-			return html.String()
+			return id, html.String()
 		case events.Text() != "" && events.Text() != ": ":
 			t.Fatalf("the stream has the line %q", events.Text())
 		}
 	}
 	t.Fatalf("the stream ended: %v", events.Err())
-	return ""
+	return "", ""
 }
 
 // listen opens a stream of a page.
 func listen(t *testing.T, d *listener, who, path string) *bufio.Scanner {
+	t.Helper()
+	events, _ := listenFrom(t, d, who, path, "")
+	return events
+}
+
+// listenFrom is listen by a page that has got an event with an id, and leaves in the end.
+func listenFrom(t *testing.T, d *listener, who, path, last string) (events *bufio.Scanner, leave func()) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+d.Secrets[who])
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +346,7 @@ func listen(t *testing.T, d *listener, who, path string) *bufio.Scanner {
 	if resp.StatusCode != 200 {
 		t.Fatalf("%s: %d", path, resp.StatusCode)
 	}
-	return bufio.NewScanner(resp.Body)
+	return bufio.NewScanner(resp.Body), func() { resp.Body.Close() }
 }
 
 // A list says at once what it is, and again when it changes; the filter stays. A number with a line end in it ends no event.

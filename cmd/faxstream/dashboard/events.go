@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,7 +84,7 @@ func (s *server) eventFor(r *http.Request, e bus.Stored, at bus.Place) []byte {
 		line, err = json.Marshal(api.Event{Type: bus.EventType(e.Subject), Time: e.Time, Data: e.Data})
 	}
 	if err != nil {
-		s.Log.Error("an event is not JSON", "subject", e.Subject, "err", err)
+		s.Log.Error("an event is not JSON", "type", bus.EventType(e.Subject), "err", err) // its subject has the number
 		return nil
 	}
 	return fmt.Appendf(nil, "id: %s\ndata: %s\n\n", at, line)
@@ -117,7 +118,7 @@ func (s *server) timelinePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, f := range facts {
-		v.Lines = append(v.Lines, lineOf(f))
+		v.Lines = append(v.Lines, lineOf(f, masked(r)))
 	}
 	s.render(w, r, http.StatusOK, "timeline.html", v)
 }
@@ -130,12 +131,15 @@ type timelineLine struct {
 	Failed bool // it did not work
 }
 
-// lineOf says a fact in words. One that this version does not know is named by its type.
-func lineOf(stored bus.Stored) timelineLine {
+// lineOf says a fact in words, without details if these may not be shown. One that this version does not know is named by its type.
+func lineOf(stored bus.Stored, masked bool) timelineLine {
 	l := timelineLine{Time: stored.Time, What: bus.EventType(stored.Subject)}
 	fact, err := session.ParseFact(l.What, stored.Data)
 	if err != nil {
 		return l
+	}
+	if masked {
+		fact = withoutDetail(fact)
 	}
 	switch f := fact.(type) {
 	case session.PageAnnounced:
@@ -154,6 +158,25 @@ func lineOf(stored bus.Stored) timelineLine {
 		l.What, l.Failed = faxText(fact)
 	}
 	return l
+}
+
+// withoutDetail takes from a failure what may quote the provider, who can write numbers there.
+func withoutDetail(fact session.Fact) session.Fact {
+	switch f := fact.(type) {
+	case session.PageFailed:
+		f.Detail = ""
+		return f
+	case session.DocFailed:
+		f.Detail = ""
+		return f
+	case session.WholeDone:
+		f.Detail, f.Attempts = "", slices.Clone(f.Attempts)
+		for i := range f.Attempts {
+			f.Attempts[i].Detail = ""
+		}
+		return f
+	}
+	return fact
 }
 
 // archivedText says how a page came.

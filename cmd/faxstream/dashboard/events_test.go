@@ -147,7 +147,7 @@ func TestTimeline(t *testing.T) {
 	_, page := d.Ask("clerk", "GET", "/fax/mine/timeline", "")
 	last := 0
 	for _, want := range []string{
-		"2026-11-24 12:00:00.000</time></td><td>2</td><td>announced by the provider",
+		"2026-11-24 12:00:00.000</td><td>2</td><td>announced by the provider",
 		`<td>2</td><td class="differs">attempt 3 failed (fetch): The file of this page is empty. &lt;0 bytes&gt; There is no further attempt`,
 		"archived, cut from the whole file, with 1 bad row", "over, as the provider says: success, 2 pages",
 		"whole file ordered for page 2 and to compare page 1", "whole file archived, 2 pages (1 attempt failed, the last one: not_yet)",

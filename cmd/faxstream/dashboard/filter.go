@@ -91,8 +91,9 @@ func (v View) shownTo(reader access.Token) bool {
 // maxViewName bounds a name of a view, bytes.
 const maxViewName = 50
 
-// ParseView reads a view from NAME=FILTER. The filter is written as in the address of the list, such as label=lab&done=no.
-func ParseView(text string) (v View, err error) {
+// ParseView reads a view from NAME=FILTER. The filter is written as in the address of the list, such as label=lab&done=no. byText: there is
+// a search index, so that it may have a text.
+func ParseView(text string, byText bool) (v View, err error) {
 	name, filter, _ := strings.Cut(text, "=")
 	if name = strings.TrimSpace(name); name == "" || len(name) > maxViewName {
 		return v, fmt.Errorf("view %q: want NAME=FILTER with a name of at most %d bytes", text, maxViewName)
@@ -106,8 +107,17 @@ func ParseView(text string) (v View, err error) {
 			return v, fmt.Errorf("view %s: %q is no part of a filter: want %s or thumbs", name, key, strings.Join(filterNames, ", "))
 		}
 	}
-	if _, err := parseFaxFilter(&http.Request{Form: query}); err != nil {
+	f, err := parseFaxFilter(&http.Request{Form: query})
+	if err != nil {
 		return v, fmt.Errorf("view %s: %w", name, err)
+	}
+	if f.text != "" && !byText {
+		return v, fmt.Errorf("view %s: text needs the search index: leave out the text, or --no-search", name)
+	}
+	if f.text != "" {
+		if _, err := search.ParseTerms(f.text); err != nil {
+			return v, fmt.Errorf("view %s: text: %w", name, err)
+		}
 	}
 	return View{name, query.Encode()}, nil
 }
@@ -196,7 +206,8 @@ func errMasked(why string) error {
 	return api.Errorf(http.StatusForbidden, "masked", "numbers are masked for you, and %s", why)
 }
 
-// maskEvent masks the numbers in an event: every event has them under the same keys.
+// maskEvent masks the numbers in an event: every event has them under the same keys. The details of a failure may quote the provider, who
+// writes what he likes: the words of the reason stand there.
 func maskEvent(data []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -215,6 +226,17 @@ func maskEvent(data []byte) ([]byte, error) {
 			return nil, err
 		}
 		fields[key] = hidden
+	}
+	if fields["detail"] != nil {
+		var reason session.Reason
+		if err := json.Unmarshal(fields["reason"], &reason); err != nil {
+			return nil, err
+		}
+		words, err := json.Marshal(reason.Words())
+		if err != nil {
+			return nil, err
+		}
+		fields["detail"] = words
 	}
 	return json.Marshal(fields)
 }

@@ -113,6 +113,9 @@ func (s *server) serveLink(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if maker.Masked && (l.Mime == "application/pdf" || l.Mime == "application/json") { // they have the numbers in them
+		return access.ErrOrphanLink
+	}
 	f := file{session: l.Session, page: l.Page, object: session.Object{Key: l.Key, SHA256: l.SHA256}, name: l.Name, mime: l.Mime}
 	read := f.access(session.AccessLinkUsed)
 	read.By = "link of " + l.By

@@ -371,13 +371,14 @@ func TestParseView(t *testing.T) {
 		{"Lab=label=lab&done=no&thumbs=1", "Lab", "done=no&label=lab&thumbs=1", ""},
 		{"Lab=text=order+%264711", "Lab", "text=order+%264711", ""},
 		{"All=", "All", "", ""},
+		{"Lab=text=ab*", "", "", "view Lab: text: ab*: want at least"},
 		{"=done=no", "", "", "want NAME=FILTER"},
 		{strings.Repeat("x", 51) + "=done=no", "", "", "at most 50 bytes"},
 		{"Lab=done=maybe", "", "", `view Lab: done "maybe": want yes, no`},
 		{"Lab=colour=red", "", "", `"colour" is no part of a filter: want to, from`},
 		{"Lab=done=%", "", "", "cannot be read"},
 	} {
-		v, err := ParseView(row.text)
+		v, err := ParseView(row.text, true)
 		if row.fails != "" && (err == nil || !strings.Contains(err.Error(), row.fails)) {
 			t.Errorf("%q: %+v, %v; want %s", row.text, v, err, row.fails)
 		}
@@ -394,11 +395,11 @@ func TestParseView(t *testing.T) {
 func FuzzParseView(f *testing.F) {
 	f.Add("Lab=label=lab&done=no")
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := ParseView(text)
+		v, err := ParseView(text, true)
 		if err != nil {
 			return
 		}
-		if again, err := ParseView(v.Name + "=" + v.Query); err != nil && !strings.Contains(v.Name, "=") || err == nil && again != v {
+		if again, err := ParseView(v.Name+"="+v.Query, true); err != nil && !strings.Contains(v.Name, "=") || err == nil && again != v {
 			t.Errorf("%q is %+v, and then %+v, %v", text, v, again, err)
 		}
 	})
@@ -419,5 +420,27 @@ func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
 		if got := walk(t, srv, "limit=10&from="+url.QueryEscape(from)); !slices.Equal(got, []string{"abc"}) {
 			t.Errorf("%q: %q", from, got)
 		}
+	}
+}
+
+// The form of the filter keeps what has no field in it.
+func TestTheFormKeepsTheWholeFilter(t *testing.T) {
+	_, page := newListener(t, nil).Ask("reader", "GET", "/?read=no&direction=incoming&done=no&since=2026-11-24T12:00:00Z&until=2027-01-01", "")
+	_, form, _ := strings.Cut(page, `<form class="filter"`)
+	form, _, _ = strings.Cut(form, "</form>")
+	for _, want := range []string{
+		`<input type="hidden" name="direction" value="incoming">`, `<input type="hidden" name="read" value="no">`,
+		`<input type="hidden" name="until" value="2027-01-01">`, `name="since" type="text" value="2026-11-24T12:00:00Z"`,
+	} {
+		if !strings.Contains(form, want) {
+			t.Errorf("no %s in %s", want, form)
+		}
+	}
+	if n := strings.Count(form, `name="done"`) + strings.Count(form, `name="verification"`); n != 1 {
+		t.Errorf("fields that are there, or are not asked for, are hidden too: %s", form)
+	}
+	_, page = newListener(t, nil).Ask("reader", "GET", "/?since=2026-11-24", "")
+	if !strings.Contains(page, `type="date" value="2026-11-24"`) {
+		t.Errorf("a day: %s", page)
 	}
 }

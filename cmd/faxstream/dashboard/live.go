@@ -119,12 +119,13 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 		if v.FaxList = s.newer(v.filter, v.after, defaultLimit, v.FaxList); v.Next != "" && len(v.Faxes) < defaultLimit {
 			v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit) // faxes have left the list, and others come up
 		}
-		return pages.Fragment(at, "faxlist", v)
+		return part(at, "faxlist", v)
 	})
 }
 
 // liveFound is liveList for a filter with a text. It is a view of its own: each fax that it shows for the first time is recorded, except
-// those that the page has shown, which its mark names. The index does not tell of texts that come, so it is asked again.
+// those that the page has shown: its mark names them, or the id of the last event that it got before it lost the connection. The index does
+// not tell of texts that come, so it is asked again.
 func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 	select {
 	case s.foundTabs <- struct{}{}:
@@ -134,12 +135,7 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 			"to see what is new", maxFoundTabs))
 		return
 	}
-	first, recorded := true, map[string]bool{}
-	if s.marked(r, foundMark, 0, sessionsOf(v.Faxes)) {
-		for _, x := range v.Faxes {
-			recorded[x.Session] = true
-		}
-	}
+	first, recorded := true, s.shownBefore(r, v.Faxes)
 	s.live(w, r, fmt.Sprintf("list %p", r), "", foundEvery, func(ctx context.Context, changed map[string]bool) ([]byte, error) {
 		more, err := s.findAgain(ctx, &v.filter)
 		if err != nil {
@@ -149,7 +145,7 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 		if !first && !more && !shown && !s.Board.anyOf(changed, v.filter) {
 			return nil, nil
 		}
-		v.FaxList = s.list(ctx, v.filter, v.after, defaultLimit)
+		v.FaxList = s.foundNow(ctx, v, more)
 		fresh := slices.DeleteFunc(slices.Clone(v.Faxes), func(x api.Fax) bool { return recorded[x.Session] })
 		if err := s.recordFound(ctx, r, v.filter, fresh); err != nil {
 			return nil, err
@@ -158,8 +154,20 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 			recorded[x.Session] = true
 		}
 		first = false
-		return pages.Fragment(layout.PlaceOf(r), "faxlist", v)
+		e, err := part(layout.PlaceOf(r), "faxlist", v)
+		return append([]byte("id: "+s.foundMark(r, v)+"\n"), e...), err
 	})
+}
+
+// foundNow is the list of v as it is now; more: other faxes are found. What only the archive has is read again then, after it did not
+// answer, and when faxes have left the list.
+func (s *server) foundNow(ctx context.Context, v listView, more bool) api.FaxList {
+	if !more && v.Incomplete == v.filter.found.incomplete(v.Next == "") {
+		if l := s.newer(v.filter, v.after, defaultLimit, v.FaxList); l.Next == "" || len(l.Faxes) == defaultLimit {
+			return l
+		}
+	}
+	return s.list(ctx, v.filter, v.after, defaultLimit)
 }
 
 // liveFax streams what the page of a fax shows, whenever it changes. It belongs to the view that the page's mark names; without a good mark
@@ -178,12 +186,21 @@ func (s *server) liveFax(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pages.Fragment(layout.PlaceOf(r), "faxbody", v)
+		return part(layout.PlaceOf(r), "faxbody", v)
 	})
 }
 
-// render gives the HTML of a view after changes of sessions; nil: nothing is new.
+// render gives the event of a view after changes of sessions; nil: nothing is new.
 type render func(ctx context.Context, changed map[string]bool) ([]byte, error)
+
+// part is a part of a page as an event.
+func part(at layout.Place, name string, data any) ([]byte, error) {
+	html, err := pages.Fragment(at, name, data)
+	if err != nil {
+		return nil, err
+	}
+	return event(html), nil
+}
 
 // live sends the events of a view, the newest at once, so that a page whose connection was lost shows nothing old. The
 // view is rendered after changes of a session, or of any if id is empty; where every is not 0, that long after the last time too.
@@ -232,11 +249,11 @@ func (s *server) follow(
 	for {
 		now, err := render(ctx, watcher.Take())
 		if gone, ok := errors.AsType[*api.Error](err); ok && (gone.Status == http.StatusNotFound || gone.Status == http.StatusGone) {
-			now, err = pages.Fragment(at, "gone", gone.Message)
+			now, err = part(at, "gone", gone.Message)
 		}
 		if err == nil && now != nil && !bytes.Equal(now, sent) {
 			sent = now
-			publish(event(now))
+			publish(now)
 		}
 		if ctx.Err() != nil {
 			return

@@ -14,8 +14,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// maxThumbnailed bounds the original from which a thumbnail is made, or of which bad rows are looked for, bytes.
-const maxThumbnailed = 64 << 20
+// maxOriginal bounds the original from which a thumbnail is made, or of which bad rows are looked for, bytes.
+const maxOriginal = 64 << 20
 
 // thumbnail serves pages/N.thumbnail.png, which it makes from the original at each request.
 func (s *server) thumbnail(w http.ResponseWriter, r *http.Request, page int) error {
@@ -70,7 +70,7 @@ func (s *server) withOriginal(r *http.Request, f file, do func(ctx context.Conte
 		return err
 	}
 	defer body.Close()
-	if size > maxThumbnailed {
+	if size > maxOriginal {
 		return api.NotFound("page %d of session %s has %d bytes, which is too large for this", f.page, f.session, size)
 	}
 	original := &source{Reader: body}

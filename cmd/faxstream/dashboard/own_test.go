@@ -208,6 +208,38 @@ func TestALinkEndsWhenItsMakerIsLimited(t *testing.T) {
 	}
 }
 
+// For whom numbers are masked now, a link of before leads to nothing that has numbers in it.
+func TestALinkEndsWhenItsMakerIsMasked(t *testing.T) {
+	hash, err := access.HashPassword(passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		as     string
+		masked bool
+		want   int
+	}{
+		{`"as":"pdf"`, false, 200},
+		{`"as":"pdf"`, true, 410},
+		{`"as":"manifest"`, true, 410},
+		{`"as":"tiff","page":1`, true, 200},
+	} {
+		ann := access.User{Name: "ann", Role: access.RoleRead, Hash: hash}
+		d := newListenerWith(t, func(g *access.Config) {
+			g.Users = func() ([]access.User, error) { return []access.User{ann}, nil }
+		}, nil)
+		_, body := d.Ask("", "POST", "/api/v1/faxes/abc/links", `{`+c.as+`,"ttl":"10m"}`, d.LogIn("ann", passphrase))
+		var l api.Link
+		if err := json.Unmarshal([]byte(body), &l); err != nil || l.URL == "" {
+			t.Fatalf("%s: %v", body, err)
+		}
+		ann.Masked = c.masked
+		if code, body := d.Ask("", "GET", strings.TrimPrefix(l.URL, d.URL), ""); code != c.want {
+			t.Errorf("%+v: %d %s", c, code, body)
+		}
+	}
+}
+
 // No cursor names a fax that its reader may not see, and none of the own faxes is skipped or stands twice.
 func TestALimitedTokensCursorNamesNoOtherFax(t *testing.T) {
 	older := &shelf{faxes: map[string]session.State{}}

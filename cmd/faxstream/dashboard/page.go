@@ -45,6 +45,7 @@ type pageView struct {
 	Bad     bool       // they are
 	BadRows []badRows  // from the top, as the page is stored
 	MoreBad bool       // others are left out
+	NoRows  string     // why they cannot be marked; empty: they can
 	Zoom    string     // fit, or a percentage
 	Turn    int        // clockwise, for the eye only: 0, 90, 180 or 270
 	W, H    int        // of the PNG, pixels
@@ -211,6 +212,9 @@ func (s *server) markBadRows(r *http.Request, f session.PageArchived, v *pageVie
 		rows, err = s.BadRows(ctx, original)
 		return err
 	})
+	if e, ok := errors.AsType[*api.Error](err); ok && e.Status == http.StatusNotFound {
+		v.NoRows, err = e.Message, nil // the page itself can be shown
+	}
 	if v.MoreBad = len(rows) > maxBadRows; v.MoreBad {
 		rows = rows[:maxBadRows]
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -35,6 +36,7 @@ type listView struct {
 	Thumbs    bool   // those of the first pages are shown
 	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
 	Masked    bool   // the reader sees no numbers, and gets no file that has them
+	Full      bool   // it cannot fill in live, because maxFoundTabs lists do
 
 	filter faxFilter
 	after  orderKey
@@ -100,6 +102,25 @@ func (v listView) Older() string { return "/?" + v.at(v.Next) }
 // Asked is what the filter has under a name.
 func (v listView) Asked(name string) string { return v.Query.Get(name) }
 
+// Hidden is what the filter has under names that have no field in its form.
+func (v listView) Hidden() url.Values {
+	hidden := url.Values{}
+	for _, name := range []string{"until", "direction", "verification", "assigned", "read"} {
+		if v.Query.Has(name) {
+			hidden.Set(name, v.Asked(name))
+		}
+	}
+	return hidden
+}
+
+// SinceType is the type of the field for the time: a field for a day cannot have an hour.
+func (v listView) SinceType() string {
+	if _, err := time.Parse(time.DateOnly, v.Asked("since")); err != nil && v.Asked("since") != "" {
+		return "text"
+	}
+	return "date"
+}
+
 // Filtered reports whether a filter leaves out faxes.
 func (v listView) Filtered() bool { return len(v.Query) > 0 }
 
@@ -116,6 +137,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.Mark = s.foundMark(r, v)
+	v.Full = v.filter.found != nil && len(s.foundTabs) == cap(s.foundTabs)
 	if !restricted(r) {
 		var err error
 		if v.Letters, err = s.Letters.LiveLetters(r.Context()); err != nil {

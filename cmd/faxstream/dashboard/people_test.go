@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -126,6 +127,10 @@ func TestMaskedPeopleSeeNoNumbers(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
+	d.ready = errors.New("no page of +1 222 can be fetched")
+	if code, body := d.Ask("", "GET", "/readyz", "", temp); code != 503 || numbers.MatchString(body) {
+		t.Errorf("readiness: %d %s", code, body)
+	}
 	if _, page := d.Ask("", "GET", "/fax/mine", "", temp); strings.Contains(page, "document.pdf") || strings.Contains(page, "manifest.json") {
 		t.Errorf("the page leads to what is refused:\n%s", page)
 	}
@@ -168,6 +173,46 @@ func TestALiveViewIsNotSharedWithTheMasked(t *testing.T) {
 	defer resp.Body.Close()
 	if html := next(t, bufio.NewScanner(resp.Body)); !strings.Contains(html, "***0000") || numbers.MatchString(html) {
 		t.Errorf("the person sees %s", html)
+	}
+}
+
+// What the provider writes about a failure may have a number: the timeline and the events say the reason only, and the log of an event that
+// cannot be masked has no number either.
+func TestMaskedPeopleSeeNoWordsOfTheProvider(t *testing.T) {
+	const said = "404: no fax to 304-0000"
+	failures := []session.Fact{
+		session.PageFailed{Session: "mine", Page: 1, ToToken: "1222", Attempt: 1, Stage: "fetch", Reason: session.ReasonEmpty, Detail: said},
+		session.WholeDone{
+			Session: "mine", ToToken: "1222", N: 1, Reason: session.ReasonEmpty, Detail: said,
+			Attempts: []session.Attempt{{Reason: session.ReasonEmpty, Detail: said}},
+		},
+		session.DocFailed{Session: "mine", ToToken: "1222", Revision: 1, Reason: session.ReasonLost, Detail: said},
+	}
+	d := peopleDesk(t, func(c *Config) {
+		c.Facts = func(context.Context, string, int) (facts []bus.Stored, more bool, err error) {
+			for _, f := range failures {
+				facts = append(facts, stored(t, noon, f))
+			}
+			return facts, false, nil
+		}
+		c.Events = func(_ context.Context, _ *bus.Place, f func(bus.Stored, bus.Place) bool) error {
+			f(stored(t, noon, failures[0]), bus.Place{})
+			f(bus.Stored{Subject: "fax.v1.page.archived.1222.mine.2", Data: []byte(`{"to":[]}`)}, bus.Place{})
+			return nil
+		}
+	})
+	temp, whole := d.LogIn("temp", passphrase), d.LogIn("the-work", passphrase)
+	for _, path := range []string{"/fax/mine/timeline", "/api/v1/events"} {
+		code, body := d.Ask("", "GET", path, "", temp)
+		if code != 200 || !strings.Contains(body, session.ReasonEmpty.Words()) || numbers.MatchString(body) {
+			t.Errorf("%s: %d, number %q in %s", path, code, numbers.FindString(body), body)
+		}
+		if _, body = d.Ask("", "GET", path, "", whole); !strings.Contains(body, said) {
+			t.Errorf("%s tells the others nothing: %s", path, body)
+		}
+	}
+	if log := d.Log.String(); !strings.Contains(log, "an event is not JSON") || numbers.MatchString(log) {
+		t.Errorf("the log has %q: %s", numbers.FindString(log), log)
 	}
 }
 

@@ -220,6 +220,9 @@ func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 	if _, page := d.Ask("chief", "GET", "/fax/abc", ""); !strings.Contains(page, button) {
 		t.Error("the page has no button")
 	}
+	if body := next(t, listen(t, d, "chief", "/live/abc")); !strings.Contains(body, button) || !strings.Contains(body, "/fax/abc/replay") {
+		t.Errorf("a page that fills in live has no buttons: %s", body)
+	}
 	fault := Fault{Object: "faxes/abc/r1/<i>", Page: 2, What: "An object was changed.", Do: "Restore it."}
 	for _, c := range []struct {
 		verdict   Verdict
@@ -229,10 +232,11 @@ func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 		says      []string
 	}{
 		{Verdict{Objects: 9, Revisions: 1, Pages: 1, Remade: 1}, nil, "chief", "abc", 200, []string{
-			"The fax is as it was written", "9 objects checked, all right: 1 revision, 1 page.", "of 1 revision were made again",
+			"<title>Fax abc: verified</title>", "<h1>Fax abc is as it was written</h1>",
+			"9 objects checked, all right: 1 revision, 1 page.", "of 1 revision were made again",
 		}},
 		{Verdict{Objects: 1, Signed: 2, Faults: []Fault{fault}}, nil, "chief", "abc", 200, []string{
-			"1 fault in the archive", "faxes/abc/r1/&lt;i&gt;", "<td>2</td>", "An object was changed.", "Restore it.",
+			"<h1>1 fault of fax abc in the archive</h1>", "faxes/abc/r1/&lt;i&gt;", "<td>2</td>", "An object was changed.", "Restore it.",
 			"1 object checked:", "2 revisions are signed", "faxstream verify abc --key",
 		}},
 		{Verdict{}, fs.ErrNotExist, "chief", "abc", 404, []string{"the archive has no objects of session abc"}},

@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"net/http"
@@ -270,22 +272,40 @@ func (s *server) recordFound(ctx context.Context, r *http.Request, f faxFilter, 
 	return group.Wait()
 }
 
-// foundMark is the mark of a list of faxes with a text that is recorded; empty for another list.
+// foundMark is the mark of a list of faxes with a text that is recorded: when it ends, and a part for each fax; empty for another list.
 func (s *server) foundMark(r *http.Request, v listView) string {
 	if v.filter.found == nil {
 		return ""
 	}
-	return s.mark(r, foundMark, 0, sessionsOf(v.Faxes), viewEnds(time.Now()))
+	until := viewEnds(time.Now())
+	mark := strconv.FormatInt(until, 10)
+	for _, x := range v.Faxes {
+		mark += "." + s.foundPart(r, x.Session, until)
+	}
+	return mark
 }
 
-// foundMark stands in the mark of such a list for a session. No session is like it.
+// foundPart is the part of a fax: 96 bits, because the mark is in a URL.
+func (s *server) foundPart(r *http.Request, id string, until int64) string {
+	_, mac, _ := strings.Cut(s.mark(r, id, 0, foundMark, until), ".")
+	return mac[:16]
+}
+
+// foundMark stands in the mark of such a list for the hash of an original.
 const foundMark = "list by text"
 
-// sessionsOf are the sessions of a list.
-func sessionsOf(faxes []api.Fax) string {
-	ids := make([]string, len(faxes))
-	for i, x := range faxes {
-		ids[i] = x.Session
+// shownBefore are those of some faxes that the page has shown which connects, and which are recorded.
+func (s *server) shownBefore(r *http.Request, faxes []api.Fax) map[string]bool {
+	shown := map[string]bool{}
+	end, rest, _ := strings.Cut(cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("view")), ".")
+	until, err := strconv.ParseInt(end, 10, 64)
+	if err != nil || time.Now().Unix() >= until {
+		return shown
 	}
-	return strings.Join(ids, " ")
+	given := strings.SplitN(rest, ".", defaultLimit+1) // a list has no more, and each is compared with each fax
+	for _, x := range faxes {
+		want := s.foundPart(r, x.Session, until)
+		shown[x.Session] = slices.ContainsFunc(given, func(got string) bool { return hmac.Equal([]byte(got), []byte(want)) })
+	}
+	return shown
 }

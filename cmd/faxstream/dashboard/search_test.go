@@ -266,6 +266,77 @@ func TestAListByTextFillsInLive(t *testing.T) {
 	}
 }
 
+// A live list by text reads what only the archive has again when other faxes are found, and not at every change of one that it shows.
+func TestALiveListByTextReadsTheArchiveOnce(t *testing.T) {
+	d, index, board, older := textDesk(t)
+	events := listen(t, d, "boss", "/live?text=order")
+	next(t, events)
+	change := fourFaxes().states["other"]
+	change.Work.Assignee = "ada"
+	board.put(change)
+	if now := next(t, events); !strings.Contains(now, "ada") || !strings.Contains(now, `id="fax-fax-0001"`) {
+		t.Errorf("after a change: %s", now)
+	}
+	if n := older.reads.Load(); n != 2 {
+		t.Errorf("%d reads of 2 faxes that only the archive has", n)
+	}
+	late := older.faxes["fax-0002"]
+	writeText(t, index, search.Fax{Session: late.Session, To: late.To, Start: late.Opened}, "no refusal, but an order")
+	if now := next(t, events); !strings.Contains(now, `id="fax-fax-0002"`) {
+		t.Errorf("after a text has come: %s", now)
+	}
+}
+
+// A live list by text whose connection was lost records only what the page has not shown yet, also if the list has changed: the connection
+// that comes says what the last event said.
+func TestAListByTextThatConnectsAgain(t *testing.T) {
+	d, index, board, _ := textDesk(t)
+	_, page := d.Ask("boss", "GET", "/?text=bandages&to=1222", "")
+	_, rest, _ := strings.Cut(page, `hx-sse:connect="`)
+	live, _, _ := strings.Cut(rest, `"`)
+	live = strings.ReplaceAll(live, "&amp;", "&")
+	events, leave := listenFrom(t, d, "boss", live, "")
+	next(t, events)
+	add := func(id string) {
+		st := session.State{Session: id, Opened: time.Now(), To: "+1 222"}
+		writeText(t, index, search.Fax{Session: id, To: st.To, Start: st.Opened}, "bandages too")
+		board.put(st)
+	}
+	add("late")
+	last := ""
+	for html := ""; !strings.Contains(html, "late"); {
+		last, html = nextEvent(t, events)
+	}
+	leave()
+	add("later")
+	d.mu.Lock()
+	d.recorded = nil
+	d.mu.Unlock()
+	for _, c := range []struct{ from, live, want string }{
+		{last, live, "later"},
+		{"", live, "late later"},
+		{"", "/live?text=bandages&to=1222", "late later other sent"},
+		{strings.Repeat("1.", 400), "/live?text=bandages&to=1222", "late later other sent"},
+	} {
+		events, leave := listenFrom(t, d, "boss", c.live, c.from)
+		if now := next(t, events); !strings.Contains(now, `id="fax-later"`) || !strings.Contains(now, `id="fax-other"`) {
+			t.Errorf("from %q on: %s", c.from, now)
+		}
+		leave()
+		var got []string
+		d.mu.Lock()
+		for _, a := range d.recorded {
+			got = append(got, a.Session)
+		}
+		d.recorded = nil
+		d.mu.Unlock()
+		slices.Sort(got)
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("from %q on, recorded are %v, want %s", c.from, got, c.want)
+		}
+	}
+}
+
 // Live lists by text are bounded: each has its faxes in memory. One that is left makes room.
 func TestLiveListsByTextAreBounded(t *testing.T) {
 	d, _, _, _ := textDesk(t)
@@ -275,6 +346,14 @@ func TestLiveListsByTextAreBounded(t *testing.T) {
 	if status, body := d.Ask("boss", "GET", "/live?text=order", ""); status != http.StatusServiceUnavailable ||
 		!strings.Contains(body, "load the list again") {
 		t.Errorf("one more: %d %s", status, body)
+	}
+	// A page that asked for it again and again would record its faxes each time.
+	if status, page := d.Ask("boss", "GET", "/?text=order", ""); status != http.StatusOK || !strings.Contains(page, `id="fax-mine"`) ||
+		strings.Contains(page, "sse:connect") || !strings.Contains(page, "does not fill in by itself") {
+		t.Errorf("a page with one more: %d %s", status, page)
+	}
+	if _, page := d.Ask("boss", "GET", "/", ""); !strings.Contains(page, "sse:connect") || strings.Contains(page, "does not fill in") {
+		t.Errorf("a page with another list: %s", page)
 	}
 	next(t, listen(t, d, "boss", "/live?")) // another list
 }
@@ -315,6 +394,10 @@ func TestAListByTextThatIsRefusedOrCut(t *testing.T) {
 	status, page := cut.send("worker", "/bulk", fields)
 	if status != http.StatusBadRequest || !strings.Contains(page, "more than 10000 faxes") {
 		t.Errorf("an order for all of them: %d %s", status, page)
+	}
+	cut.admit(t, "robot", []access.Scope{access.ScopeWork})
+	if status, page := cut.send("robot", "/bulk", fields); status != http.StatusForbidden || !strings.Contains(page, "the scope read") {
+		t.Errorf("who may not read asks for words: %d %s", status, page)
 	}
 }
 

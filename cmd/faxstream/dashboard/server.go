@@ -118,8 +118,8 @@ const (
 	// maxStreams bounds the streams of events: each has one of the thousand consumers that FAX_PAGES, FAX_DOCS and FAX_TEXT may have; the
 	// others are for OCR services.
 	maxStreams = 100
-	// maxThumbnails bounds the originals in memory, of at most maxThumbnailed bytes each.
-	maxThumbnails = 4
+	// maxOriginals bounds the originals in memory, of at most maxOriginal bytes each.
+	maxOriginals = 4
 	// eventWithin is how long a reader may leave an event unread.
 	eventWithin = 30 * time.Second
 )
@@ -137,7 +137,7 @@ func (h *Handler) As(t access.Token) http.Handler {
 
 // NewHandler makes the handler of the admin listener.
 func NewHandler(c Config) *Handler {
-	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxThumbnails)}
+	s := &server{Config: c, streams: make(chan struct{}, maxStreams), thumbnails: make(chan struct{}, maxOriginals)}
 	s.faxForms, s.results = make(chan struct{}, maxFaxForms), make(chan struct{}, maxResults)
 	s.proofs = make(chan struct{}, maxProofs)
 	s.tabs, s.foundTabs = make(chan struct{}, maxTabs), make(chan struct{}, maxFoundTabs)
@@ -171,10 +171,10 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err == nil && s.Warnings != nil {
 		state.Warnings, err = s.Warnings(r.Context())
 	}
-	if t, ok := access.Caller(r); s.Gate.NeedsLogin() && (!ok || t.Limited()) {
+	if t, ok := access.Caller(r); s.Gate.NeedsLogin() && (!ok || t.Limited() || t.Masked) {
 		state.Warnings = nil
 		if err != nil {
-			err = errors.New("send a token that is not limited to numbers to see the reason")
+			err = errors.New("send a token that sees the numbers of all faxes to see the reason")
 		}
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -164,7 +165,8 @@ func TestBadRowsAreMarkedOnRequest(t *testing.T) {
 		t.Errorf("%d of too many are marked", strings.Count(page, `class="bad"`))
 	}
 	if fails = errors.New("no page"); true {
-		if status, page := d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", ""); status != 404 || !strings.Contains(page, "cannot be shown") {
+		status, page := d.Ask("reader", "GET", "/fax/abc/pages/1?rows=bad", "")
+		if status != 200 || !strings.Contains(page, "The bad rows cannot be marked: ") || !strings.Contains(page, "/pages/1.png") {
 			t.Errorf("a page that cannot be decoded: %d %s", status, page)
 		}
 	}
@@ -186,6 +188,23 @@ func TestBadRowsOfATurnedPage(t *testing.T) {
 		f := session.PageArchived{Width: 100, Height: 50, Orientation: orientation}
 		if got := fmt.Sprint(uprightRows(f, 2, 5)); got != want {
 			t.Errorf("orientation %d: %s, want %s", orientation, got, want)
+		}
+	}
+}
+
+// Tabs of a fax say what they show.
+func TestTitlesOfAFax(t *testing.T) {
+	d := newListener(t, func(c *Config) {
+		c.Trail = func(context.Context, time.Time, time.Time, func(api.AuditLine) error) error { return nil }
+	})
+	for _, c := range []struct{ path, want string }{
+		{"", "Fax abc"},
+		{"/pages/1", "Page 1 of fax abc"},
+		{"/timeline", "How fax abc came"},
+		{"/history", "What people did with fax abc"},
+	} {
+		if _, page := d.Ask("reader", "GET", "/fax/abc"+c.path, ""); !strings.Contains(page, "<title>"+c.want+"</title>") {
+			t.Errorf("%s is not called %q: %s", c.path, c.want, page)
 		}
 	}
 }

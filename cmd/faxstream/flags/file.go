@@ -85,12 +85,20 @@ func (f file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, erro
 	if !ok || v == nil {
 		return nil, nil
 	}
-	if list, ok := v.([]any); ok { // kong splits lists at commas
-		parts := make([]string, len(list))
-		for i, x := range list {
-			parts[i] = fmt.Sprint(x)
-		}
-		return strings.Join(parts, ","), nil
+	list, ok := v.([]any)
+	if !ok {
+		return fmt.Sprint(v), nil
 	}
-	return fmt.Sprint(v), nil
+	parts := make([]string, len(list))
+	for i, x := range list {
+		parts[i] = fmt.Sprint(x)
+	}
+	if flag.Tag.Sep != -1 { // kong splits the text there
+		return strings.Join(parts, string(flag.Tag.Sep)), nil
+	}
+	whole := make([]any, len(parts)) // a value may have commas
+	for i, x := range parts {
+		whole[i] = x
+	}
+	return whole, nil
 }

@@ -10,9 +10,10 @@ import (
 
 type baseKey struct{}
 
-// Under serves h below a path of its own, such as /fax, behind a proxy that has other things beside it. Requests come with the path or
-// without it, as the proxy passes them. Links, forms and redirects of h begin with /; the browser gets them with the path before. base has
-// no slash at its end; empty: h has the whole server.
+// Under serves h below a path of its own, such as /fax, behind a proxy that has other things beside it. The proxy must pass the path on:
+// without it nobody could tell the page of a fax, /fax/abc, from the page /abc below /fax. Requests without the path are served as they
+// are, for programs and health checks that reach the listener itself. Links, forms and redirects of h begin with /; the browser gets them
+// with the path before. base has no slash at its end; empty: h has the whole server.
 func Under(base string, h http.Handler) http.Handler {
 	if base == "" {
 		return h

@@ -10,7 +10,7 @@ import (
 	"testing/fstest"
 )
 
-// Whether a proxy passes the path on or removes it, pages, redirects and the requests of the pages are below it. What people write is never
+// Pages, redirects and the requests of the pages are below the path, also for who asks the listener without it. What people write is never
 // taken for a URL.
 func TestPagesBelowAPath(t *testing.T) {
 	pages := Parse(fstest.MapFS{"x.html": {Data: []byte(

@@ -151,7 +151,7 @@ func TestTheCatalogueHasTheTextsOfTheTemplatesAndNoOthers(t *testing.T) {
 var (
 	action  = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
 	letters = regexp.MustCompile(`\pL{2,}`)
-	titles  = regexp.MustCompile(`\{\{template "head" "([^"]*)"`)
+	titles  = regexp.MustCompile(`\{\{template "head" \(?(?:printf? )?"([^"]*)"`)
 )
 
 // asTheyAre are words that are the same in both languages.
@@ -217,7 +217,8 @@ func TestTemplatesHaveNoTextOfTheirOwn(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		`<p>Hello</p>`, `<img alt="Page {{.N}}">`, `<input placeholder="Name">`, `<b title="a tip">`, `<i aria-label="Views"></i>`,
-		`<input type="submit" value="Send">`, `{{template "head" "Title"}}`, `<code>x</code> makes a token`,
+		`<input type="submit" value="Send">`, `{{template "head" "Title"}}`, `{{template "head" (print "Fax " .Session)}}`,
+		`<code>x</code> makes a token`,
 		`<td>{{.What}}</td>`, `{{with .Problem}}<p>{{.}}</p>{{end}}`,
 	} {
 		if len(untold(wrong)) != 1 {
