@@ -76,10 +76,14 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 	return all
 }
 
+// clusterPatience is how long a process waits at its start for the servers of a cluster to agree on streams that others create: on busy
+// machines elections take long, and a restart does not help.
+const clusterPatience = 3 * setupTimeout
+
 // ensurePatiently is ensure that is tried again while servers of a cluster do not answer: a stream that another process has just created
 // has no leader yet.
 func (b *Bus) ensurePatiently(ctx context.Context) error {
-	for over := time.Now().Add(setupTimeout); ; {
+	for over := time.Now().Add(clusterPatience); ; {
 		err := b.ensure(ctx)
 		if b.server != nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Now().After(over) {
 			return err
@@ -131,11 +135,12 @@ func (b *Bus) ensure(ctx context.Context) error {
 // replicas are the copies of every stream of ours that is there, by name. A stream whose servers do not answer is an error: the list of
 // all streams would leave it out.
 func (b *Bus) replicas(ctx context.Context) (map[string]int, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
-	defer cancel()
 	there := map[string]int{}
 	for _, cfg := range b.wanted() {
+		// A request for a stream that has no leader yet may never be answered: it is asked again.
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		stream, err := b.js.Stream(ctx, cfg.Name)
+		cancel()
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
