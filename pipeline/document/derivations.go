@@ -23,8 +23,8 @@ const (
 	maxRanges = 50
 )
 
-// Documents are those of a fax, in the order of their orders. A record that is damaged, or that was purged meanwhile, does not count: verify
-// names it.
+// Documents are those of a fax, in the order of their orders. A record that is damaged, or that was purged meanwhile, does not count:
+// verify names it.
 func (v *Derivations) Documents(ctx context.Context, id string) (all []session.Derived, err error) {
 	keys, err := archive.RevisionKeys(ctx, v.Archive, id)
 	if err != nil {

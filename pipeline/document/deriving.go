@@ -68,8 +68,8 @@ func (v *Deriving) ordered(ctx context.Context, d bus.Delivery) error {
 // errUnderivable: an order is about something that is not there, or asks for too much.
 var errUnderivable = errors.New("this cannot be derived")
 
-// derive makes, archives and announces a document, unless it is there already: then somebody has ordered it twice, or a crash has come before
-// its event.
+// derive makes, archives and announces a document, unless it is there already: then somebody has ordered it twice, or a crash has come
+// before its event.
 func (v *Deriving) derive(ctx context.Context, r archive.Derived) error {
 	all, there, err := v.made(ctx, r)
 	if err != nil || there {

@@ -171,8 +171,8 @@ func LockUsers(file string) (unlock func() error, err error) {
 	return dir.Close, nil
 }
 
-// WriteUsers replaces a file of users, all of it or nothing. Its owner can read it, and its group if the group could before; owner and group
-// of the file of before keep it. A crash may leave a file .users-* beside it, which means nothing and can be removed.
+// WriteUsers replaces a file of users, all of it or nothing. Its owner can read it, and its group if the group could before; owner and
+// group of the file of before keep it. A crash may leave a file .users-* beside it, which means nothing and can be removed.
 func WriteUsers(file string, users []User) (err error) {
 	var text bytes.Buffer
 	for _, u := range users {
@@ -211,8 +211,8 @@ func WriteUsers(file string, users []User) (err error) {
 	return nil
 }
 
-// keepOwner gives f the owner and the group of the file that it replaces, and lets the group read it if it could before: root adds users, and
-// the server of another account goes on to read them.
+// keepOwner gives f the owner and the group of the file that it replaces, and lets the group read it if it could before: root adds users,
+// and the server of another account goes on to read them.
 func keepOwner(f *os.File, file string) error {
 	before, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -48,10 +48,11 @@ type watched struct {
 
 // watch registers the metrics of an archive.
 func watch(s store, r prometheus.Registerer) (*watched, error) {
-	w := &watched{store: s, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1), failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+	w := &watched{store: s, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
+	w.failures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_archive_write_failures_total",
 		Help: "Writes to the archive that failed, test writes included, by reason: refused, full, other.",
-	}, []string{"reason"})}
+	}, []string{"reason"})
 	for _, reason := range []string{"refused", "full", "other"} {
 		w.failures.WithLabelValues(reason) // 0, not absent: an alert on an increase sees the first one
 	}

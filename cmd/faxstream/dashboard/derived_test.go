@@ -110,7 +110,8 @@ func TestDeriveRefusesWhatCannotBe(t *testing.T) {
 		t.Errorf("without its manifest: %d %s", status, body)
 	}
 	s.err = nil
-	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/abc/derived", `{"documents":["1","1","1-1"]}`); status != 200 || len(s.ordered) != 1 {
+	status, body = d.Ask("worker", "POST", "/api/v1/faxes/abc/derived", `{"documents":["1","1","1-1"]}`)
+	if status != 200 || len(s.ordered) != 1 {
 		t.Errorf("the same document three times: %d %s, %d orders", status, body, len(s.ordered))
 	}
 	if status, body := d.Ask("worker", "POST", "/api/v1/faxes/abc/derived", `{"documents":["1"]}`); status != 200 || len(s.ordered) != 1 {
