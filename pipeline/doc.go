@@ -171,8 +171,8 @@
 //     timer, so that an engine that reads all pages again does not make as many documents.
 //   - The search index is a file of each process. Lists of faxes ask it only for what the archive alone has: the board in memory has every
 //     ledger, and knows of a change at once.
-//   - Derived documents stand beside their revision (rN/derived.<h>.*). Their orders are in FAX_AUDIT, and the ledger knows nothing of them:
-//     pages list them from the archive. The same pages of a revision, turned in the same way, are one document, whoever orders it.
+//   - Derived documents stand beside their revision (rN/derived.<h>.*). Their orders are in FAX_AUDIT, and the ledger knows nothing of
+//     them: pages list them from the archive. The same pages of a revision, turned in the same way, are one document, whoever orders it.
 //   - The grace after a close is armed again while archive or provider are away as this process knows: no process asks another one.
 //   - A fax is one trace: its id is made from the session (trace/doc.go). The webhook listener has a /readyz of its own (ingest/ready.go),
 //     which is about FAX_IN alone.
