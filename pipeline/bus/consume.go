@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -42,6 +43,24 @@ type Dead struct {
 
 func (d Dead) Error() string { return d.Err.Error() }
 func (d Dead) Unwrap() error { return d.Err }
+
+// ParseOrder reads the order of a person about a session, a message of FAX_AUDIT, and checks it. If it can never be carried out, the error
+// is a Dead.
+func ParseOrder(d Delivery, check func(session.Action) error) (session.Action, error) {
+	var a session.Action
+	err := json.Unmarshal(d.Data, &a)
+	switch {
+	case err != nil:
+	case !session.ValidToken(a.Session):
+		err = errors.New("the session is invalid")
+	default:
+		err = check(a)
+	}
+	if err != nil {
+		err = Dead{session.ReasonBadRequest, fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
+	}
+	return a, err
+}
 
 // Later is the handler's error for a message that it must see again later: it is delivered again After this time, without
 // a warning in the log.

@@ -2,9 +2,7 @@ package desk
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -28,19 +26,14 @@ type Clerk struct {
 // ordered writes an order into the log of its fax and records what the log says now. If the log is damaged, the order becomes a dead
 // letter: orders about other faxes do not wait until it is repaired.
 func (c *Clerk) ordered(ctx context.Context, d bus.Delivery) error {
-	var a session.Action
-	err := json.Unmarshal(d.Data, &a)
-	switch {
-	case err != nil:
-	case !session.ValidToken(a.Session):
-		err = errors.New("the session is invalid")
-	case a.Work == nil:
-		err = errors.New("it changes nothing")
-	default:
-		err = a.Work.Check()
-	}
+	a, err := bus.ParseOrder(d, func(a session.Action) error {
+		if a.Work == nil {
+			return errors.New("it changes nothing")
+		}
+		return a.Work.Check()
+	})
 	if err != nil {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
+		return err
 	}
 	w, err := c.enter(ctx, session.DeskEntry{
 		Session: a.Session, By: a.By, At: d.Time.UTC(), Asked: "a" + strconv.FormatUint(d.Sequence, 10), WorkChange: *a.Work,

@@ -3,7 +3,6 @@ package document
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,19 +30,14 @@ type Recorder interface {
 
 // ordered carries out an order. What can never be made becomes a dead letter.
 func (v *Deriving) ordered(ctx context.Context, d bus.Delivery) error {
-	var a session.Action
-	err := json.Unmarshal(d.Data, &a)
-	switch {
-	case err != nil:
-	case !session.ValidToken(a.Session):
-		err = errors.New("the session is invalid")
-	case a.Derive == nil:
-		err = errors.New("it does not say which pages")
-	default:
-		err = a.Derive.Check()
-	}
+	a, err := bus.ParseOrder(d, func(a session.Action) error {
+		if a.Derive == nil {
+			return errors.New("it does not say which pages")
+		}
+		return a.Derive.Check()
+	})
 	if err != nil {
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("order %q about session %q: %w", a.Kind, a.Session, err)}
+		return err
 	}
 	// The name has the time too: sequences begin again if FAX_AUDIT was lost.
 	r := archive.Derived{

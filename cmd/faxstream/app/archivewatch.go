@@ -161,7 +161,18 @@ func (w *watched) saw(ctx context.Context, err error) {
 var errNoAnswer = fmt.Errorf("the archive does not answer within %s", checkTimeout)
 
 // Check returns the error of the last write, nil if it worked. It makes a test write if the last write is too old to show something.
-func (w *watched) Check(ctx context.Context) error { return w.check(ctx, checkEvery) }
+func (w *watched) Check(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-w.turn }()
+	if known, err := w.known(); known {
+		return err
+	}
+	return w.tryWrite(ctx)
+}
 
 // Outage says whether the archive takes no writes now, and when it took them last again. A write that failed says nothing: it may be about
 // one object that cannot be written. A test write shows it. What was found more than a second ago does not count: another process may have
@@ -190,20 +201,6 @@ func (w *watched) test(ctx context.Context) error {
 	return w.tryWrite(ctx)
 }
 
-// check is Check; a write that worked counts for so long.
-func (w *watched) check(ctx context.Context, counts time.Duration) error {
-	select {
-	case w.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-w.turn }()
-	if known, err := w.known(counts); known {
-		return err
-	}
-	return w.tryWrite(ctx)
-}
-
 // tryWrite makes a test write. The caller has the turn.
 func (w *watched) tryWrite(ctx context.Context) error {
 	check, cancel := context.WithTimeoutCause(ctx, checkTimeout, errNoAnswer)
@@ -224,10 +221,11 @@ func (w *watched) tryWrite(ctx context.Context) error {
 	return err
 }
 
-// known reports whether the result of the last write still counts, and returns it. If it worked, it counts for so long.
-func (w *watched) known(counts time.Duration) (bool, error) {
+// known reports whether the result of the last write still counts, and returns it.
+func (w *watched) known() (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	counts := checkEvery
 	if w.failure != nil {
 		counts = recheckAfter
 	}

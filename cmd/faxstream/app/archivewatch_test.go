@@ -263,7 +263,7 @@ func TestEveryWayToWriteShowsTheState(t *testing.T) {
 				if reasons := failed(t, w); !slices.Equal(reasons, []string{"refused"}) {
 					t.Errorf("the metrics have failures for the reasons %q", reasons)
 				}
-				if known, err := w.known(checkEvery); !known || !errors.Is(err, storage.ErrRefused) {
+				if known, err := w.known(); !known || !errors.Is(err, storage.ErrRefused) {
 					t.Errorf("the state is %t, %v", known, err)
 				}
 				m.becomes(nil, false)
