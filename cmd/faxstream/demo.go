@@ -105,6 +105,9 @@ func (c demoCmd) Run(ctx context.Context, e env) (err error) {
 	if err != nil {
 		return err
 	}
+	if !c.Exit {
+		fmt.Fprintf(e.stderr, "Watch:     %s (the faxes arrive now)\n", a.AdminURL())
+	}
 	limited, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("some faxes have no document after %s", demoTimeout))
 	trials, err := app.RunTrials(limited, a, sim, faxes, 2*cfg.WholeFor, show.assembled)
 	cancel()

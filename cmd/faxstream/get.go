@@ -32,8 +32,10 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 	if err := checkOutput(e, c.Output, c.As); err != nil {
 		return err
 	}
-	if c.Derived != "" && (c.Page > 0 || !slices.Contains([]string{"pdf", "tiff", "manifest"}, kind)) {
-		return usagef("--derived is for a whole document, as pdf, tiff or manifest")
+	if c.Derived != "" {
+		if err := checkDerived(c.Page, kind); err != nil {
+			return err
+		}
 	}
 	o := client.Object{Session: string(c.Session), Page: int(c.Page), Kind: kind, Derived: c.Derived, Reason: c.Reason}
 	if c.Image != "auto" {
@@ -45,6 +47,14 @@ func (c getCmd) Run(ctx context.Context, e env) error {
 		return c.api.Stream(ctx, o, e.stdout)
 	}
 	return c.api.Save(ctx, o, c.Output)
+}
+
+// checkDerived refuses what a derived document does not have.
+func checkDerived(page flags.PageNumber, kind string) error {
+	if page > 0 || !slices.Contains([]string{"pdf", "tiff", "manifest"}, kind) {
+		return usagef("--derived is for a whole document, as pdf, tiff or manifest")
+	}
+	return nil
 }
 
 // forTerminals are the kinds that are text.
@@ -90,6 +100,7 @@ type linkCmd struct {
 	Session flags.SessionID  `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Page    flags.PageNumber `env:"-" placeholder:"N" help:"One page, from 1, instead of the document."`
 	As      string           `env:"-" default:"auto" enum:"auto,pdf,searchable,tiff,png,original,manifest" help:"${enum}. A document comes as pdf (auto), searchable, tiff or manifest; a page as png (auto) or original: the bytes as fetched."`
+	Derived string           `env:"-" placeholder:"ID" help:"A derived document, as the command derived names it, instead of the document: as pdf (auto), tiff or manifest."`
 	TTL     time.Duration    `name:"ttl" env:"-" default:"10m" help:"How long the link works: 1s to 168h. Default ${default}."`
 	Reason  string           `env:"-" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 	By      string           `placeholder:"NAME" help:"Your name, for FAX_AUDIT, where there is no login. Default: the user of this process."`
@@ -102,7 +113,17 @@ func (c linkCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	order := api.LinkOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, As: as, Page: int(c.Page), TTL: c.TTL.String()}
+	order := api.LinkOrder{
+		Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, As: as, Page: int(c.Page), TTL: c.TTL.String(), Derived: c.Derived,
+	}
+	if c.Derived != "" {
+		if err := checkDerived(c.Page, as); err != nil {
+			return err
+		}
+		if as == "manifest" {
+			order.As = "json"
+		}
+	}
 	l, err := c.api.Link(ctx, string(c.Session), order)
 	if err != nil {
 		return err

@@ -28,8 +28,7 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 		return w.Replay(ctx, a, asked)
 	}
 	if a.Kind == session.ActionChosen {
-		c := session.Choice{Page: a.Page, Image: a.Image, By: a.By, Why: a.Why, At: d.Time.UTC()}
-		return w.order(ctx, session.Again{Session: a.Session, Asked: asked, Choice: &c})
+		return w.order(ctx, chosen(a, asked, d.Time.UTC()))
 	}
 	if a.Letter == nil {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("action %s: its dead letter is missing in it", a.Kind)}
@@ -47,6 +46,19 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 		return w.Bus.Bury(ctx, letter)
 	}
 	return err
+}
+
+// chosen is the order to the ledger for the choice of an image, of one page or of several.
+func chosen(a session.Action, asked string, at time.Time) session.Again {
+	of := func(page int) session.Choice {
+		return session.Choice{Page: page, Image: a.Image, By: a.By, Why: a.Why, At: at}
+	}
+	first := of(a.Page)
+	f := session.Again{Session: a.Session, Asked: asked, Choice: &first}
+	for page := range a.Pages.Remove(a.Page).All() {
+		f.Choices = append(f.Choices, of(page))
+	}
+	return f
 }
 
 // again retries what a letter is about. If that fails, it returns a bus.Dead, which becomes a new letter.

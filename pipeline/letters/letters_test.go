@@ -239,6 +239,29 @@ func TestARetryAsksAgain(t *testing.T) {
 	}
 }
 
+// The choice of an image for several pages is one order to the ledger; one page is an order as it always was.
+func TestAChoiceForSeveralPagesIsOneOrder(t *testing.T) {
+	for _, pages := range []session.Ranges{nil, session.Span(2, 2), session.Span(2, 3).Add(5)} {
+		b := newBox(t)
+		a := session.Action{Kind: session.ActionChosen, By: "ada", Why: "looked", Session: "fax", Page: 2, Pages: pages, Image: session.ImageFile}
+		if err := b.deliver("actions", a.Subject(), a); err != nil {
+			t.Fatal(err)
+		}
+		var chosen session.Ranges
+		for _, f := range b.facts {
+			again := f.(session.Again)
+			for _, c := range append(again.Choices, *again.Choice) {
+				if chosen = chosen.Add(c.Page); c.Image != session.ImageFile || c.By != "ada" || c.Why != "looked" || !c.At.Equal(at) {
+					t.Errorf("%s: the choice is %+v", pages.Text(), c)
+				}
+			}
+		}
+		if want := pages.Add(2); len(b.facts) != 1 || chosen.Text() != want.Text() {
+			t.Errorf("%s: %d orders for %s, want one", pages.Text(), len(b.facts), chosen.Text())
+		}
+	}
+}
+
 // FAX_AUDIT was lost, and an order has the sequence of one of before: the ledger is told all the same.
 func TestAnOrderInANewAuditIsNoRepeat(t *testing.T) {
 	b := newBox(t)

@@ -14,6 +14,7 @@ type Again struct {
 	Assemble bool     `json:"assemble,omitempty"` // make a revision, also if it equals the last one
 	Repairs  *Repairs `json:"repairs,omitempty"`  // other images of archived pages
 	Choice   *Choice  `json:"choice,omitempty"`   // which image of a differing page counts
+	Choices  []Choice `json:"choices,omitempty"`  // those of further pages, which one revision has together
 }
 
 func (f Again) Subject() string         { return TypeAgain + "." + f.Session + "." + f.Asked }
@@ -42,6 +43,9 @@ func (s *State) again(f Again) {
 	}
 	if f.Choice != nil {
 		s.choose(*f.Choice)
+	}
+	for _, c := range f.Choices {
+		s.choose(c)
 	}
 }
 

@@ -88,6 +88,7 @@ const (
 const (
 	ReplayDecode   = "decode"   // decode the archived originals again
 	ReplayAssemble = "assemble" // make a new revision from the archive
+	ReplayFetch    = "fetch"    // ask the provider for the whole file again, for the pages that are missing
 )
 
 // Action is an order that a person gave, and the record of it. The API answers 200 only when the action is in FAX_AUDIT. The
@@ -99,8 +100,9 @@ type Action struct {
 	LetterID uint64      `json:"letter_id,omitempty"`
 	Letter   *DeadLetter `json:"letter,omitempty"` // the whole letter, because it is removed from FAX_DLQ
 	Session  string      `json:"session,omitempty"`
-	Stage    string      `json:"stage,omitempty"`  // of a replay: ReplayDecode or ReplayAssemble
-	Page     int         `json:"page,omitempty"`   // of a choice
+	Stage    string      `json:"stage,omitempty"`  // of a replay: ReplayDecode, ReplayAssemble or ReplayFetch
+	Page     int         `json:"page,omitempty"`   // of a choice; of one for several pages the first of them
+	Pages    Ranges      `json:"pages,omitempty"`  // of a choice for several pages: all of them
 	Image    string      `json:"image,omitempty"`  // of a choice: ImageStreamed or ImageFile
 	Work     *WorkChange `json:"work,omitempty"`   // of ActionWorked; the text of a note is in the archive only
 	Derive   *Derivation `json:"derive,omitempty"` // of ActionDerived

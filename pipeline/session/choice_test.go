@@ -24,6 +24,28 @@ func chooses(asked string, page int, image string) step {
 	}
 }
 
+// One order for several pages makes one revision; a page that does not differ has nothing to choose.
+func TestOneOrderChoosesForSeveralPages(t *testing.T) {
+	both := DocVerified{
+		Session: testSession, ToToken: testToken, N: 1, Revision: 1, Report: Object{Key: "r", SHA256: "r"}, Compared: Span(1, 3),
+		Agreed: Span(3, 3), Differing: Span(1, 2),
+	}
+	first := Choice{Page: 1, Image: ImageFile, By: "ada", Why: "looked"}
+	second, third := first, first
+	second.Page, third.Page = 2, 3
+	order := Again{Session: testSession, Asked: "a1", Choice: &first, Choices: []Choice{second, third}}
+	h := play(t, streaming(), announced(1, 2, 3), archivedPages(1, 2, 3), success(3), assembled(1),
+		func(h *history) { h.feed(Event{Fact: both}); h.feed(Event{Fact: order}) })
+	if h.err != nil {
+		t.Fatal(h.err)
+	}
+	s := h.state
+	if s.Ordered != 2 || len(s.Disputed()) > 0 || s.chosen().Text() != "pages 1-2" || len(lastReady(h).Choices) != 2 {
+		t.Errorf("revision %d is ordered, %s are disputed, %s are chosen: want 2, none and both",
+			s.Ordered, s.Disputed().Text(), s.chosen().Text())
+	}
+}
+
 // TestChoices: a difference stands until a person has chosen; each choice makes a revision, which says who chose what.
 func TestChoices(t *testing.T) {
 	start := []step{announced(1, 2), archivedPages(1, 2), success(2), assembled(1), differing(1, "r1")}

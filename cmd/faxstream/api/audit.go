@@ -34,6 +34,7 @@ func (l AuditLine) Words() AuditWords {
 
 		Object string
 		Page   int
+		Pages  session.Ranges // of a choice for several pages
 		Work   *session.WorkChange
 		Letter struct {
 			Session string
@@ -49,6 +50,9 @@ func (l AuditLine) Words() AuditWords {
 	what := strings.TrimSpace(e.Access + e.Action + " " + e.Stage + e.Image + strings.TrimPrefix(path.Ext(e.Object), "."))
 	if e.Work != nil {
 		what += ": " + changeText(*e.Work)
+	}
+	if len(e.Pages) > 0 {
+		what += ": " + e.Pages.Text()
 	}
 	return AuditWords{By: e.By, What: what, Session: e.Session + e.Letter.Session, Why: e.Why, Page: max(e.Page, e.Letter.Page)}
 }

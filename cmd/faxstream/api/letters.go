@@ -22,6 +22,11 @@ type Letter struct {
 	Attempts []session.Attempt `json:"attempts,omitempty"`
 }
 
+// ToChoose reports whether the letter waits for a person who chooses an image; to try it again changes nothing.
+func (l Letter) ToChoose() bool {
+	return l.Stage == session.StageChoice && l.Session != "" && l.Page > 0
+}
+
 // LetterList is a page of letters, oldest first. Next, where it is not 0, is what `after` must be for the following page.
 type LetterList struct {
 	Letters []Letter `json:"letters"`

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/faxstream/faxstream/pipeline/session"
+)
 
 // Headers in which a program says who asks and why. With a login the token's name counts as who.
 const (
@@ -17,7 +21,7 @@ type Order struct {
 // ReplayOrder asks for a fax to be made again from the archive: POST /faxes/{session}/replay.
 type ReplayOrder struct {
 	Order
-	Stage string `json:"stage"` // decode or assemble
+	Stage string `json:"stage"` // decode, assemble or fetch
 }
 
 // ReplayAnswer is the answer to a ReplayOrder, which is stored.
@@ -26,7 +30,8 @@ type ReplayAnswer struct {
 	Stage   string `json:"stage"`
 }
 
-// ChoiceOrder makes one image of a page that differs from the whole file count: POST /faxes/{session}/pages/{n}/choose.
+// ChoiceOrder makes one image of pages that differ from the whole file count: POST /faxes/{session}/pages/{pages}/choose, with pages such
+// as 2 or 2-4,7.
 type ChoiceOrder struct {
 	Order
 	Image string `json:"image"` // streamed or file
@@ -35,18 +40,22 @@ type ChoiceOrder struct {
 // ChoiceAnswer is the answer to a ChoiceOrder, which is stored.
 type ChoiceAnswer struct {
 	Session  string `json:"session"`
-	Page     int    `json:"page"`
+	Page     int    `json:"page"` // the first one
 	Image    string `json:"image"`
 	Revision int    `json:"revision"` // of the newest document
 	Done     bool   `json:"done"`     // the document has this image; false: it will
+
+	Pages session.Ranges `json:"pages,omitempty"` // all of them, if these are several
 }
 
 // LinkOrder asks for a link: POST /faxes/{session}/links.
 type LinkOrder struct {
 	Order
-	As   string `json:"as"`   // pdf, tiff, manifest; of a page png or original
+	As   string `json:"as"`   // pdf, tiff, manifest; of a page png or original; of a derived document pdf, tiff or json
 	Page int    `json:"page"` // 0: the document
 	TTL  string `json:"ttl"`  // such as 10m
+
+	Derived string `json:"derived,omitempty"` // the id of a derived document, which the link is to; empty: of none
 }
 
 // Link is the answer to a LinkOrder.

@@ -59,6 +59,11 @@ func rows() []row {
 			{"pages", "pages/s, webhook to page.archived, embedded, ten subscribers", ""},
 			{"seen", "pages/s that the slowest of ten subscribers gets / archived in the same run", "at least 0.95"},
 		}},
+		{name: "tabs", measure: measureTabs, lines: []line{
+			{"none", "processor time of serve, ms/page, embedded, no dashboard is open", ""},
+			{"open", "processor time of serve, ms/page, embedded, 50 dashboards are open", ""},
+			{"growth", "50 dashboards / none", "at most 1.1"},
+		}},
 		{name: "cores", measure: measureCores, lines: []line{
 			{"one", "pages/s, embedded, GOMAXPROCS=1", ""},
 			{"two", "pages/s, embedded, GOMAXPROCS=2", ""},

@@ -108,9 +108,9 @@ func (c *Client) Replay(ctx context.Context, session string, o api.ReplayOrder) 
 	return done, err
 }
 
-// Choose stores a person's choice of one of two images of a page. The answer says whether the document has it.
-func (c *Client) Choose(ctx context.Context, session string, page int, o api.ChoiceOrder) (done api.ChoiceAnswer, err error) {
-	err = c.post(ctx, faxPath(session)+"/pages/"+strconv.Itoa(page)+"/choose", o, &done)
+// Choose stores a person's choice of one of two images of pages, such as 2 or 2-4,7. The answer says whether the document has it.
+func (c *Client) Choose(ctx context.Context, session, pages string, o api.ChoiceOrder) (done api.ChoiceAnswer, err error) {
+	err = c.post(ctx, faxPath(session)+"/pages/"+url.PathEscape(pages)+"/choose", o, &done)
 	return done, err
 }
 

@@ -6,8 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -64,7 +63,7 @@ func errImage(image string) error {
 		image, session.ImageStreamed, session.ImageFile)
 }
 
-// choosePage stores a person's choice of one of two images of a page, and waits a while for the document that has it.
+// choosePage stores a person's choice of one of two images of pages, and waits a while for the document that has it.
 func (s *server) choosePage(w http.ResponseWriter, r *http.Request) {
 	var o api.ChoiceOrder
 	err := readOrderInto(w, r, &o, &o.Order)
@@ -85,12 +84,12 @@ func (s *server) chooseForm(r *http.Request, o api.Order) (next string, err erro
 	return faxOf(r), err
 }
 
-// choose stores the choice of the page in the path.
+// choose stores the choice for the pages in the path, of which a person wants the same image. All of them get it, or none.
 func (s *server) choose(r *http.Request, o api.ChoiceOrder) (done api.ChoiceAnswer, err error) {
-	page, err := strconv.Atoi(r.PathValue("page"))
+	pages, err := session.ParseRanges(r.PathValue("page"), session.MaxPages)
 	switch {
-	case err != nil || page < 1 || page > session.MaxPages:
-		return done, api.BadRequest("page %q: want 1 to %d", r.PathValue("page"), session.MaxPages)
+	case err != nil:
+		return done, api.BadRequest("%v", err)
 	case !validImage(o.Image):
 		return done, errImage(o.Image)
 	case o.Why == "":
@@ -100,40 +99,51 @@ func (s *server) choose(r *http.Request, o api.ChoiceOrder) (done api.ChoiceAnsw
 	if err != nil {
 		return done, err
 	}
-	if err := choosable(st, page); err != nil {
+	if err := choosable(st, pages); err != nil {
 		return done, err
 	}
-	act := session.Action{Kind: session.ActionChosen, By: o.By, Why: o.Why, Session: st.Session, Page: page, Image: o.Image}
+	act := session.Action{Kind: session.ActionChosen, By: o.By, Why: o.Why, Session: st.Session, Page: pages[0].First, Image: o.Image}
+	if pages.Len() > 1 {
+		act.Pages = pages
+	}
 	if _, err := s.Letters.Act(r.Context(), act); err != nil {
 		return done, err
 	}
-	s.Log.Info("image chosen", "session", st.Session, "page", page, "image", o.Image, "by", o.By)
-	done = api.ChoiceAnswer{Session: st.Session, Page: page, Image: o.Image}
-	done.Revision, done.Done = s.awaitChoice(r.Context(), act)
+	s.Log.Info("image chosen", "session", st.Session, "pages", pages.Text(), "image", o.Image, "by", o.By)
+	done = api.ChoiceAnswer{Session: st.Session, Page: act.Page, Pages: act.Pages, Image: o.Image}
+	done.Revision, done.Done = s.awaitChoice(r.Context(), act, pages)
 	done.Revision = max(done.Revision, st.Revision())
 	return done, nil
 }
 
 // choosable refuses a choice that the ledger would not take.
-func choosable(st session.State, page int) error {
-	switch {
-	case st.FoldedInto != "":
+func choosable(st session.State, pages session.Ranges) error {
+	if st.FoldedInto != "" {
 		return api.Errorf(http.StatusConflict, "folded", "session %s is the same fax as %s: choose there", st.Session, st.FoldedInto)
-	case !slices.ContainsFunc(st.Disputes, func(d session.Repairs) bool { return d.Pages.Has(page) }):
+	}
+	rest := pages
+	for _, d := range st.Disputes {
+		rest = rest.Minus(d.Pages)
+	}
+	if len(rest) > 0 {
 		return api.Errorf(http.StatusConflict, "no_difference",
-			"page %d of session %s has nothing to choose: no comparison with the whole file found a difference", page, st.Session)
+			"there is nothing to choose for %s of session %s: no comparison with the whole file found a difference", rest.Text(), st.Session)
 	}
 	return nil
 }
 
 // awaitChoice waits until the newest document follows a choice, for orderPatience at most. done: it does.
-func (s *server) awaitChoice(ctx context.Context, a session.Action) (revision int, done bool) {
+func (s *server) awaitChoice(ctx context.Context, a session.Action, pages session.Ranges) (revision int, done bool) {
 	done = await(ctx, func(ctx context.Context) bool {
 		st, _, err := s.Ledgers.Load(ctx, a.Session)
+		rest := pages
+		for _, c := range st.Choices {
+			if c.Image == a.Image && c.By == a.By && c.Why == a.Why {
+				rest = rest.Remove(c.Page)
+			}
+		}
 		revision = st.Revision()
-		return err == nil && revision >= st.Ordered && slices.ContainsFunc(st.Choices, func(c session.Choice) bool {
-			return c.Page == a.Page && c.Image == a.Image && c.By == a.By && c.Why == a.Why
-		})
+		return err == nil && revision >= st.Ordered && len(rest) == 0
 	})
 	if !done {
 		return 0, false
@@ -151,7 +161,7 @@ type differView struct {
 
 // Differ is what to show of a page that differs.
 func (v faxView) Differ(p api.Page) differView {
-	d := differView{faxView: v, P: p, Images: []string{session.ImageStreamed, session.ImageFile}}
+	d := differView{faxView: v, P: p, Images: v.BothImages()}
 	for _, c := range v.Choices {
 		if c.Page == p.Page {
 			d.Choice = c
@@ -166,6 +176,19 @@ func (faxView) DifferenceText(name string) string {
 		"inverted":          "black and white are exchanged",
 		"blank_against_ink": "one of them is blank",
 	}[name], "they have other pixels")
+}
+
+// BothImages are the images between which a person chooses.
+func (faxView) BothImages() []string { return []string{session.ImageStreamed, session.ImageFile} }
+
+// Undecided are the pages that differ, if these are several: they may have one choice together. It is written as in a path; empty: they
+// are fewer.
+func (v faxView) Undecided() string {
+	if v.Differing.Len() < 2 {
+		return ""
+	}
+	_, ranges, _ := strings.Cut(v.Differing.Text(), " ")
+	return strings.ReplaceAll(ranges, " ", "")
 }
 
 // ImageText names an image in words.

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -35,7 +37,9 @@ func (s *choiceStub) Act(_ context.Context, a session.Action) (uint64, error) {
 	document := *st.Document
 	document.Revision++
 	st.Document = &document
-	st.Choices = []session.Choice{{Page: a.Page, Image: a.Image, By: a.By, Why: a.Why}}
+	for page := range a.Pages.Add(a.Page).All() {
+		st.Choices = append(st.Choices, session.Choice{Page: page, Image: a.Image, By: a.By, Why: a.Why})
+	}
 	s.states[a.Session] = st
 	return uint64(len(s.ordered)), nil
 }
@@ -84,7 +88,7 @@ func TestChoosingAnImage(t *testing.T) {
 		{"reader", "POST", "/pages/1/choose", file, 403, "operate"},
 		{"operator", "POST", "/pages/1/choose", `{"image":"file","why":" "}`, 400, "reason"},
 		{"operator", "POST", "/pages/1/choose", `{"image":"best","why":"x"}`, 400, "want streamed"},
-		{"operator", "POST", "/pages/0/choose", file, 400, "want 1 to"},
+		{"operator", "POST", "/pages/0/choose", file, 400, "from 1 to"},
 		{"operator", "POST", "/pages/2/choose", file, 409, "nothing to choose"},
 		{"operator", "POST", "/pages/1/choose", file, 200, `"revision":2,"done":true`},
 		{"reader", "GET", "", "", 200, `"choices":[{"page":1,"image":"file","by":"operator"`},
@@ -102,7 +106,7 @@ func TestChoosingAnImage(t *testing.T) {
 	want := session.Action{
 		Kind: session.ActionChosen, By: "operator", Why: "the streamed page is black", Session: "abc", Page: 1, Image: session.ImageFile,
 	}
-	if !slices.Equal(s.ordered, []session.Action{want}) {
+	if !reflect.DeepEqual(s.ordered, []session.Action{want}) {
 		t.Errorf("ordered %+v, want %+v once", s.ordered, want)
 	}
 	var read []string
@@ -111,6 +115,41 @@ func TestChoosingAnImage(t *testing.T) {
 	}
 	if !slices.Contains(read, "file.png") || !slices.Contains(read, "streamed.tiff") {
 		t.Errorf("recorded reads of %v", read)
+	}
+}
+
+// One choice for several pages is one order, and one form; it is for all of them or for none.
+func TestOneChoiceForSeveralPages(t *testing.T) {
+	s := newChoiceStub()
+	st := s.states["abc"]
+	st.Announced, st.Usable = session.Span(1, 4), session.Span(1, 4)
+	for page := 2; page <= 4; page++ {
+		st.Dispute(session.Object{Key: "report"}, page, "")
+	}
+	s.states["abc"] = st
+	d := newListener(t, s.config)
+	d.admit(t, "chief", []access.Scope{access.ScopeRead, access.ScopeOperate})
+	const form = `action="/fax/abc/pages/1-4/choose"`
+	if _, page := d.Ask("chief", "GET", "/fax/abc", ""); !strings.Contains(page, form) || !strings.Contains(page, "4 pages differ.") {
+		t.Errorf("no form for all pages: %s", page)
+	}
+	if _, page := d.Ask("reader", "GET", "/fax/abc", ""); strings.Contains(page, form) {
+		t.Error("a reader has the form")
+	}
+	const file = `{"why":"the streamed ones are black","image":"file"}`
+	for path, want := range map[string]int{"1-5": 409, "4,9": 409, "2-1": 400, "1-10001": 400, "x": 400, "1-": 409} {
+		if status, body := d.Ask("chief", "POST", "/api/v1/faxes/abc/pages/"+path+"/choose", file); status != want || len(s.ordered) > 0 {
+			t.Errorf("%s: %d %s, want %d and no order", path, status, body, want)
+		}
+	}
+	status, body := d.Ask("chief", "POST", "/api/v1/faxes/abc/pages/1,3-4/choose", file)
+	if status != 200 || !strings.Contains(body, `"done":true,"pages":[[1,1],[3,4]]`) || len(s.ordered) != 1 || s.ordered[0].Page != 1 ||
+		s.ordered[0].Pages.Text() != "pages 1, 3-4" {
+		t.Errorf("%d %s, ordered %+v", status, body, s.ordered)
+	}
+	if _, page := d.Ask("chief", "GET", "/fax/abc", ""); strings.Contains(page, `pages/2/choose" hx-morph-skip`) ||
+		strings.Contains(page, form) {
+		t.Error("one page is left, and there is a form for several")
 	}
 }
 

@@ -120,7 +120,8 @@ func derivedID(d session.Derived) string { return fmt.Sprintf("%.16s", d.Record.
 
 // derivedFile serves derived/ID.pdf, derived/ID.tiff and derived/ID.json, which is its record.
 func (s *server) derivedFile(w http.ResponseWriter, r *http.Request) {
-	f, err := s.findDerived(r)
+	id, ext, _ := strings.Cut(r.PathValue("file"), ".")
+	f, err := s.findDerived(r, id, ext)
 	if err == nil {
 		err = s.serveFile(w, r, f, f.access(session.AccessRead))
 	}
@@ -129,17 +130,17 @@ func (s *server) derivedFile(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) findDerived(r *http.Request) (file, error) {
+// findDerived gives pdf, tiff or json of a derived document of the fax in the path.
+func (s *server) findDerived(r *http.Request, id, ext string) (file, error) {
 	st, err := s.find(r)
 	if err != nil {
 		return file{}, err
 	}
-	id, ext, _ := strings.Cut(r.PathValue("file"), ".")
 	f := file{session: st.Session, mime: map[string]string{
 		"pdf": "application/pdf", "tiff": "image/tiff", "json": "application/json",
 	}[ext]}
 	if f.mime == "" {
-		return f, api.BadRequest("%q: want ID.pdf, ID.tiff or ID.json with the ID of a derived document", r.PathValue("file"))
+		return f, api.BadRequest("%q: want pdf, tiff or json of a derived document", ext)
 	}
 	if masked(r) && ext != "tiff" {
 		return f, errMasked("the PDF and the record have them: the TIFF has the same pages")

@@ -156,6 +156,28 @@ func TestDeriveOnTheFaxPage(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &l); err != nil || status != 200 || len(l.Documents) != 2 || l.Documents[0].By != "worker" {
 		t.Errorf("%d %s, %v", status, body, err)
 	}
+	if _, page := d.Ask("reader", "GET", "/fax/abc", ""); !strings.Contains(page, `<option value="1111111111111111">pages 1-2 of revision`) {
+		t.Errorf("no link to a derived document can be made: %s", page)
+	}
+	for order, want := range map[string]int{
+		`{"derived":"1111111111111111","as":"pdf","ttl":"1h"}`:          200,
+		`{"derived":"1111111111111111","as":"json","ttl":"1h"}`:         200,
+		`{"derived":"1111111111111111","as":"png","ttl":"1h"}`:          400,
+		`{"derived":"3333333333333333","as":"pdf","ttl":"1h"}`:          404,
+		`{"derived":"1111111111111111","as":"pdf","page":1,"ttl":"1h"}`: 400,
+	} {
+		status, body := d.Ask("reader", "POST", "/api/v1/faxes/abc/links", order)
+		var link struct{ URL string }
+		if err := json.Unmarshal([]byte(body), &link); err != nil || status != want || (link.URL != "") != (want == 200) {
+			t.Errorf("link to %s: %d %s, want %d", order, status, body, want)
+		}
+		if want != 200 {
+			continue
+		}
+		if status, body := d.Ask("", "GET", strings.TrimPrefix(link.URL, d.URL), ""); status != 200 || !strings.Contains(body, "derived.1.") {
+			t.Errorf("the link of %s: %d %s", order, status, body)
+		}
+	}
 	for path, want := range map[string]int{
 		"1111111111111111.pdf": 200,
 		"1111111111111111.exe": 400, "3333333333333333.pdf": 404, "1111111111111111": 400, "..%2f1.pdf": 400,

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -231,138 +229,6 @@ func parseWorkForm(r *http.Request, prefix string) (o api.WorkOrder, err error) 
 		return o, api.BadRequest("do %q: the form has no such button", do)
 	}
 	return o, nil
-}
-
-// bulkPrefix begins the names of fields that are not of the filter.
-const bulkPrefix = "new_"
-
-// maxBulk bounds the faxes that one order is for.
-const maxBulk = 10_000
-
-// bulkView is what bulk.html shows.
-type bulkView struct {
-	listView
-	Question string     // what would be done
-	Fields   url.Values // of the form, without the filter
-	Count    int        // faxes that it is about
-	Newest   string     // the cursor of the newest of them
-	Done     bool       // it is ordered
-}
-
-// bulkForm changes what people say about all faxes that a filter chooses, also beyond the page. Without the field sure it shows how many
-// these are, and asks; with it, it orders the change for those that were there then. The orders are carried out one after another.
-func (s *server) bulkForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
-	o, err := parseWorkForm(r, bulkPrefix)
-	o.Seen = nil
-	if err == nil && o.Note != nil {
-		err = api.BadRequest("a note is for one fax: write it on its page")
-	}
-	var change session.WorkChange
-	if err == nil {
-		change, err = s.change(r.Context(), "", o)
-	}
-	who := api.Order{By: o.By}
-	if err == nil {
-		err = checkOrder(r, &who)
-	}
-	v := bulkView{Question: changeQuestion(change), Newest: r.PostFormValue("newest"), Fields: url.Values{}}
-	for _, name := range []string{"do", "by", bulkPrefix + "assignee", bulkPrefix + "labels"} {
-		v.Fields.Set(name, r.PostFormValue(name))
-	}
-	if t, ok := access.Caller(r); err == nil && ok && r.FormValue("text") != "" && !slices.Contains(t.Scopes, access.ScopeRead) {
-		err = api.Errorf(http.StatusForbidden, "forbidden", "%s does not have the scope read, and what text finds shows what faxes say", t.Name)
-	}
-	if err == nil {
-		v.listView, err = s.listView(r)
-	}
-	var newest orderKey
-	if v.Done = r.PostFormValue("sure") == "yes"; err == nil && v.Done {
-		newest, err = parseCursor(v.Newest)
-	}
-	if err == nil {
-		err = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-	}
-	if err == nil {
-		err = s.onAllFaxes(r.Context(), v.filter, newest, func(x api.Fax) error {
-			if v.Count++; v.Count == 1 && !v.Done {
-				v.Newest = keyOf(x).cursor()
-			}
-			if !v.Done {
-				return s.recordFound(r.Context(), r, v.filter, []api.Fax{x})
-			}
-			_, err := s.Letters.Act(r.Context(), session.Action{Kind: session.ActionWorked, By: who.By, Session: x.Session, Work: &change})
-			return err
-		})
-	}
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	s.render(w, r, http.StatusOK, "bulk.html", v)
-}
-
-// onAllFaxes calls do with the faxes that a filter chooses, newest first, from newest on; the zero newest is the beginning. Faxes about
-// which there is nothing to say are left out.
-func (s *server) onAllFaxes(ctx context.Context, f faxFilter, newest orderKey, do func(api.Fax) error) error {
-	tooMany := api.BadRequest("the filter chooses more than %d faxes: choose fewer, for example by dates", maxBulk)
-	if f.found != nil && f.found.more {
-		return tooMany
-	}
-	n := 0
-	for after := (orderKey{}); ; {
-		l := s.list(ctx, f, after, maxLimit)
-		if l.Incomplete != "" {
-			return api.Unavailable("%s: try again later", l.Incomplete)
-		}
-		for _, x := range l.Faxes {
-			switch {
-			case newest.session != "" && keyOf(x).compare(newest) > 0, x.Status == session.StatusPurged, x.Status == session.StatusFolded:
-				continue
-			case n == maxBulk:
-				return tooMany
-			}
-			if n++; ctx.Err() != nil {
-				return ctx.Err()
-			}
-			err := do(x)
-			if refused, ok := errors.AsType[*api.Error](err); ok {
-				return refused
-			}
-			if err != nil {
-				s.Log.Error("an order for many faxes stopped", "ordered", n-1, "session", x.Session, "err", err)
-				return api.Unavailable("the change is ordered for %d faxes, and then JetStream did not answer: look at /readyz, and order it "+
-					"again; where it is done already, it does no harm", n-1)
-			}
-		}
-		if l.Next == "" {
-			return nil
-		}
-		var err error
-		if after, err = parseCursor(l.Next); err != nil {
-			return err
-		}
-	}
-}
-
-// changeQuestion says in words what a change would do to each fax.
-func changeQuestion(c session.WorkChange) string {
-	l := api.DeskLine{Assignee: c.Assignee, Add: c.Add, Remove: c.Remove, Read: c.Read, Done: c.Done}
-	switch {
-	case l.Assignee != nil && *l.Assignee == "":
-		return "assign to nobody"
-	case l.Assignee != nil:
-		return "assign to " + *l.Assignee
-	case len(l.Add) > 0:
-		return "add the labels " + strings.Join(l.Add, ", ")
-	case len(l.Remove) > 0:
-		return "remove the labels " + strings.Join(l.Remove, ", ")
-	case l.Read != nil:
-		return map[bool]string{true: "mark as read", false: "mark as unread"}[*l.Read]
-	case l.Done != nil:
-		return map[bool]string{true: "mark as done", false: "open again"}[*l.Done]
-	}
-	return ""
 }
 
 // may reports whether the caller has a scope; without tokens everybody has all.

@@ -250,12 +250,13 @@ func TestWorkOnAllThatTheFilterChooses(t *testing.T) {
 		t.Errorf("%d faxes are done, by %s", done, s.ordered[0].By)
 	}
 	for says, fields := range map[string]url.Values{
-		"350 faxes: assign to carl?":   {"assignee": {"ben"}, "do": {"assign"}, "new_assignee": {"carl"}},
-		"faxes: add the labels a, b?":  {"assignee": {"ben"}, "do": {"label"}, "new_labels": {"a, b"}},
-		"no such button":               {"do": {"burn"}},
-		"a note is for one fax":        {"do": {"note"}, "new_note": {"x"}},
-		"No fax is as the filter asks": {"assignee": {"nobody"}, "do": {"done"}},
-		"is not from this server":      {"do": {"done"}, "sure": {"yes"}, "newest": {"x"}},
+		"350 faxes: assign to carl?":  {"assignee": {"ben"}, "do": {"assign"}, "new_assignee": {"carl"}},
+		"faxes: add the labels a, b?": {"assignee": {"ben"}, "do": {"label"}, "new_labels": {"a, b"}},
+		"no such button":              {"do": {"burn"}},
+		"a note is for one fax":       {"do": {"note"}, "new_note": {"x"}},
+		"no fax for this order":       {"assignee": {"nobody"}, "do": {"done"}},
+		"is not from this server":     {"assignee": {"ben"}, "do": {"done"}, "sure": {"yes"}, "newest": {"x"}},
+		"tick faxes in the list":      {"do": {"done"}, "sure": {"yes"}},
 	} {
 		if _, page := d.send("worker", "/bulk", fields); !strings.Contains(page, says) {
 			t.Errorf("%v: no %q in %s", fields, says, page)
@@ -263,6 +264,44 @@ func TestWorkOnAllThatTheFilterChooses(t *testing.T) {
 	}
 	if status, _ := d.send("reader", "/bulk", fields); status != 403 {
 		t.Errorf("a reader: %d", status)
+	}
+}
+
+// An order for faxes that are ticked is for these, whatever the filter says; for all of them, or for none.
+func TestWorkOnTheFaxesThatAreTicked(t *testing.T) {
+	s := newTeam()
+	start := s.states["abc"].Opened
+	for _, id := range []string{"crowd-1", "crowd-2", "crowd-3"} {
+		s.states[id] = session.State{Session: id, Opened: start}
+	}
+	d := newListener(t, s.config)
+	if _, page := d.Ask("worker", "GET", "/", ""); !strings.Contains(page, `name="fax" value="crowd-1" form="bulk"`) ||
+		!strings.Contains(page, `<form id="bulk"`) || strings.Contains(page, "/bulk/replay") {
+		t.Errorf("the list for a worker: %s", page)
+	}
+	if _, page := d.Ask("reader", "GET", "/", ""); strings.Contains(page, `form="bulk"`) || strings.Contains(page, `id="bulk"`) {
+		t.Errorf("the list for a reader: %s", page)
+	}
+	fields := url.Values{"assignee": {"nobody"}, "do": {"done"}, "fax": {"crowd-1", "crowd-3"}}
+	status, page := d.send("worker", "/bulk", fields)
+	if status != 200 || !strings.Contains(page, "2 faxes: mark as done?") || len(s.ordered) > 0 ||
+		strings.Count(page, `<input type="hidden" name="fax" value="crowd-`) != 2 {
+		t.Fatalf("before the confirmation: %d, %d orders, %s", status, len(s.ordered), page)
+	}
+	for says, ids := range map[string][]string{
+		"no fax has the session none": {"crowd-1", "none"}, "want 1 to": {"crowd-1", "../x"}, "at most 100": make([]string, 101),
+	} {
+		if _, page := d.send("worker", "/bulk", url.Values{"do": {"done"}, "sure": {"yes"}, "fax": ids}); !strings.Contains(page, says) ||
+			len(s.ordered) > 0 {
+			t.Errorf("%v: %d orders, no %q in %s", ids, len(s.ordered), says, page)
+		}
+	}
+	fields.Set("sure", "yes")
+	if status, page := d.send("worker", "/bulk", fields); status != 200 || !strings.Contains(page, "Ordered for 2 faxes: mark as done.") {
+		t.Errorf("after the confirmation: %d %s", status, page)
+	}
+	if !s.states["crowd-1"].Work.Done || s.states["crowd-2"].Work.Done || !s.states["crowd-3"].Work.Done || len(s.ordered) != 2 {
+		t.Errorf("ordered %+v", s.ordered)
 	}
 }
 

@@ -159,10 +159,11 @@ type faxView struct {
 
 	MayOperate, MayWork, MayAdmin, MayVerify bool
 
-	Masked bool   // the reader sees no numbers, and gets no file that has them
-	Notice string // what is wrong with the form that was sent; empty: nothing is
-	Draft  string // the note in that form
-	Live   string // the URL of its changes
+	Masked  bool   // the reader sees no numbers, and gets no file that has them
+	Notice  string // what is wrong with the form that was sent; empty: nothing is
+	Ordered string // what the form on the page before has ordered; empty: nothing
+	Draft   string // the note in that form
+	Live    string // the URL of its changes
 }
 
 // QualityText says in words what the quality of a page is; empty: there is nothing to say.
@@ -188,6 +189,9 @@ func (faxView) QualityText(q *session.Quality) (words []string) {
 	return words
 }
 
+// Partial: pages of the fax are missing, or it is unknown how many it has.
+func (v faxView) Partial() bool { return v.Status == session.StatusPartial }
+
 // OnFax: the forms of dead letters lead back to the fax.
 func (faxView) OnFax() bool { return true }
 
@@ -207,7 +211,7 @@ func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, not
 		s.problem(w, r, err)
 		return
 	}
-	v.Notice, v.Draft = notice, draft
+	v.Notice, v.Draft, v.Ordered = notice, draft, orderedText(r)
 	s.render(w, r, status, "fax.html", v)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -67,7 +68,7 @@ func (f faxFilter) listing() (l search.Listing, narrow bool) {
 
 // filterNames are the parameters of a filter.
 var filterNames = []string{
-	"to", "from", "since", "until", "status", "direction", "verification", "assignee", "label", "assigned", "read", "done",
+	"to", "from", "since", "until", "zone", "status", "direction", "verification", "assignee", "label", "assigned", "read", "done",
 	"text",
 }
 
@@ -152,17 +153,8 @@ func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 	}
 	f.assignee, f.label = strings.TrimSpace(r.FormValue("assignee")), strings.TrimSpace(r.FormValue("label"))
 	f.text = strings.TrimSpace(r.FormValue("text"))
-	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
-		v := r.FormValue(name)
-		if v == "" {
-			continue
-		}
-		if *t, err = time.Parse(time.RFC3339, v); err == nil {
-			continue
-		}
-		if *t, err = time.Parse(time.DateOnly, v); err != nil {
-			return f, api.BadRequest("%s %q: want a time such as 2026-11-24T12:00:00Z, or a day such as 2026-11-24", name, v)
-		}
+	if f.since, f.until, err = parsePeriod(r); err != nil {
+		return f, err
 	}
 	for name, c := range map[string]struct {
 		word    *string
@@ -176,6 +168,30 @@ func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 		}
 	}
 	return f, nil
+}
+
+// parsePeriod reads since and until: times, or days that begin at midnight of the zone, which ingest.ParseZone reads; without it at
+// midnight UTC.
+func parsePeriod(r *http.Request) (since, until time.Time, err error) {
+	zone := time.UTC
+	if name := r.FormValue("zone"); name != "" {
+		if zone, err = ingest.ParseZone(name); err != nil {
+			return since, until, api.BadRequest("zone %q: want a name such as Europe/Berlin, or an offset from UTC such as -05:00", name)
+		}
+	}
+	for name, t := range map[string]*time.Time{"since": &since, "until": &until} {
+		v := r.FormValue(name)
+		if v == "" {
+			continue
+		}
+		if *t, err = time.Parse(time.RFC3339, v); err == nil {
+			continue
+		}
+		if *t, err = time.ParseInLocation(time.DateOnly, v, zone); err != nil {
+			return since, until, api.BadRequest("%s %q: want a time such as 2026-11-24T12:00:00Z, or a day such as 2026-11-24", name, v)
+		}
+	}
+	return since, until, nil
 }
 
 // numberOf is the number whose fax it is, as session.NumberToken writes it: the receiver's of a received fax, the sender's of a sent one.

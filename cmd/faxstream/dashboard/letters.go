@@ -156,6 +156,7 @@ type lettersView struct {
 	Query      url.Values // the filter, as it was asked for
 	User       string
 	MayOperate bool
+	Ordered    string // what a form on the page before has ordered; empty: nothing
 	Do         string // of an order on all letters: what it is; empty: nothing is ordered
 	Count      int    // letters that it is about
 	Last       uint64 // the newest of them
@@ -174,6 +175,7 @@ func (s *server) lettersPage(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
+	v.Ordered = orderedText(r)
 	s.render(w, r, http.StatusOK, "letters.html", v)
 }
 
@@ -206,7 +208,7 @@ func (s *server) letterForm(kind string) http.HandlerFunc {
 		if next = "/letters"; r.PostFormValue("from") == "fax" && session.ValidToken(l.Session) {
 			next = "/fax/" + l.Session
 		}
-		return next, err
+		return ordered(next, kind), err
 	})
 }
 

@@ -45,7 +45,7 @@ func (s *server) orderLink(r *http.Request, o api.LinkOrder) (api.Link, error) {
 	if err != nil || ttl < time.Second || ttl > MaxTTL {
 		return api.Link{}, api.BadRequest("ttl %q: want 1s to %s, such as 10m", o.TTL, MaxTTL)
 	}
-	f, err := s.file(r, o.As, o.Page)
+	f, err := s.linked(r, o)
 	if err != nil {
 		return api.Link{}, err
 	}
@@ -66,11 +66,23 @@ func (s *server) orderLink(r *http.Request, o api.LinkOrder) (api.Link, error) {
 	return l, err
 }
 
+// linked is the object that a link is to.
+func (s *server) linked(r *http.Request, o api.LinkOrder) (file, error) {
+	switch {
+	case o.Derived == "":
+		return s.file(r, o.As, o.Page)
+	case o.Page != 0:
+		return file{}, api.BadRequest("page %d: a link to a derived document is to all of it", o.Page)
+	}
+	return s.findDerived(r, o.Derived, o.As)
+}
+
 // linkForm is link for the form of the fax's page: it answers with a page that has the link.
 func (s *server) linkForm(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 	o := api.LinkOrder{
 		Order: api.Order{By: r.PostFormValue("by"), Why: r.PostFormValue("why")}, As: r.PostFormValue("as"), TTL: r.PostFormValue("ttl"),
+		Derived: r.PostFormValue("derived"),
 	}
 	err := checkOrder(r, &o.Order)
 	var l api.Link

@@ -279,13 +279,19 @@ func TestFaxesAreChosen(t *testing.T) {
 		"until=" + at(2):                       "0001",
 		"since=" + at(2) + "&until=" + at(4):   "0003 0002",
 		"since=" + at(9):                       "",
+		"since=2020-11-25&zone=Asia/Tokyo":     "0005 0004 0003", // midnight there is 15:00 UTC
+		"until=2020-11-25&zone=%2B09:00":       "0002 0001",
+		"since=2020-11-24&until=2020-11-25":    "0005 0004 0003 0002 0001",
 		"to=1333&direction=incoming&limit=500": "0002",
 	} {
 		if got := strings.Join(walk(t, srv, query), " "); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
-	for _, query := range []string{"since=yesterday", "until=1", "status=done", "direction=up", "limit=501"} {
+	for _, query := range []string{
+		"since=yesterday", "until=1", "status=done", "direction=up", "limit=501",
+		"since=2020-11-24&zone=../zone", "zone=Local", "zone=Asia/Nowhere",
+	} {
 		resp, err := http.Get(srv.URL + "/api/v1/faxes?" + query)
 		if err != nil {
 			t.Fatal(err)
@@ -425,12 +431,14 @@ func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
 
 // The form of the filter keeps what has no field in it.
 func TestTheFormKeepsTheWholeFilter(t *testing.T) {
-	_, page := newListener(t, nil).Ask("reader", "GET", "/?read=no&direction=incoming&done=no&since=2026-11-24T12:00:00Z&until=2027-01-01", "")
+	const query = "read=no&direction=incoming&done=no&since=2026-11-24T12:00:00Z&until=2027-01-01&zone=Asia/Tokyo"
+	_, page := newListener(t, nil).Ask("reader", "GET", "/?"+query, "")
 	_, form, _ := strings.Cut(page, `<form class="filter"`)
 	form, _, _ = strings.Cut(form, "</form>")
 	for _, want := range []string{
 		`<input type="hidden" name="direction" value="incoming">`, `<input type="hidden" name="read" value="no">`,
-		`<input type="hidden" name="until" value="2027-01-01">`, `name="since" type="text" value="2026-11-24T12:00:00Z"`,
+		`name="until" type="date" value="2027-01-01"`, `name="since" type="text" value="2026-11-24T12:00:00Z"`,
+		`<span>Asia/Tokyo</span><input type="hidden" name="zone" value="Asia/Tokyo">`,
 	} {
 		if !strings.Contains(form, want) {
 			t.Errorf("no %s in %s", want, form)

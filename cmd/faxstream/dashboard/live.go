@@ -104,7 +104,7 @@ func (s *server) liveList(w http.ResponseWriter, r *http.Request) {
 	}
 	first, at := true, layout.PlaceOf(r)
 	// What only the archive has is read once for a view: a tab that has read something else has a view of its own.
-	key := fmt.Sprintf("%q %q %q %t %s %q", at, v.User, v.filter.reader.Numbers, v.Masked, v.at(v.Cursor), v.Incomplete)
+	key := fmt.Sprintf("%q %q %q %t %t %s %q", at, v.User, v.filter.reader.Numbers, v.Masked, v.MayChoose(), v.at(v.Cursor), v.Incomplete)
 	for _, x := range v.Faxes {
 		if x.Older {
 			key += " " + x.Session

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,13 +127,17 @@ const (
 // verifyForm verifies the fax in the path, and shows what was found. It stops when the reader goes away.
 func (s *server) verifyForm(w http.ResponseWriter, r *http.Request) {
 	v := struct {
-		Session string
+		Session  string
+		At       time.Time // when it was found
+		By       string    // who asked; empty without a login
+		Document *session.DocAssembled
 		Verdict
-	}{Session: r.PathValue("session")}
+	}{Session: r.PathValue("session"), By: userOf(r)}
 	err := http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if err == nil {
-		v.Verdict, err = s.verified(w, r)
+		v.Document, v.Verdict, err = s.verified(w, r)
 	}
+	v.At = time.Now()
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -140,38 +145,38 @@ func (s *server) verifyForm(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "verify.html", v)
 }
 
-// verified is the verdict about the fax in the path. It is recorded, because it names objects of the fax.
-func (s *server) verified(w http.ResponseWriter, r *http.Request) (v Verdict, err error) {
+// verified is the verdict about the fax in the path, and its document. It is recorded, because it names objects of the fax.
+func (s *server) verified(w http.ResponseWriter, r *http.Request) (d *session.DocAssembled, v Verdict, err error) {
 	st, err := s.find(r)
 	switch {
 	case err != nil:
-		return v, err
+		return nil, v, err
 	case s.Verify == nil:
-		return v, api.NotFound("this server verifies no faxes: run faxstream verify %s", st.Session)
+		return nil, v, api.NotFound("this server verifies no faxes: run faxstream verify %s", st.Session)
 	case st.Document == nil:
-		return v, api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
+		return nil, v, api.NotFound("session %s has no document yet: it is %s", st.Session, st.Status())
 	}
 	select {
 	case s.proofs <- struct{}{}:
 		defer func() { <-s.proofs }()
 	default:
 		w.Header().Set("Retry-After", "60")
-		return v, api.Unavailable("another fax is being verified: try again in a minute")
+		return nil, v, api.Unavailable("another fax is being verified: try again in a minute")
 	}
 	if err := s.record(r, session.Access{Kind: session.AccessVerify, Session: st.Session}); err != nil {
-		return v, err
+		return nil, v, err
 	}
 	ctx, stop := context.WithTimeout(r.Context(), verifyWithin)
 	defer stop()
 	v, err = s.Verify(ctx, st.Session)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return v, api.NotFound("the archive has no objects of session %s", st.Session)
+		return nil, v, api.NotFound("the archive has no objects of session %s", st.Session)
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return v, api.Unavailable("session %s was not verified within %s: run faxstream verify %s, which has no limit of time",
+		return nil, v, api.Unavailable("session %s was not verified within %s: run faxstream verify %s, which has no limit of time",
 			st.Session, verifyWithin, st.Session)
 	}
-	return v, err
+	return st.Document, v, err
 }
 
 // replay stores the order to make the document of a fax again from the archive.
@@ -191,8 +196,8 @@ func (s *server) replay(w http.ResponseWriter, r *http.Request) {
 
 // orderReplay stores the order for the fax in the path.
 func (s *server) orderReplay(r *http.Request, o api.ReplayOrder) (id string, err error) {
-	if o.Stage != session.ReplayDecode && o.Stage != session.ReplayAssemble {
-		return "", api.BadRequest("stage %q: want %s or %s", o.Stage, session.ReplayDecode, session.ReplayAssemble)
+	if !slices.Contains([]string{session.ReplayDecode, session.ReplayAssemble, session.ReplayFetch}, o.Stage) {
+		return "", api.BadRequest("stage %q: want %s, %s or %s", o.Stage, session.ReplayDecode, session.ReplayAssemble, session.ReplayFetch)
 	}
 	st, err := s.find(r)
 	if err != nil {
@@ -230,8 +235,23 @@ func (s *server) form(order func(r *http.Request, o api.Order) (next string, err
 func faxOf(r *http.Request) string { return "/fax/" + r.PathValue("session") }
 
 func (s *server) replayForm(r *http.Request, o api.Order) (next string, err error) {
-	_, err = s.orderReplay(r, api.ReplayOrder{Order: o, Stage: r.PostFormValue("stage")})
-	return faxOf(r), err
+	stage := r.PostFormValue("stage")
+	_, err = s.orderReplay(r, api.ReplayOrder{Order: o, Stage: stage})
+	return ordered(faxOf(r), stage), err
+}
+
+// ordered is a page that says what a form has ordered, in the words of orderedText.
+func ordered(page, what string) string { return page + "?ordered=" + what }
+
+// orderedText is what a page says of the form that led to it; empty: it says nothing.
+func orderedText(r *http.Request) string {
+	return map[string]string{
+		session.ActionRetried:  "It is tried again. What comes appears here. If it fails again, there is a new dead letter.",
+		session.ActionDropped:  "It is given up: the dead letter is removed, and the audit has the reason.",
+		session.ReplayFetch:    "The provider is asked for the whole file again. What comes appears here. If it fails, there is a dead letter.",
+		session.ReplayDecode:   "The originals are decoded again. If a page comes out different, there is a new revision.",
+		session.ReplayAssemble: "A new revision is being made.",
+	}[r.FormValue("ordered")]
 }
 
 // holdForm is orderHold for a form; a purge needs the box of the form.

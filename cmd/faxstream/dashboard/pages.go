@@ -30,13 +30,14 @@ type listView struct {
 	Query     url.Values // the filter, as it was asked for
 	Cursor    string
 	Statuses  []string
-	MayWork   bool
 	Views     []View
 	MayThumbs bool   // there are thumbnails
 	Thumbs    bool   // those of the first pages are shown
 	Mark      string // says that the faxes of a list by text are recorded; empty: it is no such list
 	Masked    bool   // the reader sees no numbers, and gets no file that has them
 	Full      bool   // it cannot fill in live, because maxFoundTabs lists do
+
+	MayWork, MayOperate, MayAdmin bool
 
 	filter faxFilter
 	after  orderKey
@@ -55,7 +56,8 @@ func (s *server) listView(r *http.Request) (v listView, err error) {
 			v.Views = append(v.Views, view)
 		}
 	}
-	v.Statuses, v.User, v.Search, v.MayWork = statuses, userOf(r), s.Search != nil, may(r, access.ScopeWork)
+	v.Statuses, v.User, v.Search = statuses, userOf(r), s.Search != nil
+	v.MayWork, v.MayOperate, v.MayAdmin = may(r, access.ScopeWork), may(r, access.ScopeOperate), may(r, access.ScopeAdmin)
 	v.Masked = v.filter.reader.Masked
 	v.Query, v.Cursor = url.Values{}, r.FormValue("cursor")
 	for _, name := range filterNames {
@@ -105,7 +107,7 @@ func (v listView) Asked(name string) string { return v.Query.Get(name) }
 // Hidden is what the filter has under names that have no field in its form.
 func (v listView) Hidden() url.Values {
 	hidden := url.Values{}
-	for _, name := range []string{"until", "direction", "verification", "assigned", "read"} {
+	for _, name := range []string{"direction", "verification", "assigned", "read"} {
 		if v.Query.Has(name) {
 			hidden.Set(name, v.Asked(name))
 		}
@@ -113,13 +115,16 @@ func (v listView) Hidden() url.Values {
 	return hidden
 }
 
-// SinceType is the type of the field for the time: a field for a day cannot have an hour.
-func (v listView) SinceType() string {
-	if _, err := time.Parse(time.DateOnly, v.Asked("since")); err != nil && v.Asked("since") != "" {
+// TimeType is the type of the field for a time, since or until: a field for a day cannot have an hour.
+func (v listView) TimeType(name string) string {
+	if _, err := time.Parse(time.DateOnly, v.Asked(name)); err != nil && v.Asked(name) != "" {
 		return "text"
 	}
 	return "date"
 }
+
+// MayChoose reports whether the reader may order something for faxes of the list.
+func (v listView) MayChoose() bool { return v.MayWork || v.MayOperate || v.MayAdmin }
 
 // Filtered reports whether a filter leaves out faxes.
 func (v listView) Filtered() bool { return len(v.Query) > 0 }

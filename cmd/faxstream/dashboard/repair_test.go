@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -121,6 +122,100 @@ func TestDeadLettersOnTheScreen(t *testing.T) {
 	}
 }
 
+// The page after a form says what was ordered. A page that is missing can be asked for again when nothing is left of its dead letter.
+func TestThePageAfterAFormSaysWhatWasOrdered(t *testing.T) {
+	b := newBox(1)
+	b.letters = append(b.letters, bus.Letter{ID: 9, DeadLetter: session.DeadLetter{Stage: session.StageChoice, Session: "abc", Page: 1}})
+	d := newListener(t, b.config)
+	d.admit(t, "chief", []access.Scope{access.ScopeRead, access.ScopeOperate})
+	_, page := d.Ask("chief", "GET", "/letters", "")
+	if strings.Count(page, "Try again</button>") != 2 || strings.Count(page, "Give up</button>") != 3 ||
+		!strings.Contains(page, `<a href="/fax/abc#page-1">Look at both images`) {
+		t.Errorf("a letter that waits for a choice leads to it, and is not tried again: %s", page)
+	}
+	for _, c := range []struct{ path, fields, says string }{
+		{"/letters/1/drop", "from=fax&why=x", "It is given up"},
+		{"/letters/2/retry", "", "It is tried again"},
+		{"/fax/abc/replay", "stage=fetch", "The provider is asked for the whole file again"},
+		{"/fax/abc/replay", "stage=decode", "The originals are decoded again"},
+	} {
+		form := func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
+		status, header, body := d.Reply("chief", "POST", c.path, c.fields, form)
+		if status != 303 {
+			t.Fatalf("%s: %d %s", c.path, status, body)
+		}
+		next := header.Get("Location")
+		if _, page := d.Ask("chief", "GET", next, ""); !strings.Contains(page, `role="status">`+c.says) {
+			t.Errorf("%s leads to %s, which does not say %q", c.path, next, c.says)
+		}
+	}
+	const again = `name="stage" value="fetch"`
+	if _, page := d.Ask("chief", "GET", "/fax/abc?ordered=%3Cb%3E", ""); !strings.Contains(page, again) || strings.Contains(page, "<b>") {
+		t.Errorf("the missing page cannot be asked for again: %s", page)
+	}
+	if _, page := d.Ask("reader", "GET", "/fax/abc", ""); strings.Contains(page, again) {
+		t.Error("a reader can ask for it")
+	}
+	if _, page := d.Ask("chief", "GET", "/fax/later", ""); strings.Contains(page, again) {
+		t.Error("a fax that is still coming can be asked for again")
+	}
+}
+
+// Faxes are made again, held, released and deleted together, by whoever may; those for which there is nothing to do are left out. What
+// cannot be undone is for faxes that are named, with a box to tick, and not if one of them may not be deleted.
+func TestRepairOfManyFaxes(t *testing.T) {
+	b := newBox(0)
+	held := b.states["abc"]
+	held.Session, held.Held = "held", true
+	whole := b.states["abc"]
+	document := *whole.Document
+	document.Status, whole.Session, whole.Document = session.StatusComplete, "whole", &document
+	b.states["held"], b.states["whole"] = held, whole
+	d := newListener(t, func(c *Config) {
+		b.config(c)
+		c.Ledgers, c.Holds = b, &holdStub{stores: b.stores, logs: map[string][]session.KeepEntry{}}
+	})
+	all := url.Values{"fax": {"abc", "held", "whole", "later"}}
+	for _, c := range []struct {
+		who, path, do string
+		more          url.Values
+		status        int
+		says          string
+		orders        int // when it is sure
+	}{
+		{"worker", "/bulk/replay", "fetch", nil, 403, "", 0},
+		{"operator", "/bulk/keep", "hold", url.Values{"why": {"x"}}, 403, "", 0},
+		{"operator", "/bulk/replay", "fetch", nil, 200, "2 faxes: ask the provider for the missing pages again", 2},
+		{"operator", "/bulk/replay", "decode", nil, 200, "3 faxes: decode the originals again", 3},
+		{"operator", "/bulk/replay", "assemble", nil, 200, "3 faxes: make a new revision", 3},
+		{"operator", "/bulk/replay", "burn", nil, 400, "no such button", 0},
+		{"master", "/bulk/keep", "hold", nil, 400, "give a reason", 0},
+		{"master", "/bulk/keep", "hold", url.Values{"why": {"x"}}, 200, "3 faxes: put under legal hold", 3},
+		{"master", "/bulk/keep", "release", url.Values{"why": {"x"}}, 200, "1 fax: release from legal hold", 1},
+		{"master", "/bulk/keep", "purge", url.Values{"why": {"x"}, "fax": nil, "status": {"partial"}}, 400, "tick faxes in the list", 0},
+		{"master", "/bulk/keep", "purge", url.Values{"why": {"x"}, "fax": {"whole"}}, 200, "1 fax: delete for good", 0}, // the box is not ticked
+		{"master", "/bulk/keep", "purge", url.Values{"why": {"x"}, "fax": {"whole"}, "really": {"yes"}}, 200, "1 fax: delete for good", 1},
+		{"master", "/bulk/keep", "purge", url.Values{"why": {"x"}, "fax": {"whole", "later"}, "really": {"yes"}}, 409, "not over yet", 0},
+	} {
+		b.ordered = nil
+		fields := maps.Clone(all)
+		maps.Copy(fields, c.more)
+		fields.Set("do", c.do)
+		status, page := d.send(c.who, c.path, fields)
+		if status != c.status || !strings.Contains(page, c.says) || len(b.ordered) > 0 {
+			t.Errorf("%s %s as %s: %d, %d orders, want %d with %q: %s", c.path, c.do, c.who, status, len(b.ordered), c.status, c.says, page)
+		}
+		if status == 200 && !strings.Contains(page, `action="`+c.path+`"`) {
+			t.Errorf("the question does not lead back: %s", page)
+		}
+		fields.Set("sure", "yes")
+		d.send(c.who, c.path, fields)
+		if len(b.ordered) != c.orders || c.orders > 0 && b.ordered[0].By != c.who {
+			t.Errorf("%s %s: ordered %+v, want %d", c.path, c.do, b.ordered, c.orders)
+		}
+	}
+}
+
 // An order on all that a filter chooses says first how many these are, and then acts on those and no others, also beyond the page.
 func TestAllThatTheFilterChooses(t *testing.T) {
 	b := newBox(700)
@@ -174,7 +269,8 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 		says      string
 	}{
 		{"operator", "/fax/abc/replay", url.Values{"stage": {"decode"}}, 303, ""},
-		{"operator", "/fax/abc/replay", url.Values{"stage": {"burn"}}, 400, "want decode or assemble"},
+		{"operator", "/fax/abc/replay", url.Values{"stage": {"burn"}}, 400, "want decode, assemble or fetch"},
+		{"operator", "/fax/abc/replay", url.Values{"stage": {"fetch"}}, 303, ""},
 		{"operator", "/fax/later/replay", url.Values{"stage": {"decode"}}, 404, "no document yet"},
 		{"operator", "/fax/abc/hold", url.Values{"why": {"x"}}, 403, ""},
 		{"reader", "/fax/abc/purge", url.Values{"why": {"x"}, "sure": {"yes"}}, 403, ""},
@@ -193,7 +289,7 @@ func TestOrdersOnTheFaxPage(t *testing.T) {
 		!strings.Contains(page, "want a day") {
 		t.Errorf("reconcile without a day: %d %s", status, page)
 	}
-	if len(b.ordered) != 1 || b.ordered[0].Stage != session.ReplayDecode {
+	if len(b.ordered) != 2 || b.ordered[0].Stage != session.ReplayDecode || b.ordered[1].Stage != session.ReplayFetch {
 		t.Errorf("ordered %+v", b.ordered)
 	}
 	for _, path := range []string{"/fax/none", "/?cursor=x"} {
@@ -234,6 +330,7 @@ func TestAFaxIsVerifiedOnRequest(t *testing.T) {
 		{Verdict{Objects: 9, Revisions: 1, Pages: 1, Remade: 1}, nil, "chief", "abc", 200, []string{
 			"<title>Fax abc: verified</title>", "<h1>Fax abc is as it was written</h1>",
 			"9 objects checked, all right: 1 revision, 1 page.", "of 1 revision were made again",
+			"Verified at <time datetime=", "by chief.", "The document is revision 1", "<td>PDF</td><td><code>00ff</code></td>",
 		}},
 		{Verdict{Objects: 1, Signed: 2, Faults: []Fault{fault}}, nil, "chief", "abc", 200, []string{
 			"<h1>1 fault of fax abc in the archive</h1>", "faxes/abc/r1/&lt;i&gt;", "<td>2</td>", "An object was changed.", "Restore it.",

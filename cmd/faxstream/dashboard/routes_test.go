@@ -110,6 +110,8 @@ func TestWhatNeedsNoTokenOrLessThanAdmin(t *testing.T) {
 		"POST /fax/{session}/verify":           access.ScopeOperate,
 		"GET /letters":                         access.ScopeRead,
 		"POST /bulk":                           access.ScopeWork,
+		"POST /bulk/replay":                    access.ScopeOperate,
+		"POST /bulk/keep":                      access.ScopeAdmin,
 		"POST /reconcile":                      access.ScopeOperate,
 		"GET /health":                          access.ScopeRead,
 		"POST /letters":                        access.ScopeOperate,

@@ -2,6 +2,7 @@ package flags
 
 import (
 	"errors"
+	"regexp"
 	"strconv"
 )
 
@@ -14,6 +15,17 @@ func (p *PageNumber) UnmarshalText(text []byte) error {
 		return errors.New(strconv.Quote(string(text)) + ": want a number; pages count from 1")
 	}
 	*p = PageNumber(n)
+	return nil
+}
+
+// PageNumbers are numbers of pages on the command line, such as 2 or 2-4,7.
+type PageNumbers string
+
+func (p *PageNumbers) UnmarshalText(text []byte) error {
+	if !regexp.MustCompile(`^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?(,[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?)*$`).Match(text) {
+		return errors.New(strconv.Quote(string(text)) + ": want a number, or several such as 2-4,7; pages count from 1")
+	}
+	*p = PageNumbers(text)
 	return nil
 }
 

@@ -155,7 +155,7 @@ var (
 )
 
 // asTheyAre are words that are the same in both languages.
-var asTheyAre = []string{"PDF", "TIFF", "PNG", "UTC", "faxstream", "readyz"}
+var asTheyAre = []string{"PDF", "TIFF", "PNG", "UTC", "SHA", "faxstream", "readyz"}
 
 // raw finds a sentence of Go code that a template shows as it is.
 var raw = regexp.MustCompile(`>\{\{\.(?:What|Do|Words|Message|Status|Source|Title|Unlisted|Incomplete|Notice)\}\}|` +

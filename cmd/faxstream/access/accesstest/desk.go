@@ -76,6 +76,13 @@ func (d *Desk) SetTokens(text string) {
 // Ask sends a request as the holder of a token, or of none, and gives status and body.
 func (d *Desk) Ask(name, method, path, body string, change ...func(*http.Request)) (int, string) {
 	d.t.Helper()
+	status, _, got := d.Reply(name, method, path, body, change...)
+	return status, got
+}
+
+// Reply is Ask with the header of the answer too.
+func (d *Desk) Reply(name, method, path, body string, change ...func(*http.Request)) (int, http.Header, string) {
+	d.t.Helper()
 	req, err := http.NewRequestWithContext(d.t.Context(), method, d.URL+path, strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
@@ -102,7 +109,7 @@ func (d *Desk) Ask(name, method, path, body string, change ...func(*http.Request
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return resp.StatusCode, string(got)
+	return resp.StatusCode, resp.Header, string(got)
 }
 
 // People lets people log in beside the tokens.

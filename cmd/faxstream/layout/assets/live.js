@@ -1,4 +1,5 @@
-// Says on the page whether it is live, shows times in the zone of the viewer, and fills in the name that the viewer typed before.
+// Says on the page whether it is live, shows times in the zone of the viewer and how long ago they were, has days of a filter begin there, and fills in the name that
+// the viewer typed before.
 (() => {
   "use strict";
   const live = (on) => { document.body.dataset.live = on ? "yes" : "no"; };
@@ -14,6 +15,28 @@
       }
     }
   };
+  const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, {style: "short"});
+  const ages = () => {
+    for (const e of document.querySelectorAll("[data-since]")) {
+      const seconds = Math.max(0, (Date.now() - new Date(e.dataset.since)) / 1000);
+      const [n, unit] = seconds < 3600 ? [seconds / 60, "minute"] : seconds < 172800 ? [seconds / 3600, "hour"] : [seconds / 86400, "day"];
+      e.textContent = relative.format(-Math.floor(n), unit);
+    }
+  };
+  setInterval(ages, 20000);
+  const zones = () => {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!zone || zone === "Etc/Unknown") return;
+    for (const input of document.querySelectorAll("input[name=zone]:disabled")) {
+      input.value = zone;
+      input.previousElementSibling.textContent = zone;
+      input.disabled = false;
+    }
+  };
+  document.addEventListener("submit", (e) => {
+    const {zone, since, until} = e.target.elements;
+    if (zone && !since.value && !until.value) zone.disabled = true; // the address of the list has no zone without a day
+  });
   const names = () => {
     for (const input of document.querySelectorAll("input[name=by]:not([type=hidden])")) {
       input.value ||= localStorage.getItem("by") ?? "";
@@ -32,7 +55,7 @@
     // connections that a browser has for a server.
     if (document.hidden) document.dispatchEvent(new Event("visibilitychange"));
   });
-  document.addEventListener("htmx:sse:after:message", () => { heard = Date.now(); live(true); times(); names(); });
+  document.addEventListener("htmx:sse:after:message", () => { heard = Date.now(); live(true); times(); ages(); names(); });
   document.addEventListener("htmx:sse:error", () => live(false));
   document.addEventListener("htmx:sse:close", () => live(false));
   // The extension tries again what was connected once. A first connection that fails is tried again here, by loading the page again as long
@@ -46,5 +69,5 @@
   document.addEventListener("input", () => { typed = true; });
   document.addEventListener("htmx:error", failed);
   document.addEventListener("htmx:response:error", failed);
-  document.addEventListener("DOMContentLoaded", () => { times(); names(); });
+  document.addEventListener("DOMContentLoaded", () => { times(); ages(); zones(); names(); });
 })();
