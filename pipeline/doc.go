@@ -42,6 +42,7 @@
 //	another thing that people may order        session (action), letters or hold
 //	another thing that people say about a fax  session/desk.go, desk, cmd/faxstream/dashboard/desk.go
 //	another thing that is done to pages        session/derived.go, archive/derived.go and its schema, document/derived.go
+//	another role of a process                  pipeline.go (Part), cmd/faxstream/app/roles.go, deploy/docs/operations.md
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
 //	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -51,6 +52,7 @@ type pagesConfig struct {
 	sweepEvery       time.Duration
 	log              *slog.Logger
 	unless           func(handler) handler // hold.Guard.SkipPurged, which skips work for purged faxes
+	parts            []Part                // as in Config
 
 	pages intake.Pages // made by startPages
 }
@@ -81,21 +83,31 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 		Builder: document.Builder{Archive: c.archive, Decoder: dec, Log: c.log, SpoolDir: c.spoolDir, Software: c.software},
 	}
 	handlers = map[string]handler{}
-	for _, s := range append(w.Consumptions(c.fetches), asm.Consumptions()...) {
-		s.Handle = c.unless(s.Handle)
-		if handlers[s.Consumer.Durable], err = c.consume(ctx, s); err != nil {
-			return nil, err
+	for _, work := range []struct {
+		part Part
+		all  []bus.Consumption
+	}{{Fetching, w.Consumptions(c.fetches)}, {Assembling, asm.Consumptions()}} {
+		for _, s := range work.all {
+			s.Handle = c.unless(s.Handle)
+			if handlers[s.Consumer.Durable], err = c.consume(ctx, work.part, s); err != nil {
+				return nil, err
+			}
 		}
 	}
 	col := &collect.Collector{Bus: c.bus, Archive: c.archive, Policy: c.policy, Observe: c.observe, Outage: c.outages(w)}
 	for _, b := range col.Consumptions() {
 		handlers[b.Consumer.Durable] = func(ctx context.Context, d bus.Delivery) error { return b.Handle(ctx, []bus.Delivery{d})[0] }
+		if !c.takes(Collecting) {
+			continue
+		}
 		if err := c.bus.ConsumeBatches(ctx, b.Consumer, b.Most, labelled(b.Consumer.Durable, b.Handle)); err != nil {
 			return nil, err
 		}
 	}
-	sweep := &collect.Sweeper{Bus: c.bus, Every: c.sweepEvery, Log: c.log}
-	go sweep.Run(ctx)
+	if c.takes(Collecting) {
+		sweep := &collect.Sweeper{Bus: c.bus, Every: c.sweepEvery, Log: c.log}
+		go sweep.Run(ctx)
+	}
 	return handlers, nil
 }
 
@@ -110,9 +122,15 @@ func (c *pagesConfig) outages(provider *fetch.Worker) func(context.Context) sess
 	}
 }
 
-// consume starts one durable, and returns its handler.
-func (c *pagesConfig) consume(ctx context.Context, s bus.Consumption) (handler, error) {
+// takes reports whether this process takes a part.
+func (c *pagesConfig) takes(p Part) bool { return c.parts == nil || slices.Contains(c.parts, p) }
+
+// consume starts one durable if this process takes its part. It returns its handler in any case: a retry of a dead letter calls it.
+func (c *pagesConfig) consume(ctx context.Context, of Part, s bus.Consumption) (handler, error) {
 	handle := labelled(s.Consumer.Durable, hold.IgnorePurged(c.log, s.Handle))
+	if !c.takes(of) {
+		return handle, nil
+	}
 	return handle, c.bus.Consume(ctx, s.Consumer, handle)
 }
 

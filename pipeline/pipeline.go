@@ -28,6 +28,16 @@ type Bus interface {
 	hold.Forgetter
 }
 
+// Part is a part of the pipeline. Each may run in many processes at once, which share its work.
+type Part string
+
+// Parts.
+const (
+	Fetching   Part = "fetching"   // pages and whole files, and comparisons: fetch
+	Collecting Part = "collecting" // ledgers of facts, and timers that are due: collect
+	Assembling Part = "assembling" // documents, and what people order: document, letters, replay, hold and desk
+)
+
 // Config is everything that the pipeline needs. All fields are required unless they say otherwise.
 type Config struct {
 	Bus       Bus
@@ -47,19 +57,20 @@ type Config struct {
 	Doubted   func(error)                                  // as in fetch.Config
 	Outage    func(context.Context) session.Outage         // of the archive, as this process can know; nil: never
 	Ingest    func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
+	Parts     []Part                                       // that this process takes; nil: all
 	Log       *slog.Logger
 }
 
 const defaultFetches = 64 // 128 pages a second from a provider that takes 500 ms for each
 
-// Start starts all rooms and returns. They run until the bus is closed; the sweep of timers runs until ctx ends. An error: the spool
-// directory or a durable cannot be made.
+// Start starts the rooms of the parts and returns. They run until the bus is closed; the sweep of timers runs until ctx ends. An error: the
+// spool directory or a durable cannot be made.
 func Start(ctx context.Context, c Config) error {
 	watch := &hold.Guard{Store: c.Archive, Remover: c.Remover, Log: c.Log}
 	p := pagesConfig{
 		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, memory: c.Memory,
 		software: c.Software, signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
-		outage: c.Outage, sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged,
+		outage: c.Outage, sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged, parts: c.Parts,
 	}
 	handlers, err := startPages(ctx, &p)
 	if err != nil {
@@ -89,12 +100,12 @@ func Start(ctx context.Context, c Config) error {
 		orders = append(orders, s)
 	}
 	for _, s := range orders {
-		if handlers[s.Consumer.Durable], err = p.consume(ctx, s); err != nil {
+		if handlers[s.Consumer.Durable], err = p.consume(ctx, Assembling, s); err != nil {
 			return err
 		}
 	}
 	for _, s := range l.Consumptions() {
-		if _, err := p.consume(ctx, s); err != nil {
+		if _, err := p.consume(ctx, Assembling, s); err != nil {
 			return err
 		}
 	}

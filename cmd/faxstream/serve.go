@@ -26,6 +26,8 @@ type serveCmd struct {
 	adminFlags
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that receives webhooks. Default ${default}; port 0 takes a free port. An address that is not loopback requires --webhook-secret-file."`
 
+	Roles []string `enum:"webhook,worker,collector,assembler,reconciler,ocr,admin" placeholder:"ROLE" help:"What this process does, separated by commas, beside others that do the rest on the same --nats-url and S3 archive: ${enum}. A process that takes only webhooks needs no archive and no login at Fax.Plus. Empty: everything."`
+
 	PprofAddr string `name:"pprof-addr" placeholder:"HOST:PORT" help:"Loopback address where profiles of this process are served, without a login; port 0 takes a free one. Empty: nowhere."`
 
 	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Address on which the embedded NATS server listens for subscribers, with the logins that faxstream nats-credentials and faxstream subscriber show. An address that is not loopback requires --nats-cert. Empty: it does not listen."`
@@ -102,7 +104,7 @@ func (f traceFlags) config() (*trace.Config, error) {
 // readyLine is the first line on stdout, once everything listens.
 type readyLine struct {
 	Ready   bool   `json:"ready"`
-	Webhook string `json:"webhook"`
+	Webhook string `json:"webhook,omitempty"` // only with the role webhook
 	Admin   string `json:"admin"`
 	NATS    string `json:"nats,omitempty"`  // only with --nats-listen
 	Pprof   string `json:"pprof,omitempty"` // only with --pprof-addr
@@ -125,7 +127,7 @@ func (c serveCmd) Run(ctx context.Context, e env) error {
 // config reads the files that the flags name, and refuses flags that cannot work.
 func (c serveCmd) config(e env) (app.Config, error) {
 	cfg := app.Config{
-		Dir: c.Dir, Retention: c.Retention, NATS: c.natsStore.config(c.path("nats")), WebhookAddr: c.WebhookAddr,
+		Roles: c.Roles, Dir: c.Dir, Retention: c.Retention, NATS: c.natsStore.config(c.path("nats")), WebhookAddr: c.WebhookAddr,
 		Provider: c.provider.config(), Zone: c.FaxplusZone.Location,
 		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
 		NoSearch: c.NoSearch, Reconcile: c.Reconcile, Fetches: c.Fetches, Memory: c.Memory * 1e6,
@@ -150,13 +152,13 @@ func (c serveCmd) config(e env) (app.Config, error) {
 	if cfg.Traces, err = c.traceFlags.config(); err != nil {
 		return cfg, err
 	}
-	switch c.FaxplusPagePath {
-	case "":
+	switch {
+	case cfg.OnlyWebhooks(): // it fetches nothing
+	case c.FaxplusPagePath == "":
 		return cfg, usagef("--faxplus-page-path is required: the path of a single page below --faxplus-url, such as " +
 			"/accounts/{user_id}/files/{fax_id}/pages/{page} (ask Fax.Plus for it, no public document has it), " +
 			"or `none` to take every page from the whole file")
-	case "none":
-	default:
+	case c.FaxplusPagePath != "none":
 		cfg.Provider.PagePath = c.FaxplusPagePath
 	}
 	if err := c.natsStore.check(); err != nil {
@@ -185,6 +187,9 @@ func (c serveCmd) config(e env) (app.Config, error) {
 
 // keys reads the keys of the archive and the one that signs.
 func (c serveCmd) keys(e env, cfg *app.Config) (err error) {
+	if cfg.OnlyWebhooks() {
+		return nil
+	}
 	if cfg.Archive, err = c.archiveStore.config(e.getenv); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Replicas int                      // copies of every stream; 0: as they are, and of a new one as many as FAX_IN has, 1 at first
 	MaxStore int64                    // bytes on disk for all streams together; 0: DefaultMaxStore
 	Marker   Marker                   // remembers which streams exist; nil: only FAX_SESSIONS does
+	Join     bool                     // another process creates the streams: wait for them, and change nothing about them
 	Recreate bool                     // streams that existed and are lost may be created again, empty: a person said so
 	Log      *slog.Logger             // required
 	Buried   func(session.DeadLetter) // called with each new dead letter; nil: not called

@@ -83,12 +83,15 @@ const clusterPatience = 3 * setupTimeout
 // ensurePatiently is ensure that is tried again while servers of a cluster do not answer: a stream that another process has just created
 // has no leader yet.
 func (b *Bus) ensurePatiently(ctx context.Context) error {
-	for over := time.Now().Add(clusterPatience); ; {
+	for over, said := time.Now().Add(clusterPatience), false; ; said = true {
 		err := b.ensure(ctx)
-		if b.server != nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Now().After(over) {
+		later := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errNotCreated)
+		if b.server != nil || !later || ctx.Err() != nil || time.Now().After(over) {
 			return err
 		}
-		b.log.Info("the NATS servers do not answer yet; asking again", "err", err)
+		if !said {
+			b.log.Info("the streams are not there yet, or the NATS servers do not answer; asking again", "err", err)
+		}
 		pauseAtRandom(ctx)
 	}
 }
@@ -114,6 +117,9 @@ func (b *Bus) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.cfg.Join {
+		return b.join(ctx, there)
+	}
 	b.copies = max(cmp.Or(b.cfg.Replicas, there[StreamIn]), 1)
 	for _, cfg := range b.wanted() {
 		switch has := there[cfg.Name]; {
@@ -126,10 +132,31 @@ func (b *Bus) ensure(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.bindSessions(ctx); err != nil {
+		return err
+	}
+	return b.mark(ctx)
+}
+
+func (b *Bus) bindSessions(ctx context.Context) (err error) {
 	if b.sessions, err = b.js.KeyValue(ctx, BucketSessions); err != nil {
 		return fmt.Errorf("bind bucket %s: %w", BucketSessions, err)
 	}
-	return b.mark(ctx)
+	return nil
+}
+
+// errNotCreated: a process that only joins finds no streams.
+var errNotCreated = errors.New("the streams are created by a process that has the archive: start one")
+
+// join uses the streams that are there.
+func (b *Bus) join(ctx context.Context, there map[string]int) error {
+	for _, cfg := range b.wanted() {
+		if there[cfg.Name] == 0 {
+			return fmt.Errorf("stream %s does not exist: %w", cfg.Name, errNotCreated)
+		}
+	}
+	b.copies = there[StreamIn]
+	return b.bindSessions(ctx)
 }
 
 // replicas are the copies of every stream of ours that is there, by name. A stream whose servers do not answer is an error: the list of

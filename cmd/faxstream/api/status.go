@@ -8,6 +8,7 @@ import (
 // Readiness is the answer of /readyz where the pipeline can work: green, and yellow with warnings. Red is an Error.
 type Readiness struct {
 	Status   string   `json:"status"`
+	Roles    []string `json:"roles,omitempty"` // of the process; empty: all
 	Warnings []string `json:"warnings,omitempty"`
 }
 

@@ -2,12 +2,18 @@ package app
 
 import (
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
+	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
+	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 )
 
 // Admin is who may reach the admin listener, and how. Without Tokens, Users and OIDC (loopback only) everybody on this host may.
@@ -84,6 +90,40 @@ func (c Admin) users() func() ([]access.User, error) {
 	}
 	return func() ([]access.User, error) { return access.ReadUsers(c.Users) }
 }
+
+// health is what every process tells of itself, with who may ask.
+func (a *App) health(c Config, reg *prometheus.Registry) (dashboard.Config, error) {
+	refused, err := countRefused(reg)
+	return dashboard.Config{
+		Roles: c.Roles, Ready: a.ready, Warnings: a.warnings, Log: a.log, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Gate: access.New(access.Config{
+			Tokens: c.Admin.tokens(), Users: c.Admin.users(), OIDC: c.Admin.OIDC, Refused: refused, Log: a.log, LinkKey: c.linkKey,
+			BehindTLS: c.Admin.PlainHTTP || c.Admin.HTTPS,
+		}),
+	}, err
+}
+
+// listenHealth serves health, readiness and metrics, and no faxes.
+func (a *App) listenHealth(c Config, reg *prometheus.Registry) error {
+	cfg, err := a.health(c, reg)
+	if err != nil {
+		return err
+	}
+	cfg.Narrow = true
+	return a.listenAdmin(c, dashboard.NewHandler(cfg))
+}
+
+func (a *App) listenAdmin(c Config, h http.Handler) (err error) {
+	h = layout.Under(c.Admin.Base, h)
+	a.adminURL, err = a.listen("admin", c.Admin.Addr, h, c.Admin.tls(a.log))
+	if c.Admin.AnyPort && errors.Is(err, syscall.EADDRINUSE) {
+		a.adminURL, err = a.listen("admin", c.Admin.free(), h, c.Admin.tls(a.log))
+	}
+	return err
+}
+
+// linkKey is the key of links and of subscribers' logins.
+func (c Config) linkKey() ([]byte, error) { return access.LinkKey(c.path("link.key")) }
 
 // tls is the TLS configuration of the listener; nil: plain HTTP.
 func (c Admin) tls(log *slog.Logger) *tls.Config {

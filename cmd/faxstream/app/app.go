@@ -12,18 +12,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/cmd/faxstream/health"
-	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline"
@@ -46,10 +43,11 @@ import (
 type App struct {
 	webhookURL, adminURL, pprofURL string
 
+	cfg     Config
 	began   time.Time // of the start
 	log     *slog.Logger
 	bus     *bus.Bus
-	archive *watched
+	archive *watched // nil: it takes only webhooks
 	disks   []*disk
 	closers []func() error  // in the order of starting
 	failed  chan error      // a server or the board ended by itself
@@ -77,6 +75,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 // start starts the parts in the order in which they need each other.
 func start(ctx context.Context, c Config) (_ *App, err error) {
 	a := &App{
+		cfg:   c,
 		began: time.Now(), log: c.Log, disks: c.disks(), failed: make(chan error, 4), memory: intake.NewMemory(c.budget(), c.path("spool")),
 	}
 	defer func() {
@@ -104,47 +103,82 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	if a.hooks, err = a.webhooks(c, reg); err != nil {
 		return nil, err
 	}
-	client, err := a.provider(c)
-	if err != nil {
-		return nil, &ConfigError{err}
-	}
-	if err := a.startPipeline(ctx, c, reg, client); err != nil {
+	if err := a.startWork(ctx, c, reg); err != nil {
 		return nil, err
 	}
-	a.startSealer(ctx, c) // before what records reads: at the stop it ends after that
-	open := &ingest.OpenSessions{}
-	reconciler, err := a.reconciler(c, ingest.ReconcilerConfig{Provider: client, Open: open, Registerer: reg})
-	if err != nil {
-		return nil, &ConfigError{err}
+	if !c.has(RoleWebhook) {
+		return a, nil
 	}
-	if err := a.startAdmin(ctx, c, reg, open.Put, reconciler); err != nil {
-		return nil, err
-	}
-	a.startReconciler(ctx, c, reconciler)
 	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, a.hooks, nil); err != nil { // last: work on a webhook begins at once
 		return nil, err
 	}
 	return a, nil
 }
 
+// startWork starts everything but what takes webhooks.
+func (a *App) startWork(ctx context.Context, c Config, reg *prometheus.Registry) error {
+	if c.OnlyWebhooks() {
+		return a.listenHealth(c, reg)
+	}
+	client, err := a.provider(c)
+	if err != nil {
+		return &ConfigError{err}
+	}
+	if err := a.startPipeline(ctx, c, reg, client); err != nil {
+		return err
+	}
+	if c.has(RoleReconciler) {
+		a.startSealer(ctx, c) // before what records reads: at the stop it ends after that
+	}
+	if !c.has(RoleReconciler, RoleOCR, RoleAdmin) {
+		return a.listenHealth(c, reg)
+	}
+	open := &ingest.OpenSessions{}
+	reconciler, err := a.reconciler(c, ingest.ReconcilerConfig{Provider: client, Open: open, Registerer: reg})
+	if err != nil {
+		return &ConfigError{err}
+	}
+	if err := a.startAdmin(ctx, c, reg, open.Put, reconciler); err != nil {
+		return err
+	}
+	if c.has(RoleReconciler) {
+		a.startReconciler(ctx, c, reconciler)
+	}
+	return nil
+}
+
 // openStores opens the archive and JetStream.
 func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registerer) error {
-	buried, err := countLetters(reg)
-	if err != nil {
-		return err
+	cfg := c.NATS
+	if cfg.Join = c.OnlyWebhooks(); !cfg.Join {
+		store, err := a.openArchive(ctx, c, reg)
+		if err != nil {
+			return err
+		}
+		cfg.Marker = marker{store}
 	}
-	store, closeArchive, err := c.Archive.open(ctx, c.Retention, c.Log)
+	return a.openBus(ctx, c, cfg, reg)
+}
+
+func (a *App) openArchive(ctx context.Context, c Config, reg prometheus.Registerer) (store, error) {
+	s, closeArchive, err := c.Archive.open(ctx, c.Retention, c.Log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.closers = append(a.closers, closeArchive)
-	if a.archive, err = watch(store, reg); err != nil {
-		return err
+	if a.archive, err = watch(s, reg); err != nil {
+		return nil, err
 	}
 	a.archive.tracer = a.tracer
 	a.startChecking(ctx)
-	cfg := c.NATS
-	cfg.Buried, cfg.Log, cfg.Marker, cfg.Trace = buried, c.Log, marker{store}, a.tracer
+	return s, nil
+}
+
+func (a *App) openBus(ctx context.Context, c Config, cfg bus.Config, reg prometheus.Registerer) (err error) {
+	if cfg.Buried, err = countLetters(reg); err != nil {
+		return err
+	}
+	cfg.Log, cfg.Trace = c.Log, a.tracer
 	if cfg.Outward == nil {
 		cfg.Outward = events.Outward("")
 	}
@@ -161,8 +195,11 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 		return err
 	}
 	a.closers = append(a.closers, a.bus.Close)
+	if !cfg.Join {
+		err = a.bus.BuryAbandoned(ctx)
+	}
 	return errors.Join(
-		a.bus.BuryAbandoned(ctx), gaugeLetters(reg, a.bus), gaugeDisks(reg, a.disks),
+		err, gaugeLetters(reg, a.bus), gaugeDisks(reg, a.disks),
 		reg.Register(fillCollector{a.bus}), reg.Register(backlogCollector{a.bus}),
 	)
 }
@@ -193,7 +230,7 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,
 		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Memory: a.memory,
-		Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Log: c.Log,
+		Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Parts: c.parts(), Log: c.Log,
 		Ingest:  a.hooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
@@ -231,6 +268,7 @@ func (a *App) provider(c Config) (*faxplus.Client, error) {
 // startAdmin returns when the board and seen have seen every ledger.
 func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry, seen func(session.State), r *ingest.Reconciler) error {
 	board := &dashboard.Board{}
+	c.NoSearch = c.NoSearch || !c.has(RoleAdmin) // nobody searches here
 	found, err := a.startSearch(ctx, c)
 	if err != nil {
 		return err
@@ -249,15 +287,10 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	case err := <-a.failed:
 		return err
 	}
-	refused, err := countRefused(reg)
-	if err == nil {
-		err = gaugeDiffering(reg, board)
-	}
-	if err != nil {
+	if err := gaugeDiffering(reg, board); err != nil {
 		return err
 	}
-	linkKey := func() ([]byte, error) { return access.LinkKey(c.path("link.key")) }
-	services := &subscribers.Service{Bus: a.bus, Key: linkKey}
+	services := &subscribers.Service{Bus: a.bus, Key: c.linkKey}
 	if err := services.Admit(ctx); err != nil {
 		return err
 	}
@@ -265,10 +298,15 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	a.running.Go(func() { past.Run(ctx) })
 	guarded := &hold.Guard{Store: a.archive, Remover: remover{a.archive}, Log: a.log}
 	small := intake.NewThumbnails(a.memory)
+	cfg, err := a.health(c, reg)
+	if err != nil {
+		return err
+	}
 	handler := dashboard.NewHandler(dashboard.Config{
+		Roles: cfg.Roles, Narrow: !c.has(RoleAdmin), Ready: cfg.Ready, Warnings: cfg.Warnings, Log: cfg.Log, Gate: cfg.Gate, Metrics: cfg.Metrics,
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: small.PNG, BadRows: badRows(small), Audit: a.bus, Trail: a.trail,
-		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Ready: a.ready, Warnings: a.warnings, Refused: a.refused, Log: a.log,
+		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Refused: a.refused,
 		Facts:       a.bus.Facts,
 		Texts:       &ocr.Results{Facts: a.bus, Archive: guarded},
 		Search:      found.asSearch(),
@@ -279,23 +317,14 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 		Derived:     derivations{&document.Derivations{Archive: a.archive}},
 		Subscribers: services,
 		Holds:       a.rules(c), Images: a.images, FaxForm: a.faxForm(c, a.memory), Verify: a.prove(c),
-		Gate: access.New(access.Config{
-			Tokens: c.Admin.tokens(), Users: c.Admin.users(), OIDC: c.Admin.OIDC, Refused: refused, Log: a.log, LinkKey: linkKey,
-			BehindTLS: c.Admin.PlainHTTP || c.Admin.HTTPS,
-		}),
 		Health:    past.Now,
-		Metrics:   promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Reconcile: func(ctx context.Context, since time.Time, dry bool) any { return r.Check(ctx, since, dry) },
 	})
-	outer := layout.Under(c.Admin.Base, handler)
-	a.adminURL, err = a.listen("admin", c.Admin.Addr, outer, c.Admin.tls(a.log))
-	if c.Admin.AnyPort && errors.Is(err, syscall.EADDRINUSE) {
-		a.adminURL, err = a.listen("admin", c.Admin.free(), outer, c.Admin.tls(a.log))
-	}
-	if err == nil {
+	err = a.listenAdmin(c, handler)
+	if err == nil && c.has(RoleAdmin) {
 		err = a.startTexts(ctx, handler, services)
 	}
-	if err != nil {
+	if err != nil || !c.has(RoleOCR) {
 		return err
 	}
 	return a.startOCR(ctx, c, handler, a.began)
@@ -312,21 +341,23 @@ func (a *App) rules(c Config) hold.Rules {
 	return hold.Rules{Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time}
 }
 
-// ready fails when webhooks cannot be recorded or objects cannot be archived.
+// ready fails when webhooks cannot be recorded or objects cannot be archived. It says for which roles of the process this is.
 func (a *App) ready(ctx context.Context) error {
 	if err := a.bus.Ready(ctx); err != nil {
-		return err
+		return a.cfg.waiting(err, Roles()...)
 	}
 	for _, d := range a.disks {
 		if err := d.check(); err != nil {
-			return err
+			return a.cfg.waiting(err, Roles()...)
 		}
 	}
-	if err := a.archive.Check(ctx); err != nil {
-		return err
+	if a.archive != nil {
+		if err := a.archive.Check(ctx); err != nil {
+			return a.cfg.waiting(err, RoleWorker, RoleCollector, RoleAssembler, RoleReconciler, RoleOCR, RoleAdmin)
+		}
 	}
 	if s, _ := a.stopped.Load().(stoppage); s.error != nil {
-		return fmt.Errorf("fetching is stopped, because the provider cannot be used: %w", s.error)
+		return a.cfg.waiting(fmt.Errorf("fetching is stopped, because the provider cannot be used: %w", s.error), RoleWorker)
 	}
 	return nil
 }

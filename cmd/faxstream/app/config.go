@@ -22,7 +22,8 @@ import (
 // `faxstream serve` that sets the field which is wrong.
 type Config struct {
 	Dir       string     // of all local state: spool, key of links and, by default, JetStream and archive; made if it is not there
-	Archive   Archive    // where objects are archived
+	Roles     []string   // of this process, some of Roles; empty: all, and OCR if it is set
+	Archive   Archive    // where objects are archived; a process that takes only webhooks has none
 	Retention Retention  // for how long the archive keeps new objects
 	NATS      bus.Config // where JetStream is; Start sets Log, Buried, Marker, and the subscribers' password and TLS
 	NATSCert  string     // PEM file of the certificate of NATS.Embedded.Listen, read again when it changes; empty: no TLS
@@ -102,9 +103,12 @@ func (c Config) check() error {
 	if err := c.Admin.Check(); err != nil {
 		return err
 	}
+	if err := c.checkRoles(); err != nil {
+		return err
+	}
 	listen := c.NATS.Embedded.Listen
 	switch {
-	case len(c.Secrets) == 0 && !loopback(c.WebhookAddr):
+	case c.has(RoleWebhook) && len(c.Secrets) == 0 && !loopback(c.WebhookAddr):
 		return configErrorf("--webhook-secret-file is required when --webhook-addr (%s) is not a loopback address: "+
 			"without a secret anybody can send faxes", c.WebhookAddr)
 	case c.PprofAddr != "" && !loopback(c.PprofAddr):
@@ -179,7 +183,7 @@ func (c Config) retry() fetch.Retry {
 // disks are those that must have room: first that of Dir.
 func (c Config) disks() []*disk {
 	disks := []*disk{{name: "state", dir: c.Dir}}
-	if c.Archive.S3 == nil {
+	if c.Archive.S3 == nil && !c.OnlyWebhooks() {
 		disks = append(disks, &disk{name: "archive", dir: c.Archive.Dir})
 	}
 	return disks

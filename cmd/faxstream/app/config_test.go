@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/storage/s3"
 )
 
 // A Config that is open to everybody or cannot work is refused before anything is made or listens, and the error names the flag.
@@ -25,11 +26,17 @@ func TestAWrongConfigStartsNothing(t *testing.T) {
 		"--nats-listen-insecure": func(c *Config) {
 			c.NATS.Embedded.Listen, c.NATS.Embedded.Insecure, c.NATSCert, c.NATSKey = "0.0.0.0:0", true, "cert.pem", "key.pem"
 		},
-		"--pprof-addr":       func(c *Config) { c.PprofAddr = "0.0.0.0:6060" },
-		"--pprof-addr :6060": func(c *Config) { c.PprofAddr = ":6060" },
-		"--nats-url":         func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
-		"--list-every":       func(c *Config) { c.ListEvery = time.Minute },
-		"--fetches":          func(c *Config) { c.Fetches = 0 },
+		"--pprof-addr":             func(c *Config) { c.PprofAddr = "0.0.0.0:6060" },
+		"--pprof-addr :6060":       func(c *Config) { c.PprofAddr = ":6060" },
+		"--nats-url":               func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
+		"--list-every":             func(c *Config) { c.ListEvery = time.Minute },
+		"--fetches":                func(c *Config) { c.Fetches = 0 },
+		"--roles needs --nats-url": func(c *Config) { c.Roles = []string{RoleWorker} },
+		"--archive s3://":          func(c *Config) { c.Roles, c.NATS.URL = []string{RoleWorker, RoleWebhook}, "nats://127.0.0.1:1" },
+		"--roles burn":             func(c *Config) { c.Roles, c.NATS.URL = []string{"burn"}, "nats://127.0.0.1:1" },
+		"--roles ocr needs --ocr": func(c *Config) {
+			c.Roles, c.NATS.URL, c.Archive = []string{RoleOCR}, "nats://127.0.0.1:1", Archive{S3: &s3.Config{}}
+		},
 	} {
 		dir := filepath.Join(t.TempDir(), "state")
 		c := DemoConfig(dir, "http://127.0.0.1:1", false, slog.New(slog.DiscardHandler))

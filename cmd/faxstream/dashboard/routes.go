@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -18,7 +19,7 @@ type route struct {
 
 // routes are all paths of the listener except those of the login. The handler of a path with scope own must ask sees before it shows a fax.
 func (s *server) routes() []route {
-	return []route{
+	return slices.Concat(s.healthRoutes(), []route{
 		{"GET /{$}", access.ScopeOwn, s.indexPage},
 		{"GET /fax/{session}", access.ScopeOwn, s.faxPage},
 		{"GET /live", access.ScopeOwn, s.liveList},
@@ -82,6 +83,12 @@ func (s *server) routes() []route {
 		{"POST /api/v1/dlq/{id}/drop", access.ScopeOperate, s.actOnLetter(session.ActionDropped)},
 		{"POST /api/v1/reconcile", access.ScopeOperate, s.reconcile},
 		{"GET /api/v1/webhooks/refused", access.ScopeRead, s.refusedWebhooks},
+	})
+}
+
+// healthRoutes are those that every process has.
+func (s *server) healthRoutes() []route {
+	return []route{
 		{"GET /metrics", access.ScopeMetrics, s.Metrics.ServeHTTP},
 		{"GET /readyz", access.ScopeOpen, s.readyz},
 		{"GET /healthz", access.ScopeOpen, func(w http.ResponseWriter, _ *http.Request) {

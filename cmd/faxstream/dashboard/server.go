@@ -100,6 +100,9 @@ type Config struct {
 	Log         *slog.Logger
 
 	Gate *access.Gate // who is let in
+
+	Roles  []string // of this process; empty: all
+	Narrow bool     // only /healthz, /readyz and /metrics are served; what else has no role here may be nil
 }
 
 type server struct {
@@ -145,8 +148,18 @@ func NewHandler(c Config) *Handler {
 	s.tabs, s.foundTabs = make(chan struct{}, maxTabs), make(chan struct{}, maxFoundTabs)
 	s.viewKey = make([]byte, sha256.Size)
 	_, _ = rand.Read(s.viewKey) // never fails
+	mux, rules := s.mux(s.routes())
+	if c.Narrow {
+		narrow, few := s.mux(s.healthRoutes())
+		return &Handler{noEmptyParts(c.Gate.Guard(narrow, few)), mux}
+	}
+	return &Handler{noEmptyParts(c.Gate.Guard(mux, rules)), mux}
+}
+
+// mux serves some routes, and says which scope each needs.
+func (s *server) mux(routes []route) (*http.ServeMux, access.Rules) {
 	mux, rules := http.NewServeMux(), access.Rules{}
-	for _, route := range s.routes() {
+	for _, route := range routes {
 		handle := route.handle
 		if strings.Contains(route.pattern, "{session}") {
 			handle = s.resolved(handle)
@@ -155,9 +168,13 @@ func NewHandler(c Config) *Handler {
 		rules[route.pattern] = route.scope
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if s.Narrow {
+			api.WriteError(w, api.NotFound("no such path: %s %s; this process does not have the role admin", r.Method, r.URL.Path))
+			return
+		}
 		api.WriteError(w, api.NotFound("no such path: %s %s; the API is under /api/v1", r.Method, r.URL.Path))
 	})
-	return &Handler{noEmptyParts(c.Gate.Guard(mux, rules)), mux}
+	return mux, rules
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) { api.Fail(w, r, s.Log, err) }
@@ -168,7 +185,7 @@ func (s *server) refusedWebhooks(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
-	state := api.Readiness{Status: "ready"}
+	state := api.Readiness{Status: "ready", Roles: s.Roles}
 	err := s.Ready(r.Context())
 	if err == nil && s.Warnings != nil {
 		state.Warnings, err = s.Warnings(r.Context())
