@@ -87,6 +87,9 @@ func TestTheChaosDemoInABrowser(t *testing.T) {
 	line := newCable(t, dashboard)
 	b := newBrowser(t, "http://"+line.Addr().String())
 	list, partial := b.tab("/"), b.tab("/?status=partial")
+	for _, p := range []*tab{list, partial} {
+		p.await("a live list", "document.body.dataset.live == 'yes'")
+	}
 	rows := func(n int) string { return fmt.Sprintf("document.querySelectorAll('#list tbody tr').length >= %d", n) }
 	list.await("the first faxes", rows(2))
 	b.expectCut(true)
