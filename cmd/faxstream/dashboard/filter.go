@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
-	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -170,13 +170,20 @@ func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 	return f, nil
 }
 
-// parsePeriod reads since and until: times, or days that begin at midnight of the zone, which ingest.ParseZone reads; without it at
+// zoneName is how the IANA time zone database names zones.
+var zoneName = regexp.MustCompile(`^[A-Za-z0-9_+-]{1,20}(/[A-Za-z0-9_+-]{1,20}){0,2}$`)
+
+// parsePeriod reads since and until: times, or days that begin at midnight of the zone, a name of the IANA time zone database; without it at
 // midnight UTC.
 func parsePeriod(r *http.Request) (since, until time.Time, err error) {
 	zone := time.UTC
 	if name := r.FormValue("zone"); name != "" {
-		if zone, err = ingest.ParseZone(name); err != nil {
-			return since, until, api.BadRequest("zone %q: want a name such as Europe/Berlin, or an offset from UTC such as -05:00", name)
+		known := zoneName.MatchString(name) && name != "Local"
+		if known {
+			zone, err = time.LoadLocation(name)
+		}
+		if !known || err != nil {
+			return since, until, api.BadRequest("zone %q: want a name of the IANA time zone database, such as Europe/Berlin", name)
 		}
 	}
 	for name, t := range map[string]*time.Time{"since": &since, "until": &until} {
