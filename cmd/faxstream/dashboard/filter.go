@@ -173,8 +173,8 @@ func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 // zoneName is how the IANA time zone database names zones.
 var zoneName = regexp.MustCompile(`^[A-Za-z0-9_+-]{1,20}(/[A-Za-z0-9_+-]{1,20}){0,2}$`)
 
-// parsePeriod reads since and until: times, or days that begin at midnight of the zone, a name of the IANA time zone database; without it at
-// midnight UTC.
+// parsePeriod reads since and until: times, or days that begin at midnight of the zone, a name of the IANA time zone database; without it
+// at midnight UTC.
 func parsePeriod(r *http.Request) (since, until time.Time, err error) {
 	zone := time.UTC
 	if name := r.FormValue("zone"); name != "" {
