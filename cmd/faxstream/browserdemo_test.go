@@ -118,7 +118,7 @@ func TestTheChaosDemoInABrowser(t *testing.T) {
 		case difference != "":
 			list.await("what differs", inRow+fmt.Sprintf(".innerText.includes(%q)", difference))
 			differs = id
-		case status == session.StatusComplete && difference == "":
+		case status != session.StatusPartial: // on a slow machine pages come from the whole file
 			complete = id
 		}
 	}
