@@ -287,7 +287,7 @@ func TestOrdersAreGuarded(t *testing.T) {
 		"a wild filter":       {"GET", "/dlq?session=*", "", nil, 400},
 		"no time":             {"GET", "/dlq?since=yesterday", "", nil, 400},
 		"no such fax":         {"POST", "/faxes/fax/replay", valid, nil, 404},
-		"an unknown replay":   {"POST", "/faxes/fax/replay", `{"by":"ada","stage":"fetch"}`, nil, 400},
+		"an unknown replay":   {"POST", "/faxes/fax/replay", `{"by":"ada","stage":"burn"}`, nil, 400},
 		"a list with a limit": {"GET", "/dlq?limit=1", "", nil, 200},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), c.method, d.AdminURL()+"/api/v1"+c.path, strings.NewReader(c.body))

@@ -20,7 +20,7 @@ type replayCmd struct {
 	apiClient
 	Session flags.SessionID `arg:"" optional:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Since   flags.Moment    `env:"-" placeholder:"TIME" help:"Instead of one fax: all faxes that have a document and were opened since this time: ${moment}."`
-	Stage   string          `env:"-" default:"decode" enum:"decode,assemble,fetch" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. fetch: ask the provider for the whole file again, if pages are missing. Default ${default}."`
+	Stage   string          `env:"-" default:"decode" enum:"decode,assemble,fetch" help:"${enum}. decode: decode the archived originals again; when a page comes out different, it is corrected and the document gets a new revision. assemble: always make a new revision. fetch: ask the provider again for the pages that are missing, one by one and for the whole file. Default ${default}."`
 	By      string          `placeholder:"NAME" help:"Your name, for FAX_AUDIT. Default: the user of this process."`
 	Reason  string          `env:"-" aliases:"why" placeholder:"TEXT" help:"Why, for FAX_AUDIT."`
 }

@@ -104,9 +104,27 @@ func TestReplay(t *testing.T) {
 	}
 	d.do(2, "replay")
 	d.do(2, "replay", "fax", "--since=1h")
-	d.do(2, "replay", "fax", "--stage=fetch")
+	d.do(2, "replay", "fax", "--stage=burn")
 	d.do(3, "replay", "no-such-fax")
 	d.replayFromTheArchive()
+}
+
+// A missing page whose dead letters were given up comes when somebody asks the provider again.
+func TestAPageThatWasGivenUpIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, true)
+	f := d.threePages("fax")
+	d.sim.Add(f)
+	d.sim.Script("fax", 3, apptest.AnswerWith(f.Pages[2]))
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
+	d.awaitFax("fax", hasDocument)
+	d.awaitLetters("page 2", "whole")
+	d.quiet(letterDurables)
+	d.do(0, "dlq", "drop", "--all", "--why=it is lost")
+	d.awaitLetters()
+	d.sim.Script("fax", 2, apptest.AnswerWith(f.Pages[1]))
+	d.do(0, "replay", "fax", "--stage=fetch", "--by=ada", "--reason=the provider has found it")
+	d.awaitFax("fax", func(s session.State) bool { return s.Document != nil && s.Document.Status != session.StatusPartial })
 }
 
 // replayFromTheArchive is years later: streams and ledger know nothing of the fax any more.

@@ -25,6 +25,9 @@ func (w *Worker) act(ctx context.Context, d bus.Delivery) error {
 		return bus.Dead{Reason: session.ReasonBadRequest, Err: fmt.Errorf("replay: session %q is not a token", a.Session)}
 	}
 	if a.Kind == session.ActionReplayed {
+		if a.Stage == session.ReplayFetch {
+			return w.fetchAgain(ctx, a.Session, asked, d.Time)
+		}
 		return w.Replay(ctx, a, asked)
 	}
 	if a.Kind == session.ActionChosen {
@@ -100,15 +103,41 @@ func (w *Worker) order(ctx context.Context, f session.Again) error {
 	return err
 }
 
+// fetchAgain retries every missing page of a session as pageAgain does, whatever became of its dead letter.
+func (w *Worker) fetchAgain(ctx context.Context, id, asked string, now time.Time) error {
+	s, _, err := w.Bus.Load(ctx, id)
+	if err != nil {
+		return err
+	}
+	for page := range s.Missing().Intersect(s.Announced).All() {
+		letter, _, err := w.pageLetter(ctx, s, page)
+		if err == nil {
+			_, err = w.retryPage(ctx, letter, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.order(ctx, session.Again{Session: id, Asked: asked, Whole: true})
+}
+
 // pageAgain retries a page in both ways: its own file, from attempt 1 with a new deadline, and the whole file.
 func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked string, now time.Time) error {
-	var f session.PageAnnounced
+	f, err := w.retryPage(ctx, d, now)
+	if err != nil {
+		return err
+	}
+	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
+}
+
+// retryPage has the own file of the page of a letter fetched again.
+func (w *Worker) retryPage(ctx context.Context, d session.DeadLetter, now time.Time) (f session.PageAnnounced, err error) {
 	if err := json.Unmarshal(d.Body, &f); err != nil || !session.ValidToken(f.Session) || f.Page < 1 || f.Page > session.MaxPages {
 		if err == nil {
 			err = errors.New("the session or the page number is invalid")
 		}
 		err = fmt.Errorf("announcement of page %d of session %q: %w", f.Page, f.Session, err)
-		return bus.Dead{Reason: session.ReasonBadRequest, Err: err}
+		return f, bus.Dead{Reason: session.ReasonBadRequest, Err: err}
 	}
 	r := session.Retry{Page: &f, Attempt: 1}
 	for _, a := range d.Attempts {
@@ -116,13 +145,10 @@ func (w *Worker) pageAgain(ctx context.Context, d session.DeadLetter, asked stri
 	}
 	body, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("retry of session %s page %d: %w", f.Session, f.Page, err)
+		return f, fmt.Errorf("retry of session %s page %d: %w", f.Session, f.Page, err)
 	}
 	t := session.Timer{Kind: session.TimerRetry, Session: f.Session, Page: f.Page, Due: now.UTC().Truncate(time.Millisecond)}
-	if err := w.Bus.Schedule(ctx, t, body); err != nil {
-		return err
-	}
-	return w.order(ctx, session.Again{Session: f.Session, Asked: asked, Pages: session.Span(f.Page, f.Page)})
+	return f, w.Bus.Schedule(ctx, t, body)
 }
 
 // errNotRetryable: nothing can retry what this letter is about.

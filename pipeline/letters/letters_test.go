@@ -239,6 +239,22 @@ func TestARetryAsksAgain(t *testing.T) {
 	}
 }
 
+// Missing pages are asked for again in both ways when nothing is left of their letters.
+func TestMissingPagesAreAskedForAgain(t *testing.T) {
+	b := newBox(t)
+	a := session.Action{Kind: session.ActionReplayed, By: "ada", Session: "fax", Stage: session.ReplayFetch}
+	if err := b.deliver("actions", a.Subject(), a); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.timers) != 2 || b.timers[0].Page != 2 || b.timers[1].Page != 3 || b.timers[0].Kind != session.TimerRetry {
+		t.Errorf("timers %+v, want retries of pages 2 and 3", b.timers)
+	}
+	want := session.Again{Session: "fax", Asked: fmt.Sprint("a7-", at.UnixNano()), Whole: true}
+	if len(b.facts) != 1 || !want.Same(encoded(t, b.facts[0])) {
+		t.Errorf("facts %+v, want %+v", b.facts, want)
+	}
+}
+
 // The choice of an image for several pages is one order to the ledger; one page is an order as it always was.
 func TestAChoiceForSeveralPagesIsOneOrder(t *testing.T) {
 	for _, pages := range []session.Ranges{nil, session.Span(2, 2), session.Span(2, 3).Add(5)} {

@@ -128,16 +128,6 @@ func TestAFaxWithoutADocumentIsADeadLetter(t *testing.T) {
 }
 
 // A new revision from the archived pages decodes nothing.
-func TestTheWholeFileCanBeAskedForAgain(t *testing.T) {
-	d, r := made(t, 1)
-	if err := r.Replay(t.Context(), action("fax", session.ReplayFetch), "a7"); err != nil {
-		t.Fatal(err)
-	}
-	if order := ordered(t, d); order == nil || !order.Whole || order.Assemble || order.Repairs != nil || len(d.Events) != 1 {
-		t.Errorf("the order is %+v of %d facts, want one order for the whole file", order, len(d.Events))
-	}
-}
-
 func TestANewRevisionCanBeOrderedAsItIs(t *testing.T) {
 	d, r := made(t, 1)
 	if err := r.Replay(t.Context(), action("fax", session.ReplayAssemble), "a7"); err != nil {

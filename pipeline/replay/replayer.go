@@ -42,17 +42,13 @@ func (r *Replayer) order(ctx context.Context, f session.Again) error {
 
 // Replay makes the document of a session again from archived objects. asked names the action in FAX_AUDIT.
 //
-// With session.ReplayFetch the ledger asks the provider for the whole file again, if pages are missing. With session.ReplayAssemble it
-// makes a new revision in any case. Otherwise Replay decodes all originals of the newest revision with the present decoder. If pages have
+// With session.ReplayAssemble the ledger makes a new revision in any case. Otherwise Replay decodes all originals of the newest revision with the present decoder. If pages have
 // other pixels now, it amends them, archives a report and orders a new revision that uses them. If all pixels are the same, it orders
 // nothing. An error is a bus.Dead if the archive has no such document; after other errors it may be repeated.
 func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) error {
 	f := session.Again{Session: a.Session, Asked: asked, Assemble: true}
-	switch a.Stage {
-	case session.ReplayAssemble:
+	if a.Stage == session.ReplayAssemble {
 		return r.order(ctx, f)
-	case session.ReplayFetch:
-		return r.order(ctx, session.Again{Session: a.Session, Asked: asked, Whole: true})
 	}
 	s, _, err := r.Bus.Load(ctx, a.Session)
 	if err != nil {

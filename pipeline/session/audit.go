@@ -88,7 +88,7 @@ const (
 const (
 	ReplayDecode   = "decode"   // decode the archived originals again
 	ReplayAssemble = "assemble" // make a new revision from the archive
-	ReplayFetch    = "fetch"    // ask the provider for the whole file again, for the pages that are missing
+	ReplayFetch    = "fetch"    // fetch the pages that are missing again: their own files, and the whole file
 )
 
 // Action is an order that a person gave, and the record of it. The API answers 200 only when the action is in FAX_AUDIT. The
