@@ -157,12 +157,7 @@ func TestAPageIsRepairedInABrowser(t *testing.T) {
 	b := newBrowser(t, d.AdminURL())
 	f := d.threePages("fax")
 	f.From = `<script>alert(1)</script><img src=x onerror=alert(2)>`
-	d.sim.Add(f)
-	d.sim.Script("fax", 3, apptest.AnswerWith(f.Pages[2]))
-	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
-	d.awaitFax("fax", hasDocument)
-	d.awaitLetters("page 2", "whole")
-	d.quiet(letterDurables)
+	d.lacksPage2(f)
 
 	list, fax := b.tab("/?status=partial"), b.tab("/fax/fax")
 	list.await("what is wrong", row("fax", "partial: 1 page missing")+" && "+row("fax", "<script>"))

@@ -109,17 +109,23 @@ func TestReplay(t *testing.T) {
 	d.replayFromTheArchive()
 }
 
+// lacksPage2 sends a fax of threePages whose page 2 nobody has, and waits for its dead letters.
+func (d *desk) lacksPage2(f faxplustest.Fax) {
+	d.t.Helper()
+	d.sim.Add(f)
+	d.sim.Script(f.Session, 3, apptest.AnswerWith(f.Pages[2]))
+	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
+	d.awaitFax(f.Session, hasDocument)
+	d.awaitLetters("page 2", "whole")
+	d.quiet(letterDurables)
+}
+
 // A missing page whose dead letters were given up comes when somebody asks the provider again.
 func TestAPageThatWasGivenUpIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, true)
 	f := d.threePages("fax")
-	d.sim.Add(f)
-	d.sim.Script("fax", 3, apptest.AnswerWith(f.Pages[2]))
-	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
-	d.awaitFax("fax", hasDocument)
-	d.awaitLetters("page 2", "whole")
-	d.quiet(letterDurables)
+	d.lacksPage2(f)
 	d.do(0, "dlq", "drop", "--all", "--why=it is lost")
 	d.awaitLetters()
 	d.sim.Script("fax", 2, apptest.AnswerWith(f.Pages[1]))

@@ -36,14 +36,7 @@ func TestRolesInProcessesOfTheirOwn(t *testing.T) {
 	for roles, p := range map[string]*process{
 		`["webhook"]`: webhook, `["worker"]`: worker, `["collector","assembler"]`: maker, `["admin","reconciler"]`: admin,
 	} {
-		if status, body := p.readyz(); status != 200 || !strings.Contains(body, `"roles":`+roles) {
-			t.Errorf("a process with the roles %s says %d %s", roles, status, body)
-		}
-		status, body := p.ask(p.ready.Admin + "/")
-		if only := p != admin; (p.ready.Webhook != "") != (p == webhook) || (status == 404) != only ||
-			only && !strings.Contains(body, "does not have the role admin") {
-			t.Errorf("a process with the roles %s takes webhooks at %q, and answers %d %s", roles, p.ready.Webhook, status, body)
-		}
+		p.wantRoles(roles)
 	}
 	fax := func(id string) faxplustest.Fax {
 		whole := apptest.Fixture(t, "three-pages-fine-g4")
@@ -92,5 +85,18 @@ func TestRolesInProcessesOfTheirOwn(t *testing.T) {
 		if code := p.terminate(); code != 0 {
 			t.Errorf("a process ends with code %d: %s", code, tail(p.log.String(), 20))
 		}
+	}
+}
+
+// wantRoles checks that a process has these roles, and serves nothing that is of others.
+func (p *process) wantRoles(roles string) {
+	p.t.Helper()
+	if status, body := p.readyz(); status != 200 || !strings.Contains(body, `"roles":`+roles) {
+		p.t.Errorf("a process with the roles %s says %d %s", roles, status, body)
+	}
+	status, body := p.ask(p.ready.Admin + "/")
+	admin, webhook := strings.Contains(roles, "admin"), strings.Contains(roles, "webhook")
+	if (p.ready.Webhook != "") != webhook || (status == 200) != admin || !admin && !strings.Contains(body, "does not have the role admin") {
+		p.t.Errorf("a process with the roles %s takes webhooks at %q, and answers %d %s", roles, p.ready.Webhook, status, body)
 	}
 }

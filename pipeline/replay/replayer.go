@@ -42,9 +42,10 @@ func (r *Replayer) order(ctx context.Context, f session.Again) error {
 
 // Replay makes the document of a session again from archived objects. asked names the action in FAX_AUDIT.
 //
-// With session.ReplayAssemble the ledger makes a new revision in any case. Otherwise Replay decodes all originals of the newest revision with the present decoder. If pages have
-// other pixels now, it amends them, archives a report and orders a new revision that uses them. If all pixels are the same, it orders
-// nothing. An error is a bus.Dead if the archive has no such document; after other errors it may be repeated.
+// With session.ReplayAssemble the ledger makes a new revision in any case. Otherwise Replay decodes all originals of the newest revision
+// with the present decoder. If pages have other pixels now, it amends them, archives a report and orders a new revision that uses them. If
+// all pixels are the same, it orders nothing. An error is a bus.Dead if the archive has no such document; after other errors it may be
+// repeated.
 func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) error {
 	f := session.Again{Session: a.Session, Asked: asked, Assemble: true}
 	if a.Stage == session.ReplayAssemble {

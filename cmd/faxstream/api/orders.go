@@ -18,7 +18,7 @@ type Order struct {
 	Why string `json:"why"` // required for drop, hold, release, purge and choose
 }
 
-// ReplayOrder asks for a fax to be made again from the archive: POST /faxes/{session}/replay.
+// ReplayOrder asks for a fax to be made again from the archive, or for its missing pages to be fetched again: POST /faxes/{session}/replay.
 type ReplayOrder struct {
 	Order
 	Stage string `json:"stage"` // decode, assemble or fetch

@@ -102,7 +102,7 @@ func (c *Client) Link(ctx context.Context, session string, o api.LinkOrder) (l a
 	return l, err
 }
 
-// Replay stores the order to make a fax again from the archive. It is carried out later.
+// Replay stores the order to make a fax again from the archive, or to fetch its missing pages again. It is carried out later.
 func (c *Client) Replay(ctx context.Context, session string, o api.ReplayOrder) (done api.ReplayAnswer, err error) {
 	err = c.post(ctx, faxPath(session)+"/replay", o, &done)
 	return done, err

@@ -227,7 +227,7 @@ func (s *server) bulkReplay(r *http.Request) (bulkOrder, error) {
 		o.suits = func(x api.Fax) bool { return x.Revision > 0 && x.Status == session.StatusPartial }
 	}
 	if o.question == "" {
-		return o, api.BadRequest("do %q: the form has no such button", stage)
+		return o, errButton(stage)
 	}
 	return o, nil
 }
@@ -245,13 +245,10 @@ func (s *server) bulkKeep(r *http.Request) (bulkOrder, error) {
 		},
 		"purge": {question: "delete for good", action: session.Action{Kind: session.ActionPurged}, allowed: s.mayPurge, final: true},
 	}[do]
-	switch {
-	case !ok:
-		return o, api.BadRequest("do %q: the form has no such button", do)
-	case strings.TrimSpace(r.PostFormValue("why")) == "":
-		return o, api.BadRequest("why: give a reason; without one no fax is %s", o.action.Kind)
+	if !ok {
+		return o, errButton(do)
 	}
-	return o, nil
+	return o, checkReason(o.action.Kind, r.PostFormValue("why"))
 }
 
 // mayPurge refuses a purge that could not be carried out.

@@ -226,10 +226,12 @@ func parseWorkForm(r *http.Request, prefix string) (o api.WorkOrder, err error) 
 	case "read", "unread":
 		o.Read = new(do == "read")
 	default:
-		return o, api.BadRequest("do %q: the form has no such button", do)
+		return o, errButton(do)
 	}
 	return o, nil
 }
+
+func errButton(do string) error { return api.BadRequest("do %q: the form has no such button", do) }
 
 // may reports whether the caller has a scope; without tokens everybody has all.
 func may(r *http.Request, need access.Scope) bool {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
@@ -126,8 +127,8 @@ func (s *server) orderHold(kind string) http.HandlerFunc {
 
 // holdOrder stores the order for the fax in the path and waits for it.
 func (s *server) holdOrder(r *http.Request, kind string, o api.Order) (done api.HoldAnswer, err error) {
-	if o.Why == "" {
-		return done, api.BadRequest("why: give a reason; without one no fax is %s", kind)
+	if err := checkReason(kind, o.Why); err != nil {
+		return done, err
 	}
 	k, err := s.holdStatusOf(r)
 	if err == nil {
@@ -144,6 +145,14 @@ func (s *server) holdOrder(r *http.Request, kind string, o api.Order) (done api.
 	done = api.HoldAnswer{Session: k.Session, Action: kind, Asked: "a" + strconv.FormatUint(sequence, 10)}
 	done.Done = await(r.Context(), func(ctx context.Context) bool { return s.carriedOut(ctx, k, done.Asked) })
 	return done, nil
+}
+
+// checkReason refuses an order to hold, release or purge without a reason.
+func checkReason(kind, why string) error {
+	if strings.TrimSpace(why) == "" {
+		return api.BadRequest("why: give a reason; without one no fax is %s", kind)
+	}
+	return nil
 }
 
 // allowed refuses an order that could not be carried out. A purged fax can be purged again while the archive has objects of it: the first

@@ -136,7 +136,7 @@ func TestThePageAfterAFormSaysWhatWasOrdered(t *testing.T) {
 	for _, c := range []struct{ path, fields, says string }{
 		{"/letters/1/drop", "from=fax&why=x", "It is given up"},
 		{"/letters/2/retry", "", "It is tried again"},
-		{"/fax/abc/replay", "stage=fetch", "The provider is asked for the missing pages again"},
+		{"/fax/abc/replay", "stage=fetch", "The missing pages are fetched again"},
 		{"/fax/abc/replay", "stage=decode", "The originals are decoded again"},
 	} {
 		form := func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
