@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -52,35 +53,57 @@ func (b *Bus) Save(ctx context.Context, s session.State, revision uint64) (uint6
 	return next, nil
 }
 
+// ledgersAtOnce is how many ledgers are on their way to one reader: a KV watch would have up to 32 MB of them in memory.
+const ledgersAtOnce = 256
+
 // Ledgers calls f with every existing ledger and then with every change, until ctx ends or Close begins; then it returns nil.
 // It calls caught once, after all existing ledgers. f must not block for long.
 func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
-	w, err := b.sessions.WatchAll(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cons, err := b.js.OrderedConsumer(ctx, "KV_"+BucketSessions, jetstream.OrderedConsumerConfig{FilterSubjects: []string{ledgerSubject("*")}})
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", BucketSessions, err)
 	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-b.life.Done():
-			return nil
-		case e, ok := <-w.Updates():
-			switch {
-			case !ok && ctx.Err() != nil: // the end of ctx also ends the watch
-				return nil
-			case !ok:
-				return fmt.Errorf("watch bucket %s: the watch ended", BucketSessions)
-			case e == nil:
-				caught()
-			case session.ValidToken(e.Key()): // other keys are bindings
-				s, err := session.ParseState(e.Value())
-				if err != nil {
-					return fmt.Errorf("read ledger of %s: %w", e.Key(), err)
-				}
-				f(s)
-			}
-		}
+	left := cons.CachedInfo().NumPending // existing ledgers that f has not got
+	if left == 0 {
+		caught()
 	}
+	run, err := cons.Consume(func(m jetstream.Msg) {
+		if ctx.Err() != nil {
+			return
+		}
+		meta, err := m.Metadata()
+		var s session.State
+		if err == nil {
+			s, err = session.ParseState(m.Data())
+		}
+		if err != nil {
+			cancel(fmt.Errorf("read ledger of %s: %w", strings.TrimPrefix(m.Subject(), ledgerSubject("")), err))
+			return
+		}
+		f(s)
+		if left == 0 {
+			return
+		}
+		if left--; meta.NumPending == 0 {
+			left = 0
+		}
+		if left == 0 {
+			caught()
+		}
+	}, jetstream.PullMaxMessages(ledgersAtOnce))
+	if err != nil {
+		return fmt.Errorf("watch bucket %s: %w", BucketSessions, err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-b.life.Done():
+	}
+	run.Stop()
+	<-run.Closed() // f is not called any more
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
 }

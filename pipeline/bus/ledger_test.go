@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -173,5 +174,51 @@ func TestLedgersGivesWhatIsThereAndThenEveryChange(t *testing.T) {
 	cancel()
 	if err := receive(t, ended); err != nil {
 		t.Error(err)
+	}
+}
+
+// A reader of ledgers has a few of them in memory, however many there are and however slow it is. It gets each of them, and knows when it
+// has all.
+func TestLedgersComeInParts(t *testing.T) {
+	t.Parallel()
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir()}, Log: logTo(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeBus(t, b)
+	const n = 4 * ledgersAtOnce
+	var saving sync.WaitGroup
+	for i := range n {
+		saving.Go(func() {
+			if _, err := b.Save(t.Context(), session.State{Session: fmt.Sprint("s", i)}, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	saving.Wait()
+	delivered := func() (n uint64) {
+		stream, err := b.js.Stream(t.Context(), "KV_"+BucketSessions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for c := range stream.ListConsumers(t.Context()).Info() {
+			n += c.Delivered.Consumer
+		}
+		return n
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	seen := map[string]bool{}
+	err = b.Ledgers(ctx, func(s session.State) {
+		if seen[s.Session] = true; len(seen) == 1 {
+			for delivered() == 0 {
+				runtime.Gosched()
+			}
+		}
+		if most := uint64(len(seen) + ledgersAtOnce); len(seen)%100 == 1 && delivered() > most {
+			t.Errorf("after %d ledgers the server has sent %d, at most %d may be on their way", len(seen), delivered(), ledgersAtOnce)
+		}
+	}, stop)
+	if err != nil || len(seen) != n {
+		t.Errorf("%d ledgers of %d came, %v", len(seen), n, err)
 	}
 }

@@ -7,17 +7,19 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// Board is the list of faxes, newest first, kept in memory from the ledgers' changes: about 400 bytes a fax.
+// Board is the list of faxes, newest first, kept in memory from the ledgers' changes: about 150 bytes a fax.
 // The zero value is empty; feed it with Follow.
 type Board struct {
-	mu    sync.RWMutex
-	byID  map[string]*api.Fax // guarded by mu; what is pointed to never changes
-	order []orderKey          // guarded by mu; ascending by opening time, then session
+	mu        sync.RWMutex
+	order     []*entry                  // guarded by mu; ascending by opening time, then session; what is pointed to never changes
+	byID      []*entry                  // guarded by mu; the same, ascending by session
+	differing map[string]session.Ranges // guarded by mu; api.Fax.Differing of the few faxes that have any
 
 	watchers map[string]map[*Watcher]bool // guarded by mu; by session, "" are those of all sessions
 }
@@ -86,6 +88,55 @@ func (b *Board) tell(session string) {
 	}
 }
 
+// entry is one fax of the board. Most faxes have ended, and there are very many: what faxes have in common is there once.
+type entry struct {
+	opened int64  // Unix time in nanoseconds
+	text   string // session, from and to
+	common unique.Handle[common]
+}
+
+// common is what many faxes have in common.
+type common struct {
+	id, from                                     int // bytes of session and from in entry.text
+	direction, status, reason, verdict, assignee string
+	labels                                       string // separated by \x00
+	revision, expected, archived                 int
+	held, read, done, noted, firstPage           bool
+}
+
+func (e *entry) session() string { return e.text[:e.common.Value().id] }
+
+// pack makes an entry of a fax, except what differs.
+func pack(f api.Fax) *entry {
+	e := &entry{opened: f.Opened.UnixNano(), text: f.Session + f.From + f.To}
+	e.common = unique.Make(common{
+		id: len(f.Session), from: len(f.From),
+		direction: f.Direction, status: f.Status, reason: f.Reason, verdict: f.Verdict, assignee: f.Assignee,
+		labels: strings.Join(f.Labels, "\x00"), revision: f.Revision, expected: f.Expected, archived: f.Archived,
+		held: f.Held, read: f.Read, done: f.Done, noted: f.Noted, firstPage: f.FirstPage,
+	})
+	return e
+}
+
+// fax is the fax of an entry. b.mu is held.
+func (b *Board) fax(e *entry) api.Fax {
+	c := e.common.Value()
+	numbers := e.text[c.id:]
+	f := api.Fax{
+		Session: e.session(), From: numbers[:c.from], To: numbers[c.from:], Opened: time.Unix(0, e.opened).UTC(),
+		Direction: c.direction, Status: c.status, Reason: c.reason, Verdict: c.verdict, Verified: c.verdict == session.VerificationVerified,
+		Revision: c.revision, Expected: c.expected, Archived: c.archived, Held: c.held, Assignee: c.assignee,
+		Read: c.read, Done: c.done, Noted: c.noted, FirstPage: c.firstPage, Differing: b.differing[e.session()],
+	}
+	if c.labels != "" {
+		f.Labels = strings.Split(c.labels, "\x00")
+	}
+	return f
+}
+
+// key is the place of a fax in the list.
+func (e *entry) key() orderKey { return orderKey{time.Unix(0, e.opened), e.session()} }
+
 type orderKey struct {
 	opened  time.Time
 	session string
@@ -93,6 +144,19 @@ type orderKey struct {
 
 func (k orderKey) compare(o orderKey) int {
 	return cmp.Or(k.opened.Compare(o.opened), strings.Compare(k.session, o.session))
+}
+
+func (e *entry) compare(k orderKey) int { return e.key().compare(k) }
+
+func (e *entry) compareSession(id string) int { return strings.Compare(e.session(), id) }
+
+// find returns the entry of a session, nil if there is none, and its place in byID. mu is held.
+func (b *Board) find(id string) (*entry, int) {
+	i, there := slices.BinarySearchFunc(b.byID, id, (*entry).compareSession)
+	if !there {
+		return nil, i
+	}
+	return b.byID[i], i
 }
 
 func summary(s session.State) api.Fax {
@@ -119,25 +183,65 @@ type Ledgers interface {
 
 // Follow feeds the board until ctx ends. It calls caught when every ledger of before is read.
 func (b *Board) Follow(ctx context.Context, l Ledgers, caught func()) error {
-	return l.Ledgers(ctx, b.put, caught)
+	var existing []*entry
+	add := func(s session.State) {
+		if e := b.pack(s); e != nil {
+			existing = append(existing, e)
+		}
+	}
+	put := add
+	return l.Ledgers(ctx, func(s session.State) { put(s) }, func() {
+		b.fill(existing)
+		existing, put = nil, b.put
+		caught()
+	})
+}
+
+// fill puts existing faxes into an empty board: one by one they would move each other for too long. Of two entries of a fax the later one
+// counts.
+func (b *Board) fill(all []*entry) {
+	slices.Reverse(all)
+	slices.SortStableFunc(all, func(x, y *entry) int { return x.compareSession(y.session()) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.byID = slices.CompactFunc(all, func(x, y *entry) bool { return x.session() == y.session() })
+	b.order = slices.Clone(b.byID)
+	slices.SortFunc(b.order, func(x, y *entry) int { return x.compare(y.key()) })
+}
+
+// pack makes the entry of a ledger, and notes which pages differ. nil: no webhook has opened it yet.
+func (b *Board) pack(s session.State) *entry {
+	if s.Opened.IsZero() {
+		return nil
+	}
+	x := summary(s)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.differing == nil {
+		b.differing = map[string]session.Ranges{}
+	}
+	if delete(b.differing, s.Session); len(x.Differing) > 0 {
+		b.differing[s.Session] = x.Differing
+	}
+	return pack(x)
 }
 
 func (b *Board) put(s session.State) {
-	if s.Opened.IsZero() {
-		return // no webhook has opened it yet
+	e := b.pack(s)
+	if e == nil {
+		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.byID == nil {
-		b.byID = map[string]*api.Fax{}
+	old, at := b.find(s.Session)
+	if old != nil {
+		i, _ := slices.BinarySearchFunc(b.order, old.key(), (*entry).compare)
+		b.order, b.byID[at] = slices.Delete(b.order, i, i+1), e
+	} else {
+		b.byID = slices.Insert(b.byID, at, e)
 	}
-	if _, ok := b.byID[s.Session]; !ok { // the opening time never changes
-		k := orderKey{s.Opened, s.Session}
-		i, _ := slices.BinarySearchFunc(b.order, k, orderKey.compare)
-		b.order = slices.Insert(b.order, i, k)
-	}
-	x := summary(s)
-	b.byID[s.Session] = &x
+	i, _ := slices.BinarySearchFunc(b.order, e.key(), (*entry).compare)
+	b.order = slices.Insert(b.order, i, e)
 	b.tell(s.Session)
 }
 
@@ -148,17 +252,17 @@ func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []api.Fax, mor
 	defer b.mu.RUnlock()
 	end := len(b.order)
 	if k.session != "" {
-		end, _ = slices.BinarySearchFunc(b.order, k, orderKey.compare)
+		end, _ = slices.BinarySearchFunc(b.order, k, (*entry).compare)
 	}
-	for i := end - 1; i >= 0 && !b.order[i].opened.Before(f.since); i-- {
-		x := b.byID[b.order[i].session]
-		if !f.has(x) {
+	for i := end - 1; i >= 0 && (f.since.IsZero() || b.order[i].opened >= f.since.UnixNano()); i-- {
+		x := b.fax(b.order[i])
+		if !f.has(&x) {
 			continue
 		}
 		if len(faxes) == limit {
 			return faxes, true
 		}
-		faxes = append(faxes, *x)
+		faxes = append(faxes, x)
 	}
 	return faxes, false
 }
@@ -168,8 +272,8 @@ func (b *Board) Differing() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	n := 0
-	for _, x := range b.byID {
-		n += x.Differing.Len()
+	for _, pages := range b.differing {
+		n += pages.Len()
 	}
 	return n
 }
@@ -179,7 +283,11 @@ func (b *Board) anyOf(sessions map[string]bool, f faxFilter) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for id := range sessions {
-		if x := b.byID[id]; x != nil && f.has(x) {
+		e, _ := b.find(id)
+		if e == nil {
+			continue
+		}
+		if x := b.fax(e); f.has(&x) {
 			return true
 		}
 	}
@@ -189,6 +297,6 @@ func (b *Board) anyOf(sessions map[string]bool, f faxFilter) bool {
 func (b *Board) has(session string) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	_, ok := b.byID[session]
-	return ok
+	e, _ := b.find(session)
+	return e != nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -451,4 +452,43 @@ func TestTheFormKeepsTheWholeFilter(t *testing.T) {
 	if !strings.Contains(page, `type="date" value="2026-11-24"`) {
 		t.Errorf("a day: %s", page)
 	}
+}
+
+// Faxes that have ended stay on the board: each takes few bytes of memory, and what many have in common is there once.
+func TestTheBoardIsSmall(t *testing.T) {
+	const n = 20_000
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	var board Board
+	ledgers := many(n)
+	if err := board.Follow(t.Context(), ledgers, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if each := (heap() - before) / n; each > 220 {
+		t.Errorf("a fax takes %d bytes of the board", each)
+	}
+	if faxes, more := board.before(faxFilter{}, orderKey{}, 1); len(faxes) != 1 || !more || faxes[0].Session != fmt.Sprintf("%036d", n-1) {
+		t.Errorf("the newest is %+v, others follow: %t", faxes, more)
+	}
+}
+
+// many is so many ledgers of faxes that have ended. The first half comes again, as ledgers that change while they are read do.
+type many int
+
+func (n many) Ledgers(_ context.Context, f func(session.State), caught func()) error {
+	for i := range int(n) * 3 / 2 {
+		i %= int(n)
+		f(session.State{
+			Session: fmt.Sprintf("%036d", i), Direction: session.Incoming, From: fmt.Sprintf("+1 334-304-%04d", i), To: "+1 212-555-0001",
+			Opened: time.Unix(int64(i), 0), Usable: session.Span(1, i%20),
+			Document: &session.DocAssembled{Revision: 1, Status: session.StatusComplete},
+		})
+	}
+	caught()
+	return nil
 }

@@ -285,12 +285,12 @@ func noEmptyParts(next http.Handler) http.Handler {
 func (b *Board) beginning(with string, most int) (ids []string) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for id := range b.byID {
-		if strings.HasPrefix(id, with) {
-			if ids = append(ids, id); len(ids) == most {
-				break
-			}
+	_, first := b.find(with)
+	for _, e := range b.byID[first:] {
+		if len(ids) == most || !strings.HasPrefix(e.session(), with) {
+			break
 		}
+		ids = append(ids, e.session())
 	}
 	return ids
 }
