@@ -17,6 +17,7 @@ type window struct {
 	have uint   // how many of them count, at least 56 after refill
 
 	emptyRuns bool // a two-dimensional row had a run of no pixels
+	more      int  // rounds of codes that row2D reads one by one before it tries groups again
 }
 
 func (w *window) refill() {

@@ -14,8 +14,8 @@
 //
 // How a row is decoded: the reference line and the coding line are arrays of
 // changing elements (T.4 4.2.1.1), never pixels. Codes are looked up in tables
-// from a 64-bit window of the stream; a chain of V0 codes is a copy from one
-// array to the other. A finished array is turned into pixels 64 at a time.
+// from a 64-bit window of the stream, up to four at once where their elements
+// are side by side. A finished array is turned into pixels 64 at a time.
 package ccitt
 
 import (

@@ -57,9 +57,9 @@ func (dec *Decoder) Decode(dst, src []byte, o Options) ([]byte, Result, error) {
 
 // decode does what Decoder.Decode promises, for options that were checked.
 func decode[T position](l *lines[T], dst, src []byte, o Options) ([]byte, Result, error) {
-	if len(l.ref) != lineSize(o.Width) {
+	if len(l.ref) < lineSize(o.Width) {
 		l.ref, l.cur = newLine[T](o.Width), newLine[T](o.Width)
-		l.words = make([]uint64, o.Width/64+2)
+		l.words = make([]uint64, len(l.ref)/64+1)
 	}
 	d := newDecoder[T](dst, src, o)
 	d.lines = *l

@@ -48,7 +48,7 @@ type Encoder struct{ ref, cur line[int32] }
 func (e *Encoder) lines(width int) (ref, cur line[int32]) {
 	// Bits past the width may show more changes.
 	if n := lineSize(width + 64); len(e.ref) < n {
-		e.ref, e.cur = newLine[int32](width+64), newLine[int32](width+64)
+		e.ref, e.cur = make(line[int32], n), make(line[int32], n)
 	}
 	e.ref.terminate(0, int32(width))
 	return e.ref, e.cur

@@ -32,15 +32,28 @@ type line[T position] []T
 // A position is a pixel of a row, or its width. Rows up to maxNarrow take half the memory.
 type position interface{ uint16 | int32 }
 
-// maxNarrow is the widest row whose positions, with what is added to them
-// before they are compared with the width, fit in uint16.
-const maxNarrow = 1<<16 - 1<<12
+// maxNarrow is the widest row that a narrowLine has room for, with what row2D
+// may write behind it.
+const (
+	maxNarrow  = narrowMask - 127
+	narrowMask = 1<<14 - 1
+)
+
+// A narrowLine is a line of a row up to maxNarrow. An index by narrowMask is
+// within it, also one before the first element: that one is 0.
+type narrowLine[T position] [narrowMask + 8]T
 
 // lineSize is how many elements a line needs: a row has at most one a pixel; with
 // runs of no pixels it may have more, by what row2D adds before it notices.
 func lineSize(width int) int { return width + 2*lookups + 64 + sentinels }
 
-func newLine[T position](width int) line[T] { return make(line[T], lineSize(width)) }
+// newLine returns a line for row2D.
+func newLine[T position](width int) line[T] {
+	if width <= maxNarrow {
+		return new(narrowLine[T])[:]
+	}
+	return make(line[T], lineSize(width))
+}
 
 // terminate puts the sentinels behind n elements.
 func (l line[T]) terminate(n int, width int32) {
@@ -62,8 +75,8 @@ func row1D[T position](w *window, cur line[T], width int32) (int, rowEnd) {
 			acc, have, next = refillTail(src, acc, have, next)
 		}
 		// A refill is enough for so many pairs.
-		for i := 0; i < 56/runBits && a0 < width; i++ {
-			p := runPairs[0][acc>>(64-runBits)]
+		for i := 0; i < 56/pairBits && a0 < width; i++ {
+			p := runPairs[0][acc>>(64-pairBits)]
 			a1 := a0 + p.first()
 			if p == 0 || a1 >= width {
 				var end rowEnd
@@ -138,17 +151,53 @@ const (
 
 // lookups is how many entries of the table of modes may be followed between two
 // refills: each consumes at most its own bits, or a horizontal mode of a pair.
-const lookups = 56 / (horizontalLen + runBits)
+const lookups = 56 / max(modeTableBits, horizontalLen+pairBits)
 
 // row2D decodes a two-dimensionally coded row (T.4 4.2, T.6 2.2) into cur,
 // with ref as the reference line, and returns the number of its changing
-// elements. The names are the standard's: a0, b1 = ref[b], b2 = ref[b+1].
+// elements.
 func row2D[T position](w *window, ref, cur line[T], width int32) (int, rowEnd) {
+	r := row[T]{w: w, at: w.pos(), width: width}
+	end := rowComplete
+	for r.a0 < width && r.n <= int(width) && end == rowComplete {
+		at := r.at
+		if width <= maxNarrow {
+			r.groups((*narrowLine[T])(ref), (*narrowLine[T])(cur))
+		}
+		if w.more = min(2*w.more+1, mostRounds); r.at-at > fewBits {
+			w.more = 0
+		}
+		end = r.codes(ref, cur, 1+w.more)
+	}
+	w.seek(r.at)
+	return cur.ended(r.n, r.a0, width, end)
+}
+
+// Where groups come no farther than fewBits, codes are read one by one in more
+// rounds, the more, the longer it is so: then it is a tone, and no text.
+const (
+	fewBits    = 24
+	mostRounds = 100
+)
+
+// A row is how far row2D came. The names are the standard's: b1 = ref[b], b2 =
+// ref[b+1].
+type row[T position] struct {
+	w         *window
+	at        int // bits into the stream
+	n, b      int // elements of the row; b1
+	a0, width int32
+}
+
+// codes reads so many rounds of codes, one or two at a time.
+func (r *row[T]) codes(ref, cur line[T], rounds int) (end rowEnd) {
+	w := r.w
+	w.seek(r.at)
 	src, next, acc, have := w.src, w.next, w.acc, w.have
 	ref = ref[:len(cur)] // one length to hold in a register
-	n, b, a0, end := 0, 0, int32(0), rowComplete
+	n, b, a0, width := r.n, r.b, r.a0, r.width
 row:
-	for a0 < width && n <= int(width) { // a line has room for what a round adds
+	for ; rounds > 0 && a0 < width && n <= int(width); rounds-- { // a line has room for what a round adds
 		if next+8 <= len(src) {
 			acc |= binary.BigEndian.Uint64(src[next:]) >> (have & 63)
 			next += int(63-have) >> 3
@@ -168,8 +217,8 @@ row:
 				}
 				a1 := int32(ref[b]) + m.firstDelta()
 				if a1 <= a0 && w.backward(n, a0, a1) {
-					acc, have = acc<<m.firstBits(), have-m.firstBits()
-					break row // a0 is not the width: rowTooLong
+					acc, have, end = acc<<m.firstBits(), have-m.firstBits(), rowTooLong
+					break row
 				}
 				cur[n] = T(a1)
 				n++
@@ -183,6 +232,7 @@ row:
 				acc, have = acc<<m.bits(), have-m.bits()
 				a1 := int32(ref[b]) + m.delta()
 				if a1 <= a0 && w.backward(n, a0, a1) {
+					end = rowTooLong
 					break row
 				}
 				cur[n] = T(a1)
@@ -196,7 +246,7 @@ row:
 					b = ref.after(b, a0, width)
 				}
 			case modeHorizontal:
-				if p := runPairs[n&1][acc<<horizontalLen>>(64-runBits)]; p != 0 {
+				if p := runPairs[n&1][acc<<horizontalLen>>(64-pairBits)]; p != 0 {
 					acc, have = acc<<(horizontalLen+p.bits()), have-horizontalLen-p.bits()
 					a1 := a0 + p.first()
 					a0 = a1 + p.second()
@@ -218,7 +268,99 @@ row:
 		}
 	}
 	w.next, w.acc, w.have = next, acc, have
-	return cur.ended(n, a0, width, end)
+	r.at, r.n, r.b, r.a0 = w.pos(), n, b, a0
+	return end
+}
+
+// groupsAtOnce is how many groups, or horizontal modes of a pair, the 57 bits
+// have that one read of the stream gives.
+const groupsAtOnce = 57 / max(groupBits, horizontalLen+pairBits)
+
+// groups reads most of a row, as far as it is in order.
+//
+// Vertical modes come in groups, whose elements are lanes of 16 bits in a word.
+// A group is taken where each of its a1 is right of the one before, left of b2
+// and not left of the element before b1, which is so nearly everywhere: then
+// the b1 of the next code is b2.
+func (r *row[T]) groups(ref, cur *narrowLine[T]) {
+	src, first := r.w.src, uint64(r.at)
+	p, a0, width := newPlace(r.n, r.b), uint64(r.a0), uint64(r.width)
+read:
+	for p.n() <= width {
+		at := first + p.bits()
+		i := at >> 3
+		if i+8 > uint64(len(src)) {
+			break
+		}
+		acc := binary.BigEndian.Uint64(src[i:i+8:i+8]) << (at & 7)
+		for range groupsAtOnce {
+			if acc>>(64-horizontalLen) == horizontalCode {
+				runs := runPairs[p&1][acc<<horizontalLen>>(64-pairBits)]
+				if runs == 0 {
+					break read
+				}
+				a1 := a0 + uint64(runs.first())
+				a0 = a1 + uint64(runs.second())
+				cur[p&narrowMask], cur[p&narrowMask+1] = T(a1), T(a0)
+				acc <<= horizontalLen + runs.bits()
+				p += place(horizontalLen+runs.bits())<<bitsAt + 2
+			} else {
+				g := groups[acc>>(64-groupBits)]
+				b := p >> bAt
+				b1, b2 := lanes((*[4]T)(ref[b&narrowMask:])), lanes((*[4]T)(ref[b&narrowMask+1:]))
+				a1 := b1 + g.moved // with the high bit of each lane
+				// A lane keeps the high bit in each term where it may.
+				fits := (a1 - ones - (a1<<16&^highs | a0)) & (b2 + ^a1) &
+					(a1 - (b1<<16 | uint64(ref[(b-1)&narrowMask])))
+				if ^fits&g.rest&highs != 0 {
+					break read
+				}
+				a1 ^= highs
+				*(*[4]T)(cur[p&narrowMask:]) = elements[T](a1)
+				acc <<= g.rest >> bitsAt & 63
+				p += place(g.rest & groupPlace)
+				if g.rest&groupPass != 0 {
+					a1 = b2
+				}
+				a0 = uint64(uint16(a1 >> (g.rest >> lastAt & 63)))
+			}
+			for uint64(ref[p>>bAt&narrowMask]) <= a0 {
+				if a0 >= width {
+					break read
+				}
+				if p.n() == 0 {
+					break // behind a pass mode
+				}
+				p += 2 << bAt
+			}
+		}
+	}
+	r.at, r.n, r.b, r.a0 = int(first+p.bits()), int(p.n()), int(p>>bAt&0xffff), int32(a0)
+}
+
+// A place is n, b and how many bits were read, in one word, so that one addition
+// moves all.
+type place uint64
+
+const (
+	bAt    = 16
+	bitsAt = 32
+)
+
+func newPlace(n, b int) place { return place(n) | place(b)<<bAt }
+
+func (p place) n() uint64    { return uint64(p & 0xffff) }
+func (p place) bits() uint64 { return uint64(p >> bitsAt) }
+
+// lanes returns the first four elements as lanes of a word, the first in the
+// lowest.
+func lanes[T position](four *[4]T) uint64 {
+	return uint64(uint16(four[0])) | uint64(uint16(four[1]))<<16 | uint64(uint16(four[2]))<<32 | uint64(uint16(four[3]))<<48
+}
+
+// elements does the reverse.
+func elements[T position](lanes uint64) [4]T {
+	return [4]T{T(uint16(lanes)), T(uint16(lanes >> 16)), T(uint16(lanes >> 32)), T(uint16(lanes >> 48))}
 }
 
 // backward judges the n-th changing element of a row, a1, that is not behind a0:
@@ -320,23 +462,23 @@ func (l line[T]) fill(dst []byte, words []uint64, n int, width int32) {
 // paint sets the bits of the black runs, each of which is two elements of l.
 func (l line[T]) paint(words []uint64) {
 	// word holds the pixels of words[at]. Inverting all bits from an element on,
-	// for both of a run, leaves the run: no branch tells one word from two, but
-	// where a run ends in another word than it begins.
+	// for both of a run, leaves the run. No branch tells one word from two.
 	word, at := uint64(0), uint(0)
 	for i := 0; i < len(l)-1; i += 2 {
 		first, last := uint(l[i]), uint(l[i+1])
-		k := first >> 6
-		if k != at {
+		if first>>6 != at {
 			word = 0
 		}
+		at = first >> 6
 		word ^= tails[first&63]
-		if at = last >> 6; k != at {
-			words[k] = word
-			for k++; k < at; k++ {
-				words[k] = ^uint64(0)
-			}
+		words[at] = word
+		if last>>6 != at {
 			word = ^uint64(0)
 		}
+		for at++; at < last>>6; at++ {
+			words[at] = ^uint64(0)
+		}
+		at = last >> 6
 		word ^= tails[last&63]
 		words[at] = word
 	}

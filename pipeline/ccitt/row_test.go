@@ -1,6 +1,7 @@
 package ccitt_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -40,6 +41,26 @@ func TestMoreChangingElementsThanPixelsAreBounded(t *testing.T) {
 			}
 			if 2*pairs > width+16 && res.Found != 1 {
 				t.Errorf("%d runs of no pixels in a row of %d: %+v", 2*pairs, width, res)
+			}
+		}
+	}
+}
+
+// Every row of eight pixels below every other one, at the begin of a row and behind other runs: in the last bytes of a stream, where codes
+// are read one by one, and before other bytes, where they are read in groups.
+func TestEveryRowBelowEveryOtherOne(t *testing.T) {
+	for _, width := range []int{8, 24} {
+		stride := width / 8
+		pix := bytes.Repeat([]byte{0x31}, 2*stride)
+		o := ccitt.Options{Coding: ccitt.MMR, Width: width, Rows: 2}
+		var d ccitt.Decoder
+		for rows := range 1 << 16 {
+			pix[stride-1], pix[2*stride-1] = byte(rows>>8), byte(rows)
+			strip := ccitt.AppendG4(nil, pix, width, 2, stride)
+			for _, src := range [][]byte{strip, append(strip, "other bytes"...)} {
+				if got, res, err := d.Decode(nil, src, o); err != nil || !res.Clean() || !bytes.Equal(got, pix) {
+					t.Fatalf("%08b: %08b, %+v, %v", pix, got, res, err)
+				}
 			}
 		}
 	}

@@ -8,13 +8,16 @@ var (
 	whiteRuns = runTable(func(c runCode) string { return c.white })
 	blackRuns = runTable(func(c runCode) string { return c.black })
 
-	// runPairs are indexed the same way and hold two runs, the first white in
+	// runPairs are indexed by the next 11 bits and hold two runs, the first white in
 	// runPairs[0] and black in runPairs[1], that have pixels and whose
-	// terminating codes fit in 13 bits together.
-	runPairs = [2][1 << runBits]pair{pairTable(whiteRuns, blackRuns), pairTable(blackRuns, whiteRuns)}
+	// terminating codes fit in these bits together.
+	runPairs = [2][1 << pairBits]pair{pairTable(whiteRuns, blackRuns), pairTable(blackRuns, whiteRuns)}
 
 	// modeTable is indexed by the next 12 bits of the stream.
 	modeTable = makeModeTable()
+
+	// groups are indexed by the next 10 bits of the stream.
+	groups = makeGroups()
 
 	// tails[i] has the bits of a word from the i-th on, counted from the most
 	// significant one.
@@ -27,17 +30,21 @@ var (
 
 	// whiteBlack and blackWhite are the codes of two runs below 64 pixels,
 	// indexed by first<<6 | second.
-	whiteBlack = pairBits(whiteBits, blackBits)
-	blackWhite = pairBits(blackBits, whiteBits)
+	whiteBlack = pairCodes(whiteBits, blackBits)
+	blackWhite = pairCodes(blackBits, whiteBits)
 )
 
 const (
 	runBits  = 13   // of the longest run code
 	maxRun   = 2560 // of the longest make-up code
 	modeBits = 7    // of the longest mode code
+	pairBits = 11
+
+	horizontalCode = 1 // of horizontal mode
+	horizontalLen  = 3
 
 	modeTableBits = 12
-	horizontalLen = 3 // of the code of horizontal mode
+	groupBits     = 10
 )
 
 // A mode is one coding mode of T.4 4.2.1.3 or T.6 2.2.
@@ -115,38 +122,43 @@ func runTable(code func(runCode) string) *[1 << runBits]uint16 {
 	return &t
 }
 
-// A pair is two runs: first<<16 | second<<8 | length of both codes in bits; 0
+// A pair is two runs: first<<10 | second<<4 | length of both codes in bits; 0
 // where there is none.
-type pair uint32
+type pair uint16
 
-func (p pair) first() int32  { return int32(p >> 16) }
-func (p pair) second() int32 { return int32(p >> 8 & 63) }
+func (p pair) first() int32  { return int32(p >> 10) }
+func (p pair) second() int32 { return int32(p >> 4 & 63) }
 func (p pair) bits() uint    { return uint(p & 15) }
 
-func pairTable(first, second *[1 << runBits]uint16) (t [1 << runBits]pair) {
+func pairTable(first, second *[1 << runBits]uint16) (t [1 << pairBits]pair) {
 	for i := range t {
-		a := first[i]
+		a := first[i<<(runBits-pairBits)]
 		if a < 1<<4 || a >= 64<<4 {
 			continue
 		}
 		n := int(a & 15)
-		b := second[i<<n&(1<<runBits-1)]
-		if m := n + int(b&15); b >= 1<<4 && b < 64<<4 && m <= runBits {
-			t[i] = pair(a)>>4<<16 | pair(b)>>4<<8 | pair(m)
+		b := second[i<<(runBits-pairBits)<<n&(1<<runBits-1)]
+		if m := n + int(b&15); b >= 1<<4 && b < 64<<4 && m <= pairBits {
+			t[i] = pair(a>>4<<10 | b>>4<<4 | uint16(m))
+		}
+	}
+	return t
+}
+
+// singleModes are indexed by 7 bits, which begin with a code of one mode.
+func singleModes() (t [1 << modeBits]modeEntry) {
+	for _, c := range modeCodes {
+		v, n := parseCode(c.code)
+		first := v << (modeBits - n)
+		for i := range uint32(1) << (modeBits - n) {
+			t[first+i] = newModeEntry(c.mode, n, c.delta)
 		}
 	}
 	return t
 }
 
 func makeModeTable() (t [1 << modeTableBits]modeEntry) {
-	var single [1 << modeBits]modeEntry
-	for _, c := range modeCodes {
-		v, n := parseCode(c.code)
-		first := v << (modeBits - n)
-		for i := range uint32(1) << (modeBits - n) {
-			single[first+i] = newModeEntry(c.mode, n, c.delta)
-		}
-	}
+	single := singleModes()
 	for i := range t {
 		const rest = modeTableBits - modeBits
 		first := single[i>>rest]
@@ -156,6 +168,57 @@ func makeModeTable() (t [1 << modeTableBits]modeEntry) {
 			t[i] = newModeEntry(modeTwoVerticals, int(n), int8(second.delta())) |
 				modeEntry(first.bits())<<8 | modeEntry(first.delta()&0xff)<<16
 		}
+	}
+	return t
+}
+
+// A group is up to four vertical modes, or up to three and a pass mode.
+type group struct {
+	// moved has a1 minus b1 of each vertical mode, in lanes, and the high bits.
+	moved uint64
+
+	// rest has, from the least significant bit, what a place moves by: elements
+	// of the row (3 bits), elements of the reference line (3 bits from bAt), bits
+	// of the codes (4 bits from bitsAt). Then, from lastAt, how far right the lane
+	// is that is a0 behind the group: of a1, or with groupPass of b2. And the
+	// high bits of the lanes that the group has; no group has all, and no bits.
+	rest uint64
+}
+
+const (
+	groupPlace = 15<<bitsAt | 7<<bAt | 7
+	lastAt     = 40
+	groupPass  = 1 << 46
+
+	// Words of one bit in each lane.
+	ones  = 0x0001_0001_0001_0001
+	highs = 0x8000_8000_8000_8000
+)
+
+// makeGroups reads the codes that each index begins with.
+func makeGroups() (t [1 << groupBits]group) {
+	single := singleModes()
+	for i := range t {
+		g, n, length, last := group{moved: highs}, uint64(0), uint(0), uint64(0)
+		for n < 4 && g.rest&groupPass == 0 {
+			m := single[i<<length<<modeBits>>groupBits&(1<<modeBits-1)] // zeros behind the index are no code
+			if length+m.bits() > groupBits || m.mode() != modeVertical && m.mode() != modePass {
+				break
+			}
+			length += m.bits()
+			last = n * 16 << lastAt
+			if m.mode() == modePass {
+				g.rest += groupPass + 2<<bAt
+			} else {
+				g.moved += uint64(m.delta()) << (16 * n)
+				g.rest += 0x8000<<(16*n) + 1<<bAt + 1
+				n++
+			}
+		}
+		if g.rest += uint64(length)<<bitsAt + last; length == 0 {
+			g = group{rest: highs}
+		}
+		t[i] = g
 	}
 	return t
 }
@@ -183,7 +246,7 @@ func bitTable(code func(runCode) string) *[64 + maxRun/64]bitCode {
 	return &t
 }
 
-func pairBits(first, second *[64 + maxRun/64]bitCode) *[1 << 12]bitCode {
+func pairCodes(first, second *[64 + maxRun/64]bitCode) *[1 << 12]bitCode {
 	var t [1 << 12]bitCode
 	for i := range t {
 		a, b := first[i>>6], second[i&63]
