@@ -189,10 +189,14 @@ func (d *rowDeflater) compare(row []byte) {
 // near ones.
 func (d *rowDeflater) compareOthers(row []byte, found []int) {
 	above := d.changed
-	d.tryRow(row, d.count-d.back)
+	if d.back > 1 { // the row above was tried
+		d.tryRow(row, d.count-d.back)
+	}
 	d.tryBefore(row, d.before)
 	for _, number := range found {
-		d.tryRow(row, number)
+		if number != d.count-1 {
+			d.tryRow(row, number)
+		}
 	}
 	if d.count%probes == 0 && d.changed > d.width/4 {
 		for before := 2; before <= farthestBefore; before++ {
@@ -246,17 +250,17 @@ func (d *rowDeflater) tryBefore(row []byte, before int) {
 
 // try compares a row with another but for some bytes, and reports whether it differs by a quarter less than what was tried before.
 func (d *rowDeflater) try(row, other []byte, but int) bool {
+	changed, most := 0, d.changed-d.changed/4
+	others, within := uint64(1)<<but-1, ^uint64(0)
 	for i := range d.tried {
-		d.tried[i] = ^differing((*[64]byte)(row[64*i:]), (*[64]byte)(other[64*i:]))
-	}
-	d.tried[0] &^= 1<<but - 1
-	d.tried[len(d.tried)-1] &= ^uint64(0) >> (-d.width & 63)
-	changed := d.width
-	for _, e := range d.tried {
-		changed -= bits.OnesCount64(e)
-	}
-	if changed >= d.changed-d.changed/4 {
-		return false
+		if i == len(d.tried)-1 {
+			within >>= -d.width & 63
+		}
+		differ := (differing((*[64]byte)(row[64*i:]), (*[64]byte)(other[64*i:])) | others) & within
+		if changed += bits.OnesCount64(differ); changed >= most {
+			return false
+		}
+		d.tried[i], others = ^differ&within, 0
 	}
 	d.equal, d.tried, d.changed = d.tried, d.equal, changed
 	return true

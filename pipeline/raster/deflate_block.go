@@ -64,13 +64,15 @@ func (b *block) addBytes(row []byte, from, to, width int) int {
 		return 1
 	}
 	row = row[from-1 : to+minRun]
-	n := min(to-from, len(room))
+	n, before := min(to-from, len(room)), uint32(row[0])
 	for i := range room[:n] {
-		if binary.LittleEndian.Uint32(row[i+1:]) == uint32(row[i])*0x01010101 && from+i+minRun <= width {
+		four := row[i+1 : i+1+minRun : i+1+minRun]
+		if binary.LittleEndian.Uint32(four) == before*0x01010101 && from+i+minRun <= width {
 			n = i
 			break
 		}
-		room[i] = token(row[i+1])
+		before = uint32(four[0])
+		room[i] = token(before)
 	}
 	b.n += n
 	return n
