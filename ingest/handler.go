@@ -142,6 +142,10 @@ func (h *Handler) refuse(r *http.Request, client netip.Addr) {
 		"right_path", refusal.RightPath, "refused", refusal.Count, "since", refusal.First, "advice", refusal.Advice)
 }
 
+var tooLarge = reply{
+	http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is too large: at most %d bytes are allowed", maxBody), nil,
+}
+
 // admit makes the checks of the request, in the order of the package comment, and then records the body.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Addr) reply {
 	if !h.source.allowed(client) {
@@ -154,9 +158,6 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, client netip.Add
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return reply{http.StatusMethodNotAllowed, codeMethod, "send webhooks with POST", nil}
-	}
-	tooLarge := reply{
-		http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is too large: at most %d bytes are allowed", maxBody), nil,
 	}
 	if r.ContentLength > maxBody {
 		return tooLarge

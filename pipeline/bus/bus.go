@@ -43,6 +43,8 @@ const (
 	requestTimeout = 5 * time.Second // of one publish or read; after it JetStream counts as gone
 	setupTimeout   = time.Minute     // of one stream or consumer at the start: a busy disk is slow, and a restart does not help
 	reconnectWait  = 500 * time.Millisecond
+
+	answersAtOnce = 1024 // messages of one answer; more than any read asks for
 )
 
 // Bus is the connection of one process to JetStream. Its methods may be called concurrently.
@@ -59,6 +61,7 @@ type Bus struct {
 	life     context.Context // ends when Close begins
 	watched  *watched
 	binding  singleflight.Group // by session and number
+	first    precedence         // of facts from outside
 
 	mu      sync.Mutex
 	line    context.Context       // ends when the connection is lost; guarded by mu
@@ -111,7 +114,8 @@ func (b *Bus) options() []nats.Option {
 		nats.Name("faxstream"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
-		nats.ReconnectBufSize(-1), // a publish without a connection fails at once: the webhook is answered 503
+		nats.SyncQueueLen(answersAtOnce), // its default takes half a megabyte for each read of several messages
+		nats.ReconnectBufSize(-1),        // a publish without a connection fails at once: the webhook is answered 503
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if b.life.Err() == nil {
 				b.log.Warn("NATS disconnected", "err", err)

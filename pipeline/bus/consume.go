@@ -143,6 +143,7 @@ func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 	for range max(c.Workers, 1) {
 		workers.Go(func() {
 			for m := range d.queue {
+				b.first.wait(b.life, c.rounds())
 				b.run(work, d, d.more(m), handle)
 			}
 		})

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,4 +66,61 @@ func TestBatchesAreWorthTheSyncsThatTheySave(t *testing.T) {
 			t.Errorf("%d messages, one in %s, %+v: a batch is worth it: %t, want %t", c.n, c.quick, c.worth, got, c.want)
 		}
 	}
+}
+
+// Work waits while facts from outside are stored, and a little longer, as their senders come back. Facts that never end do not stop it.
+func TestWorkGivesWayToFactsFromOutside(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	type span struct{ from, to time.Duration }
+	for _, c := range []struct {
+		name   string
+		facts  []span
+		rounds int
+		want   time.Duration
+	}{
+		{"no fact", nil, 1, 0},
+		{"one fact", []span{{0, 2 * ms}}, 1, 7 * ms},
+		{"a sender comes back", []span{{0, 2 * ms}, {4 * ms, 6 * ms}}, 1, 11 * ms},
+		{"a slow answer", []span{{0, 2 * ms}, {4 * ms, 14 * ms}}, 1, 19 * ms},
+		{"two at once", []span{{0, 2 * ms}, {1 * ms, 9 * ms}}, 1, 14 * ms},
+		{"a batch, one fact", []span{{0, 2 * ms}}, 20, 7 * ms},
+		{"facts without an end", []span{{0, time.Hour}}, 1, 25 * ms},
+		{"a batch, facts without an end", []span{{0, time.Hour}}, 20, 500 * ms},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var p precedence
+				for _, f := range c.facts {
+					time.AfterFunc(f.from, p.begin)
+					time.AfterFunc(f.to, p.end)
+				}
+				time.Sleep(1) // the first fact has begun
+				start := time.Now()
+				p.wait(t.Context(), c.rounds)
+				if got := time.Since(start).Round(ms); got != c.want {
+					t.Errorf("the work waited %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// Work that waits ends its wait with its context.
+func TestWaitingWorkEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p precedence
+		p.begin()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		p.wait(ctx, 20)
+		if got := time.Since(start); got != time.Millisecond {
+			t.Errorf("the work waited %s after its context had ended", got)
+		}
+		p.end()
+		time.Sleep(calmAfter)
+	})
 }

@@ -79,7 +79,12 @@ func (b *Bus) overtake(ctx context.Context, d *durable, handle batchHandler) {
 		return
 	}
 	b.log.Info("many messages wait: new ones overtake them from now on", "consumer", d.want.Durable, "stream", d.want.Stream)
-	end := d.lane.run(ctx, d.want, cons.CachedInfo().Created, handle)
+	want := d.want
+	want.Overtake = func(ctx context.Context) (release func(), err error) {
+		b.first.wait(ctx, roundsOfOne)
+		return d.want.Overtake(ctx)
+	}
+	end := d.lane.run(ctx, want, cons.CachedInfo().Created, handle)
 	for err == nil && b.life.Err() == nil && b.backlog(d) >= laneCloses {
 		err = b.fetchCopies(d, cons)
 	}

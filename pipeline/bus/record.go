@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,13 +28,17 @@ const (
 //
 // If the subject has a different fact, the new one is buried in FAX_DLQ and counts as a repeat: the first one stays. After
 // an error the fact may be stored or not; the same call may be made again.
+//
+// It is for facts from outside, whose sender waits for an answer: work on messages gives way to them, see precedence.
 func (b *Bus) Record(ctx context.Context, f session.Fact) (repeat bool, err error) {
+	b.first.begin()
+	defer b.first.end()
 	_, stored, err := b.RecordFact(ctx, f)
 	return stored != nil, err
 }
 
-// RecordFact does the same as Record. It returns the sequence of the stored fact, and if another call stored the fact
-// before, the stored payload; stored is nil if this call stored it.
+// RecordFact does the same as Record for a fact of our own. It returns the sequence of the stored fact, and if another call stored the
+// fact before, the stored payload; stored is nil if this call stored it.
 func (b *Bus) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
 	ctx, span := b.cfg.Trace.Publish(ctx, streamOf(f.Type()), f)
 	seq, stored, err = b.recordFact(ctx, f)
@@ -57,7 +62,7 @@ func (b *Bus) recordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	if err != nil {
 		return 0, nil, fmt.Errorf("record %s: %w", maskSubject(f.Subject()), err)
 	}
-	stream, subject := streamOf(f.Type()), maskSubject(f.Subject()) // the subject is for people
+	stream := streamOf(f.Type())
 	var old Stored
 	err = b.untilThere(ctx, func() (there bool, err error) {
 		m := factMsg(f, data)
@@ -67,7 +72,7 @@ func (b *Bus) recordFact(ctx context.Context, f session.Fact) (seq uint64, store
 			return true, err
 		}
 		if old, err = b.last(ctx, stream, f.Subject()); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return true, fmt.Errorf("read back %s: %w", subject, err)
+			return true, fmt.Errorf("read back %s: %w", maskSubject(f.Subject()), err)
 		}
 		return err == nil, nil
 	})
@@ -75,6 +80,7 @@ func (b *Bus) recordFact(ctx context.Context, f session.Fact) (seq uint64, store
 		return seq, nil, err
 	}
 	if !f.Same(old.Data) {
+		subject := maskSubject(f.Subject()) // people read it
 		b.log.Error("a new fact contradicts the stored one; the new one goes to FAX_DLQ", "subject", subject)
 		err = b.Bury(ctx, session.DeadLetter{
 			Stage: session.StageRecord, Session: f.SessionID(), Reason: session.ReasonConflict, Original: f.Subject(), Body: data,
@@ -134,4 +140,96 @@ func (b *Bus) Schedule(ctx context.Context, t session.Timer, body []byte) error 
 		return fmt.Errorf("set timer %s: %w", t.SetSubject(), err)
 	}
 	return nil
+}
+
+// precedence makes work on messages wait while facts from outside are being stored. Their senders wait for answers, and the work would
+// take the cores and the disk from these. It comes in rounds then: what begins at the same time shares syncs.
+type precedence struct {
+	mu    sync.Mutex
+	going int           // facts that are being stored; guarded by mu
+	round chan struct{} // closed when waiting work may begin; nil: work need not wait; guarded by mu
+	calm  *time.Timer   // runs after the last fact; guarded by mu, made at first use
+	tick  *time.Timer   // ends the round; guarded by mu, made at first use
+}
+
+const (
+	calmAfter = 5 * time.Millisecond  // with its answer, a sender needs at most so long to send its next fact
+	giveWay   = 25 * time.Millisecond // a round: facts that never end slow the work down, and do not stop it
+)
+
+// Rounds that work waits for. What gets many messages at once can wait longer: it gets more of them, and each batch costs its syncs.
+const (
+	roundsOfOne   = 1
+	roundsOfBatch = 20
+)
+
+func (p *precedence) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.going++; p.round == nil {
+		p.round = make(chan struct{})
+		after(&p.tick, giveWay, p.next)
+	}
+}
+
+func (p *precedence) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.going--; p.going == 0 {
+		after(&p.calm, calmAfter, p.rest)
+	}
+}
+
+// next ends the round. The next one begins at once, or with the next fact.
+func (p *precedence) next() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open()
+	if p.going > 0 {
+		p.round = make(chan struct{})
+		p.tick.Reset(giveWay)
+	}
+}
+
+// rest ends the round, if no fact has come since the last one.
+func (p *precedence) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.going == 0 {
+		p.open()
+	}
+}
+
+// open lets the work begin. The caller holds mu.
+func (p *precedence) open() {
+	if p.round != nil {
+		close(p.round)
+		p.round = nil
+	}
+}
+
+// after sets a timer that calls f.
+func after(t **time.Timer, d time.Duration, f func()) {
+	if *t == nil {
+		*t = time.AfterFunc(d, f)
+	} else {
+		(*t).Reset(d)
+	}
+}
+
+// wait waits until no facts from outside are being stored, at most for so many rounds, or until ctx ends.
+func (p *precedence) wait(ctx context.Context, rounds int) {
+	for range rounds {
+		p.mu.Lock()
+		round := p.round
+		p.mu.Unlock()
+		if round == nil {
+			return
+		}
+		select {
+		case <-round:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

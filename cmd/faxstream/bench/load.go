@@ -113,8 +113,13 @@ func (r *rig) post(ctx context.Context, n int, work [][]byte) ([]time.Duration, 
 }
 
 func (r *rig) postOne(ctx context.Context, body []byte) (time.Duration, error) {
+	return r.postTo(ctx, r.ready.target(), body, http.StatusOK)
+}
+
+// postTo sends a body and returns how long the answer took. One that is not as wanted is an error.
+func (r *rig) postTo(ctx context.Context, url string, body []byte, want int) (time.Duration, error) {
 	start := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.ready.target(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
@@ -127,7 +132,7 @@ func (r *rig) postOne(ctx context.Context, body []byte) (time.Duration, error) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return 0, err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != want {
 		return 0, fmt.Errorf("a webhook is answered %s\n%s", resp.Status, tail(r.log.String()))
 	}
 	return time.Since(start), nil

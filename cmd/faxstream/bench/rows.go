@@ -33,6 +33,10 @@ func rows() []row {
 			{"p50", "webhook, 64 senders, p50, ms", ""},
 			{"p99", "webhook, 64 senders, p99, ms", "0.5 x"},
 			{"alone", "webhook, one sender alone, p50 / p50 of one sync of the same bytes", "at most 1.2"},
+			{"alone-http", "the HTTP part of it: a request to a wrong path, p50 / the same sync", ""},
+			{"alone-straight", "the server's part of it: published straight, p50 / the same sync", ""},
+			{"sync", "that sync, p50, ms", ""},
+			{"straight", "messages/s straight to the server, in batches of 64 one after another, no HTTP", ""},
 		}},
 		{name: "assembly", measure: measureAssembly, lines: []line{
 			{"10", "assembly of 10 pages / tiff2pdf", "at most 1.0"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,8 +22,12 @@ func measureWebhooks(ctx context.Context, b *bench, of build) (f figures, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	f = figures{}
-	if f["alone"], err = r.alone(ctx, b, b.size.of(300, 20)); err != nil {
+	direct, err := r.straight(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, direct.close()) }()
+	if f, err = r.alone(ctx, b, direct, b.size.of(300, 20)); err != nil {
 		return nil, err
 	}
 	before, err := b.syncRate()
@@ -39,6 +44,9 @@ func measureWebhooks(ctx context.Context, b *bench, of build) (f figures, err er
 	after, err := b.syncRate()
 	f["per-sync"] = 2 * f["rate"] / (before + after)
 	f["p50"], f["p99"] = ms(percentile(took, 50)), ms(percentile(took, 99))
+	if err == nil {
+		f["straight"], err = direct.rate(ctx, work)
+	}
 	return f, err
 }
 
@@ -65,27 +73,44 @@ func (r *rig) announcements(faxes, pages int) (all [][]byte) {
 	return all
 }
 
-// alone is how many times as long one sender waits for its answer as for one sync of the same bytes; both in turn.
-func (r *rig) alone(ctx context.Context, b *bench, n int) (ratio float64, err error) {
+// alone is how many times as long as for one sync of the same bytes one sender waits: for its answer, for one that needs no sync, since
+// the path is wrong, and for the server without HTTP. All are done in turn.
+func (r *rig) alone(ctx context.Context, b *bench, direct *straight, n int) (f figures, err error) {
 	file, err := os.Create(filepath.Join(b.dir, "alone"))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-	var answers, syncs []time.Duration
+	ways := map[string]func([]byte) (time.Duration, error){
+		"alone": func(body []byte) (time.Duration, error) { return r.postOne(ctx, body) },
+		"alone-http": func(body []byte) (time.Duration, error) {
+			return r.postTo(ctx, r.ready.target()+"/none", body, http.StatusNotFound)
+		},
+		"alone-straight": func(body []byte) (time.Duration, error) { return direct.one(ctx, body) },
+		"sync":           func(body []byte) (time.Duration, error) { return appendTimed(file, body) },
+	}
+	took := map[string][]time.Duration{}
 	for i := range n {
 		body := faxplustest.PageEvent(faxplustest.Fax{Session: fmt.Sprintf("%s-a%d", r.prefix, i)}, 1, r.ready.target())
-		d, err := r.postOne(ctx, body)
-		if err != nil {
-			return 0, err
+		for _, name := range []string{"alone", "sync", "alone-http", "alone-straight"} {
+			d, err := ways[name](body)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			took[name] = append(took[name], d)
 		}
-		start := time.Now()
-		if err := appendSynced(file, body); err != nil {
-			return 0, err
-		}
-		answers, syncs = append(answers, d), append(syncs, time.Since(start))
 	}
-	return ms(median(answers)) / ms(median(syncs)), nil
+	f = figures{"sync": ms(median(took["sync"]))}
+	for _, name := range []string{"alone", "alone-http", "alone-straight"} {
+		f[name] = ms(median(took[name])) / f["sync"]
+	}
+	return f, nil
+}
+
+func appendTimed(f *os.File, data []byte) (time.Duration, error) {
+	start := time.Now()
+	err := appendSynced(f, data)
+	return time.Since(start), err
 }
 
 func appendSynced(f *os.File, data []byte) error {
