@@ -55,14 +55,6 @@ func (c Consumer) limit() int {
 	return max(c.Workers, 1)*max(c.most, 1) + c.ahead()
 }
 
-// rounds is for how many rounds a worker waits before it begins, while facts from outside are being stored.
-func (c Consumer) rounds() int {
-	if c.most > 1 {
-		return roundsOfBatch
-	}
-	return roundsOfOne
-}
-
 // room waits until a pull is worth while, and returns for how many messages. 0: life has ended.
 func (d *durable) room(life context.Context) int {
 	for life.Err() == nil {

@@ -74,19 +74,20 @@ func TestWorkGivesWayToFactsFromOutside(t *testing.T) {
 	const ms = time.Millisecond
 	type span struct{ from, to time.Duration }
 	for _, c := range []struct {
-		name   string
-		facts  []span
-		rounds int
-		want   time.Duration
+		name  string
+		facts []span
+		work  Consumer
+		want  time.Duration
 	}{
-		{"no fact", nil, 1, 0},
-		{"one fact", []span{{0, 2 * ms}}, 1, 7 * ms},
-		{"a sender comes back", []span{{0, 2 * ms}, {4 * ms, 6 * ms}}, 1, 11 * ms},
-		{"a slow answer", []span{{0, 2 * ms}, {4 * ms, 14 * ms}}, 1, 19 * ms},
-		{"two at once", []span{{0, 2 * ms}, {1 * ms, 9 * ms}}, 1, 14 * ms},
-		{"a batch, one fact", []span{{0, 2 * ms}}, 20, 7 * ms},
-		{"facts without an end", []span{{0, time.Hour}}, 1, 25 * ms},
-		{"a batch, facts without an end", []span{{0, time.Hour}}, 20, 500 * ms},
+		{"no fact", nil, Consumer{}, 0},
+		{"one fact", []span{{0, 2 * ms}}, Consumer{}, 7 * ms},
+		{"a sender comes back", []span{{0, 2 * ms}, {4 * ms, 6 * ms}}, Consumer{}, 11 * ms},
+		{"a slow answer", []span{{0, 2 * ms}, {4 * ms, 14 * ms}}, Consumer{}, 19 * ms},
+		{"two at once", []span{{0, 2 * ms}, {1 * ms, 9 * ms}}, Consumer{}, 14 * ms},
+		{"a batch, one fact", []span{{0, 2 * ms}}, Consumer{most: 1000}, 7 * ms},
+		{"facts without an end", []span{{0, time.Hour}}, Consumer{Workers: 8}, 50 * ms},
+		{"many workers, facts without an end", []span{{0, time.Hour}}, Consumer{Workers: 64}, 200 * ms},
+		{"a batch, facts without an end", []span{{0, time.Hour}}, Consumer{most: 1000}, 500 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -98,7 +99,7 @@ func TestWorkGivesWayToFactsFromOutside(t *testing.T) {
 				}
 				time.Sleep(1) // the first fact has begun
 				start := time.Now()
-				p.wait(t.Context(), c.rounds)
+				p.wait(t.Context(), c.work.rounds())
 				if got := time.Since(start).Round(ms); got != c.want {
 					t.Errorf("the work waited %s, want %s", got, c.want)
 				}
@@ -116,7 +117,7 @@ func TestWaitingWorkEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		p.wait(ctx, 20)
+		p.wait(ctx, 10)
 		if got := time.Since(start); got != time.Millisecond {
 			t.Errorf("the work waited %s after its context had ended", got)
 		}

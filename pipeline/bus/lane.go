@@ -81,7 +81,7 @@ func (b *Bus) overtake(ctx context.Context, d *durable, handle batchHandler) {
 	b.log.Info("many messages wait: new ones overtake them from now on", "consumer", d.want.Durable, "stream", d.want.Stream)
 	want := d.want
 	want.Overtake = func(ctx context.Context) (release func(), err error) {
-		b.first.wait(ctx, roundsOfOne)
+		b.first.wait(ctx, want.rounds())
 		return d.want.Overtake(ctx)
 	}
 	end := d.lane.run(ctx, want, cons.CachedInfo().Created, handle)

@@ -154,14 +154,21 @@ type precedence struct {
 
 const (
 	calmAfter = 5 * time.Millisecond  // with its answer, a sender needs at most so long to send its next fact
-	giveWay   = 25 * time.Millisecond // a round: facts that never end slow the work down, and do not stop it
+	giveWay   = 50 * time.Millisecond // a round: facts that never end slow the work down, and do not stop it
 )
 
-// Rounds that work waits for. What gets many messages at once can wait longer: it gets more of them, and each batch costs its syncs.
 const (
-	roundsOfOne   = 1
-	roundsOfBatch = 20
+	beginAtOnce   = 16 // messages of a durable that begin in one round, about: with more workers each waits longer
+	roundsOfBatch = 10 // that a batch waits: it gets more messages meanwhile, and each batch costs its syncs
 )
+
+// rounds is for how many rounds a worker waits before it begins.
+func (c Consumer) rounds() int {
+	if c.most > 1 {
+		return roundsOfBatch
+	}
+	return max(c.Workers/beginAtOnce, 1)
+}
 
 func (p *precedence) begin() {
 	p.mu.Lock()
