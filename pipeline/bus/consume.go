@@ -140,10 +140,10 @@ func (b *Bus) pull(ctx context.Context, c Consumer, handle batchHandler) error {
 	if c.Overtake != nil {
 		workers.Go(func() { b.watchLane(work, d, handle) })
 	}
-	for range max(c.Workers, 1) {
+	for worker := range max(c.Workers, 1) {
 		workers.Go(func() {
 			for m := range d.queue {
-				b.first.wait(b.life, c.rounds())
+				b.first.wait(b.life, c.rounds(), worker)
 				b.run(work, d, d.more(m), handle)
 			}
 		})

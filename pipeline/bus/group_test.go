@@ -74,20 +74,23 @@ func TestWorkGivesWayToFactsFromOutside(t *testing.T) {
 	const ms = time.Millisecond
 	type span struct{ from, to time.Duration }
 	for _, c := range []struct {
-		name  string
-		facts []span
-		work  Consumer
-		want  time.Duration
+		name   string
+		facts  []span
+		work   Consumer
+		worker int
+		want   time.Duration
 	}{
-		{"no fact", nil, Consumer{}, 0},
-		{"one fact", []span{{0, 2 * ms}}, Consumer{}, 7 * ms},
-		{"a sender comes back", []span{{0, 2 * ms}, {4 * ms, 6 * ms}}, Consumer{}, 11 * ms},
-		{"a slow answer", []span{{0, 2 * ms}, {4 * ms, 14 * ms}}, Consumer{}, 19 * ms},
-		{"two at once", []span{{0, 2 * ms}, {1 * ms, 9 * ms}}, Consumer{}, 14 * ms},
-		{"a batch, one fact", []span{{0, 2 * ms}}, Consumer{most: 1000}, 7 * ms},
-		{"facts without an end", []span{{0, time.Hour}}, Consumer{Workers: 8}, 50 * ms},
-		{"many workers, facts without an end", []span{{0, time.Hour}}, Consumer{Workers: 64}, 200 * ms},
-		{"a batch, facts without an end", []span{{0, time.Hour}}, Consumer{most: 1000}, 500 * ms},
+		{"no fact", nil, Consumer{}, 0, 0},
+		{"one fact", []span{{0, 2 * ms}}, Consumer{}, 0, 7 * ms},
+		{"a sender comes back", []span{{0, 2 * ms}, {4 * ms, 6 * ms}}, Consumer{}, 0, 11 * ms},
+		{"a slow answer", []span{{0, 2 * ms}, {4 * ms, 14 * ms}}, Consumer{}, 0, 19 * ms},
+		{"two at once", []span{{0, 2 * ms}, {1 * ms, 9 * ms}}, Consumer{}, 0, 14 * ms},
+		{"a batch, one fact", []span{{0, 2 * ms}}, Consumer{most: 1000}, 0, 7 * ms},
+		{"facts without an end", []span{{0, time.Hour}}, Consumer{Workers: 8}, 5, 50 * ms},
+		{"the first of many workers", []span{{0, time.Hour}}, Consumer{Workers: 64}, 0, 200 * ms},
+		{"the second of many workers", []span{{0, time.Hour}}, Consumer{Workers: 64}, 1, 50 * ms},
+		{"the last of many workers", []span{{0, time.Hour}}, Consumer{Workers: 64}, 63, 150 * ms},
+		{"a batch, facts without an end", []span{{0, time.Hour}}, Consumer{most: 1000}, 0, 500 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +102,7 @@ func TestWorkGivesWayToFactsFromOutside(t *testing.T) {
 				}
 				time.Sleep(1) // the first fact has begun
 				start := time.Now()
-				p.wait(t.Context(), c.work.rounds())
+				p.wait(t.Context(), c.work.rounds(), c.worker)
 				if got := time.Since(start).Round(ms); got != c.want {
 					t.Errorf("the work waited %s, want %s", got, c.want)
 				}
@@ -117,7 +120,7 @@ func TestWaitingWorkEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		p.wait(ctx, 10)
+		p.wait(ctx, 10, 0)
 		if got := time.Since(start); got != time.Millisecond {
 			t.Errorf("the work waited %s after its context had ended", got)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -79,9 +80,9 @@ func (b *Bus) overtake(ctx context.Context, d *durable, handle batchHandler) {
 		return
 	}
 	b.log.Info("many messages wait: new ones overtake them from now on", "consumer", d.want.Durable, "stream", d.want.Stream)
-	want := d.want
+	want, begun := d.want, atomic.Int32{}
 	want.Overtake = func(ctx context.Context) (release func(), err error) {
-		b.first.wait(ctx, want.rounds())
+		b.first.wait(ctx, want.rounds(), int(begun.Add(1)))
 		return d.want.Overtake(ctx)
 	}
 	end := d.lane.run(ctx, want, cons.CachedInfo().Created, handle)

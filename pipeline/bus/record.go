@@ -147,7 +147,8 @@ func (b *Bus) Schedule(ctx context.Context, t session.Timer, body []byte) error 
 type precedence struct {
 	mu    sync.Mutex
 	going int           // facts that are being stored; guarded by mu
-	round chan struct{} // closed when waiting work may begin; nil: work need not wait; guarded by mu
+	round chan struct{} // closed at its end; nil: work need not wait; guarded by mu
+	count int           // rounds that facts filled; guarded by mu
 	calm  *time.Timer   // runs after the last fact; guarded by mu, made at first use
 	tick  *time.Timer   // ends the round; guarded by mu, made at first use
 }
@@ -158,11 +159,11 @@ const (
 )
 
 const (
-	beginAtOnce   = 16 // messages of a durable that begin in one round, about: with more workers each waits longer
-	roundsOfBatch = 10 // that a batch waits: it gets more messages meanwhile, and each batch costs its syncs
+	beginAtOnce   = 16 // messages of a durable that begin in one round, about: of many workers, each begins only in some rounds
+	roundsOfBatch = 10 // in one of them a batch begins: it gets more messages meanwhile, and each batch costs its syncs
 )
 
-// rounds is for how many rounds a worker waits before it begins.
+// rounds says how many rounds have one in which a worker begins.
 func (c Consumer) rounds() int {
 	if c.most > 1 {
 		return roundsOfBatch
@@ -192,7 +193,7 @@ func (p *precedence) next() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open()
-	if p.going > 0 {
+	if p.count++; p.going > 0 {
 		p.round = make(chan struct{})
 		p.tick.Reset(giveWay)
 	}
@@ -224,13 +225,14 @@ func after(t **time.Timer, d time.Duration, f func()) {
 	}
 }
 
-// wait waits until no facts from outside are being stored, at most for so many rounds, or until ctx ends.
-func (p *precedence) wait(ctx context.Context, rounds int) {
-	for range rounds {
+// wait waits until no facts from outside are being stored, until the turn of a worker comes, which is once in so many rounds, or until ctx
+// ends. It never waits for more rounds.
+func (p *precedence) wait(ctx context.Context, rounds, worker int) {
+	for waited := 0; waited < rounds; waited++ {
 		p.mu.Lock()
-		round := p.round
+		round, turn := p.round, p.count%rounds == worker%rounds
 		p.mu.Unlock()
-		if round == nil {
+		if round == nil || turn && waited > 0 {
 			return
 		}
 		select {
