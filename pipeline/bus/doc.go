@@ -7,6 +7,8 @@
 //     of 0 for the subject. After a conflict it reads the stored fact from the stream's leader.
 //   - Record returns nil only when JetStream has the fact: on disk, if the server always syncs (the embedded one does).
 //   - Concurrent Records to one stream share one sync: they are committed as one atomic batch (see group).
+//   - Work on messages gives way to Records, whose senders wait for an answer: while they come without an end, a message waits up to half a
+//     second longer (see precedence).
 //   - A message is acknowledged only after its handler returned nil.
 //   - A process has only as many messages of a durable as it has workers, and a few more. Close hands back what no worker has begun.
 //   - While many announcements of pages wait, new ones overtake them (see lane). That takes nothing from the durable, which delivers all.
