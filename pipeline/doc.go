@@ -100,7 +100,8 @@
 //     TestSimulationClocksOff
 //   - A timer is lost with its stream: the document comes an hour later. TestSimulation
 //   - Many pages come at once, or wait after an outage: pages that come then do not wait for all of them.
-//     TestFreshPagesOvertakeABacklog, TestNewMessagesOvertakeABacklog
+//     TestFreshPagesOvertakeABacklog, TestNewMessagesOvertakeABacklog,
+//     TestLittleOfABacklogGoesBeforeFreshPagesAfterAHang
 //   - The path of single pages is wrong: the pages come when the fax is over, and there is a warning. TestAWrongPagePathIsDoubted
 //   - JetStream is lost: after a rebuild the user sees nothing; the archive has everything. TestRebuild, TestASessionThatIsOnlyInTheArchive
 //   - JetStream is lost after a fax was folded: it stays folded. TestAFoldedSessionStaysFolded

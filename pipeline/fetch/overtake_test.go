@@ -51,6 +51,7 @@ type line struct {
 	page []byte
 	took time.Duration // for a page, of the provider
 	late int           // the provider says "not yet" to so many first requests of each page
+	gate chan struct{} // the provider answers nothing before it is closed; nil: it answers
 
 	mu        sync.Mutex
 	asked     map[string]int // requests, by session; guarded by mu
@@ -101,7 +102,7 @@ func (l *line) start(fetches int) {
 	l.t.Helper()
 	w := fetch.New(fetch.Config{
 		Bus: l.bus, Provider: l, Retry: fetch.DefaultRetry(), Log: slog.New(slog.DiscardHandler),
-		Pages: intake.Pages{Facts: l.bus, Archive: l.desk, Decoder: intake.NewDecoder(runtime.GOMAXPROCS(0)), Observe: l.observe},
+		Pages: intake.Pages{Facts: l.bus, Archive: l.desk, Decoder: intake.NewDecoder(decoding), Observe: l.observe},
 	})
 	for _, c := range w.Consumptions(fetches) {
 		if err := l.bus.Consume(l.t.Context(), c.Consumer, c.Handle); err != nil {
@@ -176,6 +177,13 @@ func (l *line) Page(ctx context.Context, id string, _ int, into fetch.File) erro
 	l.asked[id]++
 	late := l.asked[id] <= l.late
 	l.mu.Unlock()
+	if l.gate != nil {
+		select {
+		case <-l.gate:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	select {
 	case <-time.After(l.took):
 	case <-ctx.Done():
@@ -231,6 +239,8 @@ const (
 	backlog = 5000
 	burst   = 40
 	fetches = 24
+
+	decoding = 2 // pages at once
 )
 
 // Fresh pages behind a backlog of 5,000 slow ones are published before a tenth of the backlog is. The backlog goes on meanwhile.
@@ -244,6 +254,38 @@ func TestFreshPagesOvertakeABacklog(t *testing.T) {
 		l.announce("fresh", burst)
 		if n := l.await("fresh", burst); n > backlog/10 || n <= before {
 			t.Errorf("%d pages of the backlog were published before the last fresh one, want up to %d, and some", n, backlog/10)
+		}
+	})
+}
+
+// While the provider hangs, only as many pages of a backlog are in work as keep the decoder busy, so little of it goes before fresh pages
+// when the provider answers again. Then the number grows, because the provider is slow and the decoder has nothing to do.
+func TestLittleOfABacklogGoesBeforeFreshPagesAfterAHang(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const old, fetches = 1000, 96
+		l := newLine(t, 500*time.Millisecond)
+		defer l.close()
+		l.gate = make(chan struct{})
+		l.announce("old", old)
+		l.start(fetches)
+		time.Sleep(2 * time.Second)
+		l.announce("fresh", burst)
+		time.Sleep(time.Second)
+		l.mu.Lock()
+		asked := len(l.asked)
+		l.mu.Unlock()
+		if asked > fetches/4 {
+			t.Errorf("%d pages of a backlog are in work while the provider hangs, want up to %d", asked, fetches/4)
+		}
+		close(l.gate)
+		if n := l.await("fresh", burst); n > old/8 {
+			t.Errorf("%d pages of the backlog were published before the last fresh one, want up to %d", n, old/8)
+		}
+		time.Sleep(30 * time.Second) // for 480 pages, eight at once
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if len(l.published) != old+burst {
+			t.Errorf("%d pages are published, want %d: the number of fetches did not grow", len(l.published), old+burst)
 		}
 	})
 }

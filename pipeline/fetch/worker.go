@@ -35,10 +35,23 @@ func New(c Config) *Worker {
 	}
 }
 
-// Consumptions are the worker's durables. fetches is the number of page files that are fetched at once: fresh ones first, then a backlog
-// and retries.
+// pagesAtOnce is how many pages are in work for each that is decoded, if the decoder always has work then.
+const pagesAtOnce = 4
+
+// Consumptions are the worker's durables. fetches is the largest number of page files that are fetched at once: fresh ones first, then a
+// backlog and retries. A page has its slot until it is published. There are as many slots as keep the decoder busy: a page that comes
+// behind a backlog waits for what is in work already, so that must not be more than is useful.
 func (w *Worker) Consumptions(fetches int) []bus.Consumption {
-	slots := intake.NewSlots(fetches)
+	slots := intake.NewSlotsFrom(pagesAtOnce*w.Decoder.AtOnce(), fetches)
+	within := func(ctx context.Context, c intake.Class, d bus.Delivery, handle func(context.Context, bus.Delivery) error) error {
+		ctx = intake.WithClass(ctx, c)
+		release, err := w.slot(ctx, slots)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return handle(ctx, d)
+	}
 	return []bus.Consumption{
 		{
 			Consumer: bus.Consumer{
@@ -46,7 +59,7 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 				Filter:  []string{session.TypePageAnnounced + ".>"},
 				Workers: fetches,
 				Overtake: func(ctx context.Context) (release func(), err error) {
-					return slots.Take(intake.WithOvertaking(ctx, time.Now()))
+					return w.slot(intake.WithOvertaking(ctx, time.Now()), slots)
 				},
 			},
 			Handle: func(ctx context.Context, d bus.Delivery) error {
@@ -54,9 +67,9 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 				case d.Early:
 					return w.announced(intake.WithOvertaking(ctx, d.Time), d) // it has its slot
 				case d.Behind:
-					return within(ctx, slots, intake.Late, d, w.announced)
+					return within(ctx, intake.Late, d, w.announced)
 				}
-				return within(ctx, slots, intake.Fresh, d, w.announced)
+				return within(ctx, intake.Fresh, d, w.announced)
 			},
 		},
 		{
@@ -64,7 +77,7 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 				Stream: bus.StreamTimers, Durable: "retry",
 				Filter: bus.TimerSubjects(session.TimerRetry), Workers: fetches,
 			},
-			Handle: func(ctx context.Context, d bus.Delivery) error { return within(ctx, slots, intake.Late, d, w.retryDue) },
+			Handle: func(ctx context.Context, d bus.Delivery) error { return within(ctx, intake.Late, d, w.retryDue) },
 		},
 		{
 			Consumer: bus.Consumer{
@@ -84,15 +97,16 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 	}
 }
 
-// within handles a delivery as work of a class, in one of the slots.
-func within(ctx context.Context, s *intake.Slots, c intake.Class, d bus.Delivery, handle func(context.Context, bus.Delivery) error) error {
-	ctx = intake.WithClass(ctx, c)
-	release, err := s.Take(ctx)
+// slot waits for a slot of s, whose number follows the decoder.
+func (w *Worker) slot(ctx context.Context, s *intake.Slots) (release func(), err error) {
+	done, err := s.Take(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer release()
-	return handle(ctx, d)
+	return func() {
+		w.Decoder.Pace(s)
+		done()
+	}, nil
 }
 
 // Worker fetches pages: each from its own file, and the rest from the whole file.

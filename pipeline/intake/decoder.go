@@ -27,8 +27,11 @@ func (m *Memory) NewDecoder(atOnce int) *Decoder {
 	return &Decoder{Memory: m, slots: NewSlots(atOnce), pool: tiff.NewPool(2 * atOnce)} // as many again are being archived
 }
 
+// Pace makes slots of work that decodes follow the line at the decoder, as Slots.Follow says.
+func (d *Decoder) Pace(s *Slots) { s.Follow(d.slots) }
+
 // AtOnce is the number of pages that it decodes at once.
-func (d *Decoder) AtOnce() int { return d.slots.size }
+func (d *Decoder) AtOnce() int { return d.slots.most }
 
 // Page decodes the first page of a TIFF. A file that is cut short gives the rows that are there. An error that is a *Failure means that
 // the page cannot be decoded; any other error means that ctx ended, or that the disk failed. The page takes memory from the lease of ctx

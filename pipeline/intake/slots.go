@@ -49,9 +49,10 @@ func urgencyOf(ctx context.Context) urgency {
 // soon even if all other work is slow, the rest has at most three quarters of the slots (rounded up), and spare work one quarter of them
 // (rounded down, at least one).
 type Slots struct {
-	size int
+	least, most int
 
 	mu      sync.Mutex // guards all below
+	size    int        // slots that there are now: least to most
 	used    [classes]int
 	waiting [classes][]waiter // who goes first is first
 	passed  [classes]int      // how often a less urgent class that waits was passed over
@@ -67,7 +68,41 @@ type waiter struct {
 const patience = 8
 
 // NewSlots returns size slots, at least one.
-func NewSlots(size int) *Slots { return &Slots{size: max(size, 1)} }
+func NewSlots(size int) *Slots { return NewSlotsFrom(size, size) }
+
+// NewSlotsFrom returns least slots, which Follow may make up to most.
+func NewSlotsFrom(least, most int) *Slots {
+	most = max(most, 1)
+	least = min(max(least, 1), most)
+	return &Slots{least: least, most: most, size: least}
+}
+
+// Follow is called when work with a slot is about to end. next are slots for which such work waits on its way. If nobody waits there, the
+// work takes its time elsewhere, and more of it may be on its way: there is one slot more, if somebody waits for it. If many wait there,
+// more slots would do no more work; they would only make a line of work that is not urgent any more, before urgent work that comes later.
+// Then there is one slot less.
+func (s *Slots) Follow(next *Slots) {
+	next.mu.Lock()
+	line, long := next.line(), next.size
+	next.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case line == 0 && s.size < s.most && s.line() > 0:
+		s.size++
+		s.grant()
+	case line > 2*long && s.size > s.least:
+		s.size--
+	}
+}
+
+// line is how many wait. s.mu is held.
+func (s *Slots) line() (n int) {
+	for _, w := range s.waiting {
+		n += len(w)
+	}
+	return n
+}
 
 // Take waits for a slot for the class of ctx. An error means that ctx ended; else the caller must call release once.
 func (s *Slots) Take(ctx context.Context) (release func(), err error) {

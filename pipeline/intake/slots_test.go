@@ -121,6 +121,45 @@ func TestSlowWorkLeavesSlotsForFreshWork(t *testing.T) {
 	}
 }
 
+// There is a slot more if somebody waits for one and nobody for the slots behind them, and a slot less if many wait there.
+func TestSlotsFollowTheLineBehindThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		wait := func(s *Slots, n int) {
+			for range n {
+				go func() {
+					if _, err := s.Take(ctx); err != nil && !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+				}()
+			}
+			synctest.Wait()
+		}
+		s, next := NewSlotsFrom(2, 4), NewSlots(1)
+		follow := func(want int) {
+			t.Helper()
+			for range 3 {
+				s.Follow(next)
+			}
+			if s.size != want {
+				t.Errorf("there are %d slots, want %d", s.size, want)
+			}
+		}
+		wait(s, 2)
+		follow(2) // nobody waits for more
+		wait(s, 3)
+		follow(4)
+		if s.used[Late] != 3 { // late work leaves a quarter free
+			t.Errorf("%d slots are in use, want 3", s.used[Late])
+		}
+		wait(next, 1+2)
+		follow(4) // the line is as long as it should be
+		wait(next, 1)
+		follow(2)
+	})
+}
+
 // Who gives up while it waits takes no slot along.
 func TestWhoGivesUpLeavesItsSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
