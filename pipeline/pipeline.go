@@ -51,7 +51,7 @@ type Config struct {
 	Memory    *intake.Memory                               // for all work on pages; nil: without a limit
 	Software  string                                       // name and version, for manifests and documents
 	SignKey   ed25519.PrivateKey                           // signs manifests; nil: they are not signed
-	Fetches   int                                          // page files fetched at once; 0: 64
+	Fetches   int                                          // page files fetched at once, at most; 0: 64
 	Observe   stage.Observer                               // called from many goroutines; nil: not called
 	Stopped   func(error)                                  // as in fetch.Config
 	Doubted   func(error)                                  // as in fetch.Config

@@ -50,7 +50,7 @@ type serveCmd struct {
 	PageDeadline time.Duration `default:"30m" help:"How long faxstream tries to fetch a page, counted from its announcement."`
 	WholeFor     time.Duration `default:"10m" help:"How long faxstream tries to fetch the whole file when pages are missing."`
 	Reconcile    string        `default:"all" enum:"off,missing,all" help:"After the close, compare streamed pages with the whole file, pixel by pixel: ${enum}. missing: only for faxes with missing pages, whose whole file is fetched anyway. No document waits for the comparison."`
-	Fetches      int           `default:"64" help:"How many page files are fetched at the same time."`
+	Fetches      int           `default:"64" help:"How many page files are fetched at the same time, at most."`
 	Memory       int64         `default:"200" placeholder:"MB" help:"Memory that the process stays within, in 10^6 bytes. Large pages wait for each other; a page that alone needs more is processed when nothing else is, and takes more for that time."`
 	SignKey      string        `type:"path" placeholder:"FILE" help:"Private key that signs manifests and seals; faxstream keys makes one. Empty: they are not signed."`
 

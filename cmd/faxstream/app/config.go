@@ -47,7 +47,7 @@ type Config struct {
 	PageDeadline time.Duration // since its announcement, how long a page is tried
 	WholeFor     time.Duration // how long the whole file is tried
 	Reconcile    string        // one of session.ReconcileOff, ReconcileMissing, ReconcileAll: which pages are compared with the whole file
-	Fetches      int           // page files fetched at once
+	Fetches      int           // page files fetched at once, at most
 	Memory       int64         // bytes that the process should stay within; 0: no limit. See budget.
 
 	RetryDelays []time.Duration // between the tries of a page; nil: those of pipeline.DefaultRetry
