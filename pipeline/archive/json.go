@@ -10,10 +10,10 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// CommitJSON archives data, the JSON of v, under key, create-only. It returns the bytes under key: ours, or those of the first writer.
-// In the second case it decodes them into v.
-func CommitJSON[T any](ctx context.Context, a Store, key string, data []byte, v *T) ([]byte, error) {
-	existed, err := Create(ctx, a, key, data)
+// CommitJSON archives data, the JSON of v, under key, create-only, after the objects of which it says that they exist. It returns the bytes
+// under key: ours, or those of the first writer. In the second case it decodes them into v.
+func CommitJSON[T any](ctx context.Context, a Store, key string, data []byte, v *T, after ...Item) ([]byte, error) {
+	existed, err := Commit(ctx, a, append(after, NewItem(key, data))...)
 	if err != nil || !existed {
 		return data, err
 	}

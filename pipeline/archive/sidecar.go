@@ -88,11 +88,7 @@ func CreateFile(ctx context.Context, a Store, body io.ReadSeeker, sum [sha256.Si
 	if err != nil {
 		return false, err
 	}
-	errs := BatcherOf(a).CreateAll(ctx, sidecar, Item{Key: s.Object.Key, Body: body, Size: s.Object.Size, Sum: sum})
-	if _, err := result(sidecar.Key, errs[0]); err != nil {
-		return false, err
-	}
-	return result(s.Object.Key, errs[1])
+	return CreateAll(ctx, a, sidecar, Item{Key: s.Object.Key, Body: body, Size: s.Object.Size, Sum: sum})
 }
 
 // CreateSidecar archives the sidecar of an object that exists, if it has none. After a loss of power a file system without a journal may
@@ -107,5 +103,5 @@ func CreateSidecar(ctx context.Context, a Store, s Sidecar) error {
 
 func (s Sidecar) item() (Item, error) {
 	text, err := s.Text()
-	return Item{Key: SidecarKey(s.Object.Key), Body: bytes.NewReader(text), Size: int64(len(text)), Sum: sha256.Sum256(text)}, err
+	return NewItem(SidecarKey(s.Object.Key), text), err
 }

@@ -40,14 +40,21 @@ func TestEveryStoreCreatesTogetherAndAdopts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, again := range []bool{false, true} {
-			if existed, err := archive.Adopt(t.Context(), a, "d", f, 4, good); err != nil || existed != again {
+			adopted := archive.Item{Key: "d", Body: f, Size: 4, Sum: good, Adopt: true}
+			if existed, err := archive.CreateAll(t.Context(), a, adopted); err != nil || existed != again {
 				t.Errorf("%s: adopted %t, %v", name, existed, err)
+			}
+			if existed, err := archive.Commit(t.Context(), a, adopted, item("e", "page", good)); err != nil || existed != again {
+				t.Errorf("%s: committed %t, %v", name, existed, err)
 			}
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		for key, want := range map[string]bool{"a": true, "b": false, "c": false, "d": true} {
+		if _, err := archive.Commit(t.Context(), a, item("f", "page", good), item("g", "page", bad), item("h", "page", good)); err == nil {
+			t.Errorf("%s: committed with other bytes", name)
+		}
+		for key, want := range map[string]bool{"a": true, "b": false, "c": false, "d": true, "e": true, "g": false, "h": false} {
 			if data, err := archive.Read(t.Context(), a, key, 10); (err == nil) != want || want && string(data) != "page" {
 				t.Errorf("%s: %s has %q, %v", name, key, data, err)
 			}

@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/pdf"
@@ -122,11 +120,8 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 		if err != nil {
 			return err
 		}
-		if m, data, err = a.make(ctx, plan); err != nil {
+		if m, data, err = a.make(ctx, plan, key); err != nil {
 			return fmt.Errorf("session %s revision %d: %w", r.Session, r.Revision, err)
-		}
-		if data, err = archive.CommitJSON(ctx, a.Archive, key, data, &m); err != nil {
-			return err
 		}
 	}
 	_, _, err = a.Facts.RecordFact(ctx, m.Event(archive.NewObject(key, int64(len(data)), sha256.Sum256(data))))
@@ -137,9 +132,9 @@ func (a *Assembler) assemble(ctx context.Context, r session.DocReady, ordered ti
 	return err
 }
 
-// make makes the documents of a plan and archives both and the index entry. It returns the manifest, which is not archived yet, and its
-// bytes. After the pages are written the rest runs in parallel, because most of that time it waits for the archive.
-func (a *Assembler) make(ctx context.Context, p planned) (m archive.Manifest, data []byte, err error) {
+// make makes the documents of a plan and archives both, the index entry, and at last the manifest. It returns the manifest that counts, and
+// its bytes.
+func (a *Assembler) make(ctx context.Context, p planned, key string) (m archive.Manifest, data []byte, err error) {
 	d, p, err := a.build(ctx, p)
 	if err != nil {
 		return m, nil, err
@@ -149,22 +144,17 @@ func (a *Assembler) make(ctx context.Context, p planned) (m archive.Manifest, da
 		return m, nil, err
 	}
 	m = d.Manifest
-	all, ctx := errgroup.WithContext(ctx)
+	var objects []archive.Item
 	if m.TIFF != nil {
-		all.Go(func() error { return d.tiffFile.store(ctx, a.Archive, *m.TIFF) })
+		objects = append(objects, d.tiffFile.item(*m.TIFF))
 	}
-	all.Go(func() error { return d.pdfFile.store(ctx, a.Archive, m.PDF) })
+	objects = append(objects, d.pdfFile.item(m.PDF))
 	if p.Previous == 0 { // the entry comes before the first manifest, so that every fax with a manifest is listed
-		all.Go(func() error {
-			_, err := archive.Create(ctx, a.Archive, archive.IndexKey(p.Indexed, p.Session), []byte(archive.IndexText))
-			return err
-		})
+		objects = append(objects, archive.NewItem(archive.IndexKey(p.Indexed, p.Session), []byte(archive.IndexText)))
 	}
-	all.Go(func() (err error) {
-		data, err = m.Encode(a.Key)
-		return err
-	})
-	err = all.Wait()
+	if data, err = m.Encode(a.Key); err == nil {
+		data, err = archive.CommitJSON(ctx, a.Archive, key, data, &m, objects...)
+	}
 	return m, data, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/intake"
@@ -21,6 +22,8 @@ type Builder struct {
 	Log      *slog.Logger
 	SpoolDir string // private; for unfinished documents
 	Software string // name and version, for manifests and documents
+
+	begin func(file *os.File, from, to int64) // of the archive that gets the documents; nil: none does
 }
 
 // Build makes the documents of a plan, which is archived as planObject. The caller must call Remove. An error matches Unbuildable if the
@@ -30,6 +33,7 @@ func (b *Builder) Build(ctx context.Context, plan archive.Plan, planObject sessi
 	if err != nil {
 		return nil, err
 	}
+	d.pdfFile.begin, d.tiffFile.begin = b.begin, b.begin
 	if d.Manifest, err = b.fill(ctx, d, planObject); err != nil {
 		return nil, errors.Join(err, d.Remove())
 	}

@@ -115,10 +115,7 @@ func (v *Deriving) commit(ctx context.Context, r archive.Derived) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Remove()) }()
-	if err := d.tiffFile.store(ctx, v.Archive, d.Record.TIFF); err != nil {
-		return err
-	}
-	if err := d.pdfFile.store(ctx, v.Archive, d.Record.PDF); err != nil {
+	if _, err := archive.CreateAll(ctx, v.Archive, d.tiffFile.item(d.Record.TIFF), d.pdfFile.item(d.Record.PDF)); err != nil {
 		return err
 	}
 	if _, there, err := v.made(ctx, r); err != nil || there { // somebody else was quicker, while this took minutes

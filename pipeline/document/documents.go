@@ -53,10 +53,13 @@ func (f *files) close() error {
 	if err := f.pdf.Close(); err != nil {
 		return err
 	}
+	f.pdfFile.end()
 	if f.usable == 0 {
 		return nil
 	}
-	return f.tiff.Close()
+	err := f.tiff.Close()
+	f.tiffFile.end()
+	return err
 }
 
 // Remove deletes the files of the documents.

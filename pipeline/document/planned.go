@@ -46,8 +46,10 @@ func (a *Assembler) plan(ctx context.Context, r session.DocReady, ordered time.T
 // build makes the documents of a plan, and archives the plan in the meantime if that is necessary: the documents are in private files
 // until then. If another plan of this revision was first, it makes the documents of that one. It returns the plan that counts.
 func (a *Assembler) build(ctx context.Context, p planned) (*Documents, planned, error) {
+	builder := a.Builder
+	builder.begin = archive.BatcherOf(a.Archive).Begin
 	if p.data != nil {
-		d, err := a.Builder.Build(ctx, p.Plan, p.object())
+		d, err := builder.Build(ctx, p.Plan, p.object())
 		return d, p, err
 	}
 	first, ours := p, []byte(nil)
@@ -59,7 +61,7 @@ func (a *Assembler) build(ctx context.Context, p planned) (*Documents, planned, 
 		first.data, err = archive.CommitJSON(inner, a.Archive, p.key, ours, &first.Plan)
 		return err
 	})
-	d, err := a.Builder.Build(inner, p.Plan, session.Object{})
+	d, err := builder.Build(inner, p.Plan, session.Object{})
 	failed := all.Wait()
 	if err == nil && failed == nil && bytes.Equal(first.data, ours) {
 		d.Manifest.Plan = first.object()

@@ -193,14 +193,11 @@ func (s *Searchables) commit(ctx context.Context, manifest session.Object, texts
 	}
 	defer func() { err = errors.Join(err, d.Remove()) }()
 	d.Record.At = at.UTC()
-	if err := d.pdfFile.store(ctx, s.Archive, d.Record.PDF); err != nil {
-		return err
-	}
 	data, self, err := d.Record.Encode()
 	if err != nil {
 		return err
 	}
-	if _, err := archive.Create(ctx, s.Archive, self.Key, data); err != nil {
+	if _, err := archive.Commit(ctx, s.Archive, d.pdfFile.item(d.Record.PDF), archive.NewItem(self.Key, data)); err != nil {
 		return err
 	}
 	if _, _, err := s.Bus.RecordFact(ctx, d.Record.Event(self)); err != nil {

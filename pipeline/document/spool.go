@@ -1,7 +1,6 @@
 package document
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -18,16 +17,19 @@ import (
 type spool struct {
 	f        *os.File
 	sum      hash.Hash
-	piece    []byte      // being filled
-	full     chan []byte // to the file
-	empty    chan []byte // and back; nil: not allocated yet
-	wrote    chan error  // one, after the last piece
-	finished bool        // nothing more is written
+	piece    []byte                              // being filled
+	full     chan []byte                         // to the file
+	empty    chan []byte                         // and back; nil: not allocated yet
+	wrote    chan error                          // one, after the last piece
+	begin    func(file *os.File, from, to int64) // of the archive that adopts the file, to be set before it is written; nil: none does
+	ended    bool                                // nothing more is written
+	finished bool                                // the last piece is in the file
 }
 
 const (
 	spoolPiece  = 128 << 10 // bytes
 	spoolPieces = 3         // at most, of one spool
+	spoolAhead  = 4 << 20   // bytes that are in the file before the disk begins with them
 )
 
 func newSpool(dir string) (*spool, error) {
@@ -49,14 +51,23 @@ func newSpool(dir string) (*spool, error) {
 // run hashes and writes pieces until there are no more.
 func (s *spool) run() {
 	var err error
+	var begun, size int64
 	for piece := range s.full {
 		s.sum.Write(piece)
 		if err == nil {
 			_, err = s.f.Write(piece)
 		}
+		size += int64(len(piece))
 		s.empty <- piece[:0]
+		if s.begin != nil && size-begun >= spoolAhead {
+			s.begin(s.f, begun, size)
+			begun = size
+		}
 	}
 	s.wrote <- err
+	if s.begin != nil && err == nil {
+		s.begin(s.f, begun, size)
+	}
 }
 
 // Write never fails; finish returns the error.
@@ -76,11 +87,19 @@ func (s *spool) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
+// end sends the last piece on its way.
+func (s *spool) end() {
+	if !s.ended {
+		s.full <- s.piece
+		close(s.full)
+	}
+	s.ended = true
+}
+
 // finish writes the last piece and waits for it.
 func (s *spool) finish() error {
+	s.end()
 	s.finished = true
-	s.full <- s.piece
-	close(s.full)
 	if err := <-s.wrote; err != nil {
 		return fmt.Errorf("spool a document: %w", err)
 	}
@@ -109,8 +128,7 @@ func (s *spool) object(key func(h string) string) (session.Object, error) {
 	return archive.NewObject(key(archive.Hash16(sum)), size, sum), nil
 }
 
-// store archives the file as object o. Nothing may be written to it afterwards: the archive may keep the file itself.
-func (s *spool) store(ctx context.Context, a archive.Store, o session.Object) error {
-	_, err := archive.Adopt(ctx, a, o.Key, s.f, o.Size, [sha256.Size]byte(s.sum.Sum(nil)))
-	return err
+// item is the file as object o, to be archived. Nothing may be written to it afterwards: the archive may keep the file itself.
+func (s *spool) item(o session.Object) archive.Item {
+	return archive.Item{Key: o.Key, Body: s.f, Size: o.Size, Sum: [sha256.Size]byte(s.sum.Sum(nil)), Adopt: true}
 }

@@ -72,3 +72,35 @@ func TestASpoolOnAFullDiskSaysSo(t *testing.T) {
 		t.Errorf("named %v", o)
 	}
 }
+
+// The archive that adopts a spool is told of all bytes, in their order, when they are in the file.
+func TestASpoolTellsWhatIsInItsFile(t *testing.T) {
+	s, err := newSpool(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 2*spoolAhead + spoolPiece + 1
+	told := make(chan int64, size/spoolAhead+1)
+	var end int64
+	s.begin = func(file *os.File, from, to int64) {
+		if info, err := file.Stat(); err != nil || info.Size() < to || from != end {
+			t.Errorf("told of bytes %d to %d after those to %d: %v", from, to, end, err)
+		}
+		end = to
+		told <- to
+	}
+	if _, err := s.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.object(named); err != nil {
+		t.Fatal(err)
+	}
+	for to := range told {
+		if to == size {
+			break
+		}
+	}
+	if err := s.remove(); err != nil {
+		t.Error(err)
+	}
+}

@@ -49,26 +49,31 @@ type guarded struct {
 
 // Create stores an object, unless its fax was purged: then the error matches archive.ErrPurged.
 func (g *Guard) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
-	return g.one(ctx, key, func() error { return g.Store.Create(ctx, key, body, size, sum) })
-}
-
-// Adopt implements archive.Adopter. For a fax that was purged the error matches archive.ErrPurged.
-func (g *Guard) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
-	return g.one(ctx, key, func() error { return archive.AdopterOf(g.Store).Adopt(ctx, key, file, size, sum) })
+	return g.write(ctx, []string{key}, func() []error { return []error{g.Store.Create(ctx, key, body, size, sum)} })[0]
 }
 
 // CreateAll implements archive.Batcher. If a fax of one of the items was purged before the call, nothing is written, and all errors match
 // archive.ErrPurged.
 func (g *Guard) CreateAll(ctx context.Context, items ...archive.Item) []error {
+	return g.write(ctx, keysOf(items), func() []error { return archive.BatcherOf(g.Store).CreateAll(ctx, items...) })
+}
+
+// Commit implements archive.Batcher, as CreateAll does.
+func (g *Guard) Commit(ctx context.Context, items ...archive.Item) []error {
+	return g.write(ctx, keysOf(items), func() []error { return archive.BatcherOf(g.Store).Commit(ctx, items...) })
+}
+
+// Begin implements archive.Batcher.
+func (g *Guard) Begin(file *os.File, from, to int64) {
+	archive.BatcherOf(g.Store).Begin(file, from, to)
+}
+
+func keysOf(items []archive.Item) []string {
 	keys := make([]string, len(items))
 	for i, o := range items {
 		keys[i] = o.Key
 	}
-	return g.write(ctx, keys, func() []error { return archive.BatcherOf(g.Store).CreateAll(ctx, items...) })
-}
-
-func (g *Guard) one(ctx context.Context, key string, create func() error) error {
-	return g.write(ctx, []string{key}, func() []error { return []error{create()} })[0]
+	return keys
 }
 
 // write calls create, which creates objects, and asks before and after it for orders about their faxes.

@@ -37,8 +37,9 @@ func TestTheGuardWatchesEveryWayToWrite(t *testing.T) {
 		"together": func(g *Guard) []error { return g.CreateAll(t.Context(), page("s")...) },
 		"adopted": func(g *Guard) []error {
 			p := page("s")[1]
-			return []error{g.Adopt(t.Context(), p.Key, f, 0, p.Sum)}
+			return g.CreateAll(t.Context(), archive.Item{Key: p.Key, Body: f, Sum: p.Sum, Adopt: true})
 		},
+		"committed": func(g *Guard) []error { return g.Commit(t.Context(), page("s")...) },
 	} {
 		for _, kind := range []string{session.ActionHeld, session.ActionPurged} {
 			for _, before := range []bool{true, false} {
@@ -65,7 +66,7 @@ func TestTheGuardWatchesEveryWayToWrite(t *testing.T) {
 					t.Errorf("%s, before the write %t: of the purged fax there is %q", name, before, left)
 				}
 				for _, p := range page("s") {
-					if kind == session.ActionHeld && name == "together" && !v.held[p.Key] {
+					if kind == session.ActionHeld && name != "adopted" && !v.held[p.Key] {
 						t.Errorf("%s is not held", p.Key)
 					}
 				}

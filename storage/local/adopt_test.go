@@ -36,9 +36,13 @@ func adopt(t *testing.T, s *local.Store, key string, f *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Adopt(t.Context(), key, f, int64(len(body)), sha256.Sum256(body)); err != nil {
+	if err := s.CreateAll(t.Context(), adopted(key, f, int64(len(body)), sha256.Sum256(body)))[0]; err != nil {
 		t.Fatal(err)
 	}
+}
+
+func adopted(key string, f *os.File, size int64, sum [sha256.Size]byte) storage.Item {
+	return storage.Item{Key: key, Body: f, Size: size, Sum: sum, Adopt: true}
 }
 
 // What is adopted is the file itself where that is possible, and otherwise a copy whose bytes were checked.
@@ -77,8 +81,9 @@ func TestAdopt(t *testing.T) {
 			if err != nil || os.SameFile(own, object) != tc.moved || object.Mode() != 0o600 {
 				t.Errorf("the object is the file: %t, want %t; its mode is %s, %v", os.SameFile(own, object), tc.moved, object.Mode(), err)
 			}
-			if err := s.Adopt(t.Context(), "faxes/S1/r1/document.pdf", f, own.Size(), sha256.Sum256(body)); !errors.Is(err, fs.ErrExist) {
-				t.Errorf("again: %v", err)
+			again := adopted("faxes/S1/r1/document.pdf", f, own.Size(), sha256.Sum256(body))
+			if errs := s.Commit(t.Context(), again, item("faxes/S1/r1/manifest.json", nil)); !errors.Is(errs[0], fs.ErrExist) || errs[1] != nil {
+				t.Errorf("again: %v", errs)
 			}
 			if err := os.Remove(f.Name()); err != nil {
 				t.Fatal(err)
@@ -94,7 +99,8 @@ func TestAdoptRefusesAnotherSize(t *testing.T) {
 	for _, size := range []int64{-1, 0, 7, 9} {
 		s := open(t, t.TempDir())
 		f := spoolFile(t, t.TempDir(), []byte("document"))
-		if err := s.Adopt(t.Context(), "x", f, size, sha256.Sum256([]byte("document"))); !errors.Is(err, storage.ErrMismatch) {
+		err := s.CreateAll(t.Context(), adopted("x", f, size, sha256.Sum256([]byte("document"))))[0]
+		if !errors.Is(err, storage.ErrMismatch) {
 			t.Errorf("size %d: %v", size, err)
 		}
 		if got := keys(t, s); len(got) > 0 {
@@ -110,7 +116,7 @@ func TestAClosedStoreAdoptsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := spoolFile(t, t.TempDir(), []byte("document"))
-	if err := s.Adopt(t.Context(), "x", f, 8, sha256.Sum256([]byte("document"))); err == nil {
+	if err := s.CreateAll(t.Context(), adopted("x", f, 8, sha256.Sum256([]byte("document"))))[0]; err == nil {
 		t.Error("no error")
 	}
 	if left := tree(t, dir); len(left) > 2 { // +lock and +tmp

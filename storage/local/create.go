@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -17,10 +18,7 @@ import (
 	"github.com/faxstream/faxstream/storage"
 )
 
-var (
-	_ storage.Batcher = (*Store)(nil)
-	_ storage.Adopter = (*Store)(nil)
-)
+var _ storage.Batcher = (*Store)(nil)
 
 // Create implements [storage.Archive].
 func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [sha256.Size]byte) error {
@@ -29,25 +27,45 @@ func (s *Store) Create(ctx context.Context, key string, body io.ReadSeeker, size
 
 // CreateAll implements [storage.Batcher]. The contents of all items wait for the disk at the same time; so do the names of items that
 // follow one another in the same directory.
+//
+// The key of a file that is adopted becomes a second name of it. The file is copied if it is in another file system, or if other users may
+// open it.
 func (s *Store) CreateAll(ctx context.Context, items ...storage.Item) []error {
+	return s.createAs(ctx, items, s.publish)
+}
+
+// Commit implements [storage.Batcher]. The contents of all items wait for the disk at the same time, then the names of all but the last
+// one, in all directories, and then the last name: three waits.
+func (s *Store) Commit(ctx context.Context, items ...storage.Item) []error {
+	return s.createAs(ctx, items, s.publishCommit)
+}
+
+// createAs makes objects of items, whose names publish gives to them.
+func (s *Store) createAs(ctx context.Context, items []storage.Item, publish func(context.Context, []draft)) []error {
+	errs := s.create(ctx, s.drafts(items), publish)
+	for i, err := range errs {
+		if !errors.Is(err, syscall.EXDEV) {
+			continue
+		}
+		// A file is in another file system, or in another mount of the same one. This item and those after it have this error.
+		rest := slices.Clone(items[i:])
+		for j := range rest {
+			rest[j].Adopt = false
+		}
+		return append(errs[:i], s.create(ctx, s.drafts(rest), publish)...)
+	}
+	return errs
+}
+
+func (s *Store) drafts(items []storage.Item) []draft {
 	drafts := make([]draft, len(items))
 	for i, o := range items {
 		drafts[i].Item = o
-	}
-	return s.create(ctx, drafts)
-}
-
-// Adopt implements [storage.Adopter]: the key becomes a second name of the file. It copies a file that is in another file system, or
-// that other users may open.
-func (s *Store) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
-	item := storage.Item{Key: key, Body: file, Size: size, Sum: sum}
-	if s.adoptable(file) {
-		err := s.create(ctx, []draft{{Item: item, file: file, adopted: true}})[0]
-		if !errors.Is(err, syscall.EXDEV) { // another mount of the same file system
-			return err
+		if file, ok := o.Body.(*os.File); ok && o.Adopt && s.adoptable(file) {
+			drafts[i].file, drafts[i].adopted = file, true
 		}
 	}
-	return s.CreateAll(ctx, item)[0]
+	return drafts
 }
 
 func (s *Store) adoptable(file *os.File) bool {
@@ -56,12 +74,12 @@ func (s *Store) adoptable(file *os.File) bool {
 }
 
 // create makes objects of drafts, and returns one error for each.
-func (s *Store) create(ctx context.Context, drafts []draft) []error {
+func (s *Store) create(ctx context.Context, drafts []draft, publish func(context.Context, []draft)) []error {
 	s.closing.RLock()
 	defer s.closing.RUnlock()
 	s.write(ctx, drafts)
 	s.sync(drafts)
-	s.publish(ctx, drafts)
+	publish(ctx, drafts)
 	errs := make([]error, len(drafts))
 	var failed error
 	for i := range drafts {
@@ -118,25 +136,35 @@ func (s *Store) known(key string) error {
 
 // sync returns when the contents of drafts are on disk, up to the first that failed. All wait for the disk together.
 func (s *Store) sync(drafts []draft) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	var last *draft
+	var made []*draft
 	for i := range drafts {
-		d := &drafts[i]
-		if unlessExists(d.err) != nil {
+		if unlessExists(drafts[i].err) != nil {
 			break
 		}
-		if d.err != nil {
-			continue
+		if drafts[i].err == nil {
+			made = append(made, &drafts[i])
 		}
-		if last != nil {
-			other := last
-			wg.Go(func() { other.err = s.syncFile(other.file) })
-		}
-		last = d
 	}
-	if last != nil {
-		last.err = s.syncFile(last.file)
+	if len(made) > 1 {
+		for _, d := range made { // so that one commit of the journal has the places of all of them
+			beginWriting(d.file, 0, d.Size)
+		}
+	}
+	var all sync.WaitGroup
+	for i, d := range made {
+		if i == len(made)-1 {
+			d.err = s.syncFile(d.file)
+			break
+		}
+		all.Go(func() { d.err = s.syncFile(d.file) })
+	}
+	all.Wait()
+}
+
+// Begin implements [storage.Batcher].
+func (s *Store) Begin(file *os.File, from, to int64) {
+	if s.adoptable(file) {
+		beginWriting(file, from, to-from)
 	}
 }
 
@@ -150,10 +178,7 @@ func (s *Store) syncFile(f *os.File) error {
 // publish gives drafts their names, in their order, until one fails, and returns when the names are on disk.
 func (s *Store) publish(ctx context.Context, drafts []draft) {
 	for len(drafts) > 0 {
-		n, dir := 1, path.Dir(drafts[0].Key)
-		for n < len(drafts) && path.Dir(drafts[n].Key) == dir {
-			n++
-		}
+		n, dir := sameDir(drafts)
 		if !s.publishIn(ctx, dir, drafts[:n]) {
 			return
 		}
@@ -161,14 +186,65 @@ func (s *Store) publish(ctx context.Context, drafts []draft) {
 	}
 }
 
-// publishIn is publish in one directory. ok: nothing failed. Once a name is visible it ignores the end of the context: what is visible
-// must become durable.
+// publishCommit gives drafts their names, until one fails, and the last one its name when all the others are on disk. The directories of
+// the others wait for the disk together: their names are in one commit of the journal.
+func (s *Store) publishCommit(ctx context.Context, drafts []draft) {
+	if len(drafts) == 0 {
+		return
+	}
+	last := len(drafts) - 1
+	if s.publishTogether(ctx, drafts[:last]) {
+		s.publish(ctx, drafts[last:])
+	}
+}
+
+// publishTogether gives drafts their names, in their order, until one fails, and then waits for the disk. ok: nothing failed.
+func (s *Store) publishTogether(ctx context.Context, drafts []draft) (ok bool) {
+	s.names.RLock()
+	defer s.names.RUnlock()
+	ok = true
+	var made [][]*draft // by directory
+	for len(drafts) > 0 && ok {
+		n, dir := sameDir(drafts)
+		var these []*draft
+		if these, ok = s.nameAll(ctx, dir, drafts[:n]); len(these) > 0 {
+			made = append(made, these)
+		}
+		drafts = drafts[n:]
+	}
+	var saved sync.WaitGroup
+	for _, these := range made {
+		saved.Go(func() { s.saveAll(these) })
+	}
+	saved.Wait()
+	return ok && !slices.ContainsFunc(made, func(these []*draft) bool { return these[0].err != nil })
+}
+
+// sameDir is how many of the first drafts have the same directory, and that directory.
+func sameDir(drafts []draft) (n int, dir string) {
+	dir = path.Dir(drafts[0].Key)
+	for n = 1; n < len(drafts) && path.Dir(drafts[n].Key) == dir; {
+		n++
+	}
+	return n, dir
+}
+
+// publishIn is publish in one directory. ok: nothing failed.
 func (s *Store) publishIn(ctx context.Context, dir string, drafts []draft) (ok bool) {
 	s.names.RLock()
 	defer s.names.RUnlock()
-	var made []*draft
-	ok = true
-	for i := 0; i < len(drafts) && ok; i++ {
+	made, ok := s.nameAll(ctx, dir, drafts)
+	if len(made) == 0 {
+		return ok
+	}
+	s.saveAll(made)
+	return ok && made[0].err == nil
+}
+
+// nameAll gives drafts their names in dir, in their order, until one fails. made are those that have one. Once a name is visible it ignores
+// the end of the context: what is visible must become durable. Needs names.
+func (s *Store) nameAll(ctx context.Context, dir string, drafts []draft) (made []*draft, ok bool) {
+	for i := range drafts {
 		d := &drafts[i]
 		if d.err == nil && len(made) == 0 {
 			d.err = ctx.Err()
@@ -178,16 +254,19 @@ func (s *Store) publishIn(ctx context.Context, dir string, drafts []draft) (ok b
 				made = append(made, d)
 			}
 		}
-		ok = unlessExists(d.err) == nil
+		if unlessExists(d.err) != nil {
+			return made, false
+		}
 	}
-	if len(made) == 0 {
-		return ok
-	}
+	return made, true
+}
+
+// saveAll returns when the names of drafts, all in the same directory, are on disk. Needs names.
+func (s *Store) saveAll(made []*draft) {
 	err := s.saveNames(made[0].Key)
 	for _, d := range made {
 		d.err = err
 	}
-	return ok && err == nil
 }
 
 // name gives a draft its name in dir. Needs names.

@@ -11,10 +11,11 @@
 //
 // Where the system has no files without a name, or cannot give them one, the
 // file is +tmp/N while it is written, and that name is removed at the end.
-// [Store.Adopt] begins with the caller's file instead. Writers that wait at the
-// same time share the journal's commits: their fsyncs run together, and one
-// fsync of a directory saves the names of all. A new directory is synced in its
-// parent in the same way.
+// An object that is adopted begins with the caller's file instead. Writers that
+// wait at the same time share the journal's commits: their fsyncs run together,
+// and one fsync of a directory saves the names of all. A new directory is synced
+// in its parent in the same way. [Store.Commit] has the same steps, and gives the
+// last object its name after the directories of all the others are synced.
 //
 // After a crash the whole object is there or nothing of it. Of the objects of
 // one CreateAll the first ones may be there and the last ones not, never the

@@ -23,8 +23,8 @@ const (
 	powerWay = "FAXSTREAM_TEST_POWER_WAY"
 )
 
-// writeBatches has three writers in two directories, which create pages with their sidecars, and adopts a file. It prints the key of
-// each object that exists according to the store.
+// writeBatches has three writers in two directories, which create pages with their sidecars, adopts a file, and commits a document.
+// It prints the key of each object that exists according to the store.
 func writeBatches(t *testing.T, dir, way string) {
 	s := open(t, dir)
 	s.Ways()[way](s)
@@ -44,14 +44,23 @@ func writeBatches(t *testing.T, dir, way string) {
 	wg.Wait()
 	adopt(t, s, "faxes/S1/adopted", spoolFile(t, filepath.Dir(dir), []byte("document")))
 	fmt.Println("reported faxes/S1/adopted")
+	body := []byte("document")
+	file := spoolFile(t, filepath.Dir(dir), body)
+	document := adopted("faxes/S2/r1/document", file, int64(len(body)), sha256.Sum256(body))
+	index, manifest := item("index/S2", []byte("{}")), item("faxes/S2/r1/manifest", []byte("{}"))
+	if err := errors.Join(s.Commit(t.Context(), document, index, manifest)...); err != nil {
+		t.Error(err)
+	}
+	fmt.Printf("reported %s\nreported %s\nreported %s\n", document.Key, index.Key, manifest.Key)
 }
 
 func item(key string, body []byte) storage.Item {
 	return storage.Item{Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), Sum: sha256.Sum256(body)}
 }
 
-// At no moment of a power loss is an object there without its content, or without its sidecar, or is an object missing that was
-// reported. What the system has not been told to write may be on disk or not; names of one directory are on disk in their order.
+// At no moment of a power loss is an object there without its content, without its sidecar, or without what it commits, or is an object
+// missing that was reported. What the system has not been told to write may be on disk or not; names of one directory are on disk in their
+// order.
 func TestPowerLoss(t *testing.T) {
 	if dir := os.Getenv(powerDir); dir != "" {
 		writeBatches(t, dir, os.Getenv(powerWay))
@@ -64,7 +73,7 @@ func TestPowerLoss(t *testing.T) {
 			for _, call := range traceCalls(t, "TestPowerLoss", powerDir+"="+dir, powerWay+"="+way) {
 				d.step(call)
 			}
-			if d.reported != 25 || d.links < 25 {
+			if d.reported != 28 || d.links < 28 {
 				t.Errorf("%d objects were reported and %d names made", d.reported, d.links)
 			}
 		})
@@ -248,6 +257,11 @@ func (d *tracedDisk) link(c sysCall) {
 	}
 	if strings.HasPrefix(m[4], "w") && !strings.HasSuffix(name, ".json") && !d.linked[name+".json"] {
 		d.t.Errorf("%s is visible before its sidecar", name)
+	}
+	for _, committed := range []string{"faxes/S2/r1/document", "index/S2"} {
+		if m[4] == "manifest" && !d.saved[filepath.Join(d.root, committed)] {
+			d.t.Errorf("%s is visible, and the name %s is not on disk", name, committed)
+		}
 	}
 	d.named[file] = true
 }

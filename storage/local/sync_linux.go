@@ -47,6 +47,15 @@ func linkProc(file, dir uintptr, name string) error {
 	return os.NewSyscallError("linkat", err)
 }
 
+// beginWriting has the system begin to write n bytes of f from an offset on to disk, and does not wait. An error is one of the next fsync.
+func beginWriting(f *os.File, from, n int64) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) { _ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE) })
+}
+
 // syncFilesystem writes everything in f's file system to disk.
 func syncFilesystem(f *os.File) error {
 	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))

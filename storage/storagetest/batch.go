@@ -82,6 +82,40 @@ func testBatchFails(t *testing.T, a storage.Archive) {
 	wantKeys(t, a, "", "", "a/1")
 }
 
+// The last item is there if all the others are. What exists stays, and stops nothing.
+func testCommit(t *testing.T, a storage.Archive) {
+	b := batcher(t, a)
+	wantErrors(t, b.Commit(t.Context()))
+	wantErrors(t, b.Commit(t.Context(), item("alone", nil)), nil)
+	bodies := map[string][]byte{}
+	var items []storage.Item
+	for i, key := range []string{"faxes/S1/r1/document.tiff", "faxes/S1/r1/document.pdf", "index/2026/x", "faxes/S1/r1/manifest.json"} {
+		bodies[key] = noise(i*70_000, uint64(i))
+		items = append(items, item(key, bodies[key]))
+	}
+	wantErrors(t, b.Commit(t.Context(), items[:2]...), nil, nil)
+	wantErrors(t, b.Commit(t.Context(), items...), fs.ErrExist, fs.ErrExist, nil, nil)
+	wantErrors(t, b.Commit(t.Context(), items...), fs.ErrExist, fs.ErrExist, fs.ErrExist, fs.ErrExist)
+	for key, body := range bodies {
+		wantObject(t, a, key, body)
+	}
+	wrong := item("a/2", []byte("body"))
+	wrong.Sum[0]++
+	wantErrors(t, b.Commit(t.Context(), item("a/1", nil), wrong, item("b/last", nil)), nil, storage.ErrMismatch, storage.ErrMismatch)
+	wantErrors(t, b.Commit(t.Context(), item("a/1", nil), wrong), fs.ErrExist, storage.ErrMismatch)
+	errs := b.Commit(t.Context(), item("b/0", nil), item("a/1/x", nil), item("c/last", nil)) // the object a/1 is no directory
+	if errs[0] != nil || errs[1] == nil || errs[2] == nil {
+		t.Errorf("below an object: %v", errs)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantErrors(t, b.Commit(ctx, item("d/1", nil), item("d/last", nil)), context.Canceled, context.Canceled)
+	wantKeys(t, a, "a/", "", "a/1")
+	for _, prefix := range []string{"b/last", "c", "d"} {
+		wantKeys(t, a, prefix, "")
+	}
+}
+
 // Of 16 batches with the same keys each key has one winner, and who finds an object finds the one before it.
 func testBatchRace(t *testing.T, a storage.Archive) {
 	b := batcher(t, a)

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Archive) {
 		{"an object is no directory", testNoDirectories},
 		{"a batch is created", testBatch},
 		{"a batch ends at the item that fails", testBatchFails},
+		{"what is committed comes last", testCommit},
 		{"of 16 racing batches each key has one winner", testBatchRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open(t)) })

@@ -82,13 +82,27 @@ func (w *watched) Create(ctx context.Context, key string, body io.ReadSeeker, si
 
 // CreateAll implements [storage.Batcher]. An item that was not tried has the error of the item that failed.
 func (w *watched) CreateAll(ctx context.Context, items ...storage.Item) []error {
+	return w.together(ctx, items, archive.BatcherOf(w.store).CreateAll)
+}
+
+// Commit implements [storage.Batcher].
+func (w *watched) Commit(ctx context.Context, items ...storage.Item) []error {
+	return w.together(ctx, items, archive.BatcherOf(w.store).Commit)
+}
+
+// Begin implements [storage.Batcher].
+func (w *watched) Begin(file *os.File, from, to int64) {
+	archive.BatcherOf(w.store).Begin(file, from, to)
+}
+
+func (w *watched) together(ctx context.Context, items []storage.Item, create func(context.Context, ...storage.Item) []error) []error {
 	var spans []*trace.Span
 	if w.tracer != nil {
 		for _, item := range items {
 			spans = append(spans, w.tracer.Write(ctx, item.Key, item.Size))
 		}
 	}
-	errs := archive.BatcherOf(w.store).CreateAll(ctx, items...)
+	errs := create(ctx, items...)
 	for i, span := range spans {
 		span.End(written(errs[i]))
 	}
@@ -99,15 +113,6 @@ func (w *watched) CreateAll(ctx context.Context, items ...storage.Item) []error 
 		}
 	}
 	return errs
-}
-
-// Adopt implements [storage.Adopter].
-func (w *watched) Adopt(ctx context.Context, key string, file *os.File, size int64, sum [sha256.Size]byte) error {
-	span := w.tracer.Write(ctx, key, size)
-	err := archive.AdopterOf(w.store).Adopt(ctx, key, file, size, sum)
-	span.End(written(err))
-	w.saw(ctx, err)
-	return err
 }
 
 // written says for a span what a write did, and why it failed.

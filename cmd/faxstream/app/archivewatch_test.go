@@ -240,7 +240,7 @@ func TestWritesShowWhetherTheArchiveWorks(t *testing.T) {
 	})
 }
 
-// Objects that are written together, and files that are adopted, show too whether writes work.
+// Objects that are written together show too whether writes work.
 func TestEveryWayToWriteShowsTheState(t *testing.T) {
 	for name, write := range map[string]func(*watched) error{
 		"together": func(w *watched) error {
@@ -250,7 +250,13 @@ func TestEveryWayToWriteShowsTheState(t *testing.T) {
 			}
 			return errs[0]
 		},
-		"adopted": func(w *watched) error { return w.Adopt(t.Context(), "x", nil, 0, sha256.Sum256(nil)) },
+		"committed": func(w *watched) error {
+			errs := w.Commit(t.Context(), storage.Item{Key: "x.json"}, storage.Item{Key: "x"})
+			if len(errs) != 2 || !errors.Is(errs[1], errs[0]) {
+				t.Errorf("the errors of two items are %v", errs)
+			}
+			return errs[0]
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			watching(t, func(t *testing.T, w *watched, m *moody) {
