@@ -11,6 +11,14 @@ NATS_OLD    := github.com/nats-io/nats-server/v2@v2.11.16
 VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 MINIO       := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
+# Programs that make packages and judge them; nfpm 2.46 and newer need modules that the proxy does not have.
+NFPM       := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+CYCLONEDX  := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+HELM       := helm.sh/helm/v3/cmd/helm@v3.22.0
+# Modules with the schemas of what a cluster takes.
+KUBERNETES := k8s.io/kubernetes@v1.37.2
+KEDA       := github.com/kedacore/keda/v2@v2.21.0
+
 # The collection of real faxes, where it lies beside the project, and the files that its gen.sh makes, once in a checkout.
 CORPUS    := $(abspath $(CURDIR)/../shared/corpus)
 GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
@@ -18,10 +26,10 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 # Debian 12 packages that judge what we write, or make what we read.
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev jbigkit-bin poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
-PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium
+PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium skopeo nginx-light
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench picture cost stages tools packages fuzz soak
+.PHONY: help build demo test check bench picture cost stages tools packages package release fuzz soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +54,15 @@ check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
 	$(GO) tool staticcheck ./...
 	CGO_ENABLED=1 $(GO) test -race -short -count=1 -vet=off -timeout 15m ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+
+PACK := $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm $(TOOLS)/schemas/done
+package: packages $(PACK) ## make .deb, OCI image, Helm chart, compose file and SBOM of the working tree in dist/, unsigned, and try them all
+	$(GO) run ./cmd/faxstream/pack --out dist --tools $(TOOLS)
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_PACKAGES=$(CURDIR)/dist $(GO) test -count=1 -run '^TestPackage' ./deploy
+
+ARCH ?= amd64,arm64
+release: $(PACK) ## the same of the commit for ARCH (default amd64,arm64), built twice, with provenance and signature; KEY=FILE, or FAXSTREAM_RELEASE_KEY
+	$(GO) run ./cmd/faxstream/pack --release --out dist --tools $(TOOLS) --arch $(ARCH) $(if $(KEY),--key $(KEY))
 
 FUZZTIME ?= 1m
 fuzz: ## run every fuzz target for FUZZTIME (a time or a count such as 10000x; default 1m)
@@ -85,7 +102,7 @@ stages: ## run every benchmark of the packages once, on little work and without 
 	FAXSTREAM_TOOLS=$(TOOLS) $(GO) test -short -run '^$$' -bench . -benchtime 1x -vet=off -timeout 5m \
 	  $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd ingest pipeline storage | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
-tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done $(TOOLS)/axe/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
+tools: $(TOOLS)/nats-server $(TOOLS)/nats-server-2.11 $(TOOLS)/versitygw $(TOOLS)/minio $(PACK) $(TOOLS)/pdfjs/done $(TOOLS)/asyncapi/done $(TOOLS)/natsjs/done $(TOOLS)/axe/done ## build the servers that tests run, into .tools/bin; minio takes minutes the first time
 
 $(TOOLS)/nats-server:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NATS_SERVER)
@@ -99,6 +116,22 @@ $(TOOLS)/versitygw:
 
 $(TOOLS)/minio:
 	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(MINIO)
+
+$(TOOLS)/nfpm:
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(NFPM)
+
+$(TOOLS)/cyclonedx-gomod:
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(CYCLONEDX)
+
+$(TOOLS)/helm:
+	GOFLAGS=-buildvcs=false GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(HELM)
+
+$(TOOLS)/schemas/done:
+	mkdir -p $(@D)
+	$(GO) mod download $(KUBERNETES) $(KEDA)
+	install -m 0644 "$$($(GO) env GOMODCACHE)/$(KUBERNETES)/api/openapi-spec/swagger.json" $(@D)/kubernetes.json
+	install -m 0644 "$$($(GO) env GOMODCACHE)/$(KEDA)/config/crd/bases/keda.sh_scaledobjects.yaml" $(@D)/scaledobject.yaml
+	touch $@
 
 # Pinned: pdf.js, a reader in the matrix of tests; the parser of AsyncAPI documents; nats.js, which an example of a subscriber uses; axe,
 # which looks for what keeps people from using the dashboard.
