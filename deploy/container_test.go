@@ -1,12 +1,15 @@
 package deploy_test
 
 import (
-	"encoding/json"
 	"errors"
+	"maps"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,17 +21,28 @@ import (
 type composeFile struct {
 	Services map[string]struct {
 		Image       string
-		Build       struct{ Context, Dockerfile string }
 		Command     []string
 		Environment map[string]string
 		Secrets     []string
 		Volumes     []string
 		Ports       []string
-		Networks    []string
+		Networks    networks
 		DependsOn   []string `yaml:"depends_on"`
 	}
 	Networks, Volumes map[string]any
 	Secrets           map[string]struct{ File string }
+}
+
+// networks are names, in a list or with settings.
+type networks []string
+
+func (n *networks) UnmarshalYAML(node *yaml.Node) error {
+	var with map[string]any
+	if err := node.Decode(&with); err == nil {
+		*n = slices.Collect(maps.Keys(with))
+		return nil
+	}
+	return node.Decode((*[]string)(n))
 }
 
 func compose(t *testing.T) composeFile {
@@ -73,23 +87,17 @@ func TestComposeNamesWhatIsThere(t *testing.T) {
 			}
 		}
 		for _, p := range s.Ports {
-			if name != "faxstream" || !strings.HasPrefix(p, "127.0.0.1:") {
-				t.Errorf("service %s publishes %s: want the webhook alone, on loopback", name, p)
+			if name != "proxy" {
+				t.Errorf("service %s publishes %s: want the proxy with TLS alone", name, p)
 			}
 		}
 	}
-	b := c.Services["faxstream"].Build
-	if _, err := os.Stat(filepath.Join(b.Context, b.Dockerfile)); err != nil {
-		t.Errorf("service faxstream: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(b.Context, "go.mod")); err != nil {
-		t.Errorf("the build's context is not the project: %v", err)
-	}
 }
 
-// TestComposeStarts runs what the compose file runs, as processes: nats-server with our configuration, versitygw, and
-// faxstream with the file's command and environment, in which only places are replaced.
-func TestComposeStarts(t *testing.T) {
+// TestPackageOfComposeStarts runs what the compose file runs, as processes: nats-server with our configuration, versitygw, faxstream with
+// the file's command and environment, in which only places are replaced, and nginx with our configuration in front.
+func TestPackageOfComposeStarts(t *testing.T) {
+	environment := imageEnv(t)
 	endpoint, access, secretKey := storagetest.VersityGW(t)
 	nats := startNATS(t)
 	dir := t.TempDir()
@@ -99,8 +107,9 @@ func TestComposeStarts(t *testing.T) {
 	places := strings.NewReplacer(
 		"${NATS_PASSWORD:?}", nats.password, "nats:4222", nats.addr,
 		"${S3_ACCESS_KEY:?}", access, "${S3_SECRET_KEY:?}", secretKey, "http://s3:7070", endpoint,
-		"s3://faxstream/", "s3://"+storagetest.Bucket+"/",
-		"${FAXPLUS_PAGE_PATH:?}", "none", "/run/secrets", dir, "0.0.0.0:8080", "0.0.0.0:0", "127.0.0.1:8081", "127.0.0.1:0",
+		"s3://faxstream/", "s3://"+storagetest.Bucket+"/", "/data", dir, "${FAX_HOST:?}", "fax.example.org",
+		"${FAXPLUS_PAGE_PATH:?}", "none", "/run/secrets", dir, "0.0.0.0:8080", "0.0.0.0:0", "0.0.0.0:8081", "0.0.0.0:0",
+		"172.31.250.2", "127.0.0.1",
 	)
 	s := compose(t).Services["faxstream"]
 	var args, environ []string
@@ -110,10 +119,18 @@ func TestComposeStarts(t *testing.T) {
 	for k, v := range s.Environment {
 		environ = append(environ, k+"="+places.Replace(v))
 	}
-	for k, v := range dockerfileEnv(t) {
-		environ = append(environ, k+"="+strings.Replace(v, "/data", dir, 1))
+	for k, v := range environment {
+		environ = append(environ, k+"="+places.Replace(v))
 	}
-	checkReady(t, startServe(t, args, environ...))
+	write(t, filepath.Join(dir, "password"), "correct horse battery staple\n")
+	add := exec.Command(faxstream(), "user", "add", "anna", "--role=read", "--admin-users="+filepath.Join(dir, "users"),
+		"--password-file="+filepath.Join(dir, "password"))
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := serveProcess(t, faxstream(), args, environ...)
+	admin := p.await(t, `"admin":"([^"]+)"`)
+	checkReady(t, admin)
 	var jsz struct {
 		Streams int `json:"streams"`
 	}
@@ -124,27 +141,84 @@ func TestComposeStarts(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "archive")); err == nil {
 		t.Error("faxstream is ready, but with an archive of plain files")
 	}
+	checkProxy(t, p.await(t, `"webhook":"([^"]+)"`), admin)
 }
 
-func dockerfile(t *testing.T) []string {
+// checkProxy runs nginx with our configuration, a certificate for the host, and addresses of this machine.
+func checkProxy(t *testing.T, webhook, admin string) {
 	t.Helper()
-	raw, err := os.ReadFile("Dockerfile")
+	nginx := tool(t, "nginx", "install the Debian package nginx-light")
+	dir := t.TempDir()
+	out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj", "/CN=fax.example.org",
+		"-addext", "subjectAltName=DNS:fax.example.org", "-keyout", dir+"/tls.key", "-out", dir+"/tls.pem").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile("nginx.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Split(string(raw), "\n")
-}
-
-func dockerfileEnv(t *testing.T) map[string]string {
-	t.Helper()
-	env := map[string]string{}
-	for _, line := range dockerfile(t) {
-		if rest, ok := strings.CutPrefix(line, "ENV "); ok {
-			k, v, _ := strings.Cut(rest, "=")
-			env[k] = v
+	tls, plain := freePort(t), freePort(t)
+	config := strings.NewReplacer("/run/secrets", dir, "/tmp", dir, "8443", tls, "listen 8080", "listen "+plain, "/dev/stderr", dir+"/errors",
+		"faxstream:8080", port(t, webhook), "faxstream:8081", port(t, admin)).Replace(string(text))
+	write(t, dir+"/nginx.conf", config)
+	start(t, os.Environ(), nginx, "-c", dir+"/nginx.conf", "-e", dir+"/errors", "-g", "daemon off;")
+	curl := func(args ...string) string {
+		t.Helper()
+		args = append([]string{
+			"-sS", "--retry", "40", "--retry-connrefused", "--retry-delay", "1", "--cacert", dir + "/tls.pem",
+			"--resolve", "fax.example.org:" + tls + ":127.0.0.1", "-o", dir + "/answer", "-w", "%{http_code} %{redirect_url}",
+		}, args...)
+		out, err := exec.Command("curl", args...).CombinedOutput()
+		body, readErr := os.ReadFile(dir + "/answer")
+		if err != nil || readErr != nil {
+			t.Fatalf("curl %v: %v\n%s", args, errors.Join(err, readErr), out)
+		}
+		return string(out) + "\n" + string(body)
+	}
+	host := "https://fax.example.org:" + tls
+	for _, v := range []struct {
+		want string
+		args []string
+	}{
+		{`^303 https://fax\.example\.org:\d+/login`, []string{"-H", "Accept: text/html", host + "/"}},
+		{`(?s)^200 .*ok`, []string{host + "/healthz"}},
+		// The proxy says who sends, whatever the sender says.
+		{`^403 `, []string{"-d", "{}", "-H", "X-Forwarded-For: 34.65.253.117", host + "/v1/faxplus/" + secret}},
+		{`^301 https://fax\.example\.org/x\n`, []string{"-H", "Host: fax.example.org", "http://127.0.0.1:" + plain + "/x"}},
+	} {
+		if got := curl(v.args...); !regexp.MustCompile(v.want).MatchString(got) {
+			t.Errorf("curl %v: %.300s, want %s", v.args, got, v.want)
 		}
 	}
-	return env
+	if log, err := os.ReadFile(dir + "/errors"); err != nil || strings.Contains(string(log), secret) {
+		t.Errorf("the log of the proxy has the secret, or is not there: %v\n%s", err, log)
+	}
+}
+
+// port is the address on loopback that a listener of all addresses has too.
+func port(t *testing.T, listening string) string {
+	t.Helper()
+	u, err := url.Parse(listening)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "127.0.0.1:" + u.Port()
+}
+
+// freePort was free a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // TestVariablesExist finds variables that faxstream does not read: no program reports them.
@@ -153,7 +227,7 @@ func TestVariablesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := dockerfileEnv(t)
+	names := imageEnv(t)
 	for k, v := range compose(t).Services["faxstream"].Environment {
 		names[k] = v
 	}
@@ -165,60 +239,4 @@ func TestVariablesExist(t *testing.T) {
 			t.Errorf("`faxstream serve --help` knows no variable %s", name)
 		}
 	}
-}
-
-// TestDockerfileBuildsFromWhatIsSent checks what a build needs, because a build cannot run here.
-func TestDockerfileBuildsFromWhatIsSent(t *testing.T) {
-	instruction := regexp.MustCompile(`^(?:FROM|WORKDIR|COPY|RUN|ARG|USER|ENV|VOLUME|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD) \S`)
-	last := map[string]string{}
-	for i, line := range dockerfile(t) {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if !instruction.MatchString(line) {
-			t.Errorf("Dockerfile line %d is no instruction: %s", i+1, line)
-		}
-		name, rest, _ := strings.Cut(line, " ")
-		last[name] = rest
-	}
-	if last["FROM"] != "scratch" || last["USER"] != "65532:65532" {
-		t.Errorf("the image is from %q and runs as %q, want scratch and 65532:65532", last["FROM"], last["USER"])
-	}
-	for _, name := range []string{"ENTRYPOINT", "CMD"} {
-		var words []string
-		if err := json.Unmarshal([]byte(last[name]), &words); err != nil {
-			t.Errorf("%s is not in JSON form, and there is no shell: %v", name, err)
-		}
-	}
-	_, health, _ := strings.Cut(last["HEALTHCHECK"], " CMD ")
-	var words []string
-	if err := json.Unmarshal([]byte(health), &words); err != nil || len(words) < 2 || words[0] != "/faxstream" {
-		t.Fatalf("HEALTHCHECK %q: want the binary in JSON form", health)
-	}
-	out, err := exec.Command(faxstream(), append(words[1:], "--server=http://127.0.0.1:1")...).CombinedOutput()
-	if code := exitCode(err); code != 1 {
-		t.Errorf("the health check exits with %d where nothing listens, want 1 (unhealthy)\n%s", code, out)
-	}
-	ignored, err := os.ReadFile("Dockerfile.dockerignore")
-	if err != nil {
-		t.Fatal(err)
-	}
-	module := exec.Command("go", "list", "-deps", "-f", "{{if and .Module .Module.Main}}{{.ImportPath}}{{end}}", "../cmd/faxstream")
-	packages, err := module.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for p := range strings.FieldsSeq(string(packages)) {
-		top, _, _ := strings.Cut(strings.TrimPrefix(p, "github.com/faxstream/faxstream/"), "/")
-		if !strings.Contains(string(ignored), "\n!"+top+"\n") {
-			t.Errorf("package %s is not sent to the build: Dockerfile.dockerignore has no !%s", p, top)
-		}
-	}
-}
-
-func exitCode(err error) int {
-	if e, ok := errors.AsType[*exec.ExitError](err); ok {
-		return e.ExitCode()
-	}
-	return 0
 }

@@ -28,8 +28,15 @@ type process struct {
 
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, p, p
+	cmd := exec.Command(name, args...)
+	cmd.Env = env
+	return startCommand(t, cmd)
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{}), changed: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +51,7 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 		select {
 		case <-p.ended:
 		case <-time.After(limit):
-			t.Errorf("%s does not end %s after SIGTERM", filepath.Base(name), limit)
+			t.Errorf("%s does not end %s after SIGTERM", filepath.Base(cmd.Path), limit)
 			_ = p.cmd.Process.Kill() // best effort: it is reported already
 			<-p.ended
 		}
@@ -91,7 +98,19 @@ func (p *process) await(t *testing.T, pattern string) string {
 // startServe runs faxstream with nothing but env in its environment and gives its admin URL.
 func startServe(t *testing.T, args []string, env ...string) string {
 	t.Helper()
-	p := start(t, append(clean(), env...), faxstream(), args...)
+	return startServeOf(t, faxstream(), args, env...)
+}
+
+// startServeOf does so with another binary.
+func startServeOf(t *testing.T, binary string, args []string, env ...string) string {
+	t.Helper()
+	return serveProcess(t, binary, args, env...).await(t, `"admin":"([^"]+)"`)
+}
+
+// serveProcess runs a faxstream until the test ends, which it must do in order. It is ready.
+func serveProcess(t *testing.T, binary string, args []string, env ...string) *process {
+	t.Helper()
+	p := start(t, append(clean(), env...), binary, args...)
 	t.Cleanup(func() { // before the one of start
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -102,7 +121,7 @@ func startServe(t *testing.T, args []string, env ...string) string {
 		}
 	})
 	p.await(t, `"ready":true`)
-	return p.await(t, `"admin":"([^"]+)"`)
+	return p
 }
 
 // checkReady asks a running faxstream whether it can record webhooks and archive objects.

@@ -11,21 +11,30 @@ import (
 )
 
 func TestUnitIsValid(t *testing.T) {
+	checkUnit(t, "faxstream.service", faxstream())
+}
+
+// checkUnit lets systemd judge a unit: it understands all of it, and the service is exposed to little.
+func checkUnit(t *testing.T, file, binary string) {
+	t.Helper()
 	analyze := tool(t, "systemd-analyze", "install the Debian package systemd")
-	cmd := exec.Command(analyze, "verify", unit(t))
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A copy, whose binary exists.
+	unit := filepath.Join(t.TempDir(), "faxstream.service")
+	write(t, unit, regexp.MustCompile(`/usr/(local/)?bin/faxstream`).ReplaceAllString(string(raw), binary))
+	cmd := exec.Command(analyze, "verify", unit)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	// An unknown key is a warning with status 0.
 	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, stderr.String())
 	}
-}
-
-func TestUnitExposesLittle(t *testing.T) {
-	analyze := tool(t, "systemd-analyze", "install the Debian package systemd")
 	const threshold = 15 // tenths; it is 1.1 with systemd 252, the rest being the network that it is for
 	out, err := exec.Command(
-		analyze, "security", "--offline=true", "--no-pager", "--threshold="+strconv.Itoa(threshold), unit(t),
+		analyze, "security", "--offline=true", "--no-pager", "--threshold="+strconv.Itoa(threshold), unit,
 	).CombinedOutput()
 	if err != nil {
 		t.Errorf("systemd-analyze security --threshold=%d: %v\n%s", threshold, err, out)
@@ -35,19 +44,25 @@ func TestUnitExposesLittle(t *testing.T) {
 // TestUnitStarts runs the unit's command with the credentials and directories that systemd would give, and the example configuration.
 func TestUnitStarts(t *testing.T) {
 	dir := t.TempDir()
-	raw, err := os.ReadFile("faxstream.service")
+	checkReady(t, startServe(t, serviceArgs(t, "faxstream.service", configuration(t), dir)))
+	if _, err := os.Stat(filepath.Join(dir, "faxstream", "nats")); err != nil {
+		t.Errorf("the state is not in the unit's state directory: %v", err)
+	}
+}
+
+// serviceArgs are those of the command of a unit, with the credentials that systemd would copy, and its state directory below state.
+func serviceArgs(t *testing.T, unit, config, state string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(unit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/faxstream (.*)$`).FindStringSubmatch(string(raw))
+	line := regexp.MustCompile(`(?m)^ExecStart=/usr/(?:local/)?bin/faxstream (.*)$`).FindStringSubmatch(string(raw))
 	if line == nil {
-		t.Fatal("the unit has no ExecStart of /usr/local/bin/faxstream")
+		t.Fatal("the unit has no ExecStart of faxstream")
 	}
-	credentials := filepath.Join(dir, "credentials")
-	if err := os.Mkdir(credentials, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	content := map[string]string{"faxstream.yaml": configuration(t), "faxplus-token": "token\n", "webhook-secret": secret + "\n"}
+	credentials := t.TempDir()
+	content := map[string]string{"faxstream.yaml": config, "faxplus-token": "token\n", "webhook-secret": secret + "\n"}
 	for _, m := range regexp.MustCompile(`(?m)^LoadCredential=([^:]+):/etc/faxstream/(.+)$`).FindAllStringSubmatch(string(raw), -1) {
 		text, ok := content[m[2]]
 		if !ok {
@@ -55,11 +70,7 @@ func TestUnitStarts(t *testing.T) {
 		}
 		write(t, filepath.Join(credentials, m[1]), text)
 	}
-	args := strings.Fields(strings.NewReplacer("%d", credentials, "%S", dir).Replace(line[1]))
-	checkReady(t, startServe(t, args))
-	if _, err := os.Stat(filepath.Join(dir, "faxstream", "nats")); err != nil {
-		t.Errorf("the state is not in the unit's state directory: %v", err)
-	}
+	return strings.Fields(strings.NewReplacer("%d", credentials, "%S", state).Replace(line[1]))
 }
 
 // configuration is the example with ports that are free in a test.
@@ -105,16 +116,4 @@ func TestServiceCanReadItsFiles(t *testing.T) {
 			t.Errorf("README.md has no line LoadCredential=%s", m[2])
 		}
 	}
-}
-
-// unit is a copy of the unit whose binary exists.
-func unit(t *testing.T) string {
-	t.Helper()
-	raw, err := os.ReadFile("faxstream.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "faxstream.service")
-	write(t, file, strings.ReplaceAll(string(raw), "/usr/local/bin/faxstream", faxstream()))
-	return file
 }
