@@ -15,9 +15,10 @@ MINIO       := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 NFPM       := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 CYCLONEDX  := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 HELM       := helm.sh/helm/v3/cmd/helm@v3.22.0
-# Modules with the schemas of what a cluster takes.
+# Modules with the schemas of what a cluster and docker compose take.
 KUBERNETES := k8s.io/kubernetes@v1.37.2
 KEDA       := github.com/kedacore/keda/v2@v2.21.0
+COMPOSE    := github.com/compose-spec/compose-go/v2@v2.16.2
 
 # The collection of real faxes, where it lies beside the project, and the files that its gen.sh makes, once in a checkout.
 CORPUS    := $(abspath $(CURDIR)/../shared/corpus)
@@ -128,9 +129,10 @@ $(TOOLS)/helm:
 
 $(TOOLS)/schemas/done:
 	mkdir -p $(@D)
-	$(GO) mod download $(KUBERNETES) $(KEDA)
+	$(GO) mod download $(KUBERNETES) $(KEDA) $(COMPOSE)
 	install -m 0644 "$$($(GO) env GOMODCACHE)/$(KUBERNETES)/api/openapi-spec/swagger.json" $(@D)/kubernetes.json
 	install -m 0644 "$$($(GO) env GOMODCACHE)/$(KEDA)/config/crd/bases/keda.sh_scaledobjects.yaml" $(@D)/scaledobject.yaml
+	install -m 0644 "$$($(GO) env GOMODCACHE)/$(COMPOSE)/schema/compose-spec.json" $(@D)/compose.json
 	touch $@
 
 # Pinned: pdf.js, a reader in the matrix of tests; the parser of AsyncAPI documents; nats.js, which an example of a subscriber uses; axe,

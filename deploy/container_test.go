@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/faxstream/faxstream/storage/storagetest"
@@ -91,6 +92,31 @@ func TestComposeNamesWhatIsThere(t *testing.T) {
 				t.Errorf("service %s publishes %s: want the proxy with TLS alone", name, p)
 			}
 		}
+	}
+}
+
+// TestPackageOfComposeIsValid: docker compose knows every key of the file.
+func TestPackageOfComposeIsValid(t *testing.T) {
+	var schema, file any
+	readJSON(t, filepath.Join(filepath.Dir(tool(t, "helm", "make tools")), "schemas/compose.json"), &schema)
+	text, err := os.ReadFile("compose.yaml")
+	if err == nil {
+		err = yaml.Unmarshal(text, &file)
+	}
+	c := jsonschema.NewCompiler()
+	if err = errors.Join(err, c.AddResource("mem://compose.json", schema)); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile("mem://compose.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiled.Validate(file); err != nil {
+		t.Error(err)
+	}
+	file.(map[string]any)["services"].(map[string]any)["proxy"].(map[string]any)["port"] = "443"
+	if err := compiled.Validate(file); err == nil {
+		t.Error("the schema finds nothing in a service with an unknown key")
 	}
 }
 
