@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,6 +94,44 @@ func TestReleasesNeedAKey(t *testing.T) {
 		case v.wrong == "" && (err != nil || (o.key != nil) != o.release):
 			t.Errorf("%s: %v, a key %v, want one for a release", v.name, err, o.key != nil)
 		}
+	}
+}
+
+// TestReleasesAreCommits: changes that nobody can find again are in no release. What was in the directory before stays.
+func TestReleasesAreCommits(t *testing.T) {
+	_, text, err := sign.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	for _, args := range [][]string{
+		{"init", "-q"}, {"-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "--allow-empty", "-m", "x"},
+	} {
+		if out, err := exec.Command("git", append([]string{"-C", root}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	dist := filepath.Join(t.TempDir(), "dist")
+	if err := os.Mkdir(dist, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []struct{ file, wrong string }{
+		{"", "go build"}, // there is no program in it
+		{"new.go", "a release is a commit"},
+	} {
+		if v.file != "" {
+			if err := os.WriteFile(filepath.Join(root, v.file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		args := []string{"--release", "--root", root, "--out", dist}
+		err := run(t.Context(), args, func(string) string { return string(text) }, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), v.wrong) {
+			t.Errorf("a release with the new file %q: %v, want %q", v.file, err, v.wrong)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Dir(dist)); err != nil || len(left) != 1 || left[0].Name() != "dist" {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
