@@ -186,7 +186,7 @@ func checkProxy(t *testing.T, webhook, admin string) {
 	}
 	tls, plain := freePort(t), freePort(t)
 	config := strings.NewReplacer("/run/secrets", dir, "/tmp", dir, "8443", tls, "listen 8080", "listen "+plain, "/dev/stderr", dir+"/errors",
-		"faxstream:8080", port(t, webhook), "faxstream:8081", port(t, admin)).Replace(string(text))
+		"127.0.0.0/8", "127.0.0.2/32", "faxstream:8080", port(t, webhook), "faxstream:8081", port(t, admin)).Replace(string(text))
 	write(t, dir+"/nginx.conf", config)
 	start(t, os.Environ(), nginx, "-c", dir+"/nginx.conf", "-e", dir+"/errors", "-g", "daemon off;")
 	curl := func(args ...string) string {
@@ -195,22 +195,27 @@ func checkProxy(t *testing.T, webhook, admin string) {
 			"-sS", "--retry", "40", "--retry-connrefused", "--retry-delay", "1", "--cacert", dir + "/tls.pem",
 			"--resolve", "fax.example.org:" + tls + ":127.0.0.1", "-o", dir + "/answer", "-w", "%{http_code} %{redirect_url}",
 		}, args...)
-		out, err := exec.Command("curl", args...).CombinedOutput()
+		cmd := exec.Command("curl", args...)
+		var stderr strings.Builder // it also tells of every retry
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
 		body, readErr := os.ReadFile(dir + "/answer")
 		if err != nil || readErr != nil {
-			t.Fatalf("curl %v: %v\n%s", args, errors.Join(err, readErr), out)
+			t.Fatalf("curl %v: %v\n%s", args, errors.Join(err, readErr), stderr.String())
 		}
 		return string(out) + "\n" + string(body)
 	}
 	host := "https://fax.example.org:" + tls
+	const flag, own = "--interface", "127.0.0.2" // stands for an address of the own network
 	for _, v := range []struct {
 		want string
 		args []string
 	}{
-		{`^303 https://fax\.example\.org:\d+/login`, []string{"-H", "Accept: text/html", host + "/"}},
-		{`(?s)^200 .*ok`, []string{host + "/healthz"}},
+		{`^303 https://fax\.example\.org:\d+/login`, []string{flag, own, "-H", "Accept: text/html", host + "/"}},
+		{`(?s)^200 .*ok`, []string{flag, own, host + "/healthz"}},
+		{`^403 `, []string{host + "/healthz"}},
 		// The proxy says who sends, whatever the sender says.
-		{`^403 `, []string{"-d", "{}", "-H", "X-Forwarded-For: 34.65.253.117", host + "/v1/faxplus/" + secret}},
+		{`(?s)^403 .*webhooks from this address`, []string{"-d", "{}", "-H", "X-Forwarded-For: 34.65.253.117", host + "/v1/faxplus/" + secret}},
 		{`^301 https://fax\.example\.org/x\n`, []string{"-H", "Host: fax.example.org", "http://127.0.0.1:" + plain + "/x"}},
 	} {
 		if got := curl(v.args...); !regexp.MustCompile(v.want).MatchString(got) {
