@@ -48,7 +48,8 @@ type Config struct {
 	Secrets func() []string
 	// Zone converts the times of webhooks and learns from them; nil: they are UTC, and nothing is learned.
 	Zone *Zone
-	// Ready returns nil if Recorder can store webhooks now, else why not: ReadyPath answers it. nil: there is no such path.
+	// Ready returns nil if Recorder can store webhooks now, ErrSpooling if it can on this machine alone, else why not: ReadyPath answers it.
+	// nil: there is no such path.
 	Ready         func(context.Context) error
 	RecordTimeout time.Duration         // for Record, Bury and Ready; default 5 s, less than a sender waits
 	Logger        *slog.Logger          // nil: silent

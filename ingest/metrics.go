@@ -22,6 +22,7 @@ const (
 	codeBadField     = "bad_field"
 	codeNotRecorded  = "not_recorded"
 	codeReady        = "ready"
+	codeSpooling     = "spooling"
 	codeNotReady     = "not_ready"
 )
 

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -10,6 +11,9 @@ import (
 // ReadyPath is the path at which a load balancer asks whether webhooks can be stored. Every address may ask, without a secret: the answer
 // is 200 or 503 and says nothing else.
 const ReadyPath = "/readyz"
+
+// ErrSpooling is what Config.Ready returns while webhooks are stored, but only on this machine.
+var ErrSpooling = errors.New("webhooks are stored in the spool of this machine")
 
 // readyFor is how long an answer counts, so that strangers who ask often cost nothing.
 const readyFor = time.Second
@@ -43,7 +47,11 @@ func (r *readiness) answer(w http.ResponseWriter, req *http.Request) reply {
 		w.Header().Set("Allow", "GET, HEAD")
 		return reply{http.StatusMethodNotAllowed, codeMethod, "ask with GET or HEAD", nil}
 	}
-	if err := r.now(req.Context()); err != nil {
+	err := r.now(req.Context())
+	if errors.Is(err, ErrSpooling) {
+		return reply{http.StatusOK, codeSpooling, "", nil}
+	}
+	if err != nil {
 		return reply{
 			http.StatusServiceUnavailable, codeNotReady, "webhooks cannot be stored; /readyz of the admin listener says why", err,
 		}

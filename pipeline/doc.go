@@ -21,7 +21,7 @@
 //
 //	floor 0  session  ccitt  jbig  raster  pdf  sign  text  trace
 //	floor 1  bus  tiff  stage  archive  events  search
-//	floor 2  intake  hold  desk  seal  letters  ocr  subscribers
+//	floor 2  intake  hold  desk  seal  letters  ocr  subscribers  spool
 //	floor 3  fetch  document  recovery  indexing
 //	floor 4  collect  verify  replay
 //

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,11 +12,12 @@ import (
 	"testing"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 )
 
 // A 200 is written to its socket only when the event is in a stream's file and that file is synced, as strace sees it: for
-// webhooks one by one, and for many at once, which share a sync.
+// webhooks one by one, and for many at once, which share a sync; in the embedded server, and in a spool.
 func TestNo200BeforeTheEventIsOnDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("under strace the race detector is too slow: runs without -short")
@@ -24,9 +26,25 @@ func TestNo200BeforeTheEventIsOnDisk(t *testing.T) {
 	if out, err := exec.Command(strace, "-o", os.DevNull, os.Args[0], "-test.run=^$").CombinedOutput(); err != nil {
 		t.Skipf("this system lets no process trace another: %v: %s", err, out)
 	}
-	dir := t.TempDir()
-	cmd := serveCommand(nil, "--dir="+dir, "--faxplus-page-path=none", "--list-every=0")
-	trace := filepath.Join(dir, "trace")
+	for store, flags := range map[string][]string{
+		"nats":   {"--faxplus-page-path=none", "--list-every=0"},
+		"unsent": {"--roles=webhook", "--nats-url=nats://" + apptest.FixedAddr(t)},
+	} {
+		t.Run(store, func(t *testing.T) {
+			dir, addr := t.TempDir(), apptest.FixedAddr(t)
+			if store == "unsent" {
+				flags = append(flags, "--spool="+filepath.Join(dir, store))
+			}
+			cmd := serveCommand(nil, append(flags, "--dir="+dir, "--webhook-addr="+addr)...)
+			traceSends(t, strace, cmd, filepath.Join(dir, store), "http://"+addr)
+		})
+	}
+}
+
+// traceSends sends webhooks to a faxstream that strace traces, and looks at what it did with them.
+func traceSends(t *testing.T, strace string, cmd *exec.Cmd, store, url string) {
+	t.Helper()
+	trace := filepath.Join(t.TempDir(), "trace")
 	// With -D it is strace that runs as the child, so that a signal reaches faxstream; the process ends when both have.
 	cmd.Args = append([]string{
 		strace, "-D", "-f", "-y", "-qq", "-s", "1000000", "-o", trace, "-e", "signal=none",
@@ -34,27 +52,30 @@ func TestNo200BeforeTheEventIsOnDisk(t *testing.T) {
 	}, cmd.Args[1:]...)
 	cmd.Path = strace
 	p := launch(t, cmd)
-	p.awaitReady()
-	sender := newSender(t, apptest.Patience)
+	await(t, "the webhook listener", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		return err == nil && conn.Close() == nil
+	})
+	sender, target := newSender(t, apptest.Patience), url+ingest.Path
 	var marks []string
 	body := func() []byte {
 		marks = append(marks, fmt.Sprintf("traced-%03d", len(marks)))
-		return faxplustest.PageEvent(faxplustest.Fax{Session: marks[len(marks)-1], Streamed: true}, 1, p.target())
+		return faxplustest.PageEvent(faxplustest.Fax{Session: marks[len(marks)-1], Streamed: true}, 1, target)
 	}
 	var many [][]byte
 	for range 5 {
-		if status, err := sender.send(p.target(), body()); err != nil || status != 200 {
+		if status, err := sender.send(target, body()); err != nil || status != 200 {
 			t.Fatal(status, err)
 		}
 	}
 	for range 60 {
 		many = append(many, body())
 	}
-	if left, _ := sender.sendAll(p.target(), many, func([]byte) {}); len(left) > 0 {
+	if left, _ := sender.sendAll(target, many, func([]byte) {}); len(left) > 0 {
 		t.Fatalf("%d webhooks were not answered 200", len(left))
 	}
 	p.kill()
-	checkSyncedFirst(t, readTrace(t, trace), filepath.Join(dir, "nats"), marks)
+	checkSyncedFirst(t, readTrace(t, trace), store, marks)
 }
 
 // checkSyncedFirst wants, whenever a 200 begins to be written, as many events on disk as there are 200s until then. An

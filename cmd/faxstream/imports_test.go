@@ -82,6 +82,7 @@ var rooms = []struct {
 	{2, "pipeline/subscribers", nil, "events that services claim and settle over HTTP"},
 	{2, "pipeline/ocr", nil, "what OCR engines recognise: taken, archived, published"},
 	{2, "pipeline/hold", nil, "holds, releases, purges and their log"},
+	{2, "pipeline/spool", nil, "what webhooks bring while NATS servers are away"},
 	{2, "pipeline/seal", nil, "the audit's daily chain"},
 	{2, "pipeline/letters", nil, "dead letters and what people order about them"},
 	{3, "pipeline/fetch", nil, "provider to intake: retries, gate, comparison"},

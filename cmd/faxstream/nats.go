@@ -1,17 +1,22 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/events"
+	"github.com/faxstream/faxstream/pipeline/spool"
 )
 
 // natsCmd shows the login of subscribers at the embedded server.
@@ -81,6 +86,71 @@ func (c natsStore) check() error {
 		}
 	}
 	return nil
+}
+
+// spoolCmd is about the spool of a process that does not run.
+type spoolCmd struct {
+	Ls    spoolLsCmd    `cmd:"" help:"Say how many events a spool has that the NATS servers do not have yet, and how old they are."`
+	Drain spoolDrainCmd `cmd:"" help:"Send what a spool has to the NATS servers. Harmless when repeated."`
+}
+
+type spoolLsCmd struct {
+	Dir  string `arg:"" type:"path" help:"Directory of the spool, as --spool of serve had it."`
+	JSON bool   `help:"Print one JSON object."`
+}
+
+// Run opens the spool, which no process may have open.
+func (c spoolLsCmd) Run(ctx context.Context, e env) (err error) {
+	s, err := spool.OpenLeft(ctx, spool.Config{Dir: c.Dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(state)
+	}
+	oldest := "-"
+	if !state.Oldest.IsZero() {
+		oldest = state.Oldest.Format(time.RFC3339)
+	}
+	_, err = fmt.Fprintf(e.stdout, "events: %d, dead letters: %d, bytes: %d, oldest: %s\n", state.Events, state.Letters, state.Bytes, oldest)
+	return err
+}
+
+type spoolDrainCmd struct {
+	Dir string `arg:"" type:"path" help:"Directory of the spool, as --spool of serve had it. A copy of it is as good."`
+	natsStore
+	JSON bool `help:"Print one JSON object."`
+}
+
+// Run leaves in the spool what the servers do not take.
+func (c spoolDrainCmd) Run(ctx context.Context, e env) error {
+	if c.NATSURL == "" {
+		return usagef("--nats-url is required: the servers that get the events")
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	done, err := app.DrainSpool(ctx, spool.Config{Dir: c.Dir, Log: e.logger()}, c.config(""))
+	switch {
+	case err != nil && done.Sent > 0:
+		return fmt.Errorf("%d events are sent, the others are still in the spool; run the command again: %w", done.Sent, err)
+	case err != nil:
+		return err
+	case c.JSON:
+		err = json.NewEncoder(e.stdout).Encode(done)
+	default:
+		_, err = fmt.Fprintf(e.stdout, "sent: %d, kept: %d\n", done.Sent, done.Kept)
+	}
+	if err == nil && done.Kept > 0 {
+		err = fmt.Errorf("%d events stay in the spool, because the NATS servers never take them as they are configured: see the lines above",
+			done.Kept)
+	}
+	return err
 }
 
 // natsAccounts is what the administrator of an external server adds for a subscriber: the server configuration, and nsc commands that do

@@ -123,6 +123,13 @@ func outages() map[string]func(t *testing.T) outage {
 				begin: s.Kill, end: s.Start, refuses: true,
 			}
 		},
+		"NATS is gone and there is a spool": func(t *testing.T) outage {
+			s := apptest.StartNATS(t)
+			return outage{
+				args: []string{"--nats-url=" + s.NATSURL(), "--spool=" + t.TempDir()}, natsURL: s.NATSURL(), provider: startProvider(t),
+				reason: "webhooks are stored in the spool", begin: s.Kill, end: s.Start,
+			}
+		},
 	}
 }
 

@@ -73,6 +73,7 @@ type cli struct {
 	Verify     verifyCmd     `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`
 	Rebuild    rebuildCmd    `cmd:"" help:"Restore an empty JetStream from the archive, after its directory or cluster was lost."`
 	Reindex    reindexCmd    `cmd:"" help:"Make the search index again from the archive."`
+	Spool      spoolCmd      `cmd:"" help:"Look into the spool of webhooks that a process left behind, or send it to the NATS servers."`
 	NATS       natsCmd       `cmd:"" name:"nats-credentials" help:"Show the login of subscribers at --nats-listen."`
 	Doctor     doctorCmd     `cmd:"" help:"Look for what does not work, or is less safe than it could be, and say what to do. It takes the flags of serve."`
 	Check      configCmd     `cmd:"" name:"config" help:"Check or show the configuration of serve."`

@@ -14,6 +14,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/layout"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/spool"
 	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
@@ -27,6 +28,9 @@ type serveCmd struct {
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that receives webhooks. Default ${default}; port 0 takes a free port. An address that is not loopback requires --webhook-secret-file."`
 
 	Roles []string `enum:"webhook,worker,collector,assembler,reconciler,ocr,admin" placeholder:"ROLE" help:"What this process does, separated by commas, beside others that do the rest on the same --nats-url and S3 archive: ${enum}. A process that takes only webhooks needs no archive and no login at Fax.Plus. Empty: everything."`
+
+	Spool    string `type:"path" placeholder:"DIR" help:"Directory on this machine where webhooks are stored while the servers of --nats-url do not take them; they are sent there when they do, also by the next start. Empty: such webhooks are answered 503."`
+	SpoolMax int64  `default:"1000" placeholder:"MB" help:"Events that --spool takes, in 10^6 bytes; a webhook is about 700 bytes. When it is full, webhooks are answered 503."`
 
 	PprofAddr string `name:"pprof-addr" placeholder:"HOST:PORT" help:"Loopback address where profiles of this process are served, without a login; port 0 takes a free one. Empty: nowhere."`
 
@@ -134,6 +138,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
 		Software: softwareName(), Log: e.logger(),
 	}
+	cfg.Spool = spool.Config{Dir: c.Spool, Max: c.SpoolMax * 1e6}
 	cfg.PprofAddr, cfg.NATSCert, cfg.NATSKey = c.PprofAddr, c.NATSCert, c.NATSKey
 	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	var err error

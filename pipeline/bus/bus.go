@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
+	"net"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		b.stopping()
 		return nil, err
 	}
-	err := b.ensurePatiently(ctx)
+	err := awayOr(b.ensurePatiently(ctx))
 	if err == nil {
 		err = b.admit(ctx)
 	}
@@ -101,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	worth := b.batches()
-	for _, s := range grouped {
+	for _, s := range b.grouped() {
 		b.groups[s] = newGroup(b.js, s, b.health, b.connection, worth)
 	}
 	b.running.Go(b.watch)
@@ -145,7 +150,11 @@ func (b *Bus) connect() error {
 			return fmt.Errorf("connect to NATS: %w", err)
 		}
 	} else {
-		s, err := startEmbedded(b.cfg.Embedded, b.cfg.MaxStore, natsLogger{b.log, b.health.told})
+		limit := b.cfg.MaxStore
+		if b.cfg.Embedded.Spool {
+			limit = math.MaxInt64 // its streams have limits, which may be lower than those that its store was made with
+		}
+		s, err := startEmbedded(b.cfg.Embedded, limit, natsLogger{b.log, b.health.told})
 		if err != nil {
 			return err
 		}
@@ -161,9 +170,28 @@ func (b *Bus) connect() error {
 			b.nc.Close()
 		}
 		b.server.stop()
-		return fmt.Errorf("connect to NATS at %s: %w", hosts(servers), err)
+		return fmt.Errorf("connect to NATS at %s: %w", hosts(servers), awayOr(err))
 	}
 	return nil
+}
+
+// ErrAway means that external NATS servers do not answer, or have no streams yet: Open may succeed later, although nobody changes anything
+// about this process.
+var ErrAway = errors.New("the NATS servers cannot be used at the moment")
+
+// awayOr makes err match ErrAway where it can go away by itself.
+func awayOr(err error) error {
+	gone := errors.As(err, new(*net.OpError)) || errors.As(err, new(*net.DNSError)) || slices.ContainsFunc([]error{
+		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrConnectionReconnecting,
+		io.EOF, context.DeadlineExceeded, errNotCreated,
+	}, func(of error) bool { return errors.Is(err, of) })
+	if refusal, ok := errors.AsType[jetstream.JetStreamError](err); ok && refusal.APIError() != nil {
+		gone = gone || refusal.APIError().Code == http.StatusServiceUnavailable // such as a cluster without a leader
+	}
+	if err == nil || !gone {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrAway, err)
 }
 
 // connection returns a context that ends when the present connection is lost.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -29,6 +30,10 @@ type EmbeddedConfig struct {
 	// Password is that of the user Subscriber, who may read pages and documents, and nothing else. Required with Listen, except with Insecure.
 	Password string
 	Insecure bool // whoever connects to Listen may do everything, without a login; on a loopback address only
+
+	// Spool is for a store of what other servers are to get: it has FAX_IN and FAX_DLQ alone, which share Config.MaxStore and forget
+	// nothing. A directory that was one of a spool is not one of all streams, and the other way round.
+	Spool bool
 }
 
 const (
@@ -89,6 +94,9 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err)
 	}
+	if err := claimStore(cfg.Dir, cfg.Spool); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err), lock.Close())
+	}
 	left := stages(cfg.Dir) // a process that was killed left them, and its unfinished batches in them
 	e, err := runServer(opts, lock, log)
 	if err != nil {
@@ -130,11 +138,11 @@ const memoryDir, tmpfsMagic = "/dev/shm", 0x01021994
 // store again only to finish a batch that a kill interrupted, and what is in memory outlives a kill. A power cut may leave a part of a
 // batch in the stream, as if some of its messages were published and the others not: no caller has an answer yet.
 func (e *Embedded) stageInMemory(streams []string) error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(memoryDir, &fs); err != nil {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(memoryDir, &disk); err != nil {
 		return fmt.Errorf("%s: %w", memoryDir, err)
 	}
-	if int64(fs.Type) != tmpfsMagic {
+	if int64(disk.Type) != tmpfsMagic {
 		return fmt.Errorf("%s is not in memory", memoryDir)
 	}
 	var err error
@@ -184,13 +192,77 @@ func (e *Embedded) stageStream(stream string) error {
 	return os.Symlink(target, link)
 }
 
+// useFile says in a store what it is for.
+const useFile, useSpool, useStreams = "use", "spool", "streams"
+
+// IsSpool reports whether a directory is the store of a spool.
+func IsSpool(dir string) (bool, error) {
+	use, err := os.ReadFile(filepath.Join(dir, useFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return strings.TrimSpace(string(use)) == useSpool, err
+}
+
+// claimStore writes into a new store what it is for, and refuses one that is for something else. A store of a version that did not write
+// this has all streams.
+func claimStore(dir string, spool bool) error {
+	want := map[bool]string{true: useSpool, false: useStreams}[spool]
+	name := filepath.Join(dir, useFile)
+	has, err := os.ReadFile(name)
+	if err == nil {
+		if use := strings.TrimSpace(string(has)); use != want {
+			return fmt.Errorf("this directory is for %.20q, as its file %s says, and cannot be for %q: give another directory", use, useFile, want)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if other := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != lockFile }); other && spool {
+		return errors.New("this directory has files that are not of a spool: give an empty one, or one that does not exist")
+	}
+	if _, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_SYSTEM_ACCOUNT)); err == nil {
+		return errors.New("this directory is that of a NATS server of a cluster: give another one, and read about the way back in operations.md")
+	}
+	return writeUse(dir, want)
+}
+
+// writeUse returns when a power cut does not undo it: a store without this file would be taken for another one.
+func writeUse(dir, use string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	name := filepath.Join(dir, useFile)
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(use + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return d.Sync()
+}
+
+const lockFile = "lock"
+
 // lockStore locks the store: two servers in one store damage it, and nats-server has no lock of its own. The system
 // releases the lock when the process ends, for any reason.
 func lockStore(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -267,3 +267,32 @@ func TestExternalServerThatIsKilledAndComesBack(t *testing.T) {
 		t.Log("an older ledger again")
 	}
 }
+
+// Servers that do not answer, and those that have no streams yet, are away; a wrong URL and a wrong login are mistakes.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "nats-server", "")
+	nobody := freeAddr(t)
+	for _, c := range []struct {
+		cfg  Config
+		away bool
+	}{
+		{Config{URL: "nats://" + nobody}, true},
+		{Config{URL: "nats://nobody.invalid:4222"}, true},
+		{Config{URL: "nats://" + nobody + ":x"}, false},
+		{Config{URL: s.url(), Creds: "/nowhere"}, false},
+	} {
+		c.cfg.Log = logTo(t)
+		if _, err := Open(t.Context(), c.cfg); err == nil || errors.Is(err, ErrAway) != c.away {
+			t.Errorf("%s: %v, away: want %t", c.cfg.URL, err, c.away)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, Config{URL: s.url(), Join: true, Log: logTo(t)}); err == nil {
+		t.Error("streams that nobody has created are there")
+	}
+	if err := awayOr(fmt.Errorf("stream FAX_IN: %w", errNotCreated)); !errors.Is(err, ErrAway) {
+		t.Errorf("streams that another process is to create: %v", err)
+	}
+}

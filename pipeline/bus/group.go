@@ -43,6 +43,14 @@ var grouped = []string{
 	StreamIn, StreamPages, StreamDocs, StreamText, StreamDLQ, StreamTimers, "KV_" + BucketSessions, "KV_" + BucketAliases,
 }
 
+// grouped has those of this server.
+func (b *Bus) grouped() []string {
+	if b.cfg.Embedded.Spool {
+		return []string{StreamIn, StreamDLQ}
+	}
+	return grouped
+}
+
 // batches says which batches are worth it on this server.
 func (b *Bus) batches() worth {
 	if b.server == nil && b.copies > 1 {
@@ -52,7 +60,7 @@ func (b *Bus) batches() worth {
 	if b.server == nil {
 		return onDisk
 	}
-	if err := b.server.stageInMemory(grouped); err != nil {
+	if err := b.server.stageInMemory(b.grouped()); err != nil {
 		b.log.Info("unfinished batches are on disk, not in memory: webhooks that come at the same time are stored more slowly", "err", err)
 		return onDisk
 	}

@@ -139,6 +139,9 @@ func (b *Bus) stores(ctx context.Context, refusing []string) error {
 // is not a ledger.
 const trial = ".bus.trial"
 
+// IsTrial reports whether a subject is that of a test message.
+func IsTrial(subject string) bool { return strings.HasSuffix(subject, trial) }
+
 const (
 	trialSize    = 4 << 10 // bytes; larger than most messages: a stream that has space only for small ones must not count as ready
 	trialTimeout = time.Second

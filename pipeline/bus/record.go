@@ -95,6 +95,15 @@ func (b *Bus) recordFact(ctx context.Context, f session.Fact) (seq uint64, store
 	return old.Sequence, old.Data, nil
 }
 
+// tooLarge is the server's error code for a message that is larger than its stream allows.
+const tooLarge jetstream.ErrorCode = 10054
+
+// TooLarge reports whether an error of Record or Bury says that the servers, as they are configured, never take this message.
+func TooLarge(err error) bool {
+	refusal, ok := errors.AsType[jetstream.JetStreamError](err)
+	return errors.Is(err, nats.ErrMaxPayload) || ok && refusal.APIError() != nil && refusal.APIError().ErrorCode == tooLarge
+}
+
 // untilThere repeats a write while it is refused for a message that cannot be read: on a cluster, that of another process may be on its
 // way. write reports whether the message is there, or it has failed.
 func (b *Bus) untilThere(ctx context.Context, write func() (there bool, err error)) error {

@@ -430,3 +430,31 @@ func TestTimersThatAreSetTogetherFire(t *testing.T) {
 		seen[d.Subject] = true
 	}
 }
+
+// What a stream or a server never takes is told from an outage, alone and beside messages that are small enough.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	s, err := b.js.Stream(t.Context(), StreamIn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	cfg.MaxMsgSize = 2000
+	if _, err := b.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	large := page("large", 1)
+	for limit, size := range map[string]int{"stream": 4000, "server": maxPayload} {
+		large.From = strings.Repeat("4", size)
+		if _, err := b.Record(t.Context(), large); !TooLarge(err) {
+			t.Errorf("larger than the %s allows: %v", limit, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Record(ctx, page("small", 1)); err == nil || TooLarge(err) {
+		t.Errorf("a caller that is gone: %v", err)
+	}
+	mustRecord(t, b, page("small", 2))
+}

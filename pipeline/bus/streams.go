@@ -47,8 +47,27 @@ var streamShares = []struct {
 	{StreamAudit, "fax.v1.audit.>", 5},
 }
 
+// inSpool divides a spool, in percent: bodies that are no webhooks must not fill it.
+var inSpool = map[string]int64{StreamIn: 90, StreamDLQ: 10}
+
+// wantedInSpool returns the streams of a spool. They have the subjects of all streams, and forget nothing.
+func (b *Bus) wantedInSpool() (all []jetstream.StreamConfig) {
+	for _, s := range streamShares {
+		if share := inSpool[s.name]; share > 0 {
+			all = append(all, jetstream.StreamConfig{
+				Name: s.name, Subjects: []string{s.subject}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+				Discard: jetstream.DiscardNew, MaxBytes: b.cfg.MaxStore / 100 * share, AllowDirect: true, AllowAtomicPublish: true, Replicas: 1,
+			})
+		}
+	}
+	return all
+}
+
 // wanted returns every stream and bucket as it must be.
 func (b *Bus) wanted() []jetstream.StreamConfig {
+	if b.cfg.Embedded.Spool {
+		return b.wantedInSpool()
+	}
 	var all []jetstream.StreamConfig
 	for _, s := range streamShares {
 		all = append(all, jetstream.StreamConfig{
@@ -107,6 +126,9 @@ func pauseAtRandom(ctx context.Context) {
 // ensure creates or updates every stream and bucket. It runs at every start, also in several processes at once. It changes nothing on a
 // server that is too old, or that has lost a stream.
 func (b *Bus) ensure(ctx context.Context) error {
+	if b.cfg.Embedded.Spool {
+		return b.ensureSpool(ctx)
+	}
 	if err := b.checkLevel(ctx); err != nil {
 		return err
 	}
@@ -136,6 +158,16 @@ func (b *Bus) ensure(ctx context.Context) error {
 		return err
 	}
 	return b.mark(ctx)
+}
+
+// ensureSpool has no ledgers to bind, and no record of which streams were created: its server is new, or has its own store.
+func (b *Bus) ensureSpool(ctx context.Context) error {
+	for _, cfg := range b.wanted() {
+		if err := b.ensureStream(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *Bus) bindSessions(ctx context.Context) (err error) {

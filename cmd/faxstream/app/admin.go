@@ -93,14 +93,20 @@ func (c Admin) users() func() ([]access.User, error) {
 
 // health is what every process tells of itself, with who may ask.
 func (a *App) health(c Config, reg *prometheus.Registry) (dashboard.Config, error) {
-	refused, err := countRefused(reg)
-	return dashboard.Config{
-		Roles: c.Roles, Ready: a.ready, Warnings: a.warnings, Log: a.log, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-		Gate: access.New(access.Config{
+	if a.gate == nil {
+		refused, err := countRefused(reg)
+		if err != nil {
+			return dashboard.Config{}, err
+		}
+		a.gate = access.New(access.Config{
 			Tokens: c.Admin.tokens(), Users: c.Admin.users(), OIDC: c.Admin.OIDC, Refused: refused, Log: a.log, LinkKey: c.linkKey,
 			BehindTLS: c.Admin.PlainHTTP || c.Admin.HTTPS,
-		}),
-	}, err
+		})
+	}
+	return dashboard.Config{
+		Roles: c.Roles, Ready: a.ready, Warnings: a.warnings, Log: a.log, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Gate: a.gate,
+	}, nil
 }
 
 // listenHealth serves health, readiness and metrics, and no faxes.
@@ -115,6 +121,12 @@ func (a *App) listenHealth(c Config, reg *prometheus.Registry) error {
 
 func (a *App) listenAdmin(c Config, h http.Handler) (err error) {
 	h = layout.Under(c.Admin.Base, h)
+	if a.early != nil {
+		if a.early.replace(h) {
+			return nil // it listens
+		}
+		h = a.early
+	}
 	a.adminURL, err = a.listen("admin", c.Admin.Addr, h, c.Admin.tls(a.log))
 	if c.Admin.AnyPort && errors.Is(err, syscall.EADDRINUSE) {
 		a.adminURL, err = a.listen("admin", c.Admin.free(), h, c.Admin.tls(a.log))

@@ -34,6 +34,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/ocr"
 	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/spool"
 	"github.com/faxstream/faxstream/pipeline/stage"
 	"github.com/faxstream/faxstream/pipeline/subscribers"
 	"github.com/faxstream/faxstream/pipeline/trace"
@@ -49,16 +50,21 @@ type App struct {
 	bus     *bus.Bus
 	archive *watched // nil: it takes only webhooks
 	disks   []*disk
-	closers []func() error  // in the order of starting
-	failed  chan error      // a server or the board ended by itself
-	stopped atomic.Value    // of stoppage: why fetching is stopped
-	doubted atomic.Value    // of stoppage: why single pages may never come
-	sealing atomic.Value    // of stoppage: why sealing fails
-	hooks   *ingest.Handler // takes in webhooks
-	zone    *ingest.Zone    // of the provider's times
-	memory  *intake.Memory  // of all work on pages
-	tracer  *trace.Tracer   // nil: off
-	running sync.WaitGroup
+	spool   *spool.Spool   // nil: only the NATS servers store webhooks
+	closers []func() error // in the order of starting
+	// listeners are closed before all others: they may have been opened before what they need.
+	listeners []func() error
+	early     *replaceable    // serves on the admin listener; nil: it was not opened early
+	gate      *access.Gate    // of the admin listener
+	failed    chan error      // a server or the board ended by itself
+	stopped   atomic.Value    // of stoppage: why fetching is stopped
+	doubted   atomic.Value    // of stoppage: why single pages may never come
+	sealing   atomic.Value    // of stoppage: why sealing fails
+	hooks     *ingest.Handler // takes in webhooks
+	zone      *ingest.Zone    // of the provider's times
+	memory    *intake.Memory  // of all work on pages
+	tracer    *trace.Tracer   // nil: off
+	running   sync.WaitGroup
 }
 
 // stoppage wraps an error, nil too, for an atomic.Value.
@@ -94,19 +100,24 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.startTraces(c, reg); err != nil { // first, so that it ends last
 		return nil, err
 	}
+	if c.Spool.Dir != "" {
+		if err := a.startSpool(ctx, c, reg); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.openStores(ctx, c, reg); err != nil {
 		return nil, err
 	}
-	if err := a.startZone(ctx, c, reg); err != nil {
-		return nil, err
+	if a.feed(ctx); a.hooks == nil {
+		if err := a.startWebhooks(c, reg, a.bus, a.bus.Takes); err != nil {
+			return nil, err
+		}
 	}
-	if a.hooks, err = a.webhooks(c, reg); err != nil {
-		return nil, err
-	}
+	a.startZone(ctx)
 	if err := a.startWork(ctx, c, reg); err != nil {
 		return nil, err
 	}
-	if !c.has(RoleWebhook) {
+	if !c.has(RoleWebhook) || a.webhookURL != "" {
 		return a, nil
 	}
 	if a.webhookURL, err = a.listen("webhook", c.WebhookAddr, a.hooks, nil); err != nil { // last: work on a webhook begins at once
@@ -190,7 +201,7 @@ func (a *App) openBus(ctx context.Context, c Config, cfg bus.Config, reg prometh
 	if err := c.listener(&cfg.Embedded); err != nil {
 		return err
 	}
-	profiled(ctx, "nats", func(ctx context.Context) { a.bus, err = bus.Open(ctx, cfg) })
+	profiled(ctx, "nats", func(ctx context.Context) { a.bus, err = a.join(ctx, cfg) })
 	if err != nil {
 		return err
 	}
@@ -344,7 +355,7 @@ func (a *App) rules(c Config) hold.Rules {
 // ready fails when webhooks cannot be recorded or objects cannot be archived. It says for which roles of the process this is.
 func (a *App) ready(ctx context.Context) error {
 	if err := a.bus.Ready(ctx); err != nil {
-		return a.cfg.waiting(err, Roles()...)
+		return a.cfg.waiting(a.orSpooling(ctx, err), Roles()...)
 	}
 	for _, d := range a.disks {
 		if err := d.check(); err != nil {
@@ -377,7 +388,7 @@ func (a *App) warnings(ctx context.Context) ([]string, error) {
 	if u, _ := a.sealing.Load().(stoppage); u.error != nil {
 		warnings = append(warnings, "sealing the audit fails, and entries that are not sealed within 30 days are lost: "+u.Error())
 	}
-	return slices.Concat(warnings, a.hooks.Warnings(), a.zone.Warnings()), err
+	return slices.Concat(warnings, a.hooks.Warnings(), a.zone.Warnings(), a.spoolWarnings(ctx)), err
 }
 
 // refused are the addresses whose webhooks were refused last.
@@ -389,11 +400,14 @@ func (a *App) refused() []api.Refusal {
 	return list
 }
 
-// webhooks makes the handler of webhooks; nothing reaches it before it listens.
-func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, error) {
+// startWebhooks makes the handler of webhooks, and the zone of their times; nothing reaches it before it listens.
+func (a *App) startWebhooks(c Config, reg prometheus.Registerer, to ingest.Recorder, takes func(context.Context) error) (err error) {
+	a.zone, err = ingest.NewZone(ingest.ZoneConfig{Configured: c.Zone, Notes: notes{a}, Logger: a.log, Registerer: reg})
+	if err != nil {
+		return err
+	}
 	cfg := ingest.Config{
-		AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: a.bus, Ready: a.bus.Takes, Zone: a.zone, Logger: a.log,
-		Registerer: reg,
+		AllowFrom: c.AllowFrom, TrustedProxies: c.TrustedProxies, Recorder: to, Ready: takes, Zone: a.zone, Logger: a.log, Registerer: reg,
 	}
 	if a.tracer != nil {
 		cfg.Trace = a.tracer.Webhook
@@ -401,7 +415,8 @@ func (a *App) webhooks(c Config, reg prometheus.Registerer) (*ingest.Handler, er
 	if len(c.Secrets) > 0 {
 		cfg.Secrets = func() []string { return c.Secrets }
 	}
-	return ingest.NewHandler(cfg)
+	a.hooks, err = ingest.NewHandler(cfg)
+	return err
 }
 
 // stopTimeout is how long requests in flight may go on after a signal.
@@ -480,10 +495,10 @@ func (a *App) Wait(ctx context.Context) error {
 // Stop ends the parts in the reverse order of their start: first nothing comes in any more, then work in flight is finished.
 func (a *App) Stop() error {
 	var errs []error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		errs = append(errs, a.closers[i]())
+	for _, closer := range slices.Backward(append(a.closers, a.listeners...)) {
+		errs = append(errs, closer())
 	}
-	a.closers = nil
+	a.closers, a.listeners = nil, nil
 	a.running.Wait()
 	return errors.Join(errs...)
 }

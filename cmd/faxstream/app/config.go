@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
@@ -14,6 +16,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/session"
+	"github.com/faxstream/faxstream/pipeline/spool"
 	"github.com/faxstream/faxstream/pipeline/stage"
 	"github.com/faxstream/faxstream/pipeline/trace"
 )
@@ -28,6 +31,8 @@ type Config struct {
 	NATS      bus.Config // where JetStream is; Start sets Log, Buried, Marker, and the subscribers' password and TLS
 	NATSCert  string     // PEM file of the certificate of NATS.Embedded.Listen, read again when it changes; empty: no TLS
 	NATSKey   string     // PEM file of the private key of NATSCert
+
+	Spool spool.Config // stores webhooks while the servers of NATS.URL do not; Start sets Log. Without Dir: they are answered 503
 
 	WebhookAddr    string         // HOST:PORT where webhooks are taken; port 0: a free one
 	AllowFrom      []netip.Prefix // who may send webhooks; empty: the addresses that Fax.Plus names
@@ -106,6 +111,9 @@ func (c Config) check() error {
 	if err := c.checkRoles(); err != nil {
 		return err
 	}
+	if err := c.checkSpool(); err != nil {
+		return err
+	}
 	listen := c.NATS.Embedded.Listen
 	switch {
 	case c.has(RoleWebhook) && len(c.Secrets) == 0 && !loopback(c.WebhookAddr):
@@ -139,6 +147,38 @@ func (c Config) check() error {
 		}
 	}
 	return nil
+}
+
+// leastSpool is the smallest Config.Spool.Max, in bytes.
+const leastSpool = 1_000_000
+
+// checkSpool refuses a spool that nothing would use, and one in a directory of something else.
+func (c Config) checkSpool() error {
+	dir := c.Spool.Dir
+	switch {
+	case dir == "":
+		return nil
+	case c.NATS.URL == "":
+		return configErrorf("--spool needs --nats-url: the embedded NATS server is in this process and stores webhooks on this machine anyway")
+	case !c.has(RoleWebhook):
+		return configErrorf("--spool needs the role %s: this process takes no webhooks", RoleWebhook)
+	case c.Spool.Max < leastSpool:
+		return configErrorf("--spool-max %d: want %d MB or more", c.Spool.Max/1e6, leastSpool/1_000_000)
+	case within(dir, c.Dir):
+		return configErrorf("--spool %s: --dir is in it; give a directory that is for nothing else", dir)
+	}
+	for _, other := range []string{c.path("spool"), c.path("nats"), c.path("search"), c.Archive.Dir} {
+		if other != "" && within(other, dir) {
+			return configErrorf("--spool %s: %s is for something else; give a directory that is for nothing else", dir, other)
+		}
+	}
+	return nil
+}
+
+// within reports whether path is dir or lies in it.
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 // listener sets the TLS of the embedded server.
@@ -191,3 +231,29 @@ func (c Config) disks() []*disk {
 
 // path is a file or directory below Dir.
 func (c Config) path(name string) string { return filepath.Join(c.Dir, name) }
+
+// What a process takes beside the work on pages, in bytes: measured with the embedded server, 24 fetches and some thousand faxes.
+const (
+	program = 65_000_000 // its code, what the collector does not count, and by how much large pages pass the collector's limit
+	resting = 35_000_000 // the embedded server, connections, the list of faxes
+	garbage = 10_000_000 // memory that is not in use and not collected yet
+)
+
+// LeastMemory is the smallest Config.Memory, in bytes: pages of usual size are decoded one after the other.
+const LeastMemory = program + resting + garbage + 20_000_000
+
+// budget is the part of Memory that work on pages may have.
+func (c Config) budget() int64 {
+	if c.Memory == 0 {
+		return 0
+	}
+	return c.Memory - program - resting - garbage
+}
+
+// LimitHeap makes the collector hold the heap within Memory: a process that waits for its garbage uses what it should not. It does nothing
+// if there is no Memory, or if the environment has a GOMEMLIMIT. It is for the whole process, so only the command line calls it.
+func (c Config) LimitHeap(getenv func(string) string) {
+	if c.Memory > 0 && getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(c.Memory - program)
+	}
+}

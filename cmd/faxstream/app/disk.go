@@ -93,7 +93,7 @@ func gaugeDisks(r prometheus.Registerer, disks []*disk) error {
 	for _, d := range disks {
 		err := r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "faxstream_disk_free_bytes",
-			Help:        "Free space on the disk of a directory: state (--dir), archive (plain files only).",
+			Help:        "Free space on the disk of a directory: state (--dir), archive (plain files only), spool (--spool).",
 			ConstLabels: prometheus.Labels{"disk": d.name},
 		}, func() float64 {
 			free, _, err := d.space()

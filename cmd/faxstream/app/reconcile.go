@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -17,19 +15,25 @@ func (a *App) reconciler(c Config, cfg ingest.ReconcilerConfig) (*ingest.Reconci
 	return ingest.NewReconciler(cfg)
 }
 
-// startZone makes what knows the zone of the provider's times, with what an earlier process has learned.
-func (a *App) startZone(ctx context.Context, c Config, reg prometheus.Registerer) (err error) {
-	a.zone, err = ingest.NewZone(ingest.ZoneConfig{Configured: c.Zone, Notes: a.bus, Logger: a.log, Registerer: reg})
-	if err != nil {
-		return err
-	}
+// notes are those of JetStream. The zone reads and writes them only after startZone.
+type notes struct{ app *App }
+
+func (n notes) Note(ctx context.Context, key string) ([]byte, uint64, error) {
+	return n.app.bus.Note(ctx, key)
+}
+
+func (n notes) PutNote(ctx context.Context, key string, data []byte, revision uint64) (uint64, bool, error) {
+	return n.app.bus.PutNote(ctx, key, data, revision)
+}
+
+// startZone gives the zone of the provider's times what an earlier process has learned. JetStream is open.
+func (a *App) startZone(ctx context.Context) {
 	if err := a.zone.Load(ctx); err != nil {
 		a.log.Warn("what an earlier process learned of the provider's time zone cannot be read; it is tried again", "err", err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.running.Go(func() { a.zone.Run(ctx) })
 	a.closers = append(a.closers, func() error { cancel(); return nil })
-	return nil
 }
 
 // startReconciler starts its regular runs, unless they are switched off.

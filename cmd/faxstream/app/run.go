@@ -22,6 +22,10 @@ const (
 // everything again in this process, on the same addresses, as soon as the disk is writable. It does not call ready again.
 func Run(ctx context.Context, c Config, ready func(*App) error) error {
 	a, err := Start(ctx, c)
+	if errors.Is(err, errStopped) {
+		c.Log.Info(err.Error())
+		return nil
+	}
 	if err != nil {
 		return err
 	}
