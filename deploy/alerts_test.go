@@ -79,6 +79,8 @@ func TestAlertsFire(t *testing.T) {
 			`faxstream_consumer_oldest_seconds{consumer="page"} 5+0x60`,
 			`faxstream_consumer_oldest_seconds{consumer="page"} 900+0x60`,
 		},
+		"FaxstreamSpoolHolds": {"faxstream_spool_oldest_seconds 20+0x60", "faxstream_spool_oldest_seconds 400+0x60"},
+		"FaxstreamSpoolFull":  {"faxstream_spool_bytes 50+0x60", "faxstream_spool_bytes 90+0x60"},
 	}
 	file, err := filepath.Abs("alerts.yaml")
 	if err != nil {
@@ -98,6 +100,7 @@ func TestAlertsFire(t *testing.T) {
 			name, points, _ := strings.Cut(values, " ")
 			test += fmt.Sprintf("  - interval: 1m\n    input_series:\n      - {series: '%s', values: '%s'}\n", name, points)
 			test += "      - {series: 'faxstream_stream_limit_bytes{stream=\"FAX_IN\"}', values: '100+0x60'}\n"
+			test += "      - {series: 'faxstream_spool_limit_bytes', values: '100+0x60'}\n"
 			test += fmt.Sprintf("    promql_expr_test:\n      - expr: 'count(ALERTS{alertname=\"%s\",alertstate=\"firing\"}) or vector(0)'\n"+
 				"        eval_time: 50m\n        exp_samples: [{labels: '{}', value: %d}]\n", r.Alert, fires)
 		}

@@ -11,9 +11,9 @@
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
 // Beside the way: hold guards every write and carries out holds and purges; desk has what people say about a fax; letters writes dead
-// letters, and has replay decode originals again; recovery restores ledgers from the archive; seal chains the days of the audit; verify
-// proves the archive. The doc comment of each room says what it promises and what a crash leaves. Every handler may run again from its
-// start, and does: its message is acknowledged only after its last write.
+// letters, and has replay decode originals again; recovery restores ledgers from the archive; seal chains the days of the audit; spool has
+// webhooks while NATS servers elsewhere are away; verify proves the archive. The doc comment of each room says what it promises and what a
+// crash leaves. Every handler may run again from its start, and does: its message is acknowledged only after its last write.
 //
 // # Where a change belongs
 //
@@ -80,6 +80,8 @@
 //   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with
 //     200 is there. Pages come as soon as the provider is back. TestOutages, TestEveryFailingWriteHeals, TestSimulation,
 //     TestPagesComeWhenTheProviderIsBack
+//   - External NATS servers are away, also at the start, and there is a spool: webhooks are stored in it and answered 200; their faxes go on
+//     when the servers are back. TestNoWebhookIsRefusedWhileNATSIsKilled, TestAStartWithoutNATSTakesWebhooks, TestAFullSpoolAnswers503
 //   - The archive or the provider is away when a fax is closed: the grace begins again when it is back, so the document is complete and its
 //     pages are streamed. TestAnOutageAtTheCloseCostsNoStreamedPage
 //   - The archive or the provider is away: a load balancer that asks the webhook listener goes on to send webhooks, and they are stored.
@@ -178,5 +180,7 @@
 //   - The grace after a close is armed again while archive or provider are away as this process knows: no process asks another one.
 //   - A fax is one trace: its id is made from the session (trace/doc.go). The webhook listener has a /readyz of its own (ingest/ready.go),
 //     which is about FAX_IN alone.
+//   - A spool is a JetStream with FAX_IN and FAX_DLQ alone. What is in it is sent by Record and Bury, not by a source of a stream, which would
+//     lose the expected sequence.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

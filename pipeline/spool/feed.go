@@ -28,9 +28,9 @@ func (s *Spool) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case why := <-s.died():
-			s.reopen(ctx, why)
+			s.shut(why)
 		case <-tick.C:
-			if time.Now().After(again) && s.round(ctx) {
+			if s.opened(ctx) && time.Now().After(again) && s.round(ctx) {
 				again = time.Now().Add(againAfter)
 			}
 		}
@@ -45,8 +45,8 @@ func (s *Spool) died() <-chan error {
 	return store.Failed()
 }
 
-// reopen opens the store again as soon as that is possible: one that met an error of its disk never writes again.
-func (s *Spool) reopen(ctx context.Context, why error) {
+// shut closes the store, which met an error of its disk: it never writes again, and another one may.
+func (s *Spool) shut(why error) {
 	s.cfg.Log.Error("the disk of the spool is not writable: webhooks that the NATS servers do not take are answered 503 until it is",
 		"spool", s.cfg.Dir, "err", why)
 	s.mu.Lock()
@@ -56,26 +56,24 @@ func (s *Spool) reopen(ctx context.Context, why error) {
 	if err := store.Close(); err != nil {
 		s.cfg.Log.Warn("closing the spool failed", "spool", s.cfg.Dir, "err", err)
 	}
-	tick := time.NewTicker(askEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		store, err := s.open(ctx)
-		if err != nil {
-			s.cfg.Log.Warn("the spool cannot be opened again; it is tried again", "spool", s.cfg.Dir, "err", err)
-			continue
-		}
-		s.cfg.Log.Info("the spool is open again", "spool", s.cfg.Dir)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.store, s.holds = store, true
-		clear(s.kept) // a store that lost its disk may give a sequence to another event
-		return
+}
+
+// opened opens the store again if it was shut, and reports whether it is open.
+func (s *Spool) opened(ctx context.Context) bool {
+	if store, _ := s.parts(); store != nil {
+		return true
 	}
+	store, err := s.open(ctx)
+	if err != nil {
+		s.cfg.Log.Warn("the spool cannot be opened again; it is tried again", "spool", s.cfg.Dir, "err", err)
+		return false
+	}
+	s.cfg.Log.Info("the spool is open again", "spool", s.cfg.Dir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store, s.holds = store, true
+	clear(s.kept) // a store that lost its disk may give a sequence to another event
+	return true
 }
 
 // round asks the servers whether they take events, and sends them what there is. later: some events failed, although the servers do.

@@ -38,8 +38,8 @@ type Servers interface {
 	Takes(ctx context.Context) error
 }
 
-// DefaultMax is enough for about a million events, in bytes.
-const DefaultMax = 1_000_000_000
+// DefaultMax is enough for half a million events, in bytes.
+const DefaultMax = 250_000_000
 
 // Config says where a spool is.
 type Config struct {

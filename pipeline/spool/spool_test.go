@@ -335,6 +335,26 @@ func TestAnEventThatIsTooLargeIsKept(t *testing.T) {
 	}
 }
 
+// A spool whose disk could not be written is opened again, with what it has; meanwhile it refuses.
+func TestASpoolIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	s, they := openSpool(t, t.TempDir(), 0), newServers()
+	record(t, s, page("s", 1))
+	s.shut(errors.New("the disk is full"))
+	if _, err := s.Record(t.Context(), page("s", 2)); err == nil || s.Takes(t.Context()) == nil || errors.Is(s.Takes(t.Context()), ErrSpooling) {
+		t.Errorf("a spool that is closed takes events: %v, %v", err, s.Takes(t.Context()))
+	}
+	if _, err := s.State(t.Context()); err == nil {
+		t.Error("it says what it has")
+	}
+	s.Join(they)
+	run(t, s)
+	await(t, "it is open again and empty", func() bool { st, err := s.State(t.Context()); return err == nil && st.Events == 0 })
+	if they.got() != 1 {
+		t.Errorf("the servers have %d events", they.got())
+	}
+}
+
 // A spool is sent to real servers as what comes directly: again it changes nothing, and a contradiction becomes a dead letter there.
 func TestASpoolThatIsSentTwice(t *testing.T) {
 	t.Parallel()

@@ -50,9 +50,9 @@ const checkTimeout = 20 * time.Second
 func Examine(ctx context.Context, c Config) (all []Finding) {
 	e := &examination{Config: c}
 	for _, check := range []func(*examination, context.Context){
-		(*examination).server, (*examination).webhooks, (*examination).disks, (*examination).nats, (*examination).archive,
-		(*examination).provider, (*examination).hooks, (*examination).clocks, (*examination).certificates, (*examination).exposure,
-		(*examination).signing, (*examination).tesseract,
+		(*examination).server, (*examination).webhooks, (*examination).disks, (*examination).spool, (*examination).nats,
+		(*examination).archive, (*examination).provider, (*examination).hooks, (*examination).clocks, (*examination).certificates,
+		(*examination).exposure, (*examination).signing, (*examination).tesseract,
 	} {
 		if ctx.Err() != nil {
 			break // what follows would only say that it was stopped

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/pipeline/spool"
 )
 
 // online answers as a server does.
@@ -56,5 +60,29 @@ func TestRefusedWebhooks(t *testing.T) {
 	if !strings.Contains(text, "fail 3 webhooks") || !strings.Contains(text, "came from 192.0.2.1;") || strings.Contains(text, "192.0.2.3") ||
 		!strings.Contains(text, "warn 0 webhooks") {
 		t.Errorf("found are\n%s", text)
+	}
+}
+
+// A directory for webhooks that wait must be that of a spool, empty, or not there.
+func TestTheDirectoryOfTheSpool(t *testing.T) {
+	other := t.TempDir()
+	if err := os.WriteFile(filepath.Join(other, "fax.pdf"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	used := filepath.Join(t.TempDir(), "unsent")
+	s, err := spool.Open(t.Context(), spool.Config{Dir: used, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		other: Fail, used: OK, t.TempDir(): OK, filepath.Join(other, "none"): Unknown, filepath.Join(other, "fax.pdf"): Fail,
+	} {
+		e := &examination{Config: Config{App: app.Config{Spool: spool.Config{Dir: dir}}}}
+		if e.spool(t.Context()); len(e.found) != 1 || e.found[0].Status != want {
+			t.Errorf("%s: found is %+v, want %s", dir, e.found, want)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/client"
+	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
 // server asks the running server whether it is ready, and what it warns of.
@@ -93,6 +94,29 @@ func (e *examination) disks(context.Context) {
 	}
 	for _, w := range warnings {
 		e.say(check, Warn, w, "make room before it is full")
+	}
+}
+
+// spool looks at the directory where webhooks wait for NATS servers that are away.
+func (e *examination) spool(context.Context) {
+	const check = "spool"
+	dir := e.App.Spool.Dir
+	if dir == "" {
+		return
+	}
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		e.say(check, Unknown, dir+" does not exist yet", "faxstream serve creates it")
+		return
+	}
+	is, readErr := bus.IsSpool(dir)
+	switch err := errors.Join(err, readErr); {
+	case err != nil:
+		e.say(check, Fail, err.Error(), "give --spool a directory that this user may read and write")
+	case !is && len(files) > 0:
+		e.say(check, Fail, dir+" has files that are not of a spool", "give --spool an empty directory, or one that does not exist")
+	default:
+		e.say(check, OK, "webhooks are stored in "+dir+" while the NATS servers do not take them", "")
 	}
 }
 
