@@ -80,8 +80,9 @@
 //   - The provider, the archive or NATS is down: answers are 503 or work waits; it goes on afterwards; everything that was answered with
 //     200 is there. Pages come as soon as the provider is back. TestOutages, TestEveryFailingWriteHeals, TestSimulation,
 //     TestPagesComeWhenTheProviderIsBack
-//   - External NATS servers are away, also at the start, and there is a spool: webhooks are stored in it and answered 200; their faxes go on
-//     when the servers are back. TestNoWebhookIsRefusedWhileNATSIsKilled, TestAStartWithoutNATSTakesWebhooks, TestAFullSpoolAnswers503
+//   - External NATS servers are away, also at the start, and there is a spool: webhooks are stored in it and answered 200; their faxes
+//     go on when the servers are back. TestNoWebhookIsRefusedWhileNATSIsKilled, TestAStartWithoutNATSTakesWebhooks,
+//     TestAFullSpoolAnswers503
 //   - The archive or the provider is away when a fax is closed: the grace begins again when it is back, so the document is complete and its
 //     pages are streamed. TestAnOutageAtTheCloseCostsNoStreamedPage
 //   - The archive or the provider is away: a load balancer that asks the webhook listener goes on to send webhooks, and they are stored.
@@ -180,7 +181,7 @@
 //   - The grace after a close is armed again while archive or provider are away as this process knows: no process asks another one.
 //   - A fax is one trace: its id is made from the session (trace/doc.go). The webhook listener has a /readyz of its own (ingest/ready.go),
 //     which is about FAX_IN alone.
-//   - A spool is a JetStream with FAX_IN and FAX_DLQ alone. What is in it is sent by Record and Bury, not by a source of a stream, which would
-//     lose the expected sequence.
+//   - A spool is a JetStream with FAX_IN and FAX_DLQ alone. What is in it is sent by Record and Bury, not by a source of a stream, which
+//     would lose the expected sequence.
 //   - Helpers that tests of several rooms share are in pipelinetest, which the product does not import.
 package pipeline

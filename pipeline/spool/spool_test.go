@@ -341,8 +341,9 @@ func TestASpoolIsOpenedAgain(t *testing.T) {
 	s, they := openSpool(t, t.TempDir(), 0), newServers()
 	record(t, s, page("s", 1))
 	s.shut(errors.New("the disk is full"))
-	if _, err := s.Record(t.Context(), page("s", 2)); err == nil || s.Takes(t.Context()) == nil || errors.Is(s.Takes(t.Context()), ErrSpooling) {
-		t.Errorf("a spool that is closed takes events: %v, %v", err, s.Takes(t.Context()))
+	_, err := s.Record(t.Context(), page("s", 2))
+	if says := s.Takes(t.Context()); err == nil || says == nil || errors.Is(says, ErrSpooling) {
+		t.Errorf("a spool that is closed takes events: %v, %v", err, says)
 	}
 	if _, err := s.State(t.Context()); err == nil {
 		t.Error("it says what it has")
