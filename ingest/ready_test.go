@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -42,6 +43,7 @@ func TestALoadBalancerLearnsWhetherWebhooksCanBeStored(t *testing.T) {
 		}{
 			{http.MethodGet, nil, 200, "ready"},
 			{http.MethodGet, errors.New("stream FAX_IN is full at 10.1.2.3"), 503, "not_ready"},
+			{http.MethodGet, fmt.Errorf("NATS is gone: %w", ingest.ErrSpooling), 200, "spooling"},
 			{http.MethodHead, nil, 200, ""},
 			{http.MethodPost, nil, 405, "method_not_allowed"},
 		} {

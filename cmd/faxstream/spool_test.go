@@ -42,7 +42,7 @@ func newSpooling(t *testing.T, more ...string) *spooling {
 	t.Helper()
 	w := &spooling{
 		t: t, nats: apptest.StartNATS(t), dir: filepath.Join(t.TempDir(), "unsent"), addr: apptest.FixedAddr(t), sent: map[string]bool{},
-		sender: newSender(t, answerWithin),
+		sender: newSender(t, apptest.Patience),
 	}
 	b, err := bus.Open(t.Context(), bus.Config{URL: w.nats.NATSURL(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -172,6 +172,8 @@ func TestNoWebhookIsRefusedWhileNATSIsKilled(t *testing.T) {
 	w.p.awaitReady()
 	over := make(chan struct{})
 	var senders sync.WaitGroup
+	stop := sync.OnceFunc(func() { close(over); senders.Wait() })
+	t.Cleanup(stop)
 	for range 8 {
 		senders.Go(func() {
 			for {
@@ -205,8 +207,7 @@ func TestNoWebhookIsRefusedWhileNATSIsKilled(t *testing.T) {
 			return w.metric("faxstream_spool_events") == 0 && w.metric("faxstream_spool_active") == 0
 		})
 	}
-	close(over)
-	senders.Wait()
+	stop()
 	await(t, "the spool is empty", func() bool { return w.metric("faxstream_spool_events") == 0 })
 	w.checkAll()
 	log := w.p.log.String()

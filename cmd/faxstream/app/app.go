@@ -52,7 +52,7 @@ type App struct {
 	disks   []*disk
 	spool   *spool.Spool   // nil: only the NATS servers store webhooks
 	closers []func() error // in the order of starting
-	// listeners are closed before all others: they may have been opened before what they need.
+	// listeners are closed before all others: with a spool they are opened before what they need. The first one runs the spool.
 	listeners []func() error
 	early     *replaceable    // serves on the admin listener; nil: it was not opened early
 	gate      *access.Gate    // of the admin listener
@@ -108,10 +108,10 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.openStores(ctx, c, reg); err != nil {
 		return nil, err
 	}
-	if a.feed(ctx); a.hooks == nil {
-		if err := a.startWebhooks(c, reg, a.bus, a.bus.Takes); err != nil {
-			return nil, err
-		}
+	if a.spool != nil {
+		a.spool.Join(a.bus)
+	} else if err := a.startWebhooks(c, reg, a.bus, a.bus.Takes); err != nil {
+		return nil, err
 	}
 	a.startZone(ctx)
 	if err := a.startWork(ctx, c, reg); err != nil {

@@ -7,11 +7,11 @@
 //	                       +-- reconciler (provider's lists), sealer (the audit's days)
 //
 // Promise: what Start returns is ready. The archive and JetStream are open, every ledger is read, and the listener of webhooks comes
-// last, so work on a webhook begins as soon as it is stored. Stop ends the parts in the reverse order: first nothing comes in any more,
-// then work in flight is finished. Run starts everything again in the same process when the embedded server has lost its disk and the disk
-// takes writes again.
+// last, so work on a webhook begins as soon as it is stored. With a spool it comes first: Start then waits for NATS servers that are away,
+// and webhooks go into the spool meanwhile. Stop ends the parts in the reverse order: first nothing comes in any more, then work in flight
+// is finished. Run starts everything again in the same process when the embedded server has lost its disk and the disk takes writes again.
 //
 // What a crash leaves: nothing that this package owns. The next Start on the same Config goes on with the facts in JetStream and the
-// objects in the archive; the rooms below pipeline say what each of their steps leaves. The spool directory may have unfinished files,
-// which the next start removes.
+// objects in the archive; the rooms below pipeline say what each of their steps leaves. The directory of scratch files may have
+// unfinished ones, which the next start removes.
 package app

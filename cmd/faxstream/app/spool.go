@@ -25,6 +25,7 @@ func (a *App) startSpool(ctx context.Context, c Config, reg *prometheus.Registry
 		return err
 	}
 	a.closers = append(a.closers, a.spool.Close)
+	a.runSpool(ctx)
 	if err := errors.Join(reg.Register(spoolCollector{a.spool}), gaugeDisks(reg, []*disk{{name: "spool", dir: cfg.Dir}})); err != nil {
 		return err
 	}
@@ -113,21 +114,18 @@ func (a *App) join(ctx context.Context, cfg bus.Config) (*bus.Bus, error) {
 	}
 }
 
-// feed sends what is in the spool to the NATS servers, and from now on what comes.
-func (a *App) feed(ctx context.Context) {
-	if a.spool == nil {
-		return
-	}
-	a.spool.Join(a.bus)
+// runSpool sends what is in the spool to the NATS servers, once they are known, until the listeners are closed: JetStream and the spool are
+// still open then.
+func (a *App) runSpool(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		a.spool.Run(ctx)
 	}()
-	a.closers = append(a.closers, func() error {
+	a.listeners = append(a.listeners, func() error {
 		cancel()
-		<-done // before JetStream and the spool are closed
+		<-done
 		return nil
 	})
 }
