@@ -144,13 +144,16 @@ func IsTrial(subject string) bool { return strings.HasSuffix(subject, trial) }
 
 const (
 	trialSize    = 4 << 10 // bytes; larger than most messages: a stream that has space only for small ones must not count as ready
-	trialTimeout = time.Second
+	trialTimeout = time.Second // unless who asks has a deadline
 )
 
 // try publishes a test message to a stream, and deletes it again.
 func (b *Bus) try(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
-	defer cancel()
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, trialTimeout)
+		defer cancel()
+	}
 	stream, err := b.js.Stream(ctx, name)
 	if err != nil {
 		return err
