@@ -100,7 +100,7 @@ func TestWorkGivesWayToFactsFromOutside(t *testing.T) {
 					time.AfterFunc(f.from, p.begin)
 					time.AfterFunc(f.to, p.end)
 				}
-				time.Sleep(1) // the first fact has begun
+				time.Sleep(time.Nanosecond) // the first fact has begun
 				start := time.Now()
 				p.wait(t.Context(), c.work.rounds(), c.worker)
 				if got := time.Since(start).Round(ms); got != c.want {
