@@ -116,7 +116,8 @@ func TestAlertsFire(t *testing.T) {
 // counter is a counter that stays, and one that rises.
 func counter(name string) [2]string { return [2]string{name + " 5+0x60", name + " 0+1x60"} }
 
-// Every expression of the Grafana dashboard is one for Prometheus, and every metric in it and in the alerts is one of faxstream.
+// Every expression of the Grafana dashboard and of the example for KEDA is one for Prometheus, and every metric in them and in the alerts is
+// one of faxstream.
 func TestTheGrafanaDashboard(t *testing.T) {
 	var board struct {
 		Panels []struct {
@@ -140,6 +141,10 @@ func TestTheGrafanaDashboard(t *testing.T) {
 		all = append(all, r.Expr)
 	}
 	recorded := "groups:\n- name: grafana\n  rules:\n"
+	for i, query := range scalingQueries(t) {
+		all = append(all, query)
+		recorded += fmt.Sprintf("  - {record: 'scaling:%d', expr: %q}\n", i, query)
+	}
 	for i, p := range board.Panels {
 		for k, target := range p.Targets {
 			all = append(all, target.Expr)
@@ -159,4 +164,35 @@ func TestTheGrafanaDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	promtool(t, "check", "rules", file)
+}
+
+// scalingQueries are those of the ScaledObject of KEDA in operations.md.
+func scalingQueries(t *testing.T) (queries []string) {
+	t.Helper()
+	page, err := os.ReadFile("docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```text\n(apiVersion: keda.*?)```").FindStringSubmatch(string(page))
+	if block == nil {
+		t.Fatal("operations.md has no ScaledObject")
+	}
+	var object struct {
+		Spec struct {
+			Triggers []struct {
+				Type     string
+				Metadata map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(block[1]), &object); err != nil || len(object.Spec.Triggers) == 0 {
+		t.Fatalf("the ScaledObject has no triggers: %v", err)
+	}
+	for _, trigger := range object.Spec.Triggers {
+		if trigger.Type != "prometheus" || trigger.Metadata["threshold"] == "" {
+			t.Errorf("trigger %+v: want one of Prometheus with a threshold", trigger)
+		}
+		queries = append(queries, trigger.Metadata["query"])
+	}
+	return queries
 }

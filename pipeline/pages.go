@@ -100,6 +100,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 		if !c.takes(Collecting) {
 			continue
 		}
+		b.Consumer.Part = string(Collecting)
 		if err := c.bus.ConsumeBatches(ctx, b.Consumer, b.Most, labelled(b.Consumer.Durable, b.Handle)); err != nil {
 			return nil, err
 		}
@@ -131,6 +132,7 @@ func (c *pagesConfig) consume(ctx context.Context, of Part, s bus.Consumption) (
 	if !c.takes(of) {
 		return handle, nil
 	}
+	s.Consumer.Part = string(of)
 	return handle, c.bus.Consume(ctx, s.Consumer, handle)
 }
 

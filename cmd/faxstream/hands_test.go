@@ -99,11 +99,18 @@ func TestOtherHandsAtTheConsumers(t *testing.T) {
 	await(t, "the metrics count what waits", func() bool {
 		m := metrics(t, p)
 		return m[`faxstream_consumer_pending{consumer="page"}`] == float64(len(second.Pages)) &&
-			m[`faxstream_consumer_oldest_seconds{consumer="page"}`] > 0
+			m[`faxstream_consumer_oldest_seconds{consumer="page"}`] > 0 &&
+			m[`faxstream_backlog_pages{role="worker"}`] >= float64(len(second.Pages)) &&
+			m[`faxstream_backlog_oldest_seconds{role="worker"}`] > 0
 	})
 	if _, err := hands.js.ResumeConsumer(ctx, bus.StreamIn, "page"); err != nil {
 		t.Fatal(err)
 	}
 	p.awaitComplete(second.Session)
 	await(t, "/readyz is green", func() bool { status, _ := p.readyz(); return status == http.StatusOK })
+	await(t, "nothing waits for any role", func() bool {
+		m := metrics(t, p)
+		return m[`faxstream_backlog_pages{role="worker"}`]+m[`faxstream_backlog_pages{role="collector"}`]+
+			m[`faxstream_backlog_pages{role="assembler"}`] == 0
+	})
 }

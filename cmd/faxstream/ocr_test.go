@@ -108,6 +108,10 @@ func TestServeReadsPages(t *testing.T) {
 	p.send(sim, f)
 	p.awaitComplete("case")
 	await(t, "the text of the fax", func() bool { return p.fax("case").Searchable })
+	await(t, "no page waits to be read", func() bool {
+		waiting, shown := metrics(t, p)[`faxstream_backlog_pages{role="ocr"}`]
+		return shown && waiting == 0
+	})
 	if text := command(t, "get", "case", "--as=txt", "--server="+p.ready.Admin); strings.Count(text, "\f") < 2 || len(text) < 100 {
 		t.Errorf("the text is %q", text)
 	}

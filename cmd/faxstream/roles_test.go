@@ -1,9 +1,11 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/storage/storagetest"
@@ -93,6 +95,13 @@ func (p *process) wantRoles(roles string) {
 	p.t.Helper()
 	if status, body := p.readyz(); status != 200 || !strings.Contains(body, `"roles":`+roles) {
 		p.t.Errorf("a process with the roles %s says %d %s", roles, status, body)
+	}
+	shown := metrics(p.t, p)
+	for _, role := range app.Roles() {
+		reads := slices.Contains([]string{app.RoleWorker, app.RoleCollector, app.RoleAssembler}, role)
+		if _, ok := shown[`faxstream_backlog_pages{role="`+role+`"}`]; ok != (reads && strings.Contains(roles, role)) {
+			p.t.Errorf("a process with the roles %s shows the backlog of %s: %v", roles, role, ok)
+		}
 	}
 	status, body := p.ask(p.ready.Admin + "/")
 	admin, webhook := strings.Contains(roles, "admin"), strings.Contains(roles, "webhook")

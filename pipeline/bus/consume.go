@@ -75,6 +75,7 @@ type Consumer struct {
 	Filter  []string // subjects
 	Workers int      // handlers at the same time, in this process; 0: 1
 	Ordered bool     // one message after another, over all processes: the next one waits until the last one is settled
+	Part    string   // whose work its messages are, for Backlogs; empty: nobody asks
 
 	// Overtake, if it is set, lets new messages overtake a backlog (see lane): they are handled early, beside it, by as many workers more. The
 	// handler gets such a message twice, maybe at the same time. A worker calls Overtake before it chooses a message, so that the newest

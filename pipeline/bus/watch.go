@@ -64,6 +64,7 @@ type look struct {
 type Backlog struct {
 	Consumer string
 	Stream   string
+	Part     string        // that of its Consumer
 	Pending  uint64        // messages that are not settled
 	Oldest   time.Duration // how long the oldest of them waits; 0: there is none
 }
@@ -74,7 +75,10 @@ func (b *Bus) Backlogs() []Backlog {
 	for _, d := range b.watched.all() {
 		d.mu.Lock()
 		if l := d.look; l.info != nil {
-			log := Backlog{Consumer: d.want.Durable, Stream: d.want.Stream, Pending: l.info.NumPending + uint64(l.info.NumAckPending)}
+			log := Backlog{
+				Consumer: d.want.Durable, Stream: d.want.Stream, Part: d.want.Part,
+				Pending: l.info.NumPending + uint64(l.info.NumAckPending),
+			}
 			if !l.oldest.IsZero() {
 				log.Oldest = max(time.Since(l.oldest), 0)
 			}

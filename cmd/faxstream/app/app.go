@@ -211,7 +211,7 @@ func (a *App) openBus(ctx context.Context, c Config, cfg bus.Config, reg prometh
 	}
 	return errors.Join(
 		err, gaugeLetters(reg, a.bus), gaugeDisks(reg, a.disks),
-		reg.Register(fillCollector{a.bus}), reg.Register(backlogCollector{a.bus}),
+		reg.Register(fillCollector{a.bus}), reg.Register(backlogCollector{a.bus}), gaugeRoles(reg, c, a.bus),
 	)
 }
 
@@ -304,6 +304,11 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	services := &subscribers.Service{Bus: a.bus, Key: c.linkKey}
 	if err := services.Admit(ctx); err != nil {
 		return err
+	}
+	if c.has(RoleOCR) && c.OCR != nil {
+		if err := gaugeRole(reg, RoleOCR, unread(services)); err != nil {
+			return err
+		}
 	}
 	past := health.New(reg)
 	a.running.Go(func() { past.Run(ctx) })

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
+	"github.com/faxstream/faxstream/pipeline/subscribers"
 	"github.com/faxstream/faxstream/pipeline/trace"
 )
 
@@ -177,5 +179,77 @@ func (c backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range c.consumers.Backlogs() {
 		ch <- prometheus.MustNewConstMetric(backlogPending, prometheus.GaugeValue, float64(l.Pending), l.Consumer)
 		ch <- prometheus.MustNewConstMetric(backlogOldest, prometheus.GaugeValue, l.Oldest.Seconds(), l.Consumer)
+	}
+}
+
+// roleCollector shows the work of one role that waits, in all processes: so many more of the role are useful. Absent while it is unknown.
+type roleCollector struct {
+	pages, oldest *prometheus.Desc
+	ask           func(ctx context.Context) (waiting uint64, oldest time.Duration, err error)
+}
+
+func (c roleCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.pages
+	ch <- c.oldest
+}
+
+func (c roleCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
+	defer cancel()
+	waiting, oldest, err := c.ask(ctx)
+	if err != nil {
+		return // absent; /readyz says why
+	}
+	ch <- prometheus.MustNewConstMetric(c.pages, prometheus.GaugeValue, float64(waiting))
+	ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, oldest.Seconds())
+}
+
+// gaugeRole shows the work that waits for a role.
+func gaugeRole(r prometheus.Registerer, role string, ask func(context.Context) (uint64, time.Duration, error)) error {
+	of := prometheus.Labels{"role": role}
+	return r.Register(roleCollector{
+		pages: prometheus.NewDesc("faxstream_backlog_pages",
+			"What waits for a role, or is in work there, in all processes: pages and whole files to fetch (worker), facts (collector), "+
+				"documents and orders of people (assembler), pages to read (ocr).", nil, of),
+		oldest: prometheus.NewDesc("faxstream_backlog_oldest_seconds", "How long the oldest of them waits, in seconds.", nil, of),
+		ask:    ask,
+	})
+}
+
+// gaugeRoles shows the work that waits for the roles of this process that read streams.
+func gaugeRoles(r prometheus.Registerer, c Config, consumers interface{ Backlogs() []bus.Backlog }) error {
+	var errs []error
+	for role, part := range partOf {
+		if !c.has(role) {
+			continue
+		}
+		errs = append(errs, gaugeRole(r, role, func(context.Context) (waiting uint64, oldest time.Duration, _ error) {
+			for _, l := range consumers.Backlogs() {
+				if l.Part == string(part) {
+					waiting, oldest = waiting+l.Pending, max(oldest, l.Oldest)
+				}
+			}
+			return waiting, oldest, nil
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// unread asks for the pages that wait for the workers with Tesseract.
+func unread(services interface {
+	List(ctx context.Context) ([]subscribers.Status, error)
+},
+) func(context.Context) (uint64, time.Duration, error) {
+	return func(ctx context.Context) (waiting uint64, oldest time.Duration, err error) {
+		all, err := services.List(ctx)
+		for _, s := range all {
+			if s.Name != ocrName {
+				continue
+			}
+			if waiting = uint64(s.Waiting + s.InWork); !s.Oldest.IsZero() {
+				oldest = max(time.Since(s.Oldest), 0)
+			}
+		}
+		return waiting, oldest, err
 	}
 }

@@ -54,15 +54,18 @@ func (c Config) checkRoles() error {
 	return nil
 }
 
+// partOf is the part of the pipeline that a role takes. Other roles take none.
+var partOf = map[string]pipeline.Part{
+	RoleWorker: pipeline.Fetching, RoleCollector: pipeline.Collecting, RoleAssembler: pipeline.Assembling,
+}
+
 // parts are those of the pipeline that the roles take; nil: all.
 func (c Config) parts() (parts []pipeline.Part) {
 	if len(c.Roles) == 0 {
 		return nil
 	}
 	parts = []pipeline.Part{}
-	for role, part := range map[string]pipeline.Part{
-		RoleWorker: pipeline.Fetching, RoleCollector: pipeline.Collecting, RoleAssembler: pipeline.Assembling,
-	} {
+	for role, part := range partOf {
 		if c.has(role) {
 			parts = append(parts, part)
 		}
