@@ -35,6 +35,7 @@
 //	                                           bus/forget.go (purge: if the session is elsewhere in the subject), bus/streams.go (mask: if a
 //	                                           number is in it), the room that publishes it and the room that handles it,
 //	                                           cmd/faxstream/dashboard/events.go (its words in the timeline)
+//	other settings of a stream or consumer     bus/streams.go, bus/durable.go or the room, and bus/version.go (settingsRevision)
 //	another event for subscribers              session, bus, and events/events.json with its samples
 //	another format of OCR engines              text (Parse and a file of its own)
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
@@ -94,6 +95,10 @@
 //   - Several processes start at the same time on a new cluster: all start. TestFourProcessesStartOnANewCluster
 //   - Another process writes the same at this moment: the write waits for it and is no error. TestTwoProcessesWriteTheSameAtOnce
 //   - A process is started without the number of copies that the streams of a cluster have: they stay. TestCopiesAreLoweredOnlyByName
+//   - Two versions share a cluster: the older one leaves alone what the newer one has set, and both work.
+//     TestAnOlderVersionLeavesTheSettingsOfANewerAlone
+//   - The NATS servers are weaker than what is promised: the log and doctor name it, and with --strict nothing starts.
+//     TestWeakServersAreNamedAndRefused, TestStrictRefusesAWeakServer
 //   - Somebody deletes a consumer: it is made again where it was, and loses nothing. Somebody pauses one, or it does not move: /readyz
 //     is red and names it. TestOtherHandsAtTheConsumers, TestSimulationOfOtherHands
 //   - The archive refuses writes: /readyz is red within a minute; work waits, nothing is lost. TestARefusingArchiveIsFoundWithinAMinute

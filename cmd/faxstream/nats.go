@@ -58,6 +58,8 @@ type natsStore struct {
 	NATSURL      string `name:"nats-url" placeholder:"URL" help:"External NATS servers, comma separated. Empty: an embedded server in --dir."`
 	NATSCreds    string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for --nats-url."`
 	NATSCA       string `name:"nats-ca" type:"path" placeholder:"FILE" help:"PEM file of the certificate authorities for --nats-url."`
+	NATSCert     string `name:"nats-cert" type:"path" placeholder:"FILE" help:"PEM certificate with its chain: that of this process where --nats-url demands one (read at every connect), or that of --nats-listen (read again when the file changes)."`
+	NATSKey      string `name:"nats-key" type:"path" placeholder:"FILE" help:"PEM private key of --nats-cert."`
 	NATSReplicas int    `name:"nats-replicas" placeholder:"N" help:"Number of copies of every stream on the servers of --nats-url: 1, 3 or 5. With 3, a webhook is answered when two servers have stored it. Empty: as many as the streams have, 1 for new ones."`
 	PublicURL    string `name:"public-url" placeholder:"URL" help:"URL under which subscribers reach --admin-addr, such as https://fax.example.org. Events of pages then say where PNG and original are; empty: they do not. If it has a path, such as https://example.org/fax, the dashboard is served below that path by a proxy."`
 	MaxStore     int    `default:"10" help:"Disk space for all streams, in GiB; three quarters are reserved at the start. When a stream is full, webhooks are answered 503."`
@@ -65,10 +67,14 @@ type natsStore struct {
 
 // config is the configuration of the bus; dir is the directory of the embedded server.
 func (c natsStore) config(dir string) bus.Config {
-	return bus.Config{
+	cfg := bus.Config{
 		URL: c.NATSURL, Creds: c.NATSCreds, CA: c.NATSCA, Replicas: c.NATSReplicas, MaxStore: int64(c.MaxStore) << 30,
 		Embedded: bus.EmbeddedConfig{Dir: dir}, Outward: events.Outward(strings.TrimRight(c.PublicURL, "/")),
 	}
+	if c.NATSURL != "" {
+		cfg.Cert, cfg.Key = c.NATSCert, c.NATSKey
+	}
+	return cfg
 }
 
 // check refuses flags that cannot work together.
@@ -76,6 +82,8 @@ func (c natsStore) check() error {
 	switch {
 	case c.NATSURL == "" && (c.NATSCreds != "" || c.NATSCA != ""):
 		return usagef("--nats-creds and --nats-ca need --nats-url")
+	case (c.NATSCert == "") != (c.NATSKey == ""):
+		return usagef("--nats-cert and --nats-key need each other: give both or none")
 	case c.NATSReplicas != 0 && c.NATSReplicas != 1 && (c.NATSURL == "" || c.NATSReplicas != 3 && c.NATSReplicas != 5):
 		return usagef("--nats-replicas %d: want 1, or 3 or 5 with the --nats-url of a cluster", c.NATSReplicas)
 	case c.MaxStore < 1:

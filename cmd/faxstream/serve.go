@@ -27,6 +27,8 @@ type serveCmd struct {
 	adminFlags
 	WebhookAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that receives webhooks. Default ${default}; port 0 takes a free port. An address that is not loopback requires --webhook-secret-file."`
 
+	Strict bool `help:"Do not start where the NATS servers of --nats-url or the S3 service are weaker than what faxstream promises: fewer than 3 copies in a cluster, acknowledgements before a message is on the disk, streams without limits, no TLS to another machine, clocks that differ by more than a second. Otherwise each is a warning."`
+
 	Roles []string `enum:"webhook,worker,collector,assembler,reconciler,ocr,admin" placeholder:"ROLE" help:"What this process does, separated by commas, beside others that do the rest on the same --nats-url and S3 archive: ${enum}. A process that takes only webhooks needs no archive and no login at Fax.Plus. Empty: everything."`
 
 	Spool    string `type:"path" placeholder:"DIR" help:"Directory on this machine where webhooks are stored while the servers of --nats-url do not take them; they are sent there when they do, also by the next start. Empty: such webhooks are answered 503."`
@@ -35,8 +37,6 @@ type serveCmd struct {
 	PprofAddr string `name:"pprof-addr" placeholder:"HOST:PORT" help:"Loopback address where profiles of this process are served, without a login; port 0 takes a free one. Empty: nowhere."`
 
 	NATSListen string `name:"nats-listen" placeholder:"HOST:PORT" help:"Address on which the embedded NATS server listens for subscribers, with the logins that faxstream nats-credentials and faxstream subscriber show. An address that is not loopback requires --nats-cert. Empty: it does not listen."`
-	NATSCert   string `name:"nats-cert" type:"path" placeholder:"FILE" help:"PEM certificate with its chain, for TLS on --nats-listen. Read again when the file changes."`
-	NATSKey    string `name:"nats-key" type:"path" placeholder:"FILE" help:"PEM private key of --nats-cert."`
 
 	NATSListenInsecure bool `name:"nats-listen-insecure" help:"No login on --nats-listen: every user and program of this machine can read, change and delete everything in JetStream."`
 
@@ -139,7 +139,10 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		Software: softwareName(), Log: e.logger(),
 	}
 	cfg.Spool = spool.Config{Dir: c.Spool, Max: c.SpoolMax * 1e6}
-	cfg.PprofAddr, cfg.NATSCert, cfg.NATSKey = c.PprofAddr, c.NATSCert, c.NATSKey
+	cfg.PprofAddr, cfg.NATS.Strict = c.PprofAddr, c.Strict
+	if c.NATSURL == "" {
+		cfg.NATSCert, cfg.NATSKey = c.NATSCert, c.NATSKey
+	}
 	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.Insecure = c.NATSListen, c.NATSListenInsecure
 	var err error
 	if cfg.Admin, err = c.adminFlags.config(); err != nil {

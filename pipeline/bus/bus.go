@@ -28,16 +28,21 @@ type Config struct {
 	URL      string // external servers, comma separated; empty: start the embedded server
 	Creds    string // credentials file for URL; empty: none
 	CA       string // PEM file with the certificate authorities for URL; empty: the system's
+	Cert     string // PEM file of the certificate that this process shows to URL, read at every connect; empty: none
+	Key      string // PEM file of the private key of Cert
 	Embedded EmbeddedConfig
 	Replicas int                      // copies of every stream; 0: as they are, and of a new one as many as FAX_IN has, 1 at first
 	MaxStore int64                    // bytes on disk for all streams together; 0: DefaultMaxStore
 	Marker   Marker                   // remembers which streams exist; nil: only FAX_SESSIONS does
 	Join     bool                     // another process creates the streams: wait for them, and change nothing about them
+	Strict   bool                     // servers of URL that are weaker than what faxstream promises are an error that matches ErrWeak
 	Recreate bool                     // streams that existed and are lost may be created again, empty: a person said so
 	Log      *slog.Logger             // required
 	Buried   func(session.DeadLetter) // called with each new dead letter; nil: not called
 	Outward  func(session.Fact) any   // gives what is published for a fact: its fields, and others for subscribers; nil: the fact itself
 	Trace    *trace.Tracer            // of what is published and handled; nil: off
+
+	settings int // revision of the settings of streams and consumers; 0: settingsRevision. Tests are another version with it.
 }
 
 // DefaultMaxStore is enough for about ten million facts, in bytes. If a stream reaches its share, it refuses new messages
@@ -75,7 +80,8 @@ type Bus struct {
 	replied map[string]settlement // by durable; guarded by mu
 	forgets map[string]span       // the last Forget, by stream; guarded by mu
 	running sync.WaitGroup        // consumers
-	copies  int                   // of FAX_IN; set by ensure
+	copies  int                   // of a stream that is new; set by ensure
+	said    bool                  // ensure has named the weaknesses of the servers
 }
 
 // JetStream is the connection itself, for rooms that make consumers of their own.
@@ -137,6 +143,9 @@ func (b *Bus) options() []nats.Option {
 	}
 	if b.cfg.CA != "" {
 		opts = append(opts, nats.RootCAs(b.cfg.CA))
+	}
+	if b.cfg.Cert != "" {
+		opts = append(opts, nats.ClientCert(b.cfg.Cert, b.cfg.Key))
 	}
 	return opts
 }

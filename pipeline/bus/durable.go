@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -199,6 +200,7 @@ func (b *Bus) findOrMake(ctx context.Context, c Consumer) (jetstream.Consumer, e
 	}
 	cfg := c.config()
 	cfg.Durable = cmp.Or(at.Name, c.Durable)
+	maps.Copy(cfg.Metadata, b.revision())
 	cons, err := b.update(ctx, c.Stream, cfg)
 	if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return cons, err
@@ -214,13 +216,17 @@ func (b *Bus) findOrMake(ctx context.Context, c Consumer) (jetstream.Consumer, e
 	return cons, err
 }
 
-// update sets the configuration of a consumer that is there. What cannot be changed stays, and so does a pause, which a person ordered.
+// update sets the configuration of a consumer that is there. What cannot be changed stays, and so does a pause, which a person ordered, and
+// all of one that a newer version of faxstream has set up.
 func (b *Bus) update(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	cons, err := b.js.Consumer(ctx, stream, cfg.Durable)
 	if err != nil {
 		return nil, err
 	}
 	old := cons.CachedInfo().Config
+	if b.isNewer(old.Metadata) {
+		return cons, nil
+	}
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.PauseUntil = old.DeliverPolicy, old.OptStartSeq, old.PauseUntil
 	return b.js.UpdateConsumer(ctx, stream, cfg)
 }

@@ -32,13 +32,15 @@ const (
 // horizon is how long the streams have facts: for deduplication, and for subscribers that were away.
 const horizon = 30 * 24 * time.Hour
 
-// streamShares divides the store between the streams with a limit, in percent.
-// FAX_TIMERS cannot have a limit (schedules forbid DiscardNew); the rest of the store is for it and for the ledgers.
-var streamShares = []struct {
+type streamShare struct {
 	name    string
 	subject string
 	percent int64
-}{
+}
+
+// streamShares divides the store between the streams with a limit, in percent.
+// FAX_TIMERS cannot have a limit (schedules forbid DiscardNew); the rest of the store is for it and for the ledgers.
+var streamShares = []streamShare{
 	{StreamIn, "fax.v1.in.>", 20},
 	{StreamPages, "fax.v1.page.>", 20},
 	{StreamDocs, "fax.v1.doc.>", 10},
@@ -90,7 +92,7 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 		bucketStream(BucketAliases),
 	)
 	for i := range all {
-		all[i].Replicas = b.copies
+		all[i].Replicas, all[i].Metadata = b.copies, b.revision()
 	}
 	return all
 }
@@ -124,7 +126,7 @@ func pauseAtRandom(ctx context.Context) {
 }
 
 // ensure creates or updates every stream and bucket. It runs at every start, also in several processes at once. It changes nothing on a
-// server that is too old, or that has lost a stream.
+// server that is too old, or that has lost a stream, or that is weaker than is allowed, and nothing about streams of a newer version.
 func (b *Bus) ensure(ctx context.Context) error {
 	if b.cfg.Embedded.Spool {
 		return b.ensureSpool(ctx)
@@ -135,20 +137,25 @@ func (b *Bus) ensure(ctx context.Context) error {
 	if err := b.checkLost(ctx); err != nil {
 		return err
 	}
-	there, err := b.replicas(ctx)
+	there, ahead, err := b.streams(ctx)
 	if err != nil {
+		return err
+	}
+	will := b.planned(there)
+	if err := b.checkWeak(ctx, will, ahead); err != nil {
 		return err
 	}
 	if b.cfg.Join {
 		return b.join(ctx, there)
 	}
-	b.copies = max(cmp.Or(b.cfg.Replicas, there[StreamIn]), 1)
-	for _, cfg := range b.wanted() {
-		switch has := there[cfg.Name]; {
-		case b.cfg.Replicas == 0 && has > 0:
-			cfg.Replicas = has // nobody has said that it is to have another number
-		case cfg.Replicas < has:
-			b.log.Warn("a stream gets fewer copies, as --nats-replicas says", "stream", cfg.Name, "had", has, "gets", cfg.Replicas)
+	for _, cfg := range will {
+		has, ok := there[cfg.Name]
+		if ok && b.isNewer(has.Metadata) {
+			b.log.Warn("a newer version of faxstream has set up a stream: it stays as it is", "stream", cfg.Name)
+			continue
+		}
+		if ok && cfg.Replicas < has.Replicas {
+			b.log.Warn("a stream gets fewer copies, as --nats-replicas says", "stream", cfg.Name, "had", has.Replicas, "gets", cfg.Replicas)
 		}
 		if err := b.ensureStream(ctx, cfg); err != nil {
 			return err
@@ -181,34 +188,54 @@ func (b *Bus) bindSessions(ctx context.Context) (err error) {
 var errNotCreated = errors.New("the streams are created by a process that has the archive: start one")
 
 // join uses the streams that are there.
-func (b *Bus) join(ctx context.Context, there map[string]int) error {
+func (b *Bus) join(ctx context.Context, there map[string]jetstream.StreamConfig) error {
 	for _, cfg := range b.wanted() {
-		if there[cfg.Name] == 0 {
+		if _, ok := there[cfg.Name]; !ok {
 			return fmt.Errorf("stream %s does not exist: %w", cfg.Name, errNotCreated)
 		}
 	}
-	b.copies = there[StreamIn]
 	return b.bindSessions(ctx)
 }
 
-// replicas are the copies of every stream of ours that is there, by name. A stream whose servers do not answer is an error: the list of
-// all streams would leave it out.
-func (b *Bus) replicas(ctx context.Context) (map[string]int, error) {
-	there := map[string]int{}
+// streams are the settings of every stream of ours that is there, by name, and by how much the clocks of their leaders are ahead of ours.
+// A stream whose servers do not answer is an error: the list of all streams would leave it out.
+func (b *Bus) streams(ctx context.Context) (there map[string]jetstream.StreamConfig, ahead []time.Duration, err error) {
+	there = map[string]jetstream.StreamConfig{}
 	for _, cfg := range b.wanted() {
 		// A request for a stream that has no leader yet may never be answered: it is asked again.
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		asked := time.Now()
 		stream, err := b.js.Stream(ctx, cfg.Name)
 		cancel()
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read stream %s: %w", cfg.Name, err)
+			return nil, nil, fmt.Errorf("read stream %s: %w", cfg.Name, err)
 		}
-		there[cfg.Name] = stream.CachedInfo().Config.Replicas
+		info := stream.CachedInfo()
+		there[cfg.Name] = info.Config
+		if !info.TimeStamp.IsZero() {
+			ahead = append(ahead, aheadOf(info.TimeStamp, asked))
+		}
 	}
-	return there, nil
+	return there, ahead, nil
+}
+
+// planned are the streams as they are after ensure, when there are some already: those of a newer version, and those of a process that
+// only joins, stay as they are.
+func (b *Bus) planned(there map[string]jetstream.StreamConfig) []jetstream.StreamConfig {
+	b.copies = max(cmp.Or(b.cfg.Replicas, there[StreamIn].Replicas), 1)
+	all := b.wanted()
+	for i, cfg := range all {
+		has, ok := there[cfg.Name]
+		if ok && (b.cfg.Join || b.isNewer(has.Metadata)) {
+			all[i] = has
+		} else if ok && b.cfg.Replicas == 0 {
+			all[i].Replicas = has.Replicas // nobody has said that it is to have another number
+		}
+	}
+	return all
 }
 
 func timerStream() jetstream.StreamConfig {
@@ -252,6 +279,9 @@ func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 	stream, err := ensure(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("create or update stream %s: %w", cfg.Name, err)
+	}
+	if b.isNewer(stream.CachedInfo().Config.Metadata) { // another process has just come
+		return nil
 	}
 	ignored, err := ignored(cfg, stream.CachedInfo().Config)
 	if err != nil {
@@ -304,7 +334,7 @@ func (b *Bus) tryOnCluster(ctx context.Context, cfg jetstream.StreamConfig) (jet
 		return nil, err
 	}
 	differs, err := ignored(cfg, stream.CachedInfo().Config)
-	if err != nil || len(differs) == 0 {
+	if err != nil || len(differs) == 0 || b.isNewer(stream.CachedInfo().Config.Metadata) {
 		return stream, err
 	}
 	return b.js.UpdateStream(ctx, cfg)

@@ -121,6 +121,7 @@ func (b *Bus) lookAtAll(ctx context.Context) {
 			if err != nil {
 				continue // the look at its next durable says why, or the next look
 			}
+			b.keepSettings(ctx, stream.CachedInfo().Config)
 			created[info.Stream] = stream.CachedInfo().Created
 		}
 		mine[d.want.Durable] = positionOf(info, created[info.Stream])
@@ -143,6 +144,8 @@ func (b *Bus) lookAt(ctx context.Context, d *durable) *jetstream.ConsumerInfo {
 		if cons, err = b.findOrMake(ctx, d.want); err != nil {
 			err = fmt.Errorf("somebody deleted it, and making it again failed: %w", err)
 		}
+	} else if err == nil && b.isOlder(cons.CachedInfo().Config.Metadata) {
+		cons, err = b.findOrMake(ctx, d.want)
 	}
 	if b.life.Err() != nil {
 		return nil

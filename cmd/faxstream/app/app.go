@@ -167,6 +167,9 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 			return err
 		}
 		cfg.Marker = marker{store}
+		if err := c.checkClock(ctx); err != nil {
+			return err
+		}
 	}
 	return a.openBus(ctx, c, cfg, reg)
 }
@@ -202,6 +205,9 @@ func (a *App) openBus(ctx context.Context, c Config, cfg bus.Config, reg prometh
 		return err
 	}
 	profiled(ctx, "nats", func(ctx context.Context) { a.bus, err = a.join(ctx, cfg) })
+	if errors.Is(err, bus.ErrWeak) {
+		return configErrorf("--strict: %w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,18 +2,24 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/pipeline/archive"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/desk"
 	"github.com/faxstream/faxstream/pipeline/document"
 	"github.com/faxstream/faxstream/pipeline/hold"
@@ -77,6 +83,70 @@ func (a Archive) OpenReader(ctx context.Context) (r archive.Reader, close func()
 		return nil, nil, err
 	}
 	return files, files.Close, nil
+}
+
+// Endpoint is the URL of the S3 service that a configuration names; empty: it names none.
+func (a Archive) Endpoint() string {
+	if a.S3 == nil {
+		return ""
+	}
+	return a.S3.Endpoint
+}
+
+// Clock asks the S3 service of Endpoint for its time, as ClockOf does.
+func (a Archive) Clock(ctx context.Context) (ahead time.Duration, known bool) {
+	return ClockOf(ctx, a.Endpoint(), a.S3.CA)
+}
+
+// clockTimeout bounds a look at a clock.
+const clockTimeout = 5 * time.Second
+
+// ClockOf asks a web server for its time: the Date of an answer (RFC 9110, 6.6.1: whole seconds). ahead is by how much its clock is ahead of
+// ours; 0: by no more than bus.AheadAtMost, as far as can be known. ca are more authorities to trust.
+func ClockOf(ctx context.Context, address string, ca []byte) (ahead time.Duration, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
+	defer cancel()
+	var sent time.Time
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent = time.Now() }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodHead, address, nil)
+	if err != nil {
+		return 0, false
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	if pool, err := x509.SystemCertPool(); err == nil && len(ca) > 0 && pool.AppendCertsFromPEM(ca) {
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return 0, false
+	}
+	resp.Body.Close()
+	way := time.Since(sent)
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	ahead = at.Add(time.Second / 2).Sub(sent.Add(way / 2))
+	if ahead.Abs() <= bus.AheadAtMost+way/2 { // no more is known
+		ahead = 0
+	}
+	return ahead, err == nil
+}
+
+// checkClock names in the log that the clock of the S3 service and ours differ; with --strict it is an error.
+func (c Config) checkClock(ctx context.Context) error {
+	if c.Archive.Endpoint() == "" {
+		return nil
+	}
+	ahead, _ := c.Archive.Clock(ctx)
+	if ahead.Abs() <= bus.AheadAtMost {
+		return nil
+	}
+	text := fmt.Sprintf("the clock of the S3 service differs from ours by %s: retentions and times of objects are wrong by as much",
+		ahead.Round(time.Second/10))
+	if c.NATS.Strict {
+		return configErrorf("--strict: %s; run a time service such as chrony on both machines", text)
+	}
+	c.Log.Warn("the S3 service is weaker than what faxstream promises", "check", "clock", "found", text)
+	return nil
 }
 
 // desks translates the errors of the logs of the desk for the dashboard.

@@ -129,7 +129,7 @@ func (c Config) check() error {
 	case (c.NATSCert == "") != (c.NATSKey == ""):
 		return configErrorf("--nats-cert and --nats-key need each other: give both or none")
 	case c.NATSCert != "" && listen == "":
-		return configErrorf("--nats-cert has no effect without --nats-listen")
+		return configErrorf("--nats-cert has no effect without --nats-listen or --nats-url")
 	case listen != "" && !loopback(listen) && (c.NATSCert == "" || c.NATS.Embedded.Insecure):
 		return configErrorf("--nats-listen %s is not a loopback address, so it needs TLS and logins: give --nats-cert and --nats-key, "+
 			"and not --nats-listen-insecure", listen)

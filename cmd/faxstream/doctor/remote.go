@@ -2,29 +2,23 @@ package doctor
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/storage/local"
 )
-
-// aheadAtMost is by how much a clock may differ from ours.
-const aheadAtMost = time.Second
 
 // nats looks at the external NATS servers. The embedded one has no settings that could be weaker than what is promised.
 func (e *examination) nats(ctx context.Context) {
@@ -35,24 +29,32 @@ func (e *examination) nats(ctx context.Context) {
 	}
 	s, err := bus.Examine(ctx, e.App.NATS)
 	if err != nil {
-		e.say(check, Fail, err.Error(), "look at the NATS servers and at --nats-url, --nats-creds and --nats-ca")
+		e.say(check, Fail, err.Error(), "look at the NATS servers and at --nats-url, --nats-creds, --nats-ca and --nats-cert")
 		return
 	}
 	e.say(check, OK, "NATS "+s.Version+" answers", "")
-	var single []string
-	for _, name := range s.Streams {
-		if s.Cluster != "" && s.Replicas[name] < 3 {
-			single = append(single, name)
-		}
-	}
-	if len(single) > 0 {
-		e.say("copies", Warn, fmt.Sprintf("the NATS servers are a cluster (%s), and these streams have fewer than 3 copies: %s; "+
-			"a message that one disk loses is lost", s.Cluster, strings.Join(single, ", ")),
-			"start faxstream serve with --nats-replicas 3, if the cluster has three servers")
+	for _, w := range s.Weak {
+		e.say(w.Check, e.weak(), w.Text, w.Remedy)
 	}
 	e.clock("NATS server", s.Ahead, s.HasClock)
-	e.say("nats sync", Unknown, "whether the NATS servers sync each message to the disk cannot be asked over this connection",
-		"set sync_interval: always in jetstream { } of every nats-server.conf, as deploy/nats-server.conf does")
+	const untold = "over this connection"
+	if !s.Told {
+		e.say(bus.CheckSync, Unknown, "whether the NATS servers sync each message to the disk cannot be asked "+untold,
+			"set sync_interval: always in jetstream { } of every nats-server.conf, and let the system account export "+
+				"$SYS.REQ.SERVER.PING.JSZ to faxstream, as deploy/nats-server.conf does")
+	} else if !slices.ContainsFunc(s.Weak, func(w bus.Weakness) bool { return w.Check == bus.CheckSync }) {
+		e.say(bus.CheckSync, OK, "the NATS servers sync each message to the disk before they acknowledge it", "")
+	}
+	e.say("nats encryption", Unknown, "whether the NATS servers encrypt their files, and have the key, cannot be asked "+untold,
+		"a cipher without a key in nats-server.conf encrypts nothing: look at jetstream { } there, or encrypt the disk")
+}
+
+// weak is the status of what works, and is weaker than what is promised: with --strict serve does not start.
+func (e *examination) weak() string {
+	if e.App.NATS.Strict {
+		return Fail
+	}
+	return Warn
 }
 
 // archive tries a write.
@@ -196,41 +198,14 @@ func loopback(hostport string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// clocks compares our clock with those of the provider and of the S3 service, by the Date of an answer (RFC 9110, 6.6.1: whole seconds).
+// clocks compares our clock with those of the provider and of the S3 service.
 func (e *examination) clocks(ctx context.Context) {
-	e.clockOf(ctx, "provider", e.App.Provider.BaseURL, nil)
-	if s := e.App.Archive.S3; s != nil && s.Endpoint != "" {
-		e.clockOf(ctx, "S3 service", s.Endpoint, s.CA)
+	ahead, known := app.ClockOf(ctx, e.App.Provider.BaseURL, nil)
+	e.clock("provider", ahead, known)
+	if e.App.Archive.Endpoint() != "" {
+		ahead, known := e.App.Archive.Clock(ctx)
+		e.clock("S3 service", ahead, known)
 	}
-}
-
-// clockOf asks a web server for its time. ca are more authorities to trust.
-func (e *examination) clockOf(ctx context.Context, who, address string, ca []byte) {
-	var sent time.Time
-	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent = time.Now() }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodHead, address, nil)
-	if err != nil {
-		e.clock(who, 0, false)
-		return
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	defer transport.CloseIdleConnections()
-	if pool, err := x509.SystemCertPool(); err == nil && len(ca) > 0 && pool.AppendCertsFromPEM(ca) {
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		e.clock(who, 0, false)
-		return
-	}
-	resp.Body.Close()
-	way := time.Since(sent)
-	at, err := http.ParseTime(resp.Header.Get("Date"))
-	ahead := at.Add(time.Second / 2).Sub(sent.Add(way / 2))
-	if ahead.Abs() <= aheadAtMost+way/2 { // no more is known
-		ahead = 0
-	}
-	e.clock(who, ahead, err == nil)
 }
 
 // clock says by how much the clock of another machine is ahead.
@@ -239,8 +214,12 @@ func (e *examination) clock(who string, ahead time.Duration, known bool) {
 	switch {
 	case !known:
 		e.say(check, Unknown, "the "+who+" does not say what time it is, or does not answer", "")
-	case ahead.Abs() > aheadAtMost:
-		e.say(check, Warn, fmt.Sprintf("the clock of the %s differs from ours by %s", who, ahead.Round(time.Second/10)),
+	case ahead.Abs() > bus.AheadAtMost:
+		status := Warn
+		if who != "provider" { // its clock is not ours to set
+			status = e.weak()
+		}
+		e.say(check, status, fmt.Sprintf("the clock of the %s differs from ours by %s", who, ahead.Round(time.Second/10)),
 			"run a time service such as chrony on this machine")
 	default:
 		e.say(check, OK, "the clock of the "+who+" and ours agree", "")
