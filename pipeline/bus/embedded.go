@@ -90,6 +90,9 @@ func startEmbedded(cfg EmbeddedConfig, maxStore int64, log natsLogger) (*Embedde
 			opts.CustomClientAuthentication = doors
 		}
 	}
+	if err := notOfCluster(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err)
+	}
 	lock, err := lockStore(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server in %s: %w", cfg.Dir, err)
@@ -255,6 +258,31 @@ func writeUse(dir, use string) error {
 }
 
 const lockFile = "lock"
+
+// errOfCluster: a server that is alone cannot read what a cluster has agreed on, and deletes what it does not know.
+var errOfCluster = errors.New("a nats-server of a cluster has used this directory, and a server that is alone may delete its streams: " +
+	"use another directory, and fill it with `faxstream rebuild`, or go on with the cluster (--nats-url)")
+
+// notOfCluster refuses a store that a server of a cluster has used: there it keeps what its cluster agrees on, in its system account.
+func notOfCluster(dir string) error {
+	accounts, err := os.ReadDir(filepath.Join(dir, server.JetStreamStoreDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, account := range accounts {
+		_, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, account.Name(), "_js_", "_meta_"))
+		if err == nil {
+			return errOfCluster
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return err
+		}
+	}
+	return nil
+}
 
 // lockStore locks the store: two servers in one store damage it, and nats-server has no lock of its own. The system
 // releases the lock when the process ends, for any reason.

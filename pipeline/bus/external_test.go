@@ -296,3 +296,31 @@ func TestAway(t *testing.T) {
 		t.Errorf("streams that another process is to create: %v", err)
 	}
 }
+
+// The store of a server that was one of a cluster is left as it is.
+func TestTheStoreOfAClusterIsRefused(t *testing.T) {
+	t.Parallel()
+	route := freeAddr(t)
+	s := startServer(t, "nats-server", fmt.Sprintf("}\nserver_name: one\ncluster {\n  name: fax\n  listen: %q\n  routes: [\"nats://%[1]s\"]", route))
+	store := filepath.Join(filepath.Dir(s.conf), "store")
+	for { // until it has written what a cluster agrees on
+		if found, err := filepath.Glob(filepath.Join(store, "jetstream", "*", "_js_", "_meta_")); len(found) > 0 || err != nil {
+			break
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("the server makes no cluster")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.kill()
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: store}, Log: logTo(t)})
+	if err == nil {
+		closeBus(t, b)
+	}
+	if !errors.Is(err, errOfCluster) || !strings.Contains(err.Error(), store) {
+		t.Errorf("opened: %v; want an error that says why not", err)
+	}
+	if _, err := os.Stat(filepath.Join(store, "lock")); err == nil {
+		t.Error("it was locked")
+	}
+}
