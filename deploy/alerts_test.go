@@ -116,7 +116,7 @@ func TestAlertsFire(t *testing.T) {
 // counter is a counter that stays, and one that rises.
 func counter(name string) [2]string { return [2]string{name + " 5+0x60", name + " 0+1x60"} }
 
-// Every expression of the Grafana dashboard and of the example for KEDA is one for Prometheus, and every metric in them and in the alerts is
+// Every expression of the Grafana dashboard and of the example for KEDA is one for Prometheus. Every metric in them and in the alerts is
 // one of faxstream.
 func TestTheGrafanaDashboard(t *testing.T) {
 	var board struct {

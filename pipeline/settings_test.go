@@ -33,7 +33,9 @@ func (b recordedBus) ConsumeBatches(
 	return nil
 }
 
-func (b recordedBus) Ledgers(ctx context.Context, _ func(session.State), _ func()) error { return ctx.Err() }
+func (b recordedBus) Ledgers(ctx context.Context, _ func(session.State), _ func()) error {
+	return ctx.Err()
+}
 
 // nobody is a provider that is not asked.
 type nobody struct{ fetch.Provider }

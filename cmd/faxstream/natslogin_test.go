@@ -66,8 +66,8 @@ func pair(t *testing.T, create func() (nkeys.KeyPair, error)) keyed {
 	return keyed{k, public}
 }
 
-// A NATS server that demands a certificate and credentials is used by serve, doctor and rebuild with the same flags, of two URLs of which one
-// is away. Without the certificate, its authority or the credentials none of them gets in.
+// A NATS server that demands a certificate and credentials is used by serve, doctor and rebuild with the same flags, of two URLs of which
+// one is away. Without the certificate, its authority or the credentials none of them gets in.
 func TestNATSWithCertificatesAndCredentials(t *testing.T) {
 	if testing.Short() {
 		t.Skip("has a real server: runs without -short")
@@ -135,7 +135,8 @@ func TestStrictRefusesAWeakServer(t *testing.T) {
 	t.Parallel()
 	dir, addr := t.TempDir(), apptest.FixedAddr(t)
 	conf := filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("listen: %q\nmax_payload: 64KB\njetstream { store_dir: %q, sync_interval: always }\n", addr, filepath.Join(dir, "store"))
+	text := fmt.Sprintf("listen: %q\nmax_payload: 64KB\njetstream { store_dir: %q, sync_interval: always }\n", addr,
+		filepath.Join(dir, "store"))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,8 @@ func TestStrictRefusesAWeakServer(t *testing.T) {
 	await(t, "the server", func() bool { return doctorLine(t, login...) == "ok" })
 	for flag, want := range map[string]string{"--strict=false": "warn", "--strict": "fail"} {
 		var out, errs bytes.Buffer
-		run(t.Context(), append([]string{"doctor", "--server=http://127.0.0.1:9", flag}, login...), func(string) string { return "" }, &out, &errs)
+		args := append([]string{"doctor", "--server=http://127.0.0.1:9", flag}, login...)
+		run(t.Context(), args, func(string) string { return "" }, &out, &errs)
 		if !has(out.String(), want, "nats payload", "max_payload") {
 			t.Errorf("doctor %s says of the server\n%s%s", flag, &out, &errs)
 		}
@@ -152,7 +154,8 @@ func TestStrictRefusesAWeakServer(t *testing.T) {
 	var errs bytes.Buffer
 	cmd := serveCommand(nil, append([]string{"--strict"}, login...)...)
 	cmd.Stderr = &errs
-	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(errs.String(), "max_payload") {
+	err := cmd.Run()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(errs.String(), "max_payload") {
 		t.Errorf("serve --strict: %v\n%s", err, &errs)
 	}
 }

@@ -301,7 +301,8 @@ func TestAway(t *testing.T) {
 func TestTheStoreOfAClusterIsRefused(t *testing.T) {
 	t.Parallel()
 	route := freeAddr(t)
-	s := startServer(t, "nats-server", fmt.Sprintf("}\nserver_name: one\ncluster {\n  name: fax\n  listen: %q\n  routes: [\"nats://%[1]s\"]", route))
+	s := startServer(t, "nats-server",
+		fmt.Sprintf("}\nserver_name: one\ncluster {\n  name: fax\n  listen: %q\n  routes: [\"nats://%[1]s\"]", route))
 	store := filepath.Join(filepath.Dir(s.conf), "store")
 	for { // until it has written what a cluster agrees on
 		if found, err := filepath.Glob(filepath.Join(store, "jetstream", "*", "_js_", "_meta_")); len(found) > 0 || err != nil {

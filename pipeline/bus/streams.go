@@ -194,6 +194,7 @@ func (b *Bus) join(ctx context.Context, there map[string]jetstream.StreamConfig)
 			return fmt.Errorf("stream %s does not exist: %w", cfg.Name, errNotCreated)
 		}
 	}
+	b.copies = there[StreamIn].Replicas
 	return b.bindSessions(ctx)
 }
 

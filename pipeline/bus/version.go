@@ -218,7 +218,8 @@ func (b *Bus) openConnection() []Weakness {
 		return nil
 	}
 	return []Weakness{{
-		"nats connection", "the connection to the NATS server at " + u.Host + " has no TLS: others on the network can read logins and faxes' numbers",
+		"nats connection",
+		"the connection to the NATS server at " + u.Host + " has no TLS: others on the network can read logins and the numbers of faxes",
 		"give the server a certificate (tls { } in nats-server.conf), and faxstream --nats-ca",
 	}}
 }

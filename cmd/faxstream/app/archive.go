@@ -101,8 +101,8 @@ func (a Archive) Clock(ctx context.Context) (ahead time.Duration, known bool) {
 // clockTimeout bounds a look at a clock.
 const clockTimeout = 5 * time.Second
 
-// ClockOf asks a web server for its time: the Date of an answer (RFC 9110, 6.6.1: whole seconds). ahead is by how much its clock is ahead of
-// ours; 0: by no more than bus.AheadAtMost, as far as can be known. ca are more authorities to trust.
+// ClockOf asks a web server for its time: the Date of an answer (RFC 9110, 6.6.1: whole seconds). ahead is by how much its clock is ahead
+// of ours; 0: by no more than bus.AheadAtMost, as far as can be known. ca are more authorities to trust.
 func ClockOf(ctx context.Context, address string, ca []byte) (ahead time.Duration, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
