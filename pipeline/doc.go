@@ -99,6 +99,8 @@
 //     TestAnOlderVersionLeavesTheSettingsOfANewerAlone
 //   - The NATS servers are weaker than what is promised: the log and doctor name it, and with --strict nothing starts.
 //     TestWeakServersAreNamedAndRefused, TestStrictRefusesAWeakServer
+//   - An installation moves to a cluster and S3, or back, or changes the copies of its streams while it runs: no fax is lost, and none is
+//     there twice. TestOneMachineToManyAndBack, TestCopiesAreChangedWhileItRuns
 //   - The embedded server gets the directory of a server that was one of a cluster: it refuses, and changes nothing there.
 //     TestTheStoreOfAClusterIsRefused
 //   - Somebody deletes a consumer: it is made again where it was, and loses nothing. Somebody pauses one, or it does not move: /readyz

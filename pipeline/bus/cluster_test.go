@@ -117,6 +117,59 @@ func TestCopiesAreLoweredOnlyByName(t *testing.T) {
 	}
 }
 
+// The copies of the streams are raised from one to three and lowered again while a process records facts: every fact that was recorded is
+// there, once, and the process goes on.
+func TestCopiesAreChangedWhileItRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a cluster of three servers is slow under the race detector: runs without -short")
+	}
+	t.Parallel()
+	servers := startCluster(t)
+	open := func(replicas int) *Bus {
+		t.Helper()
+		b, err := Open(t.Context(), Config{URL: servers, Replicas: replicas, Log: logTo(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeBus(t, b) })
+		return b
+	}
+	b := open(1)
+	changed, done := make(chan struct{}), make(chan int)
+	go func() {
+		n, after := 0, 0
+		for after < 50 && t.Context().Err() == nil {
+			select {
+			case <-changed:
+				after++
+			default:
+			}
+			for { // what is not answered comes again, as a webhook does
+				if _, err := b.Record(t.Context(), page("s", n+1)); err == nil || t.Context().Err() != nil {
+					break
+				}
+			}
+			n++
+		}
+		done <- n
+	}()
+	for _, copies := range []int{3, 1} {
+		open(copies)
+		there, _, err := b.streams(t.Context())
+		if err != nil || there[StreamIn].Replicas != copies || there["KV_"+BucketSessions].Replicas != copies {
+			t.Errorf("FAX_IN has %d copies, want %d: %v", there[StreamIn].Replicas, copies, err)
+		}
+	}
+	close(changed)
+	n := receive(t, done)
+	if got := count(t, b, StreamIn); int(got) != n || n < 50 {
+		t.Errorf("%d facts are there, %d were recorded", got, n)
+	}
+	if err := b.Ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+}
+
 // Four processes that start at the same time on a new cluster all start.
 func TestFourProcessesStartOnANewCluster(t *testing.T) {
 	if testing.Short() {
