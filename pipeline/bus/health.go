@@ -143,7 +143,7 @@ const trial = ".bus.trial"
 func IsTrial(subject string) bool { return strings.HasSuffix(subject, trial) }
 
 const (
-	trialSize    = 4 << 10 // bytes; larger than most messages: a stream that has space only for small ones must not count as ready
+	trialSize    = 4 << 10     // bytes; larger than most messages: a stream that has space only for small ones must not count as ready
 	trialTimeout = time.Second // unless who asks has a deadline
 )
 
