@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -184,6 +185,13 @@ func TestFourProcessesStartOnANewCluster(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 				return
+			}
+			// Those of one role make the same consumers, one after another, at the same moment.
+			for n := range 8 {
+				c := Consumer{Stream: StreamPages, Durable: fmt.Sprint("same", n), Filter: []string{session.TypePageArchived + ".>"}}
+				if err := b.Consume(t.Context(), c, func(context.Context, Delivery) error { return nil }); err != nil {
+					t.Error(err)
+				}
 			}
 			closeBus(t, b)
 		})

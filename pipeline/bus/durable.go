@@ -182,11 +182,19 @@ const maxNames = 9
 
 // durable finds a durable consumer and updates it, or makes it. A new one begins after the last message that the lost one had
 // settled, as far as that is known, else at the first message: handlers allow repeats. If the server refuses the name, the
-// consumer gets the same name with a number.
-func (b *Bus) durable(ctx context.Context, c Consumer) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+// consumer gets the same name with a number. A cluster is asked again as long as it is about a stream: it may leave a request without an
+// answer that meets the one of another process.
+func (b *Bus) durable(ctx context.Context, c Consumer) (cons jetstream.Consumer, err error) {
+	patience, ask := setupTimeout, func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
+	if b.copies > 1 {
+		patience, ask = clusterPatience, untilAnswered
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cons, err := b.findOrMake(ctx, c)
+	err = ask(ctx, func(ctx context.Context) error {
+		cons, err = b.findOrMake(ctx, c)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("create or update consumer %s of %s: %w", c.Durable, c.Stream, err)
 	}

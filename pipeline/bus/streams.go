@@ -101,12 +101,16 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 // machines elections take long, and a restart does not help.
 const clusterPatience = 3 * setupTimeout
 
-// ensurePatiently is ensure that is tried again while servers of a cluster do not answer: a stream that another process has just created
-// has no leader yet.
+// errNoPeers is the code of a server that does not know of enough others: those of a new cluster hear of each other after they have a leader.
+const errNoPeers jetstream.ErrorCode = 10005
+
+// ensurePatiently is ensure that is tried again while servers of a cluster do not answer, or are too few: a stream that another process has
+// just created has no leader yet.
 func (b *Bus) ensurePatiently(ctx context.Context) error {
 	for over, said := time.Now().Add(clusterPatience), false; ; said = true {
 		err := b.ensure(ctx)
-		later := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errNotCreated)
+		api, _ := errors.AsType[*jetstream.APIError](err)
+		later := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errNotCreated) || api != nil && api.ErrorCode == errNoPeers
 		if b.server != nil || !later || ctx.Err() != nil || time.Now().After(over) {
 			return err
 		}
@@ -313,14 +317,23 @@ const clusterTry = 5 * time.Second
 
 // findOrCreate is for a cluster. If an update meets a creation by another process, nats-server 2.15.2 answers neither of the two. So a
 // stream is read first and updated only where it is not as wanted, and what is not answered is tried again from the start.
-func (b *Bus) findOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+func (b *Bus) findOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (stream jetstream.Stream, err error) {
+	err = untilAnswered(ctx, func(ctx context.Context) error {
+		stream, err = b.tryOnCluster(ctx, cfg)
+		return err
+	})
+	return stream, err
+}
+
+// untilAnswered tries again what a cluster does not answer, or what another process does at the same moment, until ctx ends.
+func untilAnswered(ctx context.Context, do func(context.Context) error) error {
 	for {
 		try, cancel := context.WithTimeout(ctx, clusterTry)
-		stream, err := b.tryOnCluster(try, cfg)
+		err := do(try)
 		again := errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || err != nil && try.Err() != nil
 		cancel()
 		if !again || ctx.Err() != nil {
-			return stream, err
+			return err
 		}
 		pauseAtRandom(ctx)
 	}
