@@ -202,11 +202,36 @@ func (r *Reconciler) step(ctx context.Context) time.Duration {
 		r.warn(ctx, "the provider's list was not read completely; the next pass reads the same time window again", report.err)
 		return max(time.Until(p.Due), retryAfter(report.err))
 	}
+	before := p.Zone
 	p.Position, p.Undecided, p.Zone = now, undecided, zone
-	if _, ok, err = r.save(ctx, p, revision); err != nil || !ok {
+	if err = r.move(ctx, p, before, revision); err != nil {
 		r.warn(ctx, "the reconciler's position was not moved; the next pass reads the same time window again", err)
 	}
 	return time.Until(p.Due)
+}
+
+// errOther: a process that knows another zone of the provider is at work.
+var errOther = errors.New("another process compares in another time zone of the provider")
+
+// move stores the position of a pass. Another process may have begun a pass meanwhile, if this one took longer than the time between two:
+// then the due time of that one stays. A position that is later than this one stays too: who came there has read all that this pass read.
+func (r *Reconciler) move(ctx context.Context, p progress, before string, revision uint64) error {
+	for {
+		_, ok, err := r.save(ctx, p, revision)
+		if ok || err != nil {
+			return err
+		}
+		there, newer, err := r.load(ctx)
+		switch {
+		case err != nil:
+			return err
+		case there.Position.After(p.Position):
+			return nil
+		case there.Zone != before && there.Zone != p.Zone:
+			return errOther
+		}
+		p.Due, revision = there.Due, newer
+	}
 }
 
 func (r *Reconciler) warn(ctx context.Context, message string, err error) {

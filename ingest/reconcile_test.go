@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -403,6 +404,45 @@ func TestOneOfSeveralProcessesMakesThePass(t *testing.T) {
 		// A pass makes two requests; a process that looks a minute before the due time waits another minute.
 		if passes := len(b.requests) / 2; passes < 19 || passes > 20 {
 			t.Errorf("%d passes in 5 hours", passes)
+		}
+	})
+}
+
+// slowAccount takes its time for a list.
+type slowAccount struct {
+	*account
+	takes time.Duration
+}
+
+func (s slowAccount) List(ctx context.Context, category string, after, before time.Time, limit int) ([]faxplus.Record, error) {
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.account.List(ctx, category, after, before, limit)
+}
+
+// A pass takes longer than the time between two: another process begins the next one before it ends. The position moves all the same.
+func TestThePositionMovesAlsoIfPassesOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(cfg *ingest.ReconcilerConfig) {
+			cfg.Provider = slowAccount{cfg.Provider.(*account), 10 * time.Minute}
+		})
+		other := b.Reconciler
+		b.restart(t)
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Hour)
+		defer cancel()
+		go other.Run(ctx)
+		b.Run(ctx)
+		synctest.Wait()
+		var note struct{ Position time.Time }
+		if err := json.Unmarshal(b.note, &note); err != nil {
+			t.Fatal(err)
+		}
+		if moved := note.Position.Sub(began); moved < 4*time.Hour || strings.Contains(b.log.String(), "not moved") {
+			t.Errorf("in 5 hours the position moved by %s:\n%s", moved, b.log)
 		}
 	})
 }
