@@ -30,7 +30,7 @@ PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java l
 PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium skopeo nginx-light
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench picture cost stages tools packages package release fuzz soak
+.PHONY: help build demo test check bench picture cost stages tools packages package release fuzz soak cluster-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -84,6 +84,10 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 	FAXSTREAM_SESSIONS=100000 $(GO) test -count=1 -timeout 0 -v -run '^TestHistoriesOfOneFaxGiveTheSameDocument$$' ./pipeline
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 0 -v -run '^TestKillLosesNothing$$' ./cmd/faxstream
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
+
+FAULT ?=
+cluster-test: $(TOOLS)/nats-server $(TOOLS)/versitygw ## two processes of every role on three nats-servers and S3, under every fault, with a table of what was seen; as root half an hour; FAULT=REGEXP is some of them
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_CLUSTER=long FAXSTREAM_FAULT='$(FAULT)' $(GO) test -count=1 -timeout 0 -v -run '^TestCluster$$' ./cmd/faxstream
 
 BASE   ?= d4c3bbb
 ROUNDS ?= 5

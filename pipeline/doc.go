@@ -92,6 +92,8 @@
 //     TestAFullDiskIsOutlived
 //   - The process or its servers are killed: the user sees nothing; everything that was answered with 200 is there.
 //     TestKillLosesNothing, TestNo200BeforeTheEventIsOnDisk
+//   - A process or server of a cluster is killed, stopped for a while, or cut off, or S3 is slow or refuses: the other ones go on; what was
+//     answered with 200 is there, and each revision has one event. TestCluster
 //   - Several processes start at the same time on a new cluster: all start. TestFourProcessesStartOnANewCluster
 //   - Another process writes the same at this moment: the write waits for it and is no error. TestTwoProcessesWriteTheSameAtOnce
 //   - A process is started without the number of copies that the streams of a cluster have: they stay. TestCopiesAreLoweredOnlyByName

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
-	"github.com/faxstream/faxstream/ingest/faxplus"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -209,13 +208,8 @@ func (w *killWorld) send(after int) {
 
 func (w *killWorld) factOf(body []byte) (subject, hash string) {
 	w.t.Helper()
-	e, err := faxplus.ParseEvent(body)
-	if err != nil {
-		w.t.Error(err)
-	}
 	hash = fmt.Sprintf("%x", sha256.Sum256(body))
-	f, _ := e.Fact(hash)
-	return f.Subject(), hash
+	return factSubject(w.t, body, hash), hash
 }
 
 // settle starts faxstream, sends what is left, and waits for every document.

@@ -6,10 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -110,10 +107,10 @@ func outages() map[string]func(t *testing.T) outage {
 		},
 		"archive refuses writes": func(t *testing.T) outage {
 			_, args, env := apptest.StartS3(t)
-			args, refuse := refusingWrites(t, args)
+			args, line := newS3Switch(t, args)
 			return outage{
 				args: append(args, embedded...), env: env, provider: startProvider(t), reason: "the archive refuses",
-				begin: func() { refuse.Store(true) }, end: func() { refuse.Store(false) },
+				begin: func() { line.set(s3Writes(s3Error(http.StatusForbidden, "AccessDenied"))) }, end: func() { line.set(nil) },
 			}
 		},
 		"NATS is gone": func(t *testing.T) outage {
@@ -131,37 +128,6 @@ func outages() map[string]func(t *testing.T) outage {
 			}
 		},
 	}
-}
-
-// refusingWrites puts a switch between faxstream and the S3 service of its arguments: objects can be listed and read, but no longer
-// written, as after a change of a policy.
-func refusingWrites(t *testing.T, args []string) ([]string, *atomic.Bool) {
-	t.Helper()
-	const flag = "--s3-endpoint="
-	at := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, flag) })
-	if at < 0 {
-		t.Fatalf("no %s in %q", flag, args)
-	}
-	target, err := url.Parse(strings.TrimPrefix(args[at], flag))
-	if err != nil {
-		t.Fatal(err)
-	}
-	refuse := &atomic.Bool{}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // it is signed
-	}}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refuse.Load() && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
-			http.Error(w, "<Error><Code>AccessDenied</Code></Error>", http.StatusForbidden)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(srv.Close)
-	args = slices.Clone(args)
-	args[at] = flag + srv.URL
-	return args, refuse
 }
 
 // What faxstream needs goes away while faxes are under way and others come. Nothing that was answered 200 is lost, nothing

@@ -63,12 +63,12 @@ func (s streams) subjects(stream, filter string) map[string]uint64 {
 // bodies gives the hash of the webhook's body that each fact of FAX_IN names, by subject.
 func (s streams) bodies(subjects []string) map[string]string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), apptest.Patience)
-	defer cancel()
-	st := s.stream(ctx, bus.StreamIn)
+	st := s.stream(apptest.Context(s.t), bus.StreamIn)
 	hashes := map[string]string{}
 	for _, subject := range subjects {
+		ctx, cancel := context.WithTimeout(s.t.Context(), apptest.Patience)
 		m, err := st.GetLastMsgForSubject(ctx, subject)
+		cancel()
 		if err != nil {
 			s.t.Errorf("%s: %v", subject, err)
 			continue

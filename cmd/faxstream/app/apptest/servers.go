@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -22,21 +24,48 @@ type Server struct {
 	t    testing.TB
 	Addr string // HOST:PORT
 	make func() *exec.Cmd
-	up   func() bool // it answers
+	run  func(*exec.Cmd) error // starts its process; nil: (*exec.Cmd).Start
+	up   func() bool           // it answers
 	cmd  *exec.Cmd
 }
 
 // Start returns once the server answers. One that runs is left alone.
 func (s *Server) Start() {
 	s.t.Helper()
+	s.launch()
+	Await(s.t, "an answer of the server at "+s.Addr, s.up)
+}
+
+// launch starts the process and does not wait for it.
+func (s *Server) launch() {
+	s.t.Helper()
 	if s.cmd != nil {
 		return
 	}
 	s.cmd = s.make()
-	if err := s.cmd.Start(); err != nil {
+	run := (*exec.Cmd).Start
+	if s.run != nil {
+		run = s.run
+	}
+	if err := run(s.cmd); err != nil {
 		s.t.Fatal(err)
 	}
-	Await(s.t, s.cmd.Path, s.up)
+}
+
+// Signal sends a signal to a server that runs.
+func (s *Server) Signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Terminate ends it in order.
+func (s *Server) Terminate() {
+	s.t.Helper()
+	s.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait() // its code says that it was ended
+	s.cmd = nil
 }
 
 // Kill ends it at once. It may be dead.
@@ -69,23 +98,62 @@ func FixedAddr(t testing.TB) string {
 // StartNATS runs a nats-server that syncs before it acknowledges, as deploy/nats-server.conf has it.
 func StartNATS(t testing.TB) *Server {
 	t.Helper()
-	bin, dir := Tool(t, "nats-server", "make tools"), t.TempDir()
-	s := &Server{t: t, Addr: FixedAddr(t)}
-	conf := filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", s.Addr, filepath.Join(dir, "store"))
+	return StartNATSWith(t, "")
+}
+
+// StartNATSWith is StartNATS with more of the configuration.
+func StartNATSWith(t testing.TB, more string) *Server {
+	t.Helper()
+	s := newNATS(t, Host{Addr: FixedAddr(t), Dir: t.TempDir()}, more)
+	s.Start()
+	return s
+}
+
+// Host is where a nats-server of a cluster runs.
+type Host struct {
+	Addr, Route string // HOST:PORT for clients, and for the other servers
+	Dir         string
+	Run         func(*exec.Cmd) error // starts its process; nil: (*exec.Cmd).Start
+}
+
+// StartCluster runs a nats-server on each host. They are one cluster, and are named as the hosts are numbered, from n0.
+func StartCluster(t testing.TB, hosts []Host) []*Server {
+	t.Helper()
+	var routes []string
+	for _, h := range hosts {
+		routes = append(routes, fmt.Sprintf("%q", "nats://"+h.Route))
+	}
+	var all []*Server
+	for i, h := range hosts {
+		s := newNATS(t, h, fmt.Sprintf("server_name: n%d\ncluster {\n  name: fax\n  listen: %q\n  routes: [%s]\n}\n",
+			i, h.Route, strings.Join(routes, ", ")))
+		s.launch()
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.Start()
+	}
+	return all
+}
+
+// newNATS is a nats-server that is not started, with more of its configuration.
+func newNATS(t testing.TB, h Host, more string) *Server {
+	t.Helper()
+	bin, conf := Tool(t, "nats-server", "make tools"), filepath.Join(h.Dir, "nats.conf")
+	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  max_file_store: 20GB\n}\n%s",
+		h.Addr, filepath.Join(h.Dir, "store"), more)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.make = func() *exec.Cmd { return exec.Command(bin, "-c", conf) }
+	s := &Server{t: t, Addr: h.Addr, run: h.Run}
+	s.make = func() *exec.Cmd { return exec.Command(bin, "-c", conf, "-l", filepath.Join(h.Dir, "nats.log")) }
 	s.up = func() bool {
 		nc, err := nats.Connect(s.NATSURL())
-		if err != nil {
-			return false
+		if err == nil {
+			nc.Close()
 		}
-		nc.Close()
-		return true
+		return err == nil || errors.Is(err, nats.ErrAuthorization)
 	}
-	s.Start()
 	t.Cleanup(s.Kill)
 	return s
 }
