@@ -101,7 +101,8 @@ func (b *Bus) wanted() []jetstream.StreamConfig {
 // machines elections take long, and a restart does not help.
 const clusterPatience = 3 * setupTimeout
 
-// errNoPeers is the code of a server that does not know of enough others: those of a new cluster hear of each other after they have a leader.
+// errNoPeers is the code of a server that does not know of enough others: those of a new cluster may have a leader before they have heard
+// of each other.
 const errNoPeers jetstream.ErrorCode = 10005
 
 // ensurePatiently is ensure that is tried again while servers of a cluster do not answer, or are too few: a stream that another process has
