@@ -54,7 +54,8 @@ const (
 	setupTimeout   = time.Minute     // of one stream or consumer at the start: a busy disk is slow, and a restart does not help
 	reconnectWait  = 500 * time.Millisecond
 
-	answersAtOnce = 1024 // messages of one answer; more than any read asks for
+	answersAtOnce = 1024             // messages of one answer; more than any read asks for
+	joinInbox     = "_INBOX.webhook" // where a process that only takes webhooks is answered
 )
 
 // Bus is the connection of one process to JetStream. Its methods may be called concurrently.
@@ -137,6 +138,9 @@ func (b *Bus) options() []nats.Option {
 			b.log.Warn("NATS reports an error of a subscription", "err", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "server", nc.ConnectedAddr()) }),
+	}
+	if b.cfg.Join { // with an inbox of its own, its login needs no right to hear what others are answered
+		opts = append(opts, nats.CustomInboxPrefix(joinInbox))
 	}
 	if b.cfg.Creds != "" {
 		opts = append(opts, nats.UserCredentials(b.cfg.Creds))

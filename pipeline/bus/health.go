@@ -166,8 +166,8 @@ func (b *Bus) try(ctx context.Context, name string) error {
 		return err
 	}
 	b.health.published(name, nil)
-	if cfg.DenyDelete {
-		return nil // a bucket, which has only the last message of a subject
+	if cfg.DenyDelete || b.cfg.Join {
+		return nil // a bucket, which has only the last message of a subject; or a process that has no right to delete what was stored
 	}
 	if err := stream.DeleteMsg(ctx, ack.Sequence); err != nil {
 		b.log.Warn("deleting a test message of the readiness check failed", "stream", name, "sequence", ack.Sequence, "err", err)
