@@ -51,7 +51,11 @@ func skewed(t *testing.T) string {
 }
 
 func buildSkewed(t *testing.T, dir, out string) error {
-	original := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return err
+	}
+	original := filepath.Join(strings.TrimSpace(string(goroot)), "src", "time", "time.go")
 	source := string(apptest.ReadFile(t, original))
 	const asks = "sec, nsec, mono := runtimeNow()"
 	if strings.Count(source, asks) != 1 || !strings.Contains(source, "func Now() Time {\n\t"+asks) {
