@@ -33,10 +33,10 @@ type Batcher interface {
 
 	// Commit creates the items and returns one error for each, with the meaning of the errors of Create. The last item says that the
 	// others exist: it becomes visible when all of them are durable, not earlier. They become visible in any order. If one of them fails
-	// with another error than fs.ErrExist, the last one is not created; it has the same error.
+	// with another error than fs.ErrExist, the last one is not created; it has the same error, and so may others that exist.
 	Commit(ctx context.Context, items ...Item) []error
 
 	// Begin says that a file, which will be adopted, has its bytes between two offsets: the store may begin to write them to disk. It does
-	// not wait. What fails is an error of the call that adopts the file.
+	// not wait until they are there. What fails is an error of the call that adopts the file.
 	Begin(file *os.File, from, to int64)
 }

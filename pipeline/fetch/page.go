@@ -78,7 +78,11 @@ func (w *Worker) try(ctx context.Context, a attempt) error {
 		return err
 	}
 	defer have.Image.Release()
-	return w.Publish(ctx, o, have.Object, have.Image)
+	if err := w.Publish(ctx, o, have.Object, have.Image); err != nil {
+		return err
+	}
+	w.published() // an attempt that fails says nothing about what pages wait for
+	return nil
 }
 
 // remove gives back a file that is not needed any more.

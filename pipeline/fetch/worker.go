@@ -31,7 +31,7 @@ func New(c Config) *Worker {
 		Pages: c.Pages, bus: c.Bus, provider: c.Provider, retry: c.Retry, log: c.Log,
 		gate: newGate(c.Provider.Probe, min(probeEvery, c.Retry.longest()), c.Stopped, c.Log), path: newPathWatch(c.Doubted),
 		early:     newEarlyPages(),
-		originals: sync.Pool{New: func() any { return new([]byte) }},
+		originals: sync.Pool{New: func() any { return new([]byte) }}, published: func() {},
 	}
 }
 
@@ -43,9 +43,10 @@ const pagesAtOnce = 4
 // behind a backlog waits for what is in work already, so that must not be more than is useful.
 func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 	slots := intake.NewSlotsFrom(pagesAtOnce*w.Decoder.AtOnce(), fetches)
+	w.published = func() { w.Decoder.Pace(slots) }
 	within := func(ctx context.Context, c intake.Class, d bus.Delivery, handle func(context.Context, bus.Delivery) error) error {
 		ctx = intake.WithClass(ctx, c)
-		release, err := w.slot(ctx, slots)
+		release, err := slots.Take(ctx)
 		if err != nil {
 			return err
 		}
@@ -59,7 +60,7 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 				Filter:  []string{session.TypePageAnnounced + ".>"},
 				Workers: fetches,
 				Overtake: func(ctx context.Context) (release func(), err error) {
-					return w.slot(intake.WithOvertaking(ctx, time.Now()), slots)
+					return slots.Take(intake.WithOvertaking(ctx, time.Now()))
 				},
 			},
 			Handle: func(ctx context.Context, d bus.Delivery) error {
@@ -97,18 +98,6 @@ func (w *Worker) Consumptions(fetches int) []bus.Consumption {
 	}
 }
 
-// slot waits for a slot of s, whose number follows the decoder.
-func (w *Worker) slot(ctx context.Context, s *intake.Slots) (release func(), err error) {
-	done, err := s.Take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return func() {
-		w.Decoder.Pace(s)
-		done()
-	}, nil
-}
-
 // Worker fetches pages: each from its own file, and the rest from the whole file.
 type Worker struct {
 	intake.Pages
@@ -121,6 +110,7 @@ type Worker struct {
 	log      *slog.Logger
 
 	originals sync.Pool // *[]byte: memory of archived pages that were compared
+	published func()    // called after each page that was published with a slot
 }
 
 // Outage says whether the provider cannot be used, as far as this process knows, and since when it can.

@@ -27,8 +27,8 @@ func (m *Memory) NewDecoder(atOnce int) *Decoder {
 	return &Decoder{Memory: m, slots: NewSlots(atOnce), pool: tiff.NewPool(2 * atOnce)} // as many again are being archived
 }
 
-// Pace makes slots of work that decodes follow the line at the decoder, as Slots.Follow says.
-func (d *Decoder) Pace(s *Slots) { s.Follow(d.slots) }
+// Pace makes slots of work that decodes follow the line at the decoder and for memory, as Slots.Follow says.
+func (d *Decoder) Pace(s *Slots) { s.Follow(d.slots, int(d.waiting.Load())) }
 
 // AtOnce is the number of pages that it decodes at once.
 func (d *Decoder) AtOnce() int { return d.slots.most }

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
@@ -19,10 +20,11 @@ import (
 // else goes on without them. So nobody waits for somebody who waits. Who comes first gets bytes first, and a large page is not passed by
 // small ones. A page that needs more than the budget gets all of it, when nobody else has any, and then as much as tiff.Limits allow.
 type Memory struct {
-	total int64
-	free  *semaphore.Weighted // nil: there is no budget
-	dir   string              // private, for bodies that are not in memory; empty: that of the system
-	small chan []byte         // buffers of bufferSize bytes that nobody uses
+	total   int64
+	free    *semaphore.Weighted // nil: there is no budget
+	waiting atomic.Int32        // leases that wait for bytes
+	dir     string              // private, for bodies that are not in memory; empty: that of the system
+	small   chan []byte         // buffers of bufferSize bytes that nobody uses
 }
 
 // NewMemory returns a Memory of so many bytes, 0: without a limit. dir is a private directory for files without a name; empty: the
@@ -113,6 +115,8 @@ func (l *lease) retake(ctx context.Context, before, n int64) error {
 
 func (l *lease) wait(ctx context.Context, n int64) error {
 	n = min(max(n, 1), l.m.total)
+	l.m.waiting.Add(1)
+	defer l.m.waiting.Add(-1)
 	if err := l.m.free.Acquire(ctx, n); err != nil {
 		return context.Cause(ctx)
 	}

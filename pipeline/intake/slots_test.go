@@ -126,10 +126,10 @@ func TestSlotsFollowTheLineBehindThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		wait := func(s *Slots, n int) {
+		wait := func(s *Slots, c Class, n int) {
 			for range n {
 				go func() {
-					if _, err := s.Take(ctx); err != nil && !errors.Is(err, context.Canceled) {
+					if _, err := s.Take(WithClass(ctx, c)); err != nil && !errors.Is(err, context.Canceled) {
 						t.Error(err)
 					}
 				}()
@@ -137,26 +137,27 @@ func TestSlotsFollowTheLineBehindThem(t *testing.T) {
 			synctest.Wait()
 		}
 		s, next := NewSlotsFrom(2, 4), NewSlots(1)
-		follow := func(want int) {
+		follow := func(before, want int) {
 			t.Helper()
 			for range 3 {
-				s.Follow(next)
+				s.Follow(next, before)
 			}
 			if s.size != want {
 				t.Errorf("there are %d slots, want %d", s.size, want)
 			}
 		}
-		wait(s, 2)
-		follow(2) // nobody waits for more
-		wait(s, 3)
-		follow(4)
+		wait(s, Late, 2)
+		follow(0, 2) // nobody waits for more
+		wait(s, Late, 3)
+		follow(1, 2) // one waits for memory
+		wait(next, Spare, 6)
+		follow(0, 4)           // spare work goes last
 		if s.used[Late] != 3 { // late work leaves a quarter free
 			t.Errorf("%d slots are in use, want 3", s.used[Late])
 		}
-		wait(next, 1+2)
-		follow(4) // the line is as long as it should be
-		wait(next, 1)
-		follow(2)
+		wait(next, Late, 2)
+		follow(0, 4) // the line is as long as it should be
+		follow(1, 2)
 	})
 }
 

@@ -70,7 +70,7 @@ func (s *Store) drafts(items []storage.Item) []draft {
 
 func (s *Store) adoptable(file *os.File) bool {
 	info, err := file.Stat()
-	return err == nil && s.link != nil && info.Mode() == 0o600
+	return err == nil && s.link != nil && info.Mode() == 0o600 && sameFilesystem(file, s.tmp)
 }
 
 // create makes objects of drafts, and returns one error for each.

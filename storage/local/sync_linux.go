@@ -56,6 +56,12 @@ func beginWriting(f *os.File, from, n int64) {
 	_ = conn.Control(func(fd uintptr) { _ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE) })
 }
 
+// sameFilesystem reports whether a file could have a second name in a directory.
+func sameFilesystem(file, dir *os.File) bool {
+	var f, d unix.Stat_t
+	return unix.Fstat(int(file.Fd()), &f) == nil && unix.Fstat(int(dir.Fd()), &d) == nil && f.Dev == d.Dev
+}
+
 // syncFilesystem writes everything in f's file system to disk.
 func syncFilesystem(f *os.File) error {
 	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))
