@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -69,8 +70,12 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 	if left == 0 {
 		caught()
 	}
+	var mu sync.Mutex // after a reconnect, the next consumer may call before the last call has returned
+	ended := false
 	run, err := cons.Consume(func(m jetstream.Msg) {
-		if ctx.Err() != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		if ended || ctx.Err() != nil {
 			return
 		}
 		meta, err := m.Metadata()
@@ -99,9 +104,16 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 	select {
 	case <-ctx.Done():
 	case <-b.life.Done():
+	case <-run.Closed(): // the connection is closed for good
+		cancel(fmt.Errorf("watch bucket %s: the watch ended", BucketSessions))
 	}
-	run.Stop()
-	<-run.Closed() // f is not called any more
+	mu.Lock()
+	ended = true // f is not called any more
+	mu.Unlock()
+	go run.Stop() // it waits while the servers do not answer
+	if b.life.Err() != nil {
+		return nil
+	}
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

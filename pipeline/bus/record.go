@@ -177,7 +177,7 @@ func (c Consumer) rounds() int {
 	if c.most > 1 {
 		return roundsOfBatch
 	}
-	return max(c.Workers/beginAtOnce, 1)
+	return min(max(c.Workers/beginAtOnce, 1), roundsOfBatch)
 }
 
 func (p *precedence) begin() {

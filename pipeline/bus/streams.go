@@ -331,7 +331,9 @@ func untilAnswered(ctx context.Context, do func(context.Context) error) error {
 	for {
 		try, cancel := context.WithTimeout(ctx, clusterTry)
 		err := do(try)
-		again := errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || err != nil && try.Err() != nil
+		api, _ := errors.AsType[*jetstream.APIError](err)
+		again := errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || err != nil && try.Err() != nil ||
+			api != nil && api.ErrorCode == errNoPeers
 		cancel()
 		if !again || ctx.Err() != nil {
 			return err

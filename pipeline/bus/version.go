@@ -107,7 +107,7 @@ func (b *Bus) checkWeak(ctx context.Context, will []jetstream.StreamConfig, ahea
 	if b.server != nil {
 		return nil
 	}
-	reports := b.reports(ctx)
+	reports, _ := b.reports(ctx)
 	weak := b.weaknesses(will, reports)
 	if most := furthest(ahead, reports); most.Abs() > AheadAtMost {
 		weak = append(weak, Weakness{
@@ -239,23 +239,24 @@ const (
 )
 
 // reports asks all servers of the cluster for what they say of themselves. None: they do not tell this account.
-func (b *Bus) reports(ctx context.Context) (all []report) {
+// complete: every server has answered.
+func (b *Bus) reports(ctx context.Context) (all []report, complete bool) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	inbox := b.nc.NewRespInbox()
 	answers, err := b.nc.SubscribeSync(inbox)
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	defer func() { _ = answers.Unsubscribe() }() // the connection may be gone
 	asked := time.Now()
 	if err := b.nc.PublishRequest(askServers, inbox, nil); err != nil {
-		return nil
+		return nil, false
 	}
 	for expect := 1; len(all) < expect; {
 		m, err := answers.NextMsgWithContext(ctx)
 		if err != nil {
-			return all
+			return all, false
 		}
 		var r struct {
 			Server struct {
@@ -263,19 +264,23 @@ func (b *Bus) reports(ctx context.Context) (all []report) {
 				Time time.Time
 			}
 			Data struct {
-				Config *report
-				Meta   struct {
+				Disabled bool // it has no JetStream
+				Config   *report
+				Meta     struct {
 					Size int `json:"cluster_size"`
 				} `json:"meta_cluster"`
 			}
 		}
 		if json.Unmarshal(m.Data, &r) != nil || r.Data.Config == nil || r.Server.Time.IsZero() {
-			return all // nobody answers, or not what is asked
+			return all, false // nobody answers, or not what is asked
+		}
+		if r.Data.Disabled {
+			continue // it stores nothing
 		}
 		r.Data.Config.name, r.Data.Config.ahead = r.Server.Name, aheadOf(r.Server.Time, asked)
 		all, expect = append(all, *r.Data.Config), max(expect, min(r.Data.Meta.Size, maxServers))
 	}
-	return all
+	return all, true
 }
 
 // maxServers bounds what a reply may let us wait for.
@@ -287,7 +292,7 @@ type Examined struct {
 	Cluster  string         // the name of its cluster; empty: it is alone
 	Replicas map[string]int // the copies of our streams that exist, by name
 	Weak     []Weakness     // without clocks
-	Told     bool           // the servers say whether they sync each message
+	Told     bool           // all servers say whether they sync each message
 	Ahead    time.Duration  // by how much the clock of a server is ahead of ours, of the one that differs most
 	HasClock bool           // Ahead is known
 }
@@ -314,10 +319,10 @@ func Examine(ctx context.Context, cfg Config) (e Examined, err error) {
 	if err != nil {
 		return e, err
 	}
-	reports := b.reports(ctx)
+	reports, complete := b.reports(ctx)
 	e = Examined{
 		Version: b.nc.ConnectedServerVersion(), Cluster: b.nc.ConnectedClusterName(), Replicas: map[string]int{},
-		Told: len(reports) > 0, Ahead: furthest(ahead, reports), HasClock: len(ahead)+len(reports) > 0,
+		Told: complete, Ahead: furthest(ahead, reports), HasClock: len(ahead)+len(reports) > 0,
 	}
 	for _, has := range there {
 		e.Replicas[has.Name] = has.Replicas

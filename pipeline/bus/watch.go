@@ -53,6 +53,7 @@ func (w *watched) trouble() error {
 // look is what one look at a durable found.
 type look struct {
 	at        time.Time
+	seen      time.Time               // of the newest info
 	info      *jetstream.ConsumerInfo // nil: never found
 	moved     time.Time               // when it was last seen to deliver or settle something, or to have nothing to do
 	oldest    time.Time               // when the oldest message that is not settled was stored; zero: there is none
@@ -67,6 +68,7 @@ type Backlog struct {
 	Part     string        // that of its Consumer
 	Pending  uint64        // messages that are not settled
 	Oldest   time.Duration // how long the oldest of them waits; 0: there is none
+	Seen     time.Time     // when the servers said so
 }
 
 // Backlogs returns the backlog of every durable of this process, as of the last look, which is some seconds old.
@@ -77,7 +79,7 @@ func (b *Bus) Backlogs() []Backlog {
 		if l := d.look; l.info != nil {
 			log := Backlog{
 				Consumer: d.want.Durable, Stream: d.want.Stream, Part: d.want.Part,
-				Pending: l.info.NumPending + uint64(l.info.NumAckPending),
+				Pending: l.info.NumPending + uint64(l.info.NumAckPending), Seen: l.seen,
 			}
 			if !l.oldest.IsZero() {
 				log.Oldest = max(time.Since(l.oldest), 0)
@@ -174,12 +176,13 @@ func (b *Bus) lookAt(ctx context.Context, d *durable) *jetstream.ConsumerInfo {
 func (l look) after(last look, err error, busy bool) look {
 	l.moved = last.moved
 	if err != nil {
-		l.info, l.oldest = last.info, last.oldest
+		l.info, l.oldest, l.seen = last.info, last.oldest, last.seen
 		if last.unreached { // one slow answer is not trouble yet
 			l.trouble = err
 		}
 		return l
 	}
+	l.seen = l.at
 	if l.moved.IsZero() || l.info.NumPending == 0 || last.info == nil || l.info.Name != last.info.Name ||
 		l.info.Delivered.Consumer != last.info.Delivered.Consumer || l.info.AckFloor.Consumer != last.info.AckFloor.Consumer {
 		l.moved = l.at

@@ -79,8 +79,9 @@ func NewSlotsFrom(least, most int) *Slots {
 
 // Follow is called when work with a slot is done. next are slots for which such work waits on its way, and before is how much of it waits
 // for something else there. If nobody waits, the work takes its time elsewhere, and more of it may be on its way: there is one slot more,
-// if somebody waits for it. If many wait, more slots would do no more work; they would only make a line of work that is not urgent any more,
-// before urgent work that comes later. Then there is one slot less. Spare work does not count: it waits there nearly always, and goes last.
+// if somebody waits for it. If many wait, more slots would do no more work; they would only make a line of work that is not urgent any
+// more, before urgent work that comes later. Then there is one slot less. Spare work does not count: it waits there nearly always, and
+// goes last.
 func (s *Slots) Follow(next *Slots, before int) {
 	next.mu.Lock()
 	line, long := before+next.line()-len(next.waiting[Spare]), next.size

@@ -136,8 +136,8 @@ func (c Config) checkClock(ctx context.Context) error {
 	if c.Archive.Endpoint() == "" {
 		return nil
 	}
-	ahead, _ := c.Archive.Clock(ctx)
-	if ahead.Abs() <= bus.AheadAtMost {
+	ahead, known := c.Archive.Clock(ctx)
+	if !known || ahead.Abs() <= bus.AheadAtMost {
 		return nil
 	}
 	text := fmt.Sprintf("the clock of the S3 service differs from ours by %s: retentions and times of objects are wrong by as much",

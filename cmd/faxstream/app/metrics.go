@@ -216,6 +216,11 @@ func gaugeRole(r prometheus.Registerer, role string, ask func(context.Context) (
 	})
 }
 
+// backlogAtMost is how old a figure may be: an outage of the servers must not look like little work, or like much.
+const backlogAtMost = time.Minute
+
+var errUnknownBacklog = errors.New("the NATS servers have not said lately what waits")
+
 // gaugeRoles shows the work that waits for the roles of this process that read streams.
 func gaugeRoles(r prometheus.Registerer, c Config, consumers interface{ Backlogs() []bus.Backlog }) error {
 	var errs []error
@@ -224,10 +229,18 @@ func gaugeRoles(r prometheus.Registerer, c Config, consumers interface{ Backlogs
 			continue
 		}
 		errs = append(errs, gaugeRole(r, role, func(context.Context) (waiting uint64, oldest time.Duration, _ error) {
+			known := false
 			for _, l := range consumers.Backlogs() {
-				if l.Part == string(part) {
-					waiting, oldest = waiting+l.Pending, max(oldest, l.Oldest)
+				if l.Part != string(part) {
+					continue
 				}
+				if known = true; time.Since(l.Seen) > backlogAtMost {
+					return 0, 0, errUnknownBacklog
+				}
+				waiting, oldest = waiting+l.Pending, max(oldest, l.Oldest)
+			}
+			if !known {
+				return 0, 0, errUnknownBacklog
 			}
 			return waiting, oldest, nil
 		}))

@@ -42,11 +42,13 @@ func gauges(t *testing.T, r *prometheus.Registry) map[string]float64 {
 
 // A role has the sum of what waits for its consumers, and the age of the oldest; a process shows its own roles.
 func TestBacklogByRole(t *testing.T) {
+	now := time.Now()
 	waits := fixedBacklogs{
-		{Consumer: "page", Part: string(pipeline.Fetching), Pending: 7, Oldest: time.Minute},
-		{Consumer: "retry", Part: string(pipeline.Fetching), Pending: 2, Oldest: time.Hour},
-		{Consumer: "assemble", Part: string(pipeline.Assembling), Pending: 3, Oldest: time.Second},
-		{Consumer: "abandoned", Pending: 9, Oldest: 2 * time.Hour},
+		{Consumer: "page", Part: string(pipeline.Fetching), Pending: 7, Oldest: time.Minute, Seen: now},
+		{Consumer: "retry", Part: string(pipeline.Fetching), Pending: 2, Oldest: time.Hour, Seen: now},
+		{Consumer: "assemble", Part: string(pipeline.Assembling), Pending: 3, Oldest: time.Second, Seen: now},
+		{Consumer: "collect-in", Part: string(pipeline.Collecting), Seen: now},
+		{Consumer: "abandoned", Pending: 9, Oldest: 2 * time.Hour, Seen: now},
 	}
 	r := prometheus.NewRegistry()
 	if err := gaugeRoles(r, Config{Roles: []string{RoleWebhook, RoleWorker, RoleCollector}}, waits); err != nil {
@@ -78,6 +80,11 @@ func TestBacklogByRole(t *testing.T) {
 func TestAnUnknownBacklogIsAbsent(t *testing.T) {
 	r := prometheus.NewRegistry()
 	if err := gaugeRole(r, RoleOCR, unread(fixedList{err: errors.New("no answer")})); err != nil {
+		t.Fatal(err)
+	}
+	// The collector's consumers are not made yet, and the worker's servers have not answered for an hour.
+	old := fixedBacklogs{{Consumer: "page", Part: string(pipeline.Fetching), Pending: 7, Seen: time.Now().Add(-time.Hour)}}
+	if err := gaugeRoles(r, Config{Roles: []string{RoleWorker, RoleCollector}}, old); err != nil {
 		t.Fatal(err)
 	}
 	if got := gauges(t, r); len(got) > 0 {

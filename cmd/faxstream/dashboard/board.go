@@ -254,7 +254,7 @@ func (b *Board) before(f faxFilter, k orderKey, limit int) (faxes []api.Fax, mor
 	if k.session != "" {
 		end, _ = slices.BinarySearchFunc(b.order, k, (*entry).compare)
 	}
-	for i := end - 1; i >= 0 && (f.since.IsZero() || b.order[i].opened >= f.since.UnixNano()); i-- {
+	for i := end - 1; i >= 0 && !time.Unix(0, b.order[i].opened).Before(f.since); i-- {
 		x := b.fax(b.order[i])
 		if !f.has(&x) {
 			continue
