@@ -71,7 +71,7 @@ func (b *Bus) batches() worth {
 // costs a sync, but an atomic batch of any size costs one.
 //
 // A caller that finds the group idle starts a committer, which commits until nothing waits. The callers wait for their results.
-// A conflict refuses a whole batch, so a refused batch is split in halves until each conflict is alone.
+// A conflict refuses a whole batch, and so does a message that is too large: a refused batch is split in halves until each is alone.
 // A stream that accepts no batches gets its messages one by one, until Bus.repair has set it right.
 // A kill in a commit leaves either the whole batch or nothing, a power cut also a part of it; no caller has an answer yet.
 type group struct {
@@ -242,7 +242,7 @@ func (g *group) commit(batch []*put) {
 		g.commit(batch)
 		return
 	}
-	if !errors.Is(err, errConflict) {
+	if !errors.Is(err, errConflict) && !TooLarge(err) {
 		for _, p := range batch {
 			p.err = err
 		}

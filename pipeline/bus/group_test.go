@@ -2,11 +2,14 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // The callers of a batch come back: the first of them waits for the others, but not for long, and who was alone waits for nobody.
@@ -41,6 +44,51 @@ func TestACommitterWaitsForThoseThatComeBack(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A message that the stream never takes does not take those along that are stored with it.
+func TestAMessageThatIsTooLargeIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	stream, err := b.js.Stream(t.Context(), StreamIn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.MaxMsgSize = 1000
+	if _, err := b.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{0, 13, 19} { // the server refuses a batch in another way for its last message
+		var batch []*put
+		for n := range 20 {
+			m := nats.NewMsg(fmt.Sprintf("fax.v1.in.page.s-%d.%d", at, n))
+			if n == at {
+				m.Data = make([]byte, 2000)
+			}
+			batch = append(batch, &put{ctx: t.Context(), msg: m})
+		}
+		newGroup(b.js, StreamIn, b.health, b.connection, worth{from: 2}).commit(batch)
+		for n, p := range batch {
+			if large := n == at; TooLarge(p.err) != large || (p.err != nil) != large || (p.seq == 0) != large {
+				t.Errorf("%d is too large, message %d: sequence %d, %v", at, n, p.seq, p.err)
+			}
+		}
+	}
+}
+
+// A read that gets no answer is no read of an empty stream.
+func TestAReadWithoutAnswerFails(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	over, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if _, more, err := b.Letters(over, LetterFilter{}, 10); err == nil {
+		t.Errorf("letters are read without an answer, more: %t", more)
+	}
+	if facts, err := b.PageFacts(over, "s", session.Span(1, 3)); err == nil {
+		t.Errorf("facts are read without an answer: %v", facts)
 	}
 }
 

@@ -65,6 +65,9 @@ func (b *Bus) pageFacts(ctx context.Context, subjects []string, facts map[int]se
 			facts[f.Page] = f
 		}
 	}
+	if err := ctx.Err(); err != nil { // the answers end then without an error
+		return fmt.Errorf("read page facts: %w", err)
+	}
 	return nil
 }
 
@@ -207,7 +210,7 @@ func (b *Bus) batch(
 		}
 		msgs = append(msgs, m)
 	}
-	return msgs, nil
+	return msgs, ctx.Err() // at the end of ctx the answers end without an error
 }
 
 // Event reads the fact on a subject of FAX_IN; ok is false if the stream does not have it (any more).
