@@ -34,7 +34,7 @@ type Config struct {
 	Replicas int                      // copies of every stream; 0: as they are, and of a new one as many as FAX_IN has, 1 at first
 	MaxStore int64                    // bytes on disk for all streams together; 0: DefaultMaxStore
 	Marker   Marker                   // remembers which streams exist; nil: only FAX_SESSIONS does
-	Join     bool                     // another process creates the streams: wait for them, and change nothing about them
+	Join     bool                     // another process creates the streams: wait for them (not for those of a spool), and change none
 	Strict   bool                     // servers of URL that are weaker than what faxstream promises are an error that matches ErrWeak
 	Recreate bool                     // streams that existed and are lost may be created again, empty: a person said so
 	Log      *slog.Logger             // required
@@ -105,7 +105,10 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		b.stopping()
 		return nil, err
 	}
-	err := awayOr(b.ensurePatiently(ctx))
+	err := b.ensurePatiently(ctx)
+	if b.server == nil {
+		err = awayOr(err)
+	}
 	if err == nil {
 		err = b.admit(ctx)
 	}
@@ -182,8 +185,11 @@ func (b *Bus) connect() error {
 		if b.nc != nil {
 			b.nc.Close()
 		}
+		if b.server == nil {
+			err = awayOr(err)
+		}
 		b.server.stop()
-		return fmt.Errorf("connect to NATS at %s: %w", hosts(servers), awayOr(err))
+		return fmt.Errorf("connect to NATS at %s: %w", hosts(servers), err)
 	}
 	return nil
 }
@@ -192,7 +198,7 @@ func (b *Bus) connect() error {
 // about this process.
 var ErrAway = errors.New("the NATS servers cannot be used at the moment")
 
-// awayOr makes err match ErrAway where it can go away by itself.
+// awayOr makes an error of external servers match ErrAway where it can go away by itself.
 func awayOr(err error) error {
 	gone := errors.As(err, new(*net.OpError)) || errors.As(err, new(*net.DNSError)) || slices.ContainsFunc([]error{
 		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrConnectionReconnecting,

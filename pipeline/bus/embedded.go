@@ -195,8 +195,8 @@ func (e *Embedded) stageStream(stream string) error {
 	return os.Symlink(target, link)
 }
 
-// useFile says in a store what it is for.
-const useFile, useSpool, useStreams = "use", "spool", "streams"
+// useFile says in a store what it is for. With newFile after its name, it is not complete.
+const useFile, newFile, useSpool, useStreams = "use", ".new", "spool", "streams"
 
 // IsSpool reports whether a directory is the store of a spool.
 func IsSpool(dir string) (bool, error) {
@@ -226,7 +226,8 @@ func claimStore(dir string, spool bool) error {
 	if err != nil {
 		return err
 	}
-	if other := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != lockFile }); other && spool {
+	ours := []string{lockFile, useFile + newFile} // a process that is killed here leaves both
+	if other := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !slices.Contains(ours, e.Name()) }); other && spool {
 		return errors.New("this directory has files that are not of a spool: give an empty one, or one that does not exist")
 	}
 	if _, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_SYSTEM_ACCOUNT)); err == nil {
@@ -243,7 +244,7 @@ func writeUse(dir, use string) error {
 	}
 	defer d.Close()
 	name := filepath.Join(dir, useFile)
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(name+newFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,14 @@ func (b *Bus) ensure(ctx context.Context) error {
 
 // ensureSpool has no ledgers to bind, and no record of which streams were created: its server is new, or has its own store.
 func (b *Bus) ensureSpool(ctx context.Context) error {
+	there, _, err := b.streams(ctx)
+	if err != nil {
+		return err
+	}
 	for _, cfg := range b.wanted() {
+		if _, ok := there[cfg.Name]; ok && b.cfg.Join {
+			continue
+		}
 		if err := b.ensureStream(ctx, cfg); err != nil {
 			return err
 		}

@@ -20,8 +20,12 @@ const atOnce = 128
 // Run sends what is in the spool to the servers of Join whenever they take events, and opens the spool again when its disk could not be
 // written and can. It ends with ctx.
 func (s *Spool) Run(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { s.askAway(ctx) })
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
+	var disk reopener
 	var again time.Time // not before this
 	for {
 		select {
@@ -30,9 +34,29 @@ func (s *Spool) Run(ctx context.Context) {
 		case why := <-s.died():
 			s.shut(why)
 		case <-tick.C:
-			if s.opened(ctx) && time.Now().After(again) && s.round(ctx) {
+			if disk.opened(ctx, s) && time.Now().After(again) && s.round(ctx) {
 				again = time.Now().Add(againAfter)
 			}
+		}
+	}
+}
+
+// askAway asks servers that are away whether they take events again, until ctx ends. A long pass does not hold it up, so that new events go
+// to them at once.
+func (s *Spool) askAway(ctx context.Context) {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		servers, away := s.servers, s.away
+		s.mu.Unlock()
+		if away && servers != nil {
+			s.asks(ctx, servers)
 		}
 	}
 }
@@ -58,16 +82,30 @@ func (s *Spool) shut(why error) {
 	}
 }
 
+// reopener opens the store again. It does not repeat itself in the log while the disk stays as it is.
+type reopener struct {
+	next time.Time // not before this
+	said string    // why it cannot be opened, as the log has it
+}
+
 // opened opens the store again if it was shut, and reports whether it is open.
-func (s *Spool) opened(ctx context.Context) bool {
+func (r *reopener) opened(ctx context.Context, s *Spool) bool {
 	if store, _ := s.parts(); store != nil {
 		return true
 	}
-	store, err := s.open(ctx)
-	if err != nil {
-		s.cfg.Log.Warn("the spool cannot be opened again; it is tried again", "spool", s.cfg.Dir, "err", err)
+	if time.Now().Before(r.next) {
 		return false
 	}
+	store, err := s.open(ctx)
+	if err != nil {
+		r.next = time.Now().Add(againAfter)
+		if r.said != err.Error() {
+			r.said = err.Error()
+			s.cfg.Log.Warn("the spool cannot be opened again; it is tried again", "spool", s.cfg.Dir, "err", err)
+		}
+		return false
+	}
+	*r = reopener{}
 	s.cfg.Log.Info("the spool is open again", "spool", s.cfg.Dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,15 +114,19 @@ func (s *Spool) opened(ctx context.Context) bool {
 	return true
 }
 
-// round asks the servers whether they take events, and sends them what there is. later: some events failed, although the servers do.
+// round sends what there is to servers that take events. later: some events failed, although the servers take others.
 func (s *Spool) round(ctx context.Context) (later bool) {
 	s.mu.Lock()
-	store, servers, idle, before := s.store, s.servers, !s.away && !s.holds, s.spooled
+	store, servers, idle := s.store, s.servers, s.away || !s.holds && s.began.IsZero()
 	s.mu.Unlock()
 	if store == nil || servers == nil || idle || !s.asks(ctx, servers) {
 		return false
 	}
+	s.hold(false) // what is stored from here on, the pass may not meet
 	done, err := s.send(ctx, store, servers)
+	if err != nil || done.failed != nil {
+		s.hold(true)
+	}
 	if err == nil && done.failed != nil && s.asks(ctx, servers) {
 		s.cfg.Log.Warn("events of the spool fail, although the NATS servers take others; they are sent again", "spool", s.cfg.Dir,
 			"err", done.failed)
@@ -94,30 +136,39 @@ func (s *Spool) round(ctx context.Context) (later bool) {
 		s.cfg.Log.Warn("the spool cannot be read; it is tried again", "spool", s.cfg.Dir, "err", err)
 	}
 	if err == nil && done.failed == nil {
-		s.sentAll(before)
+		s.sentAll()
 	}
 	return false
 }
 
-// asks notes whether the servers take events.
-func (s *Spool) asks(ctx context.Context, servers Servers) bool {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	err := servers.Takes(ctx)
+func (s *Spool) hold(holds bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.away = err != nil
-	return err == nil
+	s.holds = holds
 }
 
-// sentAll notes that nothing is left to send of what was stored before an event with this number.
-func (s *Spool) sentAll(before uint64) {
+// asks notes whether the servers take events.
+func (s *Spool) asks(ctx context.Context, servers Servers) bool {
+	err := takes(ctx, servers, askTimeout)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.Away(err)
+		}
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spooled != before || s.away {
-		return // there is more
+	s.away = false
+	return true
+}
+
+// sentAll notes that a pass has sent everything, if nothing came since it began.
+func (s *Spool) sentAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holds || s.away {
+		return
 	}
-	s.holds = false
 	if !s.began.IsZero() {
 		s.cfg.Log.Info("the NATS servers take webhooks, and have all that the spool took for them", "spool", s.cfg.Dir, "events", s.sent,
 			"after", time.Since(s.began).Round(time.Second).String(), "refused", len(s.kept))
@@ -138,7 +189,15 @@ func (s *Spool) Drain(ctx context.Context, servers Servers) (d Drained, err erro
 	s.mu.Lock()
 	d = Drained{Sent: done.sent, Kept: len(s.kept)}
 	s.mu.Unlock()
-	return d, errors.Join(err, done.failed)
+	if err := errors.Join(err, done.failed); err != nil {
+		return d, err
+	}
+	state, err := s.State(ctx)
+	if left := state.Events + state.Letters; err == nil && left > uint64(d.Kept) {
+		err = fmt.Errorf("the spool in %s still has %d events that are not sent, although none failed: send it again",
+			s.cfg.Dir, left-uint64(d.Kept))
+	}
+	return d, err
 }
 
 // sending is how far a pass over the spool has come.
@@ -153,7 +212,7 @@ func (s *Spool) send(ctx context.Context, store *bus.Bus, servers Servers) (all 
 	for _, width := range []int{atOnce, 1} {
 		done, err := s.pass(ctx, store, servers, width)
 		all.sent, all.failed = all.sent+done.sent, done.failed
-		if err != nil || done.failed == nil || servers.Takes(ctx) != nil {
+		if err != nil || done.failed == nil || takes(ctx, servers, askTimeout) != nil {
 			return all, err
 		}
 	}
@@ -163,7 +222,7 @@ func (s *Spool) send(ctx context.Context, store *bus.Bus, servers Servers) (all 
 // pass sends everything once, and stops where the servers take nothing any more.
 func (s *Spool) pass(ctx context.Context, store *bus.Bus, servers Servers, width int) (sending, error) {
 	done := sending{}
-	if err := s.facts(ctx, store, servers, width, &done); err != nil || done.failed != nil && servers.Takes(ctx) != nil {
+	if err := s.facts(ctx, store, servers, width, &done); err != nil || done.failed != nil && takes(ctx, servers, askTimeout) != nil {
 		return done, err
 	}
 	return done, s.letters(ctx, store, servers, &done)
@@ -187,7 +246,7 @@ func (s *Spool) facts(ctx context.Context, store *bus.Bus, servers Servers, widt
 			return err
 		}
 		if failed != nil {
-			if done.failed = failed; servers.Takes(ctx) != nil {
+			if done.failed = failed; takes(ctx, servers, askTimeout) != nil {
 				return nil
 			}
 		}
@@ -212,7 +271,7 @@ func some(ctx context.Context, store *bus.Bus, next uint64) (msgs []*jetstream.R
 		}
 		msgs = append(msgs, m)
 	}
-	return msgs, nil
+	return msgs, ctx.Err() // at the end of ctx the answers end without an error
 }
 
 // batch sends events, so many at once, and returns which the spool need not have any more.
@@ -258,7 +317,7 @@ func (s *Spool) fact(ctx context.Context, servers Servers, m *jetstream.RawStrea
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err = servers.Record(ctx, f)
+	_, _, err = servers.RecordFact(ctx, f) // nobody waits for it: no work gives way
 	if bus.TooLarge(err) {
 		s.keep(at, err)
 		return false, nil
@@ -330,7 +389,7 @@ func (s *Spool) letters(ctx context.Context, store *bus.Bus, servers Servers, do
 				continue
 			}
 			if err != nil {
-				if done.failed = err; servers.Takes(ctx) != nil {
+				if done.failed = err; takes(ctx, servers, askTimeout) != nil {
 					return nil
 				}
 				continue
@@ -357,9 +416,9 @@ func (s *Spool) isKept(p place) bool {
 	return s.kept[p]
 }
 
-// keep notes that the servers never take an event.
+// keep notes that an event cannot be sent.
 func (s *Spool) keep(p place, why error) {
-	s.cfg.Log.Error("the NATS servers never take an event as it is: it stays in the spool, and the next start tries it again",
+	s.cfg.Log.Error("an event cannot be sent to the NATS servers as it is: it stays in the spool, and the next start tries it again",
 		"spool", s.cfg.Dir, "stream", p.stream, "sequence", p.sequence, "err", why)
 	s.mu.Lock()
 	defer s.mu.Unlock()

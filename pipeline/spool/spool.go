@@ -33,7 +33,8 @@ import (
 
 // Servers are the NATS servers that get the events: *bus.Bus.
 type Servers interface {
-	Record(ctx context.Context, f session.Fact) (repeat bool, err error)
+	Record(ctx context.Context, f session.Fact) (repeat bool, err error)                   // for what comes now
+	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) // for what waited
 	Bury(ctx context.Context, d session.DeadLetter) error
 	Takes(ctx context.Context) error
 }
@@ -44,7 +45,7 @@ const DefaultMax = 250_000_000
 // Config says where a spool is.
 type Config struct {
 	Dir string       // its directory; made if it is not there
-	Max int64        // bytes of events that it takes; 0: DefaultMax
+	Max int64        // bytes of events that it takes, a tenth of them for bodies that are no webhooks; 0: DefaultMax
 	Log *slog.Logger // required
 }
 
@@ -52,7 +53,7 @@ const (
 	patience   = 1500 * time.Millisecond // how long the NATS servers may take for one event that comes now
 	askEvery   = 500 * time.Millisecond  // between two questions whether they take events again
 	askTimeout = 5 * time.Second         // of one question, and of one event of the spool
-	againAfter = 10 * time.Second        // until events are sent again that failed although the NATS servers take others
+	againAfter = 10 * time.Second        // until events are sent again that failed although the NATS servers take others, or a disk is tried
 )
 
 // ErrSpooling means that the spool takes events, and the NATS servers do not.
@@ -60,16 +61,17 @@ var ErrSpooling = errors.New("the NATS servers take no events; the spool does")
 
 // Spool takes events for NATS servers. Its methods may be called concurrently.
 type Spool struct {
-	cfg Config
+	cfg  Config
+	left bool // a process has left it: the limits of its streams stay as they are
 
 	mu      sync.Mutex
 	store   *bus.Bus       // nil while its disk cannot be written; guarded by mu
 	servers Servers        // nil until Join; guarded by mu
 	away    bool           // the servers took the last event not; guarded by mu
-	holds   bool           // the store may have events to send; guarded by mu
+	holds   bool           // the store may have events that no pass has sent, or the pass that runs has not met; guarded by mu
 	began   time.Time      // when events began to go into the spool, zero: the servers have all; guarded by mu
 	told    bool           // the log has said since began that the servers are away; guarded by mu
-	spooled uint64         // events since Open; guarded by mu
+	spooled uint64         // events since Open, without repeats; guarded by mu
 	sent    uint64         // events since began; guarded by mu
 	kept    map[place]bool // what the servers never take; guarded by mu
 }
@@ -81,11 +83,13 @@ type place struct {
 }
 
 // Open opens the spool in a directory, or makes one there. The caller must call Close once.
-func Open(ctx context.Context, cfg Config) (*Spool, error) {
+func Open(ctx context.Context, cfg Config) (*Spool, error) { return open(ctx, cfg, false) }
+
+func open(ctx context.Context, cfg Config, left bool) (*Spool, error) {
 	if cfg.Max == 0 {
 		cfg.Max = DefaultMax
 	}
-	s := &Spool{cfg: cfg, kept: map[place]bool{}}
+	s := &Spool{cfg: cfg, left: left, kept: map[place]bool{}}
 	var err error
 	if s.store, err = s.open(ctx); err != nil {
 		return nil, err
@@ -104,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (*Spool, error) {
 
 func (s *Spool) open(ctx context.Context) (*bus.Bus, error) {
 	store, err := bus.Open(ctx, bus.Config{
-		Embedded: bus.EmbeddedConfig{Dir: s.cfg.Dir, Spool: true}, MaxStore: s.cfg.Max, Log: s.cfg.Log,
+		Embedded: bus.EmbeddedConfig{Dir: s.cfg.Dir, Spool: true}, MaxStore: s.cfg.Max, Join: s.left, Log: s.cfg.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
@@ -112,14 +116,14 @@ func (s *Spool) open(ctx context.Context) (*bus.Bus, error) {
 	return store, nil
 }
 
-// OpenLeft opens a spool that a process has left. It makes none.
+// OpenLeft opens a spool that a process has left. It makes none, and changes no limits of one.
 func OpenLeft(ctx context.Context, cfg Config) (*Spool, error) {
 	if is, err := bus.IsSpool(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	} else if !is {
 		return nil, fmt.Errorf("spool: %s is no directory of a spool: give the one that --spool of faxstream serve had", cfg.Dir)
 	}
-	return Open(ctx, cfg)
+	return open(ctx, cfg, true)
 }
 
 // Close closes the spool. What is in it stays. Run must have ended.
@@ -144,11 +148,11 @@ func (s *Spool) parts() (*bus.Bus, Servers) {
 	return s.store, s.servers
 }
 
-// direct are the servers, if the last event went there; nil: it did not.
+// direct are the servers, if the last event went there or there is no store; else nil.
 func (s *Spool) direct() Servers {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away {
+	if s.away && s.store != nil {
 		return nil
 	}
 	return s.servers
@@ -156,34 +160,33 @@ func (s *Spool) direct() Servers {
 
 // Record stores a fact at the NATS servers or in the spool. repeat: the one that has it now had it already.
 func (s *Spool) Record(ctx context.Context, f session.Fact) (repeat bool, err error) {
-	err = s.take(
+	return s.take(
 		ctx,
-		func(ctx context.Context, servers Servers) (err error) {
-			repeat, err = servers.Record(ctx, f)
-			return err
-		},
-		func(store *bus.Bus) (err error) { repeat, err = store.Record(ctx, f); return err },
+		func(ctx context.Context, servers Servers) (bool, error) { return servers.Record(ctx, f) },
+		func(store *bus.Bus) (bool, error) { return store.Record(ctx, f) },
 	)
-	return repeat, err
 }
 
 // Bury stores a dead letter at the NATS servers or in the spool.
 func (s *Spool) Bury(ctx context.Context, d session.DeadLetter) error {
-	return s.take(
+	_, err := s.take(
 		ctx,
-		func(ctx context.Context, servers Servers) error { return servers.Bury(ctx, d) },
-		func(store *bus.Bus) error { return store.Bury(ctx, d) },
+		func(ctx context.Context, servers Servers) (bool, error) { return false, servers.Bury(ctx, d) },
+		func(store *bus.Bus) (bool, error) { return false, store.Bury(ctx, d) },
 	)
+	return err
 }
 
-// take has an event stored by the servers, else by the store.
-func (s *Spool) take(ctx context.Context, direct func(context.Context, Servers) error, spool func(*bus.Bus) error) error {
+// take has an event stored by the servers, else by the store. repeat: the one that has it now had it already.
+func (s *Spool) take(
+	ctx context.Context, direct func(context.Context, Servers) (bool, error), spool func(*bus.Bus) (bool, error),
+) (repeat bool, err error) {
 	if servers := s.direct(); servers != nil {
 		patient, cancel := context.WithTimeout(ctx, patience)
-		err := direct(patient, servers)
+		repeat, err = direct(patient, servers)
 		cancel()
 		if err == nil || ctx.Err() != nil {
-			return err
+			return repeat, err
 		}
 		if !bus.TooLarge(err) {
 			s.Away(err)
@@ -191,16 +194,18 @@ func (s *Spool) take(ctx context.Context, direct func(context.Context, Servers) 
 	}
 	store, _ := s.parts()
 	if store == nil {
-		return fmt.Errorf("the spool in %s cannot be written", s.cfg.Dir)
+		return false, fmt.Errorf("the spool in %s cannot be written", s.cfg.Dir)
 	}
-	if err := spool(store); err != nil {
-		return fmt.Errorf("the spool in %s does not take it: %w", s.cfg.Dir, err)
+	if repeat, err = spool(store); err != nil {
+		return false, fmt.Errorf("the spool in %s does not take it: %w", s.cfg.Dir, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.holds = true
-	s.spooled++
-	return nil
+	s.holds = true // also for a repeat: one that contradicts is a dead letter
+	if !repeat {
+		s.spooled++
+	}
+	return repeat, nil
 }
 
 // Away notes that the NATS servers do not take events, and why. Events go into the spool until they do.
@@ -219,8 +224,12 @@ func (s *Spool) Away(why error) {
 
 // Takes returns nil if the NATS servers take events, ErrSpooling if only the spool does, and else why it does not.
 func (s *Spool) Takes(ctx context.Context) error {
-	if servers := s.direct(); servers != nil && servers.Takes(ctx) == nil {
-		return nil
+	if servers := s.direct(); servers != nil {
+		err := takes(ctx, servers, patience)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		s.Away(err)
 	}
 	store, _ := s.parts()
 	if store == nil {
@@ -232,6 +241,13 @@ func (s *Spool) Takes(ctx context.Context) error {
 	return ErrSpooling
 }
 
+// takes asks the servers whether they take events, and waits so long for an answer.
+func takes(ctx context.Context, servers Servers, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return servers.Takes(ctx)
+}
+
 // State is what a spool has.
 type State struct {
 	Events  uint64    `json:"events"`          // of webhooks
@@ -240,7 +256,7 @@ type State struct {
 	Max     uint64    `json:"max_bytes"`       // that it takes
 	Oldest  time.Time `json:"oldest,omitzero"` // of both; zero: there are none
 	Kept    int       `json:"kept,omitempty"`  // of both: the NATS servers never take them
-	Spooled uint64    `json:"-"`               // both, since Open
+	Spooled uint64    `json:"-"`               // both, since Open, without repeated events
 	Away    bool      `json:"-"`               // what comes goes into the spool
 }
 

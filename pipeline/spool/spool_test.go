@@ -27,6 +27,8 @@ type servers struct {
 	away    error            // of every event; guarded by mu
 	refused map[string]error // of some, by subject; guarded by mu
 	hang    bool             // they answer nothing; guarded by mu
+	fed     int              // calls of RecordFact; guarded by mu
+	slow    chan struct{}    // RecordFact waits for its end; nil: it does not
 }
 
 func newServers() *servers {
@@ -36,11 +38,8 @@ func newServers() *servers {
 func (s *servers) take(ctx context.Context, subject string, into map[string]int) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hang {
-		s.mu.Unlock()
-		<-ctx.Done()
-		s.mu.Lock()
-		return false, ctx.Err()
+	if err := s.hanging(ctx); err != nil {
+		return false, err
 	}
 	if s.away != nil {
 		return false, s.away
@@ -52,8 +51,31 @@ func (s *servers) take(ctx context.Context, subject string, into map[string]int)
 	return into[subject] > 1, nil
 }
 
+// hanging waits for the end of ctx if they answer nothing. The caller holds mu.
+func (s *servers) hanging(ctx context.Context) error {
+	if !s.hang {
+		return nil
+	}
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func (s *servers) Record(ctx context.Context, f session.Fact) (bool, error) {
 	return s.take(ctx, f.Subject(), s.facts)
+}
+
+func (s *servers) RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error) {
+	s.set(func(s *servers) { s.fed++ })
+	if s.slow != nil {
+		select {
+		case <-s.slow:
+		case <-ctx.Done():
+		}
+	}
+	_, err = s.take(ctx, f.Subject(), s.facts)
+	return 1, nil, err
 }
 
 func (s *servers) Bury(ctx context.Context, d session.DeadLetter) error {
@@ -61,19 +83,23 @@ func (s *servers) Bury(ctx context.Context, d session.DeadLetter) error {
 	return err
 }
 
-func (s *servers) Takes(context.Context) error {
+func (s *servers) Takes(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hang {
-		return errors.New("they hang")
-	}
-	return s.away
+	return errors.Join(s.hanging(ctx), s.away)
 }
 
 func (s *servers) set(change func(*servers)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
+}
+
+// calls is how often RecordFact was called.
+func (s *servers) calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fed
 }
 
 // got is how many different events they have.
@@ -171,6 +197,9 @@ func TestEventsWaitForTheServers(t *testing.T) {
 	if !record(t, s, page("away", 7)) {
 		t.Error("the same event again is no repeat in the spool")
 	}
+	if n := state(t, s).Spooled; n != 301 {
+		t.Errorf("%d events count as stored in the spool, want 301", n)
+	}
 	for range 2 {
 		if err := s.Bury(t.Context(), letter("{")); err != nil {
 			t.Fatal(err)
@@ -187,6 +216,9 @@ func TestEventsWaitForTheServers(t *testing.T) {
 	await(t, "an event goes to the servers", func() bool { record(t, s, page("after", 1)); return they.got() == 303 })
 	if err := s.Takes(t.Context()); err != nil {
 		t.Errorf("after the outage: %v", err)
+	}
+	if n := they.calls(); n != 301 {
+		t.Errorf("%d of 301 events came as ones that nobody waits for", n)
 	}
 	for subject, n := range they.facts {
 		if n != 1 && subject != page("after", 1).Subject() {
@@ -212,6 +244,80 @@ func TestServersThatHangAreAway(t *testing.T) {
 	record(t, s, page("hang", 1))
 	if st := state(t, s); !st.Away || st.Events != 1 {
 		t.Errorf("servers that hang are not away: %+v", st)
+	}
+	asked := openSpool(t, t.TempDir(), 0)
+	asked.Join(they)
+	if err := asked.Takes(t.Context()); !errors.Is(err, ErrSpooling) || !state(t, asked).Away {
+		t.Errorf("asked while the servers hang, it says %v", err)
+	}
+}
+
+// Servers that were away for a moment get new events as soon as they take them, also while what waits is being sent.
+func TestNewEventsDoNotWaitForAPass(t *testing.T) {
+	t.Parallel()
+	s, they := openSpool(t, t.TempDir(), 0), newServers()
+	they.slow = make(chan struct{})
+	record(t, s, page("waits", 1))
+	s.Join(they)
+	run(t, s)
+	await(t, "an event of the spool is being sent", func() bool { return they.calls() == 1 })
+	s.Away(errors.New("a short outage"))
+	await(t, "the servers are there again", func() bool { return !state(t, s).Away })
+	record(t, s, page("new", 1))
+	if they.got() != 1 || they.calls() != 1 {
+		t.Errorf("the servers have %d events after %d calls of the pass", they.got(), they.calls())
+	}
+	close(they.slow)
+	await(t, "the spool is empty", func() bool { return state(t, s).Events == 0 })
+}
+
+// Without an answer of the store nothing counts as read: a drain that reads nothing is not done.
+func TestADrainWithoutAnswersFails(t *testing.T) {
+	t.Parallel()
+	s, they := openSpool(t, t.TempDir(), 0), newServers()
+	record(t, s, page("s", 1))
+	over, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if msgs, err := some(over, s.store, 1); err == nil {
+		t.Errorf("a read without an answer returns %d events and no error", len(msgs))
+	}
+	if d, err := s.Drain(over, they); err == nil {
+		t.Errorf("a drain without answers is done: %+v", d)
+	}
+}
+
+// Without a store there is nothing but the servers, also if they were away.
+func TestWithoutAStoreTheServersAreAsked(t *testing.T) {
+	t.Parallel()
+	s, they := openSpool(t, t.TempDir(), 0), newServers()
+	s.Join(they)
+	s.Away(errors.New("a cable is cut"))
+	s.shut(errors.New("the disk is full"))
+	record(t, s, page("s", 1))
+	if err := s.Takes(t.Context()); err != nil || they.got() != 1 {
+		t.Errorf("the servers have %d events, and it says %v", they.got(), err)
+	}
+}
+
+// A spool that is left keeps its limits, also one that was killed before it had streams.
+func TestASpoolThatIsLeftKeepsItsLimits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openSpool(t, dir, 2_000_000)
+	closeSpool(t, s)
+	empty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(empty, "use"), []byte("spool\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for of, want := range map[string]uint64{dir: 2_000_000, empty: DefaultMax} {
+		s, err := OpenLeft(t.Context(), Config{Dir: of, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := state(t, s); st.Max != want {
+			t.Errorf("it takes %d bytes, want %d", st.Max, want)
+		}
+		closeSpool(t, s)
 	}
 }
 
@@ -356,6 +462,35 @@ func TestASpoolIsOpenedAgain(t *testing.T) {
 	}
 }
 
+// A disk that stays as it is is tried now and then, and the log says once why the spool is closed.
+func TestTheLogSaysOnceThatADiskIsBad(t *testing.T) {
+	t.Parallel()
+	s := openSpool(t, t.TempDir(), 0)
+	var log strings.Builder
+	s.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	s.shut(errors.New("the disk is full"))
+	dir := s.cfg.Dir
+	s.cfg.Dir = filepath.Join(dir, "use", "no-directory")
+	var disk reopener
+	for range 2 {
+		if disk.opened(t.Context(), s) || disk.next.IsZero() {
+			t.Error("a file is opened as a directory, or is tried again at once")
+		}
+		disk.next = time.Time{}
+	}
+	if n := strings.Count(log.String(), "cannot be opened again"); n != 1 {
+		t.Errorf("the log says it %d times:\n%s", n, &log)
+	}
+	s.cfg.Dir, disk.next = dir, time.Now().Add(time.Hour)
+	if disk.opened(t.Context(), s) {
+		t.Error("it does not wait")
+	}
+	disk.next = time.Time{}
+	if !disk.opened(t.Context(), s) {
+		t.Errorf("a good disk is not opened:\n%s", &log)
+	}
+}
+
 // A spool is sent to real servers as what comes directly: again it changes nothing, and a contradiction becomes a dead letter there.
 func TestASpoolThatIsSentTwice(t *testing.T) {
 	t.Parallel()
@@ -420,9 +555,13 @@ func TestADirectoryIsForOneThing(t *testing.T) {
 	if err := streams("nats"); err != nil {
 		t.Errorf("the store of an older version: %v", err)
 	}
-	if err := os.MkdirAll(of("cluster/jetstream/$SYS"), 0o700); err != nil {
+	if err := errors.Join(
+		os.MkdirAll(of("cluster/jetstream/$SYS"), 0o700), os.Mkdir(of("killed"), 0o700),
+		os.WriteFile(filepath.Join(of("killed"), "lock"), nil, 0o600), os.WriteFile(filepath.Join(of("killed"), "use.new"), nil, 0o600),
+	); err != nil {
 		t.Fatal(err)
 	}
+	closeSpool(t, openSpool(t, of("killed"), 0)) // the first start was killed before the directory was its own
 	asSpool := func(open func(context.Context, Config) (*Spool, error), name string) error {
 		_, err := open(t.Context(), Config{Dir: of(name), Log: slog.New(slog.DiscardHandler)})
 		return err

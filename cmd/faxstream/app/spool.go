@@ -157,8 +157,9 @@ var (
 	spoolEvents = spoolDesc("faxstream_spool_events", "Events of webhooks in the spool that the NATS servers do not have yet.")
 	spoolKept   = spoolDesc("faxstream_spool_kept_events",
 		"Events in the spool that the NATS servers never take as they are configured; faxstream_spool_events counts them too.")
-	spoolBytes  = spoolDesc("faxstream_spool_bytes", "Bytes of events in the spool.")
-	spoolLimit  = spoolDesc("faxstream_spool_limit_bytes", "Bytes at which the spool is full (--spool-max).")
+	spoolBytes = spoolDesc("faxstream_spool_bytes", "Bytes of events in the spool.")
+	spoolLimit = spoolDesc("faxstream_spool_limit_bytes",
+		"Bytes that the spool takes (--spool-max); a tenth of it is for bodies that are no webhooks: at nine tenths webhooks are refused.")
 	spoolOldest = spoolDesc("faxstream_spool_oldest_seconds", "How long the oldest event is in the spool, in seconds; 0: it is empty.")
 	spoolActive = spoolDesc("faxstream_spool_active", "1 while webhooks go into the spool, because the NATS servers do not take them.")
 	spoolTotal  = spoolDesc("faxstream_spool_stored_total", "Events that this process has stored in the spool.")
