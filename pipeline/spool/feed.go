@@ -234,7 +234,7 @@ func (s *Spool) facts(ctx context.Context, store *bus.Bus, servers Servers, widt
 		return err
 	}
 	r := remover{stream: stream}
-	defer func() { err = errors.Join(err, r.flush(ctx)) }()
+	defer func() { err = errors.Join(err, r.end(ctx)) }()
 	for next := uint64(1); ; {
 		msgs, err := some(ctx, store, next)
 		if err != nil || len(msgs) == 0 {
@@ -242,7 +242,7 @@ func (s *Spool) facts(ctx context.Context, store *bus.Bus, servers Servers, widt
 		}
 		gone, failed := s.batch(ctx, servers, msgs, width)
 		s.count(done, len(gone))
-		if err := r.remove(ctx, msgs, gone); err != nil {
+		if err := r.note(ctx, msgs, gone); err != nil {
 			return err
 		}
 		if failed != nil {
@@ -334,13 +334,14 @@ const removeTimeout = time.Minute // of one removal
 // remover removes events that were sent, in the order of their sequences.
 type remover struct {
 	stream  jetstream.Stream
-	through uint64 // everything up to this sequence is sent
-	waiting int    // events up to it that are not removed yet
-	gap     bool   // an event after it stays
+	through uint64   // everything up to this sequence is sent
+	waiting int      // events up to it that are not removed yet
+	gap     bool     // an event after it stays
+	behind  []uint64 // sequences after that gap that are sent
 }
 
-// remove removes those of msgs that are gone, now or in flush.
-func (r *remover) remove(ctx context.Context, msgs []*jetstream.RawStreamMsg, gone map[uint64]bool) error {
+// note notes which of msgs are gone, and may remove some.
+func (r *remover) note(ctx context.Context, msgs []*jetstream.RawStreamMsg, gone map[uint64]bool) error {
 	for _, m := range msgs {
 		switch {
 		case !gone[m.Sequence]:
@@ -349,9 +350,7 @@ func (r *remover) remove(ctx context.Context, msgs []*jetstream.RawStreamMsg, go
 			r.through = m.Sequence
 			r.waiting++
 		default:
-			if err := r.stream.DeleteMsg(ctx, m.Sequence); err != nil {
-				return err
-			}
+			r.behind = append(r.behind, m.Sequence)
 		}
 	}
 	if r.waiting < removeEvery {
@@ -360,7 +359,20 @@ func (r *remover) remove(ctx context.Context, msgs []*jetstream.RawStreamMsg, go
 	return r.flush(ctx)
 }
 
-// flush removes what waits, also where ctx has ended.
+// end removes everything that was noted. What is behind a gap goes one by one, which takes long: at the end of a pass no event waits for
+// that. What is not removed because ctx ends is sent again.
+func (r *remover) end(ctx context.Context) error {
+	err := r.flush(ctx)
+	for _, sequence := range r.behind {
+		if err != nil {
+			break
+		}
+		err = r.stream.DeleteMsg(ctx, sequence)
+	}
+	return err
+}
+
+// flush removes what waits before a gap, also where ctx has ended.
 func (r *remover) flush(ctx context.Context) error {
 	if r.waiting == 0 {
 		return nil
