@@ -30,29 +30,19 @@ func (p *packer) tag() string { return strings.ReplaceAll(p.number, "+", "-") }
 // image writes an archive of an OCI image layout with the image of every platform. `docker load`, `podman load`, `skopeo copy` and
 // `ctr image import` read it; docker without containerd reads the first platform, from manifest.json.
 func (p *packer) image() error {
-	dir := filepath.Join(p.tmp, "image")
-	l, err := layout.Write(dir, mutate.IndexMediaType(empty.Index, types.OCIImageIndex))
-	if err != nil {
-		return err
-	}
-	var first v1.Image
+	var images []v1.Image
 	for _, arch := range p.arches {
 		img, err := p.imageFor(arch)
 		if err != nil {
 			return fmt.Errorf("image for %s: %w", arch, err)
 		}
-		if first == nil {
-			first = img
-		}
-		name := map[string]string{
-			"org.opencontainers.image.ref.name": p.tag(), "io.containerd.image.name": "docker.io/library/faxstream:" + p.tag(),
-		}
-		platform := v1.Platform{OS: "linux", Architecture: arch}
-		if err := l.AppendImage(img, layout.WithPlatform(platform), layout.WithAnnotations(name)); err != nil {
-			return err
-		}
+		images = append(images, img)
 	}
-	if err := p.writeDockerManifest(first, filepath.Join(dir, "manifest.json")); err != nil {
+	dir := filepath.Join(p.tmp, "image")
+	if err := p.writeLayout(dir, images); err != nil {
+		return err
+	}
+	if err := p.writeDockerManifest(images[0], filepath.Join(dir, "manifest.json")); err != nil {
 		return err
 	}
 	entries, err := entriesBelow(dir, "")
@@ -64,6 +54,24 @@ func (p *packer) image() error {
 		return err
 	}
 	return errors.Join(writeTar(f, p.when, entries), f.Close())
+}
+
+// writeLayout writes the images, which are in the order of p.arches. The layout names one index, which has them all: readers such as skopeo
+// refuse a layout that has several images beside each other.
+func (p *packer) writeLayout(dir string, images []v1.Image) error {
+	none := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	l, err := layout.Write(dir, none)
+	if err != nil {
+		return err
+	}
+	all := none
+	for i, img := range images {
+		platform := &v1.Platform{OS: "linux", Architecture: p.arches[i]}
+		all = mutate.AppendManifests(all, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: platform}})
+	}
+	return l.AppendIndex(all, layout.WithAnnotations(map[string]string{
+		"org.opencontainers.image.ref.name": p.tag(), "io.containerd.image.name": "docker.io/library/faxstream:" + p.tag(),
+	}))
 }
 
 func (p *packer) writeDockerManifest(img v1.Image, file string) error {

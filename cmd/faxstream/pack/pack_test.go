@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"github.com/faxstream/faxstream/pipeline/sign"
 )
@@ -140,5 +143,54 @@ func TestEnvelopesSignKindAndLength(t *testing.T) {
 	if got := string(preAuthentication("http://example.com/HelloWorld", []byte("hello world"))); got !=
 		"DSSEv1 29 http://example.com/HelloWorld 11 hello world" {
 		t.Error(got)
+	}
+}
+
+// TestImagesOfAllPlatformsAreOne: the layout names one index, and that has the image of each platform.
+func TestImagesOfAllPlatformsAreOne(t *testing.T) {
+	for _, arches := range [][]string{{"amd64"}, {"amd64", "arm64"}} {
+		p := &packer{order: order{arches: arches}, source: source{number: "1.2.3+4.gabc"}, tmp: t.TempDir(), dist: t.TempDir()}
+		for _, arch := range arches {
+			if err := os.WriteFile(p.binaryFile(arch), []byte("the program for "+arch), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.image(); err != nil {
+			t.Fatal(err)
+		}
+		top, err := layout.ImageIndexFromPath(filepath.Join(p.tmp, "image"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, err := top.IndexManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(named.Manifests) != 1 || named.Manifests[0].Annotations["org.opencontainers.image.ref.name"] != "1.2.3-4.gabc" {
+			t.Fatalf("%v: the layout names %+v, want one index with the tag", arches, named.Manifests)
+		}
+		index, err := top.ImageIndex(named.Manifests[0].Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside, err := index.IndexManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range inside.Manifests {
+			img, err := index.Image(m.Digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := img.ConfigFile()
+			if err != nil || m.Platform == nil || m.Platform.OS != "linux" || m.Platform.Architecture != config.Architecture {
+				t.Fatalf("%v: an image for %+v: %+v, %v", arches, m.Platform, config, err)
+			}
+			got = append(got, config.Architecture)
+		}
+		if !slices.Equal(got, arches) {
+			t.Errorf("the index has images for %v, want %v", got, arches)
+		}
 	}
 }
