@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CGO_ENABLED ?= 0
 GO      ?= go
 TOOLS   := $(CURDIR)/.tools/bin
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 # Servers that tests run as real processes, built from the module proxy; never shipped or imported.
 NATS_SERVER := github.com/nats-io/nats-server/v2@v2.15.2

@@ -35,7 +35,8 @@ func readSource(ctx context.Context, o order) (s source, err error) {
 		out, err = output(exec.CommandContext(ctx, "git", append([]string{"-C", o.root}, args...)...))
 		return out
 	}
-	s.describe = strings.TrimSpace(git("describe", "--tags", "--always", "--dirty"))
+	// A length of its own: git chooses one by the objects of the clone, and the version is in the bytes of a release.
+	s.describe = strings.TrimSpace(git("describe", "--tags", "--always", "--dirty", "--abbrev=12"))
 	s.commit = strings.TrimSpace(git("rev-parse", "HEAD"))
 	s.dirty = git("status", "--porcelain") != ""
 	s.files = strings.FieldsFunc(git("ls-files", "-z", "--cached", "--others", "--exclude-standard"), func(r rune) bool { return r == 0 })
