@@ -335,7 +335,8 @@ func pass(d time.Duration) { <-time.After(d) }
 
 // feed is the faxes that come until its end.
 type feed struct {
-	stop    chan struct{}
+	stop    chan struct{} // closed by halt
+	halt    func()        // no more faxes come; it may be called again
 	lines   chan struct{} // of the provider: each has one fax
 	running sync.WaitGroup
 }
@@ -345,6 +346,11 @@ const providerLines = 24
 
 func (c *cluster) feed() *feed {
 	f := &feed{stop: make(chan struct{}), lines: make(chan struct{}, providerLines)}
+	f.halt = sync.OnceFunc(func() { close(f.stop) })
+	c.t.Cleanup(func() { // a test that failed meanwhile has not ended it, and nobody may report to a test that is over
+		f.halt()
+		f.running.Wait()
+	})
 	f.running.Go(func() {
 		next := time.NewTicker(c.form.every)
 		defer next.Stop()
@@ -356,7 +362,7 @@ func (c *cluster) feed() *feed {
 			}
 			fax := c.next()
 			f.running.Go(func() {
-				if err := c.sim.Send(c.t.Context(), c.door.url, fax); err != nil {
+				if err := c.sim.Send(c.t.Context(), c.door.url, fax); err != nil && c.t.Context().Err() == nil {
 					c.t.Error(err)
 				}
 				<-f.lines
@@ -374,7 +380,7 @@ func (c *cluster) feed() *feed {
 // end returns when every webhook was taken.
 func (f *feed) end(t *testing.T) {
 	t.Helper()
-	close(f.stop)
+	f.halt()
 	taken := make(chan struct{})
 	go func() { f.running.Wait(); close(taken) }()
 	select {
