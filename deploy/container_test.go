@@ -3,7 +3,6 @@ package deploy_test
 import (
 	"errors"
 	"maps"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,11 +10,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
@@ -184,11 +185,13 @@ func checkProxy(t *testing.T, webhook, admin string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tls, plain := freePort(t), freePort(t)
+	tls, plain := strings.TrimPrefix(apptest.FixedAddr(t), "127.0.0.1:"), strings.TrimPrefix(apptest.FixedAddr(t), "127.0.0.1:")
 	config := strings.NewReplacer("/run/secrets", dir, "/tmp", dir, "8443", tls, "listen 8080", "listen "+plain, "/dev/stderr", dir+"/errors",
 		"127.0.0.0/8", "127.0.0.2/32", "faxstream:8080", port(t, webhook), "faxstream:8081", port(t, admin)).Replace(string(text))
 	write(t, dir+"/nginx.conf", config)
-	start(t, os.Environ(), nginx, "-c", dir+"/nginx.conf", "-e", dir+"/errors", "-g", "daemon off;")
+	server := exec.Command(nginx, "-c", dir+"/nginx.conf", "-e", dir+"/errors", "-g", "daemon off;")
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // its workers outlive SIGKILL
+	startCommand(t, server)
 	curl := func(args ...string) string {
 		t.Helper()
 		args = append([]string{
@@ -235,21 +238,6 @@ func port(t *testing.T, listening string) string {
 		t.Fatal(err)
 	}
 	return "127.0.0.1:" + u.Port()
-}
-
-// freePort was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // TestVariablesExist finds variables that faxstream does not read: no program reports them.

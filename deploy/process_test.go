@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
 // process is a program that runs until the test ends. Its output may be awaited.
@@ -37,7 +39,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, ended: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	if err := p.cmd.Start(); err != nil {
+	if err := storagetest.Start(p.cmd); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -169,10 +171,11 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// tool finds a program in $FAXSTREAM_TOOLS, on PATH and in .tools/bin, or skips the test; with CI=true it fails.
+// tool finds a program in $FAXSTREAM_TOOLS, on PATH, in .tools/bin and in /usr/sbin, where Debian has nginx and where the PATH of people
+// does not lead; or it skips the test. With CI=true it fails.
 func tool(t *testing.T, name, remedy string) string {
 	t.Helper()
-	for _, dir := range []string{os.Getenv("FAXSTREAM_TOOLS"), "", filepath.Join("..", ".tools", "bin")} {
+	for _, dir := range []string{os.Getenv("FAXSTREAM_TOOLS"), "", filepath.Join("..", ".tools", "bin"), "/usr/sbin"} {
 		if dir == "" {
 			if path, err := exec.LookPath(name); err == nil {
 				return path
@@ -184,7 +187,7 @@ func tool(t *testing.T, name, remedy string) string {
 			return path
 		}
 	}
-	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH or in .tools/bin: %s"
+	const format = "%s is not in $FAXSTREAM_TOOLS, on PATH, in .tools/bin or in /usr/sbin: %s"
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, name, remedy)
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
 // asProgram makes the test binary behave as faxstream, so that tests can start, stop and kill real processes.
@@ -81,7 +84,7 @@ func launch(t testing.TB, cmd *exec.Cmd) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := storagetest.Start(p.cmd); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -92,8 +95,33 @@ func launch(t testing.TB, cmd *exec.Cmd) *process {
 		_ = p.cmd.Wait()
 		close(p.exited)
 	}()
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		if err := removeStages(p.cmd); err != nil {
+			t.Error(err)
+		}
+	})
 	return p
+}
+
+// removeStages removes what a process that was killed has left in memory. The next one with the same stores would, but there is none.
+func removeStages(cmd *exec.Cmd) error {
+	var errs []error
+	for _, arg := range cmd.Args {
+		dir, ok := strings.CutPrefix(arg, "--dir=")
+		if !ok {
+			continue
+		}
+		links, err := filepath.Glob(filepath.Join(dir, "nats", "jetstream", "*", "streams", "*", "batches"))
+		errs = append(errs, err)
+		for _, link := range links {
+			target, err := os.Readlink(link)
+			if stage := filepath.Dir(target); err == nil && filepath.Dir(stage) == "/dev/shm" {
+				errs = append(errs, os.RemoveAll(stage))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // awaitReady returns once the process takes webhooks.

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
+	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
 // TestScript runs the scripts of testdata/script: how faxstream behaves on a command line. Besides testscript's own commands there are
@@ -125,7 +126,7 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 	b := ts.Value(backgroundKey{}).(*background)
 	p := &backgroundProcess{cmd: exec.Command(os.Args[0], args[1:]...), exited: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = ts.MkAbs("."), b.env, &p.stdout, &p.stderr
-	ts.Check(p.cmd.Start())
+	ts.Check(storagetest.Start(p.cmd))
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.exited)

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,7 +94,7 @@ func startS3(t testing.TB, command func(addr string) *exec.Cmd) (endpoint string
 func startServer(t testing.TB, cmd *exec.Cmd, addr string) error {
 	var out output
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	if err := Start(cmd); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
@@ -122,6 +124,33 @@ func startServer(t testing.TB, cmd *exec.Cmd, addr string) error {
 		}
 	}
 }
+
+// Start starts a process that ends with the test binary, also where no cleanup runs: at a panic, a time limit or a kill. It gets SIGKILL
+// then, or the signal that cmd.SysProcAttr has.
+func Start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if cmd.SysProcAttr.Pdeathsig == 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	result := make(chan error)
+	starter() <- func() { result <- cmd.Start() }
+	return <-result
+}
+
+// starter takes functions for a thread that lives as long as the program: Linux sends the signal of [Start] when the thread ends that
+// started the process, and any other thread may end before.
+var starter = sync.OnceValue(func() chan<- func() {
+	calls := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for call := range calls {
+			call()
+		}
+	}()
+	return calls
+})
 
 // makeBuckets fails until the server answers.
 func makeBuckets(ctx context.Context, addr string) error {

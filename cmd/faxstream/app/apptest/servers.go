@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -24,7 +25,7 @@ type Server struct {
 	t    testing.TB
 	Addr string // HOST:PORT
 	make func() *exec.Cmd
-	run  func(*exec.Cmd) error // starts its process; nil: (*exec.Cmd).Start
+	run  func(*exec.Cmd) error // starts its process; nil: storagetest.Start
 	up   func() bool           // it answers
 	cmd  *exec.Cmd
 }
@@ -43,7 +44,7 @@ func (s *Server) launch() {
 		return
 	}
 	s.cmd = s.make()
-	run := (*exec.Cmd).Start
+	run := storagetest.Start
 	if s.run != nil {
 		run = s.run
 	}
@@ -78,18 +79,24 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
+// givenPorts are the ports that FixedAddr gave: the server of one may be away.
+var givenPorts sync.Map
+
 // FixedAddr gives a free loopback address that no outgoing connection takes while its server is away: those get ports
 // from 32768 on.
 func FixedAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(17000))
+		port := 15000 + rand.IntN(17000)
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
 		// Asked for and not tried by listening: a process that is forked meanwhile would keep the listener for a moment.
 		conn, err := net.Dial("tcp", addr)
-		if err != nil {
+		if conn != nil {
+			conn.Close()
+		}
+		if _, given := givenPorts.LoadOrStore(port, true); err != nil && !given {
 			return addr
 		}
-		conn.Close()
 	}
 	t.Fatal("no free port from 15000 to 31999")
 	return ""
@@ -113,7 +120,7 @@ func StartNATSWith(t testing.TB, more string) *Server {
 type Host struct {
 	Addr, Route string // HOST:PORT for clients, and for the other servers
 	Dir         string
-	Run         func(*exec.Cmd) error // starts its process; nil: (*exec.Cmd).Start
+	Run         func(*exec.Cmd) error // starts its process; nil: storagetest.Start
 }
 
 // StartCluster runs a nats-server on each host. They are one cluster, and are named as the hosts are numbered, from n0.
