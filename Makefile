@@ -27,10 +27,12 @@ GENERATED := $(if $(wildcard $(CORPUS)/gen.sh),$(CURDIR)/.tools/generated)
 # Debian 12 packages that judge what we write, or make what we read.
 PACKAGES := gcc libc6-dev curl libtiff-tools libtiff-dev jbigkit-bin poppler-utils qpdf prometheus systemd ghostscript netpbm strace
 PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java libactivation-java libjaxb-api-java default-jre-headless
-PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium skopeo nginx-light
+PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium skopeo nginx-light iproute2
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench picture cost stages tools packages package release fuzz soak cluster-test
+.PHONY: help build demo test check bench picture cost stages tools packages image package release fuzz soak cluster-test
+# Targets are in an order: packages are there before what is made with them.
+.NOTPARALLEL:
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,9 +59,11 @@ check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
 PACK := $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm $(TOOLS)/schemas/done
-package: packages $(PACK) ## make .deb, OCI image, Helm chart, compose file and SBOM of the working tree in dist/, unsigned, and try them all
+image: $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod ## make .deb, OCI image, Helm chart, compose file and SBOM of the working tree in dist/, unsigned
 	$(GO) run ./cmd/faxstream/pack --out dist --tools $(TOOLS)
-	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_PACKAGES=$(CURDIR)/dist $(GO) test -count=1 -run '^TestPackage' ./deploy
+
+package: packages $(PACK) $(TOOLS)/nats-server $(TOOLS)/versitygw image ## what image makes, and try it all
+	CI=true FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_PACKAGES=$(CURDIR)/dist $(GO) test -count=1 -run '^TestPackage' ./deploy
 
 ARCH ?= amd64,arm64
 release: $(PACK) ## the same of the commit for ARCH (default amd64,arm64), built twice, with provenance and signature; KEY=FILE, or FAXSTREAM_RELEASE_KEY
@@ -157,8 +161,10 @@ $(GENERATED:%=%/done): | packages
 	cd $(GENERATED) && { sh $(CORPUS)/gen.sh >gen.log 2>&1 || { cat gen.log; exit 1; }; }
 	touch $@
 
+# For their programs alone: where systemd runs, it does not start the services that come with them before the machine starts again.
 packages: ## install the Debian packages that tests need; without root, say what is missing
 	@missing=(); for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing+=($$p); done; \
 	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ]; then echo "missing Debian packages: $${missing[*]}"; echo "run as root: apt-get install --no-install-recommends $${missing[*]}"; exit 1; fi; \
+	for s in nginx prometheus; do [[ -d /run/systemd/system && " $${missing[*]}" == *" $$s"* ]] || continue; systemctl mask --quiet --runtime $$s || exit 1; done; \
 	export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"
