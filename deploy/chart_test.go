@@ -28,6 +28,7 @@ type manifest struct {
 			Spec struct {
 				Containers []struct {
 					Args         []string
+					Env          []fromSecret
 					VolumeMounts []struct {
 						Name      string
 						MountPath string `yaml:"mountPath"`
@@ -37,6 +38,14 @@ type manifest struct {
 		}
 	}
 	whole map[string]any
+}
+
+// fromSecret is a variable of a container, whose value is in a secret.
+type fromSecret struct {
+	Name      string
+	ValueFrom struct {
+		SecretKeyRef struct{ Name, Key string } `yaml:"secretKeyRef"`
+	} `yaml:"valueFrom"`
 }
 
 // helm renders the chart for the newest Kubernetes whose schemas we have.
@@ -71,7 +80,8 @@ func render(t *testing.T, chart string, args ...string) (all []manifest) {
 
 // every is the chart with all that it can have.
 var every = []string{
-	"--set=nats.secret=n,nats.ca=true,tls.secret=t,sign.secret=s,archive.endpoint=https://s3.example.org,archive.retention=6y",
+	"--set=nats.secret=n,nats.creds=true,nats.ca=c,roles.webhook.natsSecret=w",
+	"--set=tls.secret=t,sign.secret=s,archive.endpoint=https://s3.example.org,archive.retention=6y",
 	"--set=ingress.enabled=true,webhook.trustedProxies={10.0.0.0/8,10.1.0.1/32},webhook.allowFrom={192.0.2.1/32}",
 	"--set=roles.ocr.replicas=1,roles.ocr.image=registry.example.org/faxstream-ocr:1,imagePullSecrets[0].name=r,extraArgs={--close-grace=1m}",
 }
@@ -197,13 +207,13 @@ func forbidUnknown(schema any) {
 func TestPackageOfHelmGivesRolesWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
-		"webhook":    {"metrics", "nats", "tls", "webhook"},
-		"worker":     {"archive", "metrics", "nats", "provider", "tls"},
-		"collector":  {"archive", "metrics", "nats", "tls"},
-		"assembler":  {"archive", "metrics", "nats", "sign", "tls"},
-		"reconciler": {"archive", "metrics", "nats", "provider", "sign", "tls"},
-		"ocr":        {"archive", "metrics", "nats", "tls"},
-		"admin":      {"admin", "archive", "nats", "provider", "tls"},
+		"webhook":    {"metrics", "nats", "nats-ca", "tls", "webhook"},
+		"worker":     {"archive", "metrics", "nats", "nats-ca", "provider", "tls"},
+		"collector":  {"archive", "metrics", "nats", "nats-ca", "tls"},
+		"assembler":  {"archive", "metrics", "nats", "nats-ca", "sign", "tls"},
+		"reconciler": {"archive", "metrics", "nats", "nats-ca", "provider", "sign", "tls"},
+		"ocr":        {"archive", "metrics", "nats", "nats-ca", "tls"},
+		"admin":      {"admin", "archive", "nats", "nats-ca", "provider", "tls"},
 	}
 	secrets := secretFiles(t)
 	for _, m := range render(t, "chart", every...) {
@@ -224,41 +234,50 @@ func TestPackageOfHelmGivesRolesWhatTheyNeed(t *testing.T) {
 		}
 		delete(want, role)
 		checkRoleArgs(t, role, c.Args, secrets)
+		url := fromSecret{Name: "FAXSTREAM_NATS_URL"}
+		url.ValueFrom.SecretKeyRef.Name, url.ValueFrom.SecretKeyRef.Key = "n", "url"
+		if role == "webhook" {
+			url.ValueFrom.SecretKeyRef.Name = "w"
+		}
+		if !slices.Equal(c.Env, []fromSecret{url}) {
+			t.Errorf("the role %s has the variables %+v, want %+v", role, c.Env, url)
+		}
 	}
 	if len(want) > 0 {
 		t.Errorf("no deployment of the roles %v", want)
 	}
 }
 
-// TestChartScalesByWhatIsCounted: a query for a consumer that is gone would keep the fewest pods for ever.
+// TestChartScalesByWhatIsCounted: a query for a role whose work nobody counts would keep the fewest pods for ever.
 func TestChartScalesByWhatIsCounted(t *testing.T) {
 	values, err := os.ReadFile("chart/values.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	queries := regexp.MustCompile(`query: max\((faxstream_[a-z_]+)\{consumer="([a-z-]+)"\}\)`).FindAllStringSubmatch(string(values), -1)
+	queries := regexp.MustCompile(`query: max\((faxstream_[a-z_]+)\{role="([a-z]+)"\}\)`).FindAllStringSubmatch(string(values), -1)
 	if len(queries) < 2 {
 		t.Fatalf("found only the queries %v", queries)
 	}
 	var sources strings.Builder
-	for _, pattern := range []string{"../cmd/faxstream/app/*.go", "../pipeline/*/*.go"} {
-		files, err := filepath.Glob(pattern)
+	files, err := filepath.Glob("../cmd/faxstream/app/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.HasSuffix(f, "_test.go") {
-				sources.Write(text)
-			}
+		if !strings.HasSuffix(f, "_test.go") {
+			sources.Write(text)
 		}
 	}
+	// Roles that read streams are counted.
+	reads := regexp.MustCompile(`(?s)var partOf = map\[.*?\n}`).FindString(sources.String())
 	for _, q := range queries {
-		if !strings.Contains(sources.String(), `"`+q[1]+`"`) || !strings.Contains(sources.String(), `Durable: "`+q[2]+`"`) {
-			t.Errorf("the chart asks for %s: no program has this metric or consumer", q[0])
+		role := "Role" + strings.ToUpper(q[2][:1]) + q[2][1:]
+		if !strings.Contains(sources.String(), `"`+q[1]+`"`) || !strings.Contains(reads, role+":") {
+			t.Errorf("the chart asks for %s: no program has this metric, or it does not count for this role", q[0])
 		}
 	}
 }
@@ -267,7 +286,7 @@ func TestChartScalesByWhatIsCounted(t *testing.T) {
 func secretFiles(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	for _, d := range []string{"nats", "archive", "provider", "webhook", "admin", "metrics", "tls", "sign"} {
+	for _, d := range []string{"nats", "nats-ca", "archive", "provider", "webhook", "admin", "metrics", "tls", "sign"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +300,7 @@ faxstream token prometheus --scope metrics --json | sed 's/.*"line":"\([^"]*\)".
 cp metrics/tokens admin/tokens
 faxstream user add anna --role admin --admin-users admin/users --password-file password
 openssl req -x509 -newkey ed25519 -nodes -days 2 -subj /CN=fax -keyout tls/tls.key -out tls/tls.crt
-cp tls/tls.crt nats/ca.pem`
+cp tls/tls.crt nats-ca/ca.pem`
 	cmd := exec.Command("sh", "-ec", script)
 	cmd.Dir, cmd.Env = dir, append(clean(), "PATH="+binDir+":"+os.Getenv("PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -298,7 +317,7 @@ func checkRoleArgs(t *testing.T, role string, args []string, secrets string) {
 		all = append(all, strings.Replace(a, "/run/faxstream", secrets, 1))
 	}
 	cmd := exec.Command(faxstream(), all...)
-	cmd.Env = clean()
+	cmd.Env = append(clean(), "FAXSTREAM_NATS_URL=tls://faxstream:"+secret+"@nats:4222")
 	if out, err := cmd.CombinedOutput(); err != nil || args[0] != "serve" {
 		t.Errorf("role %s: faxstream %v: %v\n%s", role, args, err, out)
 	}

@@ -9,11 +9,15 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .role }}
 {{- end }}
 
+{{/* The secret with the login of a role at NATS, if there is one. */}}
+{{- define "faxstream.natsSecret" }}{{ .config.natsSecret | default .root.Values.nats.secret }}{{ end }}
+
 {{/* The secrets of a role, each a directory below /run/faxstream. */}}
 {{- define "faxstream.secrets" -}}
 {{- $v := .root.Values }}
 {{- $secrets := dict }}
-{{- with .config.natsSecret | default $v.nats.secret }}{{ $_ := set $secrets "nats" . }}{{ end }}
+{{- if $v.nats.creds }}{{ $_ := set $secrets "nats" (include "faxstream.natsSecret" . | required "nats.creds: name the secret with nats.creds and url in nats.secret") }}{{ end }}
+{{- with $v.nats.ca }}{{ $_ := set $secrets "nats-ca" . }}{{ end }}
 {{- if include "faxstream.archive" .role }}{{ $_ := set $secrets "archive" $v.archive.secret }}{{ end }}
 {{- if include "faxstream.provider" .role }}{{ $_ := set $secrets "provider" $v.provider.secret }}{{ end }}
 {{- if eq .role "webhook" }}{{ $_ := set $secrets "webhook" $v.webhook.secret }}{{ end }}
@@ -28,13 +32,15 @@ app.kubernetes.io/component: {{ .role }}
 - serve
 - --roles={{ .role }}
 - --dir=/data
+{{- if not (include "faxstream.natsSecret" .) }}
 - --nats-url={{ $v.nats.url }}
-- --nats-replicas={{ $v.nats.replicas }}
-{{- if or .config.natsSecret $v.nats.secret }}
-- --nats-creds=/run/faxstream/nats/nats.creds
-{{- if $v.nats.ca }}
-- --nats-ca=/run/faxstream/nats/ca.pem
 {{- end }}
+- --nats-replicas={{ $v.nats.replicas }}
+{{- if $v.nats.creds }}
+- --nats-creds=/run/faxstream/nats/nats.creds
+{{- end }}
+{{- if $v.nats.ca }}
+- --nats-ca=/run/faxstream/nats-ca/ca.pem
 {{- end }}
 - --admin-addr=0.0.0.0:8081
 {{- if $v.tls.secret }}
