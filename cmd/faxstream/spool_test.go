@@ -188,7 +188,7 @@ func TestNoWebhookIsRefusedWhileNATSIsKilled(t *testing.T) {
 			}
 		})
 	}
-	for round := range 3 {
+	for range 3 {
 		direct := len(w.subjectsThere())
 		await(t, "webhooks go to the NATS server", func() bool { return len(w.subjectsThere()) > direct })
 		w.nats.Kill()
@@ -196,12 +196,8 @@ func TestNoWebhookIsRefusedWhileNATSIsKilled(t *testing.T) {
 		await(t, "webhooks go into the spool", func() bool {
 			return w.metric("faxstream_spool_stored_total") > before+100 && w.metric("faxstream_spool_active") == 1
 		})
-		if status, body := w.get("http://" + w.addr + ingest.ReadyPath); status != 200 || !strings.Contains(body, "spooling") {
-			t.Errorf("round %d: a load balancer is told %d %s", round, status, body)
-		}
-		if status, body := w.get(w.admin + "/readyz"); status != 503 || !strings.Contains(body, "stored in the spool") {
-			t.Errorf("round %d: /readyz says %d %s", round, status, body)
-		}
+		await(t, "a load balancer is told that the spool takes them", w.says("http://"+w.addr+ingest.ReadyPath, 200, "spooling"))
+		await(t, "/readyz says so too", w.says(w.admin+"/readyz", 503, "stored in the spool"))
 		w.nats.Start()
 		await(t, "the spool is empty", func() bool {
 			began, ended := w.outages()
@@ -217,10 +213,16 @@ func TestNoWebhookIsRefusedWhileNATSIsKilled(t *testing.T) {
 	if began, ended := w.outages(); began < 3 || ended != began {
 		t.Errorf("the log says %d times that it begins, and %d times that it ends", began, ended)
 	}
-	if status, body := w.get("http://" + w.addr + ingest.ReadyPath); status != 200 || !strings.Contains(body, `"ready"`) {
-		t.Errorf("after the outages a load balancer is told %d %s", status, body)
-	}
+	await(t, "a load balancer is told that all is well", w.says("http://"+w.addr+ingest.ReadyPath, 200, `"ready"`))
 	t.Logf("%d webhooks", len(w.sent))
+}
+
+// says asks whether an address answers with a status and with some words.
+func (w *spooling) says(url string, want int, words string) func() bool {
+	return func() bool {
+		status, body := w.get(url)
+		return status == want && strings.Contains(body, words)
+	}
 }
 
 // outages counts in the log how often the spool has begun to take webhooks, and how often it has ended.
