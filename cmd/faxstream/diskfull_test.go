@@ -52,9 +52,9 @@ func TestAFullDiskIsOutlived(t *testing.T) {
 		return status == http.StatusOK
 	})
 	fillDisk(t, hog)
-	full := func(text string) bool {
+	full := func(text string) bool { // whether it has written since or not
 		return strings.Contains(text, "full") || strings.Contains(text, "no space left")
-	} // it may have written
+	}
 	if status, text := w.p.readyz(); status != http.StatusServiceUnavailable || !full(text) {
 		t.Errorf("/readyz on a full disk: %d %s", status, text)
 	}

@@ -106,8 +106,8 @@ type common struct {
 
 func (e *entry) session() string { return e.text[:e.common.Value().id] }
 
-// pack makes an entry of a fax, except what differs.
-func pack(f api.Fax) *entry {
+// newEntry makes the entry of a fax. The pages that differ are not in it: few faxes have any.
+func newEntry(f api.Fax) *entry {
 	e := &entry{opened: f.Opened.UnixNano(), text: f.Session + f.From + f.To}
 	e.common = unique.Make(common{
 		id: len(f.Session), from: len(f.From),
@@ -223,7 +223,7 @@ func (b *Board) pack(s session.State) *entry {
 	if delete(b.differing, s.Session); len(x.Differing) > 0 {
 		b.differing[s.Session] = x.Differing
 	}
-	return pack(x)
+	return newEntry(x)
 }
 
 func (b *Board) put(s session.State) {
