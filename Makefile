@@ -90,7 +90,7 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
 
 FAULT ?=
-cluster-test: $(TOOLS)/nats-server $(TOOLS)/versitygw ## two processes of every role on three nats-servers and S3, under every fault, with a table of what was seen; as root half an hour; FAULT=REGEXP is some of them
+cluster-test: $(TOOLS)/nats-server $(TOOLS)/versitygw ## two processes of every role on three nats-servers and S3, under every fault, with a table of what was seen; as root about an hour; FAULT=REGEXP is some of them
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_CLUSTER=long FAXSTREAM_FAULT='$(FAULT)' $(GO) test -count=1 -timeout 0 -v -run '^TestCluster$$' ./cmd/faxstream
 
 BASE   ?= d4c3bbb

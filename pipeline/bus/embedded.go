@@ -230,6 +230,9 @@ func claimStore(dir string, spool bool) error {
 	if other := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !slices.Contains(ours, e.Name()) }); other && spool {
 		return errors.New("this directory has files that are not of a spool: give an empty one, or one that does not exist")
 	}
+	if _, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_SYSTEM_ACCOUNT)); err == nil {
+		return errors.New("this directory is that of a NATS server of a cluster, which one server alone cannot use: give another one")
+	}
 	return writeUse(dir, want)
 }
 
