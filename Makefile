@@ -30,7 +30,7 @@ PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java l
 PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium skopeo nginx-light iproute2
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test check bench picture cost stages tools packages image package release fuzz soak cluster-test
+.PHONY: help build demo test lint race check bench picture cost stages tools packages image package release fuzz soak cluster-test
 # Targets are in an order: packages are there before what is made with them.
 .NOTPARALLEL:
 
@@ -43,20 +43,32 @@ build: ## build bin/faxstream, one static binary
 demo: build ## run everything in one process and send it faxes; ARGS=--exit ends when all are assembled
 	./bin/faxstream demo $(ARGS)
 
-test: packages tools $(GENERATED:%=%/done) check ## install what is needed (as root on Debian 12) and run everything that CI runs
-	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -vet=off -timeout 20m ./...
+test: packages tools $(GENERATED:%=%/done) lint race ## install what is needed (as root on Debian 12) and run everything that CI runs
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+	# Many tests wait for servers and timers: more of them than cores run at once.
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -vet=off -timeout 20m -p 3 -parallel 4 ./...
 	$(MAKE) --no-print-directory stages
 	$(MAKE) --no-print-directory demo ARGS="--exit --faxes 3"
 
-check: ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
+check: lint race ## the quick part: format, vet, staticcheck, tidy, race, short fuzz
+	$(GO) test -short -count=1 -vet=off -timeout 15m $(SEQUENTIAL)
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+
+lint:
 	@out=$$($(GO) tool gofumpt -l .); if [ -n "$$out" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; fi
 	@out=$$(find . -name '*.go' -not -path './.*' | xargs awk 'length($$0) > 140 && !/help:"/ {print FILENAME ":" FNR}'); \
 	if [ -n "$$out" ]; then echo "longer than 140 columns (texts of flags may be):"; echo "$$out"; exit 1; fi
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
-	CGO_ENABLED=1 $(GO) test -race -short -count=1 -vet=off -timeout 15m ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+
+# Packages without a goroutine, a lock or a pool, where the race detector finds nothing and takes ten times as long: codecs, formats,
+# words, and tests that run programs only. cmd/faxstream/imports_test.go reads this list and proves it.
+SEQUENTIAL := $(addprefix ./,cmd/faxstream/api cmd/faxstream/client cmd/faxstream/flags cmd/faxstream/layout cmd/faxstream/pack \
+  cmd/faxstream/tifftool cmd/faxstream/words deploy pipeline/ccitt pipeline/events pipeline/jbig pipeline/matrix pipeline/session \
+  pipeline/sign pipeline/text)
+race:
+	CGO_ENABLED=1 $(GO) test -race -short -count=1 -vet=off -timeout 15m -p 3 $$($(GO) list ./... | grep -vxF "$$($(GO) list $(SEQUENTIAL))")
 
 PACK := $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/helm $(TOOLS)/schemas/done
 image: $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod ## make .deb, OCI image, Helm chart, compose file and SBOM of the working tree in dist/, unsigned

@@ -52,6 +52,7 @@ func readRules(t *testing.T) (r rules) {
 
 // Each alert fires for what it is about and not otherwise, as Prometheus itself evaluates it, and has an entry in the operations page.
 func TestAlertsFire(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +120,7 @@ func counter(name string) [2]string { return [2]string{name + " 5+0x60", name + 
 // Every expression of the Grafana dashboard and of the example for KEDA is one for Prometheus. Every metric in them and in the alerts is
 // one of faxstream.
 func TestTheGrafanaDashboard(t *testing.T) {
+	t.Parallel()
 	var board struct {
 		Panels []struct {
 			Title   string

@@ -62,6 +62,7 @@ func compose(t *testing.T) composeFile {
 
 // TestComposeNamesWhatIsThere finds what `docker compose config` would: names without a definition, files that are not there.
 func TestComposeNamesWhatIsThere(t *testing.T) {
+	t.Parallel()
 	c := compose(t)
 	for name, s := range c.Services {
 		for _, n := range s.Networks {
@@ -98,6 +99,7 @@ func TestComposeNamesWhatIsThere(t *testing.T) {
 
 // TestPackageOfComposeIsValid: docker compose knows every key of the file.
 func TestPackageOfComposeIsValid(t *testing.T) {
+	t.Parallel()
 	var schema, file any
 	readJSON(t, filepath.Join(filepath.Dir(tool(t, "helm", "make tools")), "schemas/compose.json"), &schema)
 	text, err := os.ReadFile("compose.yaml")
@@ -124,6 +126,7 @@ func TestPackageOfComposeIsValid(t *testing.T) {
 // TestPackageOfComposeStarts runs what the compose file runs, as processes: nats-server with our configuration, versitygw, faxstream with
 // the file's command and environment, in which only places are replaced, and nginx with our configuration in front.
 func TestPackageOfComposeStarts(t *testing.T) {
+	t.Parallel()
 	environment := imageEnv(t)
 	endpoint, access, secretKey := storagetest.VersityGW(t)
 	nats := startNATS(t)
@@ -242,6 +245,7 @@ func port(t *testing.T, listening string) string {
 
 // TestVariablesExist finds variables that faxstream does not read: no program reports them.
 func TestVariablesExist(t *testing.T) {
+	t.Parallel()
 	help, err := exec.Command(faxstream(), "serve", "--help").Output()
 	if err != nil {
 		t.Fatal(err)

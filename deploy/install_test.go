@@ -11,6 +11,7 @@ import (
 // The commands that install faxstream are also those of an upgrade: given again, they keep the configuration that somebody edited, and
 // install the new binary.
 func TestInstallingAgainKeepsTheConfiguration(t *testing.T) {
+	t.Parallel()
 	var block string
 	for _, text := range readPage(t, "README.md").of(example) {
 		if strings.Contains(text, "install -d -m 0700 /etc/faxstream") {
@@ -70,6 +71,7 @@ func TestInstallingAgainKeepsTheConfiguration(t *testing.T) {
 
 // What the pages tell people to make beside the sources is never committed by mistake.
 func TestSecretsAreNotCommitted(t *testing.T) {
+	t.Parallel()
 	git := tool(t, "git", "install the Debian package git")
 	if _, err := os.Stat("../.git"); err != nil {
 		t.Skip("this is no checkout")

@@ -16,6 +16,7 @@ import (
 )
 
 func TestNATSConfigurationIsValid(t *testing.T) {
+	t.Parallel()
 	bin := tool(t, "nats-server", "run `make tools`")
 	certs := selfSigned(t)
 	for name, marks := range map[string][]string{"alone": nil, "with TLS": {"#TLS "}, "one of three": {"#TLS ", "#R3 "}} {
@@ -31,6 +32,7 @@ func TestNATSConfigurationIsValid(t *testing.T) {
 }
 
 func TestNATSServerSyncsAlways(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t)
 	var varz struct {
 		Host       string `json:"host"`

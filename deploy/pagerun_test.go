@@ -54,6 +54,7 @@ func TestPagesRun(t *testing.T) {
 
 // TestPagesRunInOrder pastes all pages into one shell, in the order in which the README lists them, as somebody does who reads on.
 func TestPagesRunInOrder(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it runs the program itself, in which the race detector sees nothing: runs without -short")
 	}
@@ -74,6 +75,7 @@ func TestPagesRunInOrder(t *testing.T) {
 
 // TestStartEndsWhereAPortIsTaken: whoever pastes the first block and has something else on a port is told so and gets his shell back.
 func TestStartEndsWhereAPortIsTaken(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it runs the program itself, in which the race detector sees nothing: runs without -short")
 	}

@@ -11,6 +11,7 @@ import (
 )
 
 func TestUnitIsValid(t *testing.T) {
+	t.Parallel()
 	checkUnit(t, "faxstream.service", faxstream())
 }
 
@@ -43,6 +44,7 @@ func checkUnit(t *testing.T, file, binary string) {
 
 // TestUnitStarts runs the unit's command with the credentials and directories that systemd would give, and the example configuration.
 func TestUnitStarts(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	checkReady(t, startServe(t, serviceArgs(t, "faxstream.service", configuration(t), dir)))
 	if _, err := os.Stat(filepath.Join(dir, "faxstream", "nats")); err != nil {
@@ -89,6 +91,7 @@ func configuration(t *testing.T) string {
 
 // TestConfigurationInComments starts far enough to know every key that the example has in comments.
 func TestConfigurationInComments(t *testing.T) {
+	t.Parallel()
 	text := regexp.MustCompile(`(?m)^#([a-z0-9-]+: )`).ReplaceAllString(configuration(t), "$1")
 	file := filepath.Join(t.TempDir(), "faxstream.yaml")
 	write(t, file, text+"webhook-secret-file: /nonexistent\n")
@@ -104,6 +107,7 @@ func TestConfigurationInComments(t *testing.T) {
 // TestServiceCanReadItsFiles: each file of the example lies where systemd copies it, and README.md has the line that copies it. The service
 // cannot read /etc/faxstream.
 func TestServiceCanReadItsFiles(t *testing.T) {
+	t.Parallel()
 	lines := strings.Join(readPage(t, "README.md").of(plain), "")
 	found := regexp.MustCompile(`(?m)^#?[a-z0-9-]+: (/.*/)([^/\n]+)$`).FindAllStringSubmatch(configuration(t), -1)
 	if len(found) < 6 {

@@ -33,7 +33,7 @@ func handledWorld(seed uint64, dir string) *world {
 
 // TestSimulationOfOtherHands plays faxes with every fault of TestSimulation and with consumers that somebody deletes or pauses.
 func TestSimulationOfOtherHands(t *testing.T) {
-	first, n, one := sessions(t, 5_000, 300)
+	first, n, one := sessions(t, 5_000, 100)
 	eachSeed(t, first, n, func(seed uint64, dir string) outcome {
 		o := simulate(t, one, func() *world { return handledWorld(seed, dir) }, (*world).check)
 		if one {

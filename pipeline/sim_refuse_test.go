@@ -73,7 +73,7 @@ func (w *world) checkStreamed() {
 // TestAnOutageAtTheCloseCostsNoStreamedPage: the grace after the close does not end while archive or provider is away, and not before the
 // pages that waited for it are archived.
 func TestAnOutageAtTheCloseCostsNoStreamedPage(t *testing.T) {
-	first, n, one := sessions(t, 400, 60)
+	first, n, one := sessions(t, 400, 20)
 	eachSeed(t, first, n, func(seed uint64, dir string) outcome {
 		o := simulate(t, one, func() *world { return awayWorld(seed, dir) }, (*world).checkStreamed)
 		if one {
@@ -91,7 +91,7 @@ func someTime(rng *rand.Rand, long time.Duration) span {
 
 // TestSimulationOfARefusingArchive: no page and no fax is given up because the archive refused them, and nothing becomes a dead letter.
 func TestSimulationOfARefusingArchive(t *testing.T) {
-	first, n, one := sessions(t, 400, 60)
+	first, n, one := sessions(t, 400, 20)
 	eachSeed(t, first, n, func(seed uint64, dir string) outcome {
 		o := simulate(t, one, func() *world { return refusingWorld(seed, dir) }, (*world).check)
 		if one {

@@ -174,7 +174,7 @@ func eachSeed(t *testing.T, first uint64, n int, f func(seed uint64, dir string)
 // TestSimulation plays faxes with every fault that we know of: one for each seed. FAXSTREAM_SEED is the first seed, and prints what
 // happens; FAXSTREAM_SESSIONS how many there are.
 func TestSimulation(t *testing.T) {
-	first, n, one := sessions(t, 20_000, 300)
+	first, n, one := sessions(t, 20_000, 100)
 	eachSeed(t, first, n, func(seed uint64, dir string) outcome {
 		o := simulate(t, one, func() *world { return troubledWorld(seed, dir) }, (*world).check)
 		if one {

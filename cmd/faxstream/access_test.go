@@ -27,6 +27,7 @@ import (
 
 // A running server lets in the people of its file and those of its provider; who is added or gets another password counts at once.
 func TestPeopleLogInToARunningServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	users, secret, words := filepath.Join(dir, "users"), filepath.Join(dir, "secret"), filepath.Join(dir, "password")
 	provider, err := mockoidc.Run()
@@ -91,6 +92,7 @@ func TestPeopleLogInToARunningServer(t *testing.T) {
 
 // The commands reach a listener that demands TLS and a token, and say what is wrong when they lack one of them.
 func TestCommandsSpeakTLSWithAToken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := apptest.WritePair(t, dir, "admin")
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -138,6 +140,7 @@ func TestCommandsSpeakTLSWithAToken(t *testing.T) {
 
 // Neither a fax's numbers, which anybody may send, nor a server's words command the terminal.
 func TestNoControlCharacterReachesTheTerminal(t *testing.T) {
+	t.Parallel()
 	const evil = `\u001b]0;owned\u0007\n`
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -162,6 +165,7 @@ func TestNoControlCharacterReachesTheTerminal(t *testing.T) {
 
 // While somebody types a password, another may remove a person, who stays away.
 func TestAPersonWhoIsRemovedStaysAway(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	users, words, slow := filepath.Join(dir, "users"), filepath.Join(dir, "password"), filepath.Join(dir, "slow")
 	if err := os.WriteFile(words, []byte("correct horse battery\n"), 0o600); err != nil {

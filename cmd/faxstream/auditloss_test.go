@@ -14,6 +14,7 @@ import (
 // Somebody reads a fax, the process stops, and JetStream is lost before the day is sealed: a rebuild brings the record back, and says
 // up to when it has it.
 func TestTheAuditOutlivesJetStream(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)

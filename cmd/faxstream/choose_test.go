@@ -16,6 +16,7 @@ import (
 // A page that is streamed otherwise than it is in the whole file is seen in ls and metrics, both images can be fetched, and a person
 // chooses one; all of it through a restart.
 func TestAPersonSeesADifferenceAndChooses(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	if err := d.stop(); err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 // A page that is missing for good and the whole file have their letters with every attempt; they outlive a restart, and a
 // retry brings the page, a new revision and an empty list.
 func TestAMissingPageHasALetterAndIsRetried(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	f := d.threePages("fax")
 	d.sim.Script("fax", 3, func(int) faxplustest.Answer { return faxplustest.Answer{Body: f.Pages[2]} })
@@ -87,6 +88,7 @@ func TestAMissingPageHasALetterAndIsRetried(t *testing.T) {
 
 // A retry that fails again has a letter again, with the new attempts; a drop is for good, whatever happens to the fax later.
 func TestAFailedRetryComesBackAndADropDoesNot(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	f := d.threePages("fax")
 	d.send(apptest.Bodies(f, d.WebhookURL()+ingest.Path)...)
@@ -144,6 +146,7 @@ func TestAFailedRetryComesBackAndADropDoesNot(t *testing.T) {
 
 // A page that is cut from the whole file is nobody's problem; one that comes late stops being one.
 func TestWhatComesAfterAllHasNoLetter(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	cut := d.threePages("cut")
 	d.sim.Script("cut", 0, apptest.AnswerWith(apptest.Fixture(t, "three-pages-fine-g4")))
@@ -172,6 +175,7 @@ func TestWhatComesAfterAllHasNoLetter(t *testing.T) {
 
 // A refused webhook goes through the same checks again: refused again, or taken in.
 func TestARefusedWebhookIsTakenAgain(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	f := apptest.Generated(t, 5, 1)[0]
 	d.sim.Add(f)
@@ -200,6 +204,7 @@ func TestARefusedWebhookIsTakenAgain(t *testing.T) {
 
 // A message that no handler could take goes to its handler again.
 func TestAMessageThatDiedIsHandledAgain(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	announced, err := json.Marshal(session.PageAnnounced{Session: "fax", Page: 7})
 	if err != nil {
@@ -227,6 +232,7 @@ func TestAMessageThatDiedIsHandledAgain(t *testing.T) {
 
 // A document that could not be made of what was lost is made again when its objects are back.
 func TestALostOriginalThatIsBackIsAssembled(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)
@@ -260,6 +266,7 @@ func TestALostOriginalThatIsBackIsAssembled(t *testing.T) {
 
 // Only programs on this machine and pages of this origin may change anything, and only with a name and a reason.
 func TestOrdersAreGuarded(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	if err := d.bus.Bury(
 		t.Context(), session.DeadLetter{Stage: session.StageIngest, Reason: session.ReasonBadRequest, Body: []byte("x")},
@@ -316,6 +323,7 @@ func TestOrdersAreGuarded(t *testing.T) {
 
 // A crash after an action was stored, before anything was done: the next process does it.
 func TestAnActionIsDoneAfterACrash(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	f := apptest.Generated(t, 5, 1)[0]
 	d.sim.Add(f)

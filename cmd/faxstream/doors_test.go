@@ -44,6 +44,7 @@ func command(t *testing.T, args ...string) string {
 // A local user without the login is refused at --nats-listen. Whoever has the login of subscribers reads pages, and can neither purge a fax
 // in somebody's name nor delete the audit.
 func TestTheNATSListenerDemandsALogin(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	p := serve(t, nil, append(flags, "--nats-listen=127.0.0.1:0", "--dir="+dir, patientGrace)...)
@@ -135,6 +136,7 @@ func pull(t *testing.T, login, durable, id string, pages int, options ...nats.Op
 // A subscriber with a NATS client is added while the server runs, and gets a login of its own. It works after a restart of the server, and
 // ends when it is rotated or removed.
 func TestSubscribersWithNATSClients(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	args := append(flags, "--nats-listen=127.0.0.1:0", "--dir="+dir, patientGrace)
@@ -189,6 +191,7 @@ func TestSubscribersWithNATSClients(t *testing.T) {
 // A subscriber with a NATS client sends a text as a request, and is told what is wrong with one. It can send none for a fax of a number
 // that is not its own, and none in another's name.
 func TestTextsOverNATS(t *testing.T) {
+	t.Parallel()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--nats-listen=127.0.0.1:0", patientGrace)...)
 	fax := apptest.SmallFax(t, "fax", 1)
@@ -257,6 +260,7 @@ func TestTextsOverNATS(t *testing.T) {
 
 // Where tokens are needed, one order adds a subscriber and its token, which claims for it at once, without a restart, and for nobody else.
 func TestASubscriberIsAddedWithItsToken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tokens, secret := filepath.Join(dir, "tokens"), filepath.Join(dir, "root")
 	root, line, err := access.NewToken("root", []access.Scope{access.ScopeRead, access.ScopeAdmin})
@@ -298,6 +302,7 @@ func TestASubscriberIsAddedWithItsToken(t *testing.T) {
 // Subscribers of other machines reach the embedded server with TLS only: with the login and the certificate's authority they get their
 // pages, without the authority they send no password.
 func TestSubscribersOfOtherMachines(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := apptest.WritePair(t, dir, "fax")
 	sim, flags := newSimulator(t, faxplustest.Config{})
@@ -323,6 +328,7 @@ func TestSubscribersOfOtherMachines(t *testing.T) {
 
 // What is printed for an external server is its configuration: with it a subscriber pulls its pages, and can do nothing else.
 func TestAccountsOfAnExternalServer(t *testing.T) {
+	t.Parallel()
 	bin, addr := tool(t, "nats-server", "make tools"), apptest.FixedAddr(t)
 	host, port, _ := strings.Cut(addr, ":")
 	config := filepath.Join(t.TempDir(), "server.conf")

@@ -19,6 +19,7 @@ import (
 // A 200 is written to its socket only when the event is in a stream's file and that file is synced, as strace sees it: for
 // webhooks one by one, and for many at once, which share a sync; in the embedded server, and in a spool.
 func TestNo200BeforeTheEventIsOnDisk(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("under strace the race detector is too slow: runs without -short")
 	}

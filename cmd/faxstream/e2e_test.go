@@ -52,8 +52,10 @@ const patientGrace = "--close-grace=15m"
 
 // Twenty faxes (six with -short) of all sizes at once, every webhook twice and in random order.
 func TestFaxesBecomeDocuments(t *testing.T) {
+	t.Parallel()
 	for _, s := range settings() {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			if testing.Short() && s.name != "embedded" {
 				t.Skip("one setting is enough for the race detector: the others run without -short")
 			}
@@ -216,6 +218,7 @@ func (s *subscriber) count(seen map[string]int, subject string) int {
 
 // A stop in the middle of work is orderly, and the next start finishes it.
 func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
+	t.Parallel()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	dir := t.TempDir()
 	flags = append(flags, "--dir="+dir, patientGrace)
@@ -247,6 +250,7 @@ func TestSIGTERMDuringWorkLosesNothing(t *testing.T) {
 
 // A page that cannot be had or read costs that page, says why, and stops nothing.
 func TestBadPagesCostOnlyThemselves(t *testing.T) {
+	t.Parallel()
 	good := apptest.Generated(t, 11, 1)[0]
 	page := good.Pages[0]
 	html := []byte("<html><body>" + strings.Repeat("not a fax ", 50) + "</body></html>")

@@ -19,8 +19,10 @@ import (
 
 // The OCR services of deploy/examples read every page, also when they are killed in the middle and started again.
 func TestExamplesOfOCRServicesMissNothing(t *testing.T) {
+	t.Parallel()
 	for name, program := range map[string]string{"ocr.sh": "sh", "ocr.py": "python3"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := newDesk(t, false)
 			for _, needed := range []string{program, "curl", "tesseract"} {
 				if _, err := exec.LookPath(needed); err != nil {
@@ -56,6 +58,7 @@ func TestExamplesOfOCRServicesMissNothing(t *testing.T) {
 
 // The examples with NATS clients print every page, also when they are killed in the middle and started again.
 func TestExamplesWithNATSMissNothing(t *testing.T) {
+	t.Parallel()
 	examples := filepath.Join("..", "..", "deploy", "examples")
 	for name, command := range map[string]func(t *testing.T) []string{
 		"Go": func(t *testing.T) []string {
@@ -86,6 +89,7 @@ func TestExamplesWithNATSMissNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := newDesk(t, false)
 			args := command(t)
 			var printed lines
@@ -163,6 +167,7 @@ func (d *desk) start(stdout io.Writer, args ...string) (kill func()) {
 
 // The commands about subscribers say what they did, and what is wrong.
 func TestSubscriberCommands(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	d.do(0, "subscriber", "add", "desk", "--to=+1 (334) 304-0000", "--concurrency=3")
 	d.do(exitFailed, "subscriber", "add", "desk")

@@ -56,6 +56,7 @@ func (p *process) awaitComplete(id string) {
 // Somebody deletes every durable consumer on the external server: faxes become documents all the same. Somebody pauses one: /readyz and
 // the metrics say so until it is resumed.
 func TestOtherHandsAtTheConsumers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("has a real server and looks of 10 s: runs without -short")
 	}

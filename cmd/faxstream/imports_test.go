@@ -3,9 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -276,4 +281,56 @@ func TestLibrariesAreUsed(t *testing.T) {
 			t.Errorf("no package of ours in the binary imports %s", library)
 		}
 	}
+}
+
+// TestSequentialPackagesHaveNothingConcurrent reads the packages that the Makefile runs without the race detector: they start no goroutine
+// and share nothing between those of others.
+func TestSequentialPackagesHaveNothingConcurrent(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`(?s)\nSEQUENTIAL := \$\(addprefix \./,(.*?)\)`).FindSubmatch(makefile)
+	if list == nil {
+		t.Fatal("the Makefile has no list SEQUENTIAL of packages")
+	}
+	for _, dir := range strings.Fields(strings.ReplaceAll(string(list[1]), "\\", " ")) {
+		tests, err := filepath.Glob(filepath.Join("../..", dir, "*_test.go"))
+		if err != nil || len(tests) == 0 {
+			t.Errorf("%s of SEQUENTIAL in the Makefile has no tests (%v): take it off the list", dir, err)
+		}
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			if what := concurrency(t, name); what != "" {
+				t.Errorf("%s has %s: take %s off the list SEQUENTIAL in the Makefile", name, what, dir)
+			}
+		}
+	}
+}
+
+// concurrency names something in a file that needs the race detector; "" is nothing.
+func concurrency(t *testing.T, name string) (what string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range file.Imports {
+		if path := strings.Trim(spec.Path.Value, `"`); path == "sync" || path == "sync/atomic" || strings.HasPrefix(path, "golang.org/x/sync/") {
+			what = "the import " + path
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if _, is := n.(*ast.GoStmt); is {
+			what = "a go statement"
+		}
+		return true
+	})
+	return what
 }

@@ -24,6 +24,7 @@ import (
 
 // Real pages in every resolution and coding that a fax machine sends, in one fax: what comes out is judged by qpdf, poppler and libtiff.
 func TestDocumentsPassTheirJudges(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it is about bytes, and other tests cover the same code for the race detector: runs without -short")
 	}
@@ -91,6 +92,7 @@ func TestDocumentsPassTheirJudges(t *testing.T) {
 
 // What /metrics says after a fax is what Prometheus reads, and has the stages that the fax went through.
 func TestMetricsAreReadByPrometheus(t *testing.T) {
+	t.Parallel()
 	promtool := tool(t, "promtool", "apt-get install prometheus")
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	f := apptest.Generated(t, 31, 1)[0]

@@ -58,6 +58,7 @@ func (d *desk) objects(id string) (names []string) {
 // A fax under legal hold cannot be purged, through a restart too; a released one can; then nothing of it is left but the record of
 // that, and what the provider sends afterwards changes nothing. Its neighbour keeps everything.
 func TestHoldReleasePurge(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	fax := func(id string) faxplustest.Fax {
 		f := faxplustest.Fax{Session: id, From: "+15550111", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
@@ -148,6 +149,7 @@ func (d *desk) loseJetStream() {
 
 // The provider still lists a fax that was purged: it is not taken in as a new one, also by a JetStream that was rebuilt.
 func TestAPurgedFaxIsNotFoundAgain(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, true)
 	f := apptest.Silent(t, "case")
 	d.sim.Add(f)
@@ -175,6 +177,7 @@ func TestAPurgedFaxIsNotFoundAgain(t *testing.T) {
 
 // What was ordered holds without JetStream's memory: a new one finds hold and purge in the archive.
 func TestKeepingOutlivesJetStream(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)

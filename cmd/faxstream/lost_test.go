@@ -25,6 +25,7 @@ func refused(t *testing.T, args ...string) string {
 
 // The directory of JetStream is gone. Serve does not begin with empty streams behind anybody's back; rebuild is the word that it may.
 func TestLostStreamsWaitForAPersonsWord(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	args := append(flags, "--dir="+dir, patientGrace, "--list-every=0")
@@ -51,6 +52,7 @@ func TestLostStreamsWaitForAPersonsWord(t *testing.T) {
 
 // A NATS server that is too old takes our streams without schedules and batches. Serve refuses it and names the version that it needs.
 func TestAnOldNATSServerIsRefused(t *testing.T) {
+	t.Parallel()
 	bin, addr := tool(t, "nats-server-2.11", "make tools"), apptest.FixedAddr(t)
 	host, port, _ := strings.Cut(addr, ":")
 	server := exec.Command(bin, "-a", host, "-p", port, "-js", "-sd", t.TempDir())

@@ -12,6 +12,7 @@ import (
 )
 
 func TestReconcileRunsByItself(t *testing.T) {
+	t.Parallel()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	f := apptest.Silent(t, "fax")
 	sim.Add(f)
@@ -31,6 +32,7 @@ func TestReconcileRunsByItself(t *testing.T) {
 }
 
 func TestReconcileByHand(t *testing.T) {
+	t.Parallel()
 	sim, flags := newSimulator(t, faxplustest.Config{})
 	f := apptest.Silent(t, "fax")
 	sim.Add(f)
@@ -72,6 +74,7 @@ func TestReconcileByHand(t *testing.T) {
 }
 
 func TestReconcileSaysThatTheProviderCannotBeAsked(t *testing.T) {
+	t.Parallel()
 	p := serve(t, nil, "--dir="+t.TempDir(), "--faxplus-url=http://127.0.0.1:1", "--faxplus-page-path=none", "--list-every=0")
 	var stdout, stderr strings.Builder
 	code := run(

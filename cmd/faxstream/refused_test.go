@@ -14,6 +14,7 @@ import (
 
 // Webhooks that a proxy forwards for an address that is not allowed: readiness, log and API name it and the flag that helps.
 func TestRefusedWebhooksAreSaid(t *testing.T) {
+	t.Parallel()
 	_, flags := newSimulator(t, faxplustest.Config{})
 	p := serve(t, nil, append(flags, "--dir="+t.TempDir(), "--trusted-proxies=127.0.0.1")...)
 	const advice = "--allow-from 127.0.0.0/8,203.0.113.9"

@@ -30,6 +30,7 @@ func replayed[T any](d *desk, key string) (v T) {
 // A replay makes documents of what is archived: a new revision in any case, or only where the decoder has come to see a page
 // otherwise. The provider is not asked.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, false)
 	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}
 	d.sim.Add(f)

@@ -22,6 +22,7 @@ import (
 // A fax of a black and white page, a colour page, and the same in JPEG as libtiff writes it, gray and in colour: streamed, and
 // cut from the whole file. No page is thrown to one bit.
 func TestGrayAndColourPagesStayWhatTheyAre(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("large images: runs without -short")
 	}

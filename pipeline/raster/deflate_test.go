@@ -74,6 +74,9 @@ func once(int) int { return 1 }
 
 // Rows as pages have them, and rows that need more symbols, blocks, distances or window than there are.
 func TestRowsComeOutAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	rnd := rand.New(rand.NewPCG(15, 16))
 	text := textPage().Pix
 	noise := randomPage(1728, 500, 216).Pix

@@ -41,6 +41,9 @@ func ends(p *Page, y int) (first, last int, middle bool) {
 
 // Whatever a page was, it has a width and resolution of fax machines afterwards, its size on the sheet, and its lines.
 func TestFaxFormHasTheSizeOfTheSheet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	for name, c := range map[string]struct {
 		page   *Page
 		width  int

@@ -53,6 +53,9 @@ func scan(ink func(x, y int) bool, xres, yres, degrees float64) *Page {
 }
 
 func TestSkewIsThatOfTheSheet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	full, single := sheetOfText(27), sheetOfText(1)
 	for _, res := range [][2]float64{{204, 98}, {204, 196}, {204, 391}, {300, 300}} {
 		for _, c := range []struct {

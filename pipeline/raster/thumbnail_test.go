@@ -24,6 +24,9 @@ func mean(p *Page, left, right, top, bottom int) byte {
 }
 
 func TestThumbnailIsTheMeanOfItsPixels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	for _, c := range []struct {
 		width, height int
 		xres, yres    float64

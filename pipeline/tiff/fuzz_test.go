@@ -200,6 +200,9 @@ func compareWithXImage(t *testing.T, data []byte, lim tiff.Limits) bool {
 
 // TestXImageReadsRealFilesAsWeDo also shows that the comparison is not empty.
 func TestXImageReadsRealFilesAsWeDo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	dir, pages := corpusPages(t)
 	compared, bilevel := 0, 0
 	for _, p := range pages {

@@ -69,6 +69,9 @@ func deflated(t testing.TB, n int) []byte {
 }
 
 func TestBombsEndInATypedErrorOrABoundedResult(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	junk := []byte("0123456789abcdef0123456789abcdef")
 	white := bytes.Repeat([]byte{0xff}, 1<<20) // Group 4: a row a bit
 	for _, c := range []struct {

@@ -58,6 +58,9 @@ func sameDecoded(t testing.TB, data []byte, lim tiff.Limits, i int, want *tiff.D
 
 // A page takes no more bytes than its estimate, whatever its layout: the sum of all allocations is an upper bound of what is in use.
 func TestDecodeTakesNoMoreThanItsEstimate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	black := raster.New(9000, 8000) // 9 MB
 	for y := 0; y < black.Height; y += 3 {
 		copy(black.Row(y)[50:], bytes.Repeat([]byte{0x5a}, 200))

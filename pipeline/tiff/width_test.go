@@ -69,6 +69,9 @@ func taggedWidth(p *raster.Page, o ccitt.G3Options, width int) []byte {
 }
 
 func TestGroup3RowsAreReadAtTheWidthOnWhichTheyAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine and much to compute, in which the race detector sees nothing: runs without -short")
+	}
 	p := textPage(1728, 300)
 	for _, said := range []int{1700, 1720, 1727, 1729, 1760, 2048} {
 		for _, o := range []ccitt.G3Options{

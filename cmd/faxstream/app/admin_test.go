@@ -12,6 +12,7 @@ import (
 
 // A renewed certificate is spoken with at the next connection; a half-renewed one leaves the old one in use.
 func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := apptest.WritePair(t, dir, "first")
 	c := Admin{Cert: cert, Key: key}.tls(slog.New(slog.DiscardHandler))

@@ -24,6 +24,7 @@ import (
 //	requests = tries of a call (1 where the answer is "not yet", 3 where the provider fails) x calls
 //	calls    = one at once, and one after each delay (5 s, 15 s, 1 min, 5 min, 15 min, 15 min, …) until the deadline, the last one at it
 func TestRequestsForWhatIsNeverThere(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		status     int
 		page, file int // requests

@@ -17,6 +17,7 @@ import (
 
 // What a provider may do to a fax of three pages, and what becomes of it.
 func TestFallbacks(t *testing.T) {
+	t.Parallel()
 	whole := apptest.Fixture(t, "three-pages-fine-g4")
 	pages := apptest.Split(t, whole)
 	lonely := pages[0]
@@ -189,6 +190,7 @@ func checkCutPages(t *testing.T, r *rig, s session.State, pages [][]byte) {
 
 // A dead token makes no page missing: everything waits, and goes on when the token works again.
 func TestADeadTokenIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.Dead.Store(true)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
@@ -230,6 +232,7 @@ func TestADeadTokenIsWaitedFor(t *testing.T) {
 
 // A path on which no page is ever found is suspected after twenty faxes, until a page comes.
 func TestAWrongPagePathIsDoubted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
 	f := apptest.Generated(t, 22, 1)[0]
@@ -249,6 +252,7 @@ func TestAWrongPagePathIsDoubted(t *testing.T) {
 
 // An original that is gone from the archive costs its page, not the fax.
 func TestALostOriginalCostsItsPage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
 	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))}

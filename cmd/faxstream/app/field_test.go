@@ -22,6 +22,7 @@ import (
 
 // The close counts two pages and the whole file has three: the third is in the document, which says so, whenever the file is fetched.
 func TestThePagesBeyondTheCountAreInTheDocument(t *testing.T) {
+	t.Parallel()
 	whole := apptest.Fixture(t, "three-pages-fine-g4")
 	pages := apptest.Split(t, whole)
 	for name, c := range map[string]struct {
@@ -75,6 +76,7 @@ func tagged(t *testing.T, p *raster.Page, change func(*tiff.PageMeta)) []byte {
 // What the receiving fax machine says of a page's rows stays with the page, beside our own count. A page that it called bad is compared
 // when the whole file is fetched for another page, and a difference is seen.
 func TestWhatTheReceiverSaysOfAPageIsKept(t *testing.T) {
+	t.Parallel()
 	whole := apptest.Fixture(t, "three-pages-fine-g4")
 	pages := apptest.Split(t, whole)
 	first := apptest.DecodePage(t, apptest.Parse(t, pages[0]), 0)
@@ -123,6 +125,7 @@ func TestWhatTheReceiverSaysOfAPageIsKept(t *testing.T) {
 
 // A page that is stored turned is upright in the PNG and in the PDF, and document.tiff keeps its rows and says how they are turned.
 func TestTurnedPagesAreUprightForPeople(t *testing.T) {
+	t.Parallel()
 	stored := corner()
 	for _, o := range []raster.Orientation{2, 3, 6, 7} {
 		t.Run(fmt.Sprintf("orientation %d", o), func(t *testing.T) {

@@ -22,6 +22,12 @@ func TestProfilesAreServedOnlyWhereTheyAreAskedFor(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	for _, url := range []string{a.WebhookURL(), a.AdminURL()} {
+		if got := status(t, url+"/debug/pprof/", ""); got == http.StatusOK {
+			t.Errorf("%s serves profiles", url)
+		}
+	}
+	// Both listeners have answered, so that their goroutines run.
 	goroutines := apptest.Fetch(t, a.PprofURL()+"/debug/pprof/goroutine?debug=1")
 	for _, part := range []string{"nats", "webhook", "admin"} {
 		if !bytes.Contains(goroutines, []byte(`"part":"`+part+`"`)) {
@@ -29,11 +35,6 @@ func TestProfilesAreServedOnlyWhereTheyAreAskedFor(t *testing.T) {
 		}
 	}
 	apptest.Fetch(t, a.PprofURL()+"/debug/pprof/profile?seconds=1")
-	for _, url := range []string{a.WebhookURL(), a.AdminURL()} {
-		if got := status(t, url+"/debug/pprof/", ""); got == http.StatusOK {
-			t.Errorf("%s serves profiles", url)
-		}
-	}
 	if got := status(t, a.PprofURL()+"/debug/pprof/", "fax.example.org"); got != http.StatusForbidden {
 		t.Errorf("a request to a foreign name is answered %d", got)
 	}

@@ -22,6 +22,7 @@ import (
 // JetStream is lost. What the archive knows comes back from it alone, and work goes on: of faxes with one revision and with two,
 // complete and partial, of one that was planned and not committed, of one that was still on the line.
 func TestRebuild(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
 	pages := apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))

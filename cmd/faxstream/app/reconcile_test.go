@@ -58,6 +58,7 @@ func (r *rig) documents(t *testing.T) []string {
 }
 
 func TestAFaxWithoutAnyWebhookIsFoundAndComplete(t *testing.T) {
+	t.Parallel()
 	needsWholeFiles(t)
 	for _, spam := range []bool{false, true} {
 		t.Run(fmt.Sprintf("spam %t", spam), func(t *testing.T) {
@@ -83,6 +84,7 @@ func TestAFaxWithoutAnyWebhookIsFoundAndComplete(t *testing.T) {
 
 // Webhooks that come days late bring no second document, in whatever order they come.
 func TestLateWebhooksOfAFaxThatWasFoundBringNoSecondDocument(t *testing.T) {
+	t.Parallel()
 	needsWholeFiles(t)
 	for name, order := range map[string][]int{"in order": {1, 2, 3, 0}, "the close first": {0, 3, 2, 1}, "the close alone": {0}} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +124,7 @@ func TestLateWebhooksOfAFaxThatWasFoundBringNoSecondDocument(t *testing.T) {
 
 // The other way round: the webhooks came, and the list names the fax by another id.
 func TestAFaxWhoseWebhooksCameIsKnownByItsFile(t *testing.T) {
+	t.Parallel()
 	needsWholeFiles(t)
 	r := newRig(t)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())

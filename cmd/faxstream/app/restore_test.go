@@ -16,6 +16,7 @@ import (
 // JetStream is lost, the archive is there: the webhooks of a fax that has a document come again and make no second one, and a
 // page that was missing makes revision 2.
 func TestASessionThatIsOnlyInTheArchive(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
 	pages := apptest.Split(t, apptest.Fixture(t, "three-pages-fine-g4"))

@@ -43,6 +43,7 @@ func faxesInChaos(t *testing.T, seed uint64, n int) []faxplustest.Fax {
 
 // Whatever the provider does wrong, each fax becomes what can be made of it, and no page shows what was not sent.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("has deadlines of seconds, which a slow build misses: runs without -short")
 	}
@@ -95,6 +96,7 @@ func runTrials(t *testing.T, dir string, seed uint64, faxes []faxplustest.Fax, c
 // In this demo the provider delivers pages in which black and white are exchanged. Each one that is in a document is shown as differing
 // from the whole file, by its name.
 func TestBlackPagesOfTheDemoAreShownAsDiffering(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("has deadlines of seconds, which a slow build misses: runs without -short")
 	}
