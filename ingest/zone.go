@@ -180,7 +180,7 @@ func (z *Zone) Warnings() []string {
 		return nil
 	case z.cfg.Configured == nil:
 		return []string{fmt.Sprintf("the provider's times are not UTC: the webhooks show %s, and times are converted from it; "+
-			"if that is right, set --faxplus-zone to this offset, or to the name of the zone, which knows summer time", showOffset(seconds))}
+			"if that is right, set --faxplus-zone to this offset, or to the name of the zone, which includes summer time", showOffset(seconds))}
 	}
 	return []string{fmt.Sprintf("--faxplus-zone %s may be wrong: the webhooks come with times that are %s of it",
 		z.cfg.Configured, aside(seconds))}

@@ -12,8 +12,10 @@
 //
 // Beside the way: hold guards every write and carries out holds and purges; desk has what people say about a fax; letters writes dead
 // letters, and has replay decode originals again; recovery restores ledgers from the archive; seal chains the days of the audit; spool has
-// webhooks while NATS servers elsewhere are away; verify proves the archive. The doc comment of each room says what it promises and what a
-// crash leaves. Every handler may run again from its start, and does: its message is acknowledged only after its last write.
+// webhooks while NATS servers elsewhere are away; verify proves the archive. subscribers gives the events that events describes to OCR
+// services over HTTP, ocr takes their texts, which text reads, and indexing fills search from the archive. The doc comment of each room
+// says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is acknowledged only
+// after its last write.
 //
 // # Where a change belongs
 //
@@ -25,10 +27,11 @@
 //	floor 3  fetch  document  recovery  indexing
 //	floor 4  collect  verify  replay
 //
-//	a new figure of a page's quality           raster (measure), session/page.go (Quality: a pointer with omitempty),
-//	                                           archive/manifest.go and its schemas
+//	a new figure of a page's quality           raster/quality.go and session/page.go (the same field in both: a pointer with omitempty),
+//	                                           events/events.json, archive/schema
 //	a new field in the manifest                archive/manifest.go, with omitempty, and its schemas; verify compares it by itself
-//	another reason why a page is missing       session/reason.go, fetch/retry.go (what follows), document/slip.go (words), api.md
+//	another reason why a page is missing       session/reason.go (also its words), fetch/retry.go (what follows), api.md,
+//	                                           cmd/faxstream/words/german.txt
 //	another answer of the provider             ingest/faxplus/fetch.go (status to reason), fetch/retry.go (reason to what follows)
 //	another delay or deadline of retries       fetch/retry.go; one Retry serves all reasons
 //	a new fact or timer                        session/fact.go (type, form) and its file (subject), Next, bus/streams.go (stream),
@@ -46,7 +49,11 @@
 //	another role of a process                  pipeline.go (Part), cmd/faxstream/app/roles.go, deploy/docs/operations.md
 //	a new command                              cmd/faxstream/run.go (cli) and a file of its own; then api, client, dashboard/routes.go
 //	another scope, or a path for a scope       cmd/faxstream/access/tokens.go, cmd/faxstream/dashboard/routes.go
-//	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/serve.go
+//	another store                              storage, cmd/faxstream/app/archive.go and retention.go, the flags in cmd/faxstream/archive.go
+//	another TIFF compression or tag            tiff/image.go (constants), tiff/decode.go and expand.go, deploy/docs/tiff.md
+//	another column of the list                 cmd/faxstream/api/faxes.go, dashboard/board.go and index.html, ls.go, words/german.txt
+//	another metric or alert                    cmd/faxstream/app/metrics.go, deploy/alerts.yaml with its tests, grafana.json, operations.md
+//	another limit of the spool                 bus/streams.go (inSpool), spool, the flags in cmd/faxstream/serve.go
 //	another span, or what it says              trace; who begins it: bus, cmd/faxstream/app (metrics.go, archivewatch.go)
 //	another provider                           ingest (some files use types of faxplus directly), fetch.Provider; cmd/faxstream/app/app.go
 //	                                           and config.go, the flags in cmd/faxstream/serve.go, cmd/faxstream/hooks.go

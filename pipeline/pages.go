@@ -41,7 +41,7 @@ type pagesConfig struct {
 	provider         fetch.Provider
 	policy           session.Policy
 	retry            fetch.Retry
-	spoolDir         string
+	scratchDir       string
 	memory           *intake.Memory // nil: without a limit
 	software         string
 	signKey          ed25519.PrivateKey
@@ -67,11 +67,11 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	if c.fetches == 0 {
 		c.fetches = defaultFetches
 	}
-	if err := emptyDir(c.spoolDir); err != nil {
+	if err := emptyDir(c.scratchDir); err != nil {
 		return nil, err
 	}
 	if c.memory == nil {
-		c.memory = intake.NewMemory(0, c.spoolDir)
+		c.memory = intake.NewMemory(0, c.scratchDir)
 	}
 	dec := c.memory.NewDecoder(runtime.GOMAXPROCS(0))
 	c.pages = intake.Pages{Facts: c.bus, Archive: c.archive, Decoder: dec, Observe: c.observe}
@@ -80,7 +80,7 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	})
 	asm := &document.Assembler{
 		Facts: c.bus, Archive: c.archive, Observe: c.observe, Log: c.log, Key: c.signKey,
-		Builder: document.Builder{Archive: c.archive, Decoder: dec, Log: c.log, SpoolDir: c.spoolDir, Software: c.software},
+		Builder: document.Builder{Archive: c.archive, Decoder: dec, Log: c.log, ScratchDir: c.scratchDir, Software: c.software},
 	}
 	handlers = map[string]handler{}
 	for _, work := range []struct {
@@ -148,10 +148,10 @@ func labelled[D, R any](durable string, handle func(context.Context, D) R) func(
 // emptyDir makes dir, and removes the files that a killed process left in it.
 func emptyDir(dir string) error {
 	if err := os.RemoveAll(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("empty the spool directory: %w", err)
+		return fmt.Errorf("empty the scratch directory: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the spool directory: %w", err)
+		return fmt.Errorf("make the scratch directory: %w", err)
 	}
 	return nil
 }

@@ -40,35 +40,35 @@ const (
 
 // Config is everything that the pipeline needs. All fields are required unless they say otherwise.
 type Config struct {
-	Bus       Bus
-	Archive   archive.Store
-	Remover   hold.Remover  // of the same store as Archive
-	Retention time.Duration // as in hold.Rules
-	Provider  fetch.Provider
-	Policy    session.Policy
-	Retry     fetch.Retry
-	SpoolDir  string                                       // private directory for unfinished documents and long files; emptied at Start
-	Memory    *intake.Memory                               // for all work on pages; nil: without a limit
-	Software  string                                       // name and version, for manifests and documents
-	SignKey   ed25519.PrivateKey                           // signs manifests; nil: they are not signed
-	Fetches   int                                          // page files fetched at once, at most; 0: 64
-	Observe   stage.Observer                               // called from many goroutines; nil: not called
-	Stopped   func(error)                                  // as in fetch.Config
-	Doubted   func(error)                                  // as in fetch.Config
-	Outage    func(context.Context) session.Outage         // of the archive, as this process can know; nil: never
-	Ingest    func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
-	Parts     []Part                                       // that this process takes; nil: all
-	Log       *slog.Logger
+	Bus        Bus
+	Archive    archive.Store
+	Remover    hold.Remover  // of the same store as Archive
+	Retention  time.Duration // as in hold.Rules
+	Provider   fetch.Provider
+	Policy     session.Policy
+	Retry      fetch.Retry
+	ScratchDir string                                       // private directory for unfinished documents and long files; emptied at Start
+	Memory     *intake.Memory                               // for all work on pages; nil: without a limit
+	Software   string                                       // name and version, for manifests and documents
+	SignKey    ed25519.PrivateKey                           // signs manifests; nil: they are not signed
+	Fetches    int                                          // page files fetched at once, at most; 0: 64
+	Observe    stage.Observer                               // called from many goroutines; nil: not called
+	Stopped    func(error)                                  // as in fetch.Config
+	Doubted    func(error)                                  // as in fetch.Config
+	Outage     func(context.Context) session.Outage         // of the archive, as this process can know; nil: never
+	Ingest     func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
+	Parts      []Part                                       // that this process takes; nil: all
+	Log        *slog.Logger
 }
 
 const defaultFetches = 64 // 128 pages a second from a provider that takes 500 ms for each
 
 // Start starts the rooms of the parts and returns. They run until the bus is closed; the sweep of timers runs until ctx ends. An error: the
-// spool directory or a durable cannot be made.
+// scratch directory or a durable cannot be made.
 func Start(ctx context.Context, c Config) error {
 	watch := &hold.Guard{Store: c.Archive, Remover: c.Remover, Log: c.Log}
 	p := pagesConfig{
-		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, spoolDir: c.SpoolDir, memory: c.Memory,
+		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, scratchDir: c.ScratchDir, memory: c.Memory,
 		software: c.Software, signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
 		outage: c.Outage, sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged, parts: c.Parts,
 	}
@@ -87,12 +87,12 @@ func Start(ctx context.Context, c Config) error {
 	l := &letters.Worker{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
 	searchable := &document.Searchables{
 		Bus: c.Bus, Archive: watch, Log: c.Log,
-		Layers: document.Layers{Archive: watch, SpoolDir: c.SpoolDir, Software: c.Software},
+		Layers: document.Layers{Archive: watch, ScratchDir: c.ScratchDir, Software: c.Software},
 	}
 	clerk := &desk.Clerk{Archive: watch, Facts: c.Bus}
 	deriving := &document.Deriving{
 		Facts: c.Bus, Archive: watch, Made: &document.Derivations{Archive: watch}, Log: c.Log,
-		Deriver: document.Deriver{Archive: watch, Decoder: p.pages.Decoder, SpoolDir: c.SpoolDir, Software: c.Software},
+		Deriver: document.Deriver{Archive: watch, Decoder: p.pages.Decoder, ScratchDir: c.ScratchDir, Software: c.Software},
 	}
 	orders := slices.Concat(k.Consumptions(), clerk.Consumptions())
 	for _, s := range slices.Concat(searchable.Consumptions(), deriving.Consumptions()) {

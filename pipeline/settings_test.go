@@ -47,7 +47,7 @@ func TestTheRevisionOfDurablesIsRaised(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := Start(ctx, Config{
-		Bus: recordedBus{asked: &asked}, Provider: nobody{}, SpoolDir: t.TempDir() + "/spool", Log: slog.New(slog.DiscardHandler),
+		Bus: recordedBus{asked: &asked}, Provider: nobody{}, ScratchDir: t.TempDir() + "/spool", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -475,7 +475,7 @@ func (w *world) start(index int) {
 	go func() {
 		_, err := startPages(p.ctx, &pagesConfig{
 			bus: &procBus{w.bus, w, p}, archive: w.archive, provider: w.fax.provider(w), policy: w.fax.policy, retry: fetch.DefaultRetry(),
-			spoolDir: filepath.Join(p.dir, "spool"), software: "simulated", sweepEvery: simulatedSweep, log: slog.New(slog.DiscardHandler),
+			scratchDir: filepath.Join(p.dir, "spool"), software: "simulated", sweepEvery: simulatedSweep, log: slog.New(slog.DiscardHandler),
 			unless: func(h handler) handler { return h },
 			outage: func(context.Context) session.Outage { return w.archive.away(time.Now()) },
 		})

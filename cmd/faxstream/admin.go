@@ -91,7 +91,7 @@ func loopbackName(host string) bool {
 type userCmd struct {
 	Add      userAddCmd      `cmd:"" help:"Add a person. The server reads the file at every request."`
 	List     userListCmd     `cmd:"" help:"List the people, without their passwords."`
-	Password userPasswordCmd `cmd:"" help:"Give a person a new password. The logins of before end."`
+	Password userPasswordCmd `cmd:"" help:"Give a person a new password. Earlier logins end."`
 	Remove   userRemoveCmd   `cmd:"" help:"Remove a person. The logins and links of the person end."`
 }
 

@@ -17,7 +17,7 @@ import (
 
 // archiveStore is where objects are archived.
 type archiveStore struct {
-	Dir string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, spool. It is created when it does not exist."`
+	Dir string `default:"./faxstream-data" type:"path" help:"Directory of all local state: JetStream, archive, scratch files. It is created when it does not exist."`
 
 	Archive         string `placeholder:"s3://BUCKET/PREFIX" help:"Where objects are archived. Empty: plain files in --dir."`
 	S3Endpoint      string `name:"s3-endpoint" env:"FAXSTREAM_S3_ENDPOINT" placeholder:"URL" help:"S3 service of --archive. Empty: Amazon."`

@@ -44,7 +44,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	fax.do("assign", chromedp.SendKeys(chromedp.CSS("#work input[name=by]"), "ada"), chromedp.Click(chromedp.CSS("button[value=take]")),
 		chromedp.WaitVisible(chromedp.CSS("#fax strong")))
 	list.await("who has it", row("case", "ada"))
-	unassigned.await("the filter", "!document.getElementById('fax-case') && document.body.innerText.includes('No fax is as the filter asks')")
+	unassigned.await("the filter", "!document.getElementById('fax-case') && document.body.innerText.includes('No fax matches the filter')")
 
 	fax.lateNote(d)
 

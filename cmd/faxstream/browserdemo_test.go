@@ -215,7 +215,7 @@ func TestAnOrderForManyFaxesInABrowser(t *testing.T) {
 		t.Errorf("the answer is %s", list.value("document.body.innerText"))
 	}
 	list.open("/?to=%2B13343040001&done=no")
-	list.await("nothing that is left to do", "document.body.innerText.includes('No fax is as the filter asks')")
+	list.await("nothing that is left to do", "document.body.innerText.includes('No fax matches the filter')")
 	if done, others := lines("--done=yes"), lines("--done=no", "--to=+13343040002"); done != chosen || others != all-chosen {
 		t.Errorf("%d faxes are done and %d of the others are not, want %d and %d", done, others, chosen, all-chosen)
 	}

@@ -24,8 +24,8 @@ type workOrder struct {
 type (
 	assignCmd struct {
 		workOrder
-		Name   string `arg:"" optional:"" help:"Who has the fax from now on. Default: you."`
-		Nobody bool   `env:"-" help:"Nobody has the fax any more."`
+		Name   string `arg:"" optional:"" help:"The person to whom the fax is assigned. Default: you."`
+		Nobody bool   `env:"-" help:"The fax is assigned to nobody."`
 	}
 	labelCmd struct {
 		workOrder

@@ -31,7 +31,7 @@ type letterFilter struct {
 	Session    flags.SessionID `env:"-" placeholder:"SESSION" help:"Only letters of this fax."`
 	FailedWith string          `env:"-" placeholder:"WORD" help:"Only letters that failed with this reason, such as not_ready or bad_request."`
 	Stage      string          `env:"-" placeholder:"STAGE" help:"Only letters of this stage: ingest, page, whole, assemble, record, ..."`
-	Since      flags.Moment    `env:"-" placeholder:"TIME" help:"Only letters buried since this time: ${moment}."`
+	Since      flags.Moment    `env:"-" placeholder:"TIME" help:"Only letters stored since this time: ${moment}."`
 }
 
 func (f letterFilter) empty() bool { return f == letterFilter{} }
@@ -83,7 +83,7 @@ func pageText(page int) string {
 
 type dlqShowCmd struct {
 	apiClient
-	ID   flags.LetterID `arg:"" help:"Of the letter, as ls prints it."`
+	ID   flags.LetterID `arg:"" help:"Id of the letter, as ls prints it."`
 	JSON bool           `help:"Print one JSON object."`
 }
 

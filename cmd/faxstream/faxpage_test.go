@@ -37,7 +37,7 @@ func TestWhatTheDashboardFindsOutAboutAFax(t *testing.T) {
 		{"the verdict", string(verdict), "The documents of 1 revision were made again"},
 		{"the timeline", d.body("/fax/case/timeline"), "announced by the provider"},
 		{"the timeline", d.body("/fax/case/timeline"), "<td>2</td><td>archived, with "},
-		{"the timeline", d.body("/fax/case/timeline"), "revision 1 is there: complete, 2 pages"},
+		{"the timeline", d.body("/fax/case/timeline"), "revision 1 is ready: complete, 2 pages"},
 		{"page 2", d.body("/fax/case/pages/2?rows=bad"), `<rect class="bad" x="0"`},
 		{"the list", d.body("/?thumbs=1"), `src="/api/v1/faxes/case/pages/1.thumbnail.png"`},
 	} {

@@ -28,9 +28,9 @@ type faxFlags struct {
 	Status    string       `env:"-" placeholder:"WORD" help:"Only faxes with this status: receiving, complete, recovered, partial, folded or purged."`
 	Direction string       `env:"-" placeholder:"WORD" help:"Only incoming or outgoing faxes."`
 	Differs   bool         `env:"-" help:"Only faxes with a page that differs from the same page of the whole file, and of which nobody has chosen an image yet: see faxstream choose."`
-	Assignee  string       `env:"-" placeholder:"NAME" help:"Only faxes that this person has."`
+	Assignee  string       `env:"-" placeholder:"NAME" help:"Only faxes that are assigned to this person."`
 	Label     string       `env:"-" placeholder:"LABEL" help:"Only faxes with this label."`
-	Assigned  string       `env:"-" placeholder:"yes|no" help:"Only faxes that somebody has, or that nobody has."`
+	Assigned  string       `env:"-" placeholder:"yes|no" help:"Only faxes that are assigned, or not."`
 	Read      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are read, or unread."`
 	Done      string       `env:"-" placeholder:"yes|no" help:"Only faxes that are done, or not."`
 	Text      string       `env:"-" placeholder:"WORDS" help:"Only faxes that faxstream search finds with these words."`

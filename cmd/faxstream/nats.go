@@ -103,7 +103,7 @@ type spoolCmd struct {
 }
 
 type spoolLsCmd struct {
-	Dir  string `arg:"" type:"path" help:"Directory of the spool, as --spool of serve had it."`
+	Dir  string `arg:"" type:"path" help:"Directory of the spool: the value of --spool of serve."`
 	JSON bool   `help:"Print one JSON object."`
 }
 
@@ -130,7 +130,7 @@ func (c spoolLsCmd) Run(ctx context.Context, e env) (err error) {
 }
 
 type spoolDrainCmd struct {
-	Dir string `arg:"" type:"path" help:"Directory of the spool, as --spool of serve had it. A copy of it is as good."`
+	Dir string `arg:"" type:"path" help:"Directory of the spool: the value of --spool of serve. A copy of it works too."`
 	natsStore
 	JSON bool `help:"Print one JSON object."`
 }

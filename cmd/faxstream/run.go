@@ -58,7 +58,7 @@ type cli struct {
 	Replay     replayCmd     `cmd:"" help:"Make documents again from the archive, without fetching anything."`
 	Reconcile  reconcileCmd  `cmd:"" help:"Ask the provider for faxes that no webhook announced, and process them."`
 	Choose     chooseCmd     `cmd:"" help:"Choose one of two images of a page that differs from the same page of the whole file."`
-	Assign     assignCmd     `cmd:"" help:"Say who has a fax."`
+	Assign     assignCmd     `cmd:"" help:"Assign a fax to a person, or to nobody."`
 	Label      labelCmd      `cmd:"" help:"Add labels to a fax, or remove them."`
 	Note       noteCmd       `cmd:"" help:"Write a note about a fax."`
 	Read       readCmd       `cmd:"" help:"Mark a fax as read."`
@@ -67,7 +67,7 @@ type cli struct {
 	Derive     deriveCmd     `cmd:"" help:"Make documents of chosen pages of a fax: turned, split, without blank pages."`
 	Derived    derivedCmd    `cmd:"" help:"List the documents that were made of chosen pages of a fax."`
 	Hold       holdCmd       `cmd:"" help:"Put a fax under legal hold: it cannot be purged until it is released."`
-	Release    releaseCmd    `cmd:"" help:"Lift the legal hold of a fax."`
+	Release    releaseCmd    `cmd:"" help:"Release a fax from legal hold."`
 	Holds      holdsCmd      `cmd:"" help:"List the faxes under legal hold, or show the holds and the retention of one fax."`
 	Purge      purgeCmd      `cmd:"" help:"Delete a fax for good, with all its objects. Refused while the fax is held or retained."`
 	Verify     verifyCmd     `cmd:"" help:"Prove from the archive alone that nobody changed the faxes in it."`

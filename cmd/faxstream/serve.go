@@ -32,7 +32,7 @@ type serveCmd struct {
 	Roles []string `enum:"webhook,worker,collector,assembler,reconciler,ocr,admin" placeholder:"ROLE" help:"What this process does, separated by commas, beside others that do the rest on the same --nats-url and S3 archive: ${enum}. A process that takes only webhooks needs no archive and no login at Fax.Plus. Empty: everything."`
 
 	Spool    string `type:"path" placeholder:"DIR" help:"Directory on this machine where webhooks are stored while the servers of --nats-url do not take them; they are sent there when they do, also by the next start. Empty: such webhooks are answered 503."`
-	SpoolMax int64  `default:"250" placeholder:"MB" help:"Events that --spool takes, in 10^6 bytes; a webhook is some 400 bytes. A tenth of it is for bodies that are no webhooks; when webhooks fill the rest, they are answered 503."`
+	SpoolMax int64  `default:"250" placeholder:"MB" help:"Events that --spool takes, in 10^6 bytes; a webhook is some 400 bytes. A tenth of it is for bodies that are not webhooks; when webhooks fill the rest, they are answered 503."`
 
 	PprofAddr string `name:"pprof-addr" placeholder:"HOST:PORT" help:"Loopback address where profiles of this process are served, without a login; port 0 takes a free one. Empty: nowhere."`
 

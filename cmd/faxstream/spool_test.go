@@ -345,7 +345,7 @@ func TestASpoolThatIsLeftBehindIsSentByHand(t *testing.T) {
 	}
 	for _, command := range [][]string{{"spool", "ls"}, {"spool", "drain", url}} {
 		args := slices.Concat(command[:2], []string{t.TempDir()}, command[2:])
-		if _, errs := w.run(exitFailed, args...); !strings.Contains(errs, "is no directory of a spool") {
+		if _, errs := w.run(exitFailed, args...); !strings.Contains(errs, "is not the directory of a spool") {
 			t.Errorf("%q: %s", args, errs)
 		}
 	}

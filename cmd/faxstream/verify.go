@@ -40,10 +40,10 @@ func (c verifyCmd) Run(ctx context.Context, e env) (err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	checker.Archive = archive
-	if checker.SpoolDir, err = os.MkdirTemp("", "faxstream-verify-"); err != nil {
+	if checker.ScratchDir, err = os.MkdirTemp("", "faxstream-verify-"); err != nil {
 		return fmt.Errorf("make a directory for documents: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(checker.SpoolDir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(checker.ScratchDir)) }()
 	v := &verdicts{out: e.stdout, json: c.JSON}
 	if c.All {
 		err = checker.All(ctx, v.add)

@@ -167,7 +167,7 @@ func TestWatchInATerminal(t *testing.T) {
 	wide := onTerminal(t, 120, 30, nil, "watch", "--server=http://"+line.Addr().String())
 	wide.await("live, 0 faxes", "No fax has arrived yet.")
 	narrow := onTerminal(t, 40, 12, []string{"NO_COLOR=yes"}, "watch", "--server="+d.AdminURL(), "--filter=done=no")
-	narrow.await("No fax is as the filter asks.")
+	narrow.await("No fax matches the filter.")
 
 	whole := apptest.Fixture(t, "three-pages-fine-g4")
 	f := faxplustest.Fax{Session: "case", Streamed: true, Pages: apptest.Split(t, whole), Whole: whole}
@@ -194,9 +194,9 @@ func TestWatchInATerminal(t *testing.T) {
 	wide.resize(60, 20)
 	wide.await("ada [urg…", "q quit") // fewer cells, and the keys are on the last line again
 	wide.press("/status=partial\r")
-	wide.await("filter status=partial", "No fax is as the filter asks.")
+	wide.await("filter status=partial", "No fax matches the filter.")
 	d.do(0, "done", "case", "--by=ada")
-	narrow.await("No fax is as the filter asks.")
+	narrow.await("No fax matches the filter.")
 
 	wide.press("q")
 	wide.ends(exitOK)

@@ -31,7 +31,7 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 			Original: d.Subject, Body: d.Data, Received: d.Time,
 		})
 		if buried == nil {
-			b.log.Error("message buried in FAX_DLQ", "consumer", c.Durable, "subject", maskSubject(d.Subject),
+			b.log.Error("message moved to FAX_DLQ", "consumer", c.Durable, "subject", maskSubject(d.Subject),
 				"reason", dead.Reason, "err", maskSubject(err.Error()))
 			b.reply(c, d, m.TermWithReason(buriedReason+string(dead.Reason)))
 			b.settled(c, m, inProgress)

@@ -49,7 +49,7 @@ var streamShares = []streamShare{
 	{StreamAudit, "fax.v1.audit.>", 5},
 }
 
-// inSpool divides a spool, in percent: bodies that are no webhooks must not fill it.
+// inSpool divides a spool, in percent: bodies that are not webhooks must not fill it.
 var inSpool = map[string]int64{StreamIn: 90, StreamDLQ: 10}
 
 // wantedInSpool returns the streams of a spool. They have the subjects of all streams, and forget nothing.

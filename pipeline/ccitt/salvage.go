@@ -137,7 +137,7 @@ func (d *decoder[T]) withoutJunk(rows []foundRow) []foundRow {
 	if r := d.behindBrokenEOL(rows[0]); r.ok {
 		rows[0] = r
 	} else if len(rows) > d.o.Rows {
-		d.res.warn(0, 0, fmt.Sprintf("%d bits before the first EOL code are no row", rows[0].end))
+		d.res.warn(0, 0, fmt.Sprintf("%d bits before the first EOL code are not a row", rows[0].end))
 		rows = rows[1:]
 	}
 	return rows

@@ -33,7 +33,7 @@ func settled(t *testing.T, d *pipelinetest.Desk) archive.Manifest {
 		t.Fatalf("no manifest: %v", err)
 	}
 	f, err := verify.Checker{
-		Archive: d, Software: m.Software, SpoolDir: t.TempDir(),
+		Archive: d, Software: m.Software, ScratchDir: t.TempDir(),
 		Log: slog.New(slog.DiscardHandler),
 	}.Session(t.Context(), "fax")
 	if err != nil || len(f.Faults) > 0 || f.Remade != 1 {
@@ -163,8 +163,8 @@ func TestTheFirstPlanCounts(t *testing.T) {
 	})); n != 2 {
 		t.Errorf("the archive has %d documents, want a TIFF and a PDF", n)
 	}
-	if left, err := os.ReadDir(a.Builder.SpoolDir); err != nil || len(left) > 0 {
-		t.Errorf("the spool directory has %v, %v", left, err)
+	if left, err := os.ReadDir(a.Builder.ScratchDir); err != nil || len(left) > 0 {
+		t.Errorf("the scratch directory has %v, %v", left, err)
 	}
 }
 
@@ -192,7 +192,7 @@ func FuzzCheckManifest(f *testing.F) {
 		spoilt := &pipelinetest.Desk{Objects: maps.Clone(d.Objects)}
 		spoilt.Objects[key] = text
 		found, err := verify.Checker{
-			Archive: spoilt, Keys: keys, Software: "v1", SpoolDir: dir,
+			Archive: spoilt, Keys: keys, Software: "v1", ScratchDir: dir,
 			Log: slog.New(slog.DiscardHandler),
 		}.Session(t.Context(), "fax")
 		if err != nil || len(found.Faults) == 0 != bytes.Equal(text, manifest) {

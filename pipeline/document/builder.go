@@ -17,11 +17,11 @@ import (
 
 // Builder makes the documents of a plan. The same plan and software give the same bytes. It may be used by several goroutines.
 type Builder struct {
-	Archive  archive.Reader
-	Decoder  *intake.Decoder
-	Log      *slog.Logger
-	SpoolDir string // private; for unfinished documents
-	Software string // name and version, for manifests and documents
+	Archive    archive.Reader
+	Decoder    *intake.Decoder
+	Log        *slog.Logger
+	ScratchDir string // private; for unfinished documents
+	Software   string // name and version, for manifests and documents
 
 	begin func(file *os.File, from, to int64) // of the archive that gets the documents; nil: none does
 }
@@ -29,7 +29,7 @@ type Builder struct {
 // Build makes the documents of a plan, which is archived as planObject. The caller must call Remove. An error matches Unbuildable if the
 // documents can never be made, archive.Lost if an original is missing or altered.
 func (b *Builder) Build(ctx context.Context, plan archive.Plan, planObject session.Object) (*Documents, error) {
-	d, err := newDocuments(plan, b.SpoolDir, b.Software)
+	d, err := newDocuments(plan, b.ScratchDir, b.Software)
 	if err != nil {
 		return nil, err
 	}

@@ -20,10 +20,10 @@ import (
 // of the revision, byte for byte. A turned page has upright pixels, because many readers of TIFF ignore Orientation. It may be used by
 // several goroutines. Each Make needs the memory of plan, manifest and one page.
 type Deriver struct {
-	Archive  archive.Reader
-	Decoder  *intake.Decoder
-	SpoolDir string // private; for unfinished documents
-	Software string // name and version
+	Archive    archive.Reader
+	Decoder    *intake.Decoder
+	ScratchDir string // private; for unfinished documents
+	Software   string // name and version
 }
 
 // Derivative is a derived document in private files, and its record.
@@ -53,7 +53,7 @@ func (b Deriver) Make(ctx context.Context, order archive.Derived) (*Derivative, 
 	meta.Subject = fmt.Sprintf("Derived from revision %d. %s", m.Revision, meta.Subject)
 	d := &Derivative{Record: order}
 	d.Record.ToToken, d.Record.Revision, d.Record.Software, d.Record.Pages = m.ToToken, m.Revision, b.Software, []archive.DerivedPage{}
-	if d.files, err = newFiles(plan, b.SpoolDir, meta); err != nil {
+	if d.files, err = newFiles(plan, b.ScratchDir, meta); err != nil {
 		return nil, err
 	}
 	if err := b.fill(ctx, d, m, usable); err != nil {

@@ -15,7 +15,7 @@ import (
 // files writes TIFF and PDF of a fax at the same time, page by page: memory does not grow with the number of pages.
 type files struct {
 	sheets
-	tiffFile *spool
+	tiffFile *scratch
 	tiff     *tiff.Writer
 	usable   int // pages in the TIFF so far
 }
@@ -24,7 +24,7 @@ func newFiles(plan archive.Plan, dir string, meta pdf.Meta) (f files, err error)
 	if f.sheets, err = newSheets(plan, dir, meta); err != nil {
 		return f, err
 	}
-	if f.tiffFile, err = newSpool(dir); err != nil {
+	if f.tiffFile, err = newScratch(dir); err != nil {
 		return f, errors.Join(err, f.pdfFile.remove())
 	}
 	f.tiff = tiff.NewWriter(f.tiffFile)

@@ -19,9 +19,9 @@ import (
 // resolution of fax machines (raster.Page.FaxForm). document.tiff keeps gray, colour and other sizes, and such programs stop at the first
 // page of these or fail. It may be used by several goroutines; each Make needs the memory of one page.
 type FaxForms struct {
-	Archive  archive.Reader
-	Decoder  *intake.Decoder
-	SpoolDir string // private
+	Archive    archive.Reader
+	Decoder    *intake.Decoder
+	ScratchDir string // private
 }
 
 // Make makes the form of the document that a manifest describes, from the originals of its pages. Missing pages are left out, as in
@@ -32,7 +32,7 @@ func (f FaxForms) Make(ctx context.Context, manifest session.Object) (file io.Re
 	if err != nil {
 		return nil, "", err
 	}
-	s, err := newSpool(f.SpoolDir)
+	s, err := newScratch(f.ScratchDir)
 	if err != nil {
 		return nil, "", err
 	}
@@ -52,7 +52,7 @@ func (f FaxForms) Make(ctx context.Context, manifest session.Object) (file io.Re
 // form is a finished file.
 type form struct {
 	*os.File
-	s *spool
+	s *scratch
 }
 
 func (f form) Close() error { return f.s.remove() }

@@ -34,7 +34,7 @@ func mixedFax(t *testing.T) (*pipelinetest.Workbench, document.FaxForms, session
 	}
 	wb.Assemble(wb.Order("mixed", session.PageReasons{5: session.ReasonNotYet}))
 	key := archive.RevisionKey("mixed", 1, "manifest.json")
-	forms := document.FaxForms{Archive: wb.Assembler.Archive, Decoder: intake.NewDecoder(1), SpoolDir: t.TempDir()}
+	forms := document.FaxForms{Archive: wb.Assembler.Archive, Decoder: intake.NewDecoder(1), ScratchDir: t.TempDir()}
 	return wb, forms, session.Object{Key: key, SHA256: pipelinetest.SHA(wb.Read(key))}
 }
 
@@ -51,8 +51,8 @@ func madeForm(t *testing.T, forms document.FaxForms, manifest session.Object) []
 	if pipelinetest.SHA(data) != sum {
 		t.Errorf("the hash is %s, want %s", sum, pipelinetest.SHA(data))
 	}
-	if left, err := os.ReadDir(forms.SpoolDir); err != nil || len(left) > 0 {
-		t.Errorf("left in the spool: %v, %v", left, err)
+	if left, err := os.ReadDir(forms.ScratchDir); err != nil || len(left) > 0 {
+		t.Errorf("left in the scratch directory: %v, %v", left, err)
 	}
 	return data
 }
@@ -115,7 +115,7 @@ func TestFaxFormIsUpright(t *testing.T) {
 	wb.Page("turned", 1, pipelinetest.StripFile(t, meta, strip))
 	wb.Assemble(wb.Order("turned", nil))
 	key := archive.RevisionKey("turned", 1, "manifest.json")
-	forms := document.FaxForms{Archive: wb.Assembler.Archive, Decoder: intake.NewDecoder(1), SpoolDir: t.TempDir()}
+	forms := document.FaxForms{Archive: wb.Assembler.Archive, Decoder: intake.NewDecoder(1), ScratchDir: t.TempDir()}
 	data := madeForm(t, forms, session.Object{Key: key, SHA256: pipelinetest.SHA(wb.Read(key))})
 	want := fmt.Sprintf("%x", page.Upright(3).SHA256())
 	if got := rasters(t, data); len(got) != 1 || got[0] != want || bytes.Contains(data, []byte{0x12, 1, 3, 0, 1, 0, 0, 0, 3}) {
@@ -144,7 +144,7 @@ func TestNoFaxFormOfWhatIsLost(t *testing.T) {
 	); !errors.Is(err, tiff.ErrMalformed) {
 		t.Errorf("a document without a usable page: %v", err)
 	}
-	if left, err := os.ReadDir(forms.SpoolDir); err != nil || len(left) > 0 {
-		t.Errorf("left in the spool: %v, %v", left, err)
+	if left, err := os.ReadDir(forms.ScratchDir); err != nil || len(left) > 0 {
+		t.Errorf("left in the scratch directory: %v, %v", left, err)
 	}
 }

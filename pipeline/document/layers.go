@@ -19,9 +19,9 @@ import (
 // Layers makes PDFs with a text layer (PDF/A-2u): the sheets of document.pdf, with its strips byte for byte, and over each image the words
 // that an OCR engine found, invisible. It may be used by several goroutines. Each Make needs the memory of one strip and one text.
 type Layers struct {
-	Archive  archive.Reader
-	SpoolDir string // private; for unfinished documents
-	Software string // name and version
+	Archive    archive.Reader
+	ScratchDir string // private; for unfinished documents
+	Software   string // name and version
 }
 
 // Layered is a PDF with a text layer in a private file, and its record.
@@ -48,7 +48,7 @@ func (l Layers) Make(ctx context.Context, manifest session.Object, texts []archi
 		Session: m.Session, ToToken: m.ToToken, Revision: m.Revision, Manifest: manifest, Pages: []archive.SearchablePage{},
 		Software: l.Software,
 	}}
-	if d.sheets, err = newSheets(plan, l.SpoolDir, meta); err != nil {
+	if d.sheets, err = newSheets(plan, l.ScratchDir, meta); err != nil {
 		return nil, err
 	}
 	if err := l.fill(ctx, d, m, texts); err != nil {

@@ -57,7 +57,7 @@ func TestAThousandPagesNeedLittleMemory(t *testing.T) {
 func proveInLittleMemory(t *testing.T, archive archive.Store, limit int) {
 	t.Helper()
 	idle := idleMemory(t)
-	c := verify.Checker{Archive: archive, Software: "faxstream test", SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	c := verify.Checker{Archive: archive, Software: "faxstream test", ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	f, err := c.Session(t.Context(), "long")
 	if err != nil || len(f.Faults) > 0 || f.Remade != 1 {
 		t.Errorf("%+v, %v", f, err)

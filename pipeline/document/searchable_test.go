@@ -61,7 +61,7 @@ func searchables(t *testing.T, d *pipelinetest.Desk) (all []session.DocSearchabl
 func proven(t *testing.T, d *pipelinetest.Desk, software string) {
 	t.Helper()
 	f, err := verify.Checker{
-		Archive: d, Software: software, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+		Archive: d, Software: software, ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}.Session(t.Context(), "fax")
 	if err != nil || len(f.Faults) > 0 || f.Orphans > 0 {
 		t.Errorf("the archive is not right: %+v, %v", f, err)

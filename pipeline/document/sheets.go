@@ -14,7 +14,7 @@ import (
 type sheets struct {
 	plan    archive.Plan
 	date    time.Time // of the fax, as it is in the documents; zero: none
-	pdfFile *spool
+	pdfFile *scratch
 	pdf     *pdf.Writer
 	width   float64
 	height  float64 // of a slip sheet, points: as the last page of ordinary size, or the first one if none was added yet; 0: letter
@@ -29,7 +29,7 @@ func newSheets(plan archive.Plan, dir string, meta pdf.Meta) (sheets, error) {
 		}
 	}
 	var err error
-	if s.pdfFile, err = newSpool(dir); err != nil {
+	if s.pdfFile, err = newScratch(dir); err != nil {
 		return s, err
 	}
 	s.pdf = pdf.NewWriter(s.pdfFile, meta)

@@ -51,7 +51,7 @@ func (k Rules) Until(ctx context.Context, id string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("ask the store for holds and retention of session %s: %w", id, err)
 	case p.Held || desk.Held:
 		return time.Time{}, fmt.Errorf("session %s: %w: the store itself has an object under legal hold; "+
-			"if the fax was released just now, wait a moment; if somebody else made the hold, lift it in the store", id, session.ErrKept)
+			"if the fax was released just now, wait a moment; if somebody else made the hold, release it in the store", id, session.ErrKept)
 	case p.Written.IsZero() && desk.Written.IsZero():
 		return time.Time{}, fmt.Errorf("session %s has no objects in the archive: %w", id, fs.ErrNotExist)
 	}

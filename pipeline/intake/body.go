@@ -82,7 +82,7 @@ func (b *Body) Write(p []byte) (int, error) {
 		return 0, b.err
 	case b.file != nil:
 		if _, err := b.file.WriteAt(p, b.size); err != nil {
-			b.err = fmt.Errorf("spool a file: %w", err)
+			b.err = fmt.Errorf("write a scratch file: %w", err)
 			return 0, b.err
 		}
 	case b.data == nil:
@@ -106,7 +106,7 @@ func (b *Body) spill() {
 		}
 	}
 	if err != nil {
-		b.err = fmt.Errorf("spool a file: %w", err)
+		b.err = fmt.Errorf("write a scratch file: %w", err)
 		return
 	}
 	b.memory.unused(b.data)

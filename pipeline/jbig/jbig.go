@@ -75,7 +75,7 @@ type Header struct {
 // ErrUnsupported.
 func ParseHeader(data []byte) (Header, error) {
 	if len(data) < headerSize {
-		return Header{}, fmt.Errorf("%d bytes are no header: %w", len(data), ErrMalformed)
+		return Header{}, fmt.Errorf("%d bytes are too short for a header: %w", len(data), ErrMalformed)
 	}
 	be := binary.BigEndian
 	xd, yd, l0 := be.Uint32(data[4:]), be.Uint32(data[8:]), be.Uint32(data[12:])

@@ -79,7 +79,7 @@ func splitStripes(h Header, data []byte) stripes {
 		marker := data[end+1]
 		st.reset = marker == markerReset
 		if s.list = append(s.list, st); marker == markerAbort {
-			s.warn("the sender broke off")
+			s.warn("the sender aborted the image")
 			s.list = s.list[:len(s.list)-1]
 			break
 		}
@@ -126,7 +126,7 @@ func (s *stripes) floating(moves *[]atMove, data []byte, h Header) (n int, ok bo
 		}
 		return 6 + int(be.Uint32(data[2:])), true
 	}
-	s.warn(fmt.Sprintf("marker %#x is none", data[1]))
+	s.warn(fmt.Sprintf("unknown marker %#x", data[1]))
 	return 0, false
 }
 
@@ -134,7 +134,7 @@ func (s *stripes) floating(moves *[]atMove, data []byte, h Header) (n int, ok bo
 func (s *stripes) newLength(rows int, h Header) {
 	switch {
 	case h.options&optionLength == 0 || rows == 0 || s.height > 0 && rows > s.height:
-		s.warn(fmt.Sprintf("a new height of %d that may not be", rows))
+		s.warn(fmt.Sprintf("a new height of %d is not allowed", rows))
 	default:
 		s.height = rows
 	}

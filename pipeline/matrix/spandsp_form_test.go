@@ -72,7 +72,7 @@ func mixedDocument(t *testing.T) (form, original []byte) {
 	}
 	m := wb.Assemble(wb.Order("mixed", nil))
 	key := archive.RevisionKey("mixed", 1, "manifest.json")
-	forms := room.FaxForms{Archive: wb.Assembler.Archive, Decoder: intake.NewDecoder(1), SpoolDir: t.TempDir()}
+	forms := room.FaxForms{Archive: wb.Assembler.Archive, Decoder: intake.NewDecoder(1), ScratchDir: t.TempDir()}
 	file, _, err := forms.Make(t.Context(), session.Object{Key: key, SHA256: pipelinetest.SHA(wb.Read(key))})
 	if err != nil {
 		t.Fatal(err)

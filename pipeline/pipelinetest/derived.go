@@ -17,7 +17,7 @@ import (
 func (d *Desk) DerivingOf(t testing.TB, software string) *document.Deriving {
 	return &document.Deriving{
 		Facts: d, Archive: d, Made: &document.Derivations{Archive: d}, Log: slog.New(slog.DiscardHandler),
-		Deriver: document.Deriver{Archive: d, Decoder: intake.NewDecoder(1), SpoolDir: t.TempDir(), Software: software},
+		Deriver: document.Deriver{Archive: d, Decoder: intake.NewDecoder(1), ScratchDir: t.TempDir(), Software: software},
 	}
 }
 

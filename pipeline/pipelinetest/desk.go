@@ -182,7 +182,7 @@ func (d *Desk) AssemblerOf(t testing.TB, software string) *document.Assembler {
 	return &document.Assembler{
 		Facts: d, Archive: d, Observe: func(context.Context, stage.Step) {}, Log: slog.New(slog.DiscardHandler),
 		Builder: document.Builder{
-			Archive: d, Decoder: intake.NewDecoder(2), Log: slog.New(slog.DiscardHandler), SpoolDir: t.TempDir(), Software: software,
+			Archive: d, Decoder: intake.NewDecoder(2), Log: slog.New(slog.DiscardHandler), ScratchDir: t.TempDir(), Software: software,
 		},
 	}
 }

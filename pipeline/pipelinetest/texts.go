@@ -36,7 +36,7 @@ func (d *Desk) Recognise(t testing.TB, page int, words string, at time.Time) ses
 func (d *Desk) SearchablesOf(t testing.TB, software string) *document.Searchables {
 	return &document.Searchables{
 		Bus: d, Archive: d, Log: slog.New(slog.DiscardHandler),
-		Layers: document.Layers{Archive: d, SpoolDir: t.TempDir(), Software: software},
+		Layers: document.Layers{Archive: d, ScratchDir: t.TempDir(), Software: software},
 	}
 }
 

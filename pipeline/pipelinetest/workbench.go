@@ -41,7 +41,7 @@ func NewWorkbench(t testing.TB, archive archive.Store) *Workbench {
 	wb.pages = intake.Pages{Facts: wb, Archive: archive, Decoder: dec, Observe: observe}
 	wb.Assembler = &document.Assembler{
 		Facts: wb, Archive: archive, Observe: observe, Log: log,
-		Builder: document.Builder{Archive: archive, Decoder: dec, Log: log, SpoolDir: t.TempDir(), Software: "faxstream test"},
+		Builder: document.Builder{Archive: archive, Decoder: dec, Log: log, ScratchDir: t.TempDir(), Software: "faxstream test"},
 	}
 	return wb
 }

@@ -187,7 +187,7 @@ func (t ResolutionTags) assume(fax float64) Resolution {
 	}
 	why := "no resolution"
 	if t.X > 0 || t.Y > 0 {
-		why = fmt.Sprintf("resolution %s cannot be", t.words())
+		why = fmt.Sprintf("resolution %s is impossible", t.words())
 	}
 	r.Assumed = fmt.Sprintf("%s: %s per inch assumed for %d x %d pixels", why, pair(r.X, r.Y), t.Width, t.Height)
 	return r

@@ -78,7 +78,7 @@ func at(t *testing.T, f func(t *testing.T, s Sealer, j *journal, v pipelinetest.
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		j, v := newJournal(), pipelinetest.Vault{}
-		f(t, Sealer{Audit: j, Archive: v, SpoolDir: dir, Log: slog.New(slog.DiscardHandler)}, j, v)
+		f(t, Sealer{Audit: j, Archive: v, ScratchDir: dir, Log: slog.New(slog.DiscardHandler)}, j, v)
 	})
 }
 

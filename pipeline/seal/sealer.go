@@ -45,12 +45,12 @@ type Audit interface {
 // the others continue with its seal. FAX_AUDIT stores entries for 30 days: if sealing stops for longer, entries are lost; Tried is called
 // with the error each time.
 type Sealer struct {
-	Audit    Audit
-	Archive  archive.Store
-	SpoolDir string             // private
-	Key      ed25519.PrivateKey // signs seals; nil: they are not signed
-	Log      *slog.Logger
-	Tried    func(error) // called after each attempt of Run, with nil if it worked; nil: not called
+	Audit      Audit
+	Archive    archive.Store
+	ScratchDir string             // private
+	Key        ed25519.PrivateKey // signs seals; nil: they are not signed
+	Log        *slog.Logger
+	Tried      func(error) // called after each attempt of Run, with nil if it worked; nil: not called
 }
 
 // Run seals all days that are due, and what is in FAX_AUDIT since then as a part, at once and then every hour,
@@ -166,7 +166,7 @@ func (s Sealer) compare(ctx context.Context, newest sealedDay, created time.Time
 	case !errors.Is(err, errSeal) && !errors.Is(err, fs.ErrNotExist): // Check reports those; entries are sealed all the same
 		return err
 	}
-	if err := s.spool(ctx, io.Discard, &again, func(e session.AuditEntry) bool { return e.Sequence > newest.Last }); err != nil {
+	if err := s.collect(ctx, io.Discard, &again, func(e session.AuditEntry) bool { return e.Sequence > newest.Last }); err != nil {
 		return err
 	}
 	if again.SHA256 != newest.SHA256 {
@@ -216,12 +216,12 @@ func (s Sealer) seal(ctx context.Context, day, created time.Time, previous *seal
 func (s Sealer) write(
 	ctx context.Context, key string, seal *Seal, behind func(session.AuditEntry) bool,
 ) (sum string, existed bool, err error) {
-	f, err := os.CreateTemp(s.SpoolDir, "seal-*")
+	f, err := os.CreateTemp(s.ScratchDir, "seal-*")
 	if err != nil {
 		return "", false, err
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	if err := s.spool(ctx, f, seal, behind); err != nil {
+	if err := s.collect(ctx, f, seal, behind); err != nil {
 		return "", false, err
 	}
 	whole, size, hash, err := s.finish(f, *seal)
@@ -232,8 +232,8 @@ func (s Sealer) write(
 	return hex.EncodeToString(hash[:]), existed, err
 }
 
-// spool writes the lines of the entries after seal.After, up to the first that is behind the end, and fills in the seal.
-func (s Sealer) spool(ctx context.Context, f io.Writer, seal *Seal, behind func(session.AuditEntry) bool) error {
+// collect writes the lines of the entries after seal.After, up to the first that is behind the end, and fills in the seal.
+func (s Sealer) collect(ctx context.Context, f io.Writer, seal *Seal, behind func(session.AuditEntry) bool) error {
 	sum := sha256.New()
 	out := bufio.NewWriter(io.MultiWriter(f, sum))
 	seal.Last = seal.After
@@ -260,8 +260,8 @@ func (s Sealer) spool(ctx context.Context, f io.Writer, seal *Seal, behind func(
 	return nil
 }
 
-// finish joins header, spooled lines and signature.
-func (s Sealer) finish(spooled *os.File, seal Seal) (whole io.ReadSeeker, size int64, sum [sha256.Size]byte, err error) {
+// finish joins header, collected lines and signature.
+func (s Sealer) finish(collected *os.File, seal Seal) (whole io.ReadSeeker, size int64, sum [sha256.Size]byte, err error) {
 	if s.Key != nil {
 		seal.KeyID = sign.KeyIDOf(s.Key)
 	}
@@ -277,12 +277,12 @@ func (s Sealer) finish(spooled *os.File, seal Seal) (whole io.ReadSeeker, size i
 		}
 		tail = append(tail, '\n')
 	}
-	lines, err := spooled.Seek(0, io.SeekEnd)
+	lines, err := collected.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, 0, sum, err
 	}
 	size = int64(len(head)) + lines + int64(len(tail))
-	whole = io.NewSectionReader(joined{head, spooled, lines, tail}, 0, size)
+	whole = io.NewSectionReader(joined{head, collected, lines, tail}, 0, size)
 	h := sha256.New()
 	if _, err := io.Copy(h, whole); err != nil {
 		return nil, 0, sum, err

@@ -58,7 +58,7 @@ const MinShortID = 8
 const MaxNamed = 10
 
 // ErrAmbiguous is matched by the error for the beginning of several session ids. Its text lists them.
-var ErrAmbiguous = errors.New("several faxes have a session id that begins so")
+var ErrAmbiguous = errors.New("the ids of several faxes begin with this")
 
 // ShortFor returns the session that id stands for: id itself if it is one of these sessions, else the only one that begins
 // with it; empty: none does. sessions has those that begin with id, in any order and more than once, or MaxNamed+1 of them.
@@ -77,7 +77,7 @@ func ShortFor(id string, sessions []string) (string, error) {
 	if len(like) > MaxNamed {
 		like, more = like[:MaxNamed], ", ..."
 	}
-	return "", fmt.Errorf("%w: %s: write more of the id of one of %s%s", ErrAmbiguous, id, strings.Join(like, ", "), more)
+	return "", fmt.Errorf("%w: %s: give more characters of one of %s%s", ErrAmbiguous, id, strings.Join(like, ", "), more)
 }
 
 // NumberToken returns the subject token for a fax number or user id as the provider wrote it: the digits of a number

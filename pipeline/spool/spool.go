@@ -45,7 +45,7 @@ const DefaultMax = 250_000_000
 // Config says where a spool is.
 type Config struct {
 	Dir string       // its directory; made if it is not there
-	Max int64        // bytes of events that it takes, a tenth of them for bodies that are no webhooks; 0: DefaultMax
+	Max int64        // bytes of events that it takes, a tenth of them for bodies that are not webhooks; 0: DefaultMax
 	Log *slog.Logger // required
 }
 
@@ -121,7 +121,7 @@ func OpenLeft(ctx context.Context, cfg Config) (*Spool, error) {
 	if is, err := bus.IsSpool(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	} else if !is {
-		return nil, fmt.Errorf("spool: %s is no directory of a spool: give the one that --spool of faxstream serve had", cfg.Dir)
+		return nil, fmt.Errorf("spool: %s is not the directory of a spool: give the value of --spool of faxstream serve", cfg.Dir)
 	}
 	return open(ctx, cfg, true)
 }

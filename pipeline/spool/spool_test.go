@@ -575,8 +575,8 @@ func TestADirectoryIsForOneThing(t *testing.T) {
 		`for "streams"`:                            asSpool(Open, "nats"),
 		"NATS server of a cluster":                 streams("cluster"),
 		"files that are not of a spool":            asSpool(Open, "cluster"),
-		of("nats") + " is no directory of a spool": asSpool(OpenLeft, "nats"),
-		of("none") + " is no directory of a spool": asSpool(OpenLeft, "none"),
+		of("nats") + " is not the directory of a spool": asSpool(OpenLeft, "nats"),
+		of("none") + " is not the directory of a spool": asSpool(OpenLeft, "none"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

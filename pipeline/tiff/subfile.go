@@ -10,7 +10,7 @@ const (
 	oldSubfileReduced = 2
 )
 
-// keepPages moves the IFDs that are no pages from ifds to other. A file of
+// keepPages moves the IFDs that are not pages from ifds to other. A file of
 // nothing else has them for pages: some writers mark every page so.
 func (f *File) keepPages() {
 	var pages, other []uint64

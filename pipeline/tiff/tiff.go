@@ -73,7 +73,7 @@ type File struct {
 	big   bool // BigTIFF
 	lim   Limits
 	ifds  []uint64 // offset of each page's IFD
-	other []uint64 // offsets of the IFDs that are no pages
+	other []uint64 // offsets of the IFDs that are not pages
 	chain error    // why the chain of IFDs ends before its end
 
 	placesOnce sync.Once

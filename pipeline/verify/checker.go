@@ -38,12 +38,12 @@ import (
 //
 // Memory does not grow with the number of pages, except for one plan and one manifest. Documents and whole files are copied to files.
 type Checker struct {
-	Archive  archive.Reader
-	Keys     []ed25519.PublicKey // keys that may have signed manifests; none: signatures are only counted
-	Software string              // name and version of this program, as in manifests
-	SpoolDir string              // a private directory for copies of documents
-	Log      *slog.Logger
-	Decoder  *intake.Decoder // nil: one of its own for each fax, without a limit of memory
+	Archive    archive.Reader
+	Keys       []ed25519.PublicKey // keys that may have signed manifests; none: signatures are only counted
+	Software   string              // name and version of this program, as in manifests
+	ScratchDir string              // a private directory for copies of documents
+	Log        *slog.Logger
+	Decoder    *intake.Decoder // nil: one of its own for each fax, without a limit of memory
 }
 
 // Session checks one fax. An error that matches fs.ErrNotExist: the archive has nothing of it. Other errors: the archive cannot be read.
@@ -55,7 +55,7 @@ func (c Checker) Session(ctx context.Context, id string) (Finding, error) {
 		Checker: c, id: id, found: &Finding{Session: id, Faults: []Fault{}}, seen: map[string]digest{}, named: map[string]session.Object{},
 		rasters: map[string]string{}, served: map[string]bool{}, sound: map[int]bool{},
 		remaker: document.Builder{
-			Archive: c.Archive, Decoder: c.Decoder, Log: c.Log, SpoolDir: c.SpoolDir, Software: c.Software,
+			Archive: c.Archive, Decoder: c.Decoder, Log: c.Log, ScratchDir: c.ScratchDir, Software: c.Software,
 		},
 	}
 	if c.Decoder == nil {

@@ -74,7 +74,7 @@ func (k *checking) derivedPages(ctx context.Context, key string, m archive.Manif
 // deriveAgain makes the document again. If the same software made it, it must have the same bytes; else the same pages, and the same pixels
 // in those that are turned: another program may code them in another way.
 func (k *checking) deriveAgain(ctx context.Context, key string, record archive.Derived) error {
-	again := document.Deriver{Archive: k.Archive, Decoder: k.remaker.Decoder, SpoolDir: k.SpoolDir, Software: k.Software}
+	again := document.Deriver{Archive: k.Archive, Decoder: k.remaker.Decoder, ScratchDir: k.ScratchDir, Software: k.Software}
 	d, err := again.Make(ctx, record)
 	if err == nil {
 		err = d.Remove()

@@ -26,11 +26,11 @@ func (r *revisionCheck) fetch(ctx context.Context, o session.Object, ext string)
 	if !r.has(o.Key) {
 		return nil, nil
 	}
-	return r.spool(ctx, o.Key, ext)
+	return r.copied(ctx, o.Key, ext)
 }
 
-// spool copies an object into a file. nil without an error: it is altered, or it disappeared.
-func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*mappedFile, error) {
+// copied copies an object into a file. nil without an error: it is altered, or it disappeared.
+func (r *revisionCheck) copied(ctx context.Context, key, ext string) (*mappedFile, error) {
 	in, size, err := r.Archive.Open(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.found.fault(FaultMissing, key, 0, gone)
@@ -43,9 +43,9 @@ func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*mappedFile
 	if o, named := r.named[key]; named && o.Size != size || !named && size > archive.MaxObject {
 		return nil, nil // objects reads it and makes it a fault; a copy of another size may need more disk than there is
 	}
-	f, err := os.CreateTemp(r.SpoolDir, "check-*"+ext)
+	f, err := os.CreateTemp(r.ScratchDir, "check-*"+ext)
 	if err != nil {
-		return nil, fmt.Errorf("spool %s: %w", key, err)
+		return nil, fmt.Errorf("copy %s into a scratch file: %w", key, err)
 	}
 	m := &mappedFile{file: f}
 	sum := sha256.New()
@@ -54,7 +54,7 @@ func (r *revisionCheck) spool(ctx context.Context, key, ext string) (*mappedFile
 		m.data, err = syscall.Mmap(int(f.Fd()), 0, int(n), syscall.PROT_READ, syscall.MAP_SHARED)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("spool %s: %w", key, err), m.close())
+		return nil, errors.Join(fmt.Errorf("copy %s into a scratch file: %w", key, err), m.close())
 	}
 	if !r.look(key, digest{n, [sha256.Size]byte(sum.Sum(nil))}) {
 		return nil, m.close()

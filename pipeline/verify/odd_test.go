@@ -23,7 +23,7 @@ import (
 func checkOdd(t *testing.T, a archive.Reader) (map[string][]FaultKind, error) {
 	t.Helper()
 	found := map[string][]FaultKind{}
-	c := Checker{Archive: a, Software: "v1", SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	c := Checker{Archive: a, Software: "v1", ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	err := c.All(t.Context(), func(f Finding) error {
 		found[f.Session] = []FaultKind{}
 		for _, fault := range f.Faults {

@@ -12,7 +12,7 @@ import (
 func TestOrphansAreWhatNothingExplains(t *testing.T) {
 	count := func(d *pipelinetest.Desk) (unused, orphans int) {
 		t.Helper()
-		c := Checker{Archive: d, Software: "v1", SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+		c := Checker{Archive: d, Software: "v1", ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 		err := c.All(t.Context(), func(f Finding) error {
 			unused, orphans = unused+f.Unused, orphans+f.Orphans
 			return nil

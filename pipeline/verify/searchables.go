@@ -73,7 +73,7 @@ func (k *checking) layAgain(ctx context.Context, key string, record archive.Sear
 	for i := range texts {
 		texts[i].PDFOffset = 0
 	}
-	again := document.Layers{Archive: k.Archive, SpoolDir: k.SpoolDir, Software: k.Software}
+	again := document.Layers{Archive: k.Archive, ScratchDir: k.ScratchDir, Software: k.Software}
 	d, err := again.Make(ctx, record.Manifest, texts)
 	if err == nil {
 		err = d.Remove()

@@ -111,7 +111,7 @@ func TestSearchableDocumentsAreChecked(t *testing.T) {
 			d := &pipelinetest.Desk{Objects: maps.Clone(clean.Objects)}
 			c.spoil(t, d)
 			found, err := Checker{
-				Archive: d, Software: "v1", SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+				Archive: d, Software: "v1", ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 			}.Session(t.Context(), "fax")
 			if err != nil {
 				t.Fatal(err)

@@ -40,7 +40,7 @@ func TestTextsAreChecked(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.spoil(d, f)
-		checker := Checker{Archive: d, Software: "v1", SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+		checker := Checker{Archive: d, Software: "v1", ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 		found, err := checker.Session(t.Context(), "fax")
 		if err != nil {
 			t.Fatal(err)

@@ -45,7 +45,7 @@ func (r *revisionCheck) wholes(ctx context.Context) error {
 
 // strike removes from cut the pages that the whole file under key has.
 func (r *revisionCheck) strike(ctx context.Context, key string, cut map[int]archive.ManifestPage) (err error) {
-	file, err := r.spool(ctx, key, ".tiff")
+	file, err := r.copied(ctx, key, ".tiff")
 	if err != nil || file == nil {
 		return err
 	}

@@ -84,7 +84,7 @@ const (
 
 var (
 	errOIDCState = api.Errorf(http.StatusBadRequest, "bad_request",
-		"this login was not begun in this browser, or it took longer than 10 minutes: log in again")
+		"this login did not start in this browser, or it took longer than 10 minutes: log in again")
 	errOIDCDown = api.Errorf(http.StatusBadGateway, "provider",
 		"the login provider cannot be used now: try again, or ask who runs this server")
 )
@@ -290,7 +290,7 @@ func (o *OIDC) person(claims map[string]any) (t Token, err error) {
 	}
 	if t.Name == "" || len(t.Name) > maxPerson || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, unseen) {
 		return t, api.Errorf(http.StatusForbidden, "forbidden",
-			"the login provider gives no name that can stand in the audit: want 1 to %d bytes, and no hidden characters", maxPerson)
+			"the login provider gives no name that the audit can record: want 1 to %d bytes, and no hidden characters", maxPerson)
 	}
 	var groups []any
 	switch has := claims[o.Claim].(type) {

@@ -246,7 +246,7 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 	a.closers = append(a.closers, func() error { stop(); return nil })
 	return pipeline.Start(ctx, pipeline.Config{
 		Bus: a.bus, Archive: a.archive, Remover: remover{a.archive}, Retention: c.Retention.time, Provider: client,
-		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Memory: a.memory,
+		Policy: c.policy(), Retry: c.retry(), ScratchDir: c.path("spool"), Memory: a.memory,
 		Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Parts: c.parts(), Log: c.Log,
 		Ingest:  a.hooks.Again,
 		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },

@@ -184,10 +184,10 @@ func (a *App) prove(c Config) func(ctx context.Context, id string) (dashboard.Ve
 	checker := verify.Checker{Archive: a.archive, Software: c.Software, Log: a.log, Decoder: a.memory.NewDecoder(1)}
 	return func(ctx context.Context, id string) (v dashboard.Verdict, err error) {
 		one := checker
-		if one.SpoolDir, err = os.MkdirTemp(c.path("spool"), "verify-"); err != nil {
+		if one.ScratchDir, err = os.MkdirTemp(c.path("spool"), "verify-"); err != nil {
 			return v, fmt.Errorf("make a directory for documents: %w", err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(one.SpoolDir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(one.ScratchDir)) }()
 		f, err := one.Session(ctx, id)
 		v = dashboard.Verdict{Objects: f.Objects, Revisions: f.Revisions, Pages: f.Pages, Remade: f.Remade, Signed: f.Unverified}
 		for _, fault := range f.Faults {

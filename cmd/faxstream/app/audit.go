@@ -51,7 +51,7 @@ func (a *App) trail(ctx context.Context, since, until time.Time, give func(api.A
 // startSealer starts the hourly and daily sealing of the audit. At the stop it seals what is new, when nobody can read any more.
 func (a *App) startSealer(ctx context.Context, c Config) {
 	s := seal.Sealer{
-		Key: c.SignKey, Audit: a.bus, Archive: a.archive, SpoolDir: c.path("spool"), Log: a.log,
+		Key: c.SignKey, Audit: a.bus, Archive: a.archive, ScratchDir: c.path("spool"), Log: a.log,
 		Tried: func(err error) { a.sealing.Store(stoppage{err}) },
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -26,7 +26,7 @@ func badRows(t *intake.Thumbnails) func(context.Context, io.Reader) ([][2]int, e
 
 // faxForm makes documents for fax machines from the archive. An error matches fs.ErrNotExist if an object is missing or altered.
 func (a *App) faxForm(c Config, m *intake.Memory) func(context.Context, session.Object) (io.ReadSeekCloser, string, error) {
-	forms := document.FaxForms{Archive: a.archive, Decoder: m.NewDecoder(runtime.GOMAXPROCS(0)), SpoolDir: c.path("spool")}
+	forms := document.FaxForms{Archive: a.archive, Decoder: m.NewDecoder(runtime.GOMAXPROCS(0)), ScratchDir: c.path("spool")}
 	return func(ctx context.Context, manifest session.Object) (io.ReadSeekCloser, string, error) {
 		file, sum, err := forms.Make(ctx, manifest)
 		if archive.Lost(err) {

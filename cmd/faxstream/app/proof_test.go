@@ -111,7 +111,7 @@ func checkedFaxes(t *testing.T, key ed25519.PrivateKey) objects {
 func check(t *testing.T, a objects, software string, keys ...ed25519.PublicKey) map[string]verify.Finding {
 	t.Helper()
 	found := map[string]verify.Finding{}
-	c := verify.Checker{Archive: a, Keys: keys, Software: software, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	c := verify.Checker{Archive: a, Keys: keys, Software: software, ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	err := c.All(t.Context(), func(f verify.Finding) error {
 		found[f.Session] = f
 		return nil
@@ -424,7 +424,7 @@ func swapDocuments(t *testing.T, a objects) {
 // A store that fails is no fault of the archive.
 func TestAnArchiveThatCannotBeReadIsNoFault(t *testing.T) {
 	c := verify.Checker{
-		Archive: brokenReader{objects{"faxes/fax/r1/manifest.json": []byte("{}")}}, SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+		Archive: brokenReader{objects{"faxes/fax/r1/manifest.json": []byte("{}")}}, ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
 	if _, err := c.Session(t.Context(), "fax"); !errors.Is(err, errBusFault) {
 		t.Errorf("the error is %v", err)

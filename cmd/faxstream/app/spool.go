@@ -159,7 +159,7 @@ var (
 		"Events in the spool that the NATS servers never take as they are configured; faxstream_spool_events counts them too.")
 	spoolBytes = spoolDesc("faxstream_spool_bytes", "Bytes of events in the spool.")
 	spoolLimit = spoolDesc("faxstream_spool_limit_bytes",
-		"Bytes that the spool takes (--spool-max); a tenth of it is for bodies that are no webhooks: at nine tenths webhooks are refused.")
+		"Bytes that the spool takes (--spool-max); a tenth of it is for bodies that are not webhooks: at nine tenths webhooks are refused.")
 	spoolOldest = spoolDesc("faxstream_spool_oldest_seconds", "How long the oldest event is in the spool, in seconds; 0: it is empty.")
 	spoolActive = spoolDesc("faxstream_spool_active", "1 while webhooks go into the spool, because the NATS servers do not take them.")
 	spoolTotal  = spoolDesc("faxstream_spool_stored_total", "Events that this process has stored in the spool.")

@@ -23,7 +23,7 @@ func TestAnArchiveWrittenBeforeIsProvenAndRebuilt(t *testing.T) {
 		}
 	}()
 	faxes := 0
-	c := verify.Checker{Archive: old, Software: "faxstream test", SpoolDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	c := verify.Checker{Archive: old, Software: "faxstream test", ScratchDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	err = c.All(t.Context(), func(f verify.Finding) error {
 		faxes++
 		if len(f.Faults) > 0 || f.Revisions != 1 || f.Pages != 2 {

@@ -49,7 +49,7 @@ const maxStored = 256 << 20
 // Stored reads the object under a key, which an event names.
 func (c *Client) Stored(ctx context.Context, key string) ([]byte, error) {
 	if !strings.HasPrefix(key, "faxes/") || strings.Contains(key, "..") {
-		return nil, fmt.Errorf("%.100q is no key of an object of a fax", key)
+		return nil, fmt.Errorf("%.100q is not the key of an object of a fax", key)
 	}
 	body, err := c.request(ctx, http.MethodGet, "/"+key, nil, nil)
 	if err != nil {

@@ -396,7 +396,7 @@ func TestAListFillsInLive(t *testing.T) {
 	if first := next(t, all); !strings.Contains(first, `id="fax-abc"`) || !strings.Contains(first, `id="fax-later"`) {
 		t.Errorf("the list begins with %s", first)
 	}
-	if first := next(t, mine); !strings.Contains(first, "No fax is as the filter asks") {
+	if first := next(t, mine); !strings.Contains(first, "No fax matches the filter") {
 		t.Errorf("the filtered list begins with %s", first)
 	}
 	s.board.put(session.State{Session: "new", Opened: time.Now(), From: "1\r\nevent: x\rdata: <i>"})

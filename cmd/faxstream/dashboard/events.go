@@ -34,7 +34,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
 	default:
-		s.fail(w, r, api.Unavailable("%d event streams are open, and there may be no more: close one, or try again later", maxStreams))
+		s.fail(w, r, api.Unavailable("%d event streams are open, and no more are allowed: close one, or try again later", maxStreams))
 		return
 	}
 	rc := http.NewResponseController(w)
@@ -200,13 +200,13 @@ func because(reason session.Reason, detail string) string {
 func faxText(fact session.Fact) (text string, failed bool) {
 	switch f := fact.(type) {
 	case session.Closed:
-		return "over, as the provider says: " + f.Status + ", " + api.Count(f.Pages, "page"), false
+		return "the provider says that the fax is over: " + f.Status + ", " + api.Count(f.Pages, "page"), false
 	case session.RecordAsked:
 		return "the provider is asked whether the fax is over", false
 	case session.RecordSaid:
 		return "the provider says of the fax: " + f.Says, false
 	case session.Again:
-		return "work is done again, on the order of a person", false
+		return "a person ordered the work again", false
 	case session.Kept:
 		return f.Kind + " by a person", false
 	case session.Desk:
@@ -256,7 +256,7 @@ func documentText(fact session.Fact) (text string, failed bool) {
 	case session.DocReady:
 		return fmt.Sprintf("revision %d ordered: %s", f.Revision, f.Status), false
 	case session.DocAssembled:
-		return fmt.Sprintf("revision %d is there: %s, %s", f.Revision, f.Status, api.Count(f.Pages, "page")), false
+		return fmt.Sprintf("revision %d is ready: %s, %s", f.Revision, f.Status, api.Count(f.Pages, "page")), false
 	case session.DocFailed:
 		return fmt.Sprintf("revision %d failed: %s", f.Revision, because(f.Reason, f.Detail)), true
 	case session.DocVerified:
@@ -267,7 +267,7 @@ func documentText(fact session.Fact) (text string, failed bool) {
 	case session.DocSearchable:
 		return fmt.Sprintf("revision %d has a document with text", f.Revision), false
 	case session.DocDerived:
-		return fmt.Sprintf("a document of %s of revision %d is made", f.Derivation.Text(), f.Revision), false
+		return fmt.Sprintf("a document of %s of revision %d is ready", f.Derivation.Text(), f.Revision), false
 	}
 	return fact.Type(), false
 }

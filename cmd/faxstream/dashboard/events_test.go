@@ -149,9 +149,9 @@ func TestTimeline(t *testing.T) {
 	for _, want := range []string{
 		"2026-11-24 12:00:00.000</td><td>2</td><td>announced by the provider",
 		`<td>2</td><td class="differs">attempt 3 failed (fetch): The file of this page is empty. &lt;0 bytes&gt; There is no further attempt`,
-		"archived, cut from the whole file, with 1 bad row", "over, as the provider says: success, 2 pages",
+		"archived, cut from the whole file, with 1 bad row", "the provider says that the fax is over: success, 2 pages",
 		"whole file ordered for page 2 and to compare page 1", "whole file archived, 2 pages (1 attempt failed, the last one: not_yet)",
-		"whole file failed: too_large", "revision 1 ordered: partial", "revision 1 is there: partial, 2 pages",
+		"whole file failed: too_large", "revision 1 ordered: partial", "revision 1 is ready: partial, 2 pages",
 		`<td class="differs">revision 2 failed: lost: page 1`, "with the whole file: page 2 differs", "with the whole file: no page differs",
 		"says of the fax: open", "work on it changed by ada", "held by a person", "done again, on the order of a person",
 		"revision 1 has a document with text", "came again with another image", "is asked whether the fax is over", "<td>fax.v1.doc.new</td>",

@@ -105,7 +105,7 @@ func ParseView(text string, byText bool) (v View, err error) {
 	}
 	for key := range query {
 		if key != "thumbs" && !slices.Contains(filterNames, key) {
-			return v, fmt.Errorf("view %s: %q is no part of a filter: want %s or thumbs", name, key, strings.Join(filterNames, ", "))
+			return v, fmt.Errorf("view %s: %q is not part of a filter: want %s or thumbs", name, key, strings.Join(filterNames, ", "))
 		}
 	}
 	f, err := parseFaxFilter(&http.Request{Form: query})

@@ -232,7 +232,7 @@ func (s *server) lettersForm(w http.ResponseWriter, r *http.Request) {
 		err = api.BadRequest("why: give a reason to drop dead letters")
 	case sure:
 		if last, err = strconv.ParseUint(r.PostFormValue("last"), 10, 64); err != nil {
-			err = api.BadRequest("last %q: want a number, as the page has asked with", r.PostFormValue("last"))
+			err = api.BadRequest("last %q: want the number that the form of the page contains", r.PostFormValue("last"))
 		}
 	}
 	if err == nil {

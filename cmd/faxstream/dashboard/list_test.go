@@ -382,7 +382,7 @@ func TestParseView(t *testing.T) {
 		{"=done=no", "", "", "want NAME=FILTER"},
 		{strings.Repeat("x", 51) + "=done=no", "", "", "at most 50 bytes"},
 		{"Lab=done=maybe", "", "", `view Lab: done "maybe": want yes, no`},
-		{"Lab=colour=red", "", "", `"colour" is no part of a filter: want to, from`},
+		{"Lab=colour=red", "", "", `"colour" is not part of a filter: want to, from`},
 		{"Lab=done=%", "", "", "cannot be read"},
 	} {
 		v, err := ParseView(row.text, true)

@@ -131,7 +131,7 @@ func (s *server) liveFound(w http.ResponseWriter, r *http.Request, v listView) {
 	case s.foundTabs <- struct{}{}:
 		defer func() { <-s.foundTabs }()
 	default:
-		s.fail(w, r, api.Unavailable("%d live lists with a text are open, and there may be no more: close one, or load the list again "+
+		s.fail(w, r, api.Unavailable("%d live lists with a text are open, and no more are allowed: close one, or load the list again "+
 			"to see what is new", maxFoundTabs))
 		return
 	}
@@ -209,7 +209,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, key, id string, ev
 	case s.tabs <- struct{}{}:
 		defer func() { <-s.tabs }()
 	default:
-		s.fail(w, r, api.Unavailable("%d live pages are open, and there may be no more: close one, or try again later", maxTabs))
+		s.fail(w, r, api.Unavailable("%d live pages are open, and no more are allowed: close one, or try again later", maxTabs))
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

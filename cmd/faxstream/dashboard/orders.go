@@ -247,7 +247,7 @@ func ordered(page, what string) string { return page + "?ordered=" + what }
 func orderedText(r *http.Request) string {
 	return map[string]string{
 		session.ActionRetried:  "It is tried again. What comes appears here. If it fails again, there is a new dead letter.",
-		session.ActionDropped:  "It is given up: the dead letter is removed, and the audit has the reason.",
+		session.ActionDropped:  "It is dropped: the dead letter is removed, and the audit has the reason.",
 		session.ReplayFetch:    "The missing pages are fetched again. What comes appears here. If it fails, there is a dead letter.",
 		session.ReplayDecode:   "The originals are decoded again. If a page comes out different, there is a new revision.",
 		session.ReplayAssemble: "A new revision is being made.",

@@ -129,7 +129,7 @@ func TestThePageAfterAFormSaysWhatWasOrdered(t *testing.T) {
 	d := newListener(t, b.config)
 	d.admit(t, "chief", []access.Scope{access.ScopeRead, access.ScopeOperate})
 	_, page := d.Ask("chief", "GET", "/letters", "")
-	if strings.Count(page, "Try again</button>") != 2 || strings.Count(page, "Give up</button>") != 3 ||
+	if strings.Count(page, "Try again</button>") != 2 || strings.Count(page, "Drop</button>") != 3 ||
 		!strings.Contains(page, `<a href="/fax/abc#page-1">Look at both images`) {
 		t.Errorf("a letter that waits for a choice leads to it, and is not tried again: %s", page)
 	}
@@ -226,7 +226,7 @@ func TestAllThatTheFilterChooses(t *testing.T) {
 	if strings.Contains(page, "odd") {
 		t.Error("a token that may not read sees dead letters")
 	}
-	if status != 200 || !strings.Contains(page, "Give up 700 dead letters?") || last == nil || len(b.ordered) > 0 {
+	if status != 200 || !strings.Contains(page, "Drop 700 dead letters?") || last == nil || len(b.ordered) > 0 {
 		t.Fatalf("before the confirmation: %d, %d orders, %s", status, len(b.ordered), page)
 	}
 	b.letters = append(b.letters, bus.Letter{ID: 900, DeadLetter: session.DeadLetter{Stage: "ingest"}}) // it was not among them

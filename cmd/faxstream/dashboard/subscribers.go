@@ -209,7 +209,7 @@ func (s *server) claimed(w http.ResponseWriter, r *http.Request) (given api.Clai
 	case s.streams <- struct{}{}: // a claim that waits costs what a stream of events costs
 		defer func() { <-s.streams }()
 	default:
-		return given, api.Unavailable("%d claims and event streams wait, and there may be no more: try again later", maxStreams)
+		return given, api.Unavailable("%d claims and event streams wait, and no more are allowed: try again later", maxStreams)
 	}
 	events, err := s.Subscribers.Claim(r.Context(), name, max(o.Max, 1), wait)
 	if err != nil {
@@ -253,7 +253,7 @@ func (s *server) settle(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 			done.Errors[at[k]] = err.Error()
 		case e.As == subscribers.Fail || e.Why != "":
-			s.Log.Warn("a subscriber did not do an event", "name", name, "as", e.As, "delay", e.Delay, "why", stated(e.Why))
+			s.Log.Warn("a subscriber did not process an event", "name", name, "as", e.As, "delay", e.Delay, "why", stated(e.Why))
 		}
 	}
 	api.Write(w, http.StatusOK, done)

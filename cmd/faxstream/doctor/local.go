@@ -197,7 +197,7 @@ func (e *examination) tesseract(ctx context.Context) {
 	}
 	version, err := e.Tesseract(ctx)
 	if err != nil {
-		e.say("tesseract", Fail, err.Error(), "install Tesseract and its languages, or leave --ocr away")
+		e.say("tesseract", Fail, err.Error(), "install Tesseract and its languages, or leave out --ocr")
 		return
 	}
 	e.say("tesseract", OK, "Tesseract "+version+" is here", "")

@@ -80,7 +80,7 @@ func (e *examination) archive(ctx context.Context) {
 	case err != nil && e.App.Archive.S3 == nil:
 		e.say(check, Fail, err.Error(), "make room, and give this user the right to write into the directory")
 	case err != nil:
-		e.say(check, Fail, err.Error(), "look at --archive and its keys; the S3 service must allow to write, list and read below the prefix")
+		e.say(check, Fail, err.Error(), "look at --archive and its keys; the S3 service must allow writing, listing and reading below the prefix")
 	default:
 		e.say(check, OK, "a test write works", "")
 	}

@@ -52,7 +52,7 @@ func describePage(ctx context.Context, p tiffPage) (pageLine, error) {
 		File: p.file, Page: knownInt(p.page), Pages: knownInt(p.pages), Warnings: []string{}, Error: knownString(errorText(p.err)),
 	}
 	if p.others > 0 {
-		l.Warnings = append(l.Warnings, fmt.Sprintf("images of the file that are no pages (thumbnails, masks): %d", p.others))
+		l.Warnings = append(l.Warnings, fmt.Sprintf("images of the file that are not pages (thumbnails, masks): %d", p.others))
 	}
 	if p.behind != nil {
 		l.Warnings = append(l.Warnings, p.behind.Error())

@@ -64,7 +64,7 @@ type tiffPage struct {
 	page, pages int         // page from 1; both 0 for a file that cannot be read
 	image       *tiff.Image // nil with an error
 	err         error
-	others      int   // of the first page: images of the file that are no pages
+	others      int   // of the first page: images of the file that are not pages
 	behind      error // of the last page: why the chain of IFDs breaks there; nil: it does not
 }
 

@@ -19,7 +19,7 @@ type look struct {
 	open         string         // session of the fax that is shown; empty: the list
 	detail       *api.FaxDetail // nil: it is not read yet
 	detailLosses int            // of the model when detail was asked for
-	unread       string         // why detail is not the state of now; empty: it is
+	unread       string         // why detail is not the current state; empty: it is
 	changed      bool           // the open fax is not as it was when a read of it began
 	above        int            // of the open fax, the first page that is on the screen
 

@@ -133,7 +133,7 @@ func (m *model) log(e event) {
 	m.events = m.events[max(0, len(m.events)-mostEvents):]
 }
 
-// closed notes that no events come. Who was connected has missed some from now on, and the state of now is not known.
+// closed notes that no events come. Who was connected has missed some from now on, and the current state is not known.
 func (m *model) closed(err error) {
 	if m.deaf == "" {
 		m.log(event{at: m.now.UTC(), kind: "the connection is lost: events that come now are missing here"})
@@ -143,7 +143,7 @@ func (m *model) closed(err error) {
 	m.deaf = err.Error()
 }
 
-// lose notes that the state of now is not known, and why.
+// lose notes that the current state is not known, and why.
 func (m *model) lose(what string, err error) {
 	m.losses++
 	m.whole, m.lost, m.why = true, what, err.Error()

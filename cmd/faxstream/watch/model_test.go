@@ -307,7 +307,7 @@ func TestALostConnection(t *testing.T) {
 	r.hasNot("receiving")
 }
 
-// A list that comes while events do not is the state of now, and the screen says that it is read seldom.
+// A list that comes while events do not is the current state, and the screen says that it is read seldom.
 func TestOnlyTheEventsAreMissing(t *testing.T) {
 	r := newRig(t, 100, 24, three()...)
 	r.tick(1)
@@ -688,7 +688,7 @@ func TestAFilterIsSet(t *testing.T) {
 	}
 	r.has("Reading what the filter chooses")
 	r.answer()
-	r.has("live, 0 faxes, filter done=no to=+1 2", "No fax is as the filter asks.")
+	r.has("live, 0 faxes, filter done=no to=+1 2", "No fax matches the filter.")
 	r.tick(2)
 	if len(r.asks) != 1 || r.asks[0].what != "list done=no to=+1 2" {
 		t.Errorf("it asks for %v", r.asks)

@@ -41,9 +41,9 @@ type reading struct {
 	stale time.Time     // when the next list must be whole without a reason
 	delay time.Duration // until it is read again after a failure
 
-	losses    int // how often the connection was lost: an answer to a question from before a loss is not the state of now
+	losses    int // how often the connection was lost: an answer to a question from before a loss is not the current state
 	lost, why string
-	known     time.Time // when the list was the state of now
+	known     time.Time // when the list was the current state
 	deaf      string    // why no events come; empty: they do
 }
 

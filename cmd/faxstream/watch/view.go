@@ -139,7 +139,7 @@ func (m model) faxLines() []string {
 	if len(m.faxes) == 0 {
 		text := "No fax has arrived yet."
 		if m.filter != "" {
-			text = "No fax is as the filter asks."
+			text = "No fax matches the filter."
 		}
 		return []string{fit(text, m.width)}
 	}

@@ -78,7 +78,7 @@ func TestSentencesOfGoCode(t *testing.T) {
 		"pages 1-3 (pages 1, 3 turned right, page 2 turned left)": "Seiten 1-3 (Seiten 1, 3 nach rechts gedreht, Seite 2 nach links gedreht)",
 		"attempt 2 failed (fetch): The fax provider could not be reached. refused There is no further attempt in this way.": "Versuch 2 " +
 			"ist gescheitert (fetch): Der Fax-Anbieter war nicht erreichbar. refused Auf diesem Weg gibt es keinen weiteren Versuch.",
-		"revision 2 is there: complete, 3 pages":              "Fassung 2 ist da: vollständig, 3 Seiten",
+		"revision 2 is ready: complete, 3 pages":              "Fassung 2 ist da: vollständig, 3 Seiten",
 		"worked: assigned it to read it; added a, b; read it": "bearbeitet: zugewiesen an read it; Etiketten hinzugefügt: a, b; gelesen",
 		"your change has no effect: it was assigned to {n} <b>; look at the fax again": "Ihre Änderung hat keine Wirkung: Es wurde {n} <b> " +
 			"zugewiesen. Sehen Sie sich das Fax noch einmal an.",

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/faxstream/faxstream/pipeline/ccitt"
+	"github.com/faxstream/faxstream/pipeline/pipelinetest"
 	"github.com/faxstream/faxstream/pipeline/raster"
 	"github.com/faxstream/faxstream/pipeline/tiff"
 )
@@ -44,15 +45,7 @@ func Tiny(t testing.TB) []byte {
 func OnePage(t testing.TB, meta tiff.PageMeta, strip tiff.Strip) []byte {
 	t.Helper()
 	meta.Page, meta.Pages = 1, 1
-	var b bytes.Buffer
-	w := tiff.NewWriter(&b)
-	if _, err := w.AddPage(meta, strip); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return pipelinetest.StripFile(t, meta, strip)
 }
 
 // PixelsOf tells the image of a file of one page from another.

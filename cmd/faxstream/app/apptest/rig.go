@@ -120,9 +120,9 @@ func (r *Rig) Start(t testing.TB, b pipeline.Bus, a archive.Store, p session.Pol
 	t.Helper()
 	err := pipeline.Start(t.Context(), pipeline.Config{
 		Bus: b, Archive: a, Remover: noHolds{}, Provider: r.Client, Policy: p, Retry: retry,
-		Stopped:  func(err error) { r.stopped.Store(reason{err}) },
-		Doubted:  func(err error) { r.doubted.Store(reason{err}) },
-		SpoolDir: filepath.Join(r.Dir, "spool"), Software: "test", SignKey: r.Key, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Stopped:    func(err error) { r.stopped.Store(reason{err}) },
+		Doubted:    func(err error) { r.doubted.Store(reason{err}) },
+		ScratchDir: filepath.Join(r.Dir, "spool"), Software: "test", SignKey: r.Key, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

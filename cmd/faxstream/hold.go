@@ -13,8 +13,8 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// keepOrder is what holding, releasing and purging have in common.
-type keepOrder struct {
+// faxOrder is what orders about one fax that need a reason have in common.
+type faxOrder struct {
 	apiClient
 	Session flags.SessionID `arg:"" help:"Session id of the fax, as ls prints it, or its first 8 letters or more."`
 	Reason  string          `env:"-" required:"" aliases:"why" placeholder:"TEXT" help:"Why. The archive and FAX_AUDIT record it, with your name."`
@@ -22,10 +22,10 @@ type keepOrder struct {
 }
 
 type (
-	holdCmd    struct{ keepOrder }
-	releaseCmd struct{ keepOrder }
+	holdCmd    struct{ faxOrder }
+	releaseCmd struct{ faxOrder }
 	purgeCmd   struct {
-		keepOrder
+		faxOrder
 		Yes bool `env:"-" help:"Confirm that the fax is deleted for good. Without --yes nothing is done."`
 	}
 )
@@ -46,7 +46,7 @@ func (c purgeCmd) Run(ctx context.Context, e env) error {
 }
 
 // order stores an order and says whether it is done.
-func (c keepOrder) order(ctx context.Context, e env, verb, kind string) error {
+func (c faxOrder) order(ctx context.Context, e env, verb, kind string) error {
 	ordered, err := c.api.OrderHold(ctx, string(c.Session), verb, api.Order{By: whoAsks(c.By), Why: c.Reason})
 	if err != nil {
 		return err
@@ -99,28 +99,4 @@ func (c holdsCmd) Run(ctx context.Context, e env) error {
 		fmt.Fprintf(w, "retained until %s\n", retained.UTC().Format(time.RFC3339))
 	}
 	return w.Flush()
-}
-
-// chooseCmd decides about a page whose streamed image and whose image in the whole file differ.
-type chooseCmd struct {
-	keepOrder
-	Page  flags.PageNumbers `env:"-" required:"" placeholder:"N" help:"Number of the page, from 1, as ls prints it, or several such as 2-4,7: one revision then has the image of all of them."`
-	Image string            `env:"-" required:"" enum:"streamed,file" placeholder:"WORD" help:"${enum}. streamed: the page as it was fetched by itself. file: the page of the whole file."`
-}
-
-// Run returns when the document has the image.
-func (c chooseCmd) Run(ctx context.Context, e env) error {
-	done, err := c.api.Choose(
-		ctx, string(c.Session), string(c.Page), api.ChoiceOrder{Order: api.Order{By: whoAsks(c.By), Why: c.Reason}, Image: c.Image},
-	)
-	if err != nil {
-		return err
-	}
-	if !done.Done {
-		return fmt.Errorf("the choice for page %s of %s is stored, but the document does not have it yet: "+
-			"see /readyz and `faxstream dlq ls --session %s`",
-			c.Page, c.Session, c.Session)
-	}
-	_, err = fmt.Fprintln(e.stdout, "chosen", done.Session, "page", c.Page, done.Image, "revision", done.Revision)
-	return err
 }

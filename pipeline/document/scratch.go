@@ -12,9 +12,9 @@ import (
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
-// spool is a private temporary file that computes its size and hash: the key and checksum of an object are needed before it is sent.
+// scratch is a private temporary file that computes its size and hash: the key and checksum of an object are needed before it is sent.
 // It hashes and writes one piece while the next one is filled. It must not be used by several goroutines.
-type spool struct {
+type scratch struct {
 	f        *os.File
 	sum      hash.Hash
 	piece    []byte                              // being filled
@@ -27,21 +27,21 @@ type spool struct {
 }
 
 const (
-	spoolPiece  = 128 << 10 // bytes
-	spoolPieces = 3         // at most, of one spool
-	spoolAhead  = 4 << 20   // bytes that are in the file before the disk begins with them
+	scratchPiece  = 128 << 10 // bytes
+	scratchPieces = 3         // at most, of one scratch file
+	scratchAhead  = 4 << 20   // bytes that are in the file before the disk begins with them
 )
 
-func newSpool(dir string) (*spool, error) {
+func newScratch(dir string) (*scratch, error) {
 	f, err := os.CreateTemp(dir, "document-*")
 	if err != nil {
-		return nil, fmt.Errorf("spool a document: %w", err)
+		return nil, fmt.Errorf("write a scratch file of a document: %w", err)
 	}
-	s := &spool{
+	s := &scratch{
 		f: f, sum: sha256.New(),
-		full: make(chan []byte, spoolPieces), empty: make(chan []byte, spoolPieces), wrote: make(chan error, 1),
+		full: make(chan []byte, scratchPieces), empty: make(chan []byte, scratchPieces), wrote: make(chan error, 1),
 	}
-	for range spoolPieces - 1 {
+	for range scratchPieces - 1 {
 		s.empty <- nil
 	}
 	go s.run()
@@ -49,7 +49,7 @@ func newSpool(dir string) (*spool, error) {
 }
 
 // run hashes and writes pieces until there are no more.
-func (s *spool) run() {
+func (s *scratch) run() {
 	var err error
 	var begun, size int64
 	for piece := range s.full {
@@ -59,7 +59,7 @@ func (s *spool) run() {
 		}
 		size += int64(len(piece))
 		s.empty <- piece[:0]
-		if s.begin != nil && size-begun >= spoolAhead {
+		if s.begin != nil && size-begun >= scratchAhead {
 			s.begin(s.f, begun, size)
 			begun = size
 		}
@@ -71,16 +71,16 @@ func (s *spool) run() {
 }
 
 // Write never fails; finish returns the error.
-func (s *spool) Write(b []byte) (n int, err error) {
+func (s *scratch) Write(b []byte) (n int, err error) {
 	for n < len(b) {
-		if len(s.piece) == spoolPiece {
+		if len(s.piece) == scratchPiece {
 			s.full <- s.piece
 			s.piece = <-s.empty
 		}
 		if s.piece == nil {
-			s.piece = make([]byte, 0, spoolPiece)
+			s.piece = make([]byte, 0, scratchPiece)
 		}
-		k := min(len(b)-n, spoolPiece-len(s.piece))
+		k := min(len(b)-n, scratchPiece-len(s.piece))
 		s.piece = append(s.piece, b[n:n+k]...)
 		n += k
 	}
@@ -88,7 +88,7 @@ func (s *spool) Write(b []byte) (n int, err error) {
 }
 
 // end sends the last piece on its way.
-func (s *spool) end() {
+func (s *scratch) end() {
 	if !s.ended {
 		s.full <- s.piece
 		close(s.full)
@@ -97,17 +97,17 @@ func (s *spool) end() {
 }
 
 // finish writes the last piece and waits for it.
-func (s *spool) finish() error {
+func (s *scratch) finish() error {
 	s.end()
 	s.finished = true
 	if err := <-s.wrote; err != nil {
-		return fmt.Errorf("spool a document: %w", err)
+		return fmt.Errorf("write a scratch file of a document: %w", err)
 	}
 	return nil
 }
 
 // remove closes and deletes the file. After a crash the next start deletes it.
-func (s *spool) remove() error {
+func (s *scratch) remove() error {
 	var err error
 	if !s.finished { // the document failed
 		err = s.finish()
@@ -116,19 +116,19 @@ func (s *spool) remove() error {
 }
 
 // object finishes the file and names it: key makes a key from its hash.
-func (s *spool) object(key func(h string) string) (session.Object, error) {
+func (s *scratch) object(key func(h string) string) (session.Object, error) {
 	if err := s.finish(); err != nil {
 		return session.Object{}, err
 	}
 	size, err := s.f.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return session.Object{}, fmt.Errorf("spool a document: %w", err)
+		return session.Object{}, fmt.Errorf("write a scratch file of a document: %w", err)
 	}
 	sum := [sha256.Size]byte(s.sum.Sum(nil))
 	return archive.NewObject(key(archive.Hash16(sum)), size, sum), nil
 }
 
 // item is the file as object o, to be archived. Nothing may be written to it afterwards: the archive may keep the file itself.
-func (s *spool) item(o session.Object) archive.Item {
+func (s *scratch) item(o session.Object) archive.Item {
 	return archive.Item{Key: o.Key, Body: s.f, Size: o.Size, Sum: [sha256.Size]byte(s.sum.Sum(nil)), Adopt: true}
 }

@@ -13,14 +13,14 @@ import (
 
 func named(h string) string { return "document." + h }
 
-// What is written to a spool in pieces of any size comes back in its order, under its hash.
-func TestASpoolHoldsWhatWasWritten(t *testing.T) {
-	want := make([]byte, 5*spoolPiece+1)
+// What is written to a scratch file in pieces of any size comes back in its order, under its hash.
+func TestAScratchFileHoldsWhatWasWritten(t *testing.T) {
+	want := make([]byte, 5*scratchPiece+1)
 	for i := range want {
 		want[i] = byte(i ^ i>>8 ^ i>>16)
 	}
-	for _, size := range []int{1 << 10, spoolPiece - 1, spoolPiece, spoolPiece + 1, len(want)} {
-		s, err := newSpool(t.TempDir())
+	for _, size := range []int{1 << 10, scratchPiece - 1, scratchPiece, scratchPiece + 1, len(want)} {
+		s, err := newScratch(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestASpoolHoldsWhatWasWritten(t *testing.T) {
 			if n, err := s.Write(b); n != len(b) || err != nil {
 				t.Fatalf("%d bytes: wrote %d, %v", len(b), n, err)
 			}
-			clear(b) // a spool keeps nothing of what it is given
+			clear(b) // a scratch file keeps nothing of what it is given
 		}
 		o, err := s.object(named)
 		if err != nil {
@@ -50,8 +50,8 @@ func TestASpoolHoldsWhatWasWritten(t *testing.T) {
 }
 
 // A disk without room keeps a document from being named, and so from being stored.
-func TestASpoolOnAFullDiskSaysSo(t *testing.T) {
-	s, err := newSpool(t.TempDir())
+func TestAScratchFileOnAFullDiskSaysSo(t *testing.T) {
+	s, err := newScratch(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestASpoolOnAFullDiskSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.f = full
-	if _, err := s.Write(make([]byte, 10*spoolPiece)); err != nil {
+	if _, err := s.Write(make([]byte, 10*scratchPiece)); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := s.object(named); err == nil {
@@ -73,14 +73,14 @@ func TestASpoolOnAFullDiskSaysSo(t *testing.T) {
 	}
 }
 
-// The archive that adopts a spool is told of all bytes, in their order, when they are in the file.
-func TestASpoolTellsWhatIsInItsFile(t *testing.T) {
-	s, err := newSpool(t.TempDir())
+// The archive that adopts a scratch file is told of all bytes, in their order, when they are in the file.
+func TestAScratchFileTellsWhatIsInItsFile(t *testing.T) {
+	s, err := newScratch(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	const size = 2*spoolAhead + spoolPiece + 1
-	told := make(chan int64, size/spoolAhead+1)
+	const size = 2*scratchAhead + scratchPiece + 1
+	told := make(chan int64, size/scratchAhead+1)
 	var end int64
 	s.begin = func(file *os.File, from, to int64) {
 		if info, err := file.Stat(); err != nil || info.Size() < to || from != end {
