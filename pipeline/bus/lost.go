@@ -57,8 +57,8 @@ func (b *Bus) checkLost(ctx context.Context) error {
 	if len(lost) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s. Check that this is the right server, directory and account, and that its encryption key is the same as before: "+
-		"creating them again may delete what is left. If they are lost, run `faxstream rebuild`, "+
+	return fmt.Errorf("%w: %s. Check that this is the right server, directory and account, and that its encryption key "+
+		"is the same as before: creating them again may delete what is left. If they are lost, run `faxstream rebuild`, "+
 		"which creates them and fills them from the archive",
 		ErrLost, strings.Join(lost, ", "))
 }

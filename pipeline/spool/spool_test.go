@@ -571,10 +571,10 @@ func TestADirectoryIsForOneThing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		`for "spool"`:                              streams("spool"),
-		`for "streams"`:                            asSpool(Open, "nats"),
-		"NATS server of a cluster":                 streams("cluster"),
-		"files that are not of a spool":            asSpool(Open, "cluster"),
+		`for "spool"`:                                   streams("spool"),
+		`for "streams"`:                                 asSpool(Open, "nats"),
+		"NATS server of a cluster":                      streams("cluster"),
+		"files that are not of a spool":                 asSpool(Open, "cluster"),
 		of("nats") + " is not the directory of a spool": asSpool(OpenLeft, "nats"),
 		of("none") + " is not the directory of a spool": asSpool(OpenLeft, "none"),
 	} {
