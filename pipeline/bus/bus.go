@@ -80,6 +80,7 @@ type Bus struct {
 	bound   map[string]string     // session: bound number token; guarded by mu
 	replied map[string]settlement // by durable; guarded by mu
 	forgets map[string]span       // the last Forget, by stream; guarded by mu
+	weak    []Weakness            // of the servers, as the last ensure found them; guarded by mu
 	running sync.WaitGroup        // consumers
 	copies  int                   // of a stream that is new; set by ensure
 	said    bool                  // ensure has named the weaknesses of the servers

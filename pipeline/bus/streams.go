@@ -399,7 +399,8 @@ func (b *Bus) Fill(ctx context.Context) ([]Fill, error) {
 	return all, nil
 }
 
-// Warnings returns one sentence for each stream that is nearly full. A full stream is an error of Ready.
+// Warnings returns one sentence for each stream that is nearly full, and for each weakness of the servers. A full stream is an error of
+// Ready.
 func (b *Bus) Warnings(ctx context.Context) ([]string, error) {
 	fills, err := b.Fill(ctx)
 	if err != nil {
@@ -411,6 +412,11 @@ func (b *Bus) Warnings(ctx context.Context) ([]string, error) {
 			warnings = append(warnings, fmt.Sprintf("stream %s is %d %% full; when it is full, webhooks or work must wait: "+
 				"give it more disk space with --max-store", f.Stream, f.Bytes*100/f.Limit))
 		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, w := range b.weak {
+		warnings = append(warnings, w.Text+": "+w.Remedy)
 	}
 	return warnings, nil
 }

@@ -102,7 +102,7 @@ type Weakness struct {
 	Remedy string // what to do
 }
 
-// checkWeak names the weaknesses of external servers in the log, once, or refuses them. will are the streams as they will be.
+// checkWeak names the weaknesses of external servers in the log, once, and in Warnings, or refuses them. will are the streams as they will be.
 func (b *Bus) checkWeak(ctx context.Context, will []jetstream.StreamConfig, ahead []time.Duration) error {
 	if b.server != nil {
 		return nil
@@ -124,6 +124,9 @@ func (b *Bus) checkWeak(ctx context.Context, will []jetstream.StreamConfig, ahea
 		}
 	}
 	b.said = true
+	b.mu.Lock()
+	b.weak = weak
+	b.mu.Unlock()
 	if len(errs) > 0 {
 		return fmt.Errorf("%w: %w", ErrWeak, errors.Join(errs...))
 	}

@@ -218,6 +218,9 @@ func TestWeakServersAreNamedAndRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if w, err := b.Warnings(t.Context()); err != nil || len(w) != 2 || !strings.Contains(strings.Join(w, "\n"), "n-10s") {
+		t.Errorf("the warnings are %q, %v; want both weaknesses", w, err)
+	}
 	closeBus(t, b)
 	if n := log.count("weaker than what faxstream promises"); n != 2 {
 		t.Errorf("%d warnings, want 2: %q", n, log.all)

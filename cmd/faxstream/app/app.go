@@ -60,6 +60,7 @@ type App struct {
 	stopped   atomic.Value    // of stoppage: why fetching is stopped
 	doubted   atomic.Value    // of stoppage: why single pages may never come
 	sealing   atomic.Value    // of stoppage: why sealing fails
+	skew      string          // a sentence about the clock of the S3 service; empty: it is right, or not known
 	hooks     *ingest.Handler // takes in webhooks
 	zone      *ingest.Zone    // of the provider's times
 	memory    *intake.Memory  // of all work on pages
@@ -167,7 +168,7 @@ func (a *App) openStores(ctx context.Context, c Config, reg prometheus.Registere
 			return err
 		}
 		cfg.Marker = marker{store}
-		if err := c.checkClock(ctx); err != nil {
+		if a.skew, err = c.checkClock(ctx); err != nil {
 			return err
 		}
 	}
@@ -392,6 +393,9 @@ func (a *App) warnings(ctx context.Context) ([]string, error) {
 			warnings = append(warnings, w)
 			break // another directory is usually on the same disk
 		}
+	}
+	if a.skew != "" {
+		warnings = append(warnings, a.skew)
 	}
 	if d, _ := a.doubted.Load().(stoppage); d.error != nil {
 		warnings = append(warnings, d.Error())

@@ -131,22 +131,24 @@ func ClockOf(ctx context.Context, address string, ca []byte) (ahead time.Duratio
 	return ahead, err == nil
 }
 
-// checkClock names in the log that the clock of the S3 service and ours differ; with --strict it is an error.
-func (c Config) checkClock(ctx context.Context) error {
+// checkClock says, also in the log, that the clock of the S3 service and ours differ; with --strict it is an error. Empty: they agree, as
+// far as is known.
+func (c Config) checkClock(ctx context.Context) (warning string, err error) {
 	if c.Archive.Endpoint() == "" {
-		return nil
+		return "", nil
 	}
 	ahead, known := c.Archive.Clock(ctx)
 	if !known || ahead.Abs() <= bus.AheadAtMost {
-		return nil
+		return "", nil
 	}
+	const remedy = "run a time service such as chrony on both machines"
 	text := fmt.Sprintf("the clock of the S3 service differs from ours by %s: retentions and times of objects are wrong by as much",
 		ahead.Round(time.Second/10))
 	if c.NATS.Strict {
-		return configErrorf("--strict: %s; run a time service such as chrony on both machines", text)
+		return "", configErrorf("--strict: %s; %s", text, remedy)
 	}
 	c.Log.Warn("the S3 service is weaker than what faxstream promises", "check", "clock", "found", text)
-	return nil
+	return text + ": " + remedy, nil
 }
 
 // desks translates the errors of the logs of the desk for the dashboard.

@@ -206,7 +206,13 @@ func parseWorkForm(r *http.Request, prefix string) (o api.WorkOrder, err error) 
 	}
 	switch do := r.PostFormValue("do"); do {
 	case "assign":
-		o.Assignee = new(strings.TrimSpace(r.PostFormValue(prefix + "assignee")))
+		name := strings.TrimSpace(r.PostFormValue(prefix + "assignee"))
+		if name == "" {
+			return o, api.BadRequest("the field for somebody else is empty: write a name into it")
+		}
+		o.Assignee = &name
+	case "nobody":
+		o.Assignee = new("")
 	case "take":
 		who := api.Order{By: o.By}
 		if err := checkOrder(r, &who); err != nil {

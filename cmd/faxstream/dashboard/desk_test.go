@@ -132,6 +132,7 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	}{
 		{url.Values{"do": {"take"}, "seen": {"0"}}, func(w session.Work) bool { return w.Assignee == "worker" }},
 		{url.Values{"do": {"assign"}, "assignee": {" ada "}}, func(w session.Work) bool { return w.Assignee == "ada" }},
+		{url.Values{"do": {"nobody"}, "assignee": {"ben"}}, func(w session.Work) bool { return w.Assignee == "" }},
 		{url.Values{"do": {"label"}, "labels": {"a, b,"}}, func(w session.Work) bool { return slices.Contains(w.Labels, "b") }},
 		{url.Values{"do": {"unlabel"}, "label": {"a"}}, func(w session.Work) bool { return !slices.Contains(w.Labels, "a") }},
 		{url.Values{"do": {"note"}, "note": {"one\r\ntwo"}}, func(w session.Work) bool { return w.Note == "one\ntwo" }},
@@ -154,6 +155,10 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	if status, body := post("worker", url.Values{"do": {"burn"}}); status != 400 || !strings.Contains(body, "no such button") {
 		t.Errorf("a button that does not exist: %d %s", status, body)
 	}
+	if status, body := post("worker", url.Values{"do": {"assign"}, "assignee": {" "}}); status != 400 ||
+		!strings.Contains(body, "is empty: write a name") {
+		t.Errorf("an assignment to no name: %d %s", status, body)
+	}
 	if len(s.ordered) != orders {
 		t.Errorf("%d orders of those who may not", len(s.ordered)-orders)
 	}
@@ -173,6 +178,32 @@ func TestWorkOnTheFaxPage(t *testing.T) {
 	d.admit(t, "hand", []access.Scope{access.ScopeWork})
 	if status, body := post("hand", url.Values{"do": {"burn"}}); status != 400 || strings.Contains(body, `id="fax"`) {
 		t.Errorf("a token that may not read sees the fax: %d %s", status, body)
+	}
+}
+
+// A page that is missing says that the whole file is being fetched for it as long as that goes on, and the page of the fax leads to what
+// can be done about it.
+func TestAMissingPageSaysWhatIsBeingTried(t *testing.T) {
+	s := newTeam()
+	st := s.states["abc"]
+	st.Document = &session.DocAssembled{Session: "abc", Revision: 1, Status: session.StatusPartial}
+	st.Announced, st.WholeOpen, st.WholeWanted = session.Span(1, st.Usable.Max()+1), true, session.Span(1, st.Usable.Max()+1)
+	s.states["abc"] = st
+	d := newListener(t, s.config)
+	d.admit(t, "fixer", []access.Scope{access.ScopeRead, access.ScopeOperate})
+	d.admit(t, "looker", []access.Scope{access.ScopeRead})
+	const tries, asks = "The whole file is being fetched for this page.", `<a class="missing" href="#repair">`
+	if _, page := d.Ask("fixer", "GET", "/fax/abc", ""); strings.Count(page, tries) != 1 || strings.Count(page, asks) != 1 {
+		t.Errorf("a fax that is being repaired: %s", page)
+	}
+	if _, page := d.Ask("looker", "GET", "/fax/abc", ""); strings.Contains(page, "#repair") || strings.Contains(page, "#derive") ||
+		!strings.Contains(page, "#share") {
+		t.Errorf("a reader is led to what the page does not have: %s", page)
+	}
+	st.WholeOpen = false
+	s.states["abc"] = st
+	if _, page := d.Ask("fixer", "GET", "/fax/abc", ""); strings.Contains(page, tries) || !strings.Contains(page, asks) {
+		t.Errorf("a fax whose repair has ended: %s", page)
 	}
 }
 
@@ -251,6 +282,7 @@ func TestWorkOnAllThatTheFilterChooses(t *testing.T) {
 	}
 	for says, fields := range map[string]url.Values{
 		"350 faxes: assign to carl?":  {"assignee": {"ben"}, "do": {"assign"}, "new_assignee": {"carl"}},
+		"faxes: assign to nobody?":    {"assignee": {"ben"}, "do": {"nobody"}},
 		"faxes: add the labels a, b?": {"assignee": {"ben"}, "do": {"label"}, "new_labels": {"a, b"}},
 		"no such button":              {"do": {"burn"}},
 		"a note is for one fax":       {"do": {"note"}, "new_note": {"x"}},

@@ -98,11 +98,15 @@ func (s *server) published(ctx context.Context, st session.State, pages session.
 	return facts, err
 }
 
-func (s *server) detail(r *http.Request) (api.FaxDetail, error) {
-	st, err := s.find(r)
-	if err != nil {
-		return api.FaxDetail{}, err
+// detail gives the fax in the path, and its ledger.
+func (s *server) detail(r *http.Request) (d api.FaxDetail, st session.State, err error) {
+	if st, err = s.find(r); err == nil {
+		d, err = s.describeFax(r, st)
 	}
+	return d, st, err
+}
+
+func (s *server) describeFax(r *http.Request, st session.State) (api.FaxDetail, error) {
 	facts, err := s.facts(r.Context(), st, st.Usable)
 	if err != nil {
 		return api.FaxDetail{}, err
@@ -140,7 +144,7 @@ func describe(p *api.Page, f session.PageArchived) {
 }
 
 func (s *server) fax(w http.ResponseWriter, r *http.Request) {
-	d, err := s.detail(r)
+	d, _, err := s.detail(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -156,6 +160,7 @@ type faxView struct {
 	Marks    map[int]string // of small images, by page; each is the query of an image's URL
 	User     string         // who is logged in; empty without a login
 	Letters  []api.Letter   // dead letters of the fax
+	Trying   session.Ranges // missing pages for which the whole file is being fetched
 
 	MayOperate, MayWork, MayAdmin, MayVerify bool
 
@@ -217,7 +222,7 @@ func (s *server) showFax(w http.ResponseWriter, r *http.Request, status int, not
 
 // faxView is the fax in the path, as it is now. live: for a page that fills in.
 func (s *server) faxView(r *http.Request, live bool) (v faxView, err error) {
-	d, err := s.detail(r)
+	d, st, err := s.detail(r)
 	if err != nil {
 		return v, err
 	}
@@ -227,6 +232,9 @@ func (s *server) faxView(r *http.Request, live bool) (v faxView, err error) {
 		Masked: masked(r),
 	}
 	v.MayVerify = v.MayOperate && s.Verify != nil
+	if st.WholeOpen {
+		v.Trying = st.WholeWanted.Minus(st.Usable)
+	}
 	if !restricted(r) {
 		letters, _, err := s.Letters.Letters(r.Context(), bus.LetterFilter{Session: d.Session}, defaultLimit)
 		if err != nil {

@@ -216,10 +216,19 @@ func quantile(before, now *dto.Histogram, q float64) time.Duration {
 			old = buckets[i].GetCumulativeCount()
 		}
 		if n := b.GetCumulativeCount() - old; total > 0 && float64(n) >= q*float64(total) {
-			return time.Duration(b.GetUpperBound() * float64(time.Second))
+			return threeDigits(time.Duration(b.GetUpperBound() * float64(time.Second)))
 		}
 	}
 	return 0
+}
+
+// threeDigits rounds a time: the bounds of buckets have nine digits, which say no more.
+func threeDigits(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }
 
 func waiting(s sample) (all []Waiting) {

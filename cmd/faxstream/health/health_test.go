@@ -74,3 +74,14 @@ func TestABeginning(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// A bound is short enough for people, and stays a bound that they recognize.
+func TestBoundsHaveThreeDigits(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 999: "999ns", 19531250: "19.5ms", 762939453: "763ms", 1907348632: "1.91s", time.Second / 10: "100ms", 90 * time.Second: "1m30s",
+	} {
+		if got := threeDigits(d).String(); got != want {
+			t.Errorf("%d ns is %s, want %s", d, got, want)
+		}
+	}
+}
