@@ -153,7 +153,7 @@ func TestTimeline(t *testing.T) {
 		"whole file ordered for page 2 and to compare page 1", "whole file archived, 2 pages (1 attempt failed, the last one: not_yet)",
 		"whole file failed: too_large", "revision 1 ordered: partial", "revision 1 is ready: partial, 2 pages",
 		`<td class="differs">revision 2 failed: lost: page 1`, "with the whole file: page 2 differs", "with the whole file: no page differs",
-		"says of the fax: open", "work on it changed by ada", "held by a person", "done again, on the order of a person",
+		"says of the fax: open", "work on it changed by ada", "held by a person", "a person ordered the work again",
 		"revision 1 has a document with text", "came again with another image", "is asked whether the fax is over", "<td>fax.v1.doc.new</td>",
 		`These are the first 20 entries. <a href="/fax/mine/timeline?all=yes">`,
 	} {

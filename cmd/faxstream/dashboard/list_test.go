@@ -374,7 +374,7 @@ func TestACursorOfAnotherMillenniumBeginsNow(t *testing.T) {
 // A view is a filter as the list understands it, with a name.
 func TestParseView(t *testing.T) {
 	for _, row := range []struct{ text, name, query, fails string }{
-		{" Lab = label=lab&done=no", "", "", `" label" is no part`},
+		{" Lab = label=lab&done=no", "", "", `" label" is not part`},
 		{"Lab=label=lab&done=no&thumbs=1", "Lab", "done=no&label=lab&thumbs=1", ""},
 		{"Lab=text=order+%264711", "Lab", "text=order+%264711", ""},
 		{"All=", "All", "", ""},

@@ -85,7 +85,7 @@ func (d *listener) send(who, path string, fields url.Values, change ...func(*htt
 	return d.Ask(who, "POST", path, fields.Encode(), append([]func(*http.Request){form}, change...)...)
 }
 
-// A dead letter is tried again or given up from the page of its fax and from the list, by whoever may.
+// A dead letter is tried again or dropped from the page of its fax and from the list, by people who may.
 func TestDeadLettersOnTheScreen(t *testing.T) {
 	b := newBox(2)
 	d := newListener(t, b.config)
@@ -134,7 +134,7 @@ func TestThePageAfterAFormSaysWhatWasOrdered(t *testing.T) {
 		t.Errorf("a letter that waits for a choice leads to it, and is not tried again: %s", page)
 	}
 	for _, c := range []struct{ path, fields, says string }{
-		{"/letters/1/drop", "from=fax&why=x", "It is given up"},
+		{"/letters/1/drop", "from=fax&why=x", "It is dropped"},
 		{"/letters/2/retry", "", "It is tried again"},
 		{"/fax/abc/replay", "stage=fetch", "The missing pages are fetched again"},
 		{"/fax/abc/replay", "stage=decode", "The originals are decoded again"},
@@ -231,7 +231,7 @@ func TestAllThatTheFilterChooses(t *testing.T) {
 	}
 	b.letters = append(b.letters, bus.Letter{ID: 900, DeadLetter: session.DeadLetter{Stage: "ingest"}}) // it was not among them
 	fields["sure"], fields["last"] = []string{"yes"}, []string{last[1]}
-	if status, page = d.send("operator", "/letters", fields); status != 200 || !strings.Contains(page, "700 given up.") {
+	if status, page = d.send("operator", "/letters", fields); status != 200 || !strings.Contains(page, "700 dropped.") {
 		t.Errorf("after the confirmation: %d %s", status, page)
 	}
 	if len(b.ordered) != 700 || fmt.Sprint(b.letters[0].ID, b.letters[1].ID, len(b.letters)) != "1 900 2" {
@@ -240,7 +240,7 @@ func TestAllThatTheFilterChooses(t *testing.T) {
 	for why, fields := range map[string]url.Values{
 		"a reason":           {"do": {"drop"}},
 		"want retry or drop": {"do": {"burn"}},
-		"want a number":      {"do": {"retry"}, "sure": {"yes"}, "last": {"x"}},
+		"want the number":    {"do": {"retry"}, "sure": {"yes"}, "last": {"x"}},
 	} {
 		if status, page := d.send("operator", "/letters", fields); status != 400 || !strings.Contains(page, why) {
 			t.Errorf("%v: %d, without %q", fields, status, why)
