@@ -382,12 +382,15 @@ func (l natsLogger) line(format string, v []any) string {
 	return strings.TrimSpace(fmt.Sprintf(format, v...))
 }
 
+// serverWarns says what a warning of nats-server is mostly about.
+const serverWarns = "the embedded NATS server reports a warning: if it is about time, the disk is slow or the machine is busy"
+
 func (l natsLogger) Noticef(format string, v ...any) {
 	l.log.Debug("the embedded NATS server reports something", "line", l.line(format, v))
 }
 
 func (l natsLogger) Warnf(format string, v ...any) {
-	l.log.Warn("the embedded NATS server reports a warning: if it is about time, the disk is slow or the machine is busy", "line", l.line(format, v))
+	l.log.Warn(serverWarns, "line", l.line(format, v))
 }
 
 func (l natsLogger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
@@ -395,7 +398,7 @@ func (l natsLogger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
 func (l natsLogger) Errorf(format string, v ...any) {
 	line := l.line(format, v)
 	if strings.Contains(line, " - cid:") { // about a client, who chose a part of the text: it says nothing about the store
-		l.log.Warn("the embedded NATS server reports a warning: if it is about time, the disk is slow or the machine is busy", "line", line)
+		l.log.Warn(serverWarns, "line", line)
 		return
 	}
 	l.log.Error("the embedded NATS server reports an error: if it is about writing, look at the disk of --dir", "line", line)

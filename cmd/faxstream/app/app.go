@@ -180,7 +180,7 @@ func (a *App) openArchive(ctx context.Context, c Config, reg prometheus.Register
 		return nil, err
 	}
 	a.closers = append(a.closers, closeArchive)
-	if a.archive, err = watch(s, reg); err != nil {
+	if a.archive, err = watch(s, reg, c.Log); err != nil {
 		return nil, err
 	}
 	a.archive.tracer = a.tracer

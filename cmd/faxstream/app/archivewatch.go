@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -44,11 +45,12 @@ type watched struct {
 
 	failures *prometheus.CounterVec
 	tracer   *trace.Tracer // of writes; nil: off
+	log      *slog.Logger
 }
 
 // watch registers the metrics of an archive.
-func watch(s store, r prometheus.Registerer) (*watched, error) {
-	w := &watched{store: s, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
+func watch(s store, r prometheus.Registerer, log *slog.Logger) (*watched, error) {
+	w := &watched{store: s, log: log, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
 	w.failures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_archive_write_failures_total",
 		Help: "Writes to the archive that failed, test writes included, by reason: refused, full, other.",
@@ -154,6 +156,7 @@ func (w *watched) saw(ctx context.Context, err error) {
 		w.wrote = w.tried
 		if w.down != nil {
 			w.down, w.back = nil, w.tried
+			w.log.Info("the archive takes writes again: work goes on")
 		}
 		return
 	}
@@ -220,9 +223,14 @@ func (w *watched) tryWrite(ctx context.Context) error {
 	w.saw(check, err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.tested = time.Now(); err != nil {
-		w.down = err
+	if w.tested = time.Now(); err == nil {
+		return nil
 	}
+	if w.down == nil {
+		w.log.Error("the archive takes no writes: webhooks are stored, their pages wait and nothing is lost; look at the archive and its keys",
+			"err", err)
+	}
+	w.down = err
 	return err
 }
 

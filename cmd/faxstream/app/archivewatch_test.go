@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -73,7 +74,7 @@ func watching(t *testing.T, f func(t *testing.T, w *watched, m *moody)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &moody{}
-		w, err := watch(m, prometheus.NewRegistry())
+		w, err := watch(m, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
