@@ -324,6 +324,9 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	if err != nil {
 		return err
 	}
+	if err := a.shareLogins(ctx, c); err != nil {
+		return err
+	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Roles: cfg.Roles, Narrow: !c.has(RoleAdmin), Ready: cfg.Ready, Warnings: cfg.Warnings, Log: cfg.Log, Gate: cfg.Gate, Metrics: cfg.Metrics,
 		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
