@@ -58,6 +58,7 @@ type App struct {
 	gate      *access.Gate    // of the admin listener
 	failed    chan error      // a server or the board ended by itself
 	stopped   atomic.Value    // of stoppage: why fetching is stopped
+	resumed   atomic.Value    // of time.Time: when fetching went on last
 	doubted   atomic.Value    // of stoppage: why single pages may never come
 	sealing   atomic.Value    // of stoppage: why sealing fails
 	hooks     *ingest.Handler // takes in webhooks
@@ -114,6 +115,7 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.startZone(ctx)
+	a.startNotingOutages(ctx)
 	if err := a.startWork(ctx, c, reg); err != nil {
 		return nil, err
 	}
@@ -249,9 +251,9 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 		Policy: c.policy(), Retry: c.retry(), SpoolDir: c.path("spool"), Memory: a.memory,
 		Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Parts: c.parts(), Log: c.Log,
 		Ingest:  a.hooks.Again,
-		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
+		Stopped: a.fetchingStopped,
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
-		Outage:  a.archive.Outage,
+		Outage:  func(ctx context.Context) session.Outage { return a.archive.Outage(ctx).And(a.elsewhere(ctx)) },
 		Observe: func(ctx context.Context, s stage.Step) {
 			stages.observe(s)
 			traceStep(ctx, a.tracer, s)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
 	"sync"
@@ -41,7 +42,7 @@ type watched struct {
 	tested  time.Time     // end of the last test write; guarded by mu
 	down    error         // of the last test write, until a write works; guarded by mu
 	back    time.Time     // end of the first write that worked after a test write that failed; zero: none failed; guarded by mu
-	doubt   chan struct{} // of capacity 1; has a value when a write failed: a test write then shows whether that is the archive
+	doubt   chan struct{} // of capacity 1; has a value when a write or a read failed: a test write then shows whether that is the archive
 
 	failures *prometheus.CounterVec
 	tracer   *trace.Tracer // of writes; nil: off
@@ -117,6 +118,32 @@ func (w *watched) together(ctx context.Context, items []storage.Item, create fun
 	return errs
 }
 
+// Open implements [storage.Archive].
+func (w *watched) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
+	r, size, err := w.store.Open(ctx, key)
+	w.sawRead(ctx, err)
+	return r, size, err
+}
+
+// List implements [storage.Archive].
+func (w *watched) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for key, err := range w.store.List(ctx, prefix, after) {
+			w.sawRead(ctx, err)
+			if !yield(key, err) {
+				return
+			}
+		}
+	}
+}
+
+// sawRead has a test write show whether a read that failed is about the archive: the first request of work on a page is a read.
+func (w *watched) sawRead(ctx context.Context, err error) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		w.mayBeAway()
+	}
+}
+
 // written says for a span what a write did, and why it failed.
 func written(err error) (outcome, failure string) {
 	switch {
@@ -160,6 +187,10 @@ func (w *watched) saw(ctx context.Context, err error) {
 		}
 		return
 	}
+	w.mayBeAway()
+}
+
+func (w *watched) mayBeAway() {
 	select {
 	case w.doubt <- struct{}{}:
 	default: // there will be a test write
@@ -187,9 +218,16 @@ func (w *watched) Check(ctx context.Context) error {
 // met an outage since then.
 func (w *watched) Outage(ctx context.Context) session.Outage {
 	err := w.test(ctx)
+	o := w.lastKnown()
+	o.Now = err != nil
+	return o
+}
+
+// lastKnown is Outage as it was found last.
+func (w *watched) lastKnown() session.Outage {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return session.Outage{Now: err != nil, Ended: w.back}
+	return session.Outage{Now: w.down != nil, Ended: w.back}
 }
 
 // test makes a test write, unless it is known by now whether the archive takes writes.
