@@ -128,7 +128,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if rep.code == codeNotFound {
 			level = slog.LevelDebug // unknown senders must not fill the log; faxstream_webhooks_total counts them
 		}
-		h.cfg.Logger.Log(r.Context(), level, "webhook refused", "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
+		words := "a webhook is refused: its code says why, and what was in it is perhaps a dead letter"
+		if rep.status == http.StatusServiceUnavailable {
+			words = "a webhook cannot be stored, and is answered 503: the provider sends it again; look at /readyz"
+		}
+		h.cfg.Logger.Log(r.Context(), level, words, "status", rep.status, "code", rep.code, "client", client.String(), "err", rep.err)
 	}
 }
 

@@ -175,7 +175,7 @@ func (r *Reconciler) step(ctx context.Context) time.Duration {
 	soon := min(r.cfg.Every, time.Minute)
 	p, revision, err := r.load(ctx)
 	if err != nil {
-		r.warn(ctx, "read of the reconciler's position failed; it is tried again", err)
+		r.warn(ctx, "NATS does not say until when faxes were compared with the provider's lists: it is asked again", err)
 		return soon
 	}
 	now := time.Now().UTC()
@@ -185,7 +185,7 @@ func (r *Reconciler) step(ctx context.Context) time.Duration {
 	p.Due = now.Add(r.cfg.Every)
 	revision, ok, err := r.save(ctx, p, revision)
 	if err != nil {
-		r.warn(ctx, "write of the reconciler's due time failed; it is tried again", err)
+		r.warn(ctx, "NATS does not store when faxes are compared with the provider's lists: it is tried again", err)
 		return soon
 	}
 	if !ok {
@@ -199,13 +199,13 @@ func (r *Reconciler) step(ctx context.Context) time.Duration {
 	}
 	report, undecided := r.pass(ctx, after, now, p.Undecided, false)
 	if report.err != nil {
-		r.warn(ctx, "the provider's list was not read completely; the next pass reads the same time window again", report.err)
+		r.warn(ctx, "the provider's lists cannot be read: the next comparison looks at the same time again", report.err)
 		return max(time.Until(p.Due), retryAfter(report.err))
 	}
 	before := p.Zone
 	p.Position, p.Undecided, p.Zone = now, undecided, zone
 	if err = r.move(ctx, p, before, revision); err != nil {
-		r.warn(ctx, "the reconciler's position was not moved; the next pass reads the same time window again", err)
+		r.warn(ctx, "NATS does not store until when faxes were compared with the provider's lists: the next comparison begins there again", err)
 	}
 	return time.Until(p.Due)
 }

@@ -92,7 +92,8 @@
 //     go on when the servers are back. TestNoWebhookIsRefusedWhileNATSIsKilled, TestAStartWithoutNATSTakesWebhooks,
 //     TestAFullSpoolAnswers503
 //   - The archive or the provider is away when a fax is closed: the grace begins again when it is back, so the document is complete and its
-//     pages are streamed. TestAnOutageAtTheCloseCostsNoStreamedPage
+//     pages are streamed, also where only the processes that fetch pages meet the outage. TestAnOutageAtTheCloseCostsNoStreamedPage,
+//     TestACollectorHearsOfAnOutageThatOnlyWorkersMeet
 //   - The archive or the provider is away: a load balancer that asks the webhook listener goes on to send webhooks, and they are stored.
 //     TestOutages
 //   - The disk of the embedded server is full: answers are 503 until there is room; everything that was answered with 200 is there.
@@ -196,7 +197,8 @@
 //     ledger, and knows of a change at once.
 //   - Derived documents stand beside their revision (rN/derived.<h>.*). Their orders are in FAX_AUDIT, and the ledger knows nothing of
 //     them: pages list them from the archive. The same pages of a revision, turned in the same way, are one document, whoever orders it.
-//   - The grace after a close is armed again while archive or provider are away as this process knows: no process asks another one.
+//   - The grace after a close is armed again while archive or provider are away as this process knows, or as another one that works on
+//     pages has noted in FAX_ALIASES (cmd/faxstream/app/reconcile.go). No process asks another one.
 //   - A fax is one trace: its id is made from the session (trace/doc.go). The webhook listener has a /readyz of its own (ingest/ready.go),
 //     which is about FAX_IN alone.
 //   - A spool is a JetStream with FAX_IN and FAX_DLQ alone. What is in it is sent by Record and Bury, not by a source of a stream, which

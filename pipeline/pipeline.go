@@ -55,7 +55,7 @@ type Config struct {
 	Observe    stage.Observer                               // called from many goroutines; nil: not called
 	Stopped    func(error)                                  // as in fetch.Config
 	Doubted    func(error)                                  // as in fetch.Config
-	Outage     func(context.Context) session.Outage         // of the archive, as this process can know; nil: never
+	Outage     func(context.Context) session.Outage         // of the archive, and as others know; nil: never
 	Ingest     func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
 	Parts      []Part                                       // that this process takes; nil: all
 	Log        *slog.Logger

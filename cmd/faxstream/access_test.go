@@ -23,6 +23,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
 // A running server lets in the people of its file and those of its provider; who is added or gets another password counts at once.
@@ -88,6 +89,125 @@ func TestPeopleLogInToARunningServer(t *testing.T) {
 	if code, body := read(http.Get(p.api("/faxes"))); code != http.StatusUnauthorized {
 		t.Errorf("nobody: %d %s", code, body)
 	}
+}
+
+// Two processes serve the dashboard on the same NATS server: who logs in at one is logged in at the other, and who logs out at the other is
+// out at the first, and so is a person who is removed. What NATS has lets nobody in. Without NATS who is in stays, and nobody new gets in.
+func TestALoginCountsAtEveryProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two processes and two servers: runs without -short")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	users, words := filepath.Join(dir, "users"), filepath.Join(dir, "password")
+	const password = "correct horse battery"
+	if err := errors.Join(os.WriteFile(users, nil, 0o600), os.WriteFile(words, []byte(password+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"alice", "bob"} {
+		command(t, "user", "add", name, "--role=read", "--admin-users="+users, "--password-file="+words)
+	}
+	server := apptest.StartNATS(t)
+	_, archive, env := apptest.StartS3(t)
+	_, flags := newSimulator(t, faxplustest.Config{})
+	start := func() *process {
+		return serve(t, env, slices.Concat(archive, flags, []string{
+			"--nats-url=" + server.NATSURL(), "--dir=" + t.TempDir(), "--admin-users=" + users, "--roles=admin", "--list-every=0",
+		})...)
+	}
+	one, other := start(), start()
+	browser := func() *http.Client {
+		jar, err := cookiejar.New(nil) // its cookies are for all ports of the host, as those of a browser are
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &http.Client{Jar: jar}
+	}
+	post := func(b *http.Client, url string, form url.Values) int {
+		t.Helper()
+		resp, err := b.PostForm(url, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	wants := func(when string, b *http.Client, want map[*process]bool) {
+		t.Helper()
+		for p, in := range want {
+			resp, err := b.Get(p.api("/faxes"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if (resp.StatusCode != http.StatusUnauthorized) != in {
+				t.Errorf("%s: process %d answers %d", when, map[*process]int{one: 1, other: 2}[p], resp.StatusCode)
+			}
+		}
+	}
+	login := func(b *http.Client, p *process, name string) int {
+		t.Helper()
+		return post(b, p.ready.Admin+"/login", url.Values{"name": {name}, "password": {password}})
+	}
+	alice, bob := browser(), browser()
+	login(alice, one, "alice")
+	login(bob, other, "bob")
+	wants("logged in", alice, map[*process]bool{one: true, other: true})
+	wants("logged in", bob, map[*process]bool{one: true, other: true})
+	kept := keptCookies(alice, one)
+	post(alice, other.ready.Admin+"/logout", nil)
+	alice.Jar.SetCookies(kept.at, kept.cookies) // somebody has a copy
+	wants("logged out", alice, map[*process]bool{one: false, other: false})
+	s := readStreams(t, server.NATSURL())
+	kv, err := s.js.KeyValue(t.Context(), bus.BucketLogins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := kv.Keys(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("after a logout the logins are %q: %v", list, err)
+	}
+	entry, err := kv.Get(t.Context(), list[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range keptCookies(bob, one).cookies {
+		if strings.Contains(list[0]+string(entry.Value()), c.Value) {
+			t.Errorf("NATS has the cookie: %s", entry.Value())
+		}
+	}
+	thief := browser()
+	thief.Jar.SetCookies(kept.at, []*http.Cookie{{Name: kept.cookies[0].Name, Value: list[0], Path: "/"}})
+	wants("with what NATS has", thief, map[*process]bool{one: false, other: false})
+	s.close()
+	server.Kill()
+	wants("without NATS", bob, map[*process]bool{one: true, other: true})
+	if status := login(alice, one, "alice"); status != http.StatusServiceUnavailable {
+		t.Errorf("a login without NATS is answered %d", status)
+	}
+	server.Start()
+	await(t, "NATS is back", func() bool { return login(alice, one, "alice") == http.StatusOK })
+	wants("logged in again", alice, map[*process]bool{one: true})
+	command(t, "user", "remove", "bob", "--admin-users="+users)
+	wants("removed", bob, map[*process]bool{one: false, other: false})
+}
+
+// cookies are what a browser has for a process.
+type cookies struct {
+	at      *url.URL
+	cookies []*http.Cookie
+}
+
+func keptCookies(b *http.Client, p *process) cookies {
+	at, err := url.Parse(p.ready.Admin + "/")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	has := b.Jar.Cookies(at)
+	if len(has) == 0 {
+		p.t.Fatal("the browser has no cookie")
+	}
+	return cookies{at, has}
 }
 
 // The commands reach a listener that demands TLS and a token, and say what is wrong when they lack one of them.

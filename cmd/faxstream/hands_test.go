@@ -84,7 +84,7 @@ func TestOtherHandsAtTheConsumers(t *testing.T) {
 	if status, text := p.readyz(); status != http.StatusOK {
 		t.Errorf("/readyz: %d %s", status, text)
 	}
-	if n := strings.Count(p.log.String(), "fetching messages failed"); n > 20 {
+	if n := strings.Count(p.log.String(), "work cannot be read from NATS"); n > 20 {
 		t.Errorf("%d warnings, want one for each consumer", n)
 	}
 

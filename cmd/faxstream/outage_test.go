@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -293,6 +297,7 @@ func (w *outageWorld) checkUsage(before, after usage) {
 	if n, most := after.lines-before.lines, 10*files+20*int(long.Seconds()); n > most {
 		t.Errorf("%d lines logged, want at most %d", n, most)
 	}
+	w.checkWords(before, after)
 	if cpu := after.cpu - before.cpu; cpu > time.Duration(math.Round(float64(long)*0.6))+time.Second {
 		t.Errorf("%s of CPU time in %s", cpu, long)
 	}
@@ -301,6 +306,74 @@ func (w *outageWorld) checkUsage(before, after usage) {
 	}
 	if grown := after.goroutines - before.goroutines; grown > 200 {
 		t.Errorf("%d more goroutines after the outage than before", grown)
+	}
+}
+
+// checkWords wants the warnings and errors of an outage to be those that the page about operations explains, and to be few: the first three
+// with the same words and how many others there were, and then not one more a second.
+func (w *outageWorld) checkWords(before, after usage) {
+	t, known := w.t, explainedLines(w.t)
+	lines := slices.Collect(strings.Lines(w.p.log.String()))
+	said, n := map[string]bool{}, 0
+	for _, text := range lines[before.lines:after.lines] {
+		var line struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Errorf("a line of the log: %v: %s", err, text)
+		}
+		if line.Level != "WARN" && line.Level != "ERROR" {
+			continue
+		}
+		n++
+		if said[line.Msg] = true; !slices.Contains(known, line.Msg) {
+			t.Errorf("the page about operations does not explain %q: %s", line.Msg, text)
+		}
+	}
+	if most := 4*len(said) + int(after.at.Sub(before.at).Seconds()); n > most {
+		t.Errorf("%d warnings and errors with %d different words, want at most %d", n, len(said), most)
+	}
+	if len(said) == 0 {
+		t.Error("the log does not say that there is an outage")
+	}
+}
+
+// explainedLines are the lines of the log that the page about operations explains.
+func explainedLines(t *testing.T) (lines []string) {
+	t.Helper()
+	page := string(apptest.ReadFile(t, filepath.Join(root(t), "deploy/docs/operations.md")))
+	_, page, _ = strings.Cut(page, "\n| Line | To do |\n|---|---|\n")
+	for row := range strings.Lines(page) {
+		line, ok := strings.CutPrefix(row, "| `")
+		if !ok {
+			break
+		}
+		line, _, _ = strings.Cut(line, "` |")
+		lines = append(lines, line)
+	}
+	if len(lines) == 0 {
+		t.Fatal("the page about operations explains no lines of the log")
+	}
+	return lines
+}
+
+// The page about operations explains no line that the program does not have.
+func TestTheExplainedLinesAreThoseOfTheProgram(t *testing.T) {
+	var source strings.Builder
+	err := filepath.WalkDir(root(t), func(path string, e fs.DirEntry, err error) error {
+		if e != nil && e.IsDir() && strings.HasPrefix(e.Name(), ".") && path != root(t) {
+			return fs.SkipDir
+		}
+		if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			source.Write(apptest.ReadFile(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range explainedLines(t) {
+		if !strings.Contains(source.String(), `"`+line+`"`) {
+			t.Errorf("no part of the program logs %q", line)
+		}
 	}
 }
 

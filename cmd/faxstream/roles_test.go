@@ -8,6 +8,7 @@ import (
 	"github.com/faxstream/faxstream/cmd/faxstream/app"
 	"github.com/faxstream/faxstream/cmd/faxstream/app/apptest"
 	"github.com/faxstream/faxstream/ingest/faxplus/faxplustest"
+	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/storage/storagetest"
 )
 
@@ -88,6 +89,56 @@ func TestRolesInProcessesOfTheirOwn(t *testing.T) {
 			t.Errorf("a process ends with code %d: %s", code, tail(p.log.String(), 20))
 		}
 	}
+}
+
+// The archive is away for the worker alone, longer than the grace after the close: the collector hears of it, waits until it is over, and
+// every page is the streamed one. It makes no difference whether one process has both roles.
+func TestACollectorHearsOfAnOutageThatOnlyWorkersMeet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts four processes and two servers, and has an outage of half a minute: runs without -short")
+	}
+	t.Parallel()
+	server := apptest.StartNATS(t)
+	_, archive, env := apptest.StartS3(t)
+	cut, line := newS3Switch(t, archive)
+	sim, provider := newSimulator(t, faxplustest.Config{})
+	start := func(roles string, archive []string) *process {
+		t.Helper()
+		return serve(t, env, slices.Concat(archive, provider, []string{
+			"--nats-url=" + server.NATSURL(), "--dir=" + t.TempDir(), "--roles=" + roles, "--close-grace=20s", "--list-every=0",
+		})...)
+	}
+	worker, _, admin := start("worker", cut), start("collector,assembler", archive), start("admin", archive)
+	webhook := serve(t, nil, "--nats-url="+server.NATSURL(), "--dir="+t.TempDir(), "--roles=webhook")
+	line.set(s3Refuses)
+	await(t, "the worker knows that the archive is away", func() bool { status, _ := worker.readyz(); return status == 503 })
+	s := readStreams(t, server.NATSURL())
+	defer s.close()
+	notes, err := s.js.KeyValue(t.Context(), bus.BucketAliases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := uint64(0)
+	noted := func(what string) {
+		t.Helper()
+		await(t, what, func() bool {
+			e, err := notes.Get(t.Context(), "note.outage")
+			if err != nil || e.Revision() == seen {
+				return false
+			}
+			seen = e.Revision()
+			return true
+		})
+	}
+	noted("the worker notes the outage")
+	fax := apptest.SmallFax(t, "in-an-outage", 1)
+	webhook.send(sim, fax)
+	for range 6 { // every five seconds: longer than the grace
+		noted("the worker notes that the outage goes on")
+	}
+	line.set(nil)
+	admin.awaitComplete(fax.Session)
+	checkFax(t, admin, fax)
 }
 
 // wantRoles checks that a process has these roles, and serves nothing that is of others.

@@ -115,6 +115,7 @@ func (b *Bus) abandoned(ctx context.Context, d Delivery) error {
 	default:
 		return fmt.Errorf("message %d of %s: %w", a.Sequence, a.Stream, err)
 	}
-	b.log.Error("the server gave up a message; it goes to FAX_DLQ", "consumer", a.Consumer, "stream", a.Stream, "sequence", a.Sequence)
+	b.log.Error("NATS gave up a piece of work, which is a dead letter: look at it with `faxstream dlq ls`",
+		"work", a.Consumer, "stream", a.Stream, "sequence", a.Sequence)
 	return b.Bury(ctx, letter)
 }

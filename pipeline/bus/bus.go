@@ -134,14 +134,18 @@ func (b *Bus) options() []nats.Option {
 		nats.ReconnectBufSize(-1),        // a publish without a connection fails at once: the webhook is answered 503
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if b.life.Err() == nil {
-				b.log.Warn("NATS disconnected", "err", err)
+				b.log.Warn("the connection to the NATS servers is lost: work waits, and goes on by itself when they are back; look at the servers",
+					"err", err)
 				b.lineLost()
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.log.Warn("NATS reports an error of a subscription", "err", err)
+			b.log.Warn("the NATS servers refuse something to this process: if it is about permissions, look at the rights of its login",
+				"err", err)
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { b.log.Info("NATS reconnected", "server", nc.ConnectedAddr()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			b.log.Info("the NATS servers are connected again: work goes on", "server", nc.ConnectedAddr())
+		}),
 	}
 	if b.cfg.Join { // with an inbox of its own, its login needs no right to hear what others are answered
 		opts = append(opts, nats.CustomInboxPrefix(joinInbox))

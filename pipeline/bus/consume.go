@@ -192,7 +192,7 @@ func (b *Bus) fetch(d *durable, most int) {
 		err = batch.Error()
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrNoMessages) {
-		b.log.Log(ctx, d.level(), "fetching messages failed; it is tried again", "consumer", d.want.Durable, "err", err)
+		b.log.Log(ctx, d.level(), "work cannot be read from NATS: it is tried again by itself", "work", d.want.Durable, "err", err)
 		b.pause() // also: a consumer that is made again while the server still deletes its files may get its old state back
 		b.mend(d)
 	}

@@ -218,8 +218,8 @@ func (b *Bus) findOrMake(ctx context.Context, c Consumer) (jetstream.Consumer, e
 	}
 	cons, err = b.make(ctx, c, cfg)
 	if err == nil && at.Name != "" {
-		b.log.Warn("a durable consumer was lost and is made again", "consumer", cons.CachedInfo().Name, "stream", c.Stream,
-			"from_sequence", max(cfg.OptStartSeq, 1))
+		b.log.Warn("a consumer in NATS was deleted, and is made again where it was: look who deletes it",
+			"work", cons.CachedInfo().Name, "stream", c.Stream, "from_sequence", max(cfg.OptStartSeq, 1))
 	}
 	return cons, err
 }

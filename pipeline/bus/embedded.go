@@ -230,9 +230,6 @@ func claimStore(dir string, spool bool) error {
 	if other := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !slices.Contains(ours, e.Name()) }); other && spool {
 		return errors.New("this directory has files that are not of a spool: give an empty one, or one that does not exist")
 	}
-	if _, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_SYSTEM_ACCOUNT)); err == nil {
-		return errors.New("this directory is that of a NATS server of a cluster, which one server alone cannot use: give another one")
-	}
 	return writeUse(dir, want)
 }
 
@@ -264,7 +261,8 @@ const lockFile = "lock"
 var errOfCluster = errors.New("a nats-server of a cluster has used this directory, and a server that is alone may delete its streams: " +
 	"use another directory, and fill it with `faxstream rebuild`, or go on with the cluster (--nats-url)")
 
-// notOfCluster refuses a store that a server of a cluster has used: there it keeps what its cluster agrees on, in its system account.
+// notOfCluster refuses a store that a server of a cluster has used: there it keeps what its cluster agrees on, in its system account. That
+// account has another name where its configuration says so; and a server that was killed early has made its directory and no more.
 func notOfCluster(dir string) error {
 	accounts, err := os.ReadDir(filepath.Join(dir, server.JetStreamStoreDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -274,8 +272,8 @@ func notOfCluster(dir string) error {
 		return err
 	}
 	for _, account := range accounts {
-		_, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, account.Name(), "_js_", "_meta_"))
-		if err == nil {
+		_, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir, account.Name(), "_js_"))
+		if err == nil || account.Name() == server.DEFAULT_SYSTEM_ACCOUNT {
 			return errOfCluster
 		}
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
@@ -384,12 +382,15 @@ func (l natsLogger) line(format string, v []any) string {
 	return strings.TrimSpace(fmt.Sprintf(format, v...))
 }
 
+// serverWarns says what a warning of nats-server is mostly about.
+const serverWarns = "the embedded NATS server reports a warning: if it is about time, the disk is slow or the machine is busy"
+
 func (l natsLogger) Noticef(format string, v ...any) {
-	l.log.Debug("NATS server", "line", l.line(format, v))
+	l.log.Debug("the embedded NATS server reports something", "line", l.line(format, v))
 }
 
 func (l natsLogger) Warnf(format string, v ...any) {
-	l.log.Warn("NATS server", "line", l.line(format, v))
+	l.log.Warn(serverWarns, "line", l.line(format, v))
 }
 
 func (l natsLogger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
@@ -397,10 +398,10 @@ func (l natsLogger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
 func (l natsLogger) Errorf(format string, v ...any) {
 	line := l.line(format, v)
 	if strings.Contains(line, " - cid:") { // about a client, who chose a part of the text: it says nothing about the store
-		l.log.Warn("NATS server", "line", line)
+		l.log.Warn(serverWarns, "line", line)
 		return
 	}
-	l.log.Error("NATS server", "line", line)
+	l.log.Error("the embedded NATS server reports an error: if it is about writing, look at the disk of --dir", "line", line)
 	l.told(line)
 }
 

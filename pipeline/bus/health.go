@@ -112,7 +112,7 @@ func (b *Bus) Takes(ctx context.Context) error {
 // stores returns nil if messages can be stored. refusing are the streams that matter and whose last publish failed.
 func (b *Bus) stores(ctx context.Context, refusing []string) error {
 	if b.nc.Status() != nats.CONNECTED {
-		return fmt.Errorf("NATS is %s", b.nc.Status())
+		return fmt.Errorf("the connection to NATS is %s: look at the NATS servers", strings.ToLower(b.nc.Status().String()))
 	}
 	if err := b.server.healthy(); err != nil {
 		b.health.told(err.Error())
@@ -126,7 +126,7 @@ func (b *Bus) stores(ctx context.Context, refusing []string) error {
 			continue
 		}
 		if err := b.health.reason(stream); err != nil { // nil: another publish has succeeded since
-			return fmt.Errorf("the last publish failed: %w", err)
+			return fmt.Errorf("NATS does not store what is to go into %s: %w", stream, err)
 		}
 	}
 	if _, err := b.js.Stream(ctx, StreamIn); err != nil {

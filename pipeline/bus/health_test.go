@@ -63,7 +63,7 @@ func TestNotReadyFromTheFirstRefusedPublishUntilOneSucceeds(t *testing.T) {
 	}
 	refused, err := fill(t, b, "s")
 	if b.Ready(t.Context()) == nil {
-		t.Fatalf("ready, though the last publish failed: %v", err)
+		t.Fatalf("ready, though the last event was not stored: %v", err)
 	}
 	mustRecord(t, b, session.DocReady{Session: "s", ToToken: "1334", Revision: 1}) // another stream says nothing of this one
 	if b.Takes(t.Context()) == nil {
@@ -93,7 +93,7 @@ func TestReadyAgainWithoutAnotherWebhook(t *testing.T) {
 	t.Parallel()
 	b := small(t)
 	if _, err := fill(t, b, "s"); b.Ready(t.Context()) == nil {
-		t.Fatalf("ready, though the last publish failed: %v", err)
+		t.Fatalf("ready, though the last event was not stored: %v", err)
 	}
 	purge(t, b, StreamIn)
 	if err := b.Ready(t.Context()); err != nil {

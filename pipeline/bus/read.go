@@ -225,6 +225,15 @@ func (b *Bus) Event(ctx context.Context, subject string) (s Stored, ok bool, err
 	return s, true, nil
 }
 
+// Events reads the messages of FAX_IN from a sequence on, at most most. If it returns fewer, there are no more.
+func (b *Bus) Events(ctx context.Context, from uint64, most int) ([]*jetstream.RawStreamMsg, error) {
+	msgs, err := b.batch(ctx, StreamIn, most, jetstreamext.GetBatchSeq(from))
+	if err != nil {
+		return nil, fmt.Errorf("read %s from message %d on: %w", StreamIn, from, err)
+	}
+	return msgs, nil
+}
+
 // PageFailures reads the failed attempts of one page, in ascending order.
 func (b *Bus) PageFailures(ctx context.Context, id string, page int) ([]session.PageFailed, error) {
 	var all []session.PageFailed

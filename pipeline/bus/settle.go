@@ -31,8 +31,8 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 			Original: d.Subject, Body: d.Data, Received: d.Time,
 		})
 		if buried == nil {
-			b.log.Error("message moved to FAX_DLQ", "consumer", c.Durable, "subject", maskSubject(d.Subject),
-				"reason", dead.Reason, "err", maskSubject(err.Error()))
+			b.log.Error("a piece of work cannot be done, and is a dead letter: look at it with `faxstream dlq ls`",
+				"work", c.Durable, "subject", maskSubject(d.Subject), "reason", dead.Reason, "err", maskSubject(err.Error()))
 			b.reply(c, d, m.TermWithReason(buriedReason+string(dead.Reason)))
 			b.settled(c, m, inProgress)
 			return
@@ -54,8 +54,8 @@ func (b *Bus) settle(c Consumer, m jetstream.Msg, d Delivery, err error) {
 		if d.Tries <= len(outageDelays) || d.Tries%outageReminder == 0 {
 			level = slog.LevelWarn
 		}
-		b.log.Log(context.Background(), level, "message will be delivered again",
-			"consumer", c.Durable, "subject", maskSubject(d.Subject), "tries", d.Tries, "delay", delay, "err", maskSubject(err.Error()))
+		b.log.Log(context.Background(), level, "a piece of work failed: it comes again by itself until it is done",
+			"work", c.Durable, "subject", maskSubject(d.Subject), "tries", d.Tries, "delay", delay, "err", maskSubject(err.Error()))
 	}
 	b.reply(c, d, m.NakWithDelay(delay))
 	b.settled(c, m, fmt.Appendf(nil, "-NAK {\"delay\": %d}", delay))
@@ -91,7 +91,7 @@ func (b *Bus) syncReplies(ctx context.Context) error {
 
 func (b *Bus) reply(c Consumer, d Delivery, err error) {
 	if err != nil && b.life.Err() == nil {
-		b.log.Warn("acknowledgement not sent; the message will be delivered again",
-			"consumer", c.Durable, "subject", maskSubject(d.Subject), "err", err)
+		b.log.Warn("NATS was not told that a piece of work is done: it is done again, which changes nothing",
+			"work", c.Durable, "subject", maskSubject(d.Subject), "err", err)
 	}
 }

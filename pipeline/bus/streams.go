@@ -27,6 +27,7 @@ const (
 
 	BucketSessions = "FAX_SESSIONS"
 	BucketAliases  = "FAX_ALIASES"
+	BucketLogins   = "FAX_LOGINS" // of people; only where several processes share the servers
 )
 
 // horizon is how long the streams have facts: for deduplication, and for subscribers that were away.
@@ -280,6 +281,23 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 		AllowAtomicPublish: true,
 		Duplicates:         2 * time.Minute,
 	}
+}
+
+// Bucket finds or creates a bucket for what may be lost, such as logins: when it is gone, it is made again. It forgets what is older than
+// long. Who reads it asks the leader of its servers, which has what was written last.
+func (b *Bus) Bucket(ctx context.Context, name string, long time.Duration, maxBytes int64) (jetstream.KeyValue, error) {
+	cfg := bucketStream(name)
+	cfg.MaxAge, cfg.MaxBytes, cfg.Replicas, cfg.Metadata, cfg.AllowDirect = long, maxBytes, b.copies, b.revision(), false
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if _, err := b.findOrCreate(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("create or update bucket %s: %w", name, err)
+	}
+	kv, err := b.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("bind bucket %s: %w", name, err)
+	}
+	return kv, nil
 }
 
 func (b *Bus) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {

@@ -132,7 +132,7 @@ func (b *Bus) lookAtAll(ctx context.Context) {
 		return
 	}
 	if err := b.savePositions(ctx, mine); err != nil && ctx.Err() == nil {
-		b.log.Warn("the positions of the consumers are not saved; a consumer that is deleted now repeats more messages", "err", err)
+		b.log.Warn("NATS does not store how far the work has come: it is tried again by itself, and nothing is lost", "err", err)
 	}
 }
 
@@ -165,9 +165,10 @@ func (b *Bus) lookAt(ctx context.Context, d *durable) *jetstream.ConsumerInfo {
 	was := d.look.trouble
 	d.look = next.after(d.look, err, d.busy.Load() > 0)
 	if now := d.look.trouble; now != nil && was == nil {
-		b.log.Error("a consumer does not work", "consumer", d.want.Durable, "stream", d.want.Stream, "err", now)
+		b.log.Error("work of one kind stands still, because its consumer in NATS does not work: look at /readyz",
+			"work", d.want.Durable, "stream", d.want.Stream, "err", now)
 	} else if now == nil && was != nil {
-		b.log.Info("a consumer works again", "consumer", d.want.Durable, "stream", d.want.Stream)
+		b.log.Info("work of one kind that stood still goes on", "work", d.want.Durable, "stream", d.want.Stream)
 	}
 	return next.info
 }

@@ -83,7 +83,7 @@ func TestADeletedConsumerIsMadeAgainWhereItWas(t *testing.T) {
 	if len(seen) > 0 || b.Ready(t.Context()) != nil {
 		t.Errorf("%d messages came again; ready: %v", len(seen), b.Ready(t.Context()))
 	}
-	if n := log.count("fetching messages failed"); n > 1 {
+	if n := log.count("work cannot be read from NATS"); n > 1 {
 		t.Errorf("%d warnings, want one at most", n)
 	}
 	if log.count("is made again") != 1 {

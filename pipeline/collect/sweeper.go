@@ -35,7 +35,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 	for {
 		wait := s.Every
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("timers cannot be set again; next try in a minute", "err", err)
+			s.Log.Warn("the timers of open faxes cannot be looked after, because NATS does not answer: it is tried again in a minute", "err", err)
 			wait = sweepAgain
 		}
 		select {

@@ -32,7 +32,8 @@ func (w *Worker) ask(ctx context.Context, d bus.Delivery) error {
 		if fl.Reason == session.ReasonUnavailable || fl.Reason == session.ReasonUnauthorized && !w.gate.usable(ctx, false) {
 			return fmt.Errorf("record of session %s: %s", f.Session, fl.Detail)
 		}
-		w.log.Warn("the provider's record of a silent fax cannot be read", "session", f.Session, "reason", fl.Reason, "detail", fl.Detail)
+		w.log.Warn("the provider's record of a fax that nobody has closed cannot be read: the fax ends without it",
+			"session", f.Session, "reason", fl.Reason, "detail", fl.Detail)
 	}
 	switch {
 	case open:

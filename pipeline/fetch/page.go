@@ -197,7 +197,7 @@ func (w *Worker) fail(ctx context.Context, a attempt, o intake.Origin, f *intake
 		w.path.notThere(o.Session, a.number)
 	}
 	w.Observe(ctx, stage.Step{Stage: f.Stage, Session: o.Session, Page: o.Page, Reason: f.Reason, Attempt: a.number})
-	w.log.Warn("page fetch failed",
+	w.log.Warn("a page was not fetched: it is tried again, and if it is final, the page is taken from the whole file",
 		"session", o.Session, "page", o.Page, "attempt", a.number, "reason", f.Reason, "final", !more, "detail", f.Detail)
 	_, _, err = w.bus.RecordFact(ctx, session.PageFailed{
 		Session: o.Session, Page: o.Page, ToToken: o.ToToken, Attempt: a.before + a.number, Stage: f.Stage,

@@ -90,7 +90,8 @@ func (w *Worker) incomplete(ctx context.Context, t *wholeTry, b *intake.Body, fi
 	if err != nil || !more {
 		return false, err
 	}
-	w.log.Warn("whole file is incomplete", "session", t.order.Session, "attempt", t.number, "reason", fl.Reason, "detail", fl.Detail)
+	w.log.Warn("the whole file of a fax has too few pages: it is fetched again",
+		"session", t.order.Session, "attempt", t.number, "reason", fl.Reason, "detail", fl.Detail)
 	return true, w.scheduleWhole(ctx, *t, due)
 }
 
@@ -138,7 +139,7 @@ func (w *Worker) failWhole(ctx context.Context, t wholeTry, fl *intake.Failure) 
 	if err != nil {
 		return err
 	}
-	w.log.Warn("whole file fetch failed",
+	w.log.Warn("the whole file of a fax was not fetched: it is tried again, and if it is final, pages that only it has are dead letters",
 		"session", t.order.Session, "attempt", t.number, "reason", fl.Reason, "final", !more, "detail", fl.Detail)
 	if more {
 		return w.scheduleWhole(ctx, t, due)

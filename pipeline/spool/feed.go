@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
@@ -236,7 +235,7 @@ func (s *Spool) facts(ctx context.Context, store *bus.Bus, servers Servers, widt
 	r := remover{stream: stream}
 	defer func() { err = errors.Join(err, r.end(ctx)) }()
 	for next := uint64(1); ; {
-		msgs, err := some(ctx, store, next)
+		msgs, err := store.Events(ctx, next, atOnce)
 		if err != nil || len(msgs) == 0 {
 			return err
 		}
@@ -252,26 +251,6 @@ func (s *Spool) facts(ctx context.Context, store *bus.Bus, servers Servers, widt
 		}
 		next = msgs[len(msgs)-1].Sequence + 1
 	}
-}
-
-// some reads the next events from a sequence on.
-func some(ctx context.Context, store *bus.Bus, next uint64) (msgs []*jetstream.RawStreamMsg, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	all, err := jetstreamext.GetBatch(ctx, store.JetStream(), bus.StreamIn, atOnce, jetstreamext.GetBatchSeq(next))
-	if err != nil {
-		return nil, err
-	}
-	for m, err := range all {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		msgs = append(msgs, m)
-	}
-	return msgs, ctx.Err() // at the end of ctx the answers end without an error
 }
 
 // batch sends events, so many at once, and returns which the spool need not have any more.

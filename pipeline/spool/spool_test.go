@@ -278,7 +278,7 @@ func TestADrainWithoutAnswersFails(t *testing.T) {
 	record(t, s, page("s", 1))
 	over, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
-	if msgs, err := some(over, s.store, 1); err == nil {
+	if msgs, err := s.store.Events(over, 1, atOnce); err == nil {
 		t.Errorf("a read without an answer returns %d events and no error", len(msgs))
 	}
 	if d, err := s.Drain(over, they); err == nil {
@@ -556,7 +556,8 @@ func TestADirectoryIsForOneThing(t *testing.T) {
 		t.Errorf("the store of an older version: %v", err)
 	}
 	if err := errors.Join(
-		os.MkdirAll(of("cluster/jetstream/$SYS"), 0o700), os.Mkdir(of("killed"), 0o700),
+		os.MkdirAll(of("cluster/jetstream/$SYS"), 0o700), os.MkdirAll(of("named/jetstream/operator/_js_/S-R3F-a"), 0o700),
+		os.Mkdir(of("killed"), 0o700), os.MkdirAll(of("other/photos"), 0o700),
 		os.WriteFile(filepath.Join(of("killed"), "lock"), nil, 0o600), os.WriteFile(filepath.Join(of("killed"), "use.new"), nil, 0o600),
 	); err != nil {
 		t.Fatal(err)
@@ -571,10 +572,11 @@ func TestADirectoryIsForOneThing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		`for "spool"`:                                   streams("spool"),
-		`for "streams"`:                                 asSpool(Open, "nats"),
-		"NATS server of a cluster":                      streams("cluster"),
-		"files that are not of a spool":                 asSpool(Open, "cluster"),
+		`for "spool"`:   streams("spool"),
+		`for "streams"`: asSpool(Open, "nats"),
+		of("cluster") + ": a nats-server of a cluster":  streams("cluster"),
+		of("named") + ": a nats-server of a cluster":    asSpool(Open, "named"),
+		"files that are not of a spool":                 asSpool(Open, "other"),
 		of("nats") + " is not the directory of a spool": asSpool(OpenLeft, "nats"),
 		of("none") + " is not the directory of a spool": asSpool(OpenLeft, "none"),
 	} {

@@ -5,6 +5,9 @@
 // the gate lets through only requests made to a loopback address. In both cases no page of another origin can change anything. A link (see
 // Link) is signed and lets its holder read one object until a time, as long as its maker may read.
 //
-// Logins and counted failures are in memory: after a crash or restart people log in again. LinkKey and WriteUsers write one file, whole or
-// not at all; a crash may leave a file .key-* or .users-* beside it, which means nothing and can be removed.
+// Counted failures are in memory. So are logins, and after a crash or restart people log in again. Where several processes share them
+// (Gate.Share) they outlive a process, and memory has those that it met for the time in which Shared does not answer.
+//
+// LinkKey and WriteUsers write one file, whole or not at all; a crash may leave a file .key-* or .users-* beside it, which means nothing
+// and can be removed.
 package access

@@ -45,6 +45,13 @@ func New(c Config) *Gate {
 	return &Gate{Config: c, passwords: newPasswords(), provider: provider{exchanges: make(chan struct{}, maxExchanges)}}
 }
 
+// Share has logins be those of all processes that share them, from now on.
+func (g *Gate) Share(s Shared) {
+	g.logins.mu.Lock()
+	defer g.logins.mu.Unlock()
+	g.logins.shared = s
+}
+
 // Rules give patterns of a ServeMux their scope; see Guard.
 type Rules map[string]Scope
 
@@ -238,7 +245,7 @@ func (g *Gate) identify(r *http.Request) (Token, error) {
 		}
 		return Token{}, errWrongToken
 	}
-	s, ok := g.logins.session(cookie.Value, time.Now())
+	s, ok := g.logins.session(r.Context(), cookie.Value, time.Now())
 	if ok && s.provided {
 		return s.token, nil
 	}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -181,7 +182,7 @@ func (g *Gate) maker(l Link) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	all = append(all, g.logins.provided(time.Now())...)
+	all = append(all, g.logins.provided(context.Background(), time.Now())...)
 	i := slices.IndexFunc(all, func(t Token) bool { return t.Name == l.By && t.may(ScopeOwn) })
 	if i < 0 {
 		return Token{}, ErrOrphanLink

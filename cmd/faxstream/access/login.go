@@ -57,6 +57,10 @@ func (g *Gate) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t, reason, err := g.shown(r)
+	var value string
+	if err == nil {
+		value, err = g.open(r, t, false)
+	}
 	e, ok := errors.AsType[*api.Error](err)
 	switch {
 	case ok:
@@ -69,8 +73,21 @@ func (g *Gate) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.Log.Info("logged in", "name", t.Name, "address", Address(r))
-	http.SetCookie(w, g.cookie(r, g.logins.open(t, false, time.Now()), int(sessionFor.Seconds())))
+	http.SetCookie(w, g.cookie(r, value, int(SessionFor.Seconds())))
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
+}
+
+var errNotKept = api.Errorf(http.StatusServiceUnavailable, "unavailable",
+	"a login cannot be kept now, because NATS does not answer: try again, and look at /readyz")
+
+// open begins a session, and gives the cookie's value.
+func (g *Gate) open(r *http.Request, t Token, provided bool) (string, error) {
+	value, err := g.logins.open(r.Context(), t, provided, time.Now())
+	if err != nil {
+		g.Log.Error("a login was refused, because NATS, which keeps it for all processes, does not answer", "name", t.Name, "err", err)
+		return "", errNotKept
+	}
+	return value, nil
 }
 
 // shown is whose token, or whose name and password, the form of a login has. An api.Error is for the person; reason is counted then.
@@ -102,7 +119,7 @@ func (g *Gate) shown(r *http.Request) (t Token, reason string, err error) {
 
 func (g *Gate) logOut(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie(cookieName); err == nil {
-		g.logins.end(c.Value)
+		g.logins.end(r.Context(), c.Value, time.Now())
 	}
 	http.SetCookie(w, g.cookie(r, "", -1))
 	http.Redirect(w, r, "/login", http.StatusSeeOther)

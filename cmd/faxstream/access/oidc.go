@@ -201,8 +201,13 @@ func (g *Gate) oidcCallback(w http.ResponseWriter, r *http.Request) {
 		g.oidcFailed(w, r, err)
 		return
 	}
+	value, err := g.open(r, t, true)
+	if err != nil {
+		g.oidcFailed(w, r, err)
+		return
+	}
 	g.Log.Info("logged in", "name", t.Name, "sub", sub, "address", Address(r), "issuer", g.OIDC.Issuer)
-	http.SetCookie(w, g.cookie(r, g.logins.open(t, true, time.Now()), int(sessionFor.Seconds())))
+	http.SetCookie(w, g.cookie(r, value, int(SessionFor.Seconds())))
 	w.Header().Set("Refresh", "0; url="+layout.Base(r)+next)
 	pages.Write(w, r, g.Log, http.StatusOK, "welcome.html", struct{ Name, Next string }{t.Name, next})
 }

@@ -158,14 +158,14 @@ func TestAPersonLogsInThroughAProvider(t *testing.T) {
 	if resp, body := h.get(h.URL+"/", cookie); resp.StatusCode != 200 || body != "jane.doe" {
 		t.Errorf("%s %s", resp.Status, body)
 	}
-	s, _ := h.gate.logins.session(cookie.Value, time.Now())
+	s, _ := h.gate.logins.session(t.Context(), cookie.Value, time.Now())
 	if !s.token.may(ScopeOperate) || s.token.may(ScopeAdmin) {
 		t.Errorf("jane may %v", s.token.Scopes)
 	}
 	if maker, err := h.gate.maker(Link{By: "jane.doe"}); err != nil || maker.Name != "jane.doe" {
 		t.Errorf("a link of hers: %v, %v", maker, err)
 	}
-	h.gate.logins.end(cookie.Value)
+	h.gate.logins.end(t.Context(), cookie.Value, time.Now())
 	if _, err := h.gate.maker(Link{By: "jane.doe"}); err == nil {
 		t.Error("a link outlives the login of its maker")
 	}
@@ -180,7 +180,7 @@ func TestAPersonLogsInThroughAProvider(t *testing.T) {
 	if cookie = cookieOf(resp); cookie == nil {
 		t.Fatal(resp.Status)
 	}
-	s, _ = h.gate.logins.session(cookie.Value, time.Now())
+	s, _ = h.gate.logins.session(t.Context(), cookie.Value, time.Now())
 	if !s.token.Masked || !slices.Equal(s.token.Numbers, []string{"13343040000"}) || s.token.may(ScopeWork) {
 		t.Errorf("the lab is %+v", s.token)
 	}

@@ -45,7 +45,7 @@ func Unavailable(format string, a ...any) error {
 // Fail answers with an error. An error that is not an Error is logged, unless the caller went away: the caller is not told its text.
 func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	if _, ok := errors.AsType[*Error](err); !ok && r.Context().Err() == nil {
-		log.Error("admin request failed", "path", r.URL.Path, "err", err)
+		log.Error("a request to the API or the dashboard failed, and may be repeated: look at /readyz", "path", r.URL.Path, "err", err)
 	}
 	WriteError(w, err)
 }

@@ -1,19 +1,23 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/cmd/faxstream/layout"
+	"github.com/faxstream/faxstream/pipeline/bus"
 )
 
 // Admin is who may reach the admin listener, and how. Without Tokens, Users and OIDC (loopback only) everybody on this host may.
@@ -108,6 +112,65 @@ func (a *App) health(c Config, reg *prometheus.Registry) (dashboard.Config, erro
 		Gate: a.gate,
 	}, nil
 }
+
+// maxLogins bounds what is shared of logins, bytes. There are a thousand at most.
+const maxLogins = 16 << 20
+
+// shareLogins has people who log in at one process be logged in at all that use the same NATS servers.
+func (a *App) shareLogins(ctx context.Context, c Config) error {
+	if c.NATS.URL == "" || !c.Admin.Login() {
+		return nil // nobody else has this server
+	}
+	bucket, err := a.bus.Bucket(ctx, bus.BucketLogins, access.SessionFor, maxLogins)
+	if err == nil {
+		a.gate.Share(sharedLogins{bucket})
+	}
+	return err
+}
+
+// sharedLogins implements access.Shared.
+type sharedLogins struct{ bucket jetstream.KeyValue }
+
+func (s sharedLogins) Login(ctx context.Context, id string) ([]byte, error) {
+	e, err := s.bucket.Get(ctx, id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a login: %w", err)
+	}
+	return e.Value(), nil
+}
+
+func (s sharedLogins) Logins(ctx context.Context) (map[string][]byte, error) {
+	all := map[string][]byte{}
+	w, err := s.bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read the logins: %w", err)
+	}
+	defer func() { _ = w.Stop() }() // what it leaves ends with the connection
+	for {
+		select {
+		case e, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return nil, errors.New("read the logins: the answer ended early")
+			case e == nil:
+				return all, nil
+			}
+			all[e.Key()] = e.Value()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read the logins: %w", ctx.Err())
+		}
+	}
+}
+
+func (s sharedLogins) Keep(ctx context.Context, id string, login []byte) error {
+	_, err := s.bucket.Put(ctx, id, login)
+	return err
+}
+
+func (s sharedLogins) End(ctx context.Context, id string) error { return s.bucket.Delete(ctx, id) }
 
 // listenHealth serves health, readiness and metrics, and no faxes.
 func (a *App) listenHealth(c Config, reg *prometheus.Registry) error {

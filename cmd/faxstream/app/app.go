@@ -58,6 +58,7 @@ type App struct {
 	gate      *access.Gate    // of the admin listener
 	failed    chan error      // a server or the board ended by itself
 	stopped   atomic.Value    // of stoppage: why fetching is stopped
+	resumed   atomic.Value    // of time.Time: when fetching went on last
 	doubted   atomic.Value    // of stoppage: why single pages may never come
 	sealing   atomic.Value    // of stoppage: why sealing fails
 	skew      string          // a sentence about the clock of the S3 service; empty: it is right, or not known
@@ -115,6 +116,7 @@ func start(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.startZone(ctx)
+	a.startNotingOutages(ctx)
 	if err := a.startWork(ctx, c, reg); err != nil {
 		return nil, err
 	}
@@ -181,7 +183,7 @@ func (a *App) openArchive(ctx context.Context, c Config, reg prometheus.Register
 		return nil, err
 	}
 	a.closers = append(a.closers, closeArchive)
-	if a.archive, err = watch(s, reg); err != nil {
+	if a.archive, err = watch(s, reg, c.Log); err != nil {
 		return nil, err
 	}
 	a.archive.tracer = a.tracer
@@ -250,9 +252,9 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 		Policy: c.policy(), Retry: c.retry(), ScratchDir: c.path("spool"), Memory: a.memory,
 		Software: c.Software, SignKey: c.SignKey, Fetches: c.Fetches, Parts: c.parts(), Log: c.Log,
 		Ingest:  a.hooks.Again,
-		Stopped: func(err error) { a.stopped.Store(stoppage{err}) },
+		Stopped: a.fetchingStopped,
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
-		Outage:  a.archive.Outage,
+		Outage:  func(ctx context.Context) session.Outage { return a.archive.Outage(ctx).And(a.elsewhere(ctx)) },
 		Observe: func(ctx context.Context, s stage.Step) {
 			stages.observe(s)
 			traceStep(ctx, a.tracer, s)
@@ -323,6 +325,9 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	small := intake.NewThumbnails(a.memory)
 	cfg, err := a.health(c, reg)
 	if err != nil {
+		return err
+	}
+	if err := a.shareLogins(ctx, c); err != nil {
 		return err
 	}
 	handler := dashboard.NewHandler(dashboard.Config{

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -40,15 +42,16 @@ type watched struct {
 	tested  time.Time     // end of the last test write; guarded by mu
 	down    error         // of the last test write, until a write works; guarded by mu
 	back    time.Time     // end of the first write that worked after a test write that failed; zero: none failed; guarded by mu
-	doubt   chan struct{} // of capacity 1; has a value when a write failed: a test write then shows whether that is the archive
+	doubt   chan struct{} // of capacity 1; has a value when a write or a read failed: a test write then shows whether that is the archive
 
 	failures *prometheus.CounterVec
 	tracer   *trace.Tracer // of writes; nil: off
+	log      *slog.Logger
 }
 
 // watch registers the metrics of an archive.
-func watch(s store, r prometheus.Registerer) (*watched, error) {
-	w := &watched{store: s, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
+func watch(s store, r prometheus.Registerer, log *slog.Logger) (*watched, error) {
+	w := &watched{store: s, log: log, turn: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
 	w.failures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "faxstream_archive_write_failures_total",
 		Help: "Writes to the archive that failed, test writes included, by reason: refused, full, other.",
@@ -115,6 +118,32 @@ func (w *watched) together(ctx context.Context, items []storage.Item, create fun
 	return errs
 }
 
+// Open implements [storage.Archive].
+func (w *watched) Open(ctx context.Context, key string) (io.ReadSeekCloser, int64, error) {
+	r, size, err := w.store.Open(ctx, key)
+	w.sawRead(ctx, err)
+	return r, size, err
+}
+
+// List implements [storage.Archive].
+func (w *watched) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for key, err := range w.store.List(ctx, prefix, after) {
+			w.sawRead(ctx, err)
+			if !yield(key, err) {
+				return
+			}
+		}
+	}
+}
+
+// sawRead has a test write show whether a read that failed is about the archive: the first request of work on a page is a read.
+func (w *watched) sawRead(ctx context.Context, err error) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		w.mayBeAway()
+	}
+}
+
 // written says for a span what a write did, and why it failed.
 func written(err error) (outcome, failure string) {
 	switch {
@@ -154,9 +183,14 @@ func (w *watched) saw(ctx context.Context, err error) {
 		w.wrote = w.tried
 		if w.down != nil {
 			w.down, w.back = nil, w.tried
+			w.log.Info("the archive takes writes again: work goes on")
 		}
 		return
 	}
+	w.mayBeAway()
+}
+
+func (w *watched) mayBeAway() {
 	select {
 	case w.doubt <- struct{}{}:
 	default: // there will be a test write
@@ -184,9 +218,16 @@ func (w *watched) Check(ctx context.Context) error {
 // met an outage since then.
 func (w *watched) Outage(ctx context.Context) session.Outage {
 	err := w.test(ctx)
+	o := w.lastKnown()
+	o.Now = err != nil
+	return o
+}
+
+// lastKnown is Outage as it was found last.
+func (w *watched) lastKnown() session.Outage {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return session.Outage{Now: err != nil, Ended: w.back}
+	return session.Outage{Now: w.down != nil, Ended: w.back}
 }
 
 // test makes a test write, unless it is known by now whether the archive takes writes.
@@ -220,9 +261,14 @@ func (w *watched) tryWrite(ctx context.Context) error {
 	w.saw(check, err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.tested = time.Now(); err != nil {
-		w.down = err
+	if w.tested = time.Now(); err == nil {
+		return nil
 	}
+	if w.down == nil {
+		w.log.Error("the archive takes no writes: webhooks are stored, their pages wait and nothing is lost; look at the archive and its keys",
+			"err", err)
+	}
+	w.down = err
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +58,23 @@ func (m *moody) Create(_ context.Context, key string, _ io.ReadSeeker, _ int64, 
 	return m.err
 }
 
+func (m *moody) Open(context.Context, string) (io.ReadSeekCloser, int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return nil, 0, m.err
+}
+
+func (m *moody) List(context.Context, string, string) iter.Seq2[string, error] {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.err
+	return func(yield func(string, error) bool) {
+		if err != nil {
+			yield("", err)
+		}
+	}
+}
+
 func (m *moody) Check(ctx context.Context) error {
 	m.mu.Lock()
 	m.checks++
@@ -73,7 +92,7 @@ func watching(t *testing.T, f func(t *testing.T, w *watched, m *moody)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &moody{}
-		w, err := watch(m, prometheus.NewRegistry())
+		w, err := watch(m, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,6 +193,46 @@ func TestAnOutageIsKnownWhenItMatters(t *testing.T) {
 		time.Sleep(time.Hour)
 		if o := w.Outage(t.Context()); o.Now || !o.Ended.Equal(back) {
 			t.Errorf("an archive that works again since %s: %+v", back, o)
+		}
+	})
+}
+
+// Work on a page begins with a read: one that fails shows an outage as a write does. An object that is not there does not.
+func TestAFailedReadShowsAnOutage(t *testing.T) {
+	watching(t, func(t *testing.T, w *watched, m *moody) {
+		list := func() (all error) {
+			for _, err := range w.List(t.Context(), "", "") {
+				all = errors.Join(all, err)
+			}
+			return all
+		}
+		m.becomes(fs.ErrNotExist, false)
+		if err := list(); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		m.checked()
+		time.Sleep(2 * time.Second)
+		if n := m.checked(); n != 0 {
+			t.Errorf("%d test writes because of an object that is not there", n)
+		}
+		for name, read := range map[string]func() error{
+			"list": list, "open": func() error { _, _, err := w.Open(t.Context(), "x"); return err },
+		} {
+			m.becomes(storage.ErrRefused, false)
+			if err := read(); !errors.Is(err, storage.ErrRefused) {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if o := w.lastKnown(); !o.Now {
+				t.Errorf("%s fails, and the archive is not known to be away: %+v", name, o)
+			}
+			m.becomes(nil, false)
+			time.Sleep(2 * time.Second)
+			if o := w.Outage(t.Context()); o.Now || time.Since(o.Ended) > time.Second {
+				t.Errorf("when it is back: %+v", o)
+			}
+			time.Sleep(2 * time.Second)
 		}
 	})
 }

@@ -1,6 +1,6 @@
-// Package calm keeps a log readable in an outage: of warnings and errors with the same words it passes on the first few, and says how many
-// others there were, unless the process ends within ten seconds. Begin with New. Dead letters, metrics and /readyz have what is left out
-// here.
+// Package calm keeps a log readable in an outage: of warnings and errors with the same words it passes on the first few, then ever fewer
+// while they go on, and says how many others there were, unless the process ends before. Begin with New. Dead letters, metrics and /readyz
+// have what is left out here.
 package calm
 
 import (
@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// window is the time in which at most `most` lines have the same words.
-	window = 10 * time.Second
-	most   = 3
+	// The first window of lines with the same words has `most` of them. While some are left out, each next window is twice as long, at most
+	// longest, and has one.
+	window  = 10 * time.Second
+	longest = 160 * time.Second
+	most    = 3
 	// maxKinds bounds the words that are remembered; they are constants of the program, so there are fewer.
 	maxKinds = 1000
 )
@@ -33,6 +35,8 @@ type state struct {
 // kind is the lines with the same words in one window.
 type kind struct {
 	began   time.Time
+	window  time.Duration
+	most    int // lines that are passed on
 	passed  int
 	leftOut int
 }
@@ -64,21 +68,29 @@ func (h *Handler) pass(level slog.Level, words string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.kinds[key]
-	if k == nil || now.Sub(k.began) >= window {
+	if k == nil || now.Sub(k.began) >= k.window {
 		if len(s.kinds) >= maxKinds {
 			clear(s.kinds)
 		}
-		k = &kind{began: now}
+		k = k.next(now)
 		s.kinds[key] = k
 	}
-	if k.passed < most {
+	if k.passed < k.most {
 		k.passed++
 		return true
 	}
 	if k.leftOut++; k.leftOut == 1 {
-		time.AfterFunc(window-now.Sub(k.began), func() { h.tell(level, words, k) })
+		time.AfterFunc(k.window-now.Sub(k.began), func() { h.tell(level, words, k) })
 	}
 	return false
+}
+
+// next is the window that begins now, after another one or, if that is nil, none.
+func (k *kind) next(now time.Time) *kind {
+	if k == nil || k.leftOut == 0 || now.Sub(k.began) >= 2*k.window { // it was quiet for as long
+		return &kind{began: now, window: window, most: most}
+	}
+	return &kind{began: now, window: min(2*k.window, longest), most: 1}
 }
 
 // tell says how many lines were left out.
@@ -87,6 +99,6 @@ func (h *Handler) tell(level slog.Level, words string, k *kind) {
 	n := k.leftOut
 	h.state.mu.Unlock()
 	r := slog.NewRecord(time.Now(), level, words, 0)
-	r.Add("left_out", n, "within", window.String())
+	r.Add("left_out", n, "within", k.window.String())
 	_ = h.Handler.Handle(context.Background(), r) // as for every line: there is nobody to tell that a log cannot be written
 }
