@@ -11,11 +11,11 @@
 //	document  makes plan, TIFF and pdf, and commits them with a manifest, which sign signs; doc.assembled is published
 //
 // Beside the way: hold guards every write and carries out holds and purges; desk has what people say about a fax; letters writes dead
-// letters, and has replay decode originals again; recovery restores ledgers from the archive; seal chains the days of the audit; spool has
-// webhooks while NATS servers elsewhere are away; verify proves the archive. subscribers gives the events that events describes to OCR
-// services over HTTP, ocr takes their texts, which text reads, and indexing fills search from the archive. The doc comment of each room
-// says what it promises and what a crash leaves. Every handler may run again from its start, and does: its message is acknowledged only
-// after its last write.
+// letters, and has replay decode originals again; recovery restores ledgers from the archive, and removes those of old faxes; seal chains
+// the days of the audit; spool has webhooks while NATS servers elsewhere are away; verify proves the archive. subscribers gives the events
+// that events describes to OCR services over HTTP, ocr takes their texts, which text reads, and indexing fills search from the archive.
+// The doc comment of each room says what it promises and what a crash leaves. Every handler may run again from its start, and does: its
+// message is acknowledged only after its last write.
 //
 // # Where a change belongs
 //
@@ -41,6 +41,7 @@
 //	other settings of a stream or consumer     bus/streams.go, bus/durable.go or the room, and bus/version.go (settingsRevision)
 //	another event for subscribers              session, bus, and events/events.json with its samples
 //	another format of OCR engines              text (Parse and a file of its own)
+//	a new field of the ledger                  session/state.go; session/restore.go (Restore, and traits: is it the same fax without it?)
 //	another kind of fault in an archive        verify/fault.go and the check that finds it
 //	another thing that is searched for         search (tables, query, version), indexing (where it comes from)
 //	another thing that people may order        session (action), letters or hold
@@ -126,6 +127,8 @@
 //     TestLittleOfABacklogGoesBeforeFreshPagesAfterAHang
 //   - The path of single pages is wrong: the pages come when the fax is over, and there is a warning. TestAWrongPagePathIsDoubted
 //   - JetStream is lost: after a rebuild the user sees nothing; the archive has everything. TestRebuild, TestASessionThatIsOnlyInTheArchive
+//   - A fax ended long ago: its ledger leaves JetStream if the archive gives the same fax back; the user sees no difference, and what comes
+//     late brings the ledger back. TestOldLedgersLeaveAndComeBack, TestARemovedLedgerLeavesNoMarkAndASaveWins
 //   - JetStream is lost after a fax was folded: it stays folded. TestAFoldedSessionStaysFolded
 //   - Somebody wants to purge a held fax: the refusal says who holds it and why; nothing is deleted. TestHoldReleasePurge
 //   - A webhook comes for a purged fax: the user sees nothing; only the log of the purge is stored.
@@ -195,6 +198,9 @@
 //     timer, so that an engine that reads all pages again does not make as many documents.
 //   - The search index is a file of each process. Lists of faxes ask it only for what the archive alone has: the board in memory has every
 //     ledger, and knows of a change at once.
+//   - Who only reads ledgers reads them through recovery.Ledgers, which finds faxes whose ledger has left JetStream (recovery/clean.go).
+//     The ledger leaves by a purge of its subject up to the revision that was judged: a limit of age for the stream would not compare
+//     anything, and a marker would end the watch of an older version.
 //   - Derived documents stand beside their revision (rN/derived.<h>.*). Their orders are in FAX_AUDIT, and the ledger knows nothing of
 //     them: pages list them from the archive. The same pages of a revision, turned in the same way, are one document, whoever orders it.
 //   - The grace after a close is armed again while archive or provider are away as this process knows, or as another one that works on

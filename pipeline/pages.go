@@ -19,6 +19,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/fetch"
 	"github.com/faxstream/faxstream/pipeline/hold"
 	"github.com/faxstream/faxstream/pipeline/intake"
+	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
 )
@@ -29,6 +30,7 @@ type pagesBus interface {
 	collect.Bus
 	document.Facts
 	collect.Timers
+	recovery.Saved
 	// Consume and ConsumeBatches deliver messages to a handler until the bus is closed.
 	Consume(ctx context.Context, c bus.Consumer, handle func(context.Context, bus.Delivery) error) error
 	ConsumeBatches(ctx context.Context, c bus.Consumer, most int, handle func(context.Context, []bus.Delivery) []error) error
@@ -50,6 +52,10 @@ type pagesConfig struct {
 	stopped, doubted func(error)
 	outage           func(context.Context) session.Outage // of the archive; nil: never
 	sweepEvery       time.Duration
+	ledgerAge        time.Duration          // as in Config
+	cleanEvery       time.Duration          // between two runs of recovery.Cleaner
+	busy             func() bool            // as in Config
+	cleaned          func(recovery.Cleaned) // as in Config
 	log              *slog.Logger
 	unless           func(handler) handler // hold.Guard.SkipPurged, which skips work for purged faxes
 	parts            []Part                // as in Config
@@ -108,6 +114,12 @@ func startPages(ctx context.Context, c *pagesConfig) (handlers map[string]handle
 	if c.takes(Collecting) {
 		sweep := &collect.Sweeper{Bus: c.bus, Every: c.sweepEvery, Log: c.log}
 		go sweep.Run(ctx)
+	}
+	if c.takes(Collecting) && c.ledgerAge > 0 {
+		clean := recovery.Cleaner{
+			Bus: c.bus, Archive: c.archive, Policy: c.policy, Age: c.ledgerAge, Every: c.cleanEvery, Busy: c.busy, Cleaned: c.cleaned, Log: c.log,
+		}
+		go clean.Run(ctx)
 	}
 	return handlers, nil
 }

@@ -55,6 +55,9 @@ type Config struct {
 	Observe    stage.Observer                               // called from many goroutines; nil: not called
 	Stopped    func(error)                                  // as in fetch.Config
 	Doubted    func(error)                                  // as in fetch.Config
+	LedgerAge  time.Duration                                // after it the ledgers of ended faxes leave JetStream; 0: never
+	Busy       func() bool                                  // so much work waits that ledgers stay for now; nil: never
+	Cleaned    func(recovery.Cleaned)                       // what became of old ledgers; nil: not called
 	Outage     func(context.Context) session.Outage         // of the archive, and as others know; nil: never
 	Ingest     func(ctx context.Context, body []byte) error // takes in the body of a refused webhook again
 	Parts      []Part                                       // that this process takes; nil: all
@@ -71,6 +74,7 @@ func Start(ctx context.Context, c Config) error {
 		bus: c.Bus, archive: watch, provider: c.Provider, policy: c.Policy, retry: c.Retry, scratchDir: c.ScratchDir, memory: c.Memory,
 		software: c.Software, signKey: c.SignKey, fetches: c.Fetches, observe: c.Observe, stopped: c.Stopped, doubted: c.Doubted,
 		outage: c.Outage, sweepEvery: collect.SweepEvery, log: c.Log, unless: watch.SkipPurged, parts: c.Parts,
+		ledgerAge: c.LedgerAge, cleanEvery: recovery.CleanEvery, busy: c.Busy, cleaned: c.Cleaned,
 	}
 	handlers, err := startPages(ctx, &p)
 	if err != nil {
@@ -83,8 +87,9 @@ func Start(ctx context.Context, c Config) error {
 			return recovery.Traces(ctx, c.Archive, id)
 		},
 	}
-	again := &replay.Replayer{Bus: c.Bus, Archive: watch, Pages: p.pages, Log: c.Log}
-	l := &letters.Worker{Bus: c.Bus, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
+	reading := reader{c.Bus, recovery.Ledgers{Bus: c.Bus, Archive: watch}}
+	again := &replay.Replayer{Bus: reading, Archive: watch, Pages: p.pages, Log: c.Log}
+	l := &letters.Worker{Bus: reading, Replay: again.Replay, Handlers: handlers, Ingest: c.Ingest, Log: c.Log}
 	searchable := &document.Searchables{
 		Bus: c.Bus, Archive: watch, Log: c.Log,
 		Layers: document.Layers{Archive: watch, ScratchDir: c.ScratchDir, Software: c.Software},
@@ -110,4 +115,14 @@ func Start(ctx context.Context, c Config) error {
 		}
 	}
 	return nil
+}
+
+// reader is a Bus for rooms that only read ledgers: they find a fax whose ledger has left JetStream too.
+type reader struct {
+	Bus
+	ledgers recovery.Ledgers
+}
+
+func (r reader) Load(ctx context.Context, id string) (session.State, uint64, error) {
+	return r.ledgers.Load(ctx, id)
 }

@@ -29,7 +29,9 @@ type memBus struct {
 	all       []message
 	consumers []*consumer // by durable
 	ledgers   map[string]saved
+	notes     map[string]saved
 	revision  uint64
+	removed   int // ledgers
 	bound     map[string]string
 	owners    map[string]string // of the provider's names
 	schedules []schedule
@@ -47,6 +49,7 @@ type message struct {
 type saved struct {
 	data     []byte
 	revision uint64
+	at       time.Time
 }
 
 type schedule struct {
@@ -77,7 +80,7 @@ type pendingMsg struct {
 func newBus(w *world) *memBus {
 	return &memBus{
 		world: w, seq: map[string]uint64{}, last: map[string]message{},
-		ledgers: map[string]saved{}, bound: map[string]string{}, owners: map[string]string{},
+		ledgers: map[string]saved{}, notes: map[string]saved{}, bound: map[string]string{}, owners: map[string]string{},
 	}
 }
 
@@ -288,10 +291,53 @@ func (b *procBus) Save(ctx context.Context, s session.State, revision uint64) (n
 		}
 		b.revision++
 		next = b.revision
-		b.ledgers[s.Session] = saved{data, next}
+		b.ledgers[s.Session] = saved{data, next, time.Now().UTC()}
 		return nil
 	})
 	return next, err
+}
+
+func (b *procBus) NextLedger(ctx context.Context, from uint64) (s bus.Stored, ok bool, err error) {
+	err = b.w.perform(ctx, "bus", fmt.Sprintf("read the ledger after %d", from), false, func() error {
+		s, ok = bus.Stored{}, false
+		for id, l := range b.ledgers {
+			if l.revision >= from && (!ok || l.revision < s.Sequence) {
+				s, ok = bus.Stored{Subject: id, Sequence: l.revision, Time: l.at, Data: l.data}, true
+			}
+		}
+		return nil
+	})
+	return s, ok, err
+}
+
+func (b *procBus) RemoveLedger(ctx context.Context, id string, revision uint64) error {
+	return b.w.perform(ctx, "bus", "remove the ledger of "+id, true, func() error {
+		if l, ok := b.ledgers[id]; ok && l.revision <= revision {
+			delete(b.ledgers, id)
+			b.removed++
+		}
+		return nil
+	})
+}
+
+func (b *procBus) Note(ctx context.Context, key string) (data []byte, revision uint64, err error) {
+	err = b.w.perform(ctx, "bus", "read note "+key, false, func() error {
+		data, revision = b.notes[key].data, b.notes[key].revision
+		return nil
+	})
+	return data, revision, err
+}
+
+func (b *procBus) PutNote(ctx context.Context, key string, data []byte, revision uint64) (next uint64, ok bool, err error) {
+	err = b.w.perform(ctx, "bus", "write note "+key, true, func() error {
+		if ok = b.notes[key].revision == revision; ok {
+			b.revision++
+			next = b.revision
+			b.notes[key] = saved{data, next, time.Now().UTC()}
+		}
+		return nil
+	})
+	return next, ok, err
 }
 
 func (b *procBus) Claim(ctx context.Context, kind, value, id string) (owner string, err error) {

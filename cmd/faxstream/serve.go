@@ -73,6 +73,8 @@ type serveCmd struct {
 	ListOverlap time.Duration `default:"2h" help:"How far a comparison looks back before the last one. Make it longer than nearly every call: the provider may list a fax by its start time, and only when the fax is over."`
 	ListGrace   time.Duration `default:"10m" help:"How long after the end of a fax its webhook may be late. Then the fax is taken from the list."`
 	ListRate    int           `default:"30" help:"Maximum number of list requests a minute. The provider does not allow abusive polling."`
+
+	LedgerAge time.Duration `default:"744h" help:"After this time without a change, the ledger of a fax that has ended leaves JetStream, and comes back from the archive when it is needed. 744h or more; 0: never."`
 }
 
 // traceFlags say where traces are sent.
@@ -135,7 +137,7 @@ func (c serveCmd) config(e env) (app.Config, error) {
 		Provider: c.provider.config(), Zone: c.FaxplusZone.Location,
 		CloseGrace: c.CloseGrace, IdleAfter: c.IdleAfter, GiveUpAfter: c.GiveUpAfter, PageDeadline: c.PageDeadline, WholeFor: c.WholeFor,
 		NoSearch: c.NoSearch, Reconcile: c.Reconcile, Fetches: c.Fetches, Memory: c.Memory * 1e6,
-		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate,
+		ListEvery: c.ListEvery, ListOverlap: c.ListOverlap, ListGrace: c.ListGrace, ListRate: c.ListRate, LedgerAge: c.LedgerAge,
 		Software: softwareName(), Log: e.logger(),
 	}
 	cfg.Spool = spool.Config{Dir: c.Spool, Max: c.SpoolMax * 1e6}

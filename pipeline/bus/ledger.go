@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -54,11 +55,47 @@ func (b *Bus) Save(ctx context.Context, s session.State, revision uint64) (uint6
 	return next, nil
 }
 
+// NextLedger reads the first ledger whose revision is from or a later one. Ledgers come in the order in which they were saved last. ok is
+// false if there is no such ledger. Data is that of session.State.Marshal, and Sequence the revision.
+func (b *Bus) NextLedger(ctx context.Context, from uint64) (s Stored, ok bool, err error) {
+	s, err = b.message(ctx, "KV_"+BucketSessions, map[string]any{"seq": max(from, 1), "next_by_subj": ledgerSubject("*")})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Stored{}, false, nil
+	}
+	if err != nil {
+		return Stored{}, false, fmt.Errorf("read the ledger after revision %d: %w", from, err)
+	}
+	return s, true, nil
+}
+
+// RemoveLedger removes a session's ledger, unless it was saved again after revision: then it stays, which is no error. The next Load gives
+// a new ledger and revision 0, and a Save with an older revision is ErrStale. Watchers of ledgers hear nothing of it, also those of older
+// versions: no marker stands for the ledger. The binding of the session's number stays. It may be repeated.
+func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) error {
+	if !session.ValidToken(id) || revision == 0 {
+		return fmt.Errorf("remove the ledger of %q, revision %d: want a session id and a revision of its ledger", id, revision)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s, err := b.js.Stream(ctx, "KV_"+BucketSessions)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(ledgerSubject(id)), jetstream.WithPurgeSequence(revision+1))
+	}
+	if err != nil {
+		return fmt.Errorf("remove the ledger of %s: %w", id, err)
+	}
+	return nil
+}
+
 // ledgersAtOnce is how many ledgers are on their way to one reader: a KV watch would have up to 32 MB of them in memory.
 const ledgersAtOnce = 256
 
+// quietLedgers is how long no existing ledger comes before Ledgers asks if there are any left: those that it waits for may have been
+// removed.
+const quietLedgers = 2 * time.Second
+
 // Ledgers calls f with every existing ledger and then with every change, until ctx ends or Close begins; then it returns nil.
-// It calls caught once, after all existing ledgers. f must not block for long.
+// It calls caught once, after all existing ledgers. f must not block for long. It does not tell of ledgers that RemoveLedger removes.
 func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -66,50 +103,26 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", BucketSessions, err)
 	}
-	left := cons.CachedInfo().NumPending // existing ledgers that f has not got
-	if left == 0 {
+	r := &ledgerReader{f: f, caught: caught, left: cons.CachedInfo().NumPending}
+	if r.left == 0 {
 		caught()
 	}
-	var mu sync.Mutex // after a reconnect, the next consumer may call before the last call has returned
-	ended := false
 	run, err := cons.Consume(func(m jetstream.Msg) {
-		mu.Lock()
-		defer mu.Unlock()
-		if ended || ctx.Err() != nil {
-			return
-		}
-		meta, err := m.Metadata()
-		var s session.State
-		if err == nil {
-			s, err = session.ParseState(m.Data())
-		}
-		if err != nil {
+		if err := r.take(ctx, m); err != nil {
 			cancel(fmt.Errorf("read ledger of %s: %w", strings.TrimPrefix(m.Subject(), ledgerSubject("")), err))
-			return
-		}
-		f(s)
-		if left == 0 {
-			return
-		}
-		if left--; meta.NumPending == 0 {
-			left = 0
-		}
-		if left == 0 {
-			caught()
 		}
 	}, jetstream.PullMaxMessages(ledgersAtOnce))
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", BucketSessions, err)
 	}
+	go r.lookOften(ctx, cons)
 	select {
 	case <-ctx.Done():
 	case <-b.life.Done():
 	case <-run.Closed(): // the connection is closed for good
 		cancel(fmt.Errorf("watch bucket %s: the watch ended", BucketSessions))
 	}
-	mu.Lock()
-	ended = true // f is not called any more
-	mu.Unlock()
+	r.end()
 	go run.Stop() // it waits while the servers do not answer
 	if b.life.Err() != nil {
 		return nil
@@ -118,4 +131,90 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 		return err
 	}
 	return nil
+}
+
+// ledgerReader is one call of Ledgers.
+type ledgerReader struct {
+	f      func(session.State)
+	caught func()
+
+	mu    sync.Mutex // after a reconnect, the next consumer may call before the last call has returned
+	left  uint64     // guarded by mu: existing ledgers that f has not got
+	came  bool       // guarded by mu: a ledger came since the last look
+	ended bool       // guarded by mu: f is not called any more
+}
+
+// take hands a ledger to f.
+func (r *ledgerReader) take(ctx context.Context, m jetstream.Msg) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended || ctx.Err() != nil {
+		return nil
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	s, err := session.ParseState(m.Data())
+	if err != nil {
+		return err
+	}
+	r.f(s)
+	r.came = true
+	if r.left == 0 {
+		return nil
+	}
+	if r.left--; meta.NumPending == 0 {
+		r.left = 0
+	}
+	if r.left == 0 {
+		r.caught()
+	}
+	return nil
+}
+
+// lookOften looks until all existing ledgers are read, or ctx ends.
+func (r *ledgerReader) lookOften(ctx context.Context, cons jetstream.Consumer) {
+	tick := time.NewTicker(quietLedgers)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if !r.look(ctx, cons) {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look ends the wait for existing ledgers that have been removed meanwhile: none came since the last look, and none is left. It reports
+// whether there must be another look.
+func (r *ledgerReader) look(ctx context.Context, cons jetstream.Consumer) (again bool) {
+	r.mu.Lock()
+	came, left := r.came, r.left
+	r.came = false
+	r.mu.Unlock()
+	if left == 0 || came {
+		return left > 0
+	}
+	info, err := cons.Info(ctx)
+	if err != nil || info.NumPending > 0 {
+		return true // the server does not answer at this moment, or delivers them yet
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.came || r.left == 0 || r.ended {
+		return r.left > 0
+	}
+	r.left = 0
+	r.caught()
+	return false
+}
+
+func (r *ledgerReader) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
 }

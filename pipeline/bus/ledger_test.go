@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -220,5 +222,92 @@ func TestLedgersComeInParts(t *testing.T) {
 	}, stop)
 	if err != nil || len(seen) != n {
 		t.Errorf("%d ledgers of %d came, %v", len(seen), n, err)
+	}
+}
+
+// A ledger is removed as it was when it was judged: a save in between wins. Whoever had the removed one in hand must load again, and
+// watchers hear nothing of it, also those that waited for it.
+func TestARemovedLedgerLeavesNoMarkAndASaveWins(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	defer closeBus(t, b)
+	save := func(id string, revision uint64) uint64 {
+		t.Helper()
+		next, err := b.Save(t.Context(), session.State{Session: id, Direction: session.Incoming, Ordered: int(revision)}, revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	old, busy := save("old", 0), save("busy", 0)
+	newer := save("busy", busy)
+	if _, err := b.Bind(t.Context(), "old", "1334"); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for from := uint64(1); ; {
+		m, ok, err := b.NextLedger(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		all = append(all, fmt.Sprint(m.Subject, " ", m.Sequence))
+		from = m.Sequence + 1
+	}
+	if want := fmt.Sprintf("[%sold %d %sbusy %d]", ledgerSubject(""), old, ledgerSubject(""), newer); fmt.Sprint(all) != want {
+		t.Errorf("the ledgers are %v, want %s", all, want)
+	}
+	for id, revision := range map[string]uint64{"old": old, "busy": busy} {
+		for range 2 {
+			if err := b.RemoveLedger(t.Context(), id, revision); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s, revision, err := b.Load(t.Context(), "busy"); err != nil || revision != newer || s.Ordered != int(busy) {
+		t.Errorf("the ledger that was saved meanwhile is %+v, revision %d, %v", s, revision, err)
+	}
+	if _, revision, err := b.Load(t.Context(), "old"); err != nil || revision != 0 {
+		t.Errorf("the removed ledger has revision %d, %v", revision, err)
+	}
+	if _, err := b.Save(t.Context(), session.State{Session: "old"}, old); !errors.Is(err, ErrStale) {
+		t.Errorf("a save over the removed ledger: %v, want ErrStale", err)
+	}
+	if token, err := b.Bind(t.Context(), "old", "999"); err != nil || token != "1334" {
+		t.Errorf("the number is bound to %s, %v", token, err)
+	}
+	if err := b.RemoveLedger(t.Context(), "a.b", 1); err == nil {
+		t.Error("a ledger of no session is removed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var seen []string
+	if err := b.Ledgers(ctx, func(s session.State) { seen = append(seen, s.Session) }, cancel); err != nil || fmt.Sprint(seen) != "[busy]" {
+		t.Errorf("the watch has %v, %v", seen, err)
+	}
+	save("old", 0)
+}
+
+// pendingNone is a consumer of which the server says that it delivers nothing any more.
+type pendingNone struct{ jetstream.Consumer }
+
+func (pendingNone) Info(context.Context) (*jetstream.ConsumerInfo, error) {
+	return &jetstream.ConsumerInfo{}, nil
+}
+
+// Ledgers that are removed while a reader waits for them do not keep it waiting.
+func TestAReaderDoesNotWaitForRemovedLedgers(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	r := &ledgerReader{left: 3, came: true, caught: func() { calls++ }}
+	if !r.look(t.Context(), pendingNone{}) || calls != 0 {
+		t.Error("the wait is over though a ledger came a moment ago")
+	}
+	if r.look(t.Context(), pendingNone{}) || calls != 1 || r.left != 0 {
+		t.Errorf("the wait is not over: %d left, %d calls", r.left, calls)
+	}
+	if r.look(t.Context(), pendingNone{}) || calls != 1 {
+		t.Error("the wait ends twice")
 	}
 }

@@ -325,7 +325,12 @@ type Stored struct {
 
 // last reads the last message on a subject from the stream's leader. A direct get can go to a follower that is behind.
 func (b *Bus) last(ctx context.Context, stream, subject string) (Stored, error) {
-	req, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	return b.message(ctx, stream, map[string]any{"last_by_subj": subject})
+}
+
+// message reads the message that a request names from the stream's leader. The error matches jetstream.ErrMsgNotFound if there is none.
+func (b *Bus) message(ctx context.Context, stream string, named map[string]any) (Stored, error) {
+	req, err := json.Marshal(named)
 	if err != nil {
 		return Stored{}, err
 	}

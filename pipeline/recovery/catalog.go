@@ -117,12 +117,10 @@ func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]ses
 		return session.State{}, nil, err
 	}
 	r, err := recall(ctx, c.Archive, id, keys)
-	_, syntax := errors.AsType[*json.SyntaxError](err)
-	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
 	case errors.Is(err, archive.ErrPurged):
 		return session.State{}, nil, fmt.Errorf("fax %s: %w: %w", id, fs.ErrNotExist, err)
-	case errors.Is(err, archive.ErrUnreadable) || syntax || shape:
+	case unreadable(err):
 		return session.State{}, nil, fmt.Errorf("fax %s: %w: %w", id, fs.ErrInvalid, err)
 	case err != nil:
 		return session.State{}, nil, err
@@ -134,4 +132,11 @@ func (c Catalog) Fax(ctx context.Context, id string) (session.State, map[int]ses
 		pages[p.Page] = p
 	}
 	return r.state, pages, nil
+}
+
+// unreadable reports whether err says that a plan or manifest is not as it was written.
+func unreadable(err error) bool {
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
+	return errors.Is(err, archive.ErrUnreadable) || syntax || shape
 }

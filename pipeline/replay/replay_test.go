@@ -15,6 +15,7 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/intake"
 	"github.com/faxstream/faxstream/pipeline/pipelinetest"
+	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/replay"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
@@ -42,7 +43,18 @@ func made(t *testing.T, otherwise ...int) (*pipelinetest.Desk, *replay.Replayer)
 	clear(d.Events)
 	s := streams{d}
 	pages := intake.Pages{Facts: s, Archive: d, Decoder: intake.NewDecoder(2), Observe: func(context.Context, stage.Step) {}}
-	return d, &replay.Replayer{Bus: s, Archive: d, Pages: pages, Log: slog.New(slog.DiscardHandler)}
+	known := reader{s, recovery.Ledgers{Bus: s, Archive: d}}
+	return d, &replay.Replayer{Bus: known, Archive: d, Pages: pages, Log: slog.New(slog.DiscardHandler)}
+}
+
+// reader finds the faxes of the archive, as it does in the product.
+type reader struct {
+	streams
+	recovery.Ledgers
+}
+
+func (r reader) Load(ctx context.Context, id string) (session.State, uint64, error) {
+	return r.Ledgers.Load(ctx, id)
 }
 
 func action(id, stage string) session.Action {

@@ -13,7 +13,6 @@ import (
 	"github.com/faxstream/faxstream/pipeline/archive"
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/intake"
-	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -22,7 +21,7 @@ type Bus interface {
 	// RecordFact returns when the fact is durable. stored is the payload that was on its subject before, nil if there was none. It may be
 	// repeated.
 	RecordFact(ctx context.Context, f session.Fact) (seq uint64, stored []byte, err error)
-	// Load returns the ledger of a session. If it has none, the ledger is new and its revision 0.
+	// Load returns the ledger of a session, also of one that only the archive has. If there is none, the ledger is new and its revision 0.
 	Load(ctx context.Context, id string) (s session.State, revision uint64, err error)
 }
 
@@ -51,18 +50,11 @@ func (r *Replayer) Replay(ctx context.Context, a session.Action, asked string) e
 	if a.Stage == session.ReplayAssemble {
 		return r.order(ctx, f)
 	}
-	s, _, err := r.Bus.Load(ctx, a.Session)
+	s, _, err := r.Bus.Load(ctx, a.Session) // if only the archive has the fax, the order below restores its ledger
 	if err != nil {
-		return err
+		return deadIfGone(err)
 	}
 	revision := s.Revision()
-	if s.Opened.IsZero() { // only the archive has the fax; the order below restores its ledger
-		old, _, err := recovery.Catalog{Archive: r.Archive}.Fax(ctx, a.Session)
-		if err != nil {
-			return deadIfGone(err)
-		}
-		revision = old.Revision()
-	}
 	var plan archive.Plan
 	ok, _, err := archive.LoadJSON(ctx, r.Archive, archive.RevisionKey(a.Session, revision, "plan.json"), &plan)
 	if err != nil {

@@ -245,6 +245,10 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 	if err != nil {
 		return err
 	}
+	cleaned, err := newCleanedMetrics(reg)
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx) // when a new App starts in this process, nothing of the old one may run
 	a.closers = append(a.closers, func() error { stop(); return nil })
 	return pipeline.Start(ctx, pipeline.Config{
@@ -255,6 +259,8 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 		Stopped: a.fetchingStopped,
 		Doubted: func(err error) { a.doubted.Store(stoppage{err}) },
 		Outage:  func(ctx context.Context) session.Outage { return a.archive.Outage(ctx).And(a.elsewhere(ctx)) },
+
+		LedgerAge: c.LedgerAge, Busy: a.busy, Cleaned: cleaned.count,
 		Observe: func(ctx context.Context, s stage.Step) {
 			stages.observe(s)
 			traceStep(ctx, a.tracer, s)
@@ -263,6 +269,14 @@ func (a *App) startPipeline(ctx context.Context, c Config, reg prometheus.Regist
 			}
 		},
 	})
+}
+
+// muchWaits is how many messages wait for a consumer when it has more to do than single faxes.
+const muchWaits = 20
+
+// busy reports whether fresh work waits: what can be done at any time is done later.
+func (a *App) busy() bool {
+	return slices.ContainsFunc(a.bus.Backlogs(), func(b bus.Backlog) bool { return b.Pending > muchWaits })
 }
 
 // WebhookURL is where webhooks are taken, without the path and the secret.
@@ -332,7 +346,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	}
 	handler := dashboard.NewHandler(dashboard.Config{
 		Roles: cfg.Roles, Narrow: !c.has(RoleAdmin), Ready: cfg.Ready, Warnings: cfg.Warnings, Log: cfg.Log, Gate: cfg.Gate, Metrics: cfg.Metrics,
-		Board: board, Ledgers: a.bus, Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
+		Board: board, Ledgers: a.ledgers(), Letters: a.bus, Archive: a.archive, PageKey: archive.NamedPageKey,
 		Thumbnail: small.PNG, BadRows: badRows(small), Audit: a.bus, Trail: a.trail,
 		Older: recovery.Catalog{Archive: a.archive}, Events: a.bus.Follow, Refused: a.refused,
 		Facts:       a.bus.Facts,

@@ -62,6 +62,8 @@ type Config struct {
 	ListGrace   time.Duration // after the end of a fax, how long its webhook may be late
 	ListRate    int           // most requests for lists in a minute
 
+	LedgerAge time.Duration // after its last change, when the ledger of an ended fax leaves JetStream; 0: never
+
 	Names    map[string]string // of numbers, by their tokens (session.NumberToken): people see them beside the numbers
 	Views    []dashboard.View  // that the list of the dashboard offers
 	NoSearch bool              // no index for search is kept
@@ -138,6 +140,9 @@ func (c Config) check() error {
 	case c.CloseGrace < 0 || c.IdleAfter <= 0 || c.GiveUpAfter < 0 || c.PageDeadline < 0 || c.WholeFor < 0 || c.Fetches < 1:
 		return configErrorf("--close-grace, --page-deadline and --whole-for must not be negative, " +
 			"--idle-after and --fetches must be positive")
+	case c.LedgerAge != 0 && c.LedgerAge < LeastLedgerAge:
+		return configErrorf("--ledger-age %s: want %s or more, or 0: a ledger must be older than all events of its fax in the streams",
+			c.LedgerAge, LeastLedgerAge)
 	case c.Memory != 0 && c.Memory < LeastMemory:
 		return configErrorf("--memory %d: want %d MB or more", c.Memory/1e6, LeastMemory/1_000_000)
 	}
@@ -148,6 +153,9 @@ func (c Config) check() error {
 	}
 	return nil
 }
+
+// LeastLedgerAge is the smallest Config.LedgerAge: the streams have events for a day less.
+const LeastLedgerAge = 31 * 24 * time.Hour
 
 // leastSpool is the smallest Config.Spool.Max, in bytes.
 const leastSpool = 1_000_000

@@ -30,6 +30,7 @@ func TestAWrongConfigStartsNothing(t *testing.T) {
 		"--pprof-addr :6060":       func(c *Config) { c.PprofAddr = ":6060" },
 		"--nats-url":               func(c *Config) { c.NATS.URL, c.NATS.Embedded.Listen = "nats://127.0.0.1:1", "127.0.0.1:0" },
 		"--list-every":             func(c *Config) { c.ListEvery = time.Minute },
+		"--ledger-age 720h":        func(c *Config) { c.LedgerAge = 720 * time.Hour },
 		"--fetches":                func(c *Config) { c.Fetches = 0 },
 		"--roles needs --nats-url": func(c *Config) { c.Roles = []string{RoleWorker} },
 		"--archive s3://":          func(c *Config) { c.Roles, c.NATS.URL = []string{RoleWorker, RoleWebhook}, "nats://127.0.0.1:1" },

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 	"github.com/faxstream/faxstream/pipeline/stage"
 	"github.com/faxstream/faxstream/pipeline/subscribers"
@@ -92,6 +93,36 @@ func countLetters(r prometheus.Registerer) (func(session.DeadLetter), error) {
 		Help: "Dead letters that this process has stored, by reason.",
 	}, []string{"reason"})
 	return func(d session.DeadLetter) { total.WithLabelValues(string(d.Reason)).Inc() }, r.Register(total)
+}
+
+// cleanedMetrics say what became of the ledgers of old faxes.
+type cleanedMetrics struct {
+	removed prometheus.Counter
+	stay    prometheus.Gauge
+}
+
+func newCleanedMetrics(r prometheus.Registerer) (*cleanedMetrics, error) {
+	m := &cleanedMetrics{
+		removed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "faxstream_ledgers_removed_total",
+			Help: "Ledgers of faxes that ended long ago which this process has removed from JetStream; the archive has them: see --ledger-age.",
+		}),
+		stay: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "faxstream_ledgers_staying",
+			Help: "Ledgers of faxes that ended long ago which stay in JetStream, because the archive would not give back the same; " +
+				"as of the last run of this process.",
+		}),
+	}
+	return m, errors.Join(r.Register(m.removed), r.Register(m.stay))
+}
+
+func (m *cleanedMetrics) count(done recovery.Cleaned) {
+	m.removed.Add(float64(done.Removed))
+	stay := 0
+	for _, n := range done.Stay {
+		stay += n
+	}
+	m.stay.Set(float64(stay))
 }
 
 // gaugeTimeout is how long a scrape waits for JetStream.

@@ -7,14 +7,30 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/dashboard"
 	"github.com/faxstream/faxstream/ingest"
+	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/recovery"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // reconciler looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass through cfg.Open.
 func (a *App) reconciler(c Config, cfg ingest.ReconcilerConfig) (*ingest.Reconciler, error) {
-	cfg.Sessions, cfg.Notes, cfg.Zone, cfg.Logger = a.bus, a.bus, a.zone, a.log
+	cfg.Sessions, cfg.Notes, cfg.Zone, cfg.Logger = a.ledgers(), a.bus, a.zone, a.log
 	cfg.Every, cfg.Overlap, cfg.Grace, cfg.Rate = c.ListEvery, c.ListOverlap, c.ListGrace, c.ListRate
 	return ingest.NewReconciler(cfg)
+}
+
+// reader is JetStream for what only reads ledgers: it finds a fax whose ledger has left JetStream too.
+type reader struct {
+	*bus.Bus
+	from recovery.Ledgers
+}
+
+func (r reader) Load(ctx context.Context, id string) (session.State, uint64, error) {
+	return r.from.Load(ctx, id)
+}
+
+func (a *App) ledgers() reader {
+	return reader{a.bus, recovery.Ledgers{Bus: a.bus, Archive: a.archive}}
 }
 
 // notes are those of JetStream. The zone reads and writes them only after startZone.
