@@ -102,7 +102,8 @@ type Weakness struct {
 	Remedy string // what to do
 }
 
-// checkWeak names the weaknesses of external servers in the log, once, and in Warnings, or refuses them. will are the streams as they will be.
+// checkWeak names the weaknesses of external servers in the log, once, and in Warnings, or refuses them. will are the streams as they will
+// be.
 func (b *Bus) checkWeak(ctx context.Context, will []jetstream.StreamConfig, ahead []time.Duration) error {
 	if b.server != nil {
 		return nil
