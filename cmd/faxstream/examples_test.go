@@ -19,10 +19,8 @@ import (
 
 // The OCR services of deploy/examples read every page, also when they are killed in the middle and started again.
 func TestExamplesOfOCRServicesMissNothing(t *testing.T) {
-	t.Parallel()
 	for name, program := range map[string]string{"ocr.sh": "sh", "ocr.py": "python3"} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			d := newDesk(t, false)
 			for _, needed := range []string{program, "curl", "tesseract"} {
 				if _, err := exec.LookPath(needed); err != nil {

@@ -32,7 +32,6 @@ import (
 
 // Two OCR workers read every page of a fax once, and end when they are told to. They add their subscriber themselves.
 func TestOCRWorkers(t *testing.T) {
-	t.Parallel()
 	d := newDesk(t, false)
 	for _, tool := range []string{"tesseract", "ocrmypdf", "qpdf", "pdftotext"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -91,7 +90,6 @@ func TestOCRWorkers(t *testing.T) {
 
 // A server that reads pages itself adds its subscriber, and reads every page.
 func TestServeReadsPages(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("Tesseract reads three pages")
 	}
@@ -145,7 +143,6 @@ func (d *desk) hasText(id string) bool {
 // Three workers read faxes whose provider does what it does wrong in the demo with --chaos, and one worker is killed whenever another page
 // is read: every usable page has one text of each of its images, and each fax that has a usable page is searchable.
 func TestOCRWorkersAreKilled(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("Tesseract reads three faxes")
 	}

@@ -309,7 +309,7 @@ func TestALongOutageDoesNotFillTheLog(t *testing.T) {
 		})
 		time.Sleep(time.Hour)
 		closeBus(t, b)
-		if told := strings.Count(log.String(), "delivered again"); tries < 200 || told < 5 || told > 20 {
+		if told := strings.Count(log.String(), "comes again by itself"); tries < 200 || told < 5 || told > 20 {
 			t.Errorf("%d lines for %d deliveries, want from 5 to 20", told, tries)
 		}
 	})
