@@ -99,7 +99,7 @@ func (b *Bus) PutNote(ctx context.Context, key string, data []byte, revision uin
 const maxBound = 50_000
 
 // Bind returns the subject token of the session's number. The first call with a token that is not empty and not
-// UnknownToken binds that token, for all processes and for ever. Before it, every call returns UnknownToken.
+// UnknownToken binds that token, for all processes, until the session's ledger leaves (RemoveLedger). Before it, every call returns UnknownToken.
 func (b *Bus) Bind(ctx context.Context, id, token string) (string, error) {
 	b.mu.Lock()
 	bound := b.bound[id]
@@ -131,8 +131,7 @@ func (b *Bus) bind(ctx context.Context, id, token string) (bound string, err err
 
 // tryBind gives the token that is bound; empty: another process binds one at this moment.
 func (b *Bus) tryBind(ctx context.Context, id, token string) (string, error) {
-	key := id + ".to"
-	e, err := b.sessions.Get(ctx, key)
+	e, err := b.sessions.Get(ctx, id+".to")
 	switch {
 	case err == nil && session.ValidToken(string(e.Value())):
 		return string(e.Value()), nil
@@ -143,7 +142,7 @@ func (b *Bus) tryBind(ctx context.Context, id, token string) (string, error) {
 	case token == "" || token == session.UnknownToken:
 		return session.UnknownToken, nil
 	}
-	m := nats.NewMsg("$KV." + BucketSessions + "." + key)
+	m := nats.NewMsg(bindingSubject(id))
 	m.Data = []byte(token)
 	_, err = b.groups["KV_"+BucketSessions].publish(ctx, m, 0)
 	switch {
@@ -154,6 +153,17 @@ func (b *Bus) tryBind(ctx context.Context, id, token string) (string, error) {
 	}
 	return token, nil
 }
+
+// unbind removes the binding of a session whose ledger has left.
+func (b *Bus) unbind(ctx context.Context, sessions jetstream.Stream, id string) error {
+	b.mu.Lock()
+	delete(b.bound, id)
+	b.mu.Unlock()
+	return sessions.Purge(ctx, jetstream.WithPurgeSubject(bindingSubject(id)))
+}
+
+// bindingSubject returns the subject with the token of a session's number.
+func bindingSubject(id string) string { return ledgerSubject(id) + ".to" }
 
 func (b *Bus) remember(id, token string) {
 	b.mu.Lock()

@@ -28,7 +28,7 @@ func forgotten(id string) map[string][]string {
 		StreamText:             {"fax.v1.text.*.*." + id + ".>"},
 		StreamTimers:           {"fax.v1.timer.*.*." + id + ".>"},
 		StreamDLQ:              {session.TypeDeadLetter + ".*." + id + ".>"},
-		"KV_" + BucketSessions: {ledgerSubject(id) + ".to"},
+		"KV_" + BucketSessions: {bindingSubject(id)},
 	}
 }
 

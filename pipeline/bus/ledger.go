@@ -68,9 +68,10 @@ func (b *Bus) NextLedger(ctx context.Context, from uint64) (s Stored, ok bool, e
 	return s, true, nil
 }
 
-// RemoveLedger removes a session's ledger, unless it was saved again after revision: then it stays, which is no error. The next Load gives
-// a new ledger and revision 0, and a Save with an older revision is ErrStale. Watchers of ledgers hear nothing of it, also those of older
-// versions: no marker stands for the ledger. The binding of the session's number stays. It may be repeated.
+// RemoveLedger removes a session's ledger and the binding of its number, unless the ledger was saved again after revision: then both stay,
+// which is no error. The next Load gives a new ledger and revision 0, and a Save with an older revision is ErrStale. Who restores the ledger
+// binds the number again. Watchers of ledgers hear nothing of it, also those of older versions: no marker stands for the ledger. It may be
+// repeated; a crash may leave the binding.
 func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) error {
 	if !session.ValidToken(id) || revision == 0 {
 		return fmt.Errorf("remove the ledger of %q, revision %d: want a session id and a revision of its ledger", id, revision)
@@ -80,6 +81,12 @@ func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) erro
 	s, err := b.js.Stream(ctx, "KV_"+BucketSessions)
 	if err == nil {
 		err = s.Purge(ctx, jetstream.WithPurgeSubject(ledgerSubject(id)), jetstream.WithPurgeSequence(revision+1))
+	}
+	if err == nil {
+		_, err = b.last(ctx, "KV_"+BucketSessions, ledgerSubject(id))
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = b.unbind(ctx, s, id)
 	}
 	if err != nil {
 		return fmt.Errorf("remove the ledger of %s: %w", id, err)

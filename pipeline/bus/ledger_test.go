@@ -241,8 +241,10 @@ func TestARemovedLedgerLeavesNoMarkAndASaveWins(t *testing.T) {
 	}
 	old, busy := save("old", 0), save("busy", 0)
 	newer := save("busy", busy)
-	if _, err := b.Bind(t.Context(), "old", "1334"); err != nil {
-		t.Fatal(err)
+	for _, id := range []string{"old", "busy"} {
+		if _, err := b.Bind(t.Context(), id, "1334"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var all []string
 	for from := uint64(1); ; {
@@ -275,8 +277,10 @@ func TestARemovedLedgerLeavesNoMarkAndASaveWins(t *testing.T) {
 	if _, err := b.Save(t.Context(), session.State{Session: "old"}, old); !errors.Is(err, ErrStale) {
 		t.Errorf("a save over the removed ledger: %v, want ErrStale", err)
 	}
-	if token, err := b.Bind(t.Context(), "old", "999"); err != nil || token != "1334" {
-		t.Errorf("the number is bound to %s, %v", token, err)
+	for id, want := range map[string]string{"old": session.UnknownToken, "busy": "1334"} {
+		if token, err := b.Bind(t.Context(), id, ""); err != nil || token != want {
+			t.Errorf("the number of %s is bound to %s, %v; want %s", id, token, err, want)
+		}
 	}
 	if err := b.RemoveLedger(t.Context(), "a.b", 1); err == nil {
 		t.Error("a ledger of no session is removed")

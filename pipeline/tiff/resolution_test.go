@@ -25,8 +25,8 @@ func TestDecodeDecidesTheResolution(t *testing.T) {
 		warned string
 	}{
 		{page(204, 98, 2), 204, 98, ""},
-		{page(1, 1, 1), 204, 98, "cannot be"},
-		{page(72, 72, 2), 204, 98, "cannot be"},
+		{page(1, 1, 1), 204, 98, "is impossible"},
+		{page(72, 72, 2), 204, 98, "is impossible"},
 		{page(80, 39, 2), 203.2, 99.06, "as per centimetre"},
 		{page(204, 98, 3), 204, 98, "as per inch"},
 		{page(98, 204, 2), 204, 98, "exchanged"},
