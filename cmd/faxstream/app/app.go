@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -318,6 +319,7 @@ func (a *App) startAdmin(ctx context.Context, c Config, reg *prometheus.Registry
 	a.closers = append(a.closers, func() error { cancel(); return nil })
 	select {
 	case <-caught:
+		debug.FreeOSMemory() // the streams and ledgers that a start reads leave more garbage than they are
 	case err := <-a.failed:
 		return err
 	}
