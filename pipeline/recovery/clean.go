@@ -28,8 +28,9 @@ type Saved interface {
 }
 
 // Cleaner removes the ledgers of faxes that ended long ago from JetStream: its server keeps the names of all of them in memory, and each
-// start of faxstream reads all of them. A ledger leaves only if the archive gives the same fax back (session.State.Unlike), and lists it. From then on readers find
-// the fax through Ledgers, and the collector restores the ledger when something new comes: then it is there again, until it is old again.
+// start of faxstream reads all of them. A ledger leaves only if the archive gives the same fax back (session.State.Unlike), and lists it.
+// From then on readers find the fax through Ledgers, and the collector restores the ledger when something new comes: then it is there
+// again, until it is old again.
 //
 // A ledger is removed up to the revision that was judged. If it is saved at the same moment, by any process, it stays; if the collector has
 // the removed one in memory, its next save is stale and it loads again. Several processes may clean at once; a note has them take turns.
