@@ -98,8 +98,8 @@ func (b *Bus) PutNote(ctx context.Context, key string, data []byte, revision uin
 // maxBound is how many bindings are held in memory; others are read again.
 const maxBound = 50_000
 
-// Bind returns the subject token of the session's number. The first call with a token that is not empty and not
-// UnknownToken binds that token, for all processes, until the session's ledger leaves (RemoveLedger). Before it, every call returns UnknownToken.
+// Bind returns the subject token of the session's number. The first call with a token that is not empty and not UnknownToken binds that
+// token, for all processes, until the session's ledger leaves (RemoveLedger). Before it, every call returns UnknownToken.
 func (b *Bus) Bind(ctx context.Context, id, token string) (string, error) {
 	b.mu.Lock()
 	bound := b.bound[id]

@@ -69,9 +69,9 @@ func (b *Bus) NextLedger(ctx context.Context, from uint64) (s Stored, ok bool, e
 }
 
 // RemoveLedger removes a session's ledger and the binding of its number, unless the ledger was saved again after revision: then both stay,
-// which is no error. The next Load gives a new ledger and revision 0, and a Save with an older revision is ErrStale. Who restores the ledger
-// binds the number again. Watchers of ledgers hear nothing of it, also those of older versions: no marker stands for the ledger. It may be
-// repeated; a crash may leave the binding.
+// which is no error. The next Load gives a new ledger and revision 0, and a Save with an older revision is ErrStale. Who restores the
+// ledger binds the number again. Watchers of ledgers hear nothing of it, also those of older versions: no marker stands for the ledger. It
+// may be repeated; a crash may leave the binding.
 func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) error {
 	if !session.ValidToken(id) || revision == 0 {
 		return fmt.Errorf("remove the ledger of %q, revision %d: want a session id and a revision of its ledger", id, revision)
