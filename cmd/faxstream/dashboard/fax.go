@@ -197,6 +197,17 @@ func (faxView) QualityText(q *session.Quality) (words []string) {
 // Partial: pages of the fax are missing, or it is unknown how many it has.
 func (v faxView) Partial() bool { return v.Status == session.StatusPartial }
 
+// StateOf says how far a page is: announced, failed and tried again, archived, recovered from the whole file, or missing.
+func (v faxView) StateOf(p api.Page) string {
+	switch {
+	case p.Status == session.PageStatusAnnounced && p.Reason != "":
+		return "a try failed, tried again"
+	case p.Status == session.PageStatusArchived && p.Source == session.SourceWholeFile && v.Status == session.StatusRecovered:
+		return session.StatusRecovered
+	}
+	return p.Status
+}
+
 // OnFax: the forms of dead letters lead back to the fax.
 func (faxView) OnFax() bool { return true }
 

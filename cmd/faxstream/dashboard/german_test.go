@@ -173,6 +173,7 @@ func TestEveryPartOfAFaxInGerman(t *testing.T) {
 				},
 				{Page: 2, Status: session.PageStatusArchived, Source: session.SourceFetch, SHA256: "bb", Difference: "different"},
 				{Page: 3, Status: session.PageStatusAnnounced},
+				{Page: 4, Status: session.PageStatusAnnounced, Reason: session.ReasonNotYet},
 			},
 			Searchable: true,
 		},

@@ -208,3 +208,26 @@ func TestTitlesOfAFax(t *testing.T) {
 		}
 	}
 }
+
+// The state of a page is told as it goes: announced, a try that failed, archived or recovered, missing.
+func TestThePageOfAFaxSaysHowFarEachPageIs(t *testing.T) {
+	v := faxView{FaxDetail: api.FaxDetail{Fax: api.Fax{Status: session.StatusRecovered}}}
+	for _, c := range []struct {
+		page api.Page
+		want string
+	}{
+		{api.Page{Status: session.PageStatusAnnounced}, "announced"},
+		{api.Page{Status: session.PageStatusAnnounced, Reason: session.ReasonNotYet}, "a try failed, tried again"},
+		{api.Page{Status: session.PageStatusArchived, Source: session.SourceFetch}, "archived"},
+		{api.Page{Status: session.PageStatusArchived, Source: session.SourceWholeFile}, "recovered"},
+		{api.Page{Status: session.PageStatusMissing, Reason: session.ReasonEmpty}, "missing"},
+	} {
+		if got := v.StateOf(c.page); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.page, got, c.want)
+		}
+	}
+	v.Status = session.StatusComplete // it never streamed: nothing was recovered
+	if got := v.StateOf(api.Page{Status: session.PageStatusArchived, Source: session.SourceWholeFile}); got != "archived" {
+		t.Errorf("a page of a fax that came whole is %q", got)
+	}
+}
