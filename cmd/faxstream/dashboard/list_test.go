@@ -432,12 +432,13 @@ func TestFaxesAreFoundInEverySpellingOfANumber(t *testing.T) {
 
 // The form of the filter keeps what has no field in it.
 func TestTheFormKeepsTheWholeFilter(t *testing.T) {
-	const query = "read=no&direction=incoming&done=no&since=2026-11-24T12:00:00Z&until=2027-01-01&zone=Asia/Tokyo"
+	const query = "read=no&direction=incoming&assigned=no&done=no&since=2026-11-24T12:00:00Z&until=2027-01-01&zone=Asia/Tokyo"
 	_, page := newListener(t, nil).Ask("reader", "GET", "/?"+query, "")
 	_, form, _ := strings.Cut(page, `<form class="filter"`)
 	form, _, _ = strings.Cut(form, "</form>")
 	for _, want := range []string{
-		`<input type="hidden" name="direction" value="incoming">`, `<input type="hidden" name="read" value="no">`,
+		`<input type="hidden" name="assigned" value="no">`, `<option value="incoming" selected>`,
+		`<select name="read"><option value="">either</option><option value="no" selected>`,
 		`name="until" type="date" value="2027-01-01"`, `name="since" type="text" value="2026-11-24T12:00:00Z"`,
 		`<span>Asia/Tokyo</span><input type="hidden" name="zone" value="Asia/Tokyo">`,
 	} {

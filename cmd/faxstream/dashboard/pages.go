@@ -107,7 +107,7 @@ func (v listView) Asked(name string) string { return v.Query.Get(name) }
 // Hidden is what the filter has under names that have no field in its form.
 func (v listView) Hidden() url.Values {
 	hidden := url.Values{}
-	for _, name := range []string{"direction", "verification", "assigned", "read"} {
+	for _, name := range []string{"verification", "assigned"} {
 		if v.Query.Has(name) {
 			hidden.Set(name, v.Asked(name))
 		}
