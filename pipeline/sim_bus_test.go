@@ -310,14 +310,17 @@ func (b *procBus) NextLedger(ctx context.Context, from uint64) (s bus.Stored, ok
 	return s, ok, err
 }
 
-func (b *procBus) RemoveLedger(ctx context.Context, id string, revision uint64) error {
-	return b.w.perform(ctx, "bus", "remove the ledger of "+id, true, func() error {
-		if l, ok := b.ledgers[id]; ok && l.revision <= revision {
+func (b *procBus) RemoveLedger(ctx context.Context, id string, revision uint64) (removed bool, err error) {
+	err = b.w.perform(ctx, "bus", "remove the ledger of "+id, true, func() error {
+		l, ok := b.ledgers[id]
+		if ok && l.revision <= revision {
 			delete(b.ledgers, id)
 			b.removed++
 		}
+		removed = !ok || l.revision <= revision
 		return nil
 	})
+	return removed && err == nil, err
 }
 
 func (b *procBus) Note(ctx context.Context, key string) (data []byte, revision uint64, err error) {

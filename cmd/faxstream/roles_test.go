@@ -105,7 +105,7 @@ func TestACollectorHearsOfAnOutageThatOnlyWorkersMeet(t *testing.T) {
 	start := func(roles string, archive []string) *process {
 		t.Helper()
 		return serve(t, env, slices.Concat(archive, provider, []string{
-			"--nats-url=" + server.NATSURL(), "--dir=" + t.TempDir(), "--roles=" + roles, "--close-grace=20s", "--list-every=0",
+			"--nats-url=" + server.NATSURL(), "--dir=" + t.TempDir(), "--roles=" + roles, "--close-grace=40s", "--list-every=0",
 		})...)
 	}
 	worker, _, admin := start("worker", cut), start("collector,assembler", archive), start("admin", archive)

@@ -98,8 +98,8 @@ func (b *Bus) PutNote(ctx context.Context, key string, data []byte, revision uin
 // maxBound is how many bindings are held in memory; others are read again.
 const maxBound = 50_000
 
-// Bind returns the subject token of the session's number. The first call with a token that is not empty and not UnknownToken binds that
-// token, for all processes, until the session's ledger leaves (RemoveLedger). Before it, every call returns UnknownToken.
+// Bind returns the subject token of the session's number. The first call with a token that is not empty and not
+// UnknownToken binds that token, for all processes and for ever. Before it, every call returns UnknownToken.
 func (b *Bus) Bind(ctx context.Context, id, token string) (string, error) {
 	b.mu.Lock()
 	bound := b.bound[id]
@@ -152,14 +152,6 @@ func (b *Bus) tryBind(ctx context.Context, id, token string) (string, error) {
 		return "", err
 	}
 	return token, nil
-}
-
-// unbind removes the binding of a session whose ledger has left.
-func (b *Bus) unbind(ctx context.Context, sessions jetstream.Stream, id string) error {
-	b.mu.Lock()
-	delete(b.bound, id)
-	b.mu.Unlock()
-	return sessions.Purge(ctx, jetstream.WithPurgeSubject(bindingSubject(id)))
 }
 
 // bindingSubject returns the subject with the token of a session's number.

@@ -140,7 +140,7 @@ func (b *Bus) options() []nats.Option {
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.log.Warn("the NATS servers refuse something to this process: if it is about permissions, look at the rights of its login",
+			b.log.Warn("the NATS servers report an error to this process: if it is about permissions, look at the rights of its login",
 				"err", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {

@@ -68,13 +68,12 @@ func (b *Bus) NextLedger(ctx context.Context, from uint64) (s Stored, ok bool, e
 	return s, true, nil
 }
 
-// RemoveLedger removes a session's ledger and the binding of its number, unless the ledger was saved again after revision: then both stay,
-// which is no error. The next Load gives a new ledger and revision 0, and a Save with an older revision is ErrStale. Who restores the
-// ledger binds the number again. Watchers of ledgers hear nothing of it, also those of older versions: no marker stands for the ledger. It
-// may be repeated; a crash may leave the binding.
-func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) error {
+// RemoveLedger removes a session's ledger, unless it was saved again after revision: then it stays, and removed is false. The next Load gives
+// a new ledger and revision 0, and a Save with an older revision is ErrStale. Watchers of ledgers hear nothing of it, also those of older
+// versions: no marker stands for the ledger. The binding of the session's number stays. It may be repeated.
+func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) (removed bool, err error) {
 	if !session.ValidToken(id) || revision == 0 {
-		return fmt.Errorf("remove the ledger of %q, revision %d: want a session id and a revision of its ledger", id, revision)
+		return false, fmt.Errorf("remove the ledger of %q, revision %d: want a session id and a revision of its ledger", id, revision)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -86,12 +85,12 @@ func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) erro
 		_, err = b.last(ctx, "KV_"+BucketSessions, ledgerSubject(id))
 	}
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = b.unbind(ctx, s, id)
+		return true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("remove the ledger of %s: %w", id, err)
+		return false, fmt.Errorf("remove the ledger of %s: %w", id, err)
 	}
-	return nil
+	return false, nil
 }
 
 // ledgersAtOnce is how many ledgers are on their way to one reader: a KV watch would have up to 32 MB of them in memory.
@@ -148,6 +147,7 @@ type ledgerReader struct {
 	mu    sync.Mutex // after a reconnect, the next consumer may call before the last call has returned
 	left  uint64     // guarded by mu: existing ledgers that f has not got
 	came  bool       // guarded by mu: a ledger came since the last look
+	empty bool       // guarded by mu: none was left at the last look; those on their way come before the next one
 	ended bool       // guarded by mu: f is not called any more
 }
 
@@ -167,7 +167,7 @@ func (r *ledgerReader) take(ctx context.Context, m jetstream.Msg) error {
 		return err
 	}
 	r.f(s)
-	r.came = true
+	r.came, r.empty = true, false
 	if r.left == 0 {
 		return nil
 	}
@@ -214,6 +214,10 @@ func (r *ledgerReader) look(ctx context.Context, cons jetstream.Consumer) (again
 	defer r.mu.Unlock()
 	if r.came || r.left == 0 || r.ended {
 		return r.left > 0
+	}
+	if !r.empty {
+		r.empty = true
+		return true
 	}
 	r.left = 0
 	r.caught()

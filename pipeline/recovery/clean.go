@@ -20,7 +20,7 @@ type Saved interface {
 	// there is none.
 	NextLedger(ctx context.Context, from uint64) (s bus.Stored, ok bool, err error)
 	// RemoveLedger removes a ledger, unless it was saved again after revision. It may be repeated.
-	RemoveLedger(ctx context.Context, id string, revision uint64) error
+	RemoveLedger(ctx context.Context, id string, revision uint64) (removed bool, err error)
 	// Note returns nil and revision 0 if nobody has written the note.
 	Note(ctx context.Context, key string) (data []byte, revision uint64, err error)
 	// PutNote writes the note if revision is still the newest; else ok is false.
@@ -32,8 +32,9 @@ type Saved interface {
 // From then on readers find the fax through Ledgers, and the collector restores the ledger when something new comes: then it is there
 // again, until it is old again.
 //
-// A ledger is removed up to the revision that was judged. If it is saved at the same moment, by any process, it stays; if the collector has
-// the removed one in memory, its next save is stale and it loads again. Several processes may clean at once; a note has them take turns.
+// A ledger is removed up to the revision that was judged. If it is saved at the same moment, by any process, it stays; if the collector
+// has the removed one in memory, its next save is stale and it loads again. Several processes may clean at once; a note has them take
+// turns, unless a run takes longer than the time between two.
 //
 // A crash leaves ledgers that have left and ledgers that have not: the next run goes on. An older version beside this one finds no ledger
 // and restores it from the archive, as it does after a loss; its lists have the fax from there after its next start.
@@ -65,6 +66,8 @@ const (
 	passAtOnce = 20
 	// cleanAgain is the wait after a run that failed, and while fresh work waits.
 	cleanAgain = time.Minute
+	// cleanTries is how often a run is tried, and how many faxes in a row may fail in a try: then the fault is not in a fax.
+	cleanTries = 5
 )
 
 // Run cleans until ctx ends.
@@ -78,11 +81,17 @@ func (c Cleaner) Run(ctx context.Context) {
 			continue
 		}
 		done, err := c.Clean(ctx)
+		for tries := 1; err != nil && tries < cleanTries && pause(ctx, cleanAgain) == nil; tries++ {
+			c.Log.Warn("the ledgers of old faxes cannot be removed from JetStream: it is tried again in a minute", "err", err)
+			removed := done.Removed
+			done, err = c.Clean(ctx)
+			done.Removed += removed
+		}
 		if ctx.Err() != nil {
 			return
 		}
 		if wait = c.Every; err != nil {
-			c.Log.Warn("the ledgers of old faxes cannot be removed from JetStream; the next run tries again", "err", err)
+			c.Log.Warn("the ledgers of old faxes cannot be removed from JetStream: it is tried again in the next run", "err", err)
 		}
 		c.report(done)
 	}
@@ -142,7 +151,7 @@ func (c Cleaner) turn(ctx context.Context) (time.Duration, error) {
 // Clean removes all ledgers that may leave. After an error the next call does the rest.
 func (c Cleaner) Clean(ctx context.Context) (done Cleaned, err error) {
 	done.Stay = map[string]int{}
-	passed := 0
+	passed, failed := 0, 0
 	for from := uint64(1); ; {
 		m, ok, err := c.Bus.NextLedger(ctx, from)
 		if err != nil || !ok || time.Since(m.Time) < c.Age { // the later ones are younger
@@ -151,7 +160,8 @@ func (c Cleaner) Clean(ctx context.Context) (done Cleaned, err error) {
 		from = m.Sequence + 1
 		s, err := session.ParseState(m.Data)
 		if err != nil {
-			return done, fmt.Errorf("%s: %w", m.Subject, err)
+			done.Stay["ledger"]++ // the collector says what is wrong with it
+			continue
 		}
 		if !s.Finished() {
 			if passed++; passed%passAtOnce == 0 && pause(ctx, cleanPause) != nil {
@@ -159,18 +169,35 @@ func (c Cleaner) Clean(ctx context.Context) (done Cleaned, err error) {
 			}
 			continue
 		}
-		differs, err := c.judge(ctx, s)
-		if err == nil && differs == "" {
-			err = c.Bus.RemoveLedger(ctx, s.Session, m.Sequence)
+		differs, removed, err := c.one(ctx, s, m.Sequence)
+		switch {
+		case ctx.Err() != nil:
+			return done, context.Cause(ctx)
+		case err != nil:
+			if failed++; failed == cleanTries {
+				return done, err
+			}
+			differs = "the archive has an error"
+		case removed:
 			done.Removed++
-		} else if err == nil {
-			done.Stay[differs]++
-			c.Log.Debug("the ledger of an old fax stays in JetStream", "session", s.Session, "differs", differs)
 		}
-		if err != nil {
-			return done, err
+		if err == nil {
+			failed = 0
+		}
+		if differs != "" {
+			done.Stay[differs]++
+			c.Log.Debug("the ledger of an old fax stays in JetStream", "session", s.Session, "differs", differs, "err", err)
 		}
 	}
+}
+
+// one removes a ledger if it may leave; differs says why it may not.
+func (c Cleaner) one(ctx context.Context, s session.State, revision uint64) (differs string, removed bool, err error) {
+	if differs, err = c.judge(ctx, s); err != nil || differs != "" {
+		return differs, false, err
+	}
+	removed, err = c.Bus.RemoveLedger(ctx, s.Session, revision)
+	return "", removed, err
 }
 
 // judge waits for its turn among other work, and says what the archive would not give back of a fax; empty: its ledger may leave.

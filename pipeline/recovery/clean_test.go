@@ -31,8 +31,8 @@ func (s *savedLedgers) NextLedger(_ context.Context, from uint64) (bus.Stored, b
 	return bus.Stored{}, false, nil
 }
 
-func (s *savedLedgers) RemoveLedger(context.Context, string, uint64) error {
-	return errors.New("no ledger here may leave")
+func (s *savedLedgers) RemoveLedger(context.Context, string, uint64) (bool, error) {
+	return false, errors.New("no ledger here may leave")
 }
 
 func (s *savedLedgers) Note(context.Context, string) ([]byte, uint64, error) {

@@ -74,6 +74,9 @@ var traits = []struct {
 	{"pages", func(s *State, _ Policy) any {
 		return []string{rangesText(s.Usable), rangesText(s.Cut), rangesText(s.Lost), rangesText(s.Expected())}
 	}},
+	{"announced pages", func(s *State, _ Policy) any {
+		return []any{rangesText(s.missing().Intersect(s.Announced)), len(s.Cut.Intersect(s.Announced)) > 0}
+	}},
 	{"reasons of missing pages", func(s *State, _ Policy) any {
 		reasons := PageReasons{}
 		for page := range s.missing().All() {

@@ -166,7 +166,10 @@ func TestARestoredLedgerIsComparedWithTheOneThatWas(t *testing.T) {
 
 // A missing page is missing for the same reason after a restore, or the ledger stays.
 func TestTheReasonOfAMissingPageMatters(t *testing.T) {
-	h := play(t, streaming(), announced(1, 2), archivedPages(1), success(2), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1))
+	lacking := func(announced step) *history {
+		return play(t, streaming(), announced, archivedPages(1), success(2), due(TimerGrace), wholeFailed(1, ReasonNotYet), assembled(1))
+	}
+	h := lacking(announced(1))
 	restored := restoreOf(t, h)
 	h.state.Effects, h.state.IdleAt = nil, time.Time{}
 	if differs, err := h.state.Unlike(restored, streaming()); err != nil || differs != "" {
@@ -176,5 +179,11 @@ func TestTheReasonOfAMissingPageMatters(t *testing.T) {
 	h.state.Effects = nil
 	if differs, err := h.state.Unlike(restored, streaming()); err != nil || differs != "reasons of missing pages" {
 		t.Errorf("a page that is too large: %q, %v", differs, err)
+	}
+	h = lacking(announced(1, 2)) // the archive does not know that page 2 was announced
+	restored = restoreOf(t, h)
+	h.state.Effects, h.state.IdleAt = nil, time.Time{}
+	if differs, err := h.state.Unlike(restored, streaming()); err != nil || differs != "announced pages" {
+		t.Errorf("an announced page that is missing: %q, %v", differs, err)
 	}
 }

@@ -42,7 +42,10 @@ type Gate struct {
 
 // New makes a gate.
 func New(c Config) *Gate {
-	return &Gate{Config: c, passwords: newPasswords(), provider: provider{exchanges: make(chan struct{}, maxExchanges)}}
+	return &Gate{
+		Config: c, passwords: newPasswords(), provider: provider{exchanges: make(chan struct{}, maxExchanges)},
+		logins: logins{asking: make(chan struct{}, maxAsking), provider: c.OIDC.name()},
+	}
 }
 
 // Share has logins be those of all processes that share them, from now on.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/netip"
 	"sync"
@@ -28,6 +29,9 @@ type logins struct {
 	shared   Shared                           // nil: this process is alone; guarded by mu
 	sessions map[[sha256.Size]byte]webSession // by the hash of the cookie's value; guarded by mu
 	ended    map[[sha256.Size]byte]time.Time  // what is over here and perhaps still shared, until it expires; guarded by mu
+	silent   time.Time                        // until then what is shared is not asked: it did not answer; guarded by mu
+	asking   chan struct{}                    // a place for each request that asks what is shared
+	provider string                           // of logins through the provider: those of another one, or with other roles, are over
 	failures map[netip.Prefix]window          // guarded by mu
 }
 
@@ -51,6 +55,8 @@ const (
 	maxFailures   = 10              // of one address in a failureWindow: more are not logged
 	maxAddresses  = 10000           // with failures; beyond it all are forgotten
 	askShared     = 2 * time.Second // how long what is shared may take
+	silence       = 5 * time.Second // after an answer that did not come
+	maxAsking     = 16              // anybody can send cookies that must be looked up
 )
 
 // prefixOf is what counts as one address: of an IPv6 one its /64.
@@ -102,7 +108,7 @@ func (l *logins) open(ctx context.Context, token Token, provided bool, now time.
 	}
 	var data []byte
 	if err == nil {
-		data, err = s.marshal()
+		data, err = l.marshal(s)
 	}
 	if err == nil {
 		err = shared.Keep(ctx, hexOf(id), data)
@@ -148,7 +154,7 @@ func (l *logins) refresh(ctx context.Context) error {
 	sessions := map[[sha256.Size]byte]webSession{}
 	for text, data := range all {
 		raw, err := hex.DecodeString(text)
-		if s, ok := unmarshalSession(data); ok && err == nil && len(raw) == sha256.Size {
+		if s, ok := l.unmarshal(data); ok && err == nil && len(raw) == sha256.Size {
 			sessions[[sha256.Size]byte(raw)] = s
 		}
 	}
@@ -202,9 +208,8 @@ func (l *logins) session(ctx context.Context, value string, now time.Time) (s we
 	ctx, cancel := context.WithTimeout(ctx, askShared)
 	defer cancel()
 	id := sha256.Sum256([]byte(value))
-	if shared := l.retry(ctx); shared != nil && len(value) == len(rand.Text()) {
-		data, err := shared.Login(ctx, hexOf(id))
-		l.met(id, data, err)
+	if len(value) == len(rand.Text()) {
+		l.ask(ctx, id, now)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -212,12 +217,35 @@ func (l *logins) session(ctx context.Context, value string, now time.Time) (s we
 	return s, ok && now.Before(s.expires)
 }
 
+// ask reads what is shared about a session. While there is no answer, each page would wait for one: then memory alone counts for a while.
+func (l *logins) ask(ctx context.Context, id [sha256.Size]byte, now time.Time) {
+	l.mu.Lock()
+	alone := l.shared == nil || now.Before(l.silent)
+	l.mu.Unlock()
+	if alone {
+		return
+	}
+	select {
+	case l.asking <- struct{}{}:
+		defer func() { <-l.asking }()
+	case <-ctx.Done():
+		return
+	}
+	data, err := l.retry(ctx).Login(ctx, hexOf(id))
+	l.met(id, data, err)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		l.mu.Lock()
+		l.silent = now.Add(askShared + silence)
+		l.mu.Unlock()
+	}
+}
+
 // met notes what is shared about a session. An error says nothing about it.
 func (l *logins) met(id [sha256.Size]byte, data []byte, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, over := l.ended[id]
-	s, ok := unmarshalSession(data)
+	s, ok := l.unmarshal(data)
 	switch {
 	case err != nil:
 	case !ok || over:
@@ -244,16 +272,21 @@ func (l *logins) provided(ctx context.Context, now time.Time) (all []Token) {
 	return all
 }
 
-// end ends a session here, and elsewhere as soon as what is shared can be asked.
+// end ends a session here, and elsewhere as soon as what is shared can be asked. Nothing is written for a cookie that is nobody's: anybody
+// can send one.
 func (l *logins) end(ctx context.Context, value string, now time.Time) {
+	s, ok := l.session(ctx, value, now)
+	if !ok {
+		return
+	}
 	id := sha256.Sum256([]byte(value))
 	l.mu.Lock()
 	delete(l.sessions, id)
-	if l.shared != nil && len(l.ended) < 2*maxSessions && len(value) == len(rand.Text()) {
+	if l.shared != nil {
 		if l.ended == nil {
 			l.ended = map[[sha256.Size]byte]time.Time{}
 		}
-		l.ended[id] = now.Add(SessionFor)
+		l.ended[id] = s.expires
 	}
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askShared)
@@ -272,30 +305,33 @@ type sharedSession struct {
 	Person   bool      `json:"person,omitempty"`
 	Masked   bool      `json:"masked,omitempty"`
 	Sum      string    `json:"sum"`
-	Provided bool      `json:"provided,omitempty"`
+	Provider string    `json:"provider,omitempty"` // through which the person logged in; empty: with a token or a password
 	Expires  time.Time `json:"expires"`
 }
 
-func (s webSession) marshal() ([]byte, error) {
-	t := s.token
+func (l *logins) marshal(s webSession) ([]byte, error) {
+	t, provider := s.token, ""
+	if s.provided {
+		provider = l.provider
+	}
 	return json.Marshal(sharedSession{
-		Name: t.Name, Scopes: t.Scopes, Numbers: t.Numbers, Person: t.Person, Masked: t.Masked, Sum: hexOf(t.sum), Provided: s.provided,
+		Name: t.Name, Scopes: t.Scopes, Numbers: t.Numbers, Person: t.Person, Masked: t.Masked, Sum: hexOf(t.sum), Provider: provider,
 		Expires: s.expires,
 	})
 }
 
-// unmarshalSession reads a session; ok is false for what is none.
-func unmarshalSession(data []byte) (s webSession, ok bool) {
+// unmarshal reads a session; ok is false for what is none, and for one through a provider that is not this server's any more.
+func (l *logins) unmarshal(data []byte) (s webSession, ok bool) {
 	var x sharedSession
 	err := json.Unmarshal(data, &x)
 	sum, notHex := hex.DecodeString(x.Sum)
-	if err != nil || notHex != nil || len(sum) != sha256.Size {
+	if err != nil || notHex != nil || len(sum) != sha256.Size || x.Provider != "" && x.Provider != l.provider {
 		return s, false
 	}
 	return webSession{
 		token: Token{
 			Name: x.Name, Scopes: x.Scopes, Numbers: x.Numbers, Person: x.Person, Masked: x.Masked, sum: [sha256.Size]byte(sum),
 		},
-		provided: x.Provided, expires: x.Expires,
+		provided: x.Provider != "", expires: x.Expires,
 	}, true
 }

@@ -77,8 +77,9 @@ func TestAProvidersLoginEndsThoseWithOtherRights(t *testing.T) {
 
 // memory is a Shared that is away while err is not nil.
 type memory struct {
-	all map[string][]byte
-	err error
+	all  map[string][]byte
+	err  error
+	ends int
 }
 
 func (m *memory) Login(_ context.Context, id string) ([]byte, error) { return m.all[id], m.err }
@@ -93,16 +94,22 @@ func (m *memory) Keep(_ context.Context, id string, login []byte) error {
 }
 
 func (m *memory) End(_ context.Context, id string) error {
+	m.ends++
 	if m.err == nil {
 		delete(m.all, id)
 	}
 	return m.err
 }
 
+// sharing are the logins of a process that shares them, and has a provider.
+func sharing(m *memory) *logins {
+	return &logins{shared: m, asking: make(chan struct{}, 1), provider: "provider"}
+}
+
 // A login counts at every process that shares it, with the same rights, and so does its end. What is shared tells no cookie.
 func TestSharedLoginsCountEverywhere(t *testing.T) {
 	m := &memory{all: map[string][]byte{}}
-	one, other := &logins{shared: m}, &logins{shared: m}
+	one, other := sharing(m), sharing(m)
 	now := time.Now()
 	anna := Token{Name: "anna", Scopes: RoleWork.scopes(), Numbers: []string{"123"}, Person: true, Masked: true, sum: [32]byte{1, 2}}
 	cookie := opened(t, one, anna, true, now)
@@ -114,11 +121,20 @@ func TestSharedLoginsCountEverywhere(t *testing.T) {
 	if s, ok := other.session(t.Context(), cookie, now); !ok || !reflect.DeepEqual(s.token, anna) || !s.provided {
 		t.Errorf("at the other process: %+v, %t", s, ok)
 	}
-	if all := (&logins{shared: m}).provided(t.Context(), now); len(all) != 1 || all[0].Name != "anna" {
+	if all := sharing(m).provided(t.Context(), now); len(all) != 1 || all[0].Name != "anna" {
 		t.Errorf("a third process knows %v of the provider", all)
 	}
 	if _, ok := other.session(t.Context(), cookie, now.Add(SessionFor)); ok {
 		t.Error("the session goes on after its end")
+	}
+	elsewhere := sharing(m)
+	elsewhere.provider = "provider with other roles"
+	if _, ok := elsewhere.session(t.Context(), cookie, now); ok {
+		t.Error("a login through another provider, or with other roles, counts")
+	}
+	m.ends = 0
+	if one.end(t.Context(), strings.Repeat("A", len(cookie)), now); m.ends != 0 || len(one.ended) != 0 {
+		t.Error("the logout of a cookie that is nobody's is written")
 	}
 	anna.Masked = false
 	next := opened(t, other, anna, true, now)
@@ -141,7 +157,7 @@ func TestSharedLoginsCountEverywhere(t *testing.T) {
 // later.
 func TestSharedLoginsThatCannotBeAsked(t *testing.T) {
 	m := &memory{all: map[string][]byte{}}
-	one, other, third := &logins{shared: m}, &logins{shared: m}, &logins{shared: m}
+	one, other, third := sharing(m), sharing(m), sharing(m)
 	now := time.Now()
 	cookie := opened(t, one, Token{Name: "anna"}, false, now)
 	if _, ok := other.session(t.Context(), cookie, now); !ok {
@@ -172,7 +188,7 @@ func TestSharedLoginsThatCannotBeAsked(t *testing.T) {
 // What is no session, in whatever way, lets nobody in.
 func TestWhatIsSharedMayBeDamaged(t *testing.T) {
 	m := &memory{all: map[string][]byte{}}
-	l := &logins{shared: m}
+	l := sharing(m)
 	cookie := opened(t, l, Token{Name: "anna"}, false, time.Now())
 	for _, data := range []string{"", "{}", "null", "[]", `{"name":"anna","sum":"00","expires":"2999-01-01T00:00:00Z"}`, "\xff"} {
 		for id := range m.all {

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -31,6 +32,14 @@ type OIDC struct {
 	Secret   func() (string, error) // of the client, read at each login; nil: it has none
 	Claim    string                 // of the ID token: the groups of a person, one text or many
 	Roles    []GroupRole            // the first whose group a person has counts; a person without one does not get in
+}
+
+// name tells a provider with its roles from another; empty: there is none.
+func (o *OIDC) name() string {
+	if o == nil {
+		return ""
+	}
+	return hexOf(sha256.Sum256(fmt.Appendf(nil, "%q %q %q %+v", o.Issuer, o.ClientID, o.Claim, o.Roles)))
 }
 
 // GroupRole is what the people of a group may do.

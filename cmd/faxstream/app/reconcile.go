@@ -14,7 +14,7 @@ import (
 
 // reconciler looks for faxes that no webhook announced. It knows the open sessions from the ledgers that pass through cfg.Open.
 func (a *App) reconciler(c Config, cfg ingest.ReconcilerConfig) (*ingest.Reconciler, error) {
-	cfg.Sessions, cfg.Notes, cfg.Zone, cfg.Logger = a.ledgers(), a.bus, a.zone, a.log
+	cfg.Sessions, cfg.Notes, cfg.Zone, cfg.Logger = a.bus, a.bus, a.zone, a.log
 	cfg.Every, cfg.Overlap, cfg.Grace, cfg.Rate = c.ListEvery, c.ListOverlap, c.ListGrace, c.ListRate
 	return ingest.NewReconciler(cfg)
 }
@@ -82,7 +82,7 @@ func (a *App) elsewhere(ctx context.Context) session.Outage {
 		return session.Outage{} // there are none
 	}
 	seen, _, err := a.outageSeen(ctx)
-	return session.Outage{Now: err != nil, Ended: seen} // what cannot be asked is not known
+	return session.Outage{Now: err != nil || time.Since(seen) < 2*outageNoteEach, Ended: seen} // what cannot be asked is not known
 }
 
 func (a *App) outageSeen(ctx context.Context) (at time.Time, revision uint64, err error) {
@@ -107,8 +107,8 @@ func (a *App) lastOutage() time.Time {
 
 // startNotingOutages tells other processes of the outages that this one finds.
 func (a *App) startNotingOutages(ctx context.Context) {
-	if a.cfg.NATS.URL == "" || a.archive == nil {
-		return
+	if a.cfg.NATS.URL == "" || !a.cfg.has(RoleWorker) {
+		return // an outage that others meet, such as keys that may not write, keeps no page from coming
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.running.Go(func() {

@@ -174,7 +174,7 @@ func (s *server) allowed(r *http.Request, kind string, k api.HoldStatus) error {
 			return api.Errorf(http.StatusConflict, "not_held", "session %s is not under legal hold", k.Session)
 		}
 	case session.ActionPurged:
-		if st, _, err := s.Ledgers.Load(r.Context(), k.Session); err != nil {
+		if st, _, err := s.Ledgers.Load(r.Context(), k.Session); err != nil && !errors.Is(err, fs.ErrInvalid) {
 			return err
 		} else if st.Status() == session.StatusReceiving && !st.Opened.IsZero() && st.Close == nil && !st.GivenUp {
 			// Without the provider's id of the fax the reconciler would take it in again as a new fax.

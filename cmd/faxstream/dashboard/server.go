@@ -25,6 +25,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"path"
@@ -235,6 +236,9 @@ func (s *server) resolve(ctx context.Context, id string) (string, error) {
 		return id, nil
 	}
 	st, _, err := s.Ledgers.Load(ctx, id)
+	if errors.Is(err, fs.ErrInvalid) {
+		return id, nil // there is such a fax, and its archive is damaged: it can still be held, released and purged
+	}
 	if err != nil || !st.Opened.IsZero() || st.Purged {
 		return id, err
 	}
