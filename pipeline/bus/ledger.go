@@ -68,9 +68,9 @@ func (b *Bus) NextLedger(ctx context.Context, from uint64) (s Stored, ok bool, e
 	return s, true, nil
 }
 
-// RemoveLedger removes a session's ledger, unless it was saved again after revision: then it stays, and removed is false. The next Load gives
-// a new ledger and revision 0, and a Save with an older revision is ErrStale. Watchers of ledgers hear nothing of it, also those of older
-// versions: no marker stands for the ledger. The binding of the session's number stays. It may be repeated.
+// RemoveLedger removes a session's ledger, unless it was saved again after revision: then it stays, and removed is false. The next Load
+// gives a new ledger and revision 0, and a Save with an older revision is ErrStale. Watchers of ledgers hear nothing of it, also those of
+// older versions: no marker stands for the ledger. The binding of the session's number stays. It may be repeated.
 func (b *Bus) RemoveLedger(ctx context.Context, id string, revision uint64) (removed bool, err error) {
 	if !session.ValidToken(id) || revision == 0 {
 		return false, fmt.Errorf("remove the ledger of %q, revision %d: want a session id and a revision of its ledger", id, revision)

@@ -283,8 +283,8 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 	}
 }
 
-// Bucket finds or creates a bucket for what may be lost, such as logins: when it is gone, the next start makes it again. It forgets what is older than
-// long. Who reads it asks the leader of its servers, which has what was written last.
+// Bucket finds or creates a bucket for what may be lost, such as logins: when it is gone, the next start makes it again. It forgets what
+// is older than long. Who reads it asks the leader of its servers, which has what was written last.
 func (b *Bus) Bucket(ctx context.Context, name string, long time.Duration, maxBytes int64) (jetstream.KeyValue, error) {
 	cfg := bucketStream(name)
 	cfg.MaxAge, cfg.MaxBytes, cfg.Replicas, cfg.Metadata, cfg.AllowDirect = long, maxBytes, b.copies, b.revision(), false
