@@ -46,7 +46,7 @@ demo: build ## run everything in one process and send it faxes; ARGS=--exit ends
 test: packages tools $(GENERATED:%=%/done) lint race ## install what is needed (as root on Debian 12) and run everything that CI runs
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 	# Many tests wait for servers and timers: more of them than cores run at once.
-	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -vet=off -timeout 20m -p 3 -parallel 4 ./...
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_GENERATED=$(GENERATED) CI=true $(GO) tool gotestsum --format pkgname -- -count=1 -vet=off -timeout 30m -p 3 -parallel 4 ./...
 	$(MAKE) --no-print-directory stages
 	$(MAKE) --no-print-directory demo ARGS="--exit --faxes 3"
 
