@@ -62,7 +62,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# Packages without a goroutine, a lock or a pool, where the race detector finds nothing and takes ten times as long: codecs, formats,
+# Packages without a goroutine, a lock or a pool, where the race detector finds nothing and takes several times as long: codecs, formats,
 # words, and tests that run programs only. cmd/faxstream/imports_test.go reads this list and proves it.
 SEQUENTIAL := $(addprefix ./,cmd/faxstream/api cmd/faxstream/client cmd/faxstream/flags cmd/faxstream/layout cmd/faxstream/pack \
   cmd/faxstream/tifftool cmd/faxstream/words deploy pipeline/ccitt pipeline/events pipeline/jbig pipeline/matrix pipeline/session \

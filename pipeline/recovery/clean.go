@@ -52,7 +52,7 @@ type Cleaner struct {
 // Cleaned is the result of a run.
 type Cleaned struct {
 	Removed int            // ledgers that left JetStream
-	Stay    map[string]int // old ledgers of faxes that ended but that the archive does not give back as they are, by what differs
+	Stay    map[string]int // old ledgers that are unreadable, or of faxes that ended and that the archive does not give back, by what differs
 }
 
 const (
@@ -160,7 +160,8 @@ func (c Cleaner) Clean(ctx context.Context) (done Cleaned, err error) {
 		from = m.Sequence + 1
 		s, err := session.ParseState(m.Data)
 		if err != nil {
-			done.Stay["ledger"]++ // the collector says what is wrong with it
+			done.Stay["unreadable"]++
+			c.Log.Warn("the ledger of an old fax is unreadable, and stays in JetStream", "ledger", m.Subject, "err", err)
 			continue
 		}
 		if !s.Finished() {
@@ -177,7 +178,8 @@ func (c Cleaner) Clean(ctx context.Context) (done Cleaned, err error) {
 			if failed++; failed == cleanTries {
 				return done, err
 			}
-			differs = "the archive has an error"
+			differs = "not compared, because of an error"
+			c.Log.Warn("the ledger of an old fax stays in JetStream until the next run, because of an error", "session", s.Session, "err", err)
 		case removed:
 			done.Removed++
 		}
@@ -186,7 +188,6 @@ func (c Cleaner) Clean(ctx context.Context) (done Cleaned, err error) {
 		}
 		if differs != "" {
 			done.Stay[differs]++
-			c.Log.Debug("the ledger of an old fax stays in JetStream", "session", s.Session, "differs", differs, "err", err)
 		}
 	}
 }
@@ -215,6 +216,8 @@ func (c Cleaner) judge(ctx context.Context, s session.State) (differs string, er
 	case errors.Is(err, archive.ErrPurged):
 		return "purged", nil
 	case unreadable(err), errors.Is(err, archive.ErrDamagedLog):
+		c.Log.Warn("the archive of an old fax is damaged: look at it with faxstream verify; its ledger stays in JetStream",
+			"session", s.Session, "err", err)
 		return "the archive is damaged", nil
 	case err != nil:
 		return "", err

@@ -3,12 +3,17 @@ package recovery
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"log/slog"
+	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/faxstream/faxstream/pipeline/bus"
+	"github.com/faxstream/faxstream/pipeline/pipelinetest"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
 
@@ -97,6 +102,63 @@ func TestARunEndsAtTheFirstYoungLedger(t *testing.T) {
 		done, err := c.Clean(t.Context())
 		if err != nil || done.Removed != 0 || len(done.Stay) > 0 || len(s.reads) != 3 || s.reads[1] != 11 || s.reads[2] != 21 {
 			t.Errorf("%+v, %v after reads from %v", done, err, s.reads)
+		}
+	})
+}
+
+// away is an archive that cannot be read for sessions whose id begins with "bad", and has nothing of others.
+type away struct{ pipelinetest.Vault }
+
+var errAway = errors.New("one object cannot be read")
+
+func (a away) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	if strings.Contains(prefix, "bad") {
+		return func(yield func(string, error) bool) { yield("", errAway) }
+	}
+	return a.Vault.List(ctx, prefix, after)
+}
+
+// A fault of one fax is told, and does not keep the others from leaving; a fault of all ends the run.
+func TestAFaultOfOneFaxDoesNotStopTheCleaner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &savedLedgers{}
+		add := func(data []byte) {
+			s.all = append(s.all, bus.Stored{Subject: "s", Sequence: uint64(len(s.all) + 1), Time: time.Now().Add(-40 * 24 * time.Hour), Data: data})
+		}
+		finished := func(id string) {
+			data, err := session.State{
+				Session: id, Direction: session.Incoming, Ordered: 1, Close: &session.Closed{Session: id, Status: "success", Pages: 1},
+				Document: &session.DocAssembled{Session: id, Revision: 1, Status: session.StatusComplete},
+			}.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(data)
+		}
+		add([]byte("x"))
+		for i := range cleanTries - 1 {
+			finished(fmt.Sprintf("bad-%d", i))
+		}
+		finished("unknown")
+		finished("bad-last")
+		var log strings.Builder
+		c := Cleaner{Bus: s, Archive: away{}, Age: time.Hour, Every: CleanEvery, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		done, err := c.Clean(t.Context())
+		want := map[string]int{"unreadable": 1, "not compared, because of an error": cleanTries, "document": 1}
+		if err != nil || done.Removed != 0 || !maps.Equal(done.Stay, want) {
+			t.Errorf("%+v, %v; want %v", done, err, want)
+		}
+		for _, said := range []string{"unreadable", "bad-0", errAway.Error()} {
+			if !strings.Contains(log.String(), said) {
+				t.Errorf("the log does not say %q:\n%s", said, log.String())
+			}
+		}
+		finished("bad-a")
+		finished("bad-b")
+		finished("bad-c")
+		finished("bad-d")
+		if _, err := c.Clean(t.Context()); !errors.Is(err, errAway) {
+			t.Errorf("an archive of which nothing can be read: %v", err)
 		}
 	})
 }
