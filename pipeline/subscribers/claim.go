@@ -26,8 +26,9 @@ type Event struct {
 // lookAgain is how long a claim waits before it looks again at a subscriber with several durables: a pull waits at one durable only.
 const lookAgain = 200 * time.Millisecond
 
-// Claim waits for events of a subscriber, and gives up to most as soon as there are some. It gives none when wait is over or ctx ends. New
-// events come before those of a rewind, and numbers take turns where one of them has very many; see family.
+// Claim waits for events of a subscriber, and gives up to most as soon as there are some. It gives none when wait is over or ctx ends.
+// Without a wait, an event of this moment may come with the next claim: nats-server 2.15.2 answers a publisher before its consumers know.
+// New events come before those of a rewind, and numbers take turns where one of them has very many; see family.
 func (v *Service) Claim(ctx context.Context, name string, most int, wait time.Duration) ([]Event, error) {
 	switch {
 	case most < 1 || most > MaxClaim:

@@ -69,7 +69,8 @@ func (d *desk) one(name, lease, as string, delay time.Duration) error {
 	return d.Service.Settle(d.t.Context(), name, subscribers.Settlement{Lease: lease, As: as, Delay: delay})[0]
 }
 
-// publish publishes page events of a number.
+// publish publishes page events of a number. It waits until they can be claimed: nats-server 2.15.2 answers a publisher before the
+// consumers of the stream have heard of the event.
 func (d *desk) publish(to, name string, pages ...int) {
 	d.t.Helper()
 	for _, page := range pages {
@@ -77,6 +78,7 @@ func (d *desk) publish(to, name string, pages ...int) {
 			d.t.Fatal(err)
 		}
 	}
+	synctest.Wait()
 }
 
 // claim claims up to eight events without waiting, and gives them with the last tokens of their subjects.
