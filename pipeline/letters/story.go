@@ -53,9 +53,13 @@ func (w *Worker) wholeLetter(ctx context.Context, s session.State, missing sessi
 	} else if d.Body, err = json.Marshal(order); err != nil {
 		return d, err
 	}
-	d.Detail = fmt.Sprintf("%d pages are missing, and the whole file did not have them: look at the fax", missing.Len())
-	if s.Uncounted() {
+	switch {
+	case s.Uncounted():
 		d.Detail = "the fetch of the whole file failed, and the number of pages of the fax is unknown"
+	case missing.Len() == 1:
+		d.Detail = fmt.Sprintf("page %d is missing, and the whole file did not have it: look at the fax", missing.Max())
+	default:
+		d.Detail = fmt.Sprintf("%d pages are missing, and the whole file did not have them: look at the fax", missing.Len())
 	}
 	done, ok, err := w.Bus.WholeFailed(ctx, s.Session, s.WholeN)
 	if err == nil && ok {
