@@ -95,6 +95,8 @@ type cluster struct {
 	sim     *faxplustest.Server
 	door    *door
 	members []*member
+	env     []string // of all members
+	common  []string // flags of all members that need more than NATS
 
 	faxes []faxplustest.Fax // all that were sent
 	sent  int               // how many of them were sent when the last fault began
@@ -109,38 +111,66 @@ type member struct {
 	role  string
 	args  []string
 	env   []string
+	build string        // the program; "": this one
 	clock time.Duration // how much its clock is ahead
 	lines int           // that its former processes have logged
 }
 
+// rolesApart are the roles of a cluster in processes of their own.
+var rolesApart = []string{"webhook", "worker", "collector", "assembler", "admin,reconciler"}
+
 // startCluster starts the servers, then two processes of each role at the same time.
 func startCluster(t *testing.T, form form) *cluster {
+	t.Helper()
+	c := newCluster(t, form)
+	for _, role := range rolesApart {
+		for n := range 2 {
+			m := c.join(fmt.Sprintf("%s %d", role, n+1), role)
+			m.args = append(m.args, "--roles="+role)
+			if role != "webhook" {
+				m.args = append(m.args, c.common...)
+			}
+		}
+	}
+	c.start()
+	return c
+}
+
+// newCluster starts the servers. Members join it.
+func newCluster(t *testing.T, form form) *cluster {
 	t.Helper()
 	c := &cluster{t: t, form: form, door: newDoor(t), read: map[string]bool{}}
 	c.startServers()
 	sim, provider := newSimulator(t, faxplustest.Config{Seed: number(t, "FAXSTREAM_SEED", 1)})
 	c.sim = sim
-	var env, archive []string
-	c.s3, archive, env = apptest.StartS3(t)
-	c.archive = bucketOf(t, archive, env)
+	s3, archive, env := apptest.StartS3(t)
+	c.s3, c.env, c.archive = s3, env, bucketOf(t, archive, env)
 	archive, c.line = newS3Switch(t, archive)
+	c.common = slices.Concat([]string{"--nats-replicas=3"}, archive, provider)
+	return c
+}
+
+// join adds a member that has no role's flags yet.
+func (c *cluster) join(name, role string) *member {
 	urls := make([]string, len(c.servers))
 	for i, s := range c.servers {
 		urls[i] = s.NATSURL()
 	}
-	for _, role := range []string{"webhook", "worker", "collector", "assembler", "admin,reconciler"} {
-		for n := range 2 {
-			m := &member{name: fmt.Sprintf("%s %d", role, n+1), role: role, env: env}
-			m.args = []string{
-				"--nats-url=" + strings.Join(urls, ","), "--dir=" + t.TempDir(), "--roles=" + role, "--retention=0", "--list-every=30s",
-				"--close-grace=10s", "--idle-after=15s", "--give-up-after=30s", "--page-deadline=2m", "--whole-for=1m",
-			}
-			if role != "webhook" {
-				m.args = append(append(append(m.args, "--nats-replicas=3"), archive...), provider...)
-			}
-			c.members = append(c.members, m)
-			c.launch(m)
-		}
+	m := &member{name: name, role: role, env: c.env}
+	m.args = []string{
+		"--nats-url=" + strings.Join(urls, ","), "--dir=" + c.t.TempDir(), "--retention=0", "--list-every=30s",
+		"--close-grace=10s", "--idle-after=15s", "--give-up-after=30s", "--page-deadline=2m", "--whole-for=1m",
+	}
+	c.members = append(c.members, m)
+	return m
+}
+
+// start starts all members at the same time.
+func (c *cluster) start() {
+	t := c.t
+	t.Helper()
+	for _, m := range c.members {
+		c.launch(m)
 	}
 	for _, m := range c.members {
 		m.awaitReady()
@@ -153,7 +183,6 @@ func startCluster(t *testing.T, form form) *cluster {
 			}
 		}
 	})
-	return c
 }
 
 // startServers starts three nats-servers, where it is possible on machines of their own, the last one with a small disk.
@@ -201,6 +230,9 @@ func (c *cluster) launch(m *member) {
 		m.lines += m.process.lines()
 	}
 	cmd := serveCommand(m.env, m.args...)
+	if m.build != "" {
+		cmd.Path = m.build
+	}
 	if m.clock != 0 {
 		ahead(c.t, cmd, m.clock)
 	}

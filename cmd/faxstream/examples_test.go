@@ -39,9 +39,9 @@ func TestExamplesOfOCRServicesMissNothing(t *testing.T) {
 			await(t, "the first text", func() bool { return len(d.texts("case")) > 0 })
 			kill()
 			kill = d.example(program, name)
-			await(t, "the texts of three pages", func() bool { return len(d.texts("case")) == 3 })
+			await(t, "every page has a text", func() bool { return d.hasText("case") })
 			text := d.do(0, "get", "case", "--as=txt")
-			if strings.Count(text, "\f") != 3 || strings.Contains(text, "no text") || len(text) < 500 {
+			if strings.Count(text, "\f") != 3 || len(text) < 500 {
 				t.Errorf("the text of the fax is\n%s", text)
 			}
 			await(t, "nothing left to do", func() bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type rig struct {
 	setting
 	*process
 	provider *faxplustest.Server
+	provided []string // flags of a serve that uses the provider
 	events   *events
 	prefix   string // of the sessions of this run
 	client   *http.Client
@@ -44,8 +46,8 @@ func (b *bench) start(of build, s setting, around func(http.Handler) http.Handle
 		return nil, err
 	}
 	// The grace is long: no page is to be taken from the whole file because a build is slow.
-	args = append([]string{"--faxplus-url=" + url, "--faxplus-page-path=" + faxplustest.PagePath, "--close-grace=15m"}, args...)
-	if r.process, err = serve(of, s, args...); err != nil {
+	r.provided = []string{"--faxplus-url=" + url, "--faxplus-page-path=" + faxplustest.PagePath, "--close-grace=15m"}
+	if r.process, err = serve(of, s, slices.Concat(r.provided, args)...); err != nil {
 		return nil, err
 	}
 	if r.natsURL == "" {

@@ -50,6 +50,16 @@ func rows() []row {
 			{"start", "start of serve with 100,000 pages of state, s", "at most 5"},
 			{"start-memory", "memory of serve after that start, MB", "at most 200"},
 		}},
+		{name: "cluster", measure: measureCluster, lines: []line{
+			{"pages", "pages/s, webhook to page.archived, three nats-servers and three copies", ""},
+			{"share", "that / embedded in the same round", "at least 0.6"},
+			{"rate", "webhooks/s, 64 senders, three nats-servers and three copies", "at least 2000"},
+		}},
+		{name: "workers", measure: measureWorkers, lines: []line{
+			{"one", "pages/s, provider takes 300 ms a page, one worker process with --fetches=12 and GOMAXPROCS=1", ""},
+			{"two", "pages/s, the same, two of them", ""},
+			{"gain", "two worker processes / one", "at least 1.9"},
+		}},
 		{name: "memory", measure: measureMemory, lines: []line{
 			{"peak", "largest memory, 24 pages of 24 MB at once, MB", "at most 200"},
 			{"took", "time until they are archived, s", ""},

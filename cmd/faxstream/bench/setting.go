@@ -104,25 +104,30 @@ func (s *setting) makeBucket(ctx context.Context, addr, key string) (err error) 
 func untraced(string) []string { return nil }
 
 func (b *bench) startNATS(s *setting, dir string, tracer []string) error {
-	bin, err := b.tool("nats-server")
-	if err != nil {
-		return err
-	}
 	addr, err := freeAddr()
 	if err != nil {
 		return err
 	}
+	s.natsURL = "nats://" + addr
+	return b.startServer(s, dir, addr, "", tracer)
+}
+
+// startServer starts a nats-server that syncs before it acknowledges. more is what else its configuration says.
+func (b *bench) startServer(s *setting, dir, addr, more string, tracer []string) error {
+	bin, err := b.tool("nats-server")
+	if err != nil {
+		return err
+	}
 	conf := filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", addr, filepath.Join(dir, "store"))
+	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n%s", addr, filepath.Join(dir, "store"), more)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return err
 	}
-	s.natsURL = "nats://" + addr
 	if err := s.start(exec.Command(bin, "-c", conf), tracer); err != nil {
 		return err
 	}
 	return poll(time.Minute, "nats-server answers", func() bool {
-		nc, err := nats.Connect(s.natsURL)
+		nc, err := nats.Connect("nats://" + addr)
 		if err == nil {
 			nc.Close()
 		}
