@@ -21,6 +21,7 @@ type scratch struct {
 	full     chan []byte                         // to the file
 	empty    chan []byte                         // and back; nil: not allocated yet
 	wrote    chan error                          // one, after the last piece
+	over     chan struct{}                       // closed when nothing uses the file any more
 	begin    func(file *os.File, from, to int64) // of the archive that adopts the file, to be set before it is written; nil: none does
 	ended    bool                                // nothing more is written
 	finished bool                                // the last piece is in the file
@@ -40,6 +41,7 @@ func newScratch(dir string) (*scratch, error) {
 	s := &scratch{
 		f: f, sum: sha256.New(),
 		full: make(chan []byte, scratchPieces), empty: make(chan []byte, scratchPieces), wrote: make(chan error, 1),
+		over: make(chan struct{}),
 	}
 	for range scratchPieces - 1 {
 		s.empty <- nil
@@ -50,6 +52,7 @@ func newScratch(dir string) (*scratch, error) {
 
 // run hashes and writes pieces until there are no more.
 func (s *scratch) run() {
+	defer close(s.over)
 	var err error
 	var begun, size int64
 	for piece := range s.full {
@@ -112,6 +115,7 @@ func (s *scratch) remove() error {
 	if !s.finished { // the document failed
 		err = s.finish()
 	}
+	<-s.over // the disk may still be told to begin with the last bytes
 	return errors.Join(err, s.f.Close(), os.Remove(s.f.Name()))
 }
 

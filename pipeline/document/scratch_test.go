@@ -104,3 +104,30 @@ func TestAScratchFileTellsWhatIsInItsFile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A scratch file is not closed while the archive that adopts it still looks at its last bytes.
+func TestAScratchFileStaysOpenAsLongAsItIsUsed(t *testing.T) {
+	s, err := newScratch(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	removing, looked := make(chan struct{}), make(chan error, 1)
+	s.begin = func(file *os.File, _, _ int64) {
+		<-removing
+		_, err := file.Stat()
+		looked <- err
+	}
+	if _, err := s.Write([]byte("a page")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.object(named); err != nil {
+		t.Fatal(err)
+	}
+	close(removing)
+	if err := s.remove(); err != nil {
+		t.Error(err)
+	}
+	if err := <-looked; err != nil {
+		t.Error(err)
+	}
+}
