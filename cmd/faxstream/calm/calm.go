@@ -1,5 +1,5 @@
-// Package calm keeps a log readable in an outage: of warnings and errors with the same words it passes on the first few, then ever fewer
-// while they go on, and says how many others there were, unless the process ends before. Begin with New. Dead letters, metrics and /readyz
+// Package calm keeps a log readable in an outage: of warnings and errors with the same words and reason it passes on the first few, then
+// ever fewer while they go on, and says how many others there were, unless the process ends before. Begin with New. Dead letters, metrics and /readyz
 // have what is left out here.
 package calm
 
@@ -16,7 +16,7 @@ const (
 	window  = 10 * time.Second
 	longest = 160 * time.Second
 	most    = 3
-	// maxKinds bounds the words that are remembered; they are constants of the program, so there are fewer.
+	// maxKinds bounds what is remembered; words and reasons are constants of the program, so there are fewer.
 	maxKinds = 1000
 )
 
@@ -29,10 +29,28 @@ type Handler struct {
 // state is what a handler and those made from it share.
 type state struct {
 	mu    sync.Mutex
-	kinds map[string]*kind // guarded by mu; by level and words
+	kinds map[fault]*kind // guarded by mu
 }
 
-// kind is the lines with the same words in one window.
+// fault is what lines that are counted together tell of. Another reason is another fault, though the words are the same.
+type fault struct {
+	level         slog.Level
+	words, reason string
+}
+
+// faultOf is what a line tells of.
+func faultOf(r slog.Record) fault {
+	of := fault{level: r.Level, words: r.Message}
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "reason" {
+			of.reason = a.Value.String()
+		}
+		return of.reason == ""
+	})
+	return of
+}
+
+// kind is the lines of a fault in one window.
 type kind struct {
 	began   time.Time
 	window  time.Duration
@@ -42,7 +60,7 @@ type kind struct {
 }
 
 // New makes a handler that writes to another one.
-func New(h slog.Handler) *Handler { return &Handler{h, &state{kinds: map[string]*kind{}}} }
+func New(h slog.Handler) *Handler { return &Handler{h, &state{kinds: map[fault]*kind{}}} }
 
 // WithAttrs implements slog.Handler.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -56,31 +74,31 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // Handle writes a line, or counts it. Lines below warnings are always written.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level < slog.LevelWarn || h.pass(r.Level, r.Message) {
+	if r.Level < slog.LevelWarn || h.pass(faultOf(r)) {
 		return h.Handler.Handle(ctx, r)
 	}
 	return nil
 }
 
 // pass reports whether a line is written. When the first one of a window is left out, a line at the end of the window says how many were.
-func (h *Handler) pass(level slog.Level, words string) bool {
-	s, now, key := h.state, time.Now(), level.String()+words
+func (h *Handler) pass(of fault) bool {
+	s, now := h.state, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.kinds[key]
+	k := s.kinds[of]
 	if k == nil || now.Sub(k.began) >= k.window {
 		if len(s.kinds) >= maxKinds {
 			clear(s.kinds)
 		}
 		k = k.next(now)
-		s.kinds[key] = k
+		s.kinds[of] = k
 	}
 	if k.passed < k.most {
 		k.passed++
 		return true
 	}
 	if k.leftOut++; k.leftOut == 1 {
-		time.AfterFunc(k.window-now.Sub(k.began), func() { h.tell(level, words, k) })
+		time.AfterFunc(k.window-now.Sub(k.began), func() { h.tell(of, k) })
 	}
 	return false
 }
@@ -94,11 +112,14 @@ func (k *kind) next(now time.Time) *kind {
 }
 
 // tell says how many lines were left out.
-func (h *Handler) tell(level slog.Level, words string, k *kind) {
+func (h *Handler) tell(of fault, k *kind) {
 	h.state.mu.Lock()
 	n := k.leftOut
 	h.state.mu.Unlock()
-	r := slog.NewRecord(time.Now(), level, words, 0)
+	r := slog.NewRecord(time.Now(), of.level, of.words, 0)
+	if of.reason != "" {
+		r.Add("reason", of.reason)
+	}
 	r.Add("left_out", n, "within", k.window.String())
 	_ = h.Handler.Handle(context.Background(), r) // as for every line: there is nobody to tell that a log cannot be written
 }

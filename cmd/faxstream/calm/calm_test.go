@@ -76,3 +76,27 @@ func TestAnOutageIsAFewLines(t *testing.T) {
 		}
 	})
 }
+
+// Lines with the same words and another reason tell of another fault: they are not hidden behind the many of the first one.
+func TestAnotherReasonIsNotHidden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := slog.New(New(slog.NewTextHandler(&out, nil)))
+		for i := range 1000 {
+			log.Warn("page fetch failed", "session", i, "reason", "unavailable")
+			if i == 500 {
+				log.Warn("page fetch failed", "session", i, "reason", "unauthorized")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(window)
+		synctest.Wait()
+		text := out.String()
+		if n := strings.Count(text, "reason=unauthorized"); n != 1 {
+			t.Errorf("%d lines of the other reason, want 1:\n%s", n, text)
+		}
+		if n := strings.Count(text, "reason=unavailable left_out="); n != 1 {
+			t.Errorf("%d lines say how many of the first reason were left out, want 1:\n%s", n, text)
+		}
+	})
+}
