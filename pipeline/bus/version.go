@@ -32,7 +32,11 @@ func (b *Bus) tooOld() error {
 // checkLevel refuses a server that is too old before anything is created there. Such a server ignores what it does not know, without an
 // error: no timer would ever fire.
 func (b *Bus) checkLevel(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	patience := setupTimeout
+	if b.server == nil {
+		patience = requestTimeout // a cluster that still elects its leader never answers: ensurePatiently asks again
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	info, err := b.js.AccountInfo(ctx)
 	if err != nil {
