@@ -1,6 +1,6 @@
 // Package calm keeps a log readable in an outage: of warnings and errors with the same words and reason it passes on the first few, then
-// ever fewer while they go on, and says how many others there were, unless the process ends before. Begin with New. Dead letters, metrics and /readyz
-// have what is left out here.
+// ever fewer while they go on, and says how many others there were, unless the process ends before. Begin with New. Dead letters, metrics
+// and /readyz have what is left out here.
 package calm
 
 import (
