@@ -30,7 +30,7 @@ PACKAGES += img2pdf libpdfbox2-java libcommons-logging-java libcommons-io-java l
 PACKAGES += libspandsp-dev linux-perf imagemagick-6.q16 graphicsmagick libvips-tools mupdf-tools python3-pil ecj nodejs tesseract-ocr ocrmypdf chromium skopeo nginx-light iproute2
 PACKAGES += $(if $(shell command -v npm),,npm)
 
-.PHONY: help build demo test lint race check bench picture cost stages tools packages image package release fuzz soak cluster-test
+.PHONY: help build demo test lint race check bench picture cost stages tools packages image package release fuzz soak cluster-test upgrade-test
 # Targets are in an order: packages are there before what is made with them.
 .NOTPARALLEL:
 
@@ -101,11 +101,19 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 0 -v -run '^TestKillLosesNothing$$' ./cmd/faxstream
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
 
+BASE  ?= d4c3bbb
+OLDER := $(TOOLS)/faxstream-$(BASE)
+upgrade-test: $(TOOLS)/nats-server $(TOOLS)/versitygw $(OLDER) ## two processes of BASE (default d4c3bbb) are replaced in turn by this build, and back, while faxes come
+	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OLDER=$(OLDER) $(GO) test -count=1 -timeout 0 -v -run '^TestAnOlderBuildBesideThisOne$$' ./cmd/faxstream
+
+$(OLDER):
+	set -e; tree=$$(mktemp -d)/older; git worktree add --quiet --detach $$tree $(BASE); trap 'git worktree remove --force '$$tree EXIT; \
+	cd $$tree && $(GO) build -trimpath -ldflags '-X main.version=$(BASE)' -o $@ ./cmd/faxstream
+
 FAULT ?=
 cluster-test: $(TOOLS)/nats-server $(TOOLS)/versitygw ## two processes of every role on three nats-servers and S3, under every fault, with a table of what was seen; as root about an hour; FAULT=REGEXP is some of them
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_CLUSTER=long FAXSTREAM_FAULT='$(FAULT)' $(GO) test -count=1 -timeout 0 -v -run '^TestCluster$$' ./cmd/faxstream
 
-BASE   ?= d4c3bbb
 ROUNDS ?= 5
 ROWS   ?= all
 SIZE   ?= 100

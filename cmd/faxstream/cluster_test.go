@@ -132,7 +132,7 @@ func startCluster(t *testing.T, form form) *cluster {
 			}
 		}
 	}
-	c.start()
+	c.start(c.members...)
 	return c
 }
 
@@ -147,6 +147,13 @@ func newCluster(t *testing.T, form form) *cluster {
 	c.s3, c.env, c.archive = s3, env, bucketOf(t, archive, env)
 	archive, c.line = newS3Switch(t, archive)
 	c.common = slices.Concat([]string{"--nats-replicas=3"}, archive, provider)
+	t.Cleanup(func() {
+		for _, m := range c.members {
+			if t.Failed() && m.process != nil {
+				t.Logf("log of %s:\n%s", m.name, tail(m.log.String(), 40))
+			}
+		}
+	})
 	return c
 }
 
@@ -165,24 +172,16 @@ func (c *cluster) join(name, role string) *member {
 	return m
 }
 
-// start starts all members at the same time.
-func (c *cluster) start() {
-	t := c.t
-	t.Helper()
-	for _, m := range c.members {
+// start starts members at the same time, also such that have ended, and waits until they are ready.
+func (c *cluster) start(members ...*member) {
+	c.t.Helper()
+	for _, m := range members {
 		c.launch(m)
 	}
-	for _, m := range c.members {
+	for _, m := range members {
 		m.awaitReady()
 	}
 	c.lead()
-	t.Cleanup(func() {
-		for _, m := range c.members {
-			if t.Failed() {
-				t.Logf("log of %s:\n%s", m.name, tail(m.log.String(), 40))
-			}
-		}
-	})
 }
 
 // startServers starts three nats-servers, where it is possible on machines of their own, the last one with a small disk.
@@ -237,14 +236,6 @@ func (c *cluster) launch(m *member) {
 		ahead(c.t, cmd, m.clock)
 	}
 	m.process = launch(c.t, cmd)
-}
-
-// restart starts a member that has ended, and waits until it is ready.
-func (c *cluster) restart(m *member) {
-	c.t.Helper()
-	c.launch(m)
-	m.awaitReady()
-	c.lead()
 }
 
 // lead gives the door the processes that take webhooks, also those that are dead: a load balancer does not know it at once.

@@ -88,7 +88,7 @@ func clusterFaults() []fault {
 
 func killed(role string) func(*cluster) { return func(c *cluster) { c.one(role).kill() } }
 
-func restarted(role string) func(*cluster) { return func(c *cluster) { c.restart(c.one(role)) } }
+func restarted(role string) func(*cluster) { return func(c *cluster) { c.start(c.one(role)) } }
 
 func everyoneKilled(c *cluster) {
 	for _, m := range c.members {
@@ -96,15 +96,7 @@ func everyoneKilled(c *cluster) {
 	}
 }
 
-func everyoneRestarted(c *cluster) {
-	for _, m := range c.members {
-		c.launch(m)
-	}
-	for _, m := range c.members {
-		m.awaitReady()
-	}
-	c.lead()
-}
+func everyoneRestarted(c *cluster) { c.start(c.members...) }
 
 func stopped(role string) func(*cluster) { return signalled(role, syscall.SIGSTOP) }
 
@@ -151,7 +143,7 @@ func rolled(c *cluster) {
 		if code := m.terminate(); code != 0 {
 			c.t.Errorf("%s ends with code %d: %s", m.name, code, tail(m.log.String(), 20))
 		}
-		c.restart(m)
+		c.start(m)
 	}
 }
 
@@ -194,6 +186,6 @@ func clockOf(role string, ahead time.Duration) func(*cluster) {
 			c.t.Errorf("%s ends with code %d", m.name, code)
 		}
 		m.clock = ahead
-		c.restart(m)
+		c.start(m)
 	}
 }
