@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -32,7 +35,12 @@ func (b bucket) copyIn(t *testing.T, dir string) (objects int) {
 			return err
 		}
 		objects++
-		_, err = c.FPutObject(t.Context(), storagetest.Bucket, b.prefix+"/"+filepath.ToSlash(key), path, minio.PutObjectOptions{})
+		for range 3 { // a connection that the server closes meanwhile is no fault of either
+			_, err = c.FPutObject(t.Context(), storagetest.Bucket, b.prefix+"/"+filepath.ToSlash(key), path, minio.PutObjectOptions{})
+			if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+				break
+			}
+		}
 		return err
 	})
 	if err != nil {
