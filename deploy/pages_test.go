@@ -105,7 +105,7 @@ func TestTargetsExist(t *testing.T) {
 	}
 	found := 0
 	for _, p := range manual(t) {
-		for _, m := range regexp.MustCompile("(?m)(?:`|^)make ([a-z]+)").FindAllStringSubmatch(p.code(), -1) {
+		for _, m := range regexp.MustCompile("(?m)(?:`|^)make ([a-z-]+)").FindAllStringSubmatch(p.code(), -1) {
 			found++
 			if !regexp.MustCompile(`(?m)^` + m[1] + `:.*## `).Match(makefile) {
 				t.Errorf("%s names `make %s`, which the Makefile does not have", p.path, m[1])
