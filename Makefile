@@ -102,12 +102,12 @@ soak: tools ## SESSIONS simulated faxes (default 1000000; FAXSTREAM_SEED is the 
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 0 -parallel 4 -v -run '^TestOutages$$' ./cmd/faxstream
 
 BASE  ?= d4c3bbb
-OLDER := $(TOOLS)/faxstream-$(BASE)
+OLDER := $(TOOLS)/faxstream-$(shell git rev-parse --short=12 $(BASE) 2>/dev/null || echo $(BASE))
 upgrade-test: $(TOOLS)/nats-server $(TOOLS)/versitygw $(OLDER) ## two processes of BASE (default d4c3bbb) are replaced in turn by this build, and back, while faxes come
 	FAXSTREAM_TOOLS=$(TOOLS) FAXSTREAM_OLDER=$(OLDER) $(GO) test -count=1 -timeout 0 -v -run '^TestAnOlderBuildBesideThisOne$$' ./cmd/faxstream
 
 $(OLDER):
-	set -e; tree=$$(mktemp -d)/older; git worktree add --quiet --detach $$tree $(BASE); trap 'git worktree remove --force '$$tree EXIT; \
+	set -e; tree=$$(mktemp -d); git worktree add --quiet --detach $$tree $(BASE); trap 'git worktree remove --force '$$tree EXIT; \
 	cd $$tree && $(GO) build -trimpath -ldflags '-X main.version=$(BASE)' -o $@ ./cmd/faxstream
 
 FAULT ?=

@@ -81,8 +81,8 @@ func measureCluster(ctx context.Context, b *bench, of build) (f figures, err err
 	}, nil
 }
 
-// measureWorkers measures one worker process and two, on a processor each, with a provider that takes 300 ms a page. All other roles are in
-// one more process. Builds before the roles have no figure.
+// measureWorkers measures one worker process and two, each with GOMAXPROCS=1, and a provider that takes 300 ms a page. All other roles are
+// in one more process. Builds before the roles have no figure.
 func measureWorkers(ctx context.Context, b *bench, of build) (figures, error) {
 	f := figures{}
 	if !of.has("--roles") {
