@@ -219,6 +219,8 @@ func looksCloser(b *browser, fax *tab) {
 	fax.do("share", chromedp.Click(chromedp.CSS("form[action$=link] button")))
 	fax.left("the link")
 	fax.axe("a link")
+	fax.do("copy it", chromedp.Click(chromedp.CSS("button[data-copy]")))
+	fax.await("the link is copied", "document.querySelector('button[data-copy]').innerText == 'Copied'")
 	fax.open("/fax/fax")
 	fax.do("verify", chromedp.Click(chromedp.CSS("form[action$=verify] button")))
 	fax.left("the verdict")

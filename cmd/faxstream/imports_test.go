@@ -145,8 +145,8 @@ var outside = []outsideRule{
 	{
 		"cmd/faxstream/dashboard",
 		[]string{
-			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/health", "cmd/faxstream/layout", "cmd/faxstream/words", "pipeline/bus",
-			"pipeline/search", "pipeline/subscribers", "pipeline/trace", vocabulary,
+			"cmd/faxstream/access", "cmd/faxstream/api", "cmd/faxstream/flags", "cmd/faxstream/health", "cmd/faxstream/layout",
+			"cmd/faxstream/words", "pipeline/bus", "pipeline/search", "pipeline/subscribers", "pipeline/trace", vocabulary,
 		},
 		"the dashboard reads, it does not run the pipeline",
 	},

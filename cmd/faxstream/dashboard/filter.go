@@ -12,6 +12,7 @@ import (
 
 	"github.com/faxstream/faxstream/cmd/faxstream/access"
 	"github.com/faxstream/faxstream/cmd/faxstream/api"
+	"github.com/faxstream/faxstream/cmd/faxstream/flags"
 	"github.com/faxstream/faxstream/pipeline/search"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -173,8 +174,8 @@ func parseFaxFilter(r *http.Request) (f faxFilter, err error) {
 // zoneName is how the IANA time zone database names zones.
 var zoneName = regexp.MustCompile(`^[A-Za-z0-9_+-]{1,20}(/[A-Za-z0-9_+-]{1,20}){0,2}$`)
 
-// parsePeriod reads since and until: times, or days that begin at midnight of the zone, a name of the IANA time zone database; without it
-// at midnight UTC.
+// parsePeriod reads since and until, each as flags.ParseMoment does. Days begin at midnight of the zone, a name of the IANA time zone
+// database; without it at midnight UTC.
 func parsePeriod(r *http.Request) (since, until time.Time, err error) {
 	zone := time.UTC
 	if name := r.FormValue("zone"); name != "" {
@@ -191,12 +192,12 @@ func parsePeriod(r *http.Request) (since, until time.Time, err error) {
 		if v == "" {
 			continue
 		}
-		if *t, err = time.Parse(time.RFC3339, v); err == nil {
-			continue
+		m, err := flags.ParseMoment(v, time.Now().In(zone))
+		if err != nil {
+			return since, until, api.BadRequest(
+				"%s %q: want a day such as 2026-11-24, today, yesterday, an age such as 2d, or a time such as 2026-11-24T12:00:00Z", name, v)
 		}
-		if *t, err = time.ParseInLocation(time.DateOnly, v, zone); err != nil {
-			return since, until, api.BadRequest("%s %q: want a time such as 2026-11-24T12:00:00Z, or a day such as 2026-11-24", name, v)
-		}
+		*t = m.Time
 	}
 	return since, until, nil
 }

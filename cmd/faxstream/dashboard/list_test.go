@@ -280,6 +280,9 @@ func TestFaxesAreChosen(t *testing.T) {
 		"until=" + at(2):                       "0001",
 		"since=" + at(2) + "&until=" + at(4):   "0003 0002",
 		"since=" + at(9):                       "",
+		"since=1d":                             "",
+		"since=yesterday&until=today":          "",
+		"until=yesterday&zone=Asia/Tokyo":      "0005 0004 0003 0002 0001",
 		"since=2020-11-25&zone=Asia/Tokyo":     "0005 0004 0003", // midnight there is 15:00 UTC
 		"until=2020-11-25&zone=Etc/GMT-9":      "0002 0001",
 		"since=2020-11-24&until=2020-11-25":    "0005 0004 0003 0002 0001",
@@ -290,7 +293,7 @@ func TestFaxesAreChosen(t *testing.T) {
 		}
 	}
 	for _, query := range []string{
-		"since=yesterday", "until=1", "status=done", "direction=up", "limit=501",
+		"since=lately", "until=1", "status=done", "direction=up", "limit=501",
 		"since=2020-11-24&zone=../zone", "zone=Local", "zone=Asia/Nowhere", "zone=/etc/localtime",
 	} {
 		resp, err := http.Get(srv.URL + "/api/v1/faxes?" + query)

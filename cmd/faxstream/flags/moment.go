@@ -19,12 +19,12 @@ const MomentHelp = "an age such as 48h or 1d, today, yesterday, a day such as 20
 	"without a zone in local time"
 
 func (m *Moment) UnmarshalText(text []byte) (err error) {
-	*m, err = parseMoment(string(text), time.Now())
+	*m, err = ParseMoment(string(text), time.Now())
 	return err
 }
 
-// parseMoment reads an age before now, a day, or a time. Where no zone is given it is that of now.
-func parseMoment(s string, now time.Time) (Moment, error) {
+// ParseMoment reads an age before now, a day, or a time. Where no zone is given it is that of now.
+func ParseMoment(s string, now time.Time) (Moment, error) {
 	s = strings.TrimSpace(s)
 	if age, ok := parseAge(s); ok {
 		return Moment{Time: now.Add(-age).UTC()}, nil

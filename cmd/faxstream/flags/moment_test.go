@@ -20,7 +20,7 @@ func TestMomentsAsPeopleWriteThem(t *testing.T) {
 		"2026-03-29T12:00:00Z": "2026-03-29T12:00:00Z", "2026-03-29T12:00:00-05:00": "2026-03-29T17:00:00Z",
 		"2026-03-29 12:00": "2026-03-29T10:00:00Z", "2026-03-29T12:00:05": "2026-03-29T10:00:05Z",
 	} {
-		got, err := parseMoment(text, now)
+		got, err := ParseMoment(text, now)
 		if err != nil || got.Format(time.RFC3339) != want || got.Location() != time.UTC {
 			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
 		}
@@ -28,14 +28,14 @@ func TestMomentsAsPeopleWriteThem(t *testing.T) {
 	for text, want := range map[string]string{
 		"yesterday": "2026-03-28", "2026-03-30": "2026-03-30", "1d": "0001-01-01", "2026-03-29T12:00:00Z": "0001-01-01",
 	} {
-		if got, err := parseMoment(text, now); err != nil || got.Day.Format(time.DateOnly) != want {
+		if got, err := ParseMoment(text, now); err != nil || got.Day.Format(time.DateOnly) != want {
 			t.Errorf("%q names the day %s, %v; want %s", text, got.Day, err, want)
 		}
 	}
 	for _, text := range []string{
 		"", "soon", "-1h", "1d-2h", "1y", "d", "1h1d", "99999d", "9999999999h", "2026-02-30", "2026-13-01", "24.11.2026",
 	} {
-		if got, err := parseMoment(text, now); err == nil {
+		if got, err := ParseMoment(text, now); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}
 	}
@@ -50,7 +50,7 @@ func FuzzParseMoment(f *testing.F) {
 		if age, ok := parseAge(s); ok && age < 0 {
 			t.Errorf("%q is in the future", s)
 		}
-		m, err := parseMoment(s, now)
+		m, err := ParseMoment(s, now)
 		if err == nil && m.Location() != time.UTC {
 			t.Errorf("%q is not UTC", s)
 		}

@@ -1,5 +1,5 @@
-// Says on the page whether it is live, shows times in the zone of the viewer and how long ago they were, has days of a filter begin there, and fills in the name that
-// the viewer typed before.
+// Says on the page whether it is live, shows times in the zone of the viewer and how long ago they were, has days of a filter begin there,
+// fills in the name that the viewer typed before, and copies links.
 (() => {
   "use strict";
   const live = (on) => { document.body.dataset.live = on ? "yes" : "no"; };
@@ -48,6 +48,17 @@
       names();
     }
   });
+  // A browser has a clipboard for pages that came over TLS or from the same machine.
+  const copies = () => {
+    if (!navigator.clipboard) return;
+    for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
+  };
+  document.addEventListener("click", async (e) => {
+    const button = e.target.closest("button[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).href);
+    button.textContent = button.dataset.copied;
+  });
   let heard = 0; // when the last sign of the server came, in milliseconds
   document.addEventListener("htmx:sse:after:connection", () => {
     heard = Date.now();
@@ -69,5 +80,5 @@
   document.addEventListener("input", () => { typed = true; });
   document.addEventListener("htmx:error", failed);
   document.addEventListener("htmx:response:error", failed);
-  document.addEventListener("DOMContentLoaded", () => { times(); ages(); zones(); names(); });
+  document.addEventListener("DOMContentLoaded", () => { times(); ages(); zones(); names(); copies(); });
 })();
