@@ -160,7 +160,7 @@ func TestAPausedConsumerIsNotReadyUntilItIsResumed(t *testing.T) {
 		all := b.Backlogs()
 		return len(all) == 1 && all[0].Pending == 1
 	}
-	for deadline := time.Now().Add(10 * time.Second); !waits() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); !waits() && time.Now().Before(deadline); {
 	}
 	err := b.Ready(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "consumer page of FAX_IN") || !strings.Contains(err.Error(), "resume FAX_IN page") {

@@ -190,8 +190,9 @@ func TestBetterTextsMakeItAgain(t *testing.T) {
 	d.Recognise(t, 1, "Ordcr 471l", morning)
 	d.Recognise(t, 2, "two", morning)
 	deliver(doc)
-	deliver(d.Recognise(t, 1, "Order 4711", time.Now()))
-	if len(d.Timers) != 1 || len(searchables(t, d)) != 1 || !d.Timers[0].Due.After(time.Now().Add(59*time.Second)) {
+	better := time.Now()
+	deliver(d.Recognise(t, 1, "Order 4711", better))
+	if len(d.Timers) != 1 || len(searchables(t, d)) != 1 || !d.Timers[0].Due.After(better.Add(59*time.Second)) {
 		t.Fatalf("timers %v, %d documents", d.Timers, len(searchables(t, d)))
 	}
 	deliver(d.Timers[0]) // another text has come meanwhile

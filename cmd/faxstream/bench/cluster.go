@@ -81,7 +81,8 @@ func measureCluster(ctx context.Context, b *bench, of build) (f figures, err err
 	}, nil
 }
 
-// measureWorkers measures one worker process and two, each with GOMAXPROCS=1, and a provider that takes 300 ms a page. All other roles are
+// measureWorkers measures one worker process and two, each with GOMAXPROCS=1, and a provider that takes 300 ms a page. So few pages are on
+// their way at once that the provider is what they wait for, and not the cores, which everything else shares with them. All other roles are
 // in one more process. Builds before the roles have no figure.
 func measureWorkers(ctx context.Context, b *bench, of build) (figures, error) {
 	f := figures{}
@@ -116,7 +117,7 @@ func (b *bench) rateOf(ctx context.Context, of build, workers int) (rate float64
 			return 0, err
 		}
 		with := setting{args: slices.Concat(s.args, []string{"--dir=" + dir}), env: slices.Concat(s.env, []string{"GOMAXPROCS=1"})}
-		p, err := serve(of, with, slices.Concat(r.provided, []string{"--roles=worker", "--fetches=12"})...)
+		p, err := serve(of, with, slices.Concat(r.provided, []string{"--roles=worker", "--fetches=6"})...)
 		if err != nil {
 			return 0, err
 		}

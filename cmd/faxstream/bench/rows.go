@@ -56,7 +56,7 @@ func rows() []row {
 			{"rate", "webhooks/s, 64 senders, three nats-servers and three copies", "at least 2000"},
 		}},
 		{name: "workers", measure: measureWorkers, lines: []line{
-			{"one", "pages/s, provider takes 300 ms a page, one worker process with --fetches=12 and GOMAXPROCS=1", ""},
+			{"one", "pages/s, provider takes 300 ms a page, one worker process with --fetches=6 (20 is all that can be) and GOMAXPROCS=1", ""},
 			{"two", "pages/s, the same, two of them", ""},
 			{"gain", "two worker processes / one", "at least 1.9"},
 		}},
