@@ -104,7 +104,7 @@ func TestWorkOnAFax(t *testing.T) {
 		{"reader", "GET", "/faxes?done=perhaps", "", 400, "want yes, no"},
 		{"reader", "GET", "/faxes?since=2026-11-24&until=2026-11-25", "", 200, `"session":"abc"`},
 		{"reader", "GET", "/faxes?since=2026-11-25", "", 200, `"faxes":[]`},
-		{"reader", "GET", "/faxes?since=yesterday", "", 400, "or a day such as"},
+		{"reader", "GET", "/faxes?since=lately", "", 400, "want a day such as"},
 	} {
 		if status, body := d.Ask(c.who, c.method, "/api/v1"+c.path, c.body); status != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s %s as %s: %d %s, want %d with %q", c.method, c.path, c.body, c.who, status, body, c.status, c.says)

@@ -114,8 +114,8 @@ func TestSearchPage(t *testing.T) {
 	if status, body := d.Ask("boss", "GET", "/", ""); status != http.StatusOK || !strings.Contains(body, `action="/search"`) {
 		t.Errorf("the list has no search: %d %s", status, body)
 	}
-	status, body = d.Ask("boss", "GET", "/search?q=x&since=yesterday", "")
-	if status != http.StatusOK || !strings.Contains(body, "want a time") {
+	status, body = d.Ask("boss", "GET", "/search?q=x&since=lately", "")
+	if status != http.StatusOK || !strings.Contains(body, "want a day") {
 		t.Errorf("a wrong filter: %d %s", status, body)
 	}
 }
