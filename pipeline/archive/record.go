@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -49,13 +50,14 @@ func loadRecord[R record](ctx context.Context, a Reader, key string) (r R, self 
 	return r, NewObject(key, int64(len(data)), sum), nil
 }
 
-// parseRecord reads the bytes of a record under a key.
+// parseRecord reads the bytes of a record under a key. They must be those that the record is written as: the same words in other white
+// space are no record.
 func parseRecord[R record](data []byte, key string) (R, error) {
 	var r, none R
 	if err := ParseStrict(data, &r); err != nil {
 		return none, err
 	}
-	if _, self, err := r.Encode(); err != nil || self.Key != key {
+	if written, self, err := r.Encode(); err != nil || self.Key != key || !bytes.Equal(written, data) {
 		return none, fmt.Errorf("it is not as it was written, or belongs to another revision: as a record it is %s", self.Key)
 	}
 	return r, nil

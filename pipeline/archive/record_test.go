@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/faxstream/faxstream/pipeline/archive"
@@ -14,6 +15,7 @@ func FuzzParseDerived(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data, self.Key)
+	f.Add(bytes.TrimSuffix(data, []byte("\n")), self.Key)
 	f.Add([]byte("{}\n"), "faxes/s/r1/derived.0123456789abcdef.json")
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		d, err := archive.ParseDerived(data, key)
@@ -35,6 +37,7 @@ func FuzzParseSearchable(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data, self.Key)
+	f.Add(bytes.TrimSuffix(data, []byte("\n")), self.Key)
 	f.Add([]byte("{}\n"), "faxes/s/r1/searchable.0123456789abcdef.json")
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		s, err := archive.ParseSearchable(data, key)
