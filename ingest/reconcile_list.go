@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faxstream/faxstream/ingest/faxplus"
+	"github.com/faxstream/faxstream/pipeline/session"
 )
 
 // listing reads the provider's records of one pass.
@@ -81,7 +82,7 @@ func (l *listing) again(ctx context.Context, undecided map[string]time.Time) err
 			return err
 		}
 		rec, err := l.r.cfg.Provider.Record(ctx, id)
-		if e := (*faxplus.Error)(nil); errors.As(err, &e) && e.Status == http.StatusNotFound {
+		if e, ok := errors.AsType[*faxplus.Error](err); ok && aboutOneFax(e) {
 			l.gone[id] = seen
 			continue
 		}
@@ -92,6 +93,12 @@ func (l *listing) again(ctx context.Context, undecided map[string]time.Time) err
 		l.records[id] = rec
 	}
 	return nil
+}
+
+// aboutOneFax reports whether an error says something about the fax that was asked for, and not about the provider: he does not have it, or
+// never gives its record.
+func aboutOneFax(e *faxplus.Error) bool {
+	return e.Status == http.StatusNotFound || e.Reason == session.ReasonRefused || e.Reason == session.ReasonWrongType
 }
 
 // pace waits until the next request is allowed.

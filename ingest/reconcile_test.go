@@ -243,6 +243,14 @@ func TestUndecidedFaxesAreAskedForOneByOne(t *testing.T) {
 		"it never ends":     {func(r *faxplus.Record) { r.Status = "in_progress" }, func(*bench) {}, "[]"},
 		"an unknown status": {func(r *faxplus.Record) { r.Status = "teleported" }, func(*bench) {}, "[L]"},
 		"no start":          {func(r *faxplus.Record) { r.StartTime = time.Time{} }, func(*bench) {}, "[L]"},
+		"its record is refused": {func(r *faxplus.Record) { r.Status = "in_progress" }, func(b *bench) {
+			b.account.fail = func(what string) error {
+				if what != "record L" {
+					return nil
+				}
+				return &faxplus.Error{Op: "record", Reason: session.ReasonRefused, Status: 410, Err: errors.New("gone")}
+			}
+		}, "[]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

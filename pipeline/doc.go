@@ -116,6 +116,8 @@
 //     TestTheStoreOfAClusterIsRefused
 //   - Somebody deletes a consumer: it is made again where it was, and loses nothing. Somebody pauses one, or it does not move: /readyz
 //     is red and names it. TestOtherHandsAtTheConsumers, TestSimulationOfOtherHands
+//   - Somebody deletes or overwrites a ledger, or the number of a session, with other tools: the log names it, that fax waits for a
+//     person, and all others go on. TestAnUnreadableLedgerHidesNoOther, TestABindingThatSomebodyDeletedIsNotWaitedForForEver
 //   - The archive refuses writes: /readyz is red within a minute; work waits, nothing is lost. TestARefusingArchiveIsFoundWithinAMinute
 //   - Streams that existed are gone: the start ends and names faxstream rebuild; nothing is created over what may be left.
 //     TestALostStreamIsCreatedAgainOnlyOnAPersonsWord

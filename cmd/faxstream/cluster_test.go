@@ -280,7 +280,8 @@ func (c *cluster) leader() int {
 	defer s.close()
 	number := -1
 	await(c.t, "FAX_IN has a leader", func() bool {
-		ctx := apptest.Context(c.t)
+		ctx, cancel := context.WithTimeout(c.t.Context(), askAgain)
+		defer cancel()
 		stream, err := s.js.Stream(ctx, bus.StreamIn)
 		if err != nil {
 			return false
@@ -307,7 +308,9 @@ func (c *cluster) awaitCalm() {
 		}
 	}()
 	await(c.t, "every copy of every stream is up to date", func() bool {
-		last = behind(apptest.Context(c.t), s.js)
+		ctx, cancel := context.WithTimeout(c.t.Context(), askAgain)
+		defer cancel()
+		last = behind(ctx, s.js)
 		return last == ""
 	})
 	for _, m := range c.members {

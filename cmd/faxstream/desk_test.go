@@ -73,7 +73,7 @@ func (d *desk) open() {
 	if d.bus, err = bus.Open(d.t.Context(), bus.Config{URL: d.NATSURL(), Log: d.cfg.Log}); err != nil {
 		d.t.Fatal(errors.Join(err, d.Stop()))
 	}
-	if d.nc, err = nats.Connect(d.NATSURL()); err == nil {
+	if d.nc, err = nats.Connect(d.NATSURL(), nats.Timeout(apptest.Patience)); err == nil {
 		d.js, err = jetstream.New(d.nc)
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func TestTheNATSListenerDemandsALogin(t *testing.T) {
 	fax := apptest.SmallFax(t, "fax", 1)
 	p.send(sim, fax)
 	p.awaitComplete(fax.Session)
-	if nc, err := nats.Connect(p.ready.NATS); !errors.Is(err, nats.ErrAuthorization) {
+	if nc, err := nats.Connect(p.ready.NATS, nats.Timeout(apptest.Patience)); !errors.Is(err, nats.ErrAuthorization) {
 		if err == nil {
 			nc.Close()
 		}
@@ -316,7 +316,7 @@ func TestSubscribersOfOtherMachines(t *testing.T) {
 	p.awaitComplete(fax.Session)
 	pull(t, login, "sub-lab", "fax", len(fax.Pages), nats.RootCAs(cert))
 	for _, url := range []string{login, strings.Replace(login, "tls:", "nats:", 1)} {
-		nc, err := nats.Connect(url)
+		nc, err := nats.Connect(url, nats.Timeout(apptest.Patience))
 		if err == nil {
 			nc.Close()
 		}

@@ -154,7 +154,7 @@ type subscriber struct {
 
 func subscribe(t *testing.T, url string) *subscriber {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(apptest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // The dashboard of a real server verifies a fax, says how it came, and marks the rows that did not come as they were sent.
 func TestWhatTheDashboardFindsOutAboutAFax(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, true)
+	d := newDesk(t, false)
 	damaged := apptest.Fixture(t, "letter-fine-g3")
 	for i := len(damaged) / 2; i < len(damaged)/2+40; i++ {
 		damaged[i] ^= 0x5A

@@ -88,7 +88,7 @@ func TestOtherHandsAtTheConsumers(t *testing.T) {
 		t.Errorf("%d warnings, want one for each consumer", n)
 	}
 
-	if _, err := hands.js.PauseConsumer(ctx, bus.StreamIn, "page", time.Now().Add(time.Hour)); err != nil {
+	if _, err := hands.js.PauseConsumer(apptest.Context(t), bus.StreamIn, "page", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	second := apptest.SmallFax(t, "second", 2)
@@ -104,7 +104,7 @@ func TestOtherHandsAtTheConsumers(t *testing.T) {
 			m[`faxstream_backlog_pages{role="worker"}`] >= float64(len(second.Pages)) &&
 			m[`faxstream_backlog_oldest_seconds{role="worker"}`] > 0
 	})
-	if _, err := hands.js.ResumeConsumer(ctx, bus.StreamIn, "page"); err != nil {
+	if _, err := hands.js.ResumeConsumer(apptest.Context(t), bus.StreamIn, "page"); err != nil {
 		t.Fatal(err)
 	}
 	p.awaitComplete(second.Session)

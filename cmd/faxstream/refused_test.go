@@ -46,7 +46,5 @@ func TestRefusedWebhooksAreSaid(t *testing.T) {
 		!strings.Contains(list.Refused[0].Advice, advice) {
 		t.Errorf("refused: %+v", list)
 	}
-	if !strings.Contains(p.log.String(), advice) {
-		t.Error("the log does not say which flag helps")
-	}
+	await(t, "the log says which flag helps", func() bool { return strings.Contains(p.log.String(), advice) })
 }

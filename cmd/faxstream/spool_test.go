@@ -253,9 +253,7 @@ func TestAStartWithoutNATSTakesWebhooks(t *testing.T) {
 	if status, body := w.get(w.admin + "/healthz"); status != 200 {
 		t.Errorf("/healthz says %d %s", status, body)
 	}
-	if n := w.metric("faxstream_spool_events"); n != 80 {
-		t.Errorf("the metrics count %g events", n)
-	}
+	await(t, "the metrics count 80 events", func() bool { return w.metric("faxstream_spool_events") == 80 })
 	if _, errs := w.run(exitFailed, "spool", "ls", w.dir); !strings.Contains(errs, "another faxstream uses this directory") {
 		t.Errorf("while a process has the spool open: %s", errs)
 	}

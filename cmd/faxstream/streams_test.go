@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,6 +16,9 @@ import (
 	"github.com/faxstream/faxstream/pipeline/bus"
 	"github.com/faxstream/faxstream/pipeline/session"
 )
+
+// askAgain is how long an answer of JetStream is waited for: while a cluster has no leader, nobody answers.
+const askAgain = 5 * time.Second
 
 // streams reads what JetStream holds, without any code of ours.
 type streams struct {
@@ -26,7 +30,7 @@ type streams struct {
 // readStreams connects; whoever calls it closes it.
 func readStreams(t *testing.T, url string, options ...nats.Option) streams {
 	t.Helper()
-	nc, err := nats.Connect(url, options...)
+	nc, err := nats.Connect(url, append([]nats.Option{nats.Timeout(apptest.Patience)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +45,14 @@ func (s streams) close() { s.nc.Close() }
 
 func (s streams) stream(ctx context.Context, name string) jetstream.Stream {
 	s.t.Helper()
-	st, err := s.js.Stream(ctx, name)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	var st jetstream.Stream
+	await(s.t, "an answer about "+name, func() bool {
+		short, cancel := context.WithTimeout(ctx, askAgain)
+		defer cancel()
+		var err error
+		st, err = s.js.Stream(short, name)
+		return err == nil
+	})
 	return st
 }
 

@@ -1,11 +1,13 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/faxstream/faxstream/pipeline/session"
 )
@@ -154,4 +156,25 @@ func TestPagesThatComeTogetherAreBoundOnce(t *testing.T) {
 	if n := count(t, b, "KV_"+BucketSessions) - before; n != 1 {
 		t.Errorf("%d bindings are stored", n)
 	}
+}
+
+// The number of a session that somebody has deleted with other tools is an error: other faxes do not wait for it.
+func TestABindingThatSomebodyDeletedIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, dir)
+		if _, err := b.Bind(t.Context(), "s", "1334"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.sessions.Delete(t.Context(), "s.to"); err != nil {
+			t.Fatal(err)
+		}
+		closeBus(t, b)
+		b = open(t, dir) // knows nothing by heart
+		if token, err := b.Bind(t.Context(), "s", "1334"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("bound to %q, %v", token, err)
+		}
+		closeBus(t, b)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -101,7 +102,8 @@ const ledgersAtOnce = 256
 const quietLedgers = 2 * time.Second
 
 // Ledgers calls f with every existing ledger and then with every change, until ctx ends or Close begins; then it returns nil.
-// It calls caught once, after all existing ledgers. f must not block for long. It does not tell of ledgers that RemoveLedger removes.
+// It calls caught once, after all existing ledgers. f must not block for long. It does not tell of ledgers that RemoveLedger removes, and
+// logs those that are unreadable.
 func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -109,7 +111,7 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", BucketSessions, err)
 	}
-	r := &ledgerReader{f: f, caught: caught, left: cons.CachedInfo().NumPending}
+	r := &ledgerReader{f: f, caught: caught, log: b.log, left: cons.CachedInfo().NumPending}
 	if r.left == 0 {
 		caught()
 	}
@@ -143,6 +145,7 @@ func (b *Bus) Ledgers(ctx context.Context, f func(session.State), caught func())
 type ledgerReader struct {
 	f      func(session.State)
 	caught func()
+	log    *slog.Logger
 
 	mu    sync.Mutex // after a reconnect, the next consumer may call before the last call has returned
 	left  uint64     // guarded by mu: existing ledgers that f has not got
@@ -163,10 +166,12 @@ func (r *ledgerReader) take(ctx context.Context, m jetstream.Msg) error {
 		return err
 	}
 	s, err := session.ParseState(m.Data())
-	if err != nil {
-		return err
+	if err != nil { // of one fax, which must not hide all others: Load of it fails
+		r.log.Error("a ledger in JetStream is unreadable, and its fax is not listed: somebody else wrote or deleted it; run faxstream rebuild",
+			"ledger", m.Subject(), "err", err)
+	} else {
+		r.f(s)
 	}
-	r.f(s)
 	r.came, r.empty = true, false
 	if r.left == 0 {
 		return nil

@@ -1,10 +1,13 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -176,6 +179,38 @@ func TestLedgersGivesWhatIsThereAndThenEveryChange(t *testing.T) {
 	cancel()
 	if err := receive(t, ended); err != nil {
 		t.Error(err)
+	}
+}
+
+// A ledger that somebody has deleted or overwritten with other tools hides no other one, and a process that starts gets on.
+func TestAnUnreadableLedgerHidesNoOther(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	b, err := Open(t.Context(), Config{Embedded: EmbeddedConfig{Dir: t.TempDir()}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if _, err := b.Save(t.Context(), session.State{Session: fmt.Sprint("s", i)}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.sessions.Delete(t.Context(), "s0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.sessions.PutString(t.Context(), "s1", "{"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var seen []string
+	if err := b.Ledgers(ctx, func(s session.State) { seen = append(seen, s.Session) }, cancel); err != nil || fmt.Sprint(seen) != "[s2]" {
+		t.Errorf("the watch has %v, %v", seen, err)
+	}
+	closeBus(t, b) // nobody writes into the log any more
+	for _, subject := range []string{ledgerSubject("s0"), ledgerSubject("s1")} {
+		if !strings.Contains(log.String(), subject) {
+			t.Errorf("the log does not name %s:\n%s", subject, log.String())
+		}
 	}
 }
 

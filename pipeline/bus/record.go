@@ -104,9 +104,15 @@ func TooLarge(err error) bool {
 	return errors.Is(err, nats.ErrMaxPayload) || ok && refusal.APIError() != nil && refusal.APIError().ErrorCode == tooLarge
 }
 
+// onItsWay is how long the message of another process is on its way, at most: a cluster may have to choose a leader meanwhile.
+const onItsWay = 2 * requestTimeout
+
 // untilThere repeats a write while it is refused for a message that cannot be read: on a cluster, that of another process may be on its
-// way. write reports whether the message is there, or it has failed.
+// way. write reports whether the message is there, or it has failed. After onItsWay it gives up, so that other work goes on: the message
+// may be one that somebody has deleted.
 func (b *Bus) untilThere(ctx context.Context, write func() (there bool, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, onItsWay)
+	defer cancel()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		if there, err := write(); there || err != nil {
 			return err

@@ -96,8 +96,7 @@ func (s *Searchables) update(ctx context.Context, id string, due bool) error {
 		return err
 	}
 	if made && !due {
-		at := time.Now().Add(textRest).Truncate(textRest).Add(textRest) // those of a minute share a timer
-		return s.Bus.Schedule(ctx, session.Timer{Kind: session.TimerText, Session: id, Due: at}, nil)
+		return s.later(ctx, id)
 	}
 	manifest, texts, at, err := s.texts(ctx, id, key)
 	if err != nil || len(texts) == 0 {
@@ -108,9 +107,15 @@ func (s *Searchables) update(ctx context.Context, id string, due bool) error {
 		_, _, err = s.Bus.RecordFact(ctx, before.Event(self)) // a crash may have come before it
 		return err
 	case made && time.Since(at) < textRest:
-		return nil // the newest text has a timer of its own
+		return s.later(ctx, id) // the timer of the newest text may be this one, by the clock of another machine
 	}
 	return s.commit(ctx, manifest, texts, at)
+}
+
+// later has update look at a fax again when its texts rest. Those of a minute share a timer.
+func (s *Searchables) later(ctx context.Context, id string) error {
+	at := time.Now().Add(textRest).Truncate(textRest).Add(textRest)
+	return s.Bus.Schedule(ctx, session.Timer{Kind: session.TimerText, Session: id, Due: at}, nil)
 }
 
 // sameTexts reports whether pages have the same texts.

@@ -46,7 +46,7 @@ func TestFallbacks(t *testing.T) {
 		"a page that is late, and no whole file": {
 			announced: all, count: 3,
 			pages: map[int]func(int) faxplustest.Answer{
-				0: apptest.AnswerStatus(500, nil), 2: apptest.AnswerWith(nil, nil, nil, nil, nil, pages[1]),
+				0: apptest.AnswerStatus(500, nil), 2: apptest.AnswerWith(nil, pages[1]), // a second try is always made
 			},
 			status: session.StatusComplete, sources: "fff",
 		},

@@ -84,7 +84,7 @@ func TestWhatTheReceiverSaysOfAPageIsKept(t *testing.T) {
 	noisy := tagged(t, first, func(m *tiff.PageMeta) { m.BadFaxLines, m.ConsecutiveBadFaxLines, m.CleanFaxData = 100, 97, 2 })
 	r := newRig(t)
 	policy := apptest.ImpatientPolicy()
-	policy.Reconcile = session.ReconcileMissing
+	policy.Reconcile, policy.Grace = session.ReconcileMissing, apptest.Patience
 	r.Start(t, r.Bus, r.Store, policy, apptest.ImpatientRetry())
 	f := faxplustest.Fax{Session: "fax", Streamed: true, Pages: [][]byte{noisy, pages[1], pages[2]}, Whole: whole}
 	r.Sim.Add(f)

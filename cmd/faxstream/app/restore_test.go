@@ -48,7 +48,9 @@ func TestASessionThatIsOnlyInTheArchive(t *testing.T) {
 	closed := f
 	closed.PageCount, closed.FileName = nil, "again.tiff"
 	r.loseJetStream(t)
-	r.Start(t, r.Bus, r.Store, apptest.ImpatientPolicy(), apptest.ImpatientRetry())
+	patient := apptest.ImpatientPolicy() // no page is cut from the whole file because it comes late
+	patient.Grace = apptest.Patience
+	r.Start(t, r.Bus, r.Store, patient, apptest.ImpatientRetry())
 	for _, b := range apptest.Bodies(closed, "http://x") {
 		r.Record(t, b)
 	}

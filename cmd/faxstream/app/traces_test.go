@@ -102,7 +102,8 @@ func traced(t *testing.T, endpoint string, faxes ...faxplustest.Fax) {
 	if testing.Short() {
 		t.Skip("has deadlines of seconds, which a slow build misses: runs without -short")
 	}
-	for _, tr := range runTrials(t, t.TempDir(), 1, faxes, func(c *Config) { c.Traces = &trace.Config{Endpoint: endpoint, Sample: 1} }) {
+	sends := func(c *Config) { c.Traces = &trace.Config{Endpoint: endpoint, Sample: 1} }
+	for _, tr := range runTrials(t, t.TempDir(), 1, faxes, sends, patientGrace) {
 		if wrong := tr.Wrong(); wrong != "" {
 			t.Fatalf("fax %s: %s", tr.Fax.Session, wrong)
 		}
