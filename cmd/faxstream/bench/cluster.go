@@ -123,6 +123,6 @@ func (b *bench) rateOf(ctx context.Context, of build, workers int) (rate float64
 		}
 		r.closers = append(r.closers, p.kill, func() error { return os.RemoveAll(dir) })
 	}
-	got, err := r.process20(ctx, b, b.size.of(20*workers, 2))
+	got, err := r.process20(ctx, b, b.size.of(40*workers, 2))
 	return got["pages"], err
 }
