@@ -262,7 +262,26 @@ func maskEvent(data []byte) ([]byte, error) {
 		}
 		fields["detail"] = words
 	}
+	if fields["attempts"] != nil {
+		told, err := maskAttempts(fields["attempts"])
+		if err != nil {
+			return nil, err
+		}
+		fields["attempts"] = told
+	}
 	return json.Marshal(fields)
+}
+
+// maskAttempts puts the words of the reason in the place of the details of attempts.
+func maskAttempts(data []byte) ([]byte, error) {
+	var attempts []session.Attempt
+	if err := json.Unmarshal(data, &attempts); err != nil {
+		return nil, err
+	}
+	for i, a := range attempts {
+		attempts[i].Detail = a.Reason.Words()
+	}
+	return json.Marshal(attempts)
 }
 
 // sees reports whether the token of a request, if there is one, sees the faxes of a number. Who has no token gets as far as here only where

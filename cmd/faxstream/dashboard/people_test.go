@@ -244,6 +244,10 @@ func TestEveryEventIsMasked(t *testing.T) {
 	if events < 5 {
 		t.Errorf("%d events in %s", events, golden)
 	}
+	got, err := maskEvent([]byte(`{"session":"s","attempts":[{"stage":"whole","reason":"refused","detail":"no fax of +1 334 304 0001"}]}`))
+	if err != nil || strings.Contains(string(got), "334") || !strings.Contains(string(got), session.ReasonRefused.Words()) {
+		t.Errorf("attempts are shown as %s, %v", got, err)
+	}
 	if _, err := maskEvent([]byte(`{"to":[]}`)); err == nil {
 		t.Error("a number of another type is let through")
 	}

@@ -159,9 +159,9 @@ func (e *examination) exposure(context.Context) {
 			e.say(check, Warn, of+" can be changed by other users of this machine: they can let themselves in", "chmod go-w "+of)
 		}
 	}
-	if info, err := os.Stat(e.App.Admin.Users); err == nil && info.Mode().Perm()&0o044 != 0 {
+	if info, err := os.Stat(e.App.Admin.Users); err == nil && info.Mode().Perm()&0o004 != 0 {
 		e.say(check, Warn, e.App.Admin.Users+" can be read by other users of this machine: they can try passwords on the hashes",
-			"chmod go-r "+e.App.Admin.Users)
+			"chmod o-r "+e.App.Admin.Users)
 	}
 	if e.App.Admin.PlainHTTP {
 		e.say(check, Warn, "the admin listener speaks no TLS: this is safe only behind a proxy to which nobody can listen", "give --admin-cert")
