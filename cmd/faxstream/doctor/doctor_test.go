@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,26 @@ func TestTheDirectoryOfTheSpool(t *testing.T) {
 		e := &examination{Config: Config{App: app.Config{Spool: spool.Config{Dir: dir}}}}
 		if e.spool(t.Context()); len(e.found) != 1 || e.found[0].Status != want {
 			t.Errorf("%s: found is %+v, want %s", dir, e.found, want)
+		}
+	}
+}
+
+// A file of users that other users of the machine can read is named. One that the server reads through its group is not: without that
+// right nobody gets in.
+func TestWhoCanReadTheFileOfUsers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, named := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		e := &examination{}
+		e.App.Admin.Users = file
+		e.exposure(t.Context())
+		if got := slices.ContainsFunc(e.found, func(f Finding) bool { return strings.Contains(f.Text, "passwords on the hashes") }); got != named {
+			t.Errorf("mode %o: named: %t, want %t: %+v", mode, got, named, e.found)
 		}
 	}
 }
