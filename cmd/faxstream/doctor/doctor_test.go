@@ -102,7 +102,8 @@ func TestWhoCanReadTheFileOfUsers(t *testing.T) {
 		e := &examination{}
 		e.App.Admin.Users = file
 		e.exposure(t.Context())
-		if got := slices.ContainsFunc(e.found, func(f Finding) bool { return strings.Contains(f.Text, "passwords on the hashes") }); got != named {
+		got := slices.ContainsFunc(e.found, func(f Finding) bool { return strings.Contains(f.Text, "passwords on the hashes") })
+		if got != named {
 			t.Errorf("mode %o: named: %t, want %t: %+v", mode, got, named, e.found)
 		}
 	}
