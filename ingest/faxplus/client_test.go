@@ -257,28 +257,36 @@ func TestNoOtherHostSeesTheToken(t *testing.T) {
 	wantError(t, err, session.ReasonRefused) // it points at itself
 }
 
+// each is a RoundTripper that is a function.
+type each func(*http.Request) (*http.Response, error)
+
+func (f each) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestNoAnswerIsUnavailable(t *testing.T) {
 	var tries atomic.Int32
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
+		timeout time.Duration // of a try; 0: the usual one
 		tries   int32
 	}{
-		"connection closed": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 3},
-		"no header in time": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 1},
+		"connection closed": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, 3},
+		"no header in time": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 100 * time.Millisecond, 1},
 		"no body in time": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		}, 1},
+		}, 100 * time.Millisecond, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tries.Store(0)
-			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				tries.Add(1)
-				c.handler(w, r)
-			}))
+			srv := httptest.NewServer(c.handler)
 			defer srv.Close()
-			client := client(t, srv.URL, func(cfg *faxplus.Config) { cfg.Timeout = 100 * time.Millisecond })
+			client := client(t, srv.URL, func(cfg *faxplus.Config) {
+				cfg.Timeout = c.timeout
+				cfg.Wrap = func(next http.RoundTripper) http.RoundTripper {
+					return each(func(r *http.Request) (*http.Response, error) { tries.Add(1); return next.RoundTrip(r) })
+				}
+			})
 			_, err := fetchedPage(client, t.Context(), "s1", 1)
 			wantError(t, err, session.ReasonUnavailable)
 			if tries.Load() != c.tries {

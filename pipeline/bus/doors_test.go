@@ -33,7 +33,7 @@ func connectAs(t *testing.T, b *Bus, opts ...nats.Option) (*nats.Conn, chan erro
 	t.Helper()
 	refused := make(chan error, 64)
 	opts = append(opts, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
-	nc, err := nats.Connect(b.ClientURL(), opts...)
+	nc, err := nats.Connect(b.ClientURL(), append(opts, nats.Timeout(time.Minute))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 		"an unknown user":       {nats.UserInfo("root", subscriberPassword)},
 		"a token":               {nats.Token(subscriberPassword)},
 	} {
-		nc, err := nats.Connect(b.ClientURL(), opts...)
+		nc, err := nats.Connect(b.ClientURL(), append(opts, nats.Timeout(time.Minute))...)
 		if !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -215,6 +215,7 @@ func TestASubscriberCanOnlyRead(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+	b.lookAtAll(t.Context()) // stores the positions, as the watch does every ten seconds
 	before := state(t, b)
 	for _, a := range attacks(t) {
 		reply := a.reply
@@ -318,7 +319,8 @@ func TestASubscriberOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := nats.Connect(b.ClientURL(), nats.UserInfo("mine", "second")); !errors.Is(err, nats.ErrAuthorization) {
+	_, err := nats.Connect(b.ClientURL(), nats.UserInfo("mine", "second"), nats.Timeout(time.Minute))
+	if !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("another's password: %v", err)
 	}
 	nc, _ := connectAs(t, b, nats.UserInfo("mine", "first"))
@@ -398,7 +400,7 @@ func TestASubscriberIsDismissed(t *testing.T) {
 	b := guarded(t, t.TempDir())
 	closed := make(chan error, 1)
 	connect := func(password string) error {
-		nc, err := nats.Connect(b.ClientURL(), nats.UserInfo("mine", password), nats.NoReconnect(),
+		nc, err := nats.Connect(b.ClientURL(), nats.UserInfo("mine", password), nats.NoReconnect(), nats.Timeout(time.Minute),
 			nats.ClosedHandler(func(*nats.Conn) { closed <- nil }))
 		if err == nil {
 			t.Cleanup(nc.Close)

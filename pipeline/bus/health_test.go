@@ -96,7 +96,7 @@ func TestReadyAgainWithoutAnotherWebhook(t *testing.T) {
 		t.Fatalf("ready, though the last event was not stored: %v", err)
 	}
 	purge(t, b, StreamIn)
-	if err := b.Ready(t.Context()); err != nil {
+	if err := b.Ready(patient(t)); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
 	if n := count(t, b, StreamIn); n != 0 {
@@ -146,7 +146,7 @@ func TestTheReadinessCheckIsSeenByNobody(t *testing.T) {
 	for _, stream := range []string{StreamIn, StreamPages, StreamDocs, StreamDLQ, StreamTimers, "KV_" + BucketSessions} {
 		b.health.published(stream, errors.New("refused"))
 	}
-	if err := b.Ready(t.Context()); err != nil || len(b.health.refusing()) != 0 {
+	if err := b.Ready(patient(t)); err != nil || len(b.health.refusing()) != 0 {
 		t.Fatalf("not ready: %v; %v", err, b.health.refusing())
 	}
 	ledgers := 0
@@ -357,4 +357,12 @@ func TestMaskSubjectLeavesTheRestAlone(t *testing.T) {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}
+}
+
+// patient is a context for Ready: without a deadline it gives a test message one second.
+func patient(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }

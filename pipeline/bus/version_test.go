@@ -31,7 +31,7 @@ func TestAnOldServerIsRefused(t *testing.T) {
 	if !errors.Is(err, ErrTooOld) || !strings.Contains(err.Error(), "2.12") || !strings.Contains(err.Error(), "has 2.11.") {
 		t.Errorf("the error does not name the versions: %v", err)
 	}
-	nc, err := nats.Connect(s.url())
+	nc, err := nats.Connect(s.url(), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

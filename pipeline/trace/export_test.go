@@ -62,8 +62,8 @@ func TestSpansArePosted(t *testing.T) {
 	}
 	_, span := tr.Publish(t.Context(), "FAX_IN", page("s", 1))
 	span.End("recorded", "")
+	spans := (<-got).ResourceSpans[0] // Close would wait only for seconds
 	tr.Close()
-	spans := (<-got).ResourceSpans[0]
 	if name := spans.ScopeSpans[0].Spans[0].Name; name != "publish fax.v1.in.page" || sent != 1 {
 		t.Errorf("got the span %s, %d are counted as sent", name, sent)
 	}

@@ -157,7 +157,7 @@ func testRetained(t *testing.T, k Store) {
 	for _, key := range []string{"a/1", "a/2", "a/3"} {
 		mustCreate(t, k, key, nil)
 	}
-	short, long := time.Now().Add(2*time.Second), time.Now().Add(24*time.Hour)
+	short, long := time.Now().Add(5*time.Second), time.Now().Add(24*time.Hour)
 	k.Retain(t, "a/1", short)
 	k.Retain(t, "a/2", long)
 	if until := mustProtection(t, k, "a/").Until; until.Sub(long).Abs() > time.Second || until.Location() != time.UTC {
