@@ -18,7 +18,7 @@ type listing struct {
 	r       *Reconciler
 	now     time.Time
 	records map[string]faxplus.Record // by listed id; one without an id by the hash of its JSON
-	gone    map[string]time.Time      // undecided faxes that the provider does not find: when they were first seen
+	gone    map[string]time.Time      // undecided faxes whose record the provider does not give: when they were first seen
 }
 
 // window reads inbox and spam from after until now. It stops at the first error: the provider may have asked us to wait.
@@ -95,8 +95,8 @@ func (l *listing) again(ctx context.Context, undecided map[string]time.Time) err
 	return nil
 }
 
-// aboutOneFax reports whether an error says something about the fax that was asked for, and not about the provider: he does not have it, or
-// never gives its record.
+// aboutOneFax reports whether an error says something about the fax that was asked for, and not about the provider: it does not
+// have the fax, or never gives its record.
 func aboutOneFax(e *faxplus.Error) bool {
 	return e.Status == http.StatusNotFound || e.Reason == session.ReasonRefused || e.Reason == session.ReasonWrongType
 }

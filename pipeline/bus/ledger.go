@@ -167,7 +167,7 @@ func (r *ledgerReader) take(ctx context.Context, m jetstream.Msg) error {
 	}
 	s, err := session.ParseState(m.Data())
 	if err != nil { // of one fax, which must not hide all others: Load of it fails
-		r.log.Error("a ledger in JetStream is unreadable, and its fax is not listed: somebody else wrote or deleted it; run faxstream rebuild",
+		r.log.Error("a ledger in JetStream was overwritten or deleted by another program: its fax is not listed, and waits for a person",
 			"ledger", m.Subject(), "err", err)
 	} else {
 		r.f(s)

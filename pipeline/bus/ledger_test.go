@@ -206,6 +206,21 @@ func TestAnUnreadableLedgerHidesNoOther(t *testing.T) {
 	if err := b.Ledgers(ctx, func(s session.State) { seen = append(seen, s.Session) }, cancel); err != nil || fmt.Sprint(seen) != "[s2]" {
 		t.Errorf("the watch has %v, %v", seen, err)
 	}
+	stream, err := b.js.Stream(t.Context(), "KV_"+BucketSessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"s0", "s1"} { // what the page about operations says: then it can be made again
+		if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(ledgerSubject(id))); err != nil {
+			t.Fatal(err)
+		}
+		if _, revision, err := b.Load(t.Context(), id); err != nil || revision != 0 {
+			t.Errorf("after the purge %s has revision %d, %v", id, revision, err)
+		}
+		if _, err := b.Save(t.Context(), session.State{Session: id}, 0); err != nil {
+			t.Error(err)
+		}
+	}
 	closeBus(t, b) // nobody writes into the log any more
 	for _, subject := range []string{ledgerSubject("s0"), ledgerSubject("s1")} {
 		if !strings.Contains(log.String(), subject) {

@@ -108,8 +108,8 @@ func TooLarge(err error) bool {
 const onItsWay = 2 * requestTimeout
 
 // untilThere repeats a write while it is refused for a message that cannot be read: on a cluster, that of another process may be on its
-// way. write reports whether the message is there, or it has failed. After onItsWay it gives up, so that other work goes on: the message
-// may be one that somebody has deleted.
+// way. write reports whether the message is there, or it has failed. After onItsWay it gives up with context.DeadlineExceeded, so that
+// other work goes on: the message may be one that somebody has deleted.
 func (b *Bus) untilThere(ctx context.Context, write func() (there bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, onItsWay)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Moment is a point in time on the command line; MomentHelp says how it is written.
+// Moment is a point in time on the command line; the filter of the dashboard reads the same words. MomentHelp says how it is written.
 type Moment struct {
 	time.Time
 	Day time.Time // the start of the named day in UTC, for what is filed by UTC days; zero: no day was named
